@@ -1,0 +1,67 @@
+"""From the words of a command to a config: the way all commands share."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cfgtrain.config.config import Config
+from cfgtrain.config.options import parse_options
+from cfgtrain.errors import CfgTrainError, ConfigError
+from cfgtrain.origin import Origin
+
+
+def load_config(
+    file: Path, cfg_options: list[str] | None, settings: Mapping[str, Any] | None = None
+) -> Config:
+    """Load a config, lay the command line over it, and import its custom modules.
+
+    Args:
+        file: The config.
+        cfg_options: ``KEY=VALUE`` words; a key that the config does not have is an error.
+        settings: Values of options such as ``--seed`` by the key they set; None sets nothing.
+
+    Raises:
+        ConfigError: Whatever is wrong with the file or the words.
+    """
+    try:
+        cfg = Config.fromfile(file, import_custom_modules=False)
+    except CfgTrainError:
+        raise
+    except Exception as error:
+        raise _failure_in(file, error) from error
+    cfg.merge_from_dict(
+        parse_options(cfg_options or []), strict=True, origin=Origin(None, None, "--cfg-options")
+    )
+    for key, value in (settings or {}).items():
+        if value is not None:
+            flag = Origin(None, None, "--" + key.replace("_", "-"))
+            cfg.merge_from_dict({key: str(value) if isinstance(value, Path) else value}, origin=flag)
+    return cfg
+
+
+def import_custom_modules(cfg: Config) -> None:
+    """Import what ``custom_imports`` names, from the current folder and the config's as well.
+
+    After the overrides, so that they can change it.
+    """
+    if cfg.get("custom_imports"):
+        folders = [str(Path.cwd()), str(Path(cfg.filename or ".").absolute().parent)]
+        sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    cfg.import_custom_modules()
+
+
+def _failure_in(file: Path, error: Exception) -> ConfigError:
+    """Say which line of a config, not of this program, raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if frame.name == "<module>" and frame.filename.endswith(".py")]
+    last = inside[-1] if inside else None
+    return ConfigError(
+        f"The config cannot be run: {type(error).__name__}: {error}."
+        + (f"\n    {last.line}" if last else ""),
+        file=last.filename if last else str(file),
+        line=last.lineno if last else None,
+    )

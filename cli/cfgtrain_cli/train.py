@@ -1,0 +1,71 @@
+"""``cfgtrain train``: train a model and say what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cfgtrain_cli.command import CfgOptions
+from cfgtrain_cli.console import log_to_terminal
+from cfgtrain_cli.loading import import_custom_modules, load_config
+
+if TYPE_CHECKING:
+    from cfgtrain.train import TrainResult
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A .py, .yaml or .json config.", show_default=False)],
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is written. [default: work_dirs/<config name>]")
+    ] = None,
+    load_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of everything random. [default: the config's, or drawn]")
+    ] = None,
+    deterministic: Annotated[
+        bool | None, typer.Option("--deterministic", help="Use deterministic algorithms throughout.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0 or auto. [default: auto]")] = None,
+    cfg_options: CfgOptions = None,
+) -> None:
+    """Train the model a config describes, and test what came out."""
+    settings = {
+        "work_dir": work_dir,
+        "load_from": load_from,
+        "seed": seed,
+        "deterministic": deterministic,
+        "device": device,
+    }
+    cfg = load_config(config, cfg_options, settings)
+    log_to_terminal()
+    import_custom_modules(cfg)
+    from cfgtrain.train import train as run  # loads torch, after everything that can be wrong without it
+
+    print(summary(run(cfg, progress=True), config))
+
+
+def summary(result: TrainResult, config: Path) -> str:
+    """Return the last lines of a training: how good, how long, where, what next."""
+    lines = [f"Done in {result.seconds:.1f} s."]
+    if result.scores:
+        which = Path(result.best_checkpoint).name if result.best_checkpoint else "the last weights"
+        scores = ", ".join(f"{name} {_score(value)}" for name, value in result.scores.items())
+        lines.insert(0, f"Test: {scores} on {result.test_samples} samples not used before, with {which}.")
+    shown = _shown(result.work_dir)
+    lines += [
+        f"Everything is in {shown}: checkpoints, logs, and the merged config {config.stem}.py.",
+        "Next, for example:",
+        f"  cfgtrain train {config} --work-dir {shown}_lr0.02 --cfg-options optimizer.lr=0.02",
+        f"  cfgtrain print-config {shown / (config.stem + '.py')}",
+    ]
+    return "\n".join(lines)
+
+
+def _score(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _shown(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

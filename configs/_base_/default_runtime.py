@@ -1,0 +1,10 @@
+checkpoint_config = dict(interval=1, max_keep_ckpts=3)
+log_config = dict(interval=20, hooks=[dict(type="TextLoggerHook")])
+workflow = [("train", 1)]
+custom_hooks = []
+custom_imports = None
+load_from = None
+resume_from = None
+work_dir = None  # work_dirs/<name of the config>
+log_level = "INFO"
+seed = 0

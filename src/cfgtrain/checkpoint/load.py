@@ -1,0 +1,112 @@
+"""Read checkpoints: verified, and without running what is inside them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from cfgtrain.checkpoint.save import TRAILER, TRAILER_LENGTH
+from cfgtrain.checkpoint.state_dict import load_state_dict
+from cfgtrain.errors import CheckpointError, suggest
+
+__all__ = ["load_checkpoint", "read_checkpoint", "verify_digest"]
+
+REVISE_KEYS = ((r"^module\.", ""),)
+
+
+def load_checkpoint(
+    model: nn.Module,
+    filename: str | Path,
+    map_location: Any = "cpu",
+    strict: bool = False,
+    revise_keys: Sequence[tuple[str, str]] = REVISE_KEYS,
+    trusted: bool = False,
+) -> Any:
+    """Load weights from a checkpoint into a model.
+
+    Args:
+        model: Wrappers are looked through.
+        filename: The checkpoint; ``~`` is expanded.
+        map_location: Where the tensors go first.
+        strict: Whether names or shapes that differ are an error, not a warning.
+        revise_keys: Pairs of a regular expression and its replacement, applied in order to
+            every name.
+        trusted: Whether a file that holds more than plain data may run code to load it.
+
+    Returns:
+        The checkpoint as it was read.
+
+    Raises:
+        CheckpointError: The file is not there, is damaged, is no checkpoint or needs ``trusted``.
+    """
+    checkpoint = read_checkpoint(filename, map_location, trusted)
+    weights = checkpoint.get("state_dict", checkpoint)
+    revised = OrderedDict((_revised(name, revise_keys), value) for name, value in weights.items())
+    revised._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
+    load_state_dict(model, revised, strict)
+    return checkpoint
+
+
+def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bool = False) -> dict[str, Any]:
+    """Verify and read a checkpoint; see ``load_checkpoint``."""
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.pth")] if path.parent.is_dir() else []
+        raise CheckpointError(f"There is no checkpoint {filename}.{suggest(path.name, near)}")
+    verified = verify_digest(path)
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=not trusted)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"The checkpoint {filename} holds more than weights and plain data, which could run code when "
+            f"loaded, and is refused. If you trust where it comes from, load it with trusted=True. ({_first(error)})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"The checkpoint {filename} cannot be read: {_first(error)}") from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{filename} is no checkpoint: it holds a {type(checkpoint).__name__}.")
+    if "resume" in checkpoint and not verified:
+        raise CheckpointError(f"The checkpoint {filename} is damaged: its digest is cut off.")
+    return checkpoint
+
+
+def verify_digest(path: Path) -> bool:
+    """Say whether a file ends in a digest; one that ends in a wrong digest is an error.
+
+    Raises:
+        CheckpointError: The bytes are not those that were written.
+    """
+    size = path.stat().st_size - TRAILER_LENGTH
+    if size < 0:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(size)
+        trailer = file.read()
+        if not trailer.startswith(TRAILER):
+            return False
+        file.seek(0)
+        while size > 0 and (chunk := file.read(min(size, 1 << 20))):
+            digest.update(chunk)
+            size -= len(chunk)
+    if trailer[len(TRAILER) :].strip() != digest.hexdigest().encode():
+        raise CheckpointError(f"The checkpoint {path} is damaged: its bytes are not those that were written.")
+    return True
+
+
+def _revised(name: str, revise_keys: Sequence[tuple[str, str]]) -> str:
+    for pattern, replacement in revise_keys:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,63 @@
+"""State dicts: out of a model, and into one that may differ."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from cfgtrain.errors import CheckpointError
+from cfgtrain.parallel.wrappers import unwrap_model
+
+__all__ = ["get_state_dict", "load_state_dict", "weights_to_cpu"]
+
+logger = logging.getLogger(__name__)
+
+
+def get_state_dict(module: nn.Module) -> OrderedDict[str, Any]:
+    """Return the state dict of a model without the names of its wrappers."""
+    return cast("OrderedDict[str, Any]", unwrap_model(module).state_dict())
+
+
+def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """Return a state dict with its tensors on the CPU; ``_metadata`` is kept."""
+    cpu = OrderedDict((k, v.cpu() if isinstance(v, Tensor) else v) for k, v in state_dict.items())
+    cpu._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
+    return cpu
+
+
+def load_state_dict(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False) -> None:
+    """Load weights; what does not fit is skipped and reported.
+
+    Args:
+        module: Wrappers are looked through.
+        state_dict: Weights by name. Not changed.
+        strict: Whether anything that does not fit is an error.
+
+    Raises:
+        CheckpointError: With ``strict``, names or shapes differ.
+    """
+    model = unwrap_model(module)
+    own = model.state_dict()
+    wrong = {
+        name: f"size of {name}: {tuple(own[name].shape)} in the model, {tuple(value.shape)} in the checkpoint"
+        for name, value in state_dict.items()
+        if name in own and isinstance(value, Tensor) and value.shape != own[name].shape
+    }
+    fitting = OrderedDict((name, value) for name, value in state_dict.items() if name not in wrong)
+    fitting._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
+    result = model.load_state_dict(fitting, strict=False)
+    missing = [k for k in result.missing_keys if k not in wrong and "num_batches_tracked" not in k]
+    problems = list(wrong.values())
+    if result.unexpected_keys:
+        problems.append("only in the checkpoint: " + ", ".join(result.unexpected_keys))
+    if missing:
+        problems.append("only in the model: " + ", ".join(missing))
+    if problems:
+        message = "The model and the loaded weights do not match exactly:\n  " + "\n  ".join(problems)
+        if strict:
+            raise CheckpointError(message)
+        logger.warning("%s", message)

@@ -1,0 +1,22 @@
+"""MODELS, and how a model is built from its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from cfgtrain.registry import Registry, build_from_cfg
+
+__all__ = ["MODELS", "build_model_from_cfg"]
+
+
+def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None) -> Any:
+    """Build a module from a config, or an ``nn.Sequential`` of modules from a list of them."""
+    if isinstance(cfg, list):
+        return nn.Sequential(*(build_from_cfg(item, registry, default_args) for item in cfg))
+    return build_from_cfg(cfg, registry, default_args)
+
+
+MODELS = Registry("model", build_func=build_model_from_cfg, scope="cfgtrain", home="cfgtrain.models")

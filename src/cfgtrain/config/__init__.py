@@ -1,0 +1,7 @@
+"""Configs: files with inheritance merged into one tree that knows where each value came from."""
+
+from cfgtrain.config.config import Config
+from cfgtrain.config.dict import ConfigDict
+from cfgtrain.config.options import DictAction, parse_options
+
+__all__ = ["Config", "ConfigDict", "DictAction", "parse_options"]

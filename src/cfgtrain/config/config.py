@@ -1,0 +1,289 @@
+"""Config: a merged config, where it came from, and how to change and write it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cfgtrain.config.dict import ConfigDict, copied
+from cfgtrain.config.loader import Loaded, load_file, load_text
+from cfgtrain.config.merge import merge
+from cfgtrain.config.overrides import check_known, override_tree, split_key
+from cfgtrain.config.pretty import pretty_python
+from cfgtrain.errors import ConfigFormatError, ConfigImportError, ConfigKeyError, ConfigMergeError, suggest
+from cfgtrain.fileio.handlers import file_handlers
+from cfgtrain.fileio.io import dump
+from cfgtrain.origin import Origin, where
+from cfgtrain.utils.imports import import_modules_from_strings
+from cfgtrain.utils.paths import atomic_write
+
+RESERVED_KEYS = ("filename", "text", "pretty_text")
+
+
+class Config:
+    """A config with attribute and item access, that knows where each value came from.
+
+    Args:
+        cfg_dict: The values; copied. None is an empty config.
+        cfg_text: The text they were read from; by default that of ``filename``.
+        filename: The file they were read from.
+
+    Raises:
+        ConfigMergeError: ``cfg_dict`` is not a mapping.
+        ConfigKeyError: A top-level key has the name of a property of this class.
+    """
+
+    _cfg_dict: ConfigDict
+    _filename: str | None
+    _text: str
+
+    def __init__(
+        self,
+        cfg_dict: Mapping[str, Any] | None = None,
+        cfg_text: str | None = None,
+        filename: str | Path | None = None,
+    ) -> None:
+        if not isinstance(cfg_dict, Mapping | None):
+            raise ConfigMergeError(f"A config is made from a mapping, not from a {type(cfg_dict).__name__}.")
+        tree = copied(cfg_dict) if type(cfg_dict) is ConfigDict else ConfigDict(cfg_dict or {})
+        _check_reserved(tree)
+        text = cfg_text or (Path(filename).read_text(encoding="utf-8") if filename else "")
+        self.__setstate__((tree, None if filename is None else str(filename), text))
+
+    @staticmethod
+    def fromfile(
+        filename: str | Path, use_predefined_variables: bool = True, import_custom_modules: bool = True
+    ) -> Config:
+        """Read a ``.py``, ``.json``, ``.yaml`` or ``.yml`` config and its bases.
+
+        Args:
+            filename: The file. A Python config is run: only load what you trust.
+            use_predefined_variables: Whether ``{{ fileDirname }}`` and its kin are replaced.
+            import_custom_modules: Whether the modules of ``custom_imports`` are imported.
+
+        Raises:
+            ConfigError: One of its kinds, with file, line and key path. What the body of a
+                Python config raises passes through as it is.
+        """
+        loaded = load_file(filename, use_predefined_variables)
+        cfg = _of(loaded, str(filename))
+        if import_custom_modules:
+            cfg.import_custom_modules()
+        return cfg
+
+    @staticmethod
+    def fromstring(cfg_str: str, file_format: str) -> Config:
+        """Read a config from text; ``file_format`` is its extension, such as ``".py"``."""
+        cfg = _of(load_text(cfg_str, file_format)._replace(text=cfg_str), None)
+        cfg.import_custom_modules()
+        return cfg
+
+    def import_custom_modules(self) -> None:
+        """Import what ``custom_imports`` names, with the place of the key in the error.
+
+        Raises:
+            ConfigImportError: A module cannot be imported.
+            ConfigMergeError: ``custom_imports`` is not a dict of known keys.
+        """
+        wanted = self._cfg_dict.get("custom_imports")
+        if not wanted:
+            return
+        known = ("imports", "allow_failed_imports")
+        if not isinstance(wanted, Mapping) or not set(wanted) <= set(known):
+            place = where(self._cfg_dict, "custom_imports")
+            raise ConfigMergeError(
+                f"custom_imports is dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
+                file=place.file if place else None,
+                line=place.line if place else None,
+                key="custom_imports",
+            )
+        try:
+            import_modules_from_strings(**wanted)
+        except ConfigImportError as error:
+            place = where(wanted, "imports")
+            error.key = "custom_imports.imports"
+            if place is not None:
+                error.file, error.line = place.file, place.line
+            raise
+
+    def merge_from_dict(
+        self,
+        options: Mapping[str, Any],
+        allow_list_keys: bool = True,
+        *,
+        strict: bool = False,
+        origin: Origin | None = None,
+    ) -> None:
+        """Lay options over the config.
+
+        Args:
+            options: Values by dotted key, such as ``{"optimizer.lr": 0.1}``. Not changed.
+            allow_list_keys: Whether ``"pipeline.0.size"`` addresses an item of a list.
+            strict: Whether a key that the config does not have is an error (the command
+                line's rule) unless it begins with ``+``; by default it is added.
+            origin: Where the options came from; ``origin()`` of the keys will say so.
+
+        Raises:
+            ConfigKeyError: With ``strict``, an unknown key; an index outside a list.
+            ConfigMergeError: A dict meets a value it cannot be merged into.
+        """
+        if strict:
+            check_known(self._cfg_dict, options)
+        for option, value in options.items():
+            place = origin or Origin(None, None, "merge_from_dict")
+            place = place._replace(text=f"{place.text} {option}={value}".strip())
+            tree = override_tree({option: value}, place)
+            _check_reserved(tree)
+            self._set("_cfg_dict", merge(self._cfg_dict, tree, list_keys=allow_list_keys))
+
+    def origin(self, key: str) -> Origin | None:
+        """Return the newest place that set ``key`` (dotted path), or None if it is unknown."""
+        history = self.history(key)
+        return history[-1] if history else None
+
+    def history(self, key: str) -> list[Origin]:
+        """Return all places that set ``key`` (dotted path), oldest first.
+
+        Raises:
+            ConfigKeyError: There is no such key.
+        """
+        node: Any = self._cfg_dict
+        owner = parent = self._cfg_dict
+        rest: tuple[Any, ...] = ()
+        parent_rest: tuple[Any, ...] = ()
+        for part in split_key(key):
+            index: Any = (
+                int(part) if isinstance(node, (list, tuple)) and part.lstrip("-").isdecimal() else part
+            )
+            try:
+                node = node[index]
+            except (KeyError, IndexError, TypeError):
+                names = map(str, node) if isinstance(node, Mapping) else ()
+                raise ConfigKeyError(f"There is no key {key!r}.{suggest(part, names)}", key=key) from None
+            rest = (*rest, index)
+            if isinstance(node, ConfigDict):
+                parent, parent_rest, owner, rest = owner, rest, node, ()
+        if not rest:
+            owner, rest = parent, parent_rest
+        return [] if owner._trace is None else owner._trace.history(*rest)
+
+    @property
+    def filename(self) -> str | None:
+        """The file the config was read from, as it was named."""
+        return self._filename
+
+    @property
+    def text(self) -> str:
+        """The texts of all files it was read from, each after a line with its path."""
+        return self._text
+
+    @property
+    def pretty_text(self) -> str:
+        """The config as Python source that loads back equal."""
+        return pretty_python(self._cfg_dict)
+
+    def dump(self, file: str | Path | None = None) -> str | None:
+        """Write the config in the format of the file's extension, or return its text.
+
+        Without a file the format is that of ``filename``, and Python without one. The
+        written config is flat: no ``_base_``, no comments, no ``{{ }}``.
+
+        Raises:
+            ConfigFormatError: The extension is not that of a config.
+        """
+        if file is None:
+            return self.dumps(Path(self._filename).suffix.lstrip(".") if self._filename else "py")
+        text = self.dumps(Path(file).suffix.lstrip("."))
+        with atomic_write(Path(file)) as out:
+            out.write(text.encode())
+        return None
+
+    def dumps(self, file_format: str = "py") -> str:
+        """Return the config as text; ``file_format`` is ``py``, ``json``, ``yaml`` or ``yml``."""
+        if file_format == "py":
+            return self.pretty_text
+        if file_format not in ("json", "yaml", "yml") or file_format not in file_handlers:
+            raise ConfigFormatError(f"A config is written as py, json or yaml, not {file_format!r}.")
+        return str(dump(self._cfg_dict.to_dict(), file_format=file_format))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("_cfg_dict", "_filename", "_text"):
+            raise AttributeError(name)  # asked for by copy and pickle before there is a state
+        return getattr(self._cfg_dict, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._cfg_dict, name)
+
+    def __getitem__(self, name: Any) -> Any:
+        return self._cfg_dict[name]
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        _check_reserved({name: value})
+        self._cfg_dict[name] = value
+
+    def __delitem__(self, name: Any) -> None:
+        del self._cfg_dict[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._cfg_dict
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._cfg_dict)
+
+    def __len__(self) -> int:
+        return len(self._cfg_dict)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Config):
+            return bool(self._cfg_dict == other._cfg_dict)
+        return bool(self._cfg_dict == other) if isinstance(other, dict) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as a dict is
+
+    def __repr__(self) -> str:
+        return f"Config (path: {self._filename}): {self._cfg_dict!r}"
+
+    def __getstate__(self) -> tuple[ConfigDict, str | None, str]:
+        return self._cfg_dict, self._filename, self._text
+
+    def __setstate__(self, state: tuple[ConfigDict, str | None, str]) -> None:
+        for name, value in zip(("_cfg_dict", "_filename", "_text"), state, strict=True):
+            self._set(name, value)
+
+    def __copy__(self) -> Config:
+        twin = Config.__new__(Config)
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Config:
+        twin = memo[id(self)] = Config.__new__(Config)
+        twin.__setstate__((copy.deepcopy(self._cfg_dict, memo), self._filename, self._text))
+        return twin
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _of(loaded: Loaded, filename: str | None) -> Config:
+    """Wrap a tree that the loader made, which nobody else holds, without copying it."""
+    _check_reserved(loaded.tree)
+    cfg = Config.__new__(Config)
+    cfg.__setstate__((loaded.tree, filename, loaded.text))
+    return cfg
+
+
+def _check_reserved(tree: Mapping[Any, Any]) -> None:
+    for key in RESERVED_KEYS:
+        if key in tree:
+            place = where(tree, key)
+            raise ConfigKeyError(
+                f"The key {key!r} is reserved: Config has a property of that name. Choose another.",
+                file=place.file if place else None,
+                line=place.line if place else None,
+                key=key,
+            )

@@ -1,0 +1,96 @@
+"""From the ``data`` of a config to data sets and loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from cfgtrain.data.loader import EpochDataLoader
+from cfgtrain.registries import DATASETS, SAMPLERS
+from cfgtrain.registry import resolve_cfg
+from cfgtrain.utils.signatures import accepted_args
+
+__all__ = ["build_dataloader", "build_dataset", "loader_settings"]
+
+Part = Literal["train", "val", "test"]
+
+# Keys of `data` that hold for all parts; `data.<part>_dataloader` overrides them.
+LOADER_KEYS = (
+    "samples_per_gpu",
+    "workers_per_gpu",
+    "drop_last",
+    "shuffle",
+    "pin_memory",
+    "persistent_workers",
+    "prefetch_factor",
+    "sampler",
+)
+
+
+def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
+    """Build a data set from its config."""
+    return DATASETS.build(cfg, default_args=default_args)
+
+
+def loader_settings(data: Mapping[str, Any], part: Part) -> dict[str, Any]:
+    """Return the loader settings of one part: those of ``data``, then its own."""
+    common = {key: data[key] for key in LOADER_KEYS if key in data}
+    return {**common, **data.get(f"{part}_dataloader", {})}
+
+
+def build_dataloader(
+    dataset: Any,
+    samples_per_gpu: int = 1,
+    workers_per_gpu: int = 0,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    pin_memory: bool = False,
+    persistent_workers: bool = True,
+    prefetch_factor: int = 2,
+    sampler: Mapping[str, Any] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    round_up: bool = True,
+) -> EpochDataLoader:
+    """Build a loader whose order and augmentation are functions of the seed and the epoch.
+
+    Args:
+        dataset: Has ``__len__`` and ``__getitem__(index)``.
+        samples_per_gpu: Batch size of this process (MMCV name).
+        workers_per_gpu: Loading processes of this process (MMCV name).
+        seed: Of the run; the same in all processes.
+        shuffle: Whether each epoch has its own random order.
+        drop_last: Whether a smaller last batch is left out.
+        pin_memory: Whether batches are copied to page-locked memory.
+        persistent_workers: Whether workers live on between epochs.
+        prefetch_factor: Batches that each worker loads ahead.
+        sampler: Config of another sampler; it is given ``size``, ``shuffle``, ``seed``,
+            ``rank``, ``world_size`` and ``round_up`` as far as it takes them.
+        rank: Which of the processes this is.
+        world_size: How many processes share an epoch.
+        round_up: Whether all processes draw equally often, some samples twice.
+    """
+    offered = {
+        "size": len(dataset),
+        "shuffle": shuffle,
+        "seed": seed,
+        "rank": rank,
+        "world_size": world_size,
+        "round_up": round_up,
+    }
+    sampler = sampler or {"type": "EpochSampler"}
+    target, _ = resolve_cfg(sampler, SAMPLERS)
+    order = SAMPLERS.build(sampler, default_args=accepted_args(target, offered))
+    return EpochDataLoader(
+        dataset,
+        order,
+        samples_per_gpu,
+        seed=seed,
+        drop_last=drop_last,
+        num_workers=workers_per_gpu,
+        pin_memory=pin_memory,
+        persistent_workers=persistent_workers,
+        prefetch_factor=prefetch_factor,
+    )

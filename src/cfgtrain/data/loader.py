@@ -1,0 +1,129 @@
+"""Loaders whose batches do not depend on how many workers make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
+from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
+
+__all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch"]
+
+
+class SeededDataset(Dataset[Any]):
+    """A data set that is read by draws, each under a random state of its own.
+
+    The state of a sample is a function of (seed, epoch, position): the worker that loads it,
+    and what was loaded before it, do not matter, and nothing outside sees the difference.
+    Attributes of the wrapped data set can be reached as if they were the wrapper's.
+
+    Args:
+        dataset: Has ``__len__`` and ``__getitem__(index)``.
+        seed: Of the run.
+    """
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Draw) -> Any:
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[Any]:
+        """Return the samples of a batch (torch's fetcher asks for all of them at once)."""
+        with isolated_random_state():
+            return [self._sample(draw) for draw in draws]
+
+    def _sample(self, draw: Draw) -> Any:
+        seed_sample(derive_seed(self.seed, draw.epoch, draw.position))
+        return self.dataset[draw.index]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "dataset":
+            raise AttributeError(name)  # asked for while unpickling in a worker
+        return getattr(self.dataset, name)
+
+
+class EpochDataLoader(DataLoader[Any]):
+    """A DataLoader that can be told which epoch comes next and where in it to begin.
+
+    ``len()`` is always that of a whole epoch.
+
+    Args:
+        dataset: Has ``__len__`` and ``__getitem__(index)``.
+        sampler: The order of the samples.
+        batch_size: Samples per batch.
+        seed: Of the run; decides the augmentation of each sample.
+        drop_last: Whether a smaller last batch is left out.
+        num_workers: Processes that load; 0 loads in this one.
+        collate_fn: Makes a batch of a list of samples; torch's by default.
+        pin_memory: Whether batches are copied to page-locked memory.
+        persistent_workers: Whether workers live on between epochs.
+        prefetch_factor: Batches that each worker loads ahead.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        sampler: PositionSampler,
+        batch_size: int,
+        seed: int = 0,
+        drop_last: bool = False,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+        persistent_workers: bool = True,
+        prefetch_factor: int = 2,
+    ) -> None:
+        self.epoch_batches = EpochBatchSampler(sampler, batch_size, drop_last)
+        super().__init__(
+            SeededDataset(dataset, seed),
+            batch_sampler=self.epoch_batches,
+            num_workers=num_workers,
+            collate_fn=collate_fn,
+            pin_memory=pin_memory,
+            persistent_workers=persistent_workers and num_workers > 0,
+            prefetch_factor=prefetch_factor if num_workers > 0 else None,
+            worker_init_fn=_quiet_worker,
+            # The default would draw from torch's global generator, which belongs to the training.
+            generator=torch.Generator().manual_seed(derive_seed(seed) >> 1),
+        )
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """Say what the next pass is: ``epoch``, without its first ``start_batch`` batches."""
+        self.epoch_batches.set_epoch(epoch, start_batch)
+
+
+def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
+    """Return the batches of an epoch from ``start_batch`` on.
+
+    Ours are told where to begin and read nothing before it. Other loaders are told the
+    epoch if their sampler wants to know it (``set_epoch``), and batches that are to be
+    passed over are read and dropped.
+    """
+    if isinstance(loader, EpochDataLoader):
+        loader.set_epoch(epoch, start_batch)
+        return iter(loader)
+    sampler: Any = getattr(loader, "sampler", None)
+    if not hasattr(sampler, "set_epoch"):
+        sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    if hasattr(sampler, "set_epoch"):
+        sampler.set_epoch(epoch)
+    return islice(iter(loader), start_batch, None)
+
+
+def _quiet_worker(worker_id: int) -> None:
+    """Keep OpenCV from starting threads in every worker: they would fight for the cores."""
+    import sys
+
+    cv2 = sys.modules.get("cv2")
+    if cv2 is not None:
+        cv2.setNumThreads(0)

@@ -1,0 +1,213 @@
+"""Every error that cfgtrain raises on purpose.
+
+    CfgTrainError
+    ├── ConfigError                  something in a config; knows .file .line .key
+    │   ├── ConfigNotFoundError      (FileNotFoundError)
+    │   ├── ConfigFormatError        (OSError)           an extension no loader knows
+    │   ├── ConfigSyntaxError        (SyntaxError)
+    │   ├── ConfigKeyError           (KeyError)
+    │   ├── ConfigAttributeError     (AttributeError)
+    │   ├── ConfigMergeError         (TypeError)
+    │   ├── ConfigCycleError         (ValueError)
+    │   ├── ConfigImportError        (ImportError)
+    │   ├── ConfigValueError         (ValueError)        a value of the wrong kind
+    │   ├── OptionError              (ValueError, AssertionError)  a KEY=VALUE word
+    │   └── CheckError               several of the above, and of RegistryError, at once
+    ├── RegistryError
+    │   ├── UnknownNameError         (KeyError)
+    │   ├── NameTakenError           (KeyError)
+    │   └── BuildError               (TypeError)
+    ├── HookError                    (ValueError)
+    ├── CheckpointError              (RuntimeError)
+    ├── BackendError                 (ValueError)
+    ├── WorkDirError                 (OSError)
+    ├── ArgumentError                (ValueError, AssertionError)
+    └── ArgumentTypeError            (TypeError)
+
+Each class also inherits the builtin that MMCV 1.x raised in its place, so that an
+``except KeyError`` written for MMCV keeps working. The command line prints any of
+them as one red message and leaves with its ``exit_code``; everything else is a bug
+and shows its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+class CfgTrainError(Exception):
+    """Base of every error raised on purpose; its text is written for the user."""
+
+    exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument, OSError its errno.
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.__dict__)
+
+
+def _rebuild(cls: type[CfgTrainError], message: str, state: dict[str, object]) -> CfgTrainError:
+    """Unpickle an error: the classes below have keyword-only arguments, pickle has none."""
+    error = cls(message)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(CfgTrainError):
+    """Something in a config is wrong.
+
+    Args:
+        message: What is wrong, with the value, and what would be right.
+        file: The file that says so, or None when it came from elsewhere.
+        line: 1-based line in ``file``.
+        key: Dotted key path, such as ``data.train.pipeline[1].type``.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.file = file
+        self.line = line
+        self.key = key
+
+    def __str__(self) -> str:
+        return self.message + place(self.file, self.line, self.key)
+
+
+class ConfigNotFoundError(ConfigError, FileNotFoundError):
+    """A config file, or one of its bases, is not there."""
+
+
+class ConfigFormatError(ConfigError, OSError):
+    """The extension of a config names no format that cfgtrain reads."""
+
+
+class ConfigSyntaxError(ConfigError, SyntaxError):
+    """A config is not valid Python, JSON or YAML."""
+
+
+class ConfigKeyError(ConfigError, KeyError):
+    """A key is missing, reserved, unknown or defined twice."""
+
+
+class ConfigAttributeError(ConfigError, AttributeError):
+    """``cfg.name`` where there is no such key."""
+
+
+class ConfigMergeError(ConfigError, TypeError):
+    """Two values of one key cannot be merged."""
+
+
+class ConfigCycleError(ConfigError, ValueError):
+    """Configs name each other as ``_base_`` in a circle."""
+
+
+class ConfigImportError(ConfigError, ImportError):
+    """A module of ``custom_imports`` cannot be imported."""
+
+
+class ConfigValueError(ConfigError, ValueError):
+    """A value is of the wrong kind or out of range."""
+
+
+class OptionError(ConfigError, ValueError, AssertionError):
+    """A KEY=VALUE word of the command line cannot be read."""
+
+
+class CheckError(ConfigError):
+    """All that is wrong with a config, at once.
+
+    Attributes:
+        errors: Each problem as the error it would have been alone.
+    """
+
+    def __init__(self, message: str = "", errors: Sequence[CfgTrainError] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)
+
+
+class RegistryError(CfgTrainError):
+    """Something about a registry or about building from a config."""
+
+    exit_code = 2
+
+
+class UnknownNameError(RegistryError, KeyError):
+    """No registry in reach holds the name."""
+
+
+class NameTakenError(RegistryError, KeyError):
+    """The name is registered already."""
+
+
+class BuildError(RegistryError, TypeError):
+    """A config does not fit the thing it is meant to build."""
+
+
+class HookError(CfgTrainError, ValueError):
+    """A hook is not what a runner can call."""
+
+    exit_code = 2
+
+
+class CheckpointError(CfgTrainError, RuntimeError):
+    """A checkpoint cannot be written, read or trusted."""
+
+
+class BackendError(CfgTrainError, ValueError):
+    """A storage backend or its prefix is unknown."""
+
+
+class WorkDirError(CfgTrainError, OSError):
+    """The work directory cannot be made or written to."""
+
+
+class ArgumentError(CfgTrainError, ValueError, AssertionError):
+    """An argument has a value outside what the function takes."""
+
+
+class ArgumentTypeError(CfgTrainError, TypeError):
+    """An argument has a type that the function does not take."""
+
+
+def place(file: str | None, line: int | None = None, key: str | None = None) -> str:
+    """Return a line of its own, "at key (file:line)", from what is known of it, or an empty str."""
+    spot = f"{file}:{line}" if file and line is not None else file or ""
+    if key:
+        spot = f"{key} ({spot})" if spot else key
+    return f"\n  at {spot}" if spot else ""
+
+
+def close_names(word: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to ``count`` of ``names`` that look like ``word``, best first, ignoring case."""
+    from difflib import get_close_matches  # costs milliseconds, needed only when something is wrong
+
+    by_lower: dict[str, list[str]] = {}
+    for name in names:
+        by_lower.setdefault(name.lower(), []).append(name)
+    found = get_close_matches(word.lower(), by_lower, n=count, cutoff=0.6)
+    return [name for lower in found for name in by_lower[lower]][:count]
+
+
+def suggest(word: str, names: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the names nearest to ``word``, or ``""``."""
+    close = close_names(word, names)
+    if not close:
+        return ""
+    quoted = [repr(name) for name in close]
+    listed = quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
+    return f" Did you mean {listed}?"

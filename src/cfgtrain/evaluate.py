@@ -1,0 +1,27 @@
+"""Score a model on a data set."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from torch import nn
+
+from cfgtrain.inference import single_gpu_test
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: nn.Module, data_loader: Any, logger: logging.Logger, **eval_kwargs: Any
+) -> dict[str, Any]:
+    """Return the scores of a model on the data set of a loader.
+
+    Args:
+        model: Predicts when called with ``return_loss=False``.
+        data_loader: Over the data set, in order.
+        logger: Handed to the data set.
+        eval_kwargs: For the data set's ``evaluate``, such as ``metric``.
+    """
+    results = single_gpu_test(model, data_loader)
+    return dict(data_loader.dataset.evaluate(results, logger=logger, **eval_kwargs))

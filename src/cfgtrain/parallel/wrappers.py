@@ -1,0 +1,53 @@
+"""Wrappers that put a model where its data has to go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from cfgtrain.parallel.data import to_device
+
+__all__ = ["OnDevice", "is_module_wrapper", "unwrap_model"]
+
+
+class OnDevice(nn.Module):
+    """A model on one device that takes batches from anywhere.
+
+    Args:
+        module: Has ``train_step`` and ``val_step``; moved to the device.
+        device: Where it lives.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.module = module.to(device)
+        self.device = device
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model with its inputs moved."""
+        return self.module(*to_device(args, self.device), **to_device(kwargs, self.device))
+
+    def train_step(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the model's ``train_step`` with the batch moved."""
+        return self.module.train_step(to_device(data, self.device), *args, **kwargs)  # type: ignore[operator]
+
+    def val_step(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call the model's ``val_step`` with the batch moved."""
+        return self.module.val_step(to_device(data, self.device), *args, **kwargs)  # type: ignore[operator]
+
+
+_WRAPPERS = (OnDevice, nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def is_module_wrapper(module: nn.Module) -> bool:
+    """Say whether ``module`` only holds another one as its ``module``."""
+    return isinstance(module, _WRAPPERS)
+
+
+def unwrap_model(module: nn.Module) -> nn.Module:
+    """Return the model inside any number of wrappers."""
+    while is_module_wrapper(module):
+        module = module.module  # type: ignore[assignment]  # every wrapper's is a module
+    return module

@@ -1,0 +1,101 @@
+"""Seeds: everything random in a run is a function of one number and a position.
+
+Three generators are in play: Python's, NumPy's and torch's. A run seeds them once. While a
+sample is loaded they are set from (seed, epoch, position) and put back afterwards, so that
+neither the number of workers nor a restart changes a single bit of anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+__all__ = ["RandomState", "derive_seed", "isolated_random_state", "seed_sample", "set_random_seed"]
+
+_MASK = (1 << 64) - 1
+
+
+def set_random_seed(seed: int, deterministic: bool = False, use_rank_shift: bool = False) -> None:
+    """Seed Python, NumPy and torch on all devices (MMCV name).
+
+    Args:
+        seed: Non-negative.
+        deterministic: Also ask torch for deterministic algorithms; an operation that has
+            none only warns.
+        use_rank_shift: Add the rank of this process to the seed.
+    """
+    if use_rank_shift and torch.distributed.is_available() and torch.distributed.is_initialized():
+        seed += torch.distributed.get_rank()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    os.environ["PYTHONHASHSEED"] = str(seed)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def derive_seed(*parts: int) -> int:
+    """Mix integers into one 64-bit seed; near inputs give unrelated outputs (SplitMix64)."""
+    state = 0
+    for part in parts:
+        state = (state ^ (part & _MASK)) + 0x9E3779B97F4A7C15 & _MASK
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & _MASK
+        state ^= state >> 31
+    return state
+
+
+def seed_sample(seed: int) -> None:
+    """Set the CPU generators to a 64-bit seed; those of the devices are left alone."""
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    # torch.manual_seed would also queue a call per sample for a CUDA that is never initialised.
+    torch.default_generator.manual_seed(seed & (_MASK >> 1))
+
+
+@contextmanager
+def isolated_random_state() -> Iterator[None]:
+    """Put the CPU generators back, on leaving, to what they were."""
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+
+
+class RandomState:
+    """The states of all generators as plain types, for a checkpoint."""
+
+    @staticmethod
+    def capture() -> dict[str, Any]:
+        """Return the states of this process; ``restore`` puts them back."""
+        kind, keys, position, has_gauss, gauss = cast("Any", np.random.get_state(legacy=True))
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        return {
+            "python": random.getstate(),
+            "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+            "torch": torch.get_rng_state(),
+            "cuda": cuda,
+        }
+
+    @staticmethod
+    def restore(state: dict[str, Any]) -> None:
+        """Put back what ``capture`` returned; devices that are not there are passed over."""
+        version, words, gauss_next = state["python"]
+        random.setstate((version, tuple(words), gauss_next))
+        kind, keys, position, has_gauss, gauss = state["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
+        torch.set_rng_state(state["torch"])
+        if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["cuda"])

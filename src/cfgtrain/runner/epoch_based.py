@@ -1,0 +1,121 @@
+"""A run that is counted in epochs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+
+from cfgtrain.data.loader import begin_epoch
+from cfgtrain.errors import ArgumentError
+from cfgtrain.registries import RUNNERS
+from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.workflow import check_workflow, flow_method
+
+__all__ = ["EpochBasedRunner"]
+
+
+@RUNNERS.register_module()
+class EpochBasedRunner(BaseRunner):
+    """Runs epoch by epoch; see ``BaseRunner`` for the arguments."""
+
+    checkpoint_tmpl = "epoch_{}.pth"
+
+    def run(
+        self,
+        data_loaders: list[Any],
+        workflow: list[tuple[str, int]],
+        max_epochs: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Run the flows of ``workflow`` in turn until ``max_epochs`` epochs are trained.
+
+        Args:
+            data_loaders: One for each flow.
+            workflow: Pairs of a mode (``"train"``, ``"val"`` or another method's name) and
+                how many passes over its loader it takes. Val passes are no epochs.
+            max_epochs: Old place for the argument of the constructor.
+            kwargs: For ``train_step``.
+        """
+        if max_epochs is not None:
+            warnings.warn("Give max_epochs to the runner, not to run().", DeprecationWarning, stacklevel=2)
+            self._max_epochs = max_epochs
+        if self._max_epochs is None:
+            raise ArgumentError("An EpochBasedRunner needs max_epochs.")
+        check_workflow(self, data_loaders, workflow)
+        train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
+        self._max_iters = self._max_epochs * len(train_loader)
+        with self.running(workflow, f"{self._max_epochs} epochs"):
+            while self._epoch < self._max_epochs and not self.stopping:
+                self._run_round(data_loaders, workflow, self._max_epochs, kwargs)
+
+    def _run_round(
+        self,
+        data_loaders: list[Any],
+        workflow: list[tuple[str, int]],
+        max_epochs: int,
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Run each flow as often as it asks, from where a resumed run stood."""
+        first, done = self._next.flow, self._next.flow_done
+        for flow in range(first, len(workflow)):
+            mode, times = workflow[flow]
+            for time in range(done if flow == first else 0, times):
+                if mode == "train" and self._epoch >= max_epochs:
+                    break
+                self._next.flow, self._next.flow_done = flow, time
+                flow_method(self, mode)(data_loaders[flow], **(kwargs if mode == "train" else {}))
+                if self.stopping:
+                    return
+        self._next.flow = self._next.flow_done = 0
+
+    def train(self, data_loader: Any, **kwargs: Any) -> None:
+        """Train for one epoch, or for what is left of it."""
+        self.model.train()
+        self.mode = "train"
+        self.data_loader = data_loader
+        self._max_iters = (self._max_epochs or 0) * len(data_loader)
+        start = self._next.inner_iter
+        if start == 0:
+            self.restore_generators()
+        self.call_hook("before_train_epoch")
+        if start > 0:  # that stage was over when the checkpoint was written; what it does now is undone
+            self.restore_generators()
+        for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
+            self._inner_iter = i
+            self._train_iter(data_batch, **kwargs)
+            if self.stopping:
+                return
+        self._next.epoch, self._next.inner_iter = self._epoch + 1, 0
+        self._next.flow_done += 1
+        self.call_hook("after_train_epoch")
+        self._epoch += 1
+
+    def _train_iter(self, data_batch: Any, **kwargs: Any) -> None:
+        self.data_batch = data_batch
+        self.call_hook("before_train_iter")
+        self.run_iter(data_batch, train_mode=True, **kwargs)
+        self._next.iter, self._next.inner_iter = self._iter + 1, self._inner_iter + 1
+        self.call_hook("after_train_iter")
+        del self.data_batch
+        self._iter += 1
+
+    @torch.no_grad()
+    def val(self, data_loader: Any, **kwargs: Any) -> None:
+        """Run ``val_step`` over a loader; neither ``epoch`` nor ``iter`` advances."""
+        self.model.eval()
+        self.mode = "val"
+        self.data_loader = data_loader
+        self.call_hook("before_val_epoch")
+        for i, data_batch in enumerate(begin_epoch(data_loader, 0)):
+            self.data_batch = data_batch
+            self._inner_iter = i
+            self.call_hook("before_val_iter")
+            self.run_iter(data_batch, train_mode=False)
+            self.call_hook("after_val_iter")
+            del self.data_batch
+        self.call_hook("after_val_epoch")
+
+    def _done_after_this(self) -> int:
+        return self._epoch + 1

@@ -1,0 +1,108 @@
+"""Save the run now and then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["CheckpointHook"]
+
+
+@HOOKS.register_module()
+class CheckpointHook(Hook):
+    """Saves every ``interval`` epochs or iterations, and at the end.
+
+    The file is written when all hooks of the stage have run, so that it holds what they did;
+    within a window of accumulated gradients it waits for the window to close. An old
+    checkpoint is removed when the new one is durable.
+
+    Args:
+        interval: How often; -1 only at the end.
+        by_epoch: Whether ``interval`` counts epochs, or iterations (``iter_N.pth``).
+        save_optimizer: Whether the run can be continued from the file.
+        out_dir: Where to, in a folder named as the work directory; by default that itself.
+        max_keep_ckpts: How many to keep, the oldest goes first; -1 keeps all.
+        save_last: Whether the end of the run is saved whatever the interval.
+        filename_tmpl: Name of the files, with ``{}`` for the complete epochs or iterations.
+        create_symlink: Whether ``latest.pth`` points at the newest.
+    """
+
+    def __init__(
+        self,
+        interval: int = -1,
+        by_epoch: bool = True,
+        save_optimizer: bool = True,
+        out_dir: str | None = None,
+        max_keep_ckpts: int = -1,
+        save_last: bool = True,
+        filename_tmpl: str | None = None,
+        create_symlink: bool = True,
+    ) -> None:
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.save_optimizer = save_optimizer
+        self.out_dir = out_dir
+        self.max_keep_ckpts = max_keep_ckpts
+        self.save_last = save_last
+        self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
+        self.create_symlink = create_symlink
+        self._kept: list[str] = []
+        self._due = False
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Settle where the checkpoints go."""
+        if runner.work_dir is None:
+            return
+        self._folder = (
+            Path(self.out_dir) / Path(runner.work_dir).name if self.out_dir else Path(runner.work_dir)
+        )
+        runner.logger.info("Checkpoints will be saved to %s", self._folder)
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """Save by epoch."""
+        if self.by_epoch and (
+            self.every_n_epochs(runner, self.interval) or (self.save_last and self.is_last_epoch(runner))
+        ):
+            self._save_when_closed(runner)
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Save by iteration, and what had to wait for the window to close."""
+        if not self.by_epoch and (
+            self.every_n_iters(runner, self.interval) or (self.save_last and self.is_last_iter(runner))
+        ):
+            self._due = True
+        if self._due:
+            self._save_when_closed(runner)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return which checkpoints are there, oldest first."""
+        return {"kept": list(self._kept)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the list of checkpoints."""
+        self._kept = list(state["kept"])
+
+    def _save_when_closed(self, runner: RunnerView) -> None:
+        self._due = runner.window_open
+        if not self._due and runner.work_dir is not None:
+            runner.after_stage(lambda: self._save(runner))
+
+    def _save(self, runner: RunnerView) -> None:
+        name = self.filename_tmpl.format((runner.epoch if self.by_epoch else runner.iter) + 1)
+        path = str(self._folder / name)
+        # What the file says of itself has to be true once it is there.
+        self._kept = [*(kept for kept in self._kept if kept != path), path]
+        surplus = self._kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
+        self._kept = self._kept[len(surplus) :]
+        if runner.meta is not None:
+            runner.meta.setdefault("hook_msgs", {})["last_ckpt"] = path
+        runner.logger.info("Saving checkpoint %s", name)
+        runner.save_checkpoint(
+            str(self._folder), name, save_optimizer=self.save_optimizer, create_symlink=self.create_symlink
+        )
+        for old in surplus:
+            Path(old).unlink(missing_ok=True)

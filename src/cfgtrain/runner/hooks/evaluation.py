@@ -1,0 +1,192 @@
+"""Evaluate during training, and keep the best."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.inference import single_gpu_test
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["EvalHook"]
+
+Rule = Literal["greater", "less"]
+
+_BETTER: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
+
+
+@HOOKS.register_module()
+class EvalHook(Hook):
+    """Runs the model over a data set at intervals and scores it there.
+
+    The scores come from ``dataloader.dataset.evaluate(results, logger=..., **eval_kwargs)``,
+    a dict of numbers by name. Evaluating changes neither the model's mode nor the random
+    state of the training.
+
+    Args:
+        dataloader: Over the data set, in order.
+        start: First epoch or iteration to evaluate after; it and the following ones count
+            from there. None begins with the first interval.
+        interval: How often.
+        by_epoch: Whether ``interval`` counts epochs, or iterations.
+        save_best: Name of the score whose best value is kept as ``best_<name>_epoch_<n>.pth``;
+            ``"auto"`` takes the first one; None keeps none.
+        rule: Whether a greater or a smaller score is better; guessed from the name by default.
+        test_fn: ``(model, dataloader) -> results``.
+        greater_keys: Names, or parts of names, of scores that are better when greater.
+        less_keys: The same for smaller.
+        out_dir: Where the best goes, in a folder named as the work directory.
+        eval_kwargs: For ``evaluate``.
+    """
+
+    _default_greater_keys: Sequence[str] = (
+        "acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc",
+    )  # fmt: skip
+    _default_less_keys: Sequence[str] = ("loss",)
+
+    def __init__(
+        self,
+        dataloader: Any,
+        start: int | None = None,
+        interval: int = 1,
+        by_epoch: bool = True,
+        save_best: str | None = None,
+        rule: Rule | None = None,
+        test_fn: Callable[..., Any] | None = None,
+        greater_keys: str | Sequence[str] | None = None,
+        less_keys: str | Sequence[str] | None = None,
+        out_dir: str | None = None,
+        **eval_kwargs: Any,
+    ) -> None:
+        if interval <= 0:
+            raise ArgumentError(f"interval is positive, not {interval!r}.")
+        if start is not None and start < 0:
+            raise ArgumentError(f"start is not negative, as {start!r} is.")
+        if not isinstance(save_best, str | None):
+            raise ArgumentTypeError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
+        self.dataloader = dataloader
+        self.start = start
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.save_best = save_best
+        self.rule = rule
+        self.test_fn = test_fn or single_gpu_test
+        self.greater_keys = _as_keys(greater_keys, self._default_greater_keys)
+        self.less_keys = _as_keys(less_keys, self._default_less_keys)
+        self.out_dir = out_dir
+        self.eval_kwargs = eval_kwargs
+        self._initial = True
+        if save_best not in (None, "auto"):
+            self.rule = rule or self._guess_rule(str(save_best))
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Settle where the best goes."""
+        folder = Path(runner.work_dir) if runner.work_dir is not None else None
+        self._folder = Path(self.out_dir) / folder.name if self.out_dir and folder else folder
+        if self.save_best is not None:
+            if runner.meta is None:
+                runner.logger.warning("The runner has no meta: it is made, to remember the best score.")
+                runner.meta = {}
+            runner.meta.setdefault("hook_msgs", {})
+
+    def before_train_epoch(self, runner: RunnerView) -> None:
+        """Evaluate once before training, when the run begins at or after ``start``."""
+        if self.by_epoch and self._is_start(runner.epoch):
+            self.after_train_epoch(runner)
+
+    def before_train_iter(self, runner: RunnerView) -> None:
+        """Evaluate once before training, when the run begins at or after ``start``."""
+        if not self.by_epoch and self._is_start(runner.iter):
+            self.after_train_iter(runner)
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """Evaluate by epoch."""
+        if self.by_epoch and self._is_due(runner.epoch + 1):
+            self._evaluate(runner)
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Evaluate by iteration; what the loggers hold of the training is logged first."""
+        if not self.by_epoch and self._is_due(runner.iter + 1):
+            for hook in runner.hooks:
+                if isinstance(hook, LoggerHook):
+                    hook.after_train_iter(runner)
+            runner.log_buffer.clear()
+            self._evaluate(runner)
+
+    def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
+        """Return the scores of predictions, and put them into the log."""
+        scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
+        if not isinstance(scores, Mapping):
+            raise ArgumentTypeError(f"evaluate() of a data set returns a dict of scores, not {scores!r}.")
+        runner.log_buffer.output.update(scores)
+        runner.log_buffer.mode = "val"
+        runner.log_buffer.ready = True
+        return dict(scores)
+
+    def _evaluate(self, runner: RunnerView) -> None:
+        results = self.test_fn(runner.model, self.dataloader)
+        runner.log_buffer.output["eval_iter_num"] = len(self.dataloader)
+        scores = self.evaluate(runner, results)
+        if self.save_best is not None:
+            self._keep_best(runner, scores)
+
+    def _keep_best(self, runner: RunnerView, scores: dict[str, Any]) -> None:
+        if not scores:
+            runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
+            return
+        name = next(iter(scores)) if self.save_best == "auto" else str(self.save_best)
+        if name not in scores:
+            raise ArgumentError(f"save_best={name!r}, but the scores are {', '.join(scores)}.")
+        self.save_best = name
+        self.rule = self.rule or self._guess_rule(name)
+        messages = (runner.meta or {})["hook_msgs"]
+        score, best = float(scores[name]), messages.get("best_score")
+        if not math.isnan(score) and (best is None or _BETTER[self.rule](score, best)):
+            self._save_best(runner, messages, name, score)
+
+    def _save_best(self, runner: RunnerView, messages: dict[str, Any], name: str, score: float) -> None:
+        unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
+        file, old = f"best_{name}_{unit}_{done}.pth", messages.get("best_ckpt")
+        messages["best_score"] = score
+        if self._folder is None:
+            return
+        path = str(self._folder / file)
+        messages["best_ckpt"] = path
+
+        def save() -> None:
+            runner.save_checkpoint(str(self._folder), file, create_symlink=False)
+            if old is not None and old != path:
+                Path(old).unlink(missing_ok=True)
+            runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, file)
+
+        runner.after_stage(save)
+
+    def _is_start(self, done: int) -> bool:
+        first, self._initial = self._initial, False
+        return first and self.start is not None and done >= self.start
+
+    def _is_due(self, done: int) -> bool:
+        since = done - (self.start or 0)
+        return since >= 0 and since % self.interval == 0
+
+    def _guess_rule(self, name: str) -> Rule:
+        greater, less = ([key.lower() for key in keys] for keys in (self.greater_keys, self.less_keys))
+        lower = name.lower()
+        if lower in greater or (lower not in less and any(key in lower for key in greater)):
+            return "greater"
+        if lower in less or any(key in lower for key in less):
+            return "less"
+        raise ArgumentError(
+            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'."
+        )
+
+
+def _as_keys(keys: str | Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
+    return default if keys is None else (keys,) if isinstance(keys, str) else keys

@@ -1,0 +1,78 @@
+"""The base of everything that logs."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["LoggerHook"]
+
+
+class LoggerHook(Hook):
+    """Decides when there is something to log; subclasses say how, in ``log``.
+
+    Args:
+        interval: Iterations between two lines of the training, each an average over them.
+        ignore_last: Whether a shorter interval at the end of an epoch is left out.
+        reset_flag: Whether this hook clears the output after logging; the last logger always does.
+        by_epoch: Whether intervals count within the epoch, or over the run.
+    """
+
+    def __init__(
+        self, interval: int = 10, ignore_last: bool = True, reset_flag: bool = False, by_epoch: bool = True
+    ) -> None:
+        self.interval = interval
+        self.ignore_last = ignore_last
+        self.reset_flag = reset_flag
+        self.by_epoch = by_epoch
+
+    @abstractmethod
+    def log(self, runner: RunnerView) -> None:
+        """Log ``runner.log_buffer.output``."""
+
+    def get_mode(self, runner: RunnerView) -> str:
+        """Return ``"train"`` or ``"val"``: what the output is about."""
+        return runner.log_buffer.mode or runner.mode or "train"
+
+    def get_epoch(self, runner: RunnerView) -> int:
+        """Return the 1-based epoch that the output belongs to."""
+        return runner.epoch + 1 if runner.mode == "train" else max(runner.epoch, 1)
+
+    def get_iter(self, runner: RunnerView, inner_iter: bool = False) -> int:
+        """Return the 1-based iteration, within the epoch if asked for and counting by epoch."""
+        return (runner.inner_iter if self.by_epoch and inner_iter else runner.iter) + 1
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Make the last logger the one that clears the output."""
+        loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
+        if loggers and loggers[-1] is self:
+            self.reset_flag = True
+
+    def before_epoch(self, runner: RunnerView) -> None:
+        """Forget what the last epoch left."""
+        runner.log_buffer.clear()
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Log every ``interval`` iterations."""
+        by_inner = self.by_epoch and self.every_n_inner_iters(runner, self.interval)
+        by_iter = not self.by_epoch and self.every_n_iters(runner, self.interval)
+        if by_inner or by_iter or (not self.ignore_last and self.end_of_epoch(runner)):
+            runner.log_buffer.average(self.interval)
+        self._log_if_ready(runner)
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """Log what the end of the epoch brought, an evaluation for example."""
+        self._log_if_ready(runner)
+
+    def after_val_epoch(self, runner: RunnerView) -> None:
+        """Log the averages of a pass of a val flow."""
+        runner.log_buffer.average()
+        self._log_if_ready(runner)
+
+    def _log_if_ready(self, runner: RunnerView) -> None:
+        if runner.log_buffer.ready:
+            self.log(runner)
+            if self.reset_flag:
+                runner.log_buffer.clear_output()

@@ -1,0 +1,45 @@
+"""When a hook runs among the others of its stage."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError, suggest
+
+__all__ = ["Priority", "get_priority"]
+
+
+class Priority(Enum):
+    """Named priorities; a lower value runs first."""
+
+    HIGHEST = 0
+    VERY_HIGH = 10
+    HIGH = 30
+    ABOVE_NORMAL = 40
+    NORMAL = 50
+    BELOW_NORMAL = 60
+    LOW = 70
+    VERY_LOW = 90
+    LOWEST = 100
+
+
+def get_priority(priority: int | str | Priority) -> int:
+    """Return a priority as a number from 0 (first) to 100 (last).
+
+    Raises:
+        ArgumentError: A number outside that range.
+        UnknownNameError: No priority has that name.
+        ArgumentTypeError: Neither a number nor a name nor a Priority.
+    """
+    if isinstance(priority, Priority):
+        return priority.value
+    if isinstance(priority, int):
+        if 0 <= priority <= 100:
+            return priority
+        raise ArgumentError(f"A priority is from 0 to 100, not {priority}.")
+    if isinstance(priority, str):
+        if priority.upper() in Priority.__members__:
+            return Priority[priority.upper()].value
+        hint = suggest(priority, Priority.__members__)
+        raise UnknownNameError(f"There is no priority {priority!r}: {', '.join(Priority.__members__)}.{hint}")
+    raise ArgumentTypeError(f"A priority is a name or a number from 0 to 100, not {priority!r}.")

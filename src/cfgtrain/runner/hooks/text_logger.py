@@ -1,0 +1,124 @@
+"""Lines for people, and lines of JSON for programs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["TextLoggerHook"]
+
+
+@HOOKS.register_module()
+class TextLoggerHook(LoggerHook):
+    r"""Logs to the run's logger, and to ``<work_dir>/<timestamp>.log.json`` one object a line.
+
+    The keys and the layout are MMCV's::
+
+        Epoch [1][10/20]\tlr: 1.000e-01, eta: 0:00:05, time: 0.004, data_time: 0.001, loss: 0.5123
+        Epoch(val) [1][5]\taccuracy: 0.9512
+
+    The first line of JSON is the run's meta. Times are in seconds, memory in MB.
+
+    Args:
+        by_epoch: Whether lines count within the epoch, or over the run.
+        interval: Iterations between two lines.
+        ignore_last: Whether a shorter interval at the end of an epoch is left out.
+        reset_flag: Whether this hook clears the output after logging.
+    """
+
+    def __init__(
+        self, by_epoch: bool = True, interval: int = 10, ignore_last: bool = True, reset_flag: bool = False
+    ) -> None:
+        super().__init__(interval, ignore_last, reset_flag, by_epoch)
+        self._json: Path | None = None
+        self._start_iter = 0
+        self._seconds = 0.0
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Open the JSON log with the run's meta."""
+        super().before_run(runner)
+        self._start_iter = runner.iter
+        if runner.work_dir is not None and runner.rank == 0:
+            self._json = Path(runner.work_dir) / f"{runner.timestamp}.log.json"
+            if runner.meta is not None:
+                self._append({key: value for key, value in runner.meta.items() if key != "config"})
+
+    def log(self, runner: RunnerView) -> None:
+        """Write one line to each log."""
+        line = self.line(runner)
+        runner.logger.info("%s", self._text(runner, line))
+        self._append(line)
+
+    def line(self, runner: RunnerView) -> OrderedDict[str, Any]:
+        """Return what is logged now, in order."""
+        output = dict(runner.log_buffer.output)
+        mode = self.get_mode(runner)
+        lr = runner.current_lr()
+        line: OrderedDict[str, Any] = OrderedDict(
+            mode=mode,
+            epoch=self.get_epoch(runner),
+            iter=output.pop("eval_iter_num", self.get_iter(runner, inner_iter=True)),
+            lr={name: each[0] for name, each in lr.items()} if isinstance(lr, dict) else lr[0],
+        )
+        if "time" in output and torch.cuda.is_available():
+            line["memory"] = int(torch.cuda.max_memory_allocated() / 2**20)
+        line.update(output)
+        return line
+
+    def _text(self, runner: RunnerView, line: OrderedDict[str, Any]) -> str:
+        items = {k: v for k, v in line.items() if k not in ("mode", "epoch", "iter", "lr")}
+        if line["mode"] != "train":
+            head = (
+                f"Epoch(val) [{line['epoch']}][{line['iter']}]"
+                if self.by_epoch
+                else f"Iter(val) [{line['iter']}]"
+            )
+            return head + "\t" + ", ".join(f"{name}: {_value(value)}" for name, value in items.items())
+        if self.by_epoch:
+            head = f"Epoch [{line['epoch']}][{line['iter']}/{len(runner.data_loader)}]"
+        else:
+            head = f"Iter [{line['iter']}/{runner.max_iters}]"
+        parts = [_lr(line["lr"])]
+        if "time" in items:
+            parts.append(f"eta: {self._eta(runner, items['time'])}")
+            parts += [f"{name}: {items.pop(name):.3f}" for name in ("time", "data_time") if name in items]
+        return (
+            head + "\t" + ", ".join([*parts, *(f"{name}: {_value(value)}" for name, value in items.items())])
+        )
+
+    def _eta(self, runner: RunnerView, seconds_per_iter: float) -> datetime.timedelta:
+        self._seconds += seconds_per_iter * self.interval
+        average = self._seconds / (runner.iter - self._start_iter + 1)
+        return datetime.timedelta(seconds=int(average * ((runner.max_iters or 0) - runner.iter - 1)))
+
+    def _append(self, line: dict[str, Any]) -> None:
+        if self._json is not None:
+            with self._json.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_rounded(line), default=str) + "\n")
+
+
+def _lr(lr: Any) -> str:
+    if isinstance(lr, dict):
+        return " ".join(f"lr_{name}: {value:.3e}" for name, value in lr.items())
+    return f"lr: {lr:.3e}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,37 @@
+"""How long iterations take."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["IterTimerHook"]
+
+
+@HOOKS.register_module()
+class IterTimerHook(Hook):
+    """Logs, in seconds, ``time`` per iteration and the part of it spent waiting for data, ``data_time``."""
+
+    def __init__(self) -> None:
+        self._last = perf_counter()
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Start the clock."""
+        self._last = perf_counter()
+
+    def before_epoch(self, runner: RunnerView) -> None:
+        """Start the clock: what lies between epochs belongs to none."""
+        self._last = perf_counter()
+
+    def before_iter(self, runner: RunnerView) -> None:
+        """Note when the data was there."""
+        runner.log_buffer.update({"data_time": perf_counter() - self._last})
+
+    def after_iter(self, runner: RunnerView) -> None:
+        """Note the whole time, and start again."""
+        now = perf_counter()
+        runner.log_buffer.update({"time": now - self._last})
+        self._last = now

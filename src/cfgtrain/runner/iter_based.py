@@ -1,0 +1,164 @@
+"""A run that is counted in iterations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from cfgtrain.data.loader import begin_epoch
+from cfgtrain.errors import ArgumentError
+from cfgtrain.registries import RUNNERS
+from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.resume import Position
+from cfgtrain.runner.workflow import check_workflow, flow_method
+
+__all__ = ["IterBasedRunner", "IterLoader"]
+
+
+class IterLoader:
+    """An endless stream of batches over the epochs of a loader.
+
+    Args:
+        dataloader: The loader.
+        epoch: Where to begin: the epoch and
+        batch: how many of its batches are done.
+    """
+
+    def __init__(self, dataloader: Any, epoch: int = 0, batch: int = 0) -> None:
+        self._dataloader = dataloader
+        self._epoch = epoch
+        self._batch = batch
+        self._batches: Iterator[Any] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """0-based; advances when the first batch of the next epoch is asked for."""
+        return self._epoch
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The epoch and how many of its batches were handed out."""
+        return self._epoch, self._batch
+
+    def __len__(self) -> int:
+        return len(self._dataloader)
+
+    def __next__(self) -> Any:
+        if self._batches is None:
+            self._batches = begin_epoch(self._dataloader, self._epoch, self._batch)
+        batch = next(self._batches, _END)
+        if batch is _END:
+            self._epoch, self._batch = self._epoch + 1, 0
+            self._batches = begin_epoch(self._dataloader, self._epoch)
+            batch = next(self._batches, _END)
+            if batch is _END:
+                raise ArgumentError("The data loader yields no batch at all.")
+        self._batch += 1
+        return batch
+
+
+_END = object()
+
+
+@RUNNERS.register_module()
+class IterBasedRunner(BaseRunner):
+    """Runs iteration by iteration; see ``BaseRunner`` for the arguments.
+
+    There are no train or val epochs here: of the epoch stages only ``before_epoch`` and
+    ``after_epoch`` are called, once each, around the whole run.
+    """
+
+    checkpoint_tmpl = "iter_{}.pth"
+    by_epoch = False
+
+    def run(
+        self,
+        data_loaders: list[Any],
+        workflow: list[tuple[str, int]],
+        max_iters: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Run the flows of ``workflow`` in turn until ``max_iters`` iterations are trained.
+
+        Args:
+            data_loaders: One for each flow.
+            workflow: Pairs of a mode and how many iterations it takes.
+            max_iters: Old place for the argument of the constructor.
+            kwargs: For ``train_step``.
+        """
+        if max_iters is not None:
+            warnings.warn("Give max_iters to the runner, not to run().", DeprecationWarning, stacklevel=2)
+            self._max_iters = max_iters
+        if self._max_iters is None:
+            raise ArgumentError("An IterBasedRunner needs max_iters.")
+        check_workflow(self, data_loaders, workflow)
+        places = self._next.loaders or [(0, 0)] * len(data_loaders)
+        self._loaders = [
+            IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
+        ]
+        with self.running(workflow, f"{self._max_iters} iters"):
+            self.call_hook("before_epoch")
+            self.restore_generators()
+            while self._iter < self._max_iters and not self.stopping:
+                self._run_round(workflow, self._max_iters, kwargs)
+            self.call_hook("after_epoch")
+
+    def _run_round(self, workflow: list[tuple[str, int]], max_iters: int, kwargs: dict[str, Any]) -> None:
+        """Run each flow as often as it asks, from where a resumed run stood."""
+        first, done = self._next.flow, self._next.flow_done
+        for flow in range(first, len(workflow)):
+            mode, times = workflow[flow]
+            begin = done if flow == first else 0
+            self._inner_iter = begin
+            for time in range(begin, times):
+                if mode == "train" and self._iter >= max_iters:
+                    break
+                self._next.flow, self._next.flow_done = flow, time
+                flow_method(self, mode)(self._loaders[flow], **kwargs)
+                if self.stopping:
+                    return
+        self._next.flow = self._next.flow_done = 0
+
+    def train(self, data_loader: IterLoader, **kwargs: Any) -> None:
+        """Train for one iteration."""
+        self.model.train()
+        self.mode = "train"
+        self.data_loader = data_loader
+        self._epoch = data_loader.epoch
+        self.data_batch = next(data_loader)
+        self.call_hook("before_train_iter")
+        self.run_iter(self.data_batch, train_mode=True, **kwargs)
+        self._next.epoch, self._next.iter, self._next.inner_iter = (
+            self._epoch,
+            self._iter + 1,
+            self._inner_iter + 1,
+        )
+        self._next.flow_done += 1
+        self.call_hook("after_train_iter")
+        del self.data_batch
+        self._inner_iter += 1
+        self._iter += 1
+
+    @torch.no_grad()
+    def val(self, data_loader: IterLoader, **kwargs: Any) -> None:
+        """Run ``val_step`` on one batch; ``iter`` does not advance."""
+        self.model.eval()
+        self.mode = "val"
+        self.data_loader = data_loader
+        self.data_batch = next(data_loader)
+        self.call_hook("before_val_iter")
+        self.run_iter(self.data_batch, train_mode=False, **kwargs)
+        self.call_hook("after_val_iter")
+        del self.data_batch
+        self._inner_iter += 1
+
+    def position(self) -> Position:
+        """Return where a run that is saved now goes on."""
+        return replace(self._next, loaders=[loader.place for loader in self._loaders])
+
+    def _done_after_this(self) -> int:
+        return self._iter + 1

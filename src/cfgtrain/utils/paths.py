@@ -1,0 +1,64 @@
+"""Files and folders."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+__all__ = ["atomic_write", "mkdir_or_exist", "replace_symlink", "sync_directory"]
+
+
+def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
+    """Make a folder and its parents unless it is there; ``~`` is expanded, ``""`` means here."""
+    if str(dir_name):
+        Path(dir_name).expanduser().mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under ``path`` whole, or not at all.
+
+    The bytes go to a temporary file beside ``path``, are synced to disk and renamed over
+    it, and the folder is synced, so that neither an exception nor a power cut leaves half
+    a file or loses the one that was there. The permissions follow the umask, or the file
+    that is replaced.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def replace_symlink(link: Path, target: str) -> None:
+    """Point ``link`` at ``target`` in one step: at no moment is there no link."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(target)
+    temporary.replace(link)
+    sync_directory(link.parent)
+
+
+def sync_directory(folder: Path) -> None:
+    """Make renames in ``folder`` durable, on systems where a folder can be synced."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

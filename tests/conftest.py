@@ -1,0 +1,97 @@
+"""What every test is given: a clean process state, one thread, and the command line in-process."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+import cfgtrain.registry as registry_module
+from cfgtrain.registry import Registry
+from cfgtrain.utils.progress import log_console
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Give each test its own folder, and put back what a test may change for the whole process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    entries = {registry: dict(registry.module_dict) for registry in list(registry_module._registries)}
+    path, modules = list(sys.path), set(sys.modules)
+    root, own = logging.getLogger(), logging.getLogger("cfgtrain")
+    handlers, level, own_level = list(root.handlers), root.level, own.level
+    python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    yield
+    for registry, held in entries.items():
+        if registry.home is None or held:
+            _restore(registry, held)
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    own.setLevel(own_level)
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(torch_state)
+
+
+def _restore(registry: Registry, held: dict[str, Callable[..., object]]) -> None:
+    registry.module_dict.clear()
+    registry.module_dict.update(held)
+
+
+class Ran(NamedTuple):
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run ``cfgtrain`` in this process, as its entry point does."""
+    from cfgtrain_cli.app import main
+
+    def call(*words: object) -> Ran:
+        log_console.cache_clear()  # it holds the stderr of an earlier test
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_info:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        code = exit_info.value.code
+        return Ran(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write a file below the test's folder."""
+
+    def call(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return call
+
+
+@pytest.fixture
+def configs() -> Path:
+    """The folder of the configs that come with the repository."""
+    return ROOT / "configs"
