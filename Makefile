@@ -48,7 +48,7 @@ cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they miss
 	"$(BIN)/coverage" report
 
 bench: $(VENV)/.installed-dev ## Run every measurement in benchmarks/
-	@for file in benchmarks/*.py; do \
+	@for file in $(filter-out benchmarks/paired.py,$(wildcard benchmarks/*.py)); do \
 		if [ ! -e "$$file" ]; then echo "There are no measurements in benchmarks/ yet."; exit 0; fi; \
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import random
 import sys
@@ -18,6 +19,8 @@ from cfgtrain.registry import Registry
 from cfgtrain.utils.progress import log_console
 
 torch.set_num_threads(1)
+for _home in ("cfgtrain.data", "cfgtrain.models", "cfgtrain.optim", "cfgtrain.runner"):
+    importlib.import_module(_home)  # fills the registries, which only a first import can do
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,8 +37,7 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     yield
     for registry, held in entries.items():
-        if registry.home is None or held:
-            _restore(registry, held)
+        _restore(registry, held)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):

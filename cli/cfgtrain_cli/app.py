@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Train PyTorch models from config files.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,  # tensors and secrets stay out of tracebacks
+    pretty_exceptions_enable=False,  # a bug shows Python's own traceback, without the values of variables
 )
 
 

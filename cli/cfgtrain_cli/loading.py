@@ -44,13 +44,14 @@ def load_config(
 
 
 def import_custom_modules(cfg: Config) -> None:
-    """Import what ``custom_imports`` names, from the current folder and the config's as well.
+    """Import what ``custom_imports`` names, after the overrides, which may change it.
 
-    After the overrides, so that they can change it.
+    The current folder is searched first, as ``python -m`` does, and the config's folder
+    last: configs may have names that modules have.
     """
     if cfg.get("custom_imports"):
-        folders = [str(Path.cwd()), str(Path(cfg.filename or ".").absolute().parent)]
-        sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+        here, beside = str(Path.cwd()), str(Path(cfg.filename or ".").absolute().parent)
+        sys.path[:] = [here, *(entry for entry in sys.path if entry not in (here, beside)), beside]
     cfg.import_custom_modules()
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfgtrain_cli.command import CfgOptions
-from cfgtrain_cli.console import log_to_terminal
 from cfgtrain_cli.loading import import_custom_modules, load_config
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def train(
         "device": device,
     }
     cfg = load_config(config, cfg_options, settings)
+    from cfgtrain_cli.console import log_to_terminal  # loads rich, which other commands do without
+
     log_to_terminal()
     import_custom_modules(cfg)
     from cfgtrain.train import train as run  # loads torch, after everything that can be wrong without it

@@ -22,7 +22,7 @@ from cfgtrain.errors import (
     close_names,
     suggest,
 )
-from cfgtrain.origin import where
+from cfgtrain.origin import key_path, where
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.registries import DATASETS, HOOKS, OPTIMIZERS, PIPELINES, RUNNERS
 from cfgtrain.registry import Registry, at_place, resolve_cfg
@@ -306,14 +306,13 @@ def _values(cfg: Config) -> Iterator[CfgTrainError]:
 
 def _at(kind: type[ConfigError], message: str, node: Any, key: Any) -> ConfigError:
     """Return an error that names the place of ``node[key]``."""
-    from cfgtrain.origin import key_path
-
     place = where(node, key)
     return kind(
         message,
         file=place.file if place else None,
         line=place.line if place else None,
         key=key_path(node, key),
+        word=place.text if place and not place.file else None,
     )
 
 

@@ -67,6 +67,7 @@ class ConfigError(CfgTrainError):
         file: The file that says so, or None when it came from elsewhere.
         line: 1-based line in ``file``.
         key: Dotted key path, such as ``data.train.pipeline[1].type``.
+        word: The word of the command line that says so, where no file does.
     """
 
     exit_code = 2
@@ -78,14 +79,16 @@ class ConfigError(CfgTrainError):
         file: str | None = None,
         line: int | None = None,
         key: str | None = None,
+        word: str | None = None,
     ) -> None:
         super().__init__(message)
         self.file = file
         self.line = line
         self.key = key
+        self.word = word
 
     def __str__(self) -> str:
-        return self.message + place(self.file, self.line, self.key)
+        return self.message + place(self.file or self.word, self.line, self.key)
 
 
 class ConfigNotFoundError(ConfigError, FileNotFoundError):
@@ -193,13 +196,17 @@ def place(file: str | None, line: int | None = None, key: str | None = None) -> 
 
 
 def close_names(word: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """Return up to ``count`` of ``names`` that look like ``word``, best first, ignoring case."""
+    """Return up to ``count`` of ``names`` that look like ``word`` or begin with it, ignoring case.
+
+    The best come first.
+    """
     from difflib import get_close_matches  # costs milliseconds, needed only when something is wrong
 
     by_lower: dict[str, list[str]] = {}
     for name in names:
         by_lower.setdefault(name.lower(), []).append(name)
-    found = get_close_matches(word.lower(), by_lower, n=count, cutoff=0.6)
+    begun = sorted(lower for lower in by_lower if len(word) > 2 and lower.startswith(word.lower()))
+    found = dict.fromkeys([*get_close_matches(word.lower(), by_lower, n=count, cutoff=0.6), *begun])
     return [name for lower in found for name in by_lower[lower]][:count]
 
 

@@ -227,14 +227,18 @@ class Registry:
             warnings.warn(
                 f"The {child.name} registry has the scope of its parent, {self._scope!r}: "
                 "its entries cannot be reached from there.",
-                stacklevel=4,
+                stacklevel=3,
             )
         self._children[child.scope] = child
 
     def _own(self, name: str) -> Callable[..., Any] | None:
         if name not in self._module_dict and self.home is not None:
-            home, self.home = self.home, None
-            importlib.import_module(home)
+            home, self.home = self.home, None  # before the import, which may ask again
+            try:
+                importlib.import_module(home)
+            except BaseException:
+                self.home = home
+                raise
         return self._module_dict.get(name)
 
     def _known(self) -> str:

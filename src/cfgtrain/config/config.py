@@ -9,7 +9,7 @@ from typing import Any
 
 from cfgtrain.config.dict import ConfigDict, copied
 from cfgtrain.config.loader import Loaded, load_file, load_text
-from cfgtrain.config.merge import merge
+from cfgtrain.config.merge import DELETE, merge
 from cfgtrain.config.overrides import check_known, override_tree, split_key
 from cfgtrain.config.pretty import pretty_python
 from cfgtrain.errors import ConfigFormatError, ConfigImportError, ConfigKeyError, ConfigMergeError, suggest
@@ -91,7 +91,7 @@ class Config:
         if not wanted:
             return
         known = ("imports", "allow_failed_imports")
-        if not isinstance(wanted, Mapping) or not set(wanted) <= set(known):
+        if not isinstance(wanted, Mapping) or not {"imports"} <= set(wanted) <= set(known):
             place = where(self._cfg_dict, "custom_imports")
             raise ConfigMergeError(
                 f"custom_imports is dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
@@ -105,7 +105,7 @@ class Config:
             place = where(wanted, "imports")
             error.key = "custom_imports.imports"
             if place is not None:
-                error.file, error.line = place.file, place.line
+                error.file, error.line, error.word = place.file, place.line, place.text
             raise
 
     def merge_from_dict(
@@ -131,12 +131,15 @@ class Config:
         """
         if strict:
             check_known(self._cfg_dict, options)
-        for option, value in options.items():
+        merged = self._cfg_dict
+        # A marker says what becomes of the inherited keys, wherever it stands among the options.
+        for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
             place = origin or Origin(None, None, "merge_from_dict")
-            place = place._replace(text=f"{place.text} {option}={value}".strip())
-            tree = override_tree({option: value}, place)
+            place = place._replace(text=f"{place.text} {option}={options[option]}".strip())
+            tree = override_tree({option: options[option]}, place)
             _check_reserved(tree)
-            self._set("_cfg_dict", merge(self._cfg_dict, tree, list_keys=allow_list_keys))
+            merged = merge(merged, tree, list_keys=allow_list_keys)
+        self._set("_cfg_dict", merged)  # only now: an option that is wrong leaves the config as it was
 
     def origin(self, key: str) -> Origin | None:
         """Return the newest place that set ``key`` (dotted path), or None if it is unknown."""

@@ -28,6 +28,7 @@ from cfgtrain.errors import (
     ConfigMergeError,
     ConfigNotFoundError,
     ConfigSyntaxError,
+    close_names,
     suggest,
 )
 from cfgtrain.fileio.handlers import SafeLoader
@@ -122,7 +123,7 @@ class _Reader:
                 f"The configs inherit from each other in a circle: {circle}.", file=shown, line=line, key=BASE
             )
         if not target.is_file():
-            hint = suggest(target.name, _configs_in(target.parent))
+            hint = _near(target)
             raise ConfigNotFoundError(
                 f"The base config {name!r} is not there; it would be {target}.{hint}",
                 file=shown,
@@ -201,14 +202,17 @@ def _joined(bases: list[Loaded]) -> ConfigDict:
 def _check_file(file: Path, shown: str) -> None:
     if not file.is_file():
         what = "is a folder, not a config file" if file.is_dir() else "is not there"
-        hint = suggest(file.name, _configs_in(file.parent))
+        hint = _near(file)
         raise ConfigNotFoundError(f"The config {shown!r} {what}.{hint}", file=shown)
     if file.suffix not in SUFFIXES:
         raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {file.name!r}.", file=shown)
 
 
-def _configs_in(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.suffix in SUFFIXES) if folder.is_dir() else []
+def _near(file: Path) -> str:
+    """Suggest configs of the same folder, by their names without extension."""
+    there = [p for p in sorted(file.parent.iterdir()) if p.suffix in SUFFIXES] if file.parent.is_dir() else []
+    close = close_names(file.stem, {p.stem for p in there})
+    return suggest(file.name, [p.name for p in there if p.stem in close])
 
 
 def _normal(path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfgtrain.config.dict import ConfigDict, traced
 from cfgtrain.config.trace import FixedSource, Path
-from cfgtrain.errors import ConfigKeyError, suggest
+from cfgtrain.errors import ConfigKeyError, close_names, suggest
 from cfgtrain.origin import Origin, dotted
 
 _INDEX = re.compile(r"\[(-?\d+)\]")
@@ -24,7 +24,7 @@ def override_tree(options: Mapping[str, Any], origin: Origin) -> ConfigDict:
     """
     tree: dict[Any, Any] = {}
     for key, value in options.items():
-        _insert(tree, split_key(key), _nested(value))
+        _insert(tree, split_key(key), value)
     root = traced(tree, FixedSource(tree, origin))
     if not isinstance(root, ConfigDict):  # pragma: no cover - a dict always becomes one
         raise TypeError(root)
@@ -79,8 +79,6 @@ def _unknown(part: str, node: Mapping[Any, Any], done: Path, option: str) -> Con
 
 def _fixed(part: str, node: Mapping[Any, Any], done: Path, option: str) -> str | None:
     """Return the whole option with the wrong word mended, when one name is near."""
-    from cfgtrain.errors import close_names
-
     close = close_names(part, map(str, node), count=1)
     rest = split_key(option)[len(done) + 1 :]
     return ".".join([*map(str, done), close[0], *rest]) if close else None

@@ -51,6 +51,25 @@ class FixedSource:
         return self.place
 
 
+class EditSource:
+    """Keys of one node that code set.
+
+    Args:
+        places: The line that set each key.
+    """
+
+    def __init__(self, places: Mapping[object, Origin]) -> None:
+        self.places = dict(places)
+
+    def defines(self, path: Path) -> bool:
+        """Say whether ``path`` begins with one of the keys."""
+        return bool(path) and path[0] in self.places
+
+    def origin(self, path: Path) -> Origin:
+        """Return the line that set the key."""
+        return self.places[path[0]]
+
+
 class Trace:
     """The key path of one node and the layers it is made of, oldest first.
 
@@ -89,8 +108,9 @@ class Trace:
 
     def over(self, base: Trace) -> Trace:
         """Return the trace of this node merged over ``base``, at the path of ``base``."""
-        merged = Trace(base.path, base.layers + self.layers)
-        merged.edits = {**base.edits, **self.edits}
+        edited: tuple[tuple[Source, Path], ...] = ((EditSource(base.edits), ()),) if base.edits else ()
+        merged = Trace(base.path, base.layers + edited + self.layers)
+        merged.edits = dict(self.edits)
         return merged
 
 

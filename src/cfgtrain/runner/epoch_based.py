@@ -82,6 +82,7 @@ class EpochBasedRunner(BaseRunner):
         self.call_hook("before_train_epoch")
         if start > 0:  # that stage was over when the checkpoint was written; what it does now is undone
             self.restore_generators()
+            self._inner_iter = start - 1
         for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
             self._inner_iter = i
             self._train_iter(data_batch, **kwargs)
@@ -107,6 +108,7 @@ class EpochBasedRunner(BaseRunner):
         self.model.eval()
         self.mode = "val"
         self.data_loader = data_loader
+        self.restore_generators()
         self.call_hook("before_val_epoch")
         for i, data_batch in enumerate(begin_epoch(data_loader, 0)):
             self.data_batch = data_batch

@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, cast
 
 from cfgtrain.errors import suggest
 
@@ -67,7 +67,7 @@ def argument_problem(
         return None
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
-        hint = suggest(unknown[0], [name for name in parameters.names if name not in args])
+        hint = suggest(unknown[0], parameters.names)
         text = f"{callable_name(target)} takes no argument {unknown[0]!r}.{hint or _listed(parameters)}"
         return ArgumentProblem(text, unknown[0])
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
@@ -91,7 +91,7 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     if annotation is None or _fits(value, annotation) is not False:
         return None
     wanted = _spelled(annotation)
-    return f"{name} of {callable_name(target)} is {wanted}, not {value!r}, which is a {type(value).__name__}."
+    return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
 
 
 def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,13 +120,15 @@ def parameters_of(target: Callable[..., Any]) -> Parameters | None:
         return own
     names, required, annotations = list(own.names), list(own.required), dict(own.annotations)
     for cls, base in zip(target.__mro__, target.__mro__[1:], strict=False):
-        if "__init__" in vars(cls) and not _passes_kwargs_on(cls):
-            return Parameters(tuple(names), tuple(required), True, annotations)
         inherited = _signature_parameters(base) if base is not object else Parameters((), (), False, {})
         if inherited is None:
             break
-        names += [name for name in inherited.names if name not in names]
-        required += [name for name in inherited.required if name not in own.names]
+        filled = _filled_by(cls, inherited)
+        if filled is None:
+            return Parameters(tuple(names), tuple(required), True, annotations)
+        taken = {*names, *filled}
+        names += [name for name in inherited.names if name not in taken]
+        required += [name for name in inherited.required if name not in taken]
         annotations = {**inherited.annotations, **annotations}
         if not inherited.open_ended:
             return Parameters(tuple(names), tuple(required), False, annotations)
@@ -143,31 +145,55 @@ def _signature_parameters(target: Callable[..., Any]) -> Parameters | None:
         names=tuple(p.name for p in named),
         required=tuple(p.name for p in named if p.default is p.empty),
         open_ended=any(p.kind is p.VAR_KEYWORD for p in parameters),
-        annotations=_annotations(target),
+        annotations=_annotations(target, {p.name for p in named if p.default is None}),
     )
 
 
-def _annotations(target: Callable[..., Any]) -> dict[str, Any]:
+def _annotations(target: Callable[..., Any], optional: set[str]) -> dict[str, Any]:
+    """Return the types by name; what is ``optional``, as in ``x: int = None``, may be None as well."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
-        return typing.get_type_hints(function)
+        hints = typing.get_type_hints(function)
+        return {name: Optional[hint] if name in optional else hint for name, hint in hints.items()}
     except Exception:  # an annotation may name anything: one that cannot be read says nothing
         return {}
 
 
-def _passes_kwargs_on(cls: type) -> bool:
-    """Say whether the constructor of ``cls`` hands its ``**kwargs`` to ``super().__init__``."""
+def _filled_by(cls: type, inherited: Parameters) -> set[str] | None:
+    """Return the arguments that the constructor of ``cls`` gives to the inherited one by itself.
+
+    None if it does anything with its ``**kwargs`` but to pass them to ``super().__init__``
+    once: what ``kwargs.pop("x")`` takes, or an ``if`` sends elsewhere, cannot be known.
+    """
+    if "__init__" not in vars(cls):
+        return set()
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(vars(cls)["__init__"])))
+        function = ast.parse(textwrap.dedent(inspect.getsource(vars(cls)["__init__"]))).body[0]
     except (OSError, TypeError, SyntaxError):
-        return False
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "__init__"
-        ):
-            return any(keyword.arg is None for keyword in node.keywords)
+        return None
+    if not isinstance(function, ast.FunctionDef) or function.args.kwarg is None:
+        return None
+    kwargs = function.args.kwarg.arg
+    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == kwargs]
+    calls = [node for node in ast.walk(function) if _passes_on(node, kwargs)]
+    if len(uses) != 1 or not calls:
+        return None
+    call = cast("ast.Call", calls[0])
+    explicit_self = not isinstance(cast("ast.Attribute", call.func).value, ast.Call)  # Base.__init__(self)
+    args = call.args[explicit_self:]
+    if args and isinstance(args[-1], ast.Starred) and function.args.vararg is not None:
+        args = args[:-1]  # super().__init__(*args, **kwargs): a config gives names only
+    if any(isinstance(arg, ast.Starred) for arg in args):
+        return None
+    return {*inherited.names[: len(args)], *(k.arg for k in call.keywords if k.arg is not None)}
+
+
+def _passes_on(node: ast.AST, kwargs: str) -> bool:
+    """Say whether a node is ``super().__init__(..., **kwargs)``."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="__init__"), keywords=keywords):
+            spread = [keyword.value for keyword in keywords if keyword.arg is None]
+            return any(isinstance(value, ast.Name) and value.id == kwargs for value in spread)
     return False
 
 
@@ -189,10 +215,11 @@ def _fits(value: Any, annotation: Any) -> bool | None:
     if kind is str:
         return isinstance(value, str)
     if kind in (list, tuple, Sequence):
-        return isinstance(value, (list, tuple)) or (kind is Sequence and isinstance(value, str))
+        return isinstance(value, Sequence if kind is Sequence else (list, tuple))
     if kind in (dict, Mapping):
         return isinstance(value, Mapping)
-    return None
+    # A class may be made from what is given, as a Path is from a str; a tensor never is.
+    return False if isinstance(value, str) and getattr(kind, "__name__", "") in ("Tensor", "ndarray") else None
 
 
 def _spelled(annotation: Any) -> str:
@@ -204,7 +231,8 @@ def _spelled(annotation: Any) -> str:
     if annotation is type(None):
         return "None"
     kind = origin or annotation
-    return f"a {kind.__name__}" if inspect.isclass(kind) else str(kind)
+    name = kind.__name__ if inspect.isclass(kind) else str(kind)
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _listed(parameters: Parameters) -> str:

@@ -67,7 +67,7 @@ class CheckpointHook(Hook):
         if self.by_epoch and (
             self.every_n_epochs(runner, self.interval) or (self.save_last and self.is_last_epoch(runner))
         ):
-            self._save_when_closed(runner)
+            self._save_when_closed(runner, runner.epoch + 1)
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Save by iteration, and what had to wait for the window to close."""
@@ -76,7 +76,7 @@ class CheckpointHook(Hook):
         ):
             self._due = True
         if self._due:
-            self._save_when_closed(runner)
+            self._save_when_closed(runner, runner.epoch if self.by_epoch else runner.iter + 1)
 
     def state_dict(self) -> dict[str, Any]:
         """Return which checkpoints are there, oldest first."""
@@ -86,13 +86,14 @@ class CheckpointHook(Hook):
         """Take over the list of checkpoints."""
         self._kept = list(state["kept"])
 
-    def _save_when_closed(self, runner: RunnerView) -> None:
+    def _save_when_closed(self, runner: RunnerView, done: int) -> None:
+        """Save what has ``done`` complete epochs or iterations, unless gradients are waiting."""
         self._due = runner.window_open
         if not self._due and runner.work_dir is not None:
-            runner.after_stage(lambda: self._save(runner))
+            runner.after_stage(lambda: self._save(runner, done))
 
-    def _save(self, runner: RunnerView) -> None:
-        name = self.filename_tmpl.format((runner.epoch if self.by_epoch else runner.iter) + 1)
+    def _save(self, runner: RunnerView, done: int) -> None:
+        name = self.filename_tmpl.format(done)
         path = str(self._folder / name)
         # What the file says of itself has to be true once it is there.
         self._kept = [*(kept for kept in self._kept if kept != path), path]

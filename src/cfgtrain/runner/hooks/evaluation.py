@@ -120,6 +120,14 @@ class EvalHook(Hook):
             runner.log_buffer.clear()
             self._evaluate(runner)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return whether the evaluation before training is still to come: a resumed run has had it."""
+        return {"initial": self._initial}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it over."""
+        self._initial = state["initial"]
+
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and put them into the log."""
         scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)

@@ -1,0 +1,123 @@
+"""Bad input: one message that says what, where and what would be right; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# What is added to the small config, the words after it, and what the message has to say.
+CASES = {
+    "unknown type": ("model = dict(backbone=dict(type='LeNet6'))", "", ["model.backbone.type", "small.py:5", "'LeNet5'"]),
+    "unknown argument": ("optimizer = dict(\n    lrr=0.1)", "", ["optimizer.lrr", "small.py:6", "takes no argument 'lrr'"]),
+    "misspelt argument": (
+        "optimizer = dict(momentun=0.1)", "", ["optimizer.momentun", "small.py:5", "Did you mean 'momentum'?"],
+    ),
+    "missing argument": (
+        "runner = dict(_delete_=True, type='EpochBasedRunner')\nlr_config = dict(_delete_=True, policy='step')",
+        "", ["StepLrUpdaterHook needs the argument 'step'", "lr_config", "small.py:6"],
+    ),
+    "unknown policy": ("lr_config = dict(policy='cosin')", "", ["'CosineAnnealing'", "lr_config.policy", "small.py:5"]),
+    "misspelt top-level key": ("log_confg = dict(interval=1)", "", ["'log_config'", "log_confg", "small.py:5"]),
+    "wrong kind of value": ("seed = 'three'", "", ["seed is a non-negative int", "small.py:5"]),
+    "syntax error": ("a = (", "", ["syntax errors in config file", "'(' was never closed", "small.py:5"]),
+    "error while it runs": ("b = 1\na = 1 / 0", "", ["ZeroDivisionError", "small.py:6"]),
+    "failing custom import": (
+        "custom_imports = dict(imports=['not_there_at_all'])", "",
+        ["no module 'not_there_at_all'", "custom_imports.imports", "small.py:5"],
+    ),
+    "merging a dict into a number": ("seed = dict(a=1)", "", ["_delete_=True", "seed", "small.py:5"]),
+    "unknown override": ("", "--cfg-options optimzer.lr=1", ["Did you mean 'optimizer.lr'?", "'+optimzer.lr=...'"]),
+    "index that is not there": (
+        "", "--cfg-options data.train.pipeline.9.size=3", ["no item 9 in data.train.pipeline", "0 to 4"],
+    ),
+    "unreadable override": ("", "--cfg-options optimizer.betas=[1,2", ["optimizer.betas=[1,2"]),
+    "override of the wrong type": ("", "--cfg-options optimizer.lr=fast", ["lr of SGD", "'fast'", "optimizer.lr=fast"]),
+    "unknown device": ("", "--device gpu", ["'gpu'", "--device"]),
+    "weights that are not there": ("", "--load-from no.pth", ["'no.pth' is not there", "--load-from"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("added", "words", "said"), CASES.values(), ids=CASES.keys())
+def test_bad_input_is_one_message_and_writes_nothing(
+    added: str, words: str, said: list[str], small: Path, run: Callable[..., object], tmp_path: Path
+) -> None:
+    """The message names what is wrong, its place and what would be right; exit code 2, nothing written."""
+    small.write_text(small.read_text().rstrip() + "\n" + added + "\n")
+    ran = run("train", small, *words.split())
+    assert ran.code == 2
+    assert ran.out == ""
+    assert [text for text in said if text not in ran.err.replace("\n", " ")] == []
+    assert "Traceback" not in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["small.py"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, ["'a.py' is not there", "Did you mean 'ab.py'?"]),
+        (
+            {"a.py": "_base_ = 'b.py'", "b.py": "_base_ = 'a.py'"},
+            ["in a circle", "a.py -> b.py -> a.py", "b.py:1"],
+        ),
+        ({"a.py": "x = 1\n_base_ = 'abc.py'"}, ["'abc.py' is not there", "Did you mean 'ab.py'?", "a.py:2"]),
+        ({"a.py": ""}, ["There are 4 problems", "'model'", "'data'", "'optimizer'", "'runner'"]),
+    ],
+    ids=["missing config", "circle of bases", "missing base", "empty config"],
+)
+def test_bad_files_are_named(
+    files: dict[str, str],
+    said: list[str],
+    write: Callable[[str, str], Path],
+    run: Callable[..., object],
+    tmp_path: Path,
+) -> None:
+    """A config that is missing, inherits from itself or holds nothing is named; exit code 2."""
+    write("ab.py", "")
+    for name, text in files.items():
+        write(name, text)
+    ran = run("train", "a.py")
+    assert ran.code == 2
+    assert [text for text in said if text not in ran.err] == []
+    assert not (tmp_path / "work_dirs").exists()
+
+
+def test_all_problems_are_told_at_once(small: Path, run: Callable[..., object]) -> None:
+    """Several mistakes are one list, not one mistake per attempt."""
+    small.write_text(
+        small.read_text() + "optimizer = dict(type='Adm')\nlr_config = dict(warmpu=1)\nseed = -1\n"
+    )
+    ran = run("train", small)
+    assert ran.code == 2
+    assert "There are 3 problems" in ran.err
+    assert [n for n in ("'Adam'", "'warmup'", "non-negative") if n not in ran.err] == []
+
+
+def test_a_work_dir_that_cannot_be_written_is_exit_code_1(
+    small: Path, run: Callable[..., object], tmp_path: Path
+) -> None:
+    """The config is right and the disk is not: exit code 1, and the folder is named."""
+    (tmp_path / "file").write_text("")
+    ran = run("train", small, "--work-dir", tmp_path / "file" / "run")
+    assert ran.code == 1
+    assert str(tmp_path / "file" / "run") in ran.err.replace("\n", "")
+
+
+def test_debug_shows_the_traceback(small: Path, run: Callable[..., object]) -> None:
+    """With --debug a wrong config raises, for whoever wants to see from where."""
+    from cfgtrain.errors import ConfigNotFoundError
+
+    with pytest.raises(ConfigNotFoundError):
+        run("--debug", "train", "missing.py")
+
+
+@pytest.mark.parametrize(
+    "words", [["--cfg-options"], ["--cfg-options", "lr"], ["--sed", "3"], ["--seed", "-1"], ["--seed", "x"]]
+)
+def test_wrong_words_are_wrong_usage(
+    words: list[str], small: Path, run: Callable[..., object], tmp_path: Path
+) -> None:
+    """Words that the command does not understand are exit code 2."""
+    assert run("train", small, *words).code == 2
+    assert not (tmp_path / "work_dirs").exists()

@@ -1,0 +1,234 @@
+"""``cfgtrain train``, from the words to the trained model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from cfgtrain import Config
+from cfgtrain.checkpoint import read_checkpoint
+
+QUICK = ["--cfg-options", "optimizer.lr=0.02", "runner.max_epochs=2"]
+
+
+@pytest.mark.parametrize("name", ["lenet5.py", "lenet5.yaml", "lenet5.json"])
+def test_the_configs_train(name: str, configs: Path, run: Callable[..., object], tmp_path: Path) -> None:
+    """Each language trains, and leaves checkpoints, logs and the merged config in the default work_dir."""
+    ran = run("train", configs / "digits" / name, *QUICK)
+    assert ran.code == 0, ran.err
+    work_dir = tmp_path / "work_dirs" / "lenet5"
+    assert {"epoch_1.pth", "epoch_2.pth", "latest.pth", "lenet5.py"} <= {
+        path.name for path in work_dir.iterdir()
+    }
+    assert (work_dir / "latest.pth").resolve().name == "epoch_2.pth"
+    assert Config.fromfile(work_dir / "lenet5.py").optimizer.lr == 0.02
+    assert len(list(work_dir.glob("*.log"))) == len(list(work_dir.glob("*.log.json"))) == 1
+    assert len(list(work_dir.glob("best_accuracy_epoch_*.pth"))) == 1
+    assert "Test: accuracy 0." in ran.out
+    assert "354 samples" in ran.out
+
+
+def test_the_iteration_config_trains(configs: Path, run: Callable[..., object], tmp_path: Path) -> None:
+    """Counted in iterations, checkpoints and lines are named by iteration."""
+    words = [
+        "--cfg-options",
+        "optimizer.lr=0.02",
+        "runner.max_iters=50",
+        "checkpoint_config.interval=20",
+        "evaluation.interval=25",
+    ]
+    ran = run("train", configs / "digits" / "lenet5_iter.py", *words)
+    assert ran.code == 0, ran.err
+    names = {path.name for path in (tmp_path / "work_dirs" / "lenet5_iter").glob("iter_*.pth")}
+    assert names == {"iter_20.pth", "iter_40.pth", "iter_50.pth"}
+    assert "Iter [20/50]" in ran.err
+    assert "Iter(val) [6]" in ran.err
+
+
+def test_the_digits_are_learned(configs: Path, run: Callable[..., object], tmp_path: Path) -> None:
+    """The whole experiment reaches at least 97 % on the test part."""
+    ran = run("train", configs / "digits" / "lenet5.py")
+    accuracy = float(ran.out.split("accuracy ")[1].split()[0])
+    assert accuracy >= 0.97
+
+
+def _weights(file: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(file)["state_dict"]
+
+
+def _equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    "other", [["data.workers_per_gpu=2"], ["+data.val_dataloader.workers_per_gpu=1", "log_config.interval=7"]]
+)
+def test_workers_do_not_matter(
+    other: list[str], small: Path, run: Callable[..., object], tmp_path: Path
+) -> None:
+    """With another number of workers the run ends with the same weights, to the last bit."""
+    dropout = ["+model.dropout=0.1", "runner.max_epochs=2"]
+    assert run("train", small, "--work-dir", "none", "--cfg-options", *dropout).code == 0
+    assert (
+        run(
+            "train",
+            small,
+            "--work-dir",
+            "some",
+            "--cfg-options",
+            *dropout,
+            *other,
+            "+data.val_dataloader.shuffle=False",
+        ).code
+        == 0
+    )
+    assert _equal(_weights(Path("none/epoch_2.pth")), _weights(Path("some/epoch_2.pth")))
+
+
+def test_the_seed_decides_everything(small: Path, run: Callable[..., object]) -> None:
+    """One seed gives one run; another gives another."""
+    for folder, seed in [("a", 1), ("b", 1), ("c", 2)]:
+        assert run("train", small, "--work-dir", folder, "--seed", seed, "--deterministic").code == 0
+    a, b, c = (_weights(Path(folder, "epoch_1.pth")) for folder in "abc")
+    assert _equal(a, b)
+    assert not _equal(a, c)
+
+
+def test_the_dumped_config_repeats_a_run_without_a_seed(small: Path, run: Callable[..., object]) -> None:
+    """A seed that was drawn stands in the dumped config, which repeats the run."""
+    assert run("train", small, "--work-dir", "a", "--cfg-options", "seed=None").code == 0
+    assert isinstance(Config.fromfile("a/small.py").seed, int)
+    assert run("train", "a/small.py", "--work-dir", "b").code == 0
+    assert _equal(_weights(Path("a/epoch_1.pth")), _weights(Path("b/epoch_1.pth")))
+
+
+def test_training_can_begin_with_given_weights(small: Path, run: Callable[..., object]) -> None:
+    """--load-from takes the weights and nothing else."""
+    assert run("train", small, "--work-dir", "a").code == 0
+    still = ["optimizer.lr=0.0", "optimizer.weight_decay=0.0", "lr_config=None"]
+    assert (
+        run("train", small, "--work-dir", "b", "--load-from", "a/epoch_1.pth", "--cfg-options", *still).code
+        == 0
+    )
+    assert _equal(_weights(Path("a/epoch_1.pth")), _weights(Path("b/epoch_1.pth")))
+    assert read_checkpoint("b/epoch_1.pth")["meta"]["epoch"] == 1
+
+
+def test_the_json_log_has_the_keys_of_mmcv(small: Path, run: Callable[..., object]) -> None:
+    """First the meta, then one object per line, train and val, with MMCV's keys."""
+    assert run("train", small, "--work-dir", "a").code == 0
+    lines = [json.loads(line) for line in next(Path("a").glob("*.log.json")).read_text().splitlines()]
+    assert lines[0]["exp_name"] == "small"
+    assert list(lines[1])[:4] == ["mode", "epoch", "iter", "lr"]
+    assert {"time", "data_time", "loss"} <= set(lines[1])
+    assert [line["mode"] for line in lines[1:]] == ["train", "train", "val"]
+    assert lines[-1]["accuracy"] > 0.3
+
+
+PROJECT = {
+    "shop/__init__.py": "",
+    "shop/parts.py": '''
+import numpy as np
+import torch
+from cfgtrain.cnn import MODELS
+from cfgtrain.data import PIPELINES
+from cfgtrain.runner import HOOKS, Hook
+
+
+@MODELS.register_module()
+class Linear(torch.nn.Module):
+    """One layer."""
+
+    def __init__(self, num_classes, pixels=1024):
+        super().__init__()
+        self.layer = torch.nn.Linear(pixels, num_classes)
+
+    def forward(self, img):
+        return self.layer(img.flatten(1))
+
+
+@PIPELINES.register_module()
+class Noise:
+    """Random noise on the image."""
+
+    def __init__(self, std):
+        self.std = std
+
+    def __call__(self, results):
+        results["img"] = results["img"] + np.random.randn(*results["img"].shape).astype("float32") * self.std
+        return results
+
+
+@HOOKS.register_module()
+class Counter(Hook):
+    """Counts iterations into a file."""
+
+    def __init__(self, file, word="done"):
+        self.file, self.word, self.count = file, word, 0
+
+    def after_train_iter(self, runner):
+        self.count += 1
+
+    def after_run(self, runner):
+        with open(self.file, "w") as out:
+            out.write(f"{self.word} {self.count}")
+''',
+    "shop/other.py": "from shop.parts import Linear\nfrom cfgtrain.cnn import MODELS\n\n"
+    "@MODELS.register_module()\nclass Second(Linear):\n    '''Another.'''\n",
+    "configs/shop.py": """
+_base_ = {base!r}
+custom_imports = dict(imports=['shop.parts'])
+custom_hooks = [dict(type='Counter', file='count.txt', priority='LOW')]
+model = dict(backbone=dict(_delete_=True, type='Linear', num_classes=10))
+train_pipeline = [
+    dict(type='Resize', scale=(32, 32)),
+    dict(type='Normalize', mean=78, std=96),
+    dict(type='Noise', std=0.1),
+    dict(type='ImageToTensor', keys=['img']),
+    dict(type='Collect', keys=['img', 'gt_label'])]
+data = dict(train=dict(pipeline=train_pipeline))
+runner = dict(max_epochs=1)
+""",
+}
+
+
+@pytest.fixture
+def project(write: Callable[[str, str], Path], configs: Path) -> Path:
+    """A folder outside the repository with a module of its own."""
+    for name, text in PROJECT.items():
+        write(name, text.replace("{base!r}", repr(str(configs / "digits" / "lenet5.py"))))
+    return Path("configs/shop.py")
+
+
+def test_a_project_of_its_own_trains(project: Path, run: Callable[..., object]) -> None:
+    """A model, a transform and a hook of another folder are found through custom_imports."""
+    ran = run("train", project)
+    assert ran.code == 0, ran.err
+    assert Path("count.txt").read_text() == "done 40"
+    assert _weights(Path("work_dirs/shop/latest.pth"))["backbone.layer.weight"].shape == (10, 1024)
+
+
+def test_overrides_reach_custom_imports_and_custom_hooks(project: Path, run: Callable[..., object]) -> None:
+    """--cfg-options changes which modules are imported and what a custom hook is given."""
+    words = [
+        "custom_imports.imports=[shop.parts,shop.other]",
+        "model.backbone.type=Second",
+        "+custom_hooks.0.word=counted",
+    ]
+    ran = run("train", project, "--cfg-options", *words)
+    assert ran.code == 0, ran.err
+    assert Path("count.txt").read_text() == "counted 40"
+
+
+def test_the_module_form_is_the_same_command() -> None:
+    """``python -m cfgtrain`` is the command line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cfgtrain", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("cfgtrain ")

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LOGGER, RUNNERS, Recorder, Scalar, Squares, TinyNet, make_runner, numbers, same, squares_loader
+from torch import nn
+
+from cfgtrain.data.builder import build_dataloader
+from cfgtrain.errors import ArgumentTypeError, CheckpointError
+from cfgtrain.random_state import RandomState, set_random_seed
+from cfgtrain.runner import EvalHook
+from cfgtrain.runner.log_buffer import LogBuffer
+from cfgtrain.runner.resume import Position, RunState
+
+EPOCHS, BATCHES = 3, 5
+# Due every third iteration, but a window of two has to close first; 10 ends the second epoch.
+SAVED_AT = (4, 6, 10, 12)
+
+
+class Training:
+    """Everything that could depend on chance or on the past, built anew from a seed."""
+
+    def __init__(self, kind: str, folder: str, seed: int, workers: int = 0, workflow: Any = None) -> None:
+        set_random_seed(seed)
+        model = TinyNet(dropout=0.5)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+        length = EPOCHS if kind == "epoch" else EPOCHS * BATCHES
+        self.runner = make_runner(kind, length, model, optimizer=optimizer, work_dir=folder, meta={})
+        self.runner.timestamp = "log"
+        self.runner.register_training_hooks(
+            {"policy": "CosineAnnealing", "min_lr": 0, "warmup": "linear", "warmup_iters": 7},
+            {"cumulative_iters": 2, "grad_clip": {"max_norm": 1.0}},
+            {"interval": 3, "by_epoch": False},
+            {"interval": 2, "hooks": [{"type": "TextLoggerHook"}]},
+            {"policy": "step", "step": 2},
+        )
+        self.loader = squares_loader(workers)
+        evaluated = build_dataloader(Squares(pipeline=[*self.loader.dataset.pipeline.transforms[1:]]), 8, shuffle=False)
+        evaluated.collate_fn = lambda samples: {"img": torch.stack([sample["img"] for sample in samples])}
+        by_epoch = kind == "epoch"
+        evaluation = EvalHook(evaluated, start=0, interval=1 if by_epoch else 4, by_epoch=by_epoch, save_best="acc")
+        self.runner.register_hook(evaluation, "LOW")
+        self.iterations = Recorder(_after_iteration)
+        self.runner.register_hook(self.iterations, "LOWEST")
+        self.workflow = workflow or [("train", 1)]
+
+    def run(self) -> None:
+        self.runner.run([self.loader] * len(self.workflow), self.workflow)
+
+    def outcome(self) -> dict[str, Any]:
+        return {
+            "weights": self.runner.model.state_dict(),
+            "optimizer": self.runner.optimizer.state_dict(),
+            "random": RandomState.capture(),
+            "counters": (self.runner.epoch, self.runner.iter),
+            "best_score": self.runner.meta["hook_msgs"]["best_score"],
+        }
+
+
+def _after_iteration(stage: str, runner: Any) -> Any:
+    if stage != "after_train_iter":
+        return None
+    loss = runner.outputs["loss"].item()
+    return runner.epoch, runner.iter, runner.inner_iter, loss, runner.current_lr(), runner.current_momentum()
+
+
+def log_lines(folder: str, first: int = 1) -> list[dict[str, Any]]:
+    """The lines of the JSON log but the first, without what a clock decides."""
+    lines = [json.loads(line) for line in Path(folder, "log.log.json").read_text().splitlines()[first:]]
+    return [{k: v for k, v in line.items() if k not in ("time", "data_time")} for line in lines]
+
+
+def resumed(kind: str, checkpoint: str, folder: str = "resumed", **kwargs: Any) -> Training:
+    training = Training(kind, folder, seed=999, **kwargs)
+    training.runner.resume(checkpoint)
+    return training
+
+
+@pytest.mark.parametrize("saved_at", SAVED_AT)
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_resumed_run_ends_with_the_bits_of_the_unbroken_one(kind: str, saved_at: int) -> None:
+    """A run that goes on from any checkpoint, in new objects, ends exactly as if it had never stopped."""
+    whole = Training(kind, "whole", seed=1)
+    whole.run()
+    expected = whole.outcome()
+    second = resumed(kind, f"whole/iter_{saved_at}.pth")
+    second.run()
+    assert second.iterations.seen == whole.iterations.seen[saved_at:]
+    assert same(second.outcome(), expected)
+    tail = log_lines("resumed")
+    assert tail
+    assert tail == log_lines("whole")[-len(tail) :]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_workers_and_chained_restarts_change_nothing(kind: str) -> None:
+    """A run broken twice, with other numbers of workers each time, ends as the unbroken one."""
+    whole = Training(kind, "whole", seed=1)
+    whole.run()
+    expected = whole.outcome()
+    broken = Training(kind, "broken", seed=1, workers=2)
+    broken.runner.register_hook(Recorder(lambda stage, runner: runner.stop("cut") if runner.iter == 6 else None))
+    broken.run()
+    assert broken.runner.stop_reason == "cut"
+    second = resumed(kind, "broken/iter_6.pth", "second")
+    second.runner.register_hook(Recorder(lambda stage, runner: runner.stop("cut") if runner.iter == 11 else None))
+    second.run()
+    third = resumed(kind, "second/latest.pth", "third", workers=1)
+    third.run()
+    assert same(third.outcome(), expected)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_an_open_window_moves_the_checkpoint_to_its_end(kind: str) -> None:
+    """A checkpoint that falls due inside an accumulation window is written when the window closes."""
+    Training(kind, "run", seed=1).run()
+    assert sorted(p.name for p in Path("run").glob("iter_*.pth")) == [
+        f"iter_{i}.pth" for i in (10, 12, 15, 4, 6)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_skipped_samples_are_not_read(kind: str) -> None:
+    """Resuming in the middle of an epoch reads only the samples that are still to come."""
+    Training(kind, "run", seed=1).run()
+    second = resumed(kind, "run/iter_6.pth")
+    second.run()
+    left = EPOCHS * 23 - (23 + 5)
+    assert len(second.loader.dataset.read) == left
+
+
+def test_random_val_flow_is_resumed_as_well() -> None:
+    """A checkpoint written before a val flow that draws random numbers leads to the same training."""
+    workflow = [("train", 1), ("val", 1)]
+
+    def noisy(training: Training) -> Training:
+        training.runner.register_hook(Recorder(lambda stage, runner: _draw(stage)))
+        training.runner.register_checkpoint_hook({"interval": 1})
+        training.run()
+        return training
+
+    whole = noisy(Training("epoch", "whole", seed=1, workflow=workflow))
+    second = noisy(resumed("epoch", "whole/epoch_2.pth", workflow=workflow))
+    assert second.iterations.seen == whole.iterations.seen[10:]
+    assert same(second.outcome()["weights"], whole.outcome()["weights"])
+
+
+@pytest.mark.parametrize("saved_at", SAVED_AT)
+def test_end_of_a_resumed_epoch_looks_as_ever(saved_at: int) -> None:
+    """What hooks see at the end of an epoch does not tell whether the run was resumed within it."""
+
+    def seen(training: Training) -> list[Any]:
+        recorder = Recorder(
+            lambda stage, runner: (runner.epoch, runner.iter, runner.inner_iter)
+            if stage == "after_train_epoch"
+            else None
+        )
+        training.runner.register_hook(recorder)
+        training.run()
+        return recorder.seen
+
+    whole = seen(Training("epoch", "whole", seed=1))
+    assert whole == [(0, 5, 4), (1, 10, 4), (2, 15, 4)]
+    second = seen(resumed("epoch", f"whole/iter_{saved_at}.pth"))
+    assert second == whole[-len(second) :]
+
+
+def _draw(stage: str) -> None:
+    if stage == "before_val_iter":
+        torch.rand(3)
+
+
+@pytest.mark.parametrize("flow", range(3))
+def test_workflow_goes_on_where_it_stood(flow: int) -> None:
+    """A run with several flows per round is resumed in the flow, and the time of it, that was next."""
+    workflow = [("train", 2), ("val", 1), ("train", 1)]
+
+    def flows(runner: Any) -> list[str]:
+        recorder = Recorder(lambda stage, _: stage if stage.startswith("before_") and stage.endswith("epoch") else None)
+        runner.register_hook(recorder)
+        runner.run([numbers(2)] * 3, workflow)
+        return [stage.removeprefix("before_").removesuffix("_epoch") for stage in recorder.seen]
+
+    first = make_runner("epoch", 6, work_dir="run")
+    first.register_checkpoint_hook({"interval": 1})
+    assert flows(first) == ["train", "train", "val", "train"] * 2
+    second = make_runner("epoch", 6)
+    second.resume(f"run/epoch_{flow + 1}.pth")
+    expected = ["train", "train", "val", "train"] * 2
+    assert flows(second) == expected[[1, 2, 4][flow] :]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_resuming_a_finished_run_trains_nothing(kind: str) -> None:
+    """A run resumed from its last checkpoint is over at once, and its weights stay."""
+    whole = Training(kind, "whole", seed=1)
+    whole.run()
+    second = resumed(kind, "whole/iter_15.pth")
+    second.run()
+    assert second.iterations.seen == []
+    assert same(second.runner.model.state_dict(), whole.runner.model.state_dict())
+
+
+def mmcv_file(path: str, **meta: Any) -> str:
+    """Write what MMCV 1.x writes for a ``Scalar``: no resume state, no digest."""
+    model = Scalar()
+    with torch.no_grad():
+        model.w.fill_(5.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    torch.save({"meta": meta, "state_dict": model.state_dict(), "optimizer": optimizer.state_dict()}, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_mmcv_checkpoint_resumes_by_its_meta(kind: str) -> None:
+    """A file without our state brings back weights, optimizer, epoch, iteration and meta."""
+    runner = make_runner(kind, 8, meta={"exp_name": "mine"})
+    runner.resume(mmcv_file("old.pth", epoch=2, iter=6, seed=7, exp_name="old"))
+    assert (runner.epoch, runner.iter) == (2, 6)
+    assert runner.model.w.item() == 5.0
+    assert runner.current_lr() == [0.01]
+    assert runner.meta == {"exp_name": "mine", "seed": 7, "epoch": 2, "iter": 6, "hook_msgs": {}}
+
+
+def test_mmcv_checkpoint_trains_the_epochs_that_are_left() -> None:
+    """After resuming an MMCV file of two epochs, a run of three trains one more."""
+    runner = make_runner("epoch", 3)
+    runner.resume(mmcv_file("old.pth", epoch=2, iter=4))
+    runner.run([numbers(2)], [("train", 1)])
+    assert (runner.epoch, runner.iter) == (3, 6)
+
+
+def test_optimizer_can_be_left_as_it_is() -> None:
+    """``resume_optimizer=False`` takes over everything but the optimizer's state."""
+    runner = make_runner("epoch", 3)
+    runner.resume(mmcv_file("old.pth", epoch=1, iter=2), resume_optimizer=False)
+    assert runner.current_lr() == [0.1]
+    assert runner.epoch == 1
+
+
+def test_optimizer_state_needs_an_optimizer() -> None:
+    """A checkpoint with an optimizer's state is refused by a runner that has none."""
+    runner = make_runner("epoch", 1, optimizer=None)
+    with pytest.raises(ArgumentTypeError, match="the runner has none"):
+        runner.resume(mmcv_file("old.pth", epoch=1, iter=2))
+
+
+def test_several_optimizers_are_saved_and_resumed_by_name() -> None:
+    """A dict of optimizers comes back name by name."""
+
+    def runner() -> Any:
+        model = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
+        model.train_step = lambda *args: None
+        both = {name: torch.optim.SGD(part.parameters(), lr=0.1) for name, part in model.items()}
+        return make_runner("epoch", 1, model, optimizer=both)
+
+    first, second = runner(), runner()
+    first.optimizer["b"].param_groups[0]["lr"] = 0.5
+    path = first.save_checkpoint(".")
+    second.resume(path)
+    assert second.current_lr() == {"a": [0.1], "b": [0.5]}
+
+
+def test_file_without_meta_is_refused() -> None:
+    """Bare weights cannot be resumed from; the message says what they lack."""
+    torch.save({"state_dict": Scalar().state_dict()}, "weights.pth")
+    with pytest.raises(CheckpointError, match="no meta"):
+        make_runner("epoch", 1).resume("weights.pth")
+
+
+def test_other_model_is_refused() -> None:
+    """An exact resume into a model with other weights is an error, not a warning."""
+    path = make_runner("epoch", 1).save_checkpoint(".")
+    with pytest.raises(CheckpointError, match="do not match"):
+        make_runner("epoch", 1, TinyNet()).resume(path)
+
+
+def test_checkpoint_without_optimizer_holds_no_exact_state() -> None:
+    """``save_optimizer=False`` leaves out what only a continued run needs."""
+    path = make_runner("epoch", 1).save_checkpoint(".", save_optimizer=False)
+    assert set(torch.load(path)) == {"meta", "state_dict"}
+
+
+def test_open_window_has_no_exact_state() -> None:
+    """A checkpoint written while gradients are waiting does not claim to be exact."""
+    runner = make_runner("epoch", 1)
+    runner.window_open = True
+    assert "resume" not in torch.load(runner.save_checkpoint("."))
+
+
+class Counter(Recorder):
+    """A hook with a state of its own."""
+
+    def __init__(self, count: int = 0) -> None:
+        super().__init__(lambda stage, runner: None)
+        self.count = count
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+
+def test_hooks_of_one_class_keep_their_own_states() -> None:
+    """Two hooks of a class get back the states that they saved, in order."""
+    saved = RunState.capture(Position(iter=3), [Counter(1), Counter(2)], LogBuffer())
+    one, two = Counter(), Counter()
+    state = RunState.read(saved)
+    state.restore_hooks([one, two])
+    assert (one.count, two.count, state.position.iter) == (1, 2, 3)
+
+
+def test_hooks_without_a_saved_state_are_left_alone() -> None:
+    """A hook that is new in the resumed run keeps the state it has."""
+    saved = RunState.capture(Position(), [], LogBuffer())
+    hook = Counter(4)
+    RunState.read(saved).restore_hooks([hook])
+    assert hook.count == 4
+
+
+def test_resume_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says which file a run goes on from, and where it stands."""
+    with caplog.at_level("INFO", LOGGER.name):
+        make_runner("epoch", 3).resume(mmcv_file("old.pth", epoch=1, iter=2))
+    assert "Resumed from old.pth: epoch 1, iteration 2" in caplog.text

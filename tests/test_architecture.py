@@ -1,0 +1,217 @@
+"""The laws of the layers, read off the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Lowest first. A module belongs to the longest entry that begins its name.
+LAYERS = [
+    ("cfgtrain.errors",),
+    ("cfgtrain.registry", "cfgtrain.origin", "cfgtrain.utils"),
+    ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.schedules"),
+    ("cfgtrain.image",),
+    ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.inference", "cfgtrain.random_state"),
+    ("cfgtrain.runner", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models"),
+    ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.check"),
+    ("cfgtrain_cli",),
+]  # fmt: skip
+TORCH_FREE_LAYERS = 4  # errors to image
+ARRAY_FREE_LAYERS = 3  # errors to config
+
+
+class Module(NamedTuple):
+    """One source file."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    @property
+    def is_face(self) -> bool:
+        return self.path.name in ("__init__.py", "__main__.py")
+
+    @property
+    def package(self) -> str:
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+
+class Import(NamedTuple):
+    """One imported module, and whether it is imported inside a function or for types only."""
+
+    name: str
+    in_function: bool
+    for_types: bool
+
+
+def _modules() -> list[Module]:
+    found = []
+    for top in (ROOT / "src" / "cfgtrain", ROOT / "cli" / "cfgtrain_cli"):
+        for path in sorted(top.rglob("*.py")):
+            parts = path.relative_to(top.parent).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found.append(Module(name, path, ast.parse(path.read_text(encoding="utf-8"))))
+    return found
+
+
+MODULES = _modules()
+NAMES = {module.name for module in MODULES}
+
+
+def _imports(node: ast.AST, in_function: bool = False, for_types: bool = False) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, in_function, for_types) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            for alias in child.names:
+                whole = f"{child.module}.{alias.name}"
+                yield Import(whole if whole in NAMES else child.module, in_function, for_types)
+        else:
+            inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            types = for_types or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test))
+            yield from _imports(child, inside, types)
+
+
+def _own(module: Module) -> Iterator[Import]:
+    return (each for each in _imports(module.tree) if each.name.split(".")[0] in ("cfgtrain", "cfgtrain_cli"))
+
+
+def _layer(name: str) -> int:
+    fits = [
+        (len(prefix), number)
+        for number, prefixes in enumerate(LAYERS)
+        for prefix in prefixes
+        if name == prefix or name.startswith(prefix + ".")
+    ]
+    return max(fits)[1] if fits else -1
+
+
+def _is_face(name: str) -> bool:
+    return any(module.name == name and module.is_face for module in MODULES)
+
+
+def test_every_module_stands_on_a_layer() -> None:
+    """A module that is no __init__ or __main__ belongs to a layer."""
+    assert [m.name for m in MODULES if not m.is_face and _layer(m.name) < 0] == []
+
+
+def test_no_import_goes_up() -> None:
+    """A module imports from its own layer and from those below, function-level imports included."""
+    up = [
+        f"{module.name} -> {each.name}"
+        for module in MODULES
+        if not module.is_face
+        for each in _own(module)
+        if not each.for_types and _layer(each.name) > _layer(module.name)
+    ]
+    assert up == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """The imports of all files that are no __init__ form no circle."""
+    edges = {
+        m.name: {each.name for each in _own(m) if not each.for_types and not _is_face(each.name)}
+        for m in MODULES
+        if not m.is_face
+    }
+    done: set[str] = set()
+
+    def visit(name: str, chain: tuple[str, ...]) -> None:
+        assert name not in chain, " -> ".join((*chain[chain.index(name) :], name))
+        if name not in done:
+            for target in edges.get(name, ()):
+                visit(target, (*chain, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "layers", "functions_too"),
+    [
+        ("torch", TORCH_FREE_LAYERS, True),
+        ("cv2", ARRAY_FREE_LAYERS, False),
+        ("numpy", ARRAY_FREE_LAYERS, False),
+    ],
+)
+def test_lower_layers_do_without_heavy_libraries(forbidden: str, layers: int, functions_too: bool) -> None:
+    """The lower layers never import torch, and the lowest neither cv2 nor numpy at module level."""
+    found = [
+        f"{module.name} imports {each.name}"
+        for module in MODULES
+        if -1 < _layer(module.name) < layers
+        for each in _imports(module.tree)
+        if each.name.split(".")[0] == forbidden
+        and not each.for_types
+        and (functions_too or not each.in_function)
+    ]
+    assert found == []
+
+
+def test_no_file_imports_the_face_of_its_own_package() -> None:
+    """A file names the file it needs, never the __init__ of the package it is in."""
+    found = [
+        f"{module.name} -> {each.name}"
+        for module in MODULES
+        if not module.is_face
+        for each in _own(module)
+        if (module.package == each.name or module.package.startswith(each.name + "."))
+        and each.name != "cfgtrain"
+    ]
+    assert found == []
+
+
+def test_only_the_command_line_knows_typer_and_rich() -> None:
+    """Only the command line imports typer; rich is known there and in utils.progress."""
+    found = [
+        f"{module.name} imports {each.name}"
+        for module in MODULES
+        for each in _imports(module.tree)
+        if each.name.split(".")[0] in ("typer", "rich")
+        and not module.name.startswith("cfgtrain_cli")
+        and not (each.name.startswith("rich") and module.name == "cfgtrain.utils.progress")
+    ]
+    assert found == []
+
+
+def test_faces_define_nothing() -> None:
+    """An __init__ only hands names on; the root may be lazy about it."""
+    allowed = {"__getattr__", "__dir__"}
+    found = [
+        f"{module.name} defines {node.name}"
+        for module in MODULES
+        if module.path.name == "__init__.py"
+        for node in module.tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name not in allowed
+    ]
+    assert found == []
+
+
+def test_late_imports_of_own_code_stand_only_in_the_command_line() -> None:
+    """A function imports our own code only in a command, to load torch late."""
+    found = [
+        f"{module.name} -> {each.name}"
+        for module in MODULES
+        if not module.name.startswith("cfgtrain_cli") and module.name != "cfgtrain"
+        for each in _own(module)
+        if each.in_function
+    ]
+    assert found == []
+
+
+def test_input_is_never_checked_by_assert() -> None:
+    """The product holds no assert: bad input gets an error of the family."""
+    found = [
+        f"{module.name}:{node.lineno}"
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assert)
+    ]
+    assert found == []

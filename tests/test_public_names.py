@@ -1,0 +1,70 @@
+"""What can be imported from where, and what that costs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import cfgtrain
+
+PACKAGES = [m.name for m in pkgutil.walk_packages(cfgtrain.__path__, "cfgtrain.") if m.ispkg]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_names_what_a_package_hands_on(package: str) -> None:
+    """Every name in __all__ is there, once, and none of them is also a module's name."""
+    module = importlib.import_module(package)
+    modules = {m.name for m in pkgutil.iter_modules(module.__path__)}
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert sorted(set(module.__all__) & modules) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["Config", "ConfigDict", "DictAction", "Registry", "build_from_cfg", "load", "dump", "imresize"]
+)
+def test_the_root_hands_on_the_names_of_mmcv(name: str) -> None:
+    """What MMCV's root has can be had from the root."""
+    assert getattr(cfgtrain, name) is not None
+    assert name in dir(cfgtrain)
+
+
+def test_the_root_knows_its_packages_and_version() -> None:
+    """Packages resolve as attributes, and the version is a version."""
+    assert cfgtrain.runner.EpochBasedRunner.__name__ == "EpochBasedRunner"
+    assert cfgtrain.__version__[0].isdigit()
+
+
+def test_a_wrong_name_is_suggested() -> None:
+    """A name that the root does not have is an AttributeError that names the nearest."""
+    with pytest.raises(AttributeError, match="Did you mean 'Config'"):
+        _ = cfgtrain.Confg
+    assert not hasattr(cfgtrain, "__wrapped__")
+
+
+def _loaded_after(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*(m for m in ('torch', 'numpy', 'cv2', 'rich', 'yaml') if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split()) if done.stdout.strip() else set()
+
+
+def test_importing_the_root_loads_nothing() -> None:
+    """``import cfgtrain`` alone loads no library."""
+    assert _loaded_after("import cfgtrain") == set()
+
+
+def test_a_config_is_loaded_without_torch() -> None:
+    """Config comes without torch, NumPy and OpenCV."""
+    assert _loaded_after("from cfgtrain import Config; Config(dict(a=1)).pretty_text") <= {"yaml"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["print-config", "CONFIG"]])
+def test_light_commands_leave_heavy_libraries_out(words: list[str], configs: object) -> None:
+    """``--help`` and ``print-config`` never load torch, NumPy or OpenCV."""
+    words = [f"{configs}/digits/lenet5.py" if word == "CONFIG" else word for word in words]
+    code = f"from cfgtrain_cli.app import main\ntry: main({words!r})\nexcept SystemExit: pass"
+    assert _loaded_after(code) & {"torch", "numpy", "cv2"} == set()
