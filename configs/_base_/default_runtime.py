@@ -1,5 +1,5 @@
 checkpoint_config = dict(interval=1, max_keep_ckpts=3)
-log_config = dict(interval=20, hooks=[dict(type="TextLoggerHook")])
+log_config = dict(interval=8, hooks=[dict(type="TextLoggerHook")])
 workflow = [("train", 1)]
 custom_hooks = []
 custom_imports = None

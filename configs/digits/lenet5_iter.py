@@ -1,6 +1,7 @@
-# The experiment of lenet5.py counted in iterations: 800 are 20 epochs of 40.
+# The experiment of lenet5.py counted in iterations: 17 are an epoch.
 _base_ = "lenet5.py"
 
-runner = dict(_delete_=True, type="IterBasedRunner", max_iters=800)
-checkpoint_config = dict(interval=200)
-evaluation = dict(interval=100)
+runner = dict(_delete_=True, type="IterBasedRunner", max_iters=255)
+checkpoint_config = dict(interval=85)
+evaluation = dict(interval=51)
+log_config = dict(interval=17)

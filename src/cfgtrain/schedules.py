@@ -50,7 +50,7 @@ class Step:
     min_value: float | None = None
 
     def __post_init__(self) -> None:
-        steps = [self.step] if isinstance(self.step, int) else list(self.step)
+        steps = list(self.step) if isinstance(self.step, Sequence) else [self.step]
         if not all(isinstance(step, int) for step in steps):
             raise ArgumentTypeError(f"step is an int or a list of int, not {self.step!r}.")
         if not all(step > 0 for step in steps):

@@ -38,7 +38,7 @@ def test_what_is_printed_loads_back_equal(
 @pytest.mark.parametrize(
     ("words", "printed"),
     [
-        (["--key", "optimizer.lr"], "0.05"),
+        (["--key", "optimizer.lr"], "0.1"),
         (["--key", "optimizer.type"], "'SGD'"),
         (["--key", "optimizer.type", "--format", "json"], '"SGD"'),
         (["--key", "optimizer.type", "--format", "yaml"], "SGD"),

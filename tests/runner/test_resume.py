@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LOGGER, RUNNERS, Recorder, Scalar, Squares, TinyNet, make_runner, numbers, same, squares_loader
+from tiny import (
+    LOGGER,
+    RUNNERS,
+    Recorder,
+    Scalar,
+    Squares,
+    TinyNet,
+    make_runner,
+    numbers,
+    same,
+    squares_loader,
+)
 from torch import nn
 
 from cfgtrain.data.builder import build_dataloader
@@ -39,10 +50,14 @@ class Training:
             {"policy": "step", "step": 2},
         )
         self.loader = squares_loader(workers)
-        evaluated = build_dataloader(Squares(pipeline=[*self.loader.dataset.pipeline.transforms[1:]]), 8, shuffle=False)
+        evaluated = build_dataloader(
+            Squares(pipeline=[*self.loader.dataset.pipeline.transforms[1:]]), 8, shuffle=False
+        )
         evaluated.collate_fn = lambda samples: {"img": torch.stack([sample["img"] for sample in samples])}
         by_epoch = kind == "epoch"
-        evaluation = EvalHook(evaluated, start=0, interval=1 if by_epoch else 4, by_epoch=by_epoch, save_best="acc")
+        evaluation = EvalHook(
+            evaluated, start=0, interval=1 if by_epoch else 4, by_epoch=by_epoch, save_best="acc"
+        )
         self.runner.register_hook(evaluation, "LOW")
         self.iterations = Recorder(_after_iteration)
         self.runner.register_hook(self.iterations, "LOWEST")
@@ -103,11 +118,15 @@ def test_workers_and_chained_restarts_change_nothing(kind: str) -> None:
     whole.run()
     expected = whole.outcome()
     broken = Training(kind, "broken", seed=1, workers=2)
-    broken.runner.register_hook(Recorder(lambda stage, runner: runner.stop("cut") if runner.iter == 6 else None))
+    broken.runner.register_hook(
+        Recorder(lambda stage, runner: runner.stop("cut") if runner.iter == 6 else None)
+    )
     broken.run()
     assert broken.runner.stop_reason == "cut"
     second = resumed(kind, "broken/iter_6.pth", "second")
-    second.runner.register_hook(Recorder(lambda stage, runner: runner.stop("cut") if runner.iter == 11 else None))
+    second.runner.register_hook(
+        Recorder(lambda stage, runner: runner.stop("cut") if runner.iter == 11 else None)
+    )
     second.run()
     third = resumed(kind, "second/latest.pth", "third", workers=1)
     third.run()
@@ -155,9 +174,9 @@ def test_end_of_a_resumed_epoch_looks_as_ever(saved_at: int) -> None:
 
     def seen(training: Training) -> list[Any]:
         recorder = Recorder(
-            lambda stage, runner: (runner.epoch, runner.iter, runner.inner_iter)
-            if stage == "after_train_epoch"
-            else None
+            lambda stage, runner: (
+                (runner.epoch, runner.iter, runner.inner_iter) if stage == "after_train_epoch" else None
+            )
         )
         training.runner.register_hook(recorder)
         training.run()
@@ -180,7 +199,9 @@ def test_workflow_goes_on_where_it_stood(flow: int) -> None:
     workflow = [("train", 2), ("val", 1), ("train", 1)]
 
     def flows(runner: Any) -> list[str]:
-        recorder = Recorder(lambda stage, _: stage if stage.startswith("before_") and stage.endswith("epoch") else None)
+        recorder = Recorder(
+            lambda stage, _: stage if stage.startswith("before_") and stage.endswith("epoch") else None
+        )
         runner.register_hook(recorder)
         runner.run([numbers(2)] * 3, workflow)
         return [stage.removeprefix("before_").removesuffix("_epoch") for stage in recorder.seen]

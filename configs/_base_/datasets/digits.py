@@ -13,7 +13,7 @@ test_pipeline = [
     dict(type="Collect", keys=["img"]),
 ]
 data = dict(
-    samples_per_gpu=32,
+    samples_per_gpu=64,
     workers_per_gpu=0,
     train=dict(type="Digits", split="train", pipeline=train_pipeline),
     val=dict(type="Digits", split="val", pipeline=test_pipeline),

@@ -42,7 +42,7 @@ def save_checkpoint(
         filename: Where to; its folder is made.
         optimizer: An optimizer, or a dict of them by name; None leaves it out.
         meta: Facts about the run, of plain types. Not changed.
-        resume: The exact state of the run; see ``BaseRunner.state_dict``.
+        resume: The exact state of the run; see ``RunState`` in the runner.
 
     Raises:
         ArgumentTypeError: ``meta`` is neither a dict nor None.

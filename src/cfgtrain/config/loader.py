@@ -146,6 +146,8 @@ def _read_python(
     named = _literal_bases(tree) if tree is not None else None
     bases = reader.bases(named[0], file, shown, named[1], chain) if named else []
     filled: dict[str, Any] = {}
+    if tree is not None:
+        references = templates.used_references(references, ast.unparse(tree))
     if references:
         filled = templates.look_up_references(references, _joined(bases), shown, templates.token_lines(code))
         tree = templates.FillStrings(filled).visit(_parse_python(code, shown))
@@ -174,6 +176,7 @@ def _read_data(
         )
     source = MarkedSource(shown, text, values)
     bases = reader.bases(values[BASE], file, shown, source.line((BASE,)), chain) if BASE in values else []
+    references = templates.used_references(references, repr(values))
     if references:
         filled = templates.look_up_references(references, _joined(bases), shown, templates.token_lines(data))
         values = templates.fill_tree(values, filled)

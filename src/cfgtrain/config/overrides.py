@@ -24,7 +24,7 @@ def override_tree(options: Mapping[str, Any], origin: Origin) -> ConfigDict:
     """
     tree: dict[Any, Any] = {}
     for key, value in options.items():
-        _insert(tree, split_key(key), value)
+        _insert(tree, split_key(key), _copy(value))
     root = traced(tree, FixedSource(tree, origin))
     if not isinstance(root, ConfigDict):  # pragma: no cover - a dict always becomes one
         raise TypeError(root)
@@ -106,11 +106,6 @@ def _insert(tree: dict[Any, Any], keys: list[str], value: Any) -> None:
         tree[keys[-1]] = value
 
 
-def _nested(value: Any) -> Any:
-    """Return a copy in which dotted keys of nested dicts are spread out as well."""
-    if not isinstance(value, Mapping):
-        return value
-    out: dict[Any, Any] = {}
-    for key, item in value.items():
-        _insert(out, split_key(key) if isinstance(key, str) else [key], _nested(item))
-    return out
+def _copy(value: Any) -> Any:
+    """Return a copy of nested dicts; the dots in their keys are part of the names."""
+    return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value

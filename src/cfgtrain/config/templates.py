@@ -59,6 +59,12 @@ def hide_references(text: str, suffix: str) -> tuple[str, dict[str, str]]:
     return _BASE_REFERENCE.sub(token, text), paths
 
 
+def used_references(paths: dict[str, str], text: str) -> dict[str, str]:
+    """Return the references whose tokens stand in ``text``: those in comments are gone by then."""
+    used = set(_TOKEN.findall(text))
+    return {token: path for token, path in paths.items() if token in used}
+
+
 def look_up_references(paths: dict[str, str], bases: Any, file: str, lines: dict[str, int]) -> dict[str, Any]:
     """Return the typed value behind each token.
 

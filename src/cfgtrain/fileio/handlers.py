@@ -66,13 +66,11 @@ class YamlHandler(BaseFileHandler):
 
     def dump_to_fileobj(self, obj: Any, file: IO[Any], **kwargs: Any) -> None:
         """Write one object; see ``yaml.dump`` for ``kwargs``."""
-        kwargs.setdefault("Dumper", SafeDumper)
-        yaml.dump(obj, file, **kwargs)
+        _dump_yaml(obj, file, **kwargs)
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
         """Return one object as text; see ``yaml.dump`` for ``kwargs``."""
-        kwargs.setdefault("Dumper", SafeDumper)
-        return str(yaml.dump(obj, **kwargs))
+        return str(_dump_yaml(obj, None, **kwargs))
 
 
 class PickleHandler(BaseFileHandler):
@@ -107,6 +105,17 @@ class SafeDumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore
         return True
 
 
+def _dump_yaml(obj: Any, file: IO[Any] | None, **kwargs: Any) -> Any:
+    kwargs.setdefault("Dumper", SafeDumper)
+    try:
+        return yaml.dump(obj, file, **kwargs)
+    except yaml.representer.RepresenterError as error:
+        culprit = error.args[-1]
+        raise ArgumentTypeError(
+            f"YAML cannot hold {culprit!r}, which is a {type(culprit).__name__}."
+        ) from error
+
+
 def _json_default(obj: Any) -> Any:
     if isinstance(obj, (set, range)):
         return list(obj)
@@ -127,6 +136,7 @@ _FLOAT = "tag:yaml.org,2002:float"
 _EXPONENT = re.compile(r"^[-+]?\d[\d_]*(\.[\d_]*)?[eE][-+]?\d+$")
 
 SafeLoader.add_constructor(_TUPLE, _tuple_of)
+SafeDumper.add_multi_representer(dict, lambda dumper, data: dumper.represent_dict(data))
 SafeDumper.add_representer(tuple, lambda dumper, data: dumper.represent_sequence(_TUPLE, data))
 for _yaml_class in (SafeLoader, SafeDumper):
     _yaml_class.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+0123456789"))

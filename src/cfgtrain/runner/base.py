@@ -183,6 +183,7 @@ class BaseRunner(HookRegistration, ABC):
                 self._resumed.restore_hooks(self.hooks)
             yield
         finally:
+            self._callbacks.clear()  # what a failed stage put off was to show all its hooks had done
             self.call_hook("after_run")
 
     def restore_generators(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,6 +74,7 @@ class IterBasedRunner(BaseRunner):
 
     checkpoint_tmpl = "iter_{}.pth"
     by_epoch = False
+    _loaders: Sequence[IterLoader] = ()
 
     def run(
         self,
@@ -158,6 +159,8 @@ class IterBasedRunner(BaseRunner):
 
     def position(self) -> Position:
         """Return where a run that is saved now goes on."""
+        if not self._loaders:  # before the run
+            return self._next
         return replace(self._next, loaders=[loader.place for loader in self._loaders])
 
     def _done_after_this(self) -> int:

@@ -219,7 +219,9 @@ def _fits(value: Any, annotation: Any) -> bool | None:
     if kind in (dict, Mapping):
         return isinstance(value, Mapping)
     # A class may be made from what is given, as a Path is from a str; a tensor never is.
-    return False if isinstance(value, str) and getattr(kind, "__name__", "") in ("Tensor", "ndarray") else None
+    return (
+        False if isinstance(value, str) and getattr(kind, "__name__", "") in ("Tensor", "ndarray") else None
+    )
 
 
 def _spelled(annotation: Any) -> str:

@@ -17,8 +17,8 @@ __all__ = ["Digits"]
 
 Split = Literal["train", "val", "test"]
 
-# Of every ten images of a class, in file order: seven to train on, one to choose by, two to test on.
-_SPLITS = {"train": (0, 1, 2, 3, 5, 6, 8), "val": (4,), "test": (7, 9)}
+# Of every ten images of a class, in file order: six to train on, two to choose by, two to test on.
+_SPLITS = {"train": (0, 1, 3, 5, 6, 8), "val": (2, 7), "test": (4, 9)}
 
 
 @DATASETS.register_module()
@@ -26,7 +26,7 @@ class Digits:
     """Optical recognition of handwritten digits (Alpaydin & Kaynak, UCI, 1998).
 
     Samples are dicts of ``img``, an (8, 8) uint8 array of 0 to 255, and ``gt_label``, 0 to 9,
-    after the pipeline. The parts are fixed and stratified: each digit is split 7 : 1 : 2.
+    after the pipeline. The parts are fixed and stratified: each digit is split 6 : 2 : 2.
 
     Args:
         split: Which part.

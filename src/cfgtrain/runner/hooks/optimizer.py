@@ -29,7 +29,7 @@ class OptimizerHook(Hook):
     """
 
     def __init__(self, grad_clip: Mapping[str, Any] | None = None, cumulative_iters: int = 1) -> None:
-        if cumulative_iters < 1:
+        if not isinstance(cumulative_iters, int) or cumulative_iters < 1:  # type: ignore[redundant-expr]  # of a config
             raise ArgumentError(f"cumulative_iters is a positive int, not {cumulative_iters!r}.")
         self.grad_clip = grad_clip
         self.cumulative_iters = cumulative_iters

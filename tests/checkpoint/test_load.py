@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import Scalar, TinyNet, same
+from torch import nn
+
+from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint, verify_digest
+from cfgtrain.checkpoint.save import TRAILER_LENGTH, save_checkpoint
+from cfgtrain.errors import CheckpointError
+from cfgtrain.parallel import OnDevice
+
+
+def saved(name: str = "a.pth", resume: Any = None) -> bytes:
+    """Write a checkpoint of a ``TinyNet`` and return its bytes."""
+    torch.manual_seed(0)
+    save_checkpoint(TinyNet(), name, meta={"epoch": 1}, resume=resume)
+    return Path(name).read_bytes()
+
+
+def test_weights_come_back() -> None:
+    """What was saved is loaded, to the last bit, and the checkpoint is returned."""
+    model = TinyNet()
+    save_checkpoint(model, "a.pth", meta={"epoch": 4})
+    other = TinyNet()
+    loaded = load_checkpoint(other, "a.pth", strict=True)
+    assert same(other.state_dict(), model.state_dict())
+    assert loaded["meta"]["epoch"] == 4
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
+def test_cut_file_is_refused(share: float) -> None:
+    """A file that was cut off anywhere in its body is refused, and the reason is that it cannot be read."""
+    data = saved()
+    Path("a.pth").write_bytes(data[: int((len(data) - TRAILER_LENGTH) * share)])
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
+        read_checkpoint("a.pth")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 30])
+def test_very_short_file_is_refused(size: int) -> None:
+    """Of a file that was cut to a few bytes, nothing is said of code that it might run."""
+    Path("a.pth").write_bytes(saved()[:size])
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
+        read_checkpoint("a.pth")
+
+
+@pytest.mark.parametrize("missing", [1, 20, TRAILER_LENGTH])
+def test_cut_digest_of_a_run_is_refused(missing: int) -> None:
+    """A checkpoint with the exact state of a run is refused without its whole digest."""
+    data = saved(resume={"position": {}})
+    Path("a.pth").write_bytes(data[:-missing])
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint("a.pth")
+
+
+@pytest.mark.parametrize("step", range(40))
+def test_flipped_bit_is_refused(step: int) -> None:
+    """A single flipped bit, anywhere in the body or the digest, is found."""
+    data = bytearray(saved(resume={"position": {}}))
+    data[step * (len(data) - 1) // 39] ^= 1 << step % 8
+    Path("a.pth").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"The checkpoint a\.pth is damaged"):
+        read_checkpoint("a.pth")
+
+
+def test_longer_file_is_refused() -> None:
+    """Bytes added at the end of a run's checkpoint are damage as well."""
+    data = saved(resume={"position": {}})
+    Path("a.pth").write_bytes(data + b"\n")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint("a.pth")
+
+
+def test_digest_can_be_asked_for() -> None:
+    """``verify_digest`` tells a file with a digest from one without."""
+    saved()
+    torch.save({"a": 1}, "plain.pth")
+    Path("empty.pth").write_bytes(b"")
+    assert verify_digest(Path("a.pth")) is True
+    assert verify_digest(Path("plain.pth")) is False
+    assert verify_digest(Path("empty.pth")) is False
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_file_of_mmcv_is_read(zipped: bool) -> None:
+    """A checkpoint without a digest, in torch's new format or its old one, is read."""
+    model = TinyNet()
+    torch.save(
+        {"meta": {"epoch": 2, "CLASSES": ("a", "b")}, "state_dict": model.state_dict()},
+        "old.pth",
+        _use_new_zipfile_serialization=zipped,
+    )
+    other = TinyNet()
+    assert load_checkpoint(other, "old.pth", strict=True)["meta"] == {"epoch": 2, "CLASSES": ("a", "b")}
+    assert same(other.state_dict(), model.state_dict())
+
+
+def test_bare_weights_are_read() -> None:
+    """A file that is nothing but a state dict is one."""
+    torch.save({"w": torch.tensor(3.0)}, "w.pth")
+    model = Scalar()
+    load_checkpoint(model, "w.pth", strict=True)
+    assert model.w.item() == 3.0
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("pwned"),)
+
+
+def test_no_code_is_run() -> None:
+    """A file that would run code is refused, with what to do about it, and nothing is run."""
+    torch.save({"state_dict": {}, "meta": {"evil": Evil()}}, "evil.pth")
+    with pytest.raises(CheckpointError, match=r"could run code.*trusted=True"):
+        read_checkpoint("evil.pth")
+    assert not Path("pwned").exists()
+
+
+def test_trusted_file_is_loaded_whole() -> None:
+    """``trusted=True`` loads a file as pickle does."""
+    torch.save({"state_dict": {"w": torch.tensor(2.0)}, "meta": {"evil": Evil()}}, "evil.pth")
+    model = Scalar()
+    load_checkpoint(model, "evil.pth", trusted=True)
+    assert Path("pwned").exists()
+    assert model.w.item() == 2.0
+
+
+@pytest.mark.parametrize("data", [b"hello, world\n", b"\x00" * 100, b"PK\x03\x04 and no more", b"GIF89a"])
+def test_other_file_is_refused(data: bytes) -> None:
+    """A file that is no checkpoint at all cannot be read."""
+    Path("a.pth").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
+        read_checkpoint("a.pth")
+
+
+def test_other_pickle_is_refused() -> None:
+    """A plain pickle is no checkpoint, whatever torch thinks of it."""
+    Path("a.pkl").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(CheckpointError, match=r"a\.pkl"):
+        read_checkpoint("a.pkl")
+
+
+def test_no_dict_is_no_checkpoint() -> None:
+    """A tensor alone is refused, and named."""
+    torch.save(torch.ones(2), "t.pth")
+    with pytest.raises(CheckpointError, match="it holds a Tensor"):
+        read_checkpoint("t.pth")
+
+
+def test_missing_file_is_an_error_with_a_suggestion() -> None:
+    """The nearest name beside it is suggested."""
+    Path("epoch_12.pth").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"no checkpoint epoch_21.pth. Did you mean 'epoch_12.pth'"):
+        read_checkpoint("epoch_21.pth")
+    with pytest.raises(CheckpointError, match="no checkpoint nowhere/a"):
+        read_checkpoint("nowhere/a.pth")
+
+
+def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``~`` stands for the home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved()
+    assert read_checkpoint("~/a.pth")["meta"]["epoch"] == 1
+
+
+DIFFERENT = {
+    "fc.weight": torch.ones(2, 2),
+    "fc.bias": torch.tensor([1.0, 2.0, 3.0]),
+    "head.weight": torch.ones(1),
+}
+REPORT = """The model and the loaded weights do not match exactly:
+  size of fc.weight: (3, 36) in the model, (2, 2) in the checkpoint
+  only in the checkpoint: head.weight
+  only in the model: norm.weight, norm.bias, norm.running_mean, norm.running_var"""
+
+
+def test_what_does_not_fit_is_reported_and_the_rest_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    """Without ``strict``, differing names and shapes are one warning, and what fits is loaded."""
+    torch.save(DIFFERENT, "a.pth")
+    model = TinyNet()
+    weight = model.fc.weight.clone()
+    with caplog.at_level(logging.WARNING, "cfgtrain"):
+        load_checkpoint(model, "a.pth")
+    assert caplog.messages == [REPORT]
+    assert model.fc.bias.tolist() == [1, 2, 3]
+    assert same(model.fc.weight.detach(), weight.detach())
+
+
+def test_strict_refuses_what_does_not_fit() -> None:
+    """With ``strict`` the same report is an error of MMCV's kind."""
+    torch.save(DIFFERENT, "a.pth")
+    with pytest.raises(RuntimeError) as error:
+        load_checkpoint(TinyNet(), "a.pth", strict=True)
+    assert str(error.value) == REPORT
+
+
+def test_counter_of_batches_may_be_missing(caplog: pytest.LogCaptureFixture) -> None:
+    """Old files do not have ``num_batches_tracked``; that is no difference."""
+    weights = {k: v for k, v in TinyNet().state_dict().items() if "num_batches" not in k}
+    torch.save(weights, "a.pth")
+    load_checkpoint(TinyNet(), "a.pth", strict=True)
+    assert caplog.messages == []
+
+
+def test_names_are_revised_in_order() -> None:
+    """Regular expressions rename weights; by default a leading ``module.`` goes."""
+    torch.save({"state_dict": {"module.w": torch.tensor(2.0)}}, "a.pth")
+    model = Scalar()
+    loaded = load_checkpoint(model, "a.pth", strict=True)
+    assert model.w.item() == 2.0
+    assert list(loaded["state_dict"]) == ["module.w"]
+    torch.save({"state_dict": {"old.weight": torch.tensor(3.0)}}, "b.pth")
+    load_checkpoint(model, "b.pth", strict=True, revise_keys=[(r"^old\.", "new."), (r"^new\.weight$", "w")])
+    assert model.w.item() == 3.0
+
+
+def test_default_revision_needs_the_dot() -> None:
+    """``module_a`` is not taken for ``module.``."""
+    model = nn.Module()
+    model.module_a = nn.Parameter(torch.zeros(()))
+    torch.save({"module_a": torch.tensor(2.0)}, "a.pth")
+    load_checkpoint(model, "a.pth", strict=True)
+    assert model.module_a.item() == 2.0
+
+
+def test_wrapped_model_is_looked_through() -> None:
+    """Weights go into the model inside a wrapper."""
+    torch.save({"w": torch.tensor(2.0)}, "a.pth")
+    model = Scalar()
+    load_checkpoint(OnDevice(model, torch.device("cpu")), "a.pth", strict=True)
+    assert model.w.item() == 2.0
+
+
+class Migrating(nn.Module):
+    """Calls its weight by another name since version 2."""
+
+    _version = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new = nn.Parameter(torch.zeros(()))
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *args: Any) -> None:
+        if metadata.get("version") is None or metadata["version"] < 2:
+            state[prefix + "new"] = state.pop(prefix + "old")
+        super()._load_from_state_dict(state, prefix, metadata, *args)
+
+
+def test_versions_of_modules_are_kept() -> None:
+    """A module sees the version that its weights were saved with, and can rename them."""
+    weights = Migrating().state_dict()
+    del weights["new"]
+    weights["old"] = torch.tensor(4.0)
+    weights._metadata[""]["version"] = 1
+    torch.save({"state_dict": weights}, "a.pth")
+    model = Migrating()
+    load_checkpoint(model, "a.pth")
+    assert model.new.item() == 4.0
+    save_checkpoint(model, "b.pth")
+    other = Migrating()
+    load_checkpoint(other, "b.pth", strict=True)
+    assert other.new.item() == 4.0

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import Scalar, TinyNet, same
+from torch import nn
+
+from cfgtrain.checkpoint import save
+from cfgtrain.checkpoint.save import TRAILER, TRAILER_LENGTH, save_checkpoint, write_checkpoint
+from cfgtrain.errors import CheckpointError
+from cfgtrain.parallel import OnDevice
+
+
+def test_format_is_mmcvs() -> None:
+    """A checkpoint holds meta, weights and optimizer as MMCV's does, and nothing that is not asked for."""
+    model = TinyNet()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    save_checkpoint(model, "a.pth", optimizer, {"epoch": 3})
+    loaded = torch.load("a.pth")
+    assert list(loaded) == ["meta", "state_dict", "optimizer"]
+    assert loaded["meta"]["epoch"] == 3
+    assert isinstance(loaded["meta"]["time"], str)
+    assert same(loaded["state_dict"], model.state_dict())
+    assert loaded["state_dict"]._metadata["norm"] == {"version": 2}
+    assert same(loaded["optimizer"], optimizer.state_dict())
+
+
+def test_weights_alone() -> None:
+    """Without an optimizer there is none in the file."""
+    save_checkpoint(Scalar(), "a.pth")
+    assert set(torch.load("a.pth")) == {"meta", "state_dict"}
+
+
+def test_several_optimizers() -> None:
+    """A dict of optimizers is saved by name."""
+    model = Scalar()
+    save_checkpoint(model, "a.pth", {"x": torch.optim.SGD(model.parameters(), lr=0.5)})
+    assert torch.load("a.pth")["optimizer"]["x"]["param_groups"][0]["lr"] == 0.5
+
+
+def test_wrappers_are_looked_through() -> None:
+    """Names have no trace of a wrapper, however deep, and ``CLASSES`` of the model goes into meta."""
+    model = Scalar()
+    model.CLASSES = ("cat", "dog")
+    wrapped = nn.DataParallel(OnDevice(model, torch.device("cpu")))
+    save_checkpoint(wrapped, "a.pth")
+    loaded = torch.load("a.pth")
+    assert list(loaded["state_dict"]) == ["w"]
+    assert loaded["meta"]["CLASSES"] == ("cat", "dog")
+
+
+def test_meta_is_not_changed() -> None:
+    """The caller's dict stays as it was, and nothing but a dict is taken."""
+    meta = {"epoch": 1}
+    save_checkpoint(Scalar(), "a.pth", meta=meta)
+    assert meta == {"epoch": 1}
+    with pytest.raises(TypeError, match="meta is a dict or None"):
+        save_checkpoint(Scalar(), "b.pth", meta=[1])
+    assert not Path("b.pth").exists()
+
+
+def test_folder_is_made() -> None:
+    """The folders above the file are made."""
+    save_checkpoint(Scalar(), "a/b/c.pth")
+    assert Path("a/b/c.pth").is_file()
+
+
+def test_file_ends_in_its_digest() -> None:
+    """The last line is the SHA-256 of everything before it."""
+    write_checkpoint({"a": torch.arange(9)}, "a.pth")
+    data = Path("a.pth").read_bytes()
+    body, trailer = data[:-TRAILER_LENGTH], data[-TRAILER_LENGTH:]
+    assert trailer == TRAILER + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+
+def test_torch_reads_the_file_with_its_defaults() -> None:
+    """The digest is passed over by torch, memory-mapping included, and by readers of zip files."""
+    write_checkpoint({"a": torch.arange(9)}, "a.pth")
+    assert same(torch.load("a.pth"), {"a": torch.arange(9)})
+    assert same(torch.load("a.pth", mmap=True), {"a": torch.arange(9)})
+    assert same(torch.load(io.BytesIO(Path("a.pth").read_bytes())), {"a": torch.arange(9)})
+    assert zipfile.ZipFile("a.pth").testzip() is None
+
+
+class FullDisk:
+    """A file on a disk that is full after some bytes."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self.file, self.room = file, room
+
+    def write(self, data: Any) -> int:
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(28, "No space left on device")
+        return int(self.file.write(data))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def __enter__(self) -> FullDisk:
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        self.file.close()
+
+
+@pytest.mark.parametrize("room", [0, 10, 500, 1000, 1500])
+def test_full_disk_keeps_the_old_file(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fills up at any byte, the file that was there is untouched and no other is left."""
+    write_checkpoint({"epoch": 1, "w": torch.ones(100)}, "a.pth")
+    before = Path("a.pth").read_bytes()
+    assert len(before) > 1500
+    open_file = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode="r", **kw: FullDisk(open_file(path, mode, **kw), room))
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be written"):
+        write_checkpoint({"epoch": 2, "w": torch.zeros(100)}, "a.pth")
+    monkeypatch.undo()
+    assert Path("a.pth").read_bytes() == before
+    assert [path.name for path in Path("a.pth").absolute().parent.iterdir()] == ["a.pth"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_failure_before_the_rename_keeps_the_old_file(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error while syncing or renaming leaves the old file and no temporary one."""
+    write_checkpoint({"epoch": 1}, "a.pth")
+
+    def fail(*args: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(*((os, "fsync", fail) if call == "fsync" else (Path, "replace", fail)))
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        write_checkpoint({"epoch": 2}, "a.pth")
+    monkeypatch.undo()
+    assert torch.load("a.pth") == {"epoch": 1}
+    assert len(list(Path("a.pth").absolute().parent.iterdir())) == 1
+
+
+def test_interrupt_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the middle of writing leaves the old file, and is not turned into another error."""
+    write_checkpoint({"epoch": 1}, "a.pth")
+
+    def interrupted(checkpoint: Any, file: Any) -> None:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(save.torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_checkpoint({"epoch": 2}, "a.pth")
+    monkeypatch.undo()
+    assert torch.load("a.pth") == {"epoch": 1}
+    assert len(list(Path("a.pth").absolute().parent.iterdir())) == 1
+
+
+def test_folder_that_cannot_be_made() -> None:
+    """A folder in the place of which a file stands is an error that names the checkpoint."""
+    Path("file").write_text("")
+    with pytest.raises(CheckpointError, match=r"file/a\.pth cannot be written"):
+        write_checkpoint({}, "file/a.pth")

@@ -1,0 +1,443 @@
+"""Reading one config file and its bases."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cfgtrain import Config, ConfigDict
+from cfgtrain.config.loader import load_file, load_text
+from cfgtrain.errors import (
+    ConfigCycleError,
+    ConfigFormatError,
+    ConfigKeyError,
+    ConfigMergeError,
+    ConfigNotFoundError,
+    ConfigSyntaxError,
+)
+
+Write = Callable[[str, str], Path]
+
+
+def load(file: str | Path) -> dict[str, Any]:
+    return load_file(file).tree.to_dict()
+
+
+# ---------------------------------------------------------------------------- one file
+
+SAME = {"a": 1, "b": {"c": [1, {"d": None}], "e": 0.5}, "f": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.py", "a = 1\nb = dict(c=[1, dict(d=None)], e=0.5)\nf = 'x'\n"),
+        ("c.json", json.dumps(SAME)),
+        ("c.yaml", yaml.safe_dump(SAME)),
+        ("c.yml", yaml.safe_dump(SAME)),
+        ("a.b.c.py", "a = 1\nb = dict(c=[1, dict(d=None)], e=0.5)\nf = 'x'\n"),
+    ],
+)
+def test_each_language_says_the_same(name: str, text: str, write: Write) -> None:
+    """Python, JSON and YAML files come to the same config, ConfigDict at every level."""
+    cfg = load_file(write(name, text)).tree
+    assert cfg == SAME
+    assert type(cfg) is type(cfg.b) is type(cfg.b.c[1]) is ConfigDict
+
+
+def test_keys_keep_the_order_of_the_file(write: Write) -> None:
+    """Keys come in the order in which the file first names them."""
+    assert list(load(write("c.py", "b = 1\na = 2\nc = 3\nb = 4\n"))) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("name", ["c.py", "c.json", "c.yaml"])
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_file_is_an_empty_config(name: str, text: str, write: Write) -> None:
+    """A file without anything in it has no keys."""
+    assert load(write(name, text)) == {}
+
+
+PYTHON = """
+import os
+import os.path as p
+from collections import OrderedDict
+from math import *
+
+__private = 1
+_kept = 2
+file = __file__
+name = __name__
+
+
+def double(x):
+    return 2 * x
+
+
+class Thing:
+    pass
+
+
+triple = lambda x: 3 * x
+a = double(2)
+b = [triple(i) for i in range(3)]
+c = dict(type=OrderedDict, thing=Thing())
+d = len
+"""
+
+
+def test_what_a_python_config_keeps(write: Write) -> None:
+    """Data is kept; modules, functions, classes and names that begin with two underscores are not."""
+    file = write("c.py", PYTHON)
+    cfg = load(file)
+    assert set(cfg) == {"_kept", "file", "name", "a", "b", "c", "pi", "e", "tau", "inf", "nan"}
+    assert (cfg["a"], cfg["b"], cfg["c"]["type"].__name__) == (4, [0, 3, 6], "OrderedDict")
+    assert (cfg["file"], cfg["name"]) == (str(file), "<config>")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.json", '{"__a": 1, "b": {"__c": 2}}'),
+        ("c.yaml", "__a: 1\nb: {__c: 2}\n"),
+        ("c.py", "__a = 1\nb = dict(__c=2)\n"),
+    ],
+)
+def test_dunder_keys_are_dropped_at_the_top_only(name: str, text: str, write: Write) -> None:
+    """In every language keys that begin with two underscores are private at the top and data below."""
+    assert load(write(name, text)) == {"b": {"__c": 2}}
+
+
+def test_functions_of_a_config_see_its_names(write: Write) -> None:
+    """A function or comprehension in a config reads names that are set after it, as in any module."""
+    text = "def area():\n    return width * height\nwidth, height = 2, 3\nsize = area()\n"
+    assert load(write("c.py", text)) == {"width": 2, "height": 3, "size": 6}
+
+
+def test_a_config_may_load_another(write: Write) -> None:
+    """A Config that a config loads is a value with attribute access, usable in expressions."""
+    write("a.py", "x = dict(y=1)\n")
+    cfg = load_file(write("c.py", "from cfgtrain import Config\na = Config.fromfile('a.py')\nb = a.x.y + 1\n"))
+    assert cfg.tree.a.x.y == 1
+    assert cfg.tree.b == 2
+    assert "Config" not in cfg.tree
+
+
+def test_loading_leaves_no_trace_in_the_process(write: Write) -> None:
+    """No folder is put on sys.path, no module is registered and no file is written, even on failure."""
+    write("c.py", "a = 1\n")
+    write("bad.py", "1 / 0\n")
+    before = list(sys.path), set(sys.modules), sorted(Path().iterdir())
+    load("c.py")
+    with pytest.raises(ZeroDivisionError):
+        load("bad.py")
+    assert (list(sys.path), set(sys.modules), sorted(Path().iterdir())) == before
+
+
+def test_a_failing_config_shows_its_own_line(write: Write) -> None:
+    """What the body raises passes through, and its traceback ends at the line of the real file."""
+    file = write("c.py", "a = 1\nb = a / 0\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        load(file)
+    last = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert (last.filename, last.lineno, last.line) == (str(file), 2, "b = a / 0")
+
+
+def test_threads_do_not_disturb_each_other(write: Write) -> None:
+    """Configs of one name in several folders can be loaded at the same time."""
+    folders = range(8)
+    for i in folders:
+        write(f"{i}/base.py", f"base = {i}\n")
+        write(f"{i}/c.py", f"_base_ = 'base.py'\na = {i}\n")
+    found: dict[int, object] = {}
+    threads = [
+        threading.Thread(target=lambda i=i: found.__setitem__(i, load(f"{i}/c.py"))) for i in folders
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {i: {"base": i, "a": i} for i in folders}
+
+
+# ------------------------------------------------------------------------ what can be wrong
+
+
+def test_a_missing_config_is_suggested(write: Write) -> None:
+    """A file that is not there is a FileNotFoundError with the nearest config of its folder."""
+    write("resnet.py", "")
+    with pytest.raises(FileNotFoundError, match=r"'resnt\.py' is not there\. Did you mean 'resnet\.py'"):
+        load("resnt.py")
+
+
+@pytest.mark.parametrize("name", ["nowhere/c.py", "c.jpg"])
+def test_that_it_is_missing_is_said_first(name: str) -> None:
+    """A missing folder, and a missing file of an unknown format, are a missing file."""
+    with pytest.raises(ConfigNotFoundError):
+        load(name)
+
+
+def test_a_folder_is_no_config(tmp_path: Path) -> None:
+    """A folder is a FileNotFoundError that says what it is."""
+    (tmp_path / "c.py").mkdir()
+    with pytest.raises(ConfigNotFoundError, match="is a folder"):
+        load("c.py")
+
+
+@pytest.mark.parametrize("name", ["c.jpg", "c.txt", "c", "c.PY", "c.json5"])
+def test_an_unknown_extension_is_refused(name: str, write: Write) -> None:
+    """Any extension but the four, spelled as they are, is an OSError."""
+    with pytest.raises(OSError, match=r"\.py, \.json, \.yaml, \.yml") as caught:
+        load(write(name, "a = 1"))
+    assert type(caught.value) is ConfigFormatError
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "message"),
+    [
+        ("c.py", "a = 1\nb = = 2\n", 2, "There are syntax errors in config file {file}"),
+        ("c.py", "_base_ = []\nb = [\n", 2, "There are syntax errors in config file {file}"),
+        ("c.py", "a = 1\nreturn\n", 2, "'return' outside function"),
+        ("c.py", "a = '\0'\n", None, "There are syntax errors in config file {file}"),
+        ("c.json", '{"a": 1,\n "b" 2}', 2, "not valid JSON"),
+        ("c.json", "{'a': 1}", 1, "not valid JSON"),
+        ("c.yaml", "a: 1\nb: [1\n", 3, "not valid YAML"),
+        ("c.yaml", "a: 1\nb: !!python/object/apply:os.getcwd []\n", 2, "not valid YAML"),
+        ("c.yaml", "a: {[1]: 2}\n", 1, "not valid YAML"),
+        ("c.yaml", "a: \x01\n", None, "not valid YAML"),
+        ("c.yaml", "a: 2020-13-45\n", None, "not valid YAML"),
+    ],
+)
+def test_syntax_errors(name: str, text: str, line: int | None, message: str, write: Write) -> None:
+    """What cannot be read is a SyntaxError with the file, and the line where the reader knows it."""
+    file = write(name, text)
+    with pytest.raises(SyntaxError) as caught:
+        load(file)
+    assert type(caught.value) is ConfigSyntaxError
+    assert message.format(file=file) in str(caught.value)
+    assert (caught.value.file, caught.value.line) == (str(file), line)
+
+
+def test_a_config_is_utf_8(tmp_path: Path) -> None:
+    """Bytes in another encoding are an error of the file, not of a codec."""
+    (tmp_path / "c.py").write_bytes(b"a = '\xff'\n")
+    with pytest.raises(ConfigSyntaxError, match="no UTF-8 text"):
+        load("c.py")
+
+
+def test_names_in_any_language_are_read(write: Write) -> None:
+    """Text beyond ASCII is read as UTF-8 whatever the locale says."""
+    assert load(write("c.yaml", "größe: 'naïve ☃'\n")) == {"größe": "naïve ☃"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"), [("c.json", "[1]", "list"), ("c.yaml", "- 1\n", "list"), ("c.yaml", "x", "str")]
+)
+def test_a_config_is_a_mapping(name: str, text: str, kind: str, write: Write) -> None:
+    """JSON and YAML that hold something else are a TypeError that says what."""
+    with pytest.raises(ConfigMergeError, match=f"mapping of keys to values; this file holds a {kind}"):
+        load(write(name, text))
+
+
+def test_yaml_runs_no_code(write: Write) -> None:
+    """A YAML config that asks for a call is refused without making it."""
+    file = write("c.yaml", "a: !!python/object/apply:os.mkdir [made]\n")
+    with pytest.raises(ConfigSyntaxError):
+        load(file)
+    assert not Path("made").exists()
+
+
+# -------------------------------------------------------------------------------- bases
+
+
+def test_bases_of_all_languages(write: Write) -> None:
+    """A Python config may extend YAML, that extends JSON; each is relative to the file that names it."""
+    write("base/a.json", '{"a": 1, "x": {"a": 1, "l": [1]}}')
+    write("base/b.yaml", "_base_: a.json\nb: 2\nx: {b: 2}\n")
+    write("c.py", "_base_ = ['./base/b.yaml']\nc = 3\nx = dict(c=3, l=[2])\n")
+    wanted = {"a": 1, "x": {"a": 1, "l": [2], "b": 2, "c": 3}, "b": 2, "c": 3}
+    cfg = load("c.py")
+    assert cfg == wanted
+    assert list(cfg) == list(wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.py", "_base_ = 'a.py'\n"),
+        ("c.py", "_base_ = ['a.py']\n"),
+        ("c.py", "_base_ = ('a.py',)\n"),
+        ("c.py", "_base_ = './sub/../a.py'\n"),
+        ("c.py", "_base_: str = 'a.py'\n"),
+        ("c.py", "name = 'a'\n_base_ = name + '.py'\ndel name\n"),
+        ("c.py", "import pathlib\n_base_ = pathlib.Path('a.py')\n"),
+        ("c.py", "_base_ = 'nothing.py'\n_base_ = 'a.py'\n"),
+        ("c.json", '{"_base_": "a.py"}'),
+        ("c.yaml", "_base_: [a.py]\n"),
+    ],
+)
+def test_ways_to_name_a_base(name: str, text: str, write: Write) -> None:
+    """A path or a list of them, written out or worked out, is a base, and the key is gone."""
+    write("a.py", "a = 1\n")
+    assert load(write(name, text)) == {"a": 1}
+
+
+def test_a_base_may_be_absolute(write: Write) -> None:
+    """An absolute path is taken as it is."""
+    base = write("elsewhere/a.py", "a = 1\n")
+    assert load(write("c.py", f"_base_ = {str(base)!r}\n")) == {"a": 1}
+
+
+def test_no_base_is_no_base(write: Write) -> None:
+    """An empty list of bases inherits nothing."""
+    assert load(write("c.py", "_base_ = []\na = 1\n")) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("base", "child", "merged"),
+    [
+        ("a = [1, 2]\nb = dict(a=0)\n", "a = dict(a=0, _delete_=True)\nb = dict(b=0)\n", {"a": {"a": 0}, "b": {"a": 0, "b": 0}}),
+        ("a = 1\nb = 2\n", "_delete_ = True\nc = 3\n", {"c": 3}),
+        ("a = dict(b=dict(c=1))\n", "a = dict(b=dict(_delete_=True))\n", {"a": {"b": {}}}),
+        ("a = dict(_delete_=True, b=1)\n", "", {"a": {"b": 1}}),
+        ("_delete_ = True\na = 1\n", "b = 2\n", {"a": 1, "b": 2}),
+        ("a = None\n", "a = dict(b=1)\n", {"a": {"b": 1}}),
+        ("a = dict(b=1)\n", "a = 3\n", {"a": 3}),
+    ],
+)  # fmt: skip
+def test_a_child_is_laid_over_its_base(base: str, child: str, merged: dict[str, Any], write: Write) -> None:
+    """Files merge as dicts do, _delete_ works at every level, and no marker is left."""
+    write("a.py", base)
+    assert load(write("c.py", "_base_ = 'a.py'\n" + child)) == merged
+
+
+def test_expressions_of_a_base_are_not_run_again(write: Write) -> None:
+    """What the base made of a variable stays when the child sets that variable."""
+    write("a.py", "item = dict(b=1)\ncopy = dict(cfg=item)\n")
+    cfg = load(write("c.py", "_base_ = 'a.py'\nitem = dict(b=2)\n"))
+    assert cfg == {"item": {"b": 2}, "copy": {"cfg": {"b": 1}}}
+
+
+def test_a_dict_over_a_value_is_placed(write: Write) -> None:
+    """A dict over a value that is no dict is a TypeError with the key path and line of the child."""
+    write("a.py", "x = dict(y=True)\n")
+    with pytest.raises(ConfigMergeError, match="_delete_=True") as caught:
+        load(write("c.py", "_base_ = 'a.py'\nx = dict(\n    y=dict(z=1))\n"))
+    assert (caught.value.key, caught.value.line) == ("x.y", 3)
+
+
+def test_bases_do_not_share_a_key(write: Write) -> None:
+    """A top-level key in two bases is a KeyError that names both places."""
+    write("a.py", "x = 1\n")
+    write("b.py", "y = 2\nx = 1\n")
+    with pytest.raises(KeyError, match=r"Two bases define 'x': a\.py:1 and b\.py:2\.") as caught:
+        load(write("c.py", "_base_ = ['a.py', 'b.py']\n"))
+    assert type(caught.value) is ConfigKeyError
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a.py"], "a.py -> a.py"),
+        (["a.py", "b.py"], "a.py -> b.py -> a.py"),
+        (["a.py", "b.yaml", "sub/c.json"], "a.py -> b.yaml -> sub/c.json -> a.py"),
+    ],
+)
+def test_a_circle_of_bases_is_shown(names: list[str], text: str, write: Write, tmp_path: Path) -> None:
+    """Configs that inherit from each other are an error with the way around."""
+    say = {".py": "_base_ = {!r}", ".yaml": "_base_: {}", ".json": '{{"_base_": "{}"}}'}
+    for name, base in zip(names, [*names[1:], names[0]], strict=True):
+        write(name, say[Path(name).suffix].format(str(tmp_path / base)))
+    with pytest.raises(ConfigCycleError) as caught:
+        load(names[0])
+    assert f"in a circle: {text}." in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_circle_begins_where_it_closes(write: Write) -> None:
+    """A file that only leads to the circle is not part of it."""
+    write("a.py", "_base_ = 'b.py'\n")
+    write("b.py", "_base_ = 'a.py'\n")
+    with pytest.raises(ConfigCycleError, match=r"circle: a\.py -> b\.py -> a\.py\."):
+        load(write("c.py", "_base_ = 'a.py'\n"))
+
+
+def test_a_missing_base_is_placed_and_suggested(write: Write, tmp_path: Path) -> None:
+    """The error has the path that was looked for, the nearest file, and the line that named it."""
+    write("base/model.py", "")
+    with pytest.raises(FileNotFoundError, match=r"Did you mean 'model\.py'") as caught:
+        load(write("c.py", "a = 1\n_base_ = ['base/modle.py']\n"))
+    assert str(tmp_path / "base" / "modle.py") in str(caught.value)
+    assert (caught.value.line, caught.value.key) == (2, "_base_")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("value", ["3", "[3]", "{'a': 1}", "None"])
+def test_a_base_is_a_path(value: str, write: Write) -> None:
+    """Anything but paths is a TypeError at the line of the key."""
+    with pytest.raises(ConfigMergeError, match="_base_ names a config") as caught:
+        load(write("c.py", f"\n_base_ = {value}\n"))
+    assert caught.value.line == 2
+
+
+# ---------------------------------------------------------------------------------- text
+
+
+def test_the_text_of_one_file(write: Write) -> None:
+    """The text is the absolute path, a line end, and the file as it stands."""
+    file = write("c.py", "a = '{{ fileBasename }}'\n")
+    assert load_file("c.py").text == f"{file}\na = '{{{{ fileBasename }}}}'\n"
+
+
+def test_the_text_of_several_files(write: Write) -> None:
+    """The texts of the bases come first, in their order, joined by line ends."""
+    texts = {name: f"{name[0]} = 1\n" for name in ("a.py", "b.py")}
+    files = [write(name, text) for name, text in texts.items()]
+    child = write("sub/c.py", "_base_ = ['../a.py', '../b.py']\n")
+    wanted = "\n".join(f"{file}\n{file.read_text()}" for file in [*files, child])
+    assert load_file(child).text == wanted
+
+
+# -------------------------------------------------------------------------------- strings
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix"), [("a = 1\n", ".py"), ('{"a": 1}', ".json"), ("a: 1", ".yaml"), ("a: 1", ".yml")]
+)
+def test_a_string_is_read_in_its_language(text: str, suffix: str) -> None:
+    """Text is read as a file of that extension would be."""
+    assert load_text(text, suffix).tree == {"a": 1}
+
+
+def test_a_string_may_have_bases(write: Write) -> None:
+    """A relative base of a string starts at the current folder."""
+    write("a.py", "a = 1\n")
+    assert load_text("_base_ = 'a.py'\nb = 2\n", ".py").tree == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("suffix", ["py", ".txt", ""])
+def test_a_string_needs_a_format(suffix: str) -> None:
+    """An extension without its dot, or of no config, is an OSError."""
+    with pytest.raises(OSError, match="A config is one of"):
+        load_text("a = 1", suffix)
+
+
+@pytest.mark.parametrize(("text", "suffix"), [("a = dict(b=1)\n", ".json"), ('{"a": true}', ".py")])
+def test_text_of_another_language_is_refused(text: str, suffix: str) -> None:
+    """Python given as JSON, or JSON given as Python, is an error."""
+    with pytest.raises((ConfigSyntaxError, NameError)):
+        load_text(text, suffix)
+
+
+def test_home_is_expanded(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leading ~ is the home folder, for the file and for its bases."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write("home/a.py", "a = 1\n")
+    write("home/c.py", "_base_ = '~/a.py'\n")
+    assert Config.fromfile("~/c.py").a == 1

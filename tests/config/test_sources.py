@@ -1,0 +1,422 @@
+"""Which line or word set a value: origins and their history."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgtrain import Config, ConfigDict
+from cfgtrain.config.dict import traced
+from cfgtrain.config.sources import MarkedSource, PythonSource
+from cfgtrain.config.trace import FixedSource
+from cfgtrain.errors import ConfigKeyError
+from cfgtrain.origin import Origin, describe, where
+
+Write = Callable[[str, str], Path]
+
+
+def lines(file: str, *keys: str) -> list[int | None]:
+    """Return the line of the newest origin of each key, all of which must be in ``file``."""
+    cfg = Config.fromfile(file)
+    found = [cfg.origin(key) for key in keys]
+    assert {origin.file for origin in found if origin} == {file}
+    return [origin.line if origin else 0 for origin in found]
+
+
+def places(cfg: Config, key: str) -> list[str]:
+    return [str(origin) for origin in cfg.history(key)]
+
+
+# ---------------------------------------------------------------------------------- Python
+
+PYTHON = """\
+model = dict(
+    type='A',
+    neck=dict(type='B',
+              size=(1,
+                    2)),
+    **{
+        'odd key': 1,
+        'plain': 2})
+pipeline = [
+    dict(type='Load'),
+    dict(
+        type='Resize'),
+]
+copy = model
+named = dict(neck=model, first=pipeline)
+x: int = 1
+for i in range(2):
+    if i:
+        late = [i]
+    else:
+        late = []
+try:
+    tried = 1
+finally:
+    done = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("model", 1),
+        ("model.type", 2),
+        ("model.neck", 3),
+        ("model.neck.type", 3),
+        ("model.neck.size", 4),
+        ("model.neck.size[0]", 4),
+        ("model.neck.size[1]", 5),
+        ("pipeline", 9),
+        ("pipeline[0].type", 10),
+        ("pipeline.1.type", 12),
+        ("copy.neck.type", 3),
+        ("named.neck.neck.size[1]", 5),
+        ("named.first[1].type", 12),
+        ("x", 16),
+        ("i", None),
+        ("late", 21),
+        ("tried", 23),
+        ("done", 25),
+    ],
+)
+def test_lines_of_python(key: str, line: int | None, write: Write) -> None:
+    """Lines are read through dict(...), lists, tuples and names, within if, for and try."""
+    write("c.py", PYTHON)
+    assert lines("c.py", key) == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("a = {\n'x': 1,\n'y': {'z': 2}}\n", "a.y.z", 3),
+        ("a = {\n'x': 1,\n'x': 2}\n", "a.x", 3),
+        ("b = dict(\nx=1)\na = dict(**b, y=2)\n", "a.x", 2),
+        ("b = dict(\nx=1)\na = {**b,\n'y': 2}\n", "a.x", 2),
+        ("b = dict(\nx=1)\na = {**b,\n'y': 2}\n", "a.y", 4),
+        ("b = dict(\nx=1)\na = dict(**b,\nx=2) if 0 else dict(**b)\n", "a.x", 3),
+        ("a = dict(x=1)\na.update(\nx=2)\n", "a.x", 3),
+        ("a = dict(x=1)\na.update(dict(\nx=2))\n", "a.x", 3),
+        ("a = dict(x=1)\na.update({'y': 2})\n", "a.x", 1),
+        ("a = dict(x=1)\na.update({'y': 2})\n", "a.y", 2),
+        ("a = dict(x=1)\na['x'] = 2\n", "a.x", 2),
+        ("a = dict(x=1)\na['y'] = dict(\nz=2)\n", "a.y.z", 3),
+        ("a = dict(x=dict(y=1))\na['x']['y'] = 2\n", "a.x.y", 2),
+        ("a = [1, dict(x=1)]\na[1]['x'] = 2\n", "a[1].x", 2),
+        ("a = dict(x=dict(y=1), z=1)\na['x']['y'] = 2\n", "a.z", 1),
+        ("a = dict(x=1)\na['x'] = 2\n", "a", 1),
+        ("a = 1\na = 2\n", "a", 2),
+        ("a = b = 1\n", "b", 1),
+        ("b = dict(\nx=1)\na = b\nb = dict(y=2)\n", "a.x", 2),
+        ("a, b = 1, 2\n", "a", None),
+        ("import os\nfrom math import pi\n", "pi", None),
+        ("def make():\n    a = 1\n    return dict(x=2)\n\n\na = make()\n", "a.x", 6),
+        ("a = [\n*[1, 2],\n3]\n", "a[1]", 1),
+        ("a = [dict(x=i) for i in\n range(2)]\n", "a[1].x", 1),
+    ],
+)
+def test_lines_of_statements(text: str, key: str, line: int | None, write: Write) -> None:
+    """The last statement that set a value is its place; what cannot be read off has the nearest line."""
+    write("c.py", text)
+    assert lines("c.py", key) == [line]
+
+
+def test_an_origin_has_the_text_of_its_line(write: Write) -> None:
+    """The line is quoted without its indent, as it stands in the file."""
+    write("c.py", "model = dict(\n    name='{{ fileBasename }}',  # a comment\n)\n")
+    origin = Config.fromfile("c.py").origin("model.name")
+    assert origin == Origin("c.py", 2, "name='{{ fileBasename }}',  # a comment")
+
+
+def test_an_origin_without_a_line_is_the_file(write: Write) -> None:
+    """Where no line is known the file still is."""
+    write("c.py", "a, b = 1, 2\n")
+    assert Config.fromfile("c.py").origin("a") == Origin("c.py", None, "")
+
+
+def test_lines_count_as_in_the_file_where_references_stand(write: Write) -> None:
+    """References and file variables do not move lines."""
+    write("a.py", "size = [1,\n2]\n")
+    write("c.py", "_base_ = 'a.py'\nx = {{ _base_.size }}\ny = dict(\n  z='{{ fileDirname }}')\n")
+    assert lines("c.py", "x", "x[1]", "y.z") == [2, 2, 4]
+
+
+# ---------------------------------------------------------------------------- YAML and JSON
+
+YAML = """\
+# a comment
+model:
+  type: A
+  neck: {type: B,
+         size: [1,
+                2]}
+pipeline:
+  - type: Load
+  - {type: Resize}
+again: &name
+  x: 1
+shared: *name
+6: six
+"""
+
+JSON = """\
+{
+\t"model": {"type": "A",
+\t\t"neck": {
+\t\t\t"size": [1,
+\t\t\t\t2]}},
+\t"pipeline": [
+\t\t{"type": "Load"}]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys"),
+    [
+        (
+            "c.yaml",
+            YAML,
+            {
+                "model": 2,
+                "model.type": 3,
+                "model.neck.type": 4,
+                "model.neck.size": 5,
+                "model.neck.size[1]": 6,
+                "pipeline": 7,
+                "pipeline[0].type": 8,
+                "pipeline[1]": 9,
+                "shared.x": 11,
+            },
+        ),
+        (
+            "c.json",
+            JSON,
+            {
+                "model": 2,
+                "model.type": 2,
+                "model.neck": 3,
+                "model.neck.size": 4,
+                "model.neck.size[1]": 5,
+                "pipeline[0].type": 7,
+            },
+        ),
+    ],
+)
+def test_lines_of_data(name: str, text: str, keys: dict[str, int], write: Write) -> None:
+    """In YAML and JSON a key, or an item of a list, has the line on which it begins."""
+    write(name, text)
+    assert dict(zip(keys, lines(name, *keys), strict=True)) == keys
+
+
+def test_a_file_whose_lines_cannot_be_found_is_named_alone() -> None:
+    """A text that YAML does not read, as JSON with a very long key, leaves the file as the origin."""
+    source = MarkedSource("c.json", '{"%s": 1' % ("x" * 2000), {})
+    assert source.origin(("a",)) == Origin("c.json", None, "")
+
+
+def test_an_empty_file_has_no_lines() -> None:
+    """Asking an empty file for a key is answered with the file."""
+    assert MarkedSource("c.yaml", "", {}).origin(("a",)) == Origin("c.yaml", None, "")
+    assert PythonSource("c.py", "", {}, "").origin(("a",)) == Origin("c.py", None, "")
+    assert PythonSource("c.py", "", {}, "").origin(()) == Origin("c.py", None, "")
+
+
+# --------------------------------------------------------------------------------- history
+
+
+@pytest.fixture
+def family(write: Write) -> Config:
+    """A child (c.py) of a child (b.yaml) of a base (a.py)."""
+    write("a.py", "model = dict(\n    depth=18,\n    width=1,\n    pre=None)\nlist = [1, 2]\n")
+    write("b.yaml", "_base_: a.py\nmodel:\n  depth: 34\nlist: [3]\n")
+    write("c.py", "_base_ = 'b.yaml'\nmodel = dict(\n\n    depth=50, new=1)\n")
+    return Config.fromfile("c.py")
+
+
+@pytest.mark.parametrize(
+    ("key", "history"),
+    [
+        ("model.depth", ["a.py:2", "b.yaml:3", "c.py:4"]),
+        ("model.width", ["a.py:3"]),
+        ("model.new", ["c.py:4"]),
+        ("model", ["a.py:1", "b.yaml:2", "c.py:2"]),
+        ("list", ["a.py:5", "b.yaml:4"]),
+        ("list[0]", ["a.py:5", "b.yaml:4"]),
+    ],
+)
+def test_history_through_inheritance(key: str, history: list[str], family: Config) -> None:
+    """Each file of the chain that set a key is in its history, oldest first."""
+    assert places(family, key) == history
+    assert str(family.origin(key)) == history[-1]
+
+
+def test_overrides_extend_the_history(family: Config) -> None:
+    """The command line's words follow the files, each with its own text."""
+    options = {"model.depth": 101, "model.width": 2}
+    family.merge_from_dict(options, origin=Origin(None, None, "--cfg-options"))
+    assert places(family, "model.depth")[-2:] == ["c.py:4", "--cfg-options model.depth=101"]
+    assert places(family, "model.width") == ["a.py:3", "--cfg-options model.width=2"]
+    assert places(family, "model.pre") == ["a.py:4"]
+
+
+def test_overrides_without_an_origin_name_their_function(family: Config) -> None:
+    """By default the history says that merge_from_dict set the key."""
+    family.merge_from_dict({"+extra": {"x": 1}})
+    assert places(family, "extra.x") == ["merge_from_dict +extra={'x': 1}"]
+
+
+def test_overridden_items_of_a_list(write: Write) -> None:
+    """An item that is addressed by its index has its own history."""
+    write("c.py", "p = [\n  dict(a=1, b=1),\n  dict(a=2)]\nq = [1, 2]\n")
+    cfg = Config.fromfile("c.py")
+    cfg.merge_from_dict({"p.0.a": 5, "q[1]": 7})
+    assert places(cfg, "p[0].a") == ["c.py:2", "merge_from_dict p.0.a=5"]
+    assert places(cfg, "p[0].b") == ["c.py:2"]
+    assert places(cfg, "p[1].a") == ["c.py:3"]
+    assert places(cfg, "q[1]") == ["c.py:4", "merge_from_dict q[1]=7"]
+
+
+def test_a_replaced_dict_begins_anew(family: Config) -> None:
+    """What replaces a dict with _delete_ has no history of the keys that were there."""
+    family.merge_from_dict({"model": {"_delete_": True, "depth": 1}})
+    assert [place.split()[0] for place in places(family, "model.depth")] == ["merge_from_dict"]
+    with pytest.raises(ConfigKeyError):
+        family.history("model.width")
+
+
+def here() -> int:
+    """Return the line that called."""
+    import sys
+
+    return sys._getframe(1).f_lineno
+
+
+def test_code_extends_the_history(family: Config) -> None:
+    """A key that code sets has the line of that code, whichever way it was set."""
+    family.model.depth, first = 1, here()
+    family["fresh"], second = {"x": [{"y": 1}]}, here()
+    family.model.update(width=3); third = here()  # fmt: skip  # noqa: E702  # one line, to know its number
+    assert places(family, "model.depth") == ["a.py:2", "b.yaml:3", "c.py:4", f"{__file__}:{first}"]
+    assert places(family, "fresh.x[0].y") == [f"{__file__}:{second}"]
+    assert places(family, "fresh") == [f"{__file__}:{second}"]
+    assert places(family, "model.width") == ["a.py:3", f"{__file__}:{third}"]
+
+
+def test_history_is_in_the_order_of_events(family: Config) -> None:
+    """An override that comes after code is newer than the code, and code after it newer again."""
+    family.model.depth = 1
+    family.merge_from_dict({"model.depth": 2})
+    assert places(family, "model.depth")[-1] == "merge_from_dict model.depth=2"
+    family.model.depth = 3
+    assert places(family, "model.depth")[-3:] == [
+        str(family.history("model.depth")[3]),
+        "merge_from_dict model.depth=2",
+        str(family.origin("model.depth")),
+    ]
+    assert (family.origin("model.depth") or Origin("", 0, "")).file == __file__
+
+
+@pytest.mark.parametrize("key", ["model.nothing", "modl", "list[7]", "list.x", "model.depth.x"])
+def test_the_history_of_what_is_not_there(key: str, family: Config) -> None:
+    """Asking for a key that the config does not have is a KeyError."""
+    with pytest.raises(ConfigKeyError, match="There is no key"):
+        family.history(key)
+
+
+def test_a_config_made_in_code_has_no_origins() -> None:
+    """Values that no file or word set have an empty history."""
+    cfg = Config({"a": {"b": 1}})
+    assert cfg.origin("a.b") is None
+    assert cfg.history("a") == []
+
+
+# -------------------------------------------------------------------------- what keeps traces
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda node: copy.copy(node),
+        lambda node: node.copy(),
+        lambda node: copy.deepcopy(node),
+        lambda node: node.deepcopy(),
+        lambda node: pickle.loads(pickle.dumps(node)),
+        lambda node: ConfigDict(inner=node).inner,
+        lambda node: Config({"inner": node}).inner,
+        lambda node: Config(node)._cfg_dict,
+        lambda node: [node][:][0],
+        lambda node: node | {},
+    ],
+)
+def test_copies_keep_their_origins(same: Callable[[ConfigDict], ConfigDict], family: Config) -> None:
+    """A copy, a pickle or a node within another still knows its path and its lines."""
+    twin = same(family.model)
+    assert describe(twin, "depth") == "model.depth (c.py:4)"
+    assert describe(twin) == "model (c.py:2)"
+
+
+def test_slices_keep_their_origins(write: Write) -> None:
+    """Items of a list that is cut or put together anew remember where they stood."""
+    write("c.py", "p = [\n  dict(a=1),\n  dict(a=2),\n  dict(a=3)]\n")
+    cfg = Config.fromfile("c.py")
+    cfg.p = cfg.p[1:] + [{"a": 4}]
+    assert [str(where(item, "a")).split("/")[-1].split(":")[0] for item in cfg.p] == [
+        "c.py",
+        "c.py",
+        Path(__file__).name,
+    ]
+    assert describe(cfg.p[0], "a") == "p[1].a (c.py:3)"
+
+
+@pytest.mark.parametrize("same", [copy.copy, copy.deepcopy, lambda cfg: pickle.loads(pickle.dumps(cfg))])
+def test_a_copied_config_keeps_its_history(same: Callable[[Config], Config], family: Config) -> None:
+    """All origins of a Config survive copy, deepcopy and pickle, those of code and overrides too."""
+    family.model.depth = 1
+    family.merge_from_dict({"model.width": 2})
+    for key in ("model.depth", "model.width", "list[0]"):
+        assert same(family).history(key) == family.history(key)
+
+
+def test_an_edit_of_a_copy_is_its_own(family: Config) -> None:
+    """What code sets in a deep copy is not in the history of the original."""
+    before = family.history("model.depth")
+    twin = copy.deepcopy(family)
+    twin.model.depth = 1
+    family.model.copy().depth = 2
+    assert family.history("model.depth") == before
+    assert len(twin.history("model.depth")) == len(before) + 1
+
+
+def test_plain_dicts_have_no_traces(family: Config) -> None:
+    """to_dict drops all origins."""
+    plain: Any = family.to_dict()
+    assert type(plain["model"]) is dict
+    assert where(plain["model"], "depth") is None
+
+
+def test_equality_ignores_origins(family: Config) -> None:
+    """Equal values from different places are equal."""
+    assert family.model == ConfigDict(depth=50, width=1, pre=None, new=1)
+    assert family == Config(family.to_dict())
+
+
+def test_origins_are_no_keys(family: Config) -> None:
+    """The private attribute never shows among the keys or in the repr."""
+    assert "_trace" not in family.model
+    assert "_trace" not in repr(family)
+    assert list(family.model) == ["depth", "width", "pre", "new"]
+
+
+def test_tracing_plain_data() -> None:
+    """A tree of dicts, lists and tuples becomes a traced copy, every dict knowing its path."""
+    tree = {"a": ({"b": 1}, [{"c": 2}])}
+    node = traced(tree, FixedSource(tree, Origin("f", 1, "")))
+    assert node == tree
+    assert describe(node.a[1][0], "c") == "a[1][0].c (f:1)"

@@ -1,0 +1,240 @@
+"""``{{ }}`` in configs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgtrain import Config
+from cfgtrain.config.loader import load_file
+from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
+
+Write = Callable[[str, str], Path]
+
+BASE = """
+item1 = [1, 2]
+item2 = dict(a=0, b=dict(c=[dict(d='deep'), 5]))
+item3 = 2.5
+item4 = 'name'
+"""
+
+
+def load(file: str | Path) -> dict[str, Any]:
+    return load_file(file).tree.to_dict()
+
+
+@pytest.fixture
+def base(write: Write) -> Path:
+    return write("base.py", BASE)
+
+
+# ------------------------------------------------------------------------- the file's name
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("sub/a.b.py", "x = '{}'\n"), ("sub/a.b.json", '{{"x": "{}"}}'), ("sub/a.b.yaml", "x: '{}'\n")],
+)
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("{{ fileDirname }}", "{folder}"),
+        ("{{fileBasename}}", "a.b{suffix}"),
+        ("{{  fileBasenameNoExtension}}", "a.b"),
+        ("{{ fileExtname }}", "{suffix}"),
+        ("pre_{{ fileBasenameNoExtension }}_{{ fileExtname }}", "pre_a.b_{suffix}"),
+        ("{{ unknown }}", "{{{{ unknown }}}}"),
+        ("{ fileDirname }", "{{ fileDirname }}"),
+    ],
+)
+def test_the_name_of_the_file_is_put_in(name: str, line: str, variable: str, value: str, write: Write) -> None:
+    """In every language the four variables become text, and unknown ones are left alone."""
+    file = write(name, line.format(variable))
+    assert load(file) == {"x": value.format(folder=file.parent, suffix=file.suffix)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.py", "x = '{{ fileBasename }}'\n"),
+        ("c.json", '{"x": "{{ fileBasename }}"}'),
+        ("c.yaml", "x: '{{ fileBasename }}'\n"),
+    ],
+)
+def test_the_variables_can_be_left_alone(name: str, text: str, write: Write) -> None:
+    """With use_predefined_variables=False they stay as they are, in the bases too."""
+    write(name, text)
+    write("child.py", f"_base_ = {name!r}\ny = '{{{{ fileExtname }}}}'\n")
+    cfg = Config.fromfile("child.py", use_predefined_variables=False)
+    assert (cfg.x, cfg.y) == ("{{ fileBasename }}", "{{ fileExtname }}")
+
+
+def test_a_base_has_its_own_name(write: Write) -> None:
+    """Each file of a chain puts in its own name."""
+    write("t.py", "x = '{{ fileBasename }}'\n")
+    assert load(write("u.py", "_base_ = './t.py'\ny = '{{ fileBasename }}'\n")) == {"x": "t.py", "y": "u.py"}
+
+
+def test_a_base_may_be_named_by_them(write: Write) -> None:
+    """The variables work in _base_, where a folder of configs is often written out."""
+    write("a.py", "a = 1\n")
+    assert load(write("c.py", "_base_ = '{{ fileDirname }}/a.py'\n")) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("folder", "text"),
+    [("it's", "x = '{{ fileDirname }}'\n"), ('a"b', 'x = "{{ fileDirname }}"\n'), ("a\\nb", "x = '{{ fileDirname }}'\n")],
+)  # fmt: skip
+def test_quotes_in_a_path_do_not_end_the_string(folder: str, text: str, write: Write) -> None:
+    """A folder whose name has quotes or backslashes is put in as it is called."""
+    file = write(f"{folder}/c.py", text)
+    assert load(file) == {"x": str(file.parent)}
+
+
+# ------------------------------------------------------------------------ values of the bases
+
+REFERENCES = [
+    ("{{ _base_.item1 }}", [1, 2]),
+    ("{{_base_.item2}}", {"a": 0, "b": {"c": [{"d": "deep"}, 5]}}),
+    ("{{ _base_.item2.a }}", 0),
+    ("{{ _base_.item2.b.c.0.d }}", "deep"),
+    ("{{ _base_.item3 }}", 2.5),
+    ("[{{ _base_.item3 }}, {{ _base_.item4 }}]", [2.5, "name"]),
+]
+
+
+@pytest.mark.parametrize(("written", "value"), REFERENCES)
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("c.py", "_base_ = './base.py'\nx = {}\n"),
+        ("c.json", '{{"_base_": ["base.py"], "x": {}}}'),
+        ("c.yaml", "_base_: base.py\nx: {}\n"),
+    ],
+)
+def test_a_value_of_the_bases_is_put_in(
+    name: str, line: str, written: str, value: object, base: Path, write: Write
+) -> None:
+    """In every language a reference stands for the value, of whatever type and at any depth."""
+    assert load(write(name, line.format(written)))["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("{{ _base_.item3 }} + 1", 3.5),
+        ("{{ _base_.item2 }}['b']['c'][1]", 5),
+        ("{{ _base_.item2 }}.a", 0),
+        ("({{ _base_.item1 }}, 1)", ([1, 2], 1)),
+        ("[i * 2 for i in {{ _base_.item1 }}]", [2, 4]),
+        ("{ {{ _base_.item4 }}: 1 }", {"name": 1}),
+        ("f'{ {{ _base_.item4 }} }.pth'", "name.pth"),
+        ("'{{ _base_.item4 }}'", "name"),
+        ("'pre_{{ _base_.item4 }}_{{ _base_.item3 }}'", "pre_name_2.5"),
+        ("{'{{ _base_.item4 }}': 1}", {"name": 1}),
+        ("'_base_.item4'", "_base_.item4"),
+    ],
+)
+def test_references_in_expressions(expression: str, value: object, base: Path, write: Write) -> None:
+    """In Python a reference is a value in any expression, and in a string it is text."""
+    assert load(write("c.py", f"_base_ = ['base.py']\nx = {expression}\n"))["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", "_base_: base.py\nx: 'pre_{{ _base_.item4 }}'\ny: {'{{ _base_.item4 }}': [1]}\n"),
+        ("c.json", '{"_base_": "base.py", "x": "pre_{{ _base_.item4 }}", "y": {"{{ _base_.item4 }}": [1]}}'),
+    ],
+)
+def test_references_in_strings_of_data(name: str, text: str, base: Path, write: Write) -> None:
+    """In YAML and JSON a reference within a string or a key becomes text."""
+    cfg = load(write(name, text))
+    assert (cfg["x"], cfg["y"]) == ("pre_name", {"name": [1]})
+
+
+def test_an_alias_of_a_reference(base: Path, write: Write) -> None:
+    """A name that was given a reference has its value from then on."""
+    cfg = load(write("c.py", "_base_ = 'base.py'\nx = {{ _base_.item3 }}\ny = x\nz = x * 2\n"))
+    assert (cfg["x"], cfg["y"], cfg["z"]) == (2.5, 2.5, 5.0)
+
+
+def test_references_see_the_bases_and_not_the_child(base: Path, write: Write) -> None:
+    """What the child sets itself does not change what a reference stands for."""
+    cfg = load(write("c.py", "_base_ = 'base.py'\nitem3 = 7\nx = {{ _base_.item3 }}\n"))
+    assert (cfg["item3"], cfg["x"]) == (7, 2.5)
+
+
+def test_references_see_the_whole_chain(base: Path, write: Write) -> None:
+    """What a base inherits can be referred to, and so can keys of each of several bases."""
+    write("middle.py", "_base_ = 'base.py'\nitem3 = 3\n")
+    write("other.yaml", "other: {k: v}\n")
+    text = "_base_ = ['middle.py', 'other.yaml']\nx = [{{ _base_.item3 }}, {{ _base_.item4 }}, {{ _base_.other.k }}]\n"
+    assert load(write("c.py", text))["x"] == [3, "name", "v"]
+
+
+def test_references_need_bases_that_are_written_out(base: Path, write: Write) -> None:
+    """Bases are found before the file runs: where an expression names them, references know none."""
+    file = write("c.py", "_base_ = 'ba' + 'se.py'\nx = {{ _base_.item3 }}\n")
+    with pytest.raises(ConfigKeyError, match="item3"):
+        load(file)
+
+
+def test_what_is_put_in_is_a_copy(base: Path, write: Write) -> None:
+    """Changing the value of a reference leaves what was referred to alone."""
+    cfg = Config.fromfile(write("c.py", "_base_ = 'base.py'\nx = {{ _base_.item2 }}\nx['a'] = 9\n"))
+    cfg.x.b.c.append(1)
+    assert (cfg.x.a, cfg.item2.a) == (9, 0)
+    assert cfg.item2.b.c == [{"d": "deep"}, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("c.py", "_base_ = 'base.py'\n\nx = {{ _base_.item2.aa }}\n", 3),
+        ("c.yaml", "_base_: base.py\nx: {{ _base_.item2.aa }}\n", 2),
+        ("c.json", '{"_base_": "base.py",\n\n"x": {{ _base_.item2.aa }}}', 3),
+    ],
+)
+def test_a_reference_that_leads_nowhere(name: str, text: str, line: int, base: Path, write: Write) -> None:
+    """The KeyError has the whole path, the nearest name, the file and the line."""
+    with pytest.raises(KeyError, match=r"'item2\.aa': 'aa' is not there\. Did you mean 'a'\?") as caught:
+        load(write(name, text))
+    assert isinstance(caught.value, ConfigKeyError)
+    assert (caught.value.line, caught.value.key) == (line, "_base_.item2.aa")
+
+
+@pytest.mark.parametrize("path", ["item1.2", "item1.x", "item3.y", "nothing"])
+def test_references_into_what_has_no_such_part(path: str, base: Path, write: Write) -> None:
+    """An index outside a list, a key of a list and a key of a number are KeyErrors as well."""
+    with pytest.raises(ConfigKeyError, match="is not there"):
+        load(write("c.py", f"_base_ = 'base.py'\nx = {{{{ _base_.{path} }}}}\n"))
+
+
+def test_a_reference_without_bases(write: Write) -> None:
+    """A file that refers to a base and has none is an error, not a strange string."""
+    with pytest.raises(ConfigKeyError, match="item"):
+        load(write("c.yaml", "x: {{ _base_.item }}\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.py", "_base_ = 'base.py'\n# x = {{ _base_.gone }}\ny = 1\n"),
+        ("c.yaml", "_base_: base.py\n# x: {{ _base_.gone }}\ny: 1\n"),
+    ],
+)
+def test_a_reference_in_a_comment_is_no_reference(name: str, text: str, base: Path, write: Write) -> None:
+    """A line that is commented out may refer to what is not there any more."""
+    assert load(write(name, text))["y"] == 1
+
+
+def test_lines_stay_where_they_are(base: Path, write: Write) -> None:
+    """A syntax error below references has the line of the file."""
+    text = "_base_ = 'base.py'\nx = {{ _base_.item2 }}\ny = '{{ _base_.item4 }}'\nz = = 1\n"
+    with pytest.raises(ConfigSyntaxError) as caught:
+        load(write("c.py", text))
+    assert caught.value.line == 4

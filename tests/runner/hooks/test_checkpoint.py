@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LOGGER, Recorder, make_runner, numbers
+
+from cfgtrain.errors import CheckpointError
+from cfgtrain.runner import base
+
+
+def run(kind: str, length: int, batches: int = 2, window: int = 1, **cfg: Any) -> Any:
+    """Train into ``run`` with the hook, and return the runner."""
+    runner = make_runner(kind, length, work_dir="run", meta={})
+    runner.register_optimizer_hook({"cumulative_iters": window})
+    runner.register_checkpoint_hook(cfg)
+    runner.run([numbers(batches)], [("train", 1)])
+    return runner
+
+
+def names(folder: str = "run") -> list[str]:
+    """The checkpoints in a folder, in the order of their numbers."""
+    found = [path.name for path in Path(folder).glob("*_*.pth")]
+    return sorted(found, key=lambda name: (len(name), name))
+
+
+CASES: list[tuple[str, int, dict[str, Any], list[str]]] = [
+    ("epoch", 3, {"interval": 1}, ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]),
+    ("epoch", 5, {"interval": 2}, ["epoch_2.pth", "epoch_4.pth", "epoch_5.pth"]),
+    ("epoch", 5, {"interval": 2, "save_last": False}, ["epoch_2.pth", "epoch_4.pth"]),
+    ("epoch", 3, {}, ["epoch_3.pth"]),
+    ("epoch", 3, {"save_last": False}, []),
+    ("epoch", 2, {"interval": 3, "by_epoch": False}, ["iter_3.pth", "iter_4.pth"]),
+    ("epoch", 2, {"interval": 1, "filename_tmpl": "model_{}.pth"}, ["model_1.pth", "model_2.pth"]),
+    ("iter", 5, {"interval": 2}, ["iter_2.pth", "iter_4.pth", "iter_5.pth"]),
+    ("iter", 5, {}, ["iter_5.pth"]),
+    ("epoch", 5, {"interval": 1, "max_keep_ckpts": 2}, ["epoch_4.pth", "epoch_5.pth"]),
+    ("epoch", 7, {"interval": 2, "max_keep_ckpts": 2}, ["epoch_6.pth", "epoch_7.pth"]),
+    ("epoch", 7, {"interval": 3, "max_keep_ckpts": 1}, ["epoch_7.pth"]),
+    ("iter", 7, {"interval": 2, "max_keep_ckpts": 2}, ["iter_6.pth", "iter_7.pth"]),
+    ("epoch", 3, {"interval": 1, "by_epoch": False, "max_keep_ckpts": 1}, ["iter_6.pth"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "length", "cfg", "files"), CASES)
+def test_which_checkpoints_are_there_at_the_end(
+    kind: str, length: int, cfg: dict[str, Any], files: list[str]
+) -> None:
+    """Interval, unit, end of run, names and the number to keep are as the config says."""
+    runner = run(kind, length, **cfg)
+    assert names() == files
+    if files:
+        assert Path("run/latest.pth").readlink() == Path(files[-1])
+        assert runner.meta["hook_msgs"]["last_ckpt"] == str(Path("run").absolute() / files[-1])
+
+
+def test_file_knows_its_own_name() -> None:
+    """``last_ckpt`` inside a file is that file, not the one before."""
+    run("epoch", 2, interval=1)
+    assert torch.load("run/epoch_2.pth")["meta"]["hook_msgs"]["last_ckpt"].endswith("/epoch_2.pth")
+
+
+def test_checkpoint_holds_what_later_hooks_did() -> None:
+    """The file is written when all hooks of its stage have run, also those that come after."""
+    runner = make_runner("epoch", 1, work_dir="run", meta={})
+    runner.register_checkpoint_hook({"interval": 1})
+    runner.register_hook(
+        Recorder(lambda stage, r: r.meta.update(seen=True) if stage == "after_train_epoch" else None), "LOWEST"
+    )
+    runner.run([numbers(1)], [("train", 1)])
+    assert torch.load("run/epoch_1.pth")["meta"]["seen"] is True
+
+
+@pytest.mark.parametrize(
+    ("cfg", "files"),
+    [
+        ({"interval": 1}, {"epoch_1.pth": 6, "epoch_2.pth": 10, "epoch_3.pth": 15}),
+        ({"interval": 5, "by_epoch": False}, {"iter_6.pth": 6, "iter_10.pth": 10, "iter_15.pth": 15}),
+        ({"interval": 1, "by_epoch": False}, {f"iter_{i}.pth": i for i in (2, 4, 6, 8, 10, 12, 14, 15)}),
+    ],
+)
+def test_waits_for_the_window(cfg: dict[str, Any], files: dict[str, int]) -> None:
+    """What falls into a window of two is saved when it closes, and still names the complete epochs."""
+    run("epoch", 3, batches=5, window=2, **cfg)
+    saved = {name: torch.load(f"run/{name}")["resume"]["position"]["iter"] for name in names()}
+    assert saved == files
+
+
+def test_optimizer_can_be_left_out() -> None:
+    """``save_optimizer=False`` writes weights and meta only."""
+    run("epoch", 1, save_optimizer=False)
+    assert set(torch.load("run/epoch_1.pth")) == {"state_dict", "meta"}
+
+
+def test_link_can_be_left_out() -> None:
+    """``create_symlink=False`` makes no ``latest.pth``."""
+    run("epoch", 1, create_symlink=False)
+    assert not Path("run/latest.pth").is_symlink()
+
+
+def test_other_folder() -> None:
+    """With ``out_dir`` the files go to a folder in it, named as the work directory."""
+    run("epoch", 1, out_dir="elsewhere")
+    assert names() == []
+    assert names("elsewhere/run") == ["epoch_1.pth"]
+
+
+def test_without_work_dir_nothing_is_written(tmp_path: Path) -> None:
+    """A runner without a work directory trains and saves nothing."""
+    runner = make_runner("epoch", 1)
+    runner.register_checkpoint_hook({"interval": 1})
+    runner.run([numbers(1)], [("train", 1)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_old_checkpoint_goes_after_the_new_one_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the new checkpoint cannot be written, the old one stays."""
+    write = base.save_checkpoint
+
+    def failing(model: Any, filename: Path, *args: Any) -> None:
+        if filename.name == "epoch_2.pth":
+            raise CheckpointError("disk full")
+        write(model, filename, *args)
+
+    monkeypatch.setattr(base, "save_checkpoint", failing)
+    with pytest.raises(CheckpointError, match="disk full"):
+        run("epoch", 3, interval=1, max_keep_ckpts=1)
+    assert names() == ["epoch_1.pth"]
+    assert torch.load("run/latest.pth")["meta"]["epoch"] == 1
+
+
+def test_resumed_run_removes_checkpoints_of_the_first() -> None:
+    """The list of checkpoints to keep goes on over a restart."""
+    run("epoch", 2, interval=1, max_keep_ckpts=2)
+    runner = make_runner("epoch", 4, work_dir="run", meta={})
+    runner.register_checkpoint_hook({"interval": 1, "max_keep_ckpts": 2})
+    runner.resume("run/epoch_2.pth")
+    runner.run([numbers(2)], [("train", 1)])
+    assert names() == ["epoch_3.pth", "epoch_4.pth"]
+
+
+def test_removed_by_someone_else_is_fine() -> None:
+    """A checkpoint that is gone already is no error when its turn comes."""
+    runner = make_runner("epoch", 3, work_dir="run")
+    runner.register_checkpoint_hook({"interval": 1, "max_keep_ckpts": 1})
+    runner.register_hook(
+        Recorder(lambda stage, r: [p.unlink() for p in Path("run").glob("epoch_*")] and None)
+    )
+    runner.run([numbers(1)], [("train", 1)])
+    assert names() == []
+
+
+def test_log_says_where_and_what(caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the folder once, and each file."""
+    with caplog.at_level("INFO", LOGGER.name):
+        run("epoch", 2, interval=1)
+    assert f"Checkpoints will be saved to {Path('run').absolute()}" in caplog.messages
+    assert [m for m in caplog.messages if m.startswith("Saving")] == [
+        "Saving checkpoint epoch_1.pth",
+        "Saving checkpoint epoch_2.pth",
+    ]

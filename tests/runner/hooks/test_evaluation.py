@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LOGGER, Recorder, make_runner, numbers, same
+from torch import nn
+
+from cfgtrain.errors import ArgumentError
+from cfgtrain.random_state import RandomState
+from cfgtrain.runner import EvalHook, TextLoggerHook
+
+NAN = float("nan")
+SCORES = [1, 4, 3, 7, 2, -3, 4, 6]
+
+
+class Scored:
+    """A loader over a data set that answers with one prepared score after the other."""
+
+    def __init__(self, scores: Any = (), name: str = "acc") -> None:
+        self.dataset = self
+        self.scores = iter(scores)
+        self.name = name
+        self.seen: list[Any] = []
+
+    def __len__(self) -> int:
+        return 7
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def evaluate(self, results: Any, logger: Any = None, **kwargs: Any) -> dict[str, Any]:
+        self.seen.append(kwargs)
+        return {self.name: next(self.scores, 0.5), "other": 2}
+
+
+def train(kind: str, length: int, hook: EvalHook, priority: Any = "LOW", **kwargs: Any) -> Any:
+    runner = make_runner(kind, length, work_dir="run", meta={}, **kwargs)
+    runner.register_hook(hook, priority)
+    runner.run([numbers(1)], [("train", 1)])
+    return runner
+
+
+def best(scores: Any, name: str = "acc", **kwargs: Any) -> dict[str, Any]:
+    """Train for an epoch per score, and return what the hook left in meta."""
+    hook = EvalHook(Scored(scores, name), **{"save_best": name, **kwargs})
+    return dict(train("epoch", len(scores), hook).meta["hook_msgs"])
+
+
+# length, start, interval, where the run begins: how often it evaluates
+WHEN = [
+    (2, None, 1, 0, 2),
+    (2, 1, 1, 0, 2),
+    (2, None, 2, 0, 1),
+    (3, 1, 2, 0, 2),
+    (2, 0, 1, 0, 3),
+    (3, 1, 1, 2, 2),
+    (3, 2, 1, 1, 2),
+    (5, 3, 1, 0, 3),
+    (4, None, 5, 0, 0),
+]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize(("length", "start", "interval", "begin", "times"), WHEN)
+def test_when_it_evaluates(
+    kind: str, length: int, start: int | None, interval: int, begin: int, times: int
+) -> None:
+    """Start and interval decide when it evaluates, as in MMCV, whichever unit counts."""
+    loader = Scored()
+    runner = make_runner(kind, length)
+    runner._epoch = runner._iter = begin
+    runner.register_hook(EvalHook(loader, start, interval, by_epoch=kind == "epoch"))
+    runner.run([numbers(1)], [("train", 1)])
+    assert len(loader.seen) == times
+
+
+BEST: list[tuple[list[Any], dict[str, Any], str, float]] = [
+    (SCORES, {}, "best_acc_epoch_4.pth", 7),
+    (SCORES, {"save_best": "auto"}, "best_acc_epoch_4.pth", 7),
+    (SCORES, {"rule": "less"}, "best_acc_epoch_6.pth", -3),
+    (SCORES, {"name": "loss_a"}, "best_loss_a_epoch_6.pth", -3),
+    (SCORES, {"name": "score", "rule": "greater"}, "best_score_epoch_4.pth", 7),
+    (SCORES, {"greater_keys": [], "less_keys": "acc"}, "best_acc_epoch_6.pth", -3),
+    ([0.0, -1.0], {}, "best_acc_epoch_1.pth", 0.0),
+    ([-2.0, 0.0], {}, "best_acc_epoch_2.pth", 0.0),
+    ([1.0, 0.0, 0.0], {"rule": "less"}, "best_acc_epoch_2.pth", 0.0),
+    ([3.0, 3.0], {}, "best_acc_epoch_1.pth", 3.0),
+    ([NAN, 1.0, NAN], {}, "best_acc_epoch_2.pth", 1.0),
+    ([torch.tensor(1.0), torch.tensor(2.0)], {}, "best_acc_epoch_2.pth", 2.0),
+]
+
+
+@pytest.mark.parametrize(("scores", "kwargs", "file", "score"), BEST)
+def test_best_checkpoint_is_kept(scores: list[Any], kwargs: dict[str, Any], file: str, score: float) -> None:
+    """One file is left, that of the best score; 0 is a score and NaN is never better."""
+    messages = best(scores, **kwargs)
+    assert [path.name for path in Path("run").iterdir()] == [file]
+    assert messages == {"best_score": score, "best_ckpt": str(Path("run").absolute() / file)}
+
+
+def test_only_nan_keeps_nothing() -> None:
+    """Without a single number there is no best checkpoint."""
+    assert best([NAN, NAN]) == {}
+    assert list(Path("run").iterdir()) == []
+
+
+def test_best_by_iteration() -> None:
+    """Evaluating by iteration names the best after it."""
+    train("iter", 4, EvalHook(Scored([1, 3, 2, 0]), by_epoch=False, save_best="acc"))
+    assert [path.name for path in Path("run").iterdir()] == ["best_acc_iter_2.pth"]
+
+
+def test_best_checkpoint_is_that_moment() -> None:
+    """The file holds the weights that were scored and the score itself, and can be resumed from."""
+    runner = make_runner("epoch", 3, work_dir="run", meta={})
+    runner.register_optimizer_hook({})
+    weights = Recorder(lambda stage, r: r.model.w.item() if stage == "after_train_epoch" else None)
+    runner.register_hook(weights)
+    runner.register_hook(EvalHook(Scored([1, 5, 3]), save_best="acc"), "LOW")
+    runner.run([[torch.ones(1)]], [("train", 1)])
+    saved = torch.load("run/best_acc_epoch_2.pth")
+    assert saved["state_dict"]["w"].item() == pytest.approx(weights.seen[1])
+    assert saved["meta"]["hook_msgs"]["best_score"] == 5
+    assert saved["resume"]["position"]["epoch"] == 2
+
+
+def test_old_best_goes_after_the_new_one_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the new best cannot be written, the old one stays."""
+    hook = EvalHook(Scored([1, 2]), save_best="acc")
+    runner = make_runner("epoch", 2, work_dir="run", meta={})
+    runner.register_hook(hook, "LOW")
+    save = runner.save_checkpoint
+
+    def failing(folder: str, name: str, **kwargs: Any) -> str:
+        if name == "best_acc_epoch_2.pth":
+            raise OSError("disk full")
+        return str(save(folder, name, **kwargs))
+
+    monkeypatch.setattr(runner, "save_checkpoint", failing)
+    with pytest.raises(OSError, match="disk full"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_1.pth"]
+
+
+def test_best_survives_a_restart() -> None:
+    """A resumed run knows the best score so far, and replaces its file when it is beaten."""
+    train("epoch", 2, EvalHook(Scored([1, 4]), save_best="acc"))
+    assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_2.pth"]
+    second = make_runner("epoch", 8, work_dir="run", meta={})
+    second.register_hook(EvalHook(Scored(SCORES[2:]), save_best="acc"), "LOW")
+    second.resume("run/best_acc_epoch_2.pth")
+    second.run([numbers(1)], [("train", 1)])
+    assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_4.pth"]
+    assert second.meta["hook_msgs"]["best_score"] == 7
+
+
+def test_resumed_run_does_not_repeat_the_evaluation_before_training() -> None:
+    """What a run evaluated before its first epoch is not evaluated again when it goes on."""
+    runner = make_runner("epoch", 2, work_dir="run", meta={})
+    runner.register_hook(EvalHook(Scored(), start=0), "LOW")
+    runner.register_checkpoint_hook({"interval": 1})
+    runner.run([numbers(1)], [("train", 1)])
+    loader, second = Scored(), make_runner("epoch", 2)
+    second.register_hook(EvalHook(loader, start=0), "LOW")
+    second.register_checkpoint_hook({"interval": 1})
+    second.resume("run/epoch_1.pth")
+    second.run([numbers(1)], [("train", 1)])
+    assert len(loader.seen) == 1
+
+
+def test_other_folder_for_the_best() -> None:
+    """With ``out_dir`` the best goes to a folder in it, named as the work directory."""
+    best([1, 2], out_dir="elsewhere")
+    assert [path.name for path in Path("elsewhere/run").iterdir()] == ["best_acc_epoch_2.pth"]
+
+
+def test_without_save_best_nothing_is_kept() -> None:
+    """Evaluating alone writes no checkpoint and no messages."""
+    assert train("epoch", 2, EvalHook(Scored([1, 2]))).meta == {}
+    assert list(Path("run").iterdir()) == []
+
+
+def test_missing_meta_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    """A runner without meta is given one, with a warning, to remember the best score in."""
+    runner = make_runner("epoch", 1)
+    runner.register_hook(EvalHook(Scored([3]), save_best="acc"))
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        runner.run([numbers(1)], [("train", 1)])
+    assert "The runner has no meta" in caplog.text
+    assert runner.meta == {"hook_msgs": {"best_score": 3}}
+
+
+def test_no_scores_warn(caplog: pytest.LogCaptureFixture) -> None:
+    """A data set that returns no score leaves the best as it is, with MMCV's warning."""
+    loader = Scored()
+    loader.evaluate = lambda *args, **kwargs: {}
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        train("epoch", 1, EvalHook(loader, save_best="acc"))
+    assert "eval_res is empty" in caplog.text
+
+
+def test_save_best_has_to_be_among_the_scores() -> None:
+    """A score that the data set does not return is an error that names those it does."""
+    with pytest.raises(ArgumentError, match="save_best='acc5', but the scores are acc, other"):
+        train("epoch", 1, EvalHook(Scored(), save_best="acc5"))
+
+
+def test_scores_are_a_dict() -> None:
+    """A data set whose ``evaluate`` returns something else is a TypeError."""
+    loader = Scored()
+    loader.evaluate = lambda *args, **kwargs: 0.5
+    with pytest.raises(TypeError, match="returns a dict of scores, not 0.5"):
+        train("epoch", 1, EvalHook(loader))
+
+
+def test_other_words_go_to_evaluate() -> None:
+    """What the hook does not take itself is for the data set's ``evaluate``."""
+    loader = Scored()
+    train("epoch", 1, EvalHook(loader, metric="accuracy", topk=3))
+    assert loader.seen == [{"metric": "accuracy", "topk": 3}]
+
+
+RULES = [
+    ("acc", "greater"),
+    ("ACC", "greater"),
+    ("top", "greater"),
+    ("AR@100", "greater"),
+    ("my_mAP_50", "greater"),
+    ("loss", "less"),
+    ("val_loss", "less"),
+    ("loss_top", "greater"),
+]
+
+
+@pytest.mark.parametrize(("name", "rule"), RULES)
+def test_rule_is_guessed_from_the_name(name: str, rule: str) -> None:
+    """Equal names go before parts of names, greater before less, whatever the case."""
+    assert EvalHook(Scored(), save_best=name).rule == rule
+
+
+def test_default_keys_can_be_overridden_in_a_subclass() -> None:
+    """A subclass may have other default keys."""
+
+    class Less(EvalHook):
+        _default_greater_keys = ()
+        _default_less_keys = ("loss_top",)
+
+    assert Less(Scored(), save_best="loss_top").rule == "less"
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"interval": 0}, ValueError, "interval is positive"),
+    ({"interval": -1}, ValueError, "interval is positive"),
+    ({"start": -1}, ValueError, "start is not negative"),
+    ({"save_best": True}, TypeError, "save_best is the name"),
+    ({"save_best": "quality"}, ValueError, "set rule='greater' or 'less'"),
+]
+
+
+@pytest.mark.parametrize(("kwargs", "error", "text"), WRONG)
+def test_wrong_arguments(kwargs: dict[str, Any], error: type[Exception], text: str) -> None:
+    """What cannot be evaluated by is refused at once."""
+    with pytest.raises(error, match=text):
+        EvalHook(Scored(), **kwargs)
+
+
+class Noisy(nn.Module):
+    """A model that draws a random number for each prediction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(1, 1)
+
+    def forward(self, x: torch.Tensor, return_loss: bool = True) -> torch.Tensor:
+        return torch.rand(len(x))
+
+    def train_step(self, data: Any, optimizer: Any) -> dict[str, Any]:
+        return {}
+
+
+def test_training_does_not_notice() -> None:
+    """Evaluating changes neither the mode of the model nor the random state."""
+    loader = Scored()
+    loader.__class__ = type("Batches", (Scored,), {"__iter__": lambda self: iter([{"x": torch.ones(3)}])})
+    runner = make_runner("epoch", 1, Noisy())
+    runner.register_hook(EvalHook(loader))
+    before = RandomState.capture()
+    recorder = Recorder(lambda stage, r: r.model.training if stage == "after_train_epoch" else None)
+    runner.register_hook(recorder, "LOWEST")
+    runner.run([numbers(1)], [("train", 1)])
+    assert recorder.seen == [True]
+    assert same(RandomState.capture(), before)
+
+
+class Lines(TextLoggerHook):
+    """Keeps its lines."""
+
+    def before_run(self, runner: Any) -> None:
+        super().before_run(runner)
+        self.lines: list[dict[str, Any]] = []
+
+    def log(self, runner: Any) -> None:
+        self.lines.append(dict(self.line(runner)))
+
+
+@pytest.mark.parametrize("priority", ["NORMAL", "LOW"])
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_scores_are_logged_as_val(kind: str, priority: str) -> None:
+    """The training is logged as train, then the scores as val, whatever the priority of the hook."""
+    runner = make_runner(kind, 1)
+    runner.register_timer_hook({})
+    by_epoch = kind == "epoch"
+    runner.register_hook(EvalHook(Scored([0.75]), by_epoch=by_epoch), priority)
+    lines = Lines(interval=1, by_epoch=by_epoch)
+    runner.register_hook(lines, "VERY_LOW")
+    runner.run([numbers(1)], [("train", 1)])
+    assert [line["mode"] for line in lines.lines] == ["train", "val"]
+    assert "loss" in lines.lines[0]
+    assert (lines.lines[1]["acc"], lines.lines[1]["iter"], lines.lines[1]["epoch"]) == (0.75, 7, 1)

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LOGGER, Scalar, make_runner, numbers
+
+from cfgtrain.runner import TextLoggerHook
+
+
+class Logged:
+    """What a training logged: lines for people and objects for programs."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        heads = ("Epoch", "Iter")
+        self.text = [message for message in caplog.messages if message.startswith(heads)]
+        (file,) = Path("run").glob("*.log.json")
+        self.json = [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Any:
+    """Train a ``Scalar`` with a text logger, and return what it logged."""
+    caplog.set_level(logging.INFO, LOGGER.name)
+
+    def call(
+        kind: str, length: int, workflow: Any = (("train", 1),), timer: bool = True, batches: int = 4, **hook: Any
+    ) -> Logged:
+        runner = make_runner(kind, length, work_dir="run", meta={"exp_name": "mine", "seed": 1, "config": "a = 1"})
+        runner.register_timer_hook({} if timer else None)
+        runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook", **hook}]})
+        runner.run([numbers(batches)] * len(workflow), list(workflow))
+        return Logged(caplog)
+
+    return call
+
+
+TIMES = r"eta: 0:00:0\d, time: \d\.\d{3}, data_time: \d\.\d{3}, "
+
+
+def test_line_of_an_epoch(log: Any) -> None:
+    """A line of an epoch has MMCV's layout; averages are over the interval."""
+    first, second = log("epoch", 1).text
+    assert re.fullmatch(r"Epoch \[1\]\[2/4\]\tlr: 1\.000e-01, " + TIMES + r"loss: 0\.5000", first)
+    assert re.fullmatch(r"Epoch \[1\]\[4/4\]\tlr: 1\.000e-01, " + TIMES + r"loss: 2\.5000", second)
+
+
+def test_line_of_an_iteration(log: Any) -> None:
+    """A line of an iteration runner counts over the run."""
+    lines = log("iter", 6).text
+    assert re.fullmatch(r"Iter \[6/6\]\tlr: 1\.000e-01, " + TIMES + r"loss: 0\.5000", lines[-1])
+    assert len(lines) == 3
+
+
+def test_line_without_a_timer(log: Any) -> None:
+    """Without a timer there are no times, and the line is still one of the training."""
+    assert log("epoch", 1, timer=False).text == [
+        "Epoch [1][2/4]\tlr: 1.000e-01, loss: 0.5000",
+        "Epoch [1][4/4]\tlr: 1.000e-01, loss: 2.5000",
+    ]
+
+
+def test_line_of_a_val_flow(log: Any) -> None:
+    """A val flow is logged once, averaged over all of it."""
+    val = log("epoch", 1, (("train", 1), ("val", 1)), timer=False).text[-1]
+    assert val == "Epoch(val) [1][4]\tloss: 1.5000"
+
+
+def test_json_lines(log: Any) -> None:
+    """The first line is the meta without the config; each other one has MMCV's keys in order."""
+    lines = log("epoch", 1, (("train", 1), ("val", 1))).json
+    assert lines[0] == {"exp_name": "mine", "seed": 1}
+    assert list(lines[1])[:4] == ["mode", "epoch", "iter", "lr"]
+    assert set(lines[1]) == {"mode", "epoch", "iter", "lr", "loss", "time", "data_time"}
+    assert [(line["mode"], line["epoch"], line["iter"]) for line in lines[1:]] == [
+        ("train", 1, 2),
+        ("train", 1, 4),
+        ("val", 1, 4),
+    ]
+
+
+def test_floats_are_rounded_to_five_digits() -> None:
+    """JSON has five digits, in lists and dicts too."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {}
+    runner = make_runner("epoch", 1, model, work_dir="run", meta={"a": 1 / 3, "b": [2 / 3], "c": {"d": 1 / 7}})
+    runner.register_hook(TextLoggerHook())
+    runner.call_hook("before_run")
+    (file,) = Path("run").glob("*.log.json")
+    assert json.loads(file.read_text()) == {"a": 0.33333, "b": [0.66667], "c": {"d": 0.14286}}
+
+
+def line(runner: Any, **output: Any) -> tuple[str, dict[str, Any]]:
+    hook = TextLoggerHook()
+    runner.log_buffer.output.update(output)
+    found = hook.line(runner)
+    return hook._text(runner, found), dict(found)
+
+
+def test_values_that_are_no_floats() -> None:
+    """Ints and words stand as they are, floats with four digits."""
+    runner = make_runner("epoch", 1)
+    runner.mode = "val"
+    text, found = line(runner, acc=0.51234, n=3, name="abc", eval_iter_num=5)
+    assert text == "Epoch(val) [1][5]\tacc: 0.5123, n: 3, name: abc"
+    assert found == {"mode": "val", "epoch": 1, "iter": 5, "lr": 0.1, "acc": 0.51234, "n": 3, "name": "abc"}
+
+
+def test_several_optimizers() -> None:
+    """Each optimizer's learning rate is shown with its name."""
+    model = Scalar()
+    optimizers = {name: torch.optim.SGD(model.parameters(), lr=lr) for name, lr in (("a", 0.1), ("b", 2.0))}
+    runner = make_runner("epoch", 1, model, optimizer=optimizers)
+    runner.mode, runner.data_loader = "train", [1, 2]
+    text, found = line(runner)
+    assert text == "Epoch [1][1/2]\tlr_a: 1.000e-01 lr_b: 2.000e+00"
+    assert found["lr"] == {"a": 0.1, "b": 2.0}
+
+
+def test_shorter_interval_at_the_end_of_an_epoch(log: Any) -> None:
+    """What is left of an epoch is logged only if it is not to be ignored."""
+    assert len(log("epoch", 1, batches=5, ignore_last=True).text) == 2
+
+
+def test_shorter_interval_can_be_kept(log: Any) -> None:
+    """``ignore_last=False`` logs the last iteration of an epoch."""
+    assert log("epoch", 1, batches=5, ignore_last=False, timer=False).text[-1].startswith("Epoch [1][5/5]")
+
+
+def test_counting_over_the_run_in_an_epoch_runner(log: Any) -> None:
+    """``by_epoch=False`` counts iterations of the run."""
+    lines = log("epoch", 2, by_epoch=False, timer=False, batches=3).text
+    assert [text.split("\t")[0] for text in lines] == ["Iter [2/6]", "Iter [4/6]", "Iter [6/6]"]
+
+
+def test_epochs_do_not_mix(log: Any) -> None:
+    """An average never reaches back into the epoch before."""
+    lines = log("epoch", 2, batches=3, timer=False).text
+    assert [text.rsplit(" ", 1)[1] for text in lines] == ["0.5000", "0.5000"]
+
+
+class Keeping(TextLoggerHook):
+    """Keeps the iterations at which it logged and what it saw."""
+
+    def __init__(self, interval: int, reset_flag: bool = False) -> None:
+        super().__init__(interval=interval, reset_flag=reset_flag)
+        self.kept: list[Any] = []
+
+    def log(self, runner: Any) -> None:
+        self.kept.append((runner.iter + 1, dict(runner.log_buffer.output)))
+
+
+def test_last_logger_clears_the_output() -> None:
+    """All loggers see the same numbers; the last one clears them."""
+    runner, first, last = make_runner("epoch", 1), Keeping(2), Keeping(2)
+    runner.register_hook(first)
+    runner.register_hook(last)
+    runner.run([numbers(4)], [("train", 1)])
+    assert first.kept == last.kept == [(2, {"loss": 0.5}), (4, {"loss": 2.5})]
+    assert (first.reset_flag, last.reset_flag) == (False, True)
+    assert not runner.log_buffer.ready
+
+
+def test_no_work_dir_no_file(tmp_path: Path) -> None:
+    """Without a work directory only the run's logger is written to."""
+    runner = make_runner("epoch", 1)
+    runner.register_logger_hooks({"hooks": [{"type": "TextLoggerHook", "interval": 1}]})
+    runner.run([numbers(1)], [("train", 1)])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("done", "left"), [(1, "0:00:27"), (4, "0:00:18")])
+def test_time_left(done: int, left: str) -> None:
+    """The time left is the mean time per iteration so far, times the iterations left."""
+    runner, hook = make_runner("iter", 10), TextLoggerHook(interval=1, by_epoch=False)
+    runner.mode = "train"
+    hook.before_run(runner)
+    for runner._iter in range(done):
+        runner.log_buffer.output["time"] = 3.0
+        text = hook._text(runner, hook.line(runner))
+    assert f"eta: {left}, time: 3.000" in text

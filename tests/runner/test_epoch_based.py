@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LOGGER, Recorder, Scalar, make_runner, numbers
+from torch import nn
+
+from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.runner import EpochBasedRunner, Hook, build_runner
+
+# stage, mode, epoch, iter, inner_iter, whether there is a batch
+TRACE = """
+before_run          None   0 0 0 -
+before_train_epoch  train  0 0 0 -
+before_train_iter   train  0 0 0 batch
+after_train_iter    train  0 0 0 batch
+before_train_iter   train  0 1 1 batch
+after_train_iter    train  0 1 1 batch
+after_train_epoch   train  0 2 1 -
+before_val_epoch    val    1 2 1 -
+before_val_iter     val    1 2 0 batch
+after_val_iter      val    1 2 0 batch
+after_val_epoch     val    1 2 0 -
+before_train_epoch  train  1 2 0 -
+before_train_iter   train  1 2 0 batch
+after_train_iter    train  1 2 0 batch
+before_train_iter   train  1 3 1 batch
+after_train_iter    train  1 3 1 batch
+after_train_epoch   train  1 4 1 -
+before_val_epoch    val    2 4 1 -
+before_val_iter     val    2 4 0 batch
+after_val_iter      val    2 4 0 batch
+after_val_epoch     val    2 4 0 -
+after_run           val    2 4 0 -
+"""
+
+
+def _line(stage: str, runner: Any) -> tuple[str, ...]:
+    batch = "batch" if hasattr(runner, "data_batch") else "-"
+    return (stage, *map(str, (runner.mode, runner.epoch, runner.iter, runner.inner_iter)), batch)
+
+
+def test_stages_and_counters() -> None:
+    """Hooks are called, and counters advance, exactly as in MMCV."""
+    runner, recorder = make_runner("epoch", 2), Recorder(_line)
+    runner.register_hook(recorder)
+    runner.run([numbers(2), numbers(1)], [("train", 1), ("val", 1)])
+    assert recorder.seen == [tuple(line.split()) for line in TRACE.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("workflow", "max_epochs", "flows"),
+    [
+        ([("train", 1)], 3, "T0 T1 T2"),
+        ([("train", 2), ("val", 1)], 3, "T0 T1 V2 T2 V3"),
+        ([("val", 1), ("train", 1)], 2, "V0 T0 V1 T1"),
+        ([("train", 5), ("val", 2)], 5, "T0 T1 T2 T3 T4 V5 V5"),
+        ([("train", 1), ("val", 1)], 0, ""),
+    ],
+)
+def test_workflow(workflow: list[tuple[str, int]], max_epochs: int, flows: str) -> None:
+    """A train flow stops at the last epoch, the flows after it still run, and val passes are no epochs."""
+    runner = make_runner("epoch", max_epochs)
+    letters = {"before_train_epoch": "T", "before_val_epoch": "V"}
+    recorder = Recorder(lambda stage, r: f"{letters[stage]}{r.epoch}" if stage in letters else None)
+    runner.register_hook(recorder)
+    runner.run([numbers(1)] * len(workflow), workflow)
+    assert " ".join(recorder.seen) == flows
+
+
+def test_length_in_iterations_is_known_before_the_run() -> None:
+    """``max_iters`` is that of the first train flow, and hooks can read it in ``before_run``."""
+    runner = make_runner("epoch", 3)
+    recorder = Recorder(lambda stage, r: r.max_iters if stage == "before_run" else None)
+    runner.register_hook(recorder)
+    runner.run([numbers(2), numbers(4)], [("val", 1), ("train", 1)])
+    assert recorder.seen == [12]
+
+
+def test_mode_of_the_model_follows_the_flow() -> None:
+    """The model trains in train flows; in val flows it is in eval mode and keeps no gradients."""
+    runner = make_runner("epoch", 1)
+    recorder = Recorder(
+        lambda stage, r: (
+            (r.model.training, torch.is_grad_enabled()) if "before" in stage and "iter" in stage else None
+        )
+    )
+    runner.register_hook(recorder)
+    runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
+    assert recorder.seen == [(True, True), (False, False)]
+
+
+def test_steps_get_batch_and_optimizer() -> None:
+    """``train_step`` is given the batch, the optimizer and the words of ``run``; ``val_step`` no such words."""
+    calls: list[Any] = []
+    model = Scalar()
+    model.train_step = lambda *args, **kwargs: calls.append(("train", args, kwargs)) or {}
+    model.val_step = lambda *args, **kwargs: calls.append(("val", args, kwargs)) or {}
+    runner = make_runner("epoch", 1, model)
+    runner.run([["a"], ["b"]], [("train", 1), ("val", 1)], extra=1)
+    assert calls == [("train", ("a", runner.optimizer), {"extra": 1}), ("val", ("b", runner.optimizer), {})]
+
+
+def test_outputs_stay_and_log_vars_go_to_the_buffer() -> None:
+    """What a step returns can be read afterwards, and its ``log_vars`` are weighted by ``num_samples``."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {"log_vars": {"n": batch}, "num_samples": batch}
+    runner = make_runner("epoch", 1, model)
+    runner.run([[1, 3]], [("train", 1)])
+    runner.log_buffer.average()
+    assert runner.outputs == {"log_vars": {"n": 3}, "num_samples": 3}
+    assert runner.log_buffer.output == {"n": 2.5}
+
+
+@pytest.mark.parametrize("mode", ["train", "val"])
+def test_step_returns_a_dict(mode: str) -> None:
+    """A step that returns something else is a TypeError that names the step and the model."""
+    model = Scalar()
+    setattr(model, f"{mode}_step", lambda batch, optimizer: 1.0)
+    runner = make_runner("epoch", 1, model)
+    with pytest.raises(TypeError, match=f"{mode}_step of Scalar returns a dict, not a float"):
+        runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
+
+
+def test_any_method_can_be_a_flow() -> None:
+    """A workflow may name another method of the runner."""
+
+    class Measuring(EpochBasedRunner):
+        def measure(self, data_loader: Any) -> None:
+            self.measured = list(data_loader)
+
+    model = Scalar()
+    runner = Measuring(
+        model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), logger=LOGGER, max_epochs=1
+    )
+    runner.run([numbers(1), "xyz"], [("train", 1), ("measure", 1)])
+    assert runner.measured == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("stage", ["before_run", "before_train_epoch", "after_train_iter", "after_val_iter"])
+def test_after_run_is_called_whatever_happens(stage: str) -> None:
+    """An exception at any stage reaches the caller after ``after_run`` was called, once."""
+
+    def fail(at: str, runner: Any) -> str:
+        if at == stage:
+            raise ZeroDivisionError
+        return at
+
+    runner, recorder = make_runner("epoch", 1), Recorder(fail)
+    runner.register_hook(recorder)
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
+    assert recorder.seen.count("after_run") == 1
+    assert recorder.seen[-1] == "after_run"
+
+
+def test_failing_model_ends_the_run_in_order() -> None:
+    """An exception in ``train_step`` reaches the caller after ``after_run`` too."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: 1 / 0
+    runner, recorder = make_runner("epoch", 1, model), Recorder(lambda stage, runner: stage)
+    runner.register_hook(recorder)
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(1)], [("train", 1)])
+    assert recorder.seen[-2:] == ["before_train_iter", "after_run"]
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_stop_ends_the_run_after_the_iteration(at: int) -> None:
+    """``stop`` lets the iteration finish; the first reason is kept and ``after_run`` is called."""
+    runner = make_runner("epoch", 3)
+
+    def stop(stage: str, runner: Any) -> str:
+        if stage == "before_train_iter" and runner.iter == at:
+            runner.stop("enough")
+            runner.stop("again")
+        return stage
+
+    recorder = Recorder(stop)
+    runner.register_hook(recorder)
+    runner.run([numbers(2)], [("train", 1)])
+    assert runner.iter == at + 1
+    assert runner.stop_reason == "enough"
+    assert recorder.seen[-2:] == ["after_train_iter", "after_run"]
+
+
+def test_stop_at_the_end_of_an_epoch_completes_it() -> None:
+    """A stop that is asked for in ``after_train_epoch`` counts the epoch and runs no other flow."""
+    runner = make_runner("epoch", 3)
+    runner.register_hook(
+        Recorder(lambda stage, r: r.stop("plateau") if stage == "after_train_epoch" else None)
+    )
+    runner.run([numbers(2), numbers(2)], [("train", 1), ("val", 1)])
+    assert (runner.epoch, runner.iter, runner.mode) == (1, 2, "train")
+
+
+def test_stop_waits_for_an_open_window() -> None:
+    """With gradients waiting, a run stops when their window is closed."""
+    runner = make_runner("epoch", 1)
+    runner.register_optimizer_hook({"cumulative_iters": 3})
+    runner.register_hook(Recorder(lambda stage, r: r.stop("cut") if r.iter == 1 else None))
+    runner.run([numbers(9)], [("train", 1)])
+    assert runner.iter == 3
+
+
+def test_what_was_put_off_is_dropped_after_an_error() -> None:
+    """A checkpoint that was waiting for the end of a stage is not written when a hook of it failed."""
+    runner = make_runner("epoch", 1, work_dir="run")
+    runner.register_checkpoint_hook({"interval": 1})
+
+    def fail(stage: str, runner: Any) -> None:
+        if stage == "after_train_epoch":
+            raise ZeroDivisionError
+
+    runner.register_hook(Recorder(fail), "LOWEST")
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(1)], [("train", 1)])
+    assert list(Path("run").glob("*.pth")) == []
+
+
+def test_put_off_calls_come_after_the_stage_last_first() -> None:
+    """``after_stage`` runs its calls when all hooks of the stage have run, in reverse order."""
+    seen: list[str] = []
+
+    class Later(Hook):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def before_run(self, runner: Any) -> None:
+            seen.append(self.name)
+            runner.after_stage(lambda: seen.append(f"after {self.name}"))
+
+    runner = make_runner("epoch", 1)
+    runner.register_hook(Later("a"))
+    runner.register_hook(Later("b"))
+    runner.run([numbers(1)], [("train", 1)])
+    assert seen == ["a", "b", "after b", "after a"]
+
+
+def test_unknown_stage_is_refused() -> None:
+    """Calling a stage that no hook could have is an error with a suggestion."""
+    with pytest.raises(HookError, match="Did you mean 'before_run'"):
+        make_runner("epoch", 1).call_hook("befor_run")
+
+
+CONSTRUCTION: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"logger": None}, TypeError, "logger"),
+    ({"logger": "root"}, TypeError, "logger"),
+    ({"meta": []}, TypeError, "meta"),
+    ({"work_dir": 1}, TypeError, "work_dir"),
+    ({"optimizer": "SGD"}, TypeError, "optimizer"),
+    ({"optimizer": {"a": "SGD"}}, TypeError, "optimizer"),
+    ({"model": nn.Linear(1, 1)}, AssertionError, "Linear has no train_step"),
+    ({"max_iters": 1}, ValueError, "^Only one of"),
+]
+
+
+@pytest.mark.parametrize("kind", ["EpochBasedRunner", "IterBasedRunner"])
+@pytest.mark.parametrize(("wrong", "error", "text"), CONSTRUCTION)
+def test_wrong_arguments(kind: str, wrong: dict[str, Any], error: type[Exception], text: str) -> None:
+    """Each argument that a runner cannot work with is refused at once, with MMCV's kind of error."""
+    right = {"model": Scalar(), "logger": LOGGER, "max_epochs": 1}
+    with pytest.raises(error, match=text):
+        build_runner({"type": kind}, {**right, **wrong})
+
+
+def test_batch_processor_is_an_old_way() -> None:
+    """A ``batch_processor`` works, with a warning, for a model without steps of its own."""
+
+    def processor(model: nn.Module, batch: Any, train_mode: bool) -> dict[str, Any]:
+        return {"train": train_mode, "batch": batch}
+
+    with pytest.warns(DeprecationWarning, match="batch_processor"):
+        runner = make_runner("epoch", 1, nn.Linear(1, 1), batch_processor=processor)
+    runner.run([["a"]], [("train", 1)])
+    assert runner.outputs == {"train": True, "batch": "a"}
+
+
+def test_batch_processor_and_steps_exclude_each_other() -> None:
+    """A model with ``train_step`` takes no ``batch_processor``, and that is a function."""
+    with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match="takes no batch_processor"):
+        make_runner("epoch", 1, batch_processor=print)
+    with pytest.raises(TypeError, match="is a function"):
+        make_runner("epoch", 1, batch_processor="step")
+
+
+def test_work_dir_is_made_and_absolute(tmp_path: Path) -> None:
+    """The work directory is made, may be there already, and is known by its absolute path."""
+    for _ in range(2):
+        runner = make_runner("epoch", 1, work_dir="a/b")
+    assert runner.work_dir == str(tmp_path / "a/b")
+    assert Path("a/b").is_dir()
+
+
+def test_fresh_runner() -> None:
+    """Before it runs, a runner stands at zero and knows the names of its parts."""
+    runner = make_runner("epoch", 2)
+    assert (runner.epoch, runner.iter, runner.inner_iter, runner.mode) == (0, 0, 0, None)
+    assert (runner.max_epochs, runner.max_iters, runner.model_name) == (2, None, "Scalar")
+    assert (runner.rank, runner.world_size, runner.hooks) == (0, 1, [])
+
+
+def test_length_may_be_given_to_run_but_warns() -> None:
+    """``run(max_epochs=...)`` is the old way; no length at all is an error."""
+    runner = make_runner("epoch", 5)
+    with pytest.warns(DeprecationWarning, match="max_epochs"):
+        runner.run([numbers(1)], [("train", 1)], max_epochs=2)
+    assert runner.epoch == 2
+    with pytest.raises(ArgumentError, match="needs max_epochs"):
+        EpochBasedRunner(Scalar(), logger=LOGGER).run([numbers(1)], [("train", 1)])
+
+
+OPTIMIZERS: list[tuple[str, dict[str, Any], float, float]] = [
+    ("SGD", {"lr": 0.2, "momentum": 0.5}, 0.2, 0.5),
+    ("Adam", {"lr": 0.3}, 0.3, 0.9),
+    ("Adagrad", {"lr": 0.4}, 0.4, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "lr", "momentum"), OPTIMIZERS)
+def test_current_lr_and_momentum(name: str, args: dict[str, Any], lr: float, momentum: float) -> None:
+    """Momentum is the group's, else its first beta, else 0."""
+    model = Scalar()
+    optimizer = getattr(torch.optim, name)(model.parameters(), **args)
+    runner = make_runner("epoch", 1, model, optimizer=optimizer)
+    assert (runner.current_lr(), runner.current_momentum()) == ([lr], [momentum])
+    several = make_runner("epoch", 1, model, optimizer={"a": optimizer})
+    assert (several.current_lr(), several.current_momentum()) == ({"a": [lr]}, {"a": [momentum]})
+
+
+def test_no_optimizer_has_no_lr() -> None:
+    """Asking a runner without an optimizer for its learning rate is an error that says so."""
+    with pytest.raises(TypeError, match="no optimizer"):
+        make_runner("epoch", 1, optimizer=None).current_lr()
+
+
+def test_checkpoint_of_a_fresh_runner() -> None:
+    """It is ``epoch_1.pth``, ``latest.pth`` points at it, and torch reads it with its defaults."""
+    runner = make_runner("epoch", 1, meta={"seed": 3})
+    assert runner.save_checkpoint("out") == "out/epoch_1.pth"
+    assert Path("out/latest.pth").readlink() == Path("epoch_1.pth")
+    meta = torch.load("out/latest.pth")["meta"]
+    assert (meta["seed"], meta["epoch"], meta["iter"]) == (3, 1, 0)
+
+
+def test_checkpoint_can_be_named_and_described() -> None:
+    """A template, more facts and no link can be asked for; the runner's own meta wins."""
+    runner = make_runner("epoch", 1, meta={"seed": 3})
+    path = runner.save_checkpoint(
+        ".", "e{}.pth", save_optimizer=False, meta={"seed": 1, "a": 2}, create_symlink=False
+    )
+    loaded = torch.load(path)
+    assert path == "e1.pth"
+    assert (loaded["meta"]["seed"], loaded["meta"]["a"]) == (3, 2)
+    assert "optimizer" not in loaded
+    assert not Path("latest.pth").is_symlink()
+    with pytest.raises(TypeError, match="meta"):
+        runner.save_checkpoint(".", meta=[])
+
+
+def test_weights_alone_can_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    """``load_checkpoint`` brings in weights, renamed as asked for, and leaves the counters alone."""
+    torch.save({"state_dict": {"module.net.w": torch.tensor(7.0)}}, "w.pth")
+    runner = make_runner("epoch", 1)
+    with caplog.at_level(logging.INFO, LOGGER.name):
+        runner.load_checkpoint("w.pth", strict=True, revise_keys=[(r"^module\.", ""), (r"^net\.", "")])
+    assert runner.model.w.item() == 7.0
+    assert runner.epoch == 0
+    assert "Loading weights from w.pth" in caplog.text

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LOGGER, Recorder, Scalar, make_runner, numbers
+
+from cfgtrain.data.loader import EpochDataLoader
+from cfgtrain.data.samplers import EpochSampler
+from cfgtrain.errors import ArgumentError
+from cfgtrain.runner import Hook, IterBasedRunner, IterLoader
+
+# stage, mode, iter, inner_iter
+TRACE = """
+before_run         None   0 0
+before_epoch       None   0 0
+before_train_iter  train  0 0
+after_train_iter   train  0 0
+before_train_iter  train  1 1
+after_train_iter   train  1 1
+before_val_iter    val    2 0
+after_val_iter     val    2 0
+before_train_iter  train  2 0
+after_train_iter   train  2 0
+before_val_iter    val    3 0
+after_val_iter     val    3 0
+after_epoch        val    3 1
+after_run          val    3 1
+"""
+
+ITER_STAGES = ("run", "epoch", "train_iter", "val_iter")
+
+
+class Tracer(Hook):
+    """Notes the stages that an iteration runner calls by name."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, ...]] = []
+        for stage in (f"{when}_{what}" for when in ("before", "after") for what in ITER_STAGES):
+            setattr(self, stage, lambda runner, stage=stage: self.seen.append(_line(stage, runner)))
+
+
+def _line(stage: str, runner: Any) -> tuple[str, ...]:
+    return stage, str(runner.mode), str(runner.iter), str(runner.inner_iter)
+
+
+def test_stages_and_counters() -> None:
+    """Hooks are called, and counters advance, exactly as in MMCV; there is no ``max_epochs``."""
+    runner, tracer = make_runner("iter", 3), Tracer()
+    runner.register_hook(tracer)
+    runner.run([numbers(5), numbers(5)], [("train", 2), ("val", 1)])
+    assert tracer.seen == [tuple(line.split()) for line in TRACE.strip().splitlines()]
+    assert runner.max_epochs is None
+
+
+def test_train_and_val_epochs_are_never_called() -> None:
+    """An iteration runner has no stages of train or val epochs."""
+    runner, recorder = make_runner("iter", 4), Recorder(lambda stage, runner: stage)
+    runner.register_hook(recorder)
+    runner.run([numbers(2), numbers(2)], [("train", 1), ("val", 1)])
+    assert not [stage for stage in recorder.seen if stage.endswith(("train_epoch", "val_epoch"))]
+
+
+def test_epoch_number_follows_one_iteration_late() -> None:
+    """``epoch`` is read before the batch is fetched, as in MMCV: a new epoch shows in its second iteration."""
+    runner = make_runner("iter", 6)
+    recorder = Recorder(lambda stage, r: r.epoch if stage == "before_train_iter" else None)
+    runner.register_hook(recorder)
+    runner.run([numbers(2)], [("train", 1)])
+    assert recorder.seen == [0, 0, 0, 1, 1, 2]
+
+
+def test_batches_go_round() -> None:
+    """The loader begins anew when it is exhausted, each flow's with its own place."""
+    runner = make_runner("iter", 5)
+    recorder = Recorder(
+        lambda stage, r: (
+            (r.mode, r.data_batch.item()) if stage.startswith("before_") and stage.endswith("iter") else None
+        )
+    )
+    runner.register_hook(recorder)
+    runner.run([numbers(3), numbers(2)], [("train", 2), ("val", 1)])
+    trained = [value for mode, value in recorder.seen if mode == "train"]
+    validated = [value for mode, value in recorder.seen if mode == "val"]
+    assert trained == [0, 1, 2, 0, 1]
+    assert validated == [0, 1, 0]
+
+
+def test_each_epoch_of_a_seeded_loader_has_its_own_order() -> None:
+    """On wrapping round, a loader of ours is told the next epoch."""
+    loader = EpochDataLoader(range(8), EpochSampler(8, seed=1), 8)
+    stream = IterLoader(loader)
+    first, second = next(stream), next(stream)
+    assert first.tolist() == EpochSampler(8, seed=1).order(0)
+    assert second.tolist() == EpochSampler(8, seed=1).order(1)
+    assert stream.epoch == 1
+
+
+def test_iter_loader_can_begin_anywhere() -> None:
+    """A stream begun at an epoch and a batch goes on from there and knows its place."""
+    stream = IterLoader(numbers(3), epoch=4, batch=2)
+    assert (len(stream), stream.place) == (3, (4, 2))
+    assert [next(stream).item() for _ in range(2)] == [2, 0]
+    assert stream.place == (5, 1)
+
+
+def test_empty_loader_is_an_error() -> None:
+    """A loader without a single batch is refused instead of being asked for ever."""
+    with pytest.raises(ArgumentError, match="no batch"):
+        next(IterLoader([]))
+
+
+def test_mode_of_the_model_follows_the_flow() -> None:
+    """The model trains in train flows; in val flows it is in eval mode and keeps no gradients."""
+    runner = make_runner("iter", 2)
+    recorder = Recorder(
+        lambda stage, r: (
+            (r.model.training, torch.is_grad_enabled())
+            if stage.startswith("before_") and stage.endswith("iter")
+            else None
+        )
+    )
+    runner.register_hook(recorder)
+    runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
+    assert recorder.seen == [(True, True), (False, False)] * 2
+
+
+def test_after_run_is_called_after_an_error() -> None:
+    """An exception reaches the caller after ``after_run`` was called, once."""
+
+    def fail(stage: str, runner: Any) -> str:
+        if stage == "after_train_iter":
+            raise ZeroDivisionError
+        return stage
+
+    runner, recorder = make_runner("iter", 2), Recorder(fail)
+    runner.register_hook(recorder)
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(1)], [("train", 1)])
+    assert recorder.seen[-1] == "after_run"
+    assert recorder.seen.count("after_run") == 1
+
+
+def test_stop_ends_the_run_after_the_iteration() -> None:
+    """``stop`` lets the iteration finish, in the middle of a flow too."""
+    runner = make_runner("iter", 9)
+    runner.register_hook(Recorder(lambda stage, r: r.stop("enough") if r.iter == 2 else None))
+    runner.run([numbers(2)], [("train", 5)])
+    assert (runner.iter, runner.stop_reason) == (3, "enough")
+
+
+def test_length_may_be_given_to_run_but_warns() -> None:
+    """``run(max_iters=...)`` is the old way."""
+    runner = make_runner("iter", 5)
+    with pytest.warns(DeprecationWarning, match="max_iters"):
+        runner.run([numbers(1)], [("train", 1)], max_iters=2)
+    assert runner.iter == 2
+
+
+def test_length_is_needed() -> None:
+    """Without ``max_iters`` there is no run."""
+    with pytest.raises(AssertionError, match="needs max_iters"):
+        IterBasedRunner(Scalar(), logger=LOGGER).run([numbers(1)], [("train", 1)])
+
+
+def test_checkpoint_name_counts_complete_iterations() -> None:
+    """A checkpoint saved after the third iteration is ``iter_3.pth``, its meta as MMCV would have it."""
+    runner = make_runner("iter", 3)
+    runner.register_hook(
+        Recorder(lambda stage, r: r.save_checkpoint(".") if stage == "after_train_iter" else None)
+    )
+    runner.run([numbers(2)], [("train", 1)])
+    assert sorted(path.name for path in Path().glob("iter_*")) == ["iter_1.pth", "iter_2.pth", "iter_3.pth"]
+    meta = torch.load("iter_3.pth")["meta"]
+    assert (meta["epoch"], meta["iter"]) == (1, 2)
+
+
+def test_checkpoint_before_the_run() -> None:
+    """A fresh runner can be saved, and resumed from its beginning."""
+    runner = make_runner("iter", 2)
+    path = runner.save_checkpoint(".")
+    assert path == "iter_1.pth"
+    second = make_runner("iter", 2)
+    second.resume(path)
+    second.run([numbers(1)], [("train", 1)])
+    assert second.iter == 2

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from cfgtrain.runner import log_buffer
+from cfgtrain.runner.log_buffer import LogBuffer
+
+
+def filled(values: list[Any], counts: list[int] | None = None) -> LogBuffer:
+    buffer = LogBuffer()
+    for value, count in zip(values, counts or [1] * len(values), strict=True):
+        buffer.update({"x": value}, count)
+    return buffer
+
+
+@pytest.mark.parametrize(("n", "mean"), [(2, 32 / 9), (0, 40 / 15), (100, 40 / 15), (1, 4.0)])
+def test_average_is_weighted(n: int, mean: float) -> None:
+    """An average over the last ``n`` values, or all, weights each by its number of samples."""
+    buffer = filled([0, 1, 2, 3, 4], [1, 2, 3, 4, 5])
+    buffer.average(n)
+    assert buffer.output == {"x": mean}
+    assert buffer.ready
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_tensors_are_numbers(n: int) -> None:
+    """Tensors, of one element and with a gradient too, are averaged as the numbers they hold."""
+    buffer = filled([torch.tensor(1.0, requires_grad=True), 2, torch.tensor([3.0]), torch.tensor([[6]])])
+    buffer.average(n)
+    assert buffer.output == {"x": 11 / 3 if n else 3.0}
+
+
+def test_tensors_are_fetched_when_they_are_needed() -> None:
+    """Adding a tensor reads nothing from its device; averaging does."""
+    buffer, value = LogBuffer(), torch.tensor(1.0)
+    buffer.update({"x": value})
+    value.fill_(5.0)
+    buffer.average()
+    assert buffer.output == {"x": 5.0}
+
+
+def test_each_name_has_its_own_last_values() -> None:
+    """A name that is logged rarely is averaged over its own last values."""
+    buffer = filled([1, 2, 3])
+    buffer.update({"rare": 7})
+    buffer.update({"x": 5})
+    buffer.average(2)
+    assert buffer.output == {"x": 4.0, "rare": 7.0}
+
+
+def test_no_weight_is_nan() -> None:
+    """A name that only ever had zero samples averages to nan."""
+    buffer = filled([1.0], [0])
+    buffer.average()
+    assert math.isnan(buffer.output["x"])
+
+
+def test_average_without_values_is_ready() -> None:
+    """Averaging nothing gives nothing, and is ready to be logged."""
+    buffer = LogBuffer()
+    buffer.average()
+    assert (dict(buffer.output), buffer.ready) == ({}, True)
+
+
+def test_output_is_cleared_alone() -> None:
+    """``clear_output`` keeps the history and the newest averages; ``clear`` keeps no history."""
+    buffer = filled([1.0])
+    buffer.average()
+    buffer.mode = "val"
+    buffer.clear_output()
+    assert (dict(buffer.output), buffer.ready, buffer.mode) == ({}, False, None)
+    assert buffer.latest == {"x": 1.0}
+    buffer.average()
+    assert buffer.output == {"x": 1.0}
+    buffer.update({"x": 3})
+    buffer.clear()
+    buffer.average()
+    assert buffer.output == {}
+
+
+@pytest.mark.parametrize("values", [[("x", 1)], 3, None])
+def test_values_are_a_dict(values: Any) -> None:
+    """What is no mapping is a TypeError."""
+    with pytest.raises(TypeError, match="Logged values are a dict"):
+        LogBuffer().update(values)
+
+
+def test_negative_window_is_refused() -> None:
+    """An average over fewer than no values is an error."""
+    with pytest.raises(ValueError, match="not -1"):
+        LogBuffer().average(-1)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many values come, few are kept, and the average over all of them is still exact."""
+    monkeypatch.setattr(log_buffer, "MAX_HISTORY", 10)
+    monkeypatch.setattr(log_buffer, "MAX_PENDING", 5)
+    buffer = filled([torch.tensor(float(i)) for i in range(100)])
+    assert len(buffer._pending) <= 5
+    buffer.average()
+    assert buffer.output == {"x": 49.5}
+    assert len(buffer.val_history["x"]) == len(buffer.n_history["x"]) == 10
+    buffer.average(50)
+    assert buffer.output == {"x": 94.5}
+
+
+def test_state_can_be_saved_and_taken_over() -> None:
+    """A buffer made from the state of another goes on as that would, totals included."""
+    first, second = filled([1, torch.tensor(2.0), 6], [1, 2, 3]), filled([100])
+    first.output["score"] = 0.5
+    first.mode, first.ready = "val", True
+    state = first.state_dict()
+    assert all(isinstance(value, float | int) for value in state["values"]["x"])
+    second.load_state_dict(state)
+    assert second.state_dict() == state
+    for buffer in (first, second):
+        buffer.update({"x": 4})
+        buffer.average()
+    assert second.output == first.output
+    assert (second.mode, second.ready) == ("val", True)

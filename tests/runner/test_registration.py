@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from tiny import make_runner
+
+from cfgtrain.errors import HookError
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner import Hook, IterTimerHook, OptimizerHook, Priority
+
+
+def names(runner: Any) -> list[str]:
+    return [type(hook).__name__ for hook in runner.hooks]
+
+
+def custom(name: str, priority: Any = None) -> dict[str, Any]:
+    """Register a hook class of that name and return its config."""
+    HOOKS.register_module(module=type(name, (Hook,), {}))
+    return {"type": name, **({} if priority is None else {"priority": priority})}
+
+
+def test_training_hooks_are_ordered_by_priority() -> None:
+    """Schedules run first, then the optimizer, the checkpoint, the timer, custom hooks and the loggers."""
+    runner = make_runner("epoch", 1)
+    runner.register_training_hooks(
+        {"policy": "step", "step": 1},
+        optimizer_config={},
+        checkpoint_config={"interval": 1},
+        log_config={"interval": 5, "hooks": [{"type": "TextLoggerHook"}]},
+        momentum_config={"policy": "step", "step": 1},
+        custom_hooks_config=[custom("First", 1), custom("Middle"), custom("Late", 89)],
+    )
+    assert names(runner) == [
+        "First",
+        "StepLrUpdaterHook",
+        "StepMomentumUpdaterHook",
+        "OptimizerHook",
+        "CheckpointHook",
+        "Middle",
+        "IterTimerHook",
+        "Late",
+        "TextLoggerHook",
+    ]
+    assert [hook.priority for hook in runner.hooks] == [1, 10, 30, 40, 50, 50, 70, 89, 90]
+
+
+def test_named_priorities_sort_by_value() -> None:
+    """The nine names, registered in any order, come out in theirs."""
+    runner = make_runner("epoch", 1)
+    for name in random.sample([p.name for p in Priority], 9):
+        runner.register_hook(Hook(), name)
+    assert [hook.priority for hook in runner.hooks] == [p.value for p in Priority]
+
+
+def test_equal_priorities_keep_the_order_of_registration() -> None:
+    """Of hooks with one priority, the one that came first runs first."""
+    runner, hooks = make_runner("epoch", 1), [Hook() for _ in range(3)]
+    for hook in hooks:
+        runner.register_hook(hook)
+    assert runner.hooks == hooks
+
+
+def test_numbers_sort_around_names() -> None:
+    """49 runs before NORMAL, 51 after it."""
+    runner = make_runner("epoch", 1)
+    for priority in (51, "NORMAL", 49):
+        runner.register_hook(Hook(), priority)
+    assert [hook.priority for hook in runner.hooks] == [49, 50, 51]
+
+
+def test_default_timer_can_be_left_out() -> None:
+    """A training without other words has a timer and nothing else; None leaves it out too."""
+    runner = make_runner("epoch", 1)
+    runner.register_training_hooks(None)
+    assert names(runner) == ["IterTimerHook"]
+    runner = make_runner("epoch", 1)
+    runner.register_training_hooks(None, timer_config=None)
+    assert names(runner) == []
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["lr_hook", "momentum_hook", "optimizer_hook", "checkpoint_hook", "timer_hook", "logger_hooks", "custom_hooks"],
+)
+def test_none_registers_nothing(method: str) -> None:
+    """None stands for no hook, whatever the key."""
+    runner = make_runner("epoch", 1)
+    getattr(runner, f"register_{method}")(None)
+    assert runner.hooks == []
+
+
+@pytest.mark.parametrize(
+    ("method", "priority"),
+    [
+        ("lr_hook", 10),
+        ("momentum_hook", 30),
+        ("optimizer_hook", 40),
+        ("checkpoint_hook", 50),
+        ("timer_hook", 70),
+        ("custom_hooks", 50),
+    ],
+)
+def test_ready_hook_is_taken_as_it_is(method: str, priority: int) -> None:
+    """Instead of a config, a hook can be given; it gets the priority of its key."""
+    runner, hook = make_runner("iter", 1), Hook()
+    getattr(runner, f"register_{method}")(hook)
+    assert runner.hooks == [hook]
+    assert hook.priority == priority
+
+
+def test_hook_is_registered_once() -> None:
+    """The same instance cannot be registered twice."""
+    runner, hook = make_runner("epoch", 1), Hook()
+    runner.register_hook(hook)
+    with pytest.raises(HookError, match="registered already"):
+        runner.register_hook(hook)
+    assert runner.hooks == [hook]
+
+
+@pytest.mark.parametrize("other", [object(), Hook, "Hook", None])
+def test_only_hooks_are_registered(other: Any) -> None:
+    """What is no Hook is refused."""
+    with pytest.raises(HookError, match="A hook is a Hook"):
+        make_runner("epoch", 1).register_hook(other)
+
+
+def test_misspelt_stage_is_found_on_registration() -> None:
+    """A hook with a misspelt stage is refused, and the list stays as it was."""
+    runner, hook = make_runner("epoch", 1), Hook()
+    hook.before_train_itre = print
+    with pytest.raises(HookError, match="before_train_iter"):
+        runner.register_hook(hook)
+    assert runner.hooks == []
+    assert not hasattr(hook, "priority")
+
+
+def test_hook_from_a_config() -> None:
+    """A config gives the type, the arguments and the priority, and is not changed."""
+    runner, cfg = make_runner("epoch", 1), {"type": "OptimizerHook", "cumulative_iters": 3, "priority": "LOW"}
+    runner.register_hook_from_cfg(cfg)
+    (hook,) = runner.hooks
+    assert isinstance(hook, OptimizerHook)
+    assert (hook.cumulative_iters, hook.priority) == (3, 70)
+    assert cfg == {"type": "OptimizerHook", "cumulative_iters": 3, "priority": "LOW"}
+
+
+def test_hook_config_needs_a_type() -> None:
+    """Without ``type`` a config says of no hook what it is."""
+    with pytest.raises(KeyError, match="type"):
+        make_runner("epoch", 1).register_hook_from_cfg({"priority": 1})
+
+
+def test_custom_hooks_may_be_one_or_a_list() -> None:
+    """Dicts and hooks can be mixed, and one alone needs no list."""
+    runner = make_runner("epoch", 1)
+    runner.register_custom_hooks([{"type": "IterTimerHook", "priority": "HIGHEST"}, Hook()])
+    runner.register_custom_hooks({"type": "IterTimerHook"})
+    assert [(type(hook), hook.priority) for hook in runner.hooks] == [(IterTimerHook, 0), (Hook, 50), (IterTimerHook, 50)]
+
+
+def test_table_of_hooks() -> None:
+    """The table names each stage, and by priority the hooks that do something there."""
+    runner = make_runner("epoch", 1)
+    runner.register_optimizer_hook({})
+    runner.register_hook(IterTimerHook(), 71)
+    blocks = runner.get_hook_info().split("\n" + " " + "-" * 20 + " ")
+    assert blocks[0] == "before_run:\n(71          ) IterTimerHook" + " " * 22
+    (after,) = [block for block in blocks if block.startswith("\nafter_train_iter:")]
+    assert after.split() == ["after_train_iter:", "(ABOVE_NORMAL)", "OptimizerHook", "(71", ")", "IterTimerHook"]

@@ -1,0 +1,131 @@
+"""The family of errors."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+
+from cfgtrain import errors
+from cfgtrain.errors import (
+    CfgTrainError,
+    CheckError,
+    ConfigError,
+    ConfigKeyError,
+    close_names,
+    place,
+    suggest,
+)
+
+CLASSES = [
+    cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CfgTrainError)
+]
+CONFIG_ERRORS = [cls for cls in CLASSES if issubclass(cls, ConfigError) and cls is not CheckError]
+DRAWN = re.compile(r"^ {4}[│ ]*[├└]── (\w+) *(?:\(([\w, ]+)\))?", re.MULTILINE)
+
+
+def drawn() -> dict[str, set[str]]:
+    """Return the builtins behind each class in the drawing at the top of the module."""
+    return {name: set(filter(None, kinds.split(", "))) for name, kinds in DRAWN.findall(errors.__doc__ or "")}
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_the_drawing_shows_each_class_with_its_builtins(cls: type[CfgTrainError]) -> None:
+    """Every class stands in the tree of the docstring, beside the builtins that it is caught as."""
+    kinds = {base.__name__ for base in cls.__bases__ if hasattr(builtins, base.__name__)}
+    assert cls is CfgTrainError or drawn()[cls.__name__] == kinds
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_the_text_is_the_message(cls: type[CfgTrainError]) -> None:
+    """No builtin parent puts quotes or an errno into the text."""
+    assert str(cls("It's wrong.")) == "It's wrong."
+    assert str(cls()) == ""
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("through", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_travels_whole(cls: type[CfgTrainError], through: object) -> None:
+    """A copy, such as a worker process sends home, keeps class, text, places and notes."""
+    error = cls("wrong", key="a.b") if cls in CONFIG_ERRORS else cls("wrong")
+    error.add_note("while building")
+    twin = through(error)  # type: ignore[operator]
+    assert type(twin) is cls
+    assert str(twin) == str(error)
+    assert vars(twin) == vars(error)
+
+
+@pytest.mark.parametrize("cls", CONFIG_ERRORS, ids=lambda cls: cls.__name__)
+def test_a_config_error_names_its_place(cls: type[ConfigError]) -> None:
+    """File, line and key follow the message on a line of their own and can be read off."""
+    error = cls("wrong", file="a.py", line=3, key="a.b")
+    assert str(error) == "wrong\n  at a.b (a.py:3)"
+    assert (error.file, error.line, error.key) == ("a.py", 3, "a.b")
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_what_the_user_got_wrong_exits_with_2(cls: type[CfgTrainError]) -> None:
+    """Errors in a config, a registry or a hook are wrong usage; the others are a failure."""
+    usage = issubclass(cls, errors.ConfigError | errors.RegistryError | errors.HookError)
+    assert cls.exit_code == (2 if usage else 1)
+
+
+def test_a_check_keeps_each_problem() -> None:
+    """CheckError hands on the problems as the errors they would have been alone."""
+    problems = [ConfigKeyError("one"), CfgTrainError("two")]
+    assert CheckError("Two problems.", problems).errors == tuple(problems)
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "key", "text"),
+    [
+        (None, None, None, ""),
+        (None, 3, None, ""),
+        ("a.py", None, None, "\n  at a.py"),
+        ("a.py", 3, None, "\n  at a.py:3"),
+        (None, None, "a.b", "\n  at a.b"),
+        ("a.py", None, "a.b", "\n  at a.b (a.py)"),
+        ("a.py", 3, "a.b", "\n  at a.b (a.py:3)"),
+    ],
+)
+def test_a_place_says_what_is_known(file: str | None, line: int | None, key: str | None, text: str) -> None:
+    """Of key, file and line those that are known make one line."""
+    assert place(file, line, key) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "close"),
+    [
+        ("optimzer", ["model", "optimizer"], ["optimizer"]),
+        ("sgd", ["Adam", "SGD", "Sgd"], ["SGD", "Sgd"]),
+        ("ab", ["abc", "abd", "abe", "abf"], ["abf", "abe", "abd"]),
+        ("zzz", ["model", "optimizer"], []),
+        ("lr", [], []),
+    ],
+)
+def test_close_names_are_found_in_any_case(word: str, names: list[str], close: list[str]) -> None:
+    """At most three names that look like the word are returned, upper and lower case being equal."""
+    assert sorted(close_names(word, names)) == sorted(close)
+
+
+def test_the_closest_name_comes_first() -> None:
+    """Names are ordered by how near they are."""
+    assert close_names("momentun", ["moment", "momentum"])[0] == "momentum"
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["x"], ""),
+        (["depth"], " Did you mean 'depth'?"),
+        (["depth", "depths"], " Did you mean 'depth' or 'depths'?"),
+        (["depth", "depths", "depthss"], " Did you mean 'depth', 'depths' or 'depthss'?"),
+    ],
+)
+def test_a_suggestion_is_a_sentence(names: list[str], text: str) -> None:
+    """The near names are one question, and nothing is said when none is near."""
+    assert suggest("depth", names) == text
