@@ -536,7 +536,9 @@ def test_the_registry_that_is_asked_builds(cats: Registry) -> None:
 
 def test_a_home_is_imported_on_the_first_miss(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """The module that fills a registry is imported once, and only when a name is missing."""
-    folder = write("home_of_pets.py", "from pets import PETS\nPETS.register_module('Dog', module=dict)\n").parent
+    folder = write(
+        "home_of_pets.py", "from pets import PETS\nPETS.register_module('Dog', module=dict)\n"
+    ).parent
     monkeypatch.syspath_prepend(folder)
     pets = Registry("pet", scope="pets", home="home_of_pets")
     monkeypatch.setitem(sys.modules, "pets", types.SimpleNamespace(PETS=pets))

@@ -84,8 +84,6 @@ class Scalar(nn.Module):
 class Recorder(Hook):
     """Calls ``see(stage, runner)`` at every stage and keeps what it returns, unless that is None."""
 
-    stages_seen = (*Hook.stages, "before_epoch", "after_epoch")
-
     def __init__(self, see: Any) -> None:
         self.seen: list[Any] = []
         for stage in Hook.stages:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +22,13 @@ def train(
         Path | None, typer.Option(help="Where everything is written. [default: work_dirs/<config name>]")
     ] = None,
     load_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|PATH",
+            help="Go on from a checkpoint, or with [b]auto[/b] from the newest whole one in the work_dir.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of everything random. [default: the config's, or drawn]")
     ] = None,
@@ -33,6 +42,7 @@ def train(
     settings = {
         "work_dir": work_dir,
         "load_from": load_from,
+        "resume_from": resume,
         "seed": seed,
         "deterministic": deterministic,
         "device": device,
@@ -44,7 +54,38 @@ def train(
     import_custom_modules(cfg)
     from cfgtrain.train import train as run  # loads torch, after everything that can be wrong without it
 
-    print(summary(run(cfg, progress=True), config))
+    result = run(cfg, progress=True)
+    if result.runner.interrupted:
+        print(how_to_go_on(result, sys.argv[1:]))
+        raise typer.Exit(STOPPED)
+    print(summary(result, config))
+    if unsaved(result):
+        raise typer.Exit(1)
+
+
+STOPPED = 75  # stopped early, with a checkpoint to go on from
+
+
+def how_to_go_on(result: TrainResult, words: list[str]) -> str:
+    """Return the last lines of a run that was interrupted: what is saved, and the command that goes on."""
+    saved = result.runner.last_saved
+    kept = [word for i, word in enumerate(words) if "--resume" not in (word, words[i - 1] if i else "")]
+    kept = [word for word in kept if not word.startswith("--resume=")]
+    at = kept.index("train") + 2 if "train" in kept else len(kept)
+    command = shlex.join(["cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
+    return "\n".join(
+        [
+            f"Stopped by {result.runner.stop_reason} after {result.runner.iter} iterations; saved as {saved[0] if saved else '-'}.",
+            "To go on, to the last bit as if nothing had happened:",
+            f"  {command}",
+        ]
+    )
+
+
+def unsaved(result: TrainResult) -> str | None:
+    """Return why the end of the run could not be saved, if it could not."""
+    failures = (getattr(hook, "failed", None) for hook in result.runner.hooks)
+    return next(filter(None, failures), None)
 
 
 def summary(result: TrainResult, config: Path) -> str:
@@ -54,6 +95,8 @@ def summary(result: TrainResult, config: Path) -> str:
         which = Path(result.best_checkpoint).name if result.best_checkpoint else "the last weights"
         scores = ", ".join(f"{name} {_score(value)}" for name, value in result.scores.items())
         lines.insert(0, f"Test: {scores} on {result.test_samples} samples not used before, with {which}.")
+    if unsaved(result):
+        lines.insert(0, f"The end of the run is NOT saved. {unsaved(result)}")
     shown = _shown(result.work_dir)
     lines += [
         f"Everything is in {shown}: checkpoints, logs, and the merged config {config.stem}.py.",

@@ -294,6 +294,8 @@ def _values(cfg: Config) -> Iterator[CfgTrainError]:
         yield _at(ConfigValueError, str(error), root, "device")
     for key in ("load_from", "resume_from"):
         file = cfg.get(key)
+        if key == "resume_from" and file == "auto":
+            continue
         if file is not None and not (isinstance(file, str) and Path(file).expanduser().is_file()):
             yield _at(
                 ConfigValueError, f"{key} is the path of a checkpoint; {file!r} is not there.", root, key

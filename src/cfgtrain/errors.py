@@ -19,6 +19,8 @@
     │   └── BuildError               (TypeError)
     ├── HookError                    (ValueError)
     ├── CheckpointError              (RuntimeError)
+    ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
+    ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
     ├── WorkDirError                 (OSError)
     ├── ArgumentError                (ValueError, AssertionError)
@@ -169,6 +171,33 @@ class HookError(CfgTrainError, ValueError):
 
 class CheckpointError(CfgTrainError, RuntimeError):
     """A checkpoint cannot be written, read or trusted."""
+
+
+class SampleError(CfgTrainError, RuntimeError):
+    """A sample cannot be loaded, or the process that loaded it died."""
+
+
+class NonFiniteLossError(CfgTrainError, ArithmeticError):
+    """The loss is infinite or not a number.
+
+    Attributes:
+        name: Of the value.
+        value: Which it is.
+        place: (iteration, epoch, batch), 0-based, as far as it is known.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        name: str = "loss",
+        value: float = float("nan"),
+        place: tuple[int, int, int] | None = None,
+    ) -> None:
+        super().__init__(message or f"The {name} is {value}.")
+        self.name = name
+        self.value = value
+        self.place = place
 
 
 class BackendError(CfgTrainError, ValueError):

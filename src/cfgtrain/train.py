@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from cfgtrain.check import check
-from cfgtrain.checkpoint.load import load_checkpoint
+from cfgtrain.checkpoint.find import find_checkpoint
+from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
@@ -27,6 +30,9 @@ from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.progress import ProgressHook
+from cfgtrain.runner.signals import stop_on_signals
+from cfgtrain.runner.stages import RunStopped
+from cfgtrain.utils.lock import locked_folder
 
 __all__ = ["TrainResult", "train"]
 
@@ -38,7 +44,8 @@ class TrainResult(NamedTuple):
         runner: As it ended.
         work_dir: Where checkpoints, logs and the merged config lie.
         best_checkpoint: Chosen on the validation part, or None.
-        scores: Of the best (else the last) weights on the test part; empty without one.
+        scores: Of the best (else the last) weights on the test part; empty without one, and
+            when the run was interrupted.
         test_samples: How many samples those are of.
         seconds: From start to end.
     """
@@ -54,48 +61,65 @@ class TrainResult(NamedTuple):
 def train(cfg: Config, progress: bool = False) -> TrainResult:
     """Check a config, build what it describes, train it and test what came out.
 
+    Ctrl-C and SIGTERM end the run after the current iteration with a checkpoint to go on
+    from; the result says so. A second one ends it at once.
+
     Args:
         cfg: See ``docs/config.md`` for its keys. The settled seed, device and work_dir are
             written into it.
         progress: Whether live progress is shown on a terminal.
 
     Raises:
-        CfgTrainError: The config is wrong, or the work directory cannot be written to.
+        CfgTrainError: The config is wrong, the work directory cannot be written to or is in
+            use, the checkpoint to resume from is damaged, or the loss is not finite.
+        KeyboardInterrupt: A signal came before there was anything to go on from.
     """
     began = time.perf_counter()
     check(cfg)
-    settle(cfg)
-    set_random_seed(cfg.seed, cfg.get("deterministic", False))
-    work_dir = prepare_work_dir(cfg)
-    with run_log(work_dir, cfg.get("log_level", "INFO")) as logger:
+    settle_folder(cfg)
+    work_dir = make_work_dir(cfg)
+    stamp = unused_stamp(work_dir)
+    with locked_folder(work_dir), run_log(work_dir, stamp, cfg.get("log_level", "INFO")) as logger:
+        resumed = find_resume(cfg, work_dir, logger)
+        settle_seed(cfg, resumed)
+        write_config(cfg, work_dir)
+        set_random_seed(cfg.seed, cfg.get("deterministic", False))
+
         model = build_model(cfg)
         loaders = {part: build_loader(cfg, part) for part in ("train", "val", "test") if part in cfg.data}
-        runner = assemble_runner(cfg, model, work_dir, logger)
+        runner = assemble_runner(cfg, model, work_dir, logger, stamp)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             runner.register_hook(ProgressHook(), "LOWEST")
         if cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from)
-        if cfg.get("resume_from"):
-            runner.resume(cfg.resume_from)
+        if resumed is not None:
+            runner.resume(resumed.path, loaded=resumed.checkpoint)
 
         workflow = [(mode, times) for mode, times in cfg.get("workflow", [("train", 1)])]
-        runner.run([loaders[mode] for mode, _ in workflow], workflow)
+        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
+            runner.run([loaders[mode] for mode, _ in workflow], workflow)
+            scores = {} if runner.interrupted else test(model, runner, loaders, evaluation)
+    samples = len(loaders["test"].dataset) if scores else 0
+    return TrainResult(
+        runner, work_dir, best_checkpoint(runner), scores, samples, time.perf_counter() - began
+    )
 
-        best = (runner.meta or {}).get("hook_msgs", {}).get("best_ckpt")
-        if best is not None:
-            load_checkpoint(model, best, strict=True)
-        scores = test(model, loaders, logger, evaluation)
-    samples = len(loaders["test"].dataset) if "test" in loaders else 0
-    return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
-
-def settle(cfg: Config) -> None:
-    """Write what the config leaves open into it, so that the dumped config repeats the run."""
-    if cfg.get("seed") is None:
-        cfg.seed = random.SystemRandom().randrange(2**31)
+def settle_folder(cfg: Config) -> None:
+    """Write the device and the work directory, if the config leaves them open, into it."""
     cfg.device = str(pick_device(cfg.get("device")))
     cfg.work_dir = str(cfg.get("work_dir") or Path("work_dirs") / config_stem(cfg))
+
+
+def settle_seed(cfg: Config, resumed: Resumed | None) -> None:
+    """Write the seed into the config, so that the dumped config repeats the run.
+
+    A resumed run keeps the seed that it began with, unless the config states one.
+    """
+    if cfg.get("seed") is None:
+        begun_with = resumed.checkpoint["meta"].get("seed") if resumed is not None else None
+        cfg.seed = random.SystemRandom().randrange(2**31) if begun_with is None else begun_with
 
 
 def config_stem(cfg: Config) -> str:
@@ -103,26 +127,69 @@ def config_stem(cfg: Config) -> str:
     return Path(cfg.filename).stem if cfg.filename else "run"
 
 
-def prepare_work_dir(cfg: Config) -> Path:
-    """Make the work directory and put the merged config into it."""
+def make_work_dir(cfg: Config) -> Path:
+    """Make the work directory, and see that it can be written to."""
     work_dir = Path(cfg.work_dir).expanduser().absolute()
-    try:
+    with told_of_work_dir(work_dir):
         work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            return work_dir
+
+
+def write_config(cfg: Config, work_dir: Path) -> None:
+    """Put the merged config into the work directory."""
+    with told_of_work_dir(work_dir):
         cfg.dump(work_dir / f"{config_stem(cfg)}.py")
+
+
+@contextmanager
+def told_of_work_dir(work_dir: Path) -> Iterator[None]:
+    """Say of a failure of the disk which folder it is about."""
+    try:
+        yield
     except OSError as error:
         raise WorkDirError(
             f"The work directory {work_dir} cannot be written to: {error.strerror or error}. "
             "Choose another with --work-dir."
         ) from error
-    return work_dir
+
+
+class Resumed(NamedTuple):
+    """The checkpoint that a run goes on from."""
+
+    path: Path
+    checkpoint: dict[str, Any]
+
+
+def find_resume(cfg: Config, work_dir: Path, logger: logging.Logger) -> Resumed | None:
+    """Return the checkpoint that ``resume_from`` names, or with ``"auto"`` the newest whole one."""
+    wanted = cfg.get("resume_from")
+    if not wanted:
+        return None
+    if wanted != "auto":
+        return Resumed(Path(wanted), read_checkpoint(wanted))
+    found = find_checkpoint(work_dir)
+    for path, reason in found.passed_over:
+        logger.warning("%s is passed over: %s", path.name, reason)
+    if found.path is None or found.checkpoint is None:
+        logger.info("There is no checkpoint in %s to go on from: the run begins anew.", work_dir)
+        return None
+    return Resumed(found.path, found.checkpoint)
+
+
+def unused_stamp(work_dir: Path) -> str:
+    """Return the time as ``YYYYmmdd_HHMMSS``, with a number if a log of that second is there."""
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    names = [stamp, *(f"{stamp}_{number}" for number in range(2, 1000))]
+    return next(name for name in names if not (work_dir / f"{name}.log").exists())
 
 
 @contextmanager
-def run_log(work_dir: Path, level: str) -> Iterator[logging.Logger]:
+def run_log(work_dir: Path, stamp: str, level: str) -> Iterator[logging.Logger]:
     """Give the run a log file of its own, closed at the end."""
     logger = logging.getLogger("cfgtrain")
     before = logger.level
-    handler = logging.FileHandler(work_dir / f"{time.strftime('%Y%m%d_%H%M%S')}.log", encoding="utf-8")
+    handler = logging.FileHandler(work_dir / f"{stamp}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -149,9 +216,17 @@ def build_loader(cfg: Config, part: Any) -> Any:
     return build_dataloader(build_dataset(cfg.data[part]), **settings, seed=cfg.seed)
 
 
-def assemble_runner(cfg: Config, model: nn.Module, work_dir: Path, logger: logging.Logger) -> BaseRunner:
+def assemble_runner(
+    cfg: Config, model: nn.Module, work_dir: Path, logger: logging.Logger, stamp: str
+) -> BaseRunner:
     """Build the runner with its optimizer and the hooks that the config asks for."""
-    meta = {"exp_name": config_stem(cfg), "seed": cfg.seed, "config": cfg.pretty_text, "hook_msgs": {}}
+    meta = {
+        "exp_name": config_stem(cfg),
+        "run_id": f"{stamp}_{secrets.token_hex(2)}",
+        "seed": cfg.seed,
+        "config": cfg.pretty_text,
+        "hook_msgs": {},
+    }
     optimizer = build_optimizer(model, cfg.optimizer)
     runner: BaseRunner = build_runner(
         cfg.runner,
@@ -163,6 +238,7 @@ def assemble_runner(cfg: Config, model: nn.Module, work_dir: Path, logger: loggi
             "meta": meta,
         },
     )
+    runner.timestamp = stamp
     runner.register_training_hooks(
         cfg.get("lr_config"),
         cfg.get("optimizer_config") or {},
@@ -184,10 +260,27 @@ def register_evaluation(runner: BaseRunner, cfg: Config, loaders: dict[str, Any]
     return hook
 
 
+def best_checkpoint(runner: BaseRunner) -> str | None:
+    """Return the checkpoint with the best score on the validation part, if one was kept."""
+    best: str | None = (runner.meta or {}).get("hook_msgs", {}).get("best_ckpt")
+    return best
+
+
 def test(
-    model: nn.Module, loaders: dict[str, Any], logger: logging.Logger, evaluation: EvalHook | None
+    model: nn.Module, runner: BaseRunner, loaders: dict[str, Any], evaluation: EvalHook | None
 ) -> dict[str, Any]:
-    """Score the model, once, on the part that had no say in anything before."""
+    """Score the best (else the last) weights, once, on the part that had no say in anything before."""
     if "test" not in loaders:
         return {}
-    return evaluate(model, loaders["test"], logger, **(evaluation.eval_kwargs if evaluation else {}))
+    best = best_checkpoint(runner)
+    if best is not None:
+        load_checkpoint(model, best, strict=True)
+    with suppress(RunStopped):
+        return evaluate(
+            model,
+            loaders["test"],
+            runner.logger,
+            progress=lambda done: runner.leave_if_interrupted(),
+            **(evaluation.eval_kwargs if evaluation else {}),
+        )
+    return {}

@@ -118,10 +118,9 @@ def test_full_disk_keeps_the_old_file(room: int, monkeypatch: pytest.MonkeyPatch
     before = Path("a.pth").read_bytes()
     assert len(before) > 1500
     open_file = Path.open
-    monkeypatch.setattr(Path, "open", lambda path, mode="r", **kw: FullDisk(open_file(path, mode, **kw), room))
-    with pytest.raises(CheckpointError, match=r"a\.pth cannot be written"):
+    with monkeypatch.context() as patch, pytest.raises(CheckpointError, match=r"a\.pth cannot be written"):
+        patch.setattr(Path, "open", lambda path, mode="r", **kw: FullDisk(open_file(path, mode, **kw), room))
         write_checkpoint({"epoch": 2, "w": torch.zeros(100)}, "a.pth")
-    monkeypatch.undo()
     assert Path("a.pth").read_bytes() == before
     assert [path.name for path in Path("a.pth").absolute().parent.iterdir()] == ["a.pth"]
 
@@ -134,10 +133,9 @@ def test_failure_before_the_rename_keeps_the_old_file(call: str, monkeypatch: py
     def fail(*args: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(*((os, "fsync", fail) if call == "fsync" else (Path, "replace", fail)))
-    with pytest.raises(CheckpointError, match="Input/output error"):
+    with monkeypatch.context() as patch, pytest.raises(CheckpointError, match="Input/output error"):
+        patch.setattr(os if call == "fsync" else Path, call, fail)
         write_checkpoint({"epoch": 2}, "a.pth")
-    monkeypatch.undo()
     assert torch.load("a.pth") == {"epoch": 1}
     assert len(list(Path("a.pth").absolute().parent.iterdir())) == 1
 
@@ -150,10 +148,9 @@ def test_interrupt_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch) -> None:
         file.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(save.torch, "save", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(save.torch, "save", interrupted)
         write_checkpoint({"epoch": 2}, "a.pth")
-    monkeypatch.undo()
     assert torch.load("a.pth") == {"epoch": 1}
     assert len(list(Path("a.pth").absolute().parent.iterdir())) == 1
 

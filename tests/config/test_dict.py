@@ -44,7 +44,7 @@ def dicts_in(value: object) -> list[dict[Any, Any]]:
 
 def test_keys_are_attributes() -> None:
     """Reading, setting and deleting work by attribute as they do by item."""
-    node = ConfigDict(a=dict(b=1))
+    node = ConfigDict(a={"b": 1})
     assert node.a.b == node["a"]["b"] == 1
     node.a.b = 2
     node.a["c"] = 3
@@ -117,7 +117,7 @@ def test_every_write_converts(write: Callable[[ConfigDict, Any], Any], value: An
 @pytest.mark.parametrize("read", [lambda node: node.learning, lambda node: node.a.learning])
 def test_a_missing_attribute_is_an_error(read: Callable[[ConfigDict], Any]) -> None:
     """No key is made by reading it; the error suggests a near one and is an AttributeError."""
-    node = ConfigDict(learning_=1, a=dict(learning_=2))
+    node = ConfigDict(learning_=1, a={"learning_": 2})
     with pytest.raises(AttributeError, match=r"'ConfigDict' has no key 'learning'. Did you mean 'learning_'"):
         read(node)
     assert not hasattr(node, "learning")
@@ -128,7 +128,7 @@ def test_a_missing_attribute_is_an_error(read: Callable[[ConfigDict], Any]) -> N
 def test_a_missing_item_is_an_error() -> None:
     """A missing item is a KeyError with a suggestion, get returns None."""
     node = ConfigDict(depth=1)
-    with pytest.raises(KeyError, match="There is no key 'dept'. Did you mean 'depth'"):
+    with pytest.raises(KeyError, match=r"There is no key 'dept'\. Did you mean 'depth'"):
         node["dept"]
     assert node.get("dept") is None
     assert "dept" not in node
@@ -165,7 +165,7 @@ def test_methods_are_not_hidden(name: str) -> None:
 
 def test_update_merges() -> None:
     """Dicts that meet are merged key by key, anything else is replaced."""
-    node = ConfigDict(a=dict(b=1, c=[1]), d=dict(e=1))
+    node = ConfigDict(a={"b": 1, "c": [1]}, d={"e": 1})
     node.update({"a": {"c": [2], "f": {"g": 3}}, "d": 4}, h=5)
     assert node == {"a": {"b": 1, "c": [2], "f": {"g": 3}}, "d": 4, "h": 5}
     assert node.a.f.g == 3
@@ -181,7 +181,7 @@ def test_update_merges() -> None:
 )
 def test_the_bar_merges_as_update_does(merged: Callable[[Any, Any], Any]) -> None:
     """Both sides of | may be plain, and a ConfigDict comes out."""
-    left = ConfigDict(a=dict(b=1), c=1)
+    left = ConfigDict(a={"b": 1}, c=1)
     result = merged(left.deepcopy(), {"a": {"d": 2}})
     assert result == {"a": {"b": 1, "d": 2}, "c": 1}
     assert type(result) is type(result.a) is ConfigDict
@@ -189,7 +189,7 @@ def test_the_bar_merges_as_update_does(merged: Callable[[Any, Any], Any]) -> Non
 
 def test_the_bar_changes_neither_side() -> None:
     """A | b leaves both as they were, at every level."""
-    left, right = ConfigDict(a=dict(b=1)), ConfigDict(a=dict(c=2))
+    left, right = ConfigDict(a={"b": 1}), ConfigDict(a={"c": 2})
     assert left | right == {"a": {"b": 1, "c": 2}}
     assert (left, right) == ({"a": {"b": 1}}, {"a": {"c": 2}})
 
@@ -213,7 +213,7 @@ def test_pop_and_setdefault() -> None:
 @pytest.mark.parametrize("shallow", [copy.copy, ConfigDict.copy])
 def test_a_copy_is_shallow(shallow: Callable[[ConfigDict], ConfigDict]) -> None:
     """Keys of the copy are its own, what is below is shared."""
-    node = ConfigDict(a=dict(b=1))
+    node = ConfigDict(a={"b": 1})
     twin = shallow(node)
     twin.c = 2
     twin.a.b = 3
@@ -241,7 +241,7 @@ def test_deep_copies_are_equal_and_apart(
 
 def test_a_deep_copy_keeps_what_is_shared_and_circles() -> None:
     """A node that stands in two places, or in itself, does so in the copy."""
-    node = ConfigDict(a=dict(b=1))
+    node = ConfigDict(a={"b": 1})
     dict.__setitem__(node, "again", node.a)
     dict.__setitem__(node, "self", node)
     twin = copy.deepcopy(node)
@@ -261,18 +261,18 @@ def test_to_dict_is_plain(tree: dict[Any, Any]) -> None:
 
 def test_json_takes_it() -> None:
     """The json module writes it as the dict that it is."""
-    assert json.dumps(ConfigDict(a=dict(b=[1]))) == '{"a": {"b": [1]}}'
+    assert json.dumps(ConfigDict(a={"b": [1]})) == '{"a": {"b": [1]}}'
 
 
 def test_equality_is_that_of_dicts() -> None:
     """It equals any dict with the same items, and unequal values are told apart at every depth."""
-    assert ConfigDict(a=dict(b=1)) == {"a": {"b": 1}} == ConfigDict(a=dict(b=1))
-    assert ConfigDict(a=dict(b=1)) != {"a": {"b": 2}}
+    assert ConfigDict(a={"b": 1}) == {"a": {"b": 1}} == ConfigDict(a={"b": 1})
+    assert ConfigDict(a={"b": 1}) != {"a": {"b": 2}}
 
 
 def test_a_frozen_dict_takes_no_new_key() -> None:
     """Frozen, at any depth, keys can be changed but not added, until it is unfrozen."""
-    node = ConfigDict(a=1, b=dict(c=2))
+    node = ConfigDict(a=1, b={"c": 2})
     node.freeze()
     node.a = 3
     with pytest.raises(KeyError, match="frozen"):

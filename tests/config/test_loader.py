@@ -124,7 +124,9 @@ def test_functions_of_a_config_see_its_names(write: Write) -> None:
 def test_a_config_may_load_another(write: Write) -> None:
     """A Config that a config loads is a value with attribute access, usable in expressions."""
     write("a.py", "x = dict(y=1)\n")
-    cfg = load_file(write("c.py", "from cfgtrain import Config\na = Config.fromfile('a.py')\nb = a.x.y + 1\n"))
+    cfg = load_file(
+        write("c.py", "from cfgtrain import Config\na = Config.fromfile('a.py')\nb = a.x.y + 1\n")
+    )
     assert cfg.tree.a.x.y == 1
     assert cfg.tree.b == 2
     assert "Config" not in cfg.tree
@@ -157,9 +159,7 @@ def test_threads_do_not_disturb_each_other(write: Write) -> None:
         write(f"{i}/base.py", f"base = {i}\n")
         write(f"{i}/c.py", f"_base_ = 'base.py'\na = {i}\n")
     found: dict[int, object] = {}
-    threads = [
-        threading.Thread(target=lambda i=i: found.__setitem__(i, load(f"{i}/c.py"))) for i in folders
-    ]
+    threads = [threading.Thread(target=lambda i=i: found.__setitem__(i, load(f"{i}/c.py"))) for i in folders]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -50,7 +50,9 @@ def base(write: Write) -> Path:
         ("{ fileDirname }", "{{ fileDirname }}"),
     ],
 )
-def test_the_name_of_the_file_is_put_in(name: str, line: str, variable: str, value: str, write: Write) -> None:
+def test_the_name_of_the_file_is_put_in(
+    name: str, line: str, variable: str, value: str, write: Write
+) -> None:
     """In every language the four variables become text, and unknown ones are left alone."""
     file = write(name, line.format(variable))
     assert load(file) == {"x": value.format(folder=file.parent, suffix=file.suffix)}
@@ -184,11 +186,12 @@ def test_references_need_bases_that_are_written_out(base: Path, write: Write) ->
 
 
 def test_what_is_put_in_is_a_copy(base: Path, write: Write) -> None:
-    """Changing the value of a reference leaves what was referred to alone."""
-    cfg = Config.fromfile(write("c.py", "_base_ = 'base.py'\nx = {{ _base_.item2 }}\nx['a'] = 9\n"))
+    """Changing the value of a reference leaves alone what was referred to, and other references to it."""
+    text = "_base_ = 'base.py'\nx = {{ _base_.item2 }}\ny = {{ _base_.item2 }}\nx['a'] = 9\n"
+    cfg = Config.fromfile(write("c.py", text))
     cfg.x.b.c.append(1)
-    assert (cfg.x.a, cfg.item2.a) == (9, 0)
-    assert cfg.item2.b.c == [{"d": "deep"}, 5]
+    assert (cfg.x.a, cfg.y.a, cfg.item2.a) == (9, 0, 0)
+    assert cfg.y.b.c == cfg.item2.b.c == [{"d": "deep"}, 5]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from cfgtrain.data.loader import EpochDataLoader, SeededDataset, begin_epoch
 from cfgtrain.data.samplers import Draw, EpochSampler
+from cfgtrain.errors import SampleError
 from cfgtrain.random_state import RandomState
 
 
@@ -127,7 +128,7 @@ def test_sample_does_not_depend_on_its_batch() -> None:
 def test_failing_sample_puts_the_random_state_back() -> None:
     """An exception in a data set does not leave the generators at the sample's state."""
     before = RandomState.capture()
-    with pytest.raises(IndexError):
+    with pytest.raises(SampleError):
         SeededDataset(Squares(4), seed=0)[Draw(0, 0, 9)]
     assert same(RandomState.capture(), before)
 

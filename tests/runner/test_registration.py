@@ -82,7 +82,15 @@ def test_default_timer_can_be_left_out() -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["lr_hook", "momentum_hook", "optimizer_hook", "checkpoint_hook", "timer_hook", "logger_hooks", "custom_hooks"],
+    [
+        "lr_hook",
+        "momentum_hook",
+        "optimizer_hook",
+        "checkpoint_hook",
+        "timer_hook",
+        "logger_hooks",
+        "custom_hooks",
+    ],
 )
 def test_none_registers_nothing(method: str) -> None:
     """None stands for no hook, whatever the key."""
@@ -157,7 +165,11 @@ def test_custom_hooks_may_be_one_or_a_list() -> None:
     runner = make_runner("epoch", 1)
     runner.register_custom_hooks([{"type": "IterTimerHook", "priority": "HIGHEST"}, Hook()])
     runner.register_custom_hooks({"type": "IterTimerHook"})
-    assert [(type(hook), hook.priority) for hook in runner.hooks] == [(IterTimerHook, 0), (Hook, 50), (IterTimerHook, 50)]
+    assert [(type(hook), hook.priority) for hook in runner.hooks] == [
+        (IterTimerHook, 0),
+        (Hook, 50),
+        (IterTimerHook, 50),
+    ]
 
 
 def test_table_of_hooks() -> None:
@@ -168,4 +180,11 @@ def test_table_of_hooks() -> None:
     blocks = runner.get_hook_info().split("\n" + " " + "-" * 20 + " ")
     assert blocks[0] == "before_run:\n(71          ) IterTimerHook" + " " * 22
     (after,) = [block for block in blocks if block.startswith("\nafter_train_iter:")]
-    assert after.split() == ["after_train_iter:", "(ABOVE_NORMAL)", "OptimizerHook", "(71", ")", "IterTimerHook"]
+    assert after.split() == [
+        "after_train_iter:",
+        "(ABOVE_NORMAL)",
+        "OptimizerHook",
+        "(71",
+        ")",
+        "IterTimerHook",
+    ]

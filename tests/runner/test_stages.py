@@ -67,7 +67,7 @@ def test_stage_of_a_hooks_own_can_be_called() -> None:
 
 def test_unknown_stage_is_an_error() -> None:
     """A stage that no hook has is refused with a suggestion."""
-    with pytest.raises(HookError, match="no stage 'befor_run'. Did you mean 'before_run'"):
+    with pytest.raises(HookError, match=r"no stage 'befor_run'. Did you mean 'before_run'"):
         StageTable().methods([Hook()], "befor_run")
 
 
@@ -95,7 +95,9 @@ def test_misspelt_stage_on_the_instance_is_refused() -> None:
         check_stages(hook, Hook.stages)
 
 
-@pytest.mark.parametrize("name", ["before_everything", "after_all_is_done", "train_iter", "_before_run", "beforehand"])
+@pytest.mark.parametrize(
+    "name", ["before_everything", "after_all_is_done", "train_iter", "_before_run", "beforehand"]
+)
 def test_other_names_are_left_alone(name: str) -> None:
     """A hook may have methods of its own whose names are not close to a stage."""
     check_stages(hook_with(name), Hook.stages)

@@ -31,7 +31,9 @@ def test_policy_names_a_hook_in_any_case(key: str, policy: str, args: dict[str, 
 
 def test_unknown_policy_is_refused() -> None:
     """A policy that there is not is an error that names those that there are, and the nearest."""
-    with pytest.raises(UnknownNameError, match=r"no policy 'stpe'.*CosineAnnealing, Fixed, Step.*Did you mean 'Step'"):
+    with pytest.raises(
+        UnknownNameError, match=r"no policy 'stpe'.*CosineAnnealing, Fixed, Step.*Did you mean 'Step'"
+    ):
         list(wiring.hooks_for("lr_config", {"policy": "stpe", "step": 1}))
 
 
@@ -59,7 +61,10 @@ CONFIGS: dict[str, Any] = {
     "optimizer_config": {"grad_clip": {"max_norm": 1}, "priority": 3},
     "checkpoint_config": {"interval": 2},
     "timer_config": {"type": "IterTimerHook"},
-    "log_config": {"interval": 3, "hooks": [{"type": "TextLoggerHook"}, {"type": "TextLoggerHook", "interval": 7}]},
+    "log_config": {
+        "interval": 3,
+        "hooks": [{"type": "TextLoggerHook"}, {"type": "TextLoggerHook", "interval": 7}],
+    },
     "custom_hooks": [{"type": "IterTimerHook", "priority": "LOWEST"}],
 }
 
@@ -123,5 +128,5 @@ def test_other_values_are_refused(key: str) -> None:
 
 def test_wrong_argument_is_named_with_its_place() -> None:
     """An argument that the hook does not take is an error with a suggestion."""
-    with pytest.raises(BuildError, match="no argument 'intervall'. Did you mean 'interval'"):
+    with pytest.raises(BuildError, match=r"no argument 'intervall'. Did you mean 'interval'"):
         list(wiring.hooks_for("checkpoint_config", {"intervall": 1}))

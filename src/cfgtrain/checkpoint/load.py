@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import struct
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from cfgtrain.errors import CheckpointError, suggest
 __all__ = ["load_checkpoint", "read_checkpoint", "verify_digest"]
 
 REVISE_KEYS = ((r"^module\.", ""),)
+
+_BEGINNINGS = (b"PK\x03\x04", b"\x80")  # of torch's zip format and of its old one, a pickle
 
 
 def load_checkpoint(
@@ -61,21 +65,33 @@ def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bo
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*.pth")] if path.parent.is_dir() else []
         raise CheckpointError(f"There is no checkpoint {filename}.{suggest(path.name, near)}")
-    verified = verify_digest(path)
+    with ThreadPoolExecutor(1) as verifier:
+        verdict = verifier.submit(verify_digest, path)
+        try:
+            checkpoint = _load(path, map_location, trusted)
+        except CheckpointError:
+            verdict.result()  # that the file is damaged says more than what became of it
+            raise
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{filename} is no checkpoint: it holds a {type(checkpoint).__name__}.")
+    if not verdict.result() and "resume" in checkpoint:
+        raise CheckpointError(f"The checkpoint {filename} is damaged: its digest is cut off.")
+    return checkpoint
+
+
+def _load(filename: Path, map_location: Any, trusted: bool) -> Any:
+    with filename.open("rb") as file:
+        if not file.read(4).startswith(_BEGINNINGS):
+            raise CheckpointError(f"The checkpoint {filename} cannot be read: it does not begin as one does.")
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=not trusted)
+        return torch.load(filename, map_location=map_location, weights_only=not trusted)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"The checkpoint {filename} holds more than weights and plain data, which could run code when "
             f"loaded, and is refused. If you trust where it comes from, load it with trusted=True. ({_first(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, struct.error) as error:
         raise CheckpointError(f"The checkpoint {filename} cannot be read: {_first(error)}") from error
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{filename} is no checkpoint: it holds a {type(checkpoint).__name__}.")
-    if "resume" in checkpoint and not verified:
-        raise CheckpointError(f"The checkpoint {filename} is damaged: its digest is cut off.")
-    return checkpoint
 
 
 def verify_digest(path: Path) -> bool:

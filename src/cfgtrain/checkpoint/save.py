@@ -9,8 +9,8 @@ among them, pass over it.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -72,24 +72,30 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
     """
     try:
         mkdir_or_exist(Path(filename).parent)
-        with atomic_write(filename) as file:
-            hashing = _HashingWriter(file)
-            torch.save(checkpoint, cast("IO[bytes]", hashing))
-            file.write(TRAILER + hashing.digest.hexdigest().encode() + b"\n")
+        with ThreadPoolExecutor(1) as hasher, atomic_write(filename) as file:
+            writer = _HashingWriter(file, hasher)
+            torch.save(checkpoint, cast("IO[bytes]", writer))
+            file.write(TRAILER + writer.hexdigest() + b"\n")
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"The checkpoint {filename} cannot be written: {error}.") from error
 
 
-class _HashingWriter(io.RawIOBase):
-    """Passes bytes on to a file and keeps their digest."""
+class _HashingWriter:
+    """Passes bytes on to a file and keeps their digest, worked out while they are being written."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.digest = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
+    def __init__(self, file: IO[bytes], hasher: Executor) -> None:
+        self._file = file
+        self._hasher = hasher
+        self._sha256 = hashlib.sha256()
 
     def write(self, data: Any) -> int:
-        self.digest.update(data)
-        return self.file.write(data)
+        hashed = self._hasher.submit(self._sha256.update, data)
+        written = self._file.write(data)
+        hashed.result()  # torch uses the memory again once this returns
+        return written
+
+    def flush(self) -> None:
+        """Do nothing: the whole file is synced once, at the end."""
+
+    def hexdigest(self) -> bytes:
+        return self._sha256.hexdigest().encode()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
+from cfgtrain.errors import SampleError
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
 
 __all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch"]
@@ -30,6 +33,7 @@ class SeededDataset(Dataset[Any]):
     def __init__(self, dataset: Any, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
+        self.loading: torch.Tensor | None = None  # (workers,) what each worker is at, shared with them
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -43,8 +47,22 @@ class SeededDataset(Dataset[Any]):
             return [self._sample(draw) for draw in draws]
 
     def _sample(self, draw: Draw) -> Any:
+        worker = get_worker_info()
+        if worker is not None and self.loading is not None:
+            self.loading[worker.id] = draw.index
         seed_sample(derive_seed(self.seed, draw.epoch, draw.position))
-        return self.dataset[draw.index]
+        try:
+            return self.dataset[draw.index]
+        except Exception as error:
+            raise SampleError(
+                f"{self.describe(draw.index)} cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
+
+    def describe(self, index: int) -> str:
+        """Name a sample, with its source where the data set has a ``source(index)``."""
+        source = getattr(self.dataset, "source", None)
+        where = f" ({source(index)})" if callable(source) else ""
+        return f"Sample {index} of {type(self.dataset).__name__}{where}"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "dataset":
@@ -84,8 +102,11 @@ class EpochDataLoader(DataLoader[Any]):
         prefetch_factor: int = 2,
     ) -> None:
         self.epoch_batches = EpochBatchSampler(sampler, batch_size, drop_last)
+        self.seeded = SeededDataset(dataset, seed)
+        if num_workers:
+            self.seeded.loading = torch.full((num_workers,), -1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         super().__init__(
-            SeededDataset(dataset, seed),
+            self.seeded,
             batch_sampler=self.epoch_batches,
             num_workers=num_workers,
             collate_fn=collate_fn,
@@ -100,6 +121,22 @@ class EpochDataLoader(DataLoader[Any]):
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Say what the next pass is: ``epoch``, without its first ``start_batch`` batches."""
         self.epoch_batches.set_epoch(epoch, start_batch)
+
+    def __iter__(self) -> Any:
+        try:
+            yield from super().__iter__()
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error) or isinstance(error, SampleError):
+                raise
+            at = self.seeded.loading.tolist() if self.seeded.loading is not None else []
+            listed = "; ".join(self.seeded.describe(index) for index in at if index >= 0)
+            raise SampleError(f"{error} What the workers were loading: {listed or 'nothing yet'}.") from error
+
+    def batch_indices(self, epoch: int, batch: int) -> list[int]:
+        """Return which samples a batch of an epoch is made of, without reading them."""
+        size = self.epoch_batches.batch_size
+        draws = self.epoch_batches.sampler.draws(epoch, batch * size)
+        return [draw.index for draw in islice(draws, size)]
 
 
 def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
@@ -121,9 +158,9 @@ def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
 
 
 def _quiet_worker(worker_id: int) -> None:
-    """Keep OpenCV from starting threads in every worker: they would fight for the cores."""
-    import sys
-
+    """Keep OpenCV from starting threads in every worker, where they would fight for the cores."""
     cv2 = sys.modules.get("cv2")
     if cv2 is not None:
         cv2.setNumThreads(0)
+    # The terminal sends Ctrl-C to every process of a command; it is for the main one to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

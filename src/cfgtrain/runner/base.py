@@ -1,4 +1,4 @@
-"""What both runners share: the step, the hooks, saving and resuming."""
+"""What both runners share: the step and the calls of the hooks."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint, read_checkpoint
-from cfgtrain.checkpoint.save import save_checkpoint
-from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.registration import HookRegistration
-from cfgtrain.runner.resume import Position, RunState
-from cfgtrain.runner.stages import StageTable
-from cfgtrain.utils.paths import replace_symlink
+from cfgtrain.runner.saving import RunSaving
+from cfgtrain.runner.stages import RunStopped, StageTable
 
 __all__ = ["BaseRunner"]
 
 
-class BaseRunner(HookRegistration, ABC):
+class BaseRunner(RunSaving, ABC):
     """Runs a model through flows of training and validation, with hooks in between.
 
     Args:
@@ -42,15 +37,10 @@ class BaseRunner(HookRegistration, ABC):
         max_iters: Length of the run in iterations, or
         max_epochs: in epochs. At most one of the two.
 
-    Attributes:
-        checkpoint_tmpl: Name of a checkpoint, with ``{}`` for the complete epochs or iterations.
-
     Raises:
         ArgumentTypeError: An argument has the wrong type.
         ArgumentError: Both lengths are given.
     """
-
-    checkpoint_tmpl: str
 
     def __init__(
         self,
@@ -91,13 +81,12 @@ class BaseRunner(HookRegistration, ABC):
         self.outputs: dict[str, Any] = {}
         self.window_open = False
         self.stop_reason: str | None = None
+        self.interrupted = False
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = 0, 1
         self._stages = StageTable()
         self._callbacks: list[Callable[[], None]] = []
-        self._epoch = self._iter = self._inner_iter = 0
-        self._next = Position()
-        self._resumed: RunState | None = None
+        self._batch_place = (0, 0)
         self._max_epochs, self._max_iters = max_epochs, max_iters
 
     @property
@@ -167,7 +156,9 @@ class BaseRunner(HookRegistration, ABC):
                 f"{step} of {self.model_name} returns a dict, not a {type(outputs).__name__}."
             )
         if "log_vars" in outputs:
-            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"])
+            self.log_buffer.update(
+                outputs["log_vars"], outputs["num_samples"], (self._iter, *self._batch_place)
+            )
         self.outputs = outputs
 
     @contextmanager
@@ -181,7 +172,13 @@ class BaseRunner(HookRegistration, ABC):
             self.call_hook("before_run")
             if self._resumed is not None:
                 self._resumed.restore_hooks(self.hooks)
-            yield
+            with suppress(RunStopped):
+                yield
+            if self.interrupted:
+                self._callbacks.clear()
+                self._save_interrupted()
+        except NonFiniteLossError as error:
+            raise self._located(error) from None
         finally:
             self._callbacks.clear()  # what a failed stage put off was to show all its hooks had done
             self.call_hook("after_run")
@@ -210,10 +207,25 @@ class BaseRunner(HookRegistration, ABC):
         """
         self._callbacks.append(callback)
 
-    def stop(self, reason: str) -> None:
-        """End the run at the next safe point: after an iteration that closes its window."""
+    def stop(self, reason: str, interrupted: bool = False) -> None:
+        """End the run at the next safe point: after an iteration that closes its window.
+
+        Args:
+            reason: For the log.
+            interrupted: Whether it is to go on later: a checkpoint is saved for that.
+        """
         if self.stop_reason is None:
-            self.stop_reason = reason
+            self.logger.info("Stopping: %s", reason)
+            self.stop_reason, self.interrupted = reason, interrupted
+
+    def leave_if_interrupted(self) -> None:
+        """Leave the run here, for what may be broken off and done again.
+
+        Raises:
+            RunStopped: It is caught where the run began.
+        """
+        if self.interrupted and self.stopping:
+            raise RunStopped
 
     @property
     def stopping(self) -> bool:
@@ -235,100 +247,21 @@ class BaseRunner(HookRegistration, ABC):
             return {name: [read(g) for g in each.param_groups] for name, each in self.optimizer.items()}
         return [read(group) for group in self.optimizer.param_groups]
 
-    def load_checkpoint(
-        self,
-        filename: str | Path,
-        map_location: Any = "cpu",
-        strict: bool = False,
-        revise_keys: Any = REVISE_KEYS,
-    ) -> Any:
-        """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
-        self.logger.info("Loading weights from %s", filename)
-        return load_checkpoint(self.model, filename, map_location, strict, revise_keys)
-
-    def save_checkpoint(
-        self,
-        out_dir: str | Path,
-        filename_tmpl: str | None = None,
-        save_optimizer: bool = True,
-        meta: dict[str, Any] | None = None,
-        create_symlink: bool = True,
-    ) -> str:
-        """Save the run as it is after the current iteration or epoch.
-
-        Args:
-            out_dir: Folder of the checkpoint.
-            filename_tmpl: Its name, with ``{}`` for the complete epochs or iterations.
-            save_optimizer: Whether the run can be continued from it.
-            meta: More facts to save.
-            create_symlink: Whether ``latest.pth`` is pointed at it.
-
-        Returns:
-            The path of the checkpoint.
-        """
-        if not isinstance(meta, dict | None):
-            raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
-        path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(self._done_after_this())
-        facts = {**(meta or {}), **(self.meta or {}), "epoch": self.epoch + 1, "iter": self.iter}
-        # With gradients waiting in an open window there is no exact state to go on from.
-        exact = save_optimizer and not self.window_open
-        resume = RunState.capture(self.position(), self.hooks, self.log_buffer) if exact else None
-        save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
-        if create_symlink:
-            replace_symlink(Path(out_dir) / "latest.pth", path.name)
-        return str(path)
-
-    def resume(
-        self, checkpoint: str | Path, resume_optimizer: bool = True, map_location: Any = "cpu"
-    ) -> None:
-        """Go on where a checkpoint was saved; to be called before ``run``.
-
-        A checkpoint of this toolkit brings back everything, to the last bit. One of MMCV
-        brings back what it holds: weights, optimizer, epoch, iteration and meta.
-
-        Args:
-            checkpoint: Its path.
-            resume_optimizer: Whether the state of the optimizer is taken over.
-            map_location: Where the tensors go first.
-
-        Raises:
-            CheckpointError: It cannot be read, or does not fit the model.
-        """
-        loaded = read_checkpoint(checkpoint, map_location)
-        missing = [key for key in ("state_dict", "meta") if key not in loaded]
-        if missing:
-            raise CheckpointError(
-                f"{checkpoint} cannot be resumed from: it has no {' and no '.join(missing)}."
-            )
-        load_state_dict(self.model, loaded["state_dict"], strict="resume" in loaded)
-        if "optimizer" in loaded and resume_optimizer:
-            self._load_optimizer(loaded["optimizer"])
-        self.meta = {**loaded["meta"], **(self.meta or {}), "hook_msgs": loaded["meta"].get("hook_msgs", {})}
-        self._epoch, self._iter = loaded["meta"]["epoch"], loaded["meta"]["iter"]
-        if "resume" in loaded:
-            self._resumed = RunState.read(loaded["resume"])
-            self._next = place = self._resumed.position
-            self._epoch, self._iter, self._inner_iter = place.epoch, place.iter, place.inner_iter
-        self.logger.info("Resumed from %s: epoch %d, iteration %d", checkpoint, self.epoch, self.iter)
-
-    def position(self) -> Position:
-        """Return where a run that is saved now goes on."""
-        return self._next
-
-    def _load_optimizer(self, state: dict[str, Any]) -> None:
-        if self.optimizer is None:
-            raise ArgumentTypeError(
-                "The checkpoint holds the state of an optimizer, and the runner has none."
-            )
-        if isinstance(self.optimizer, dict):
-            for name, each in self.optimizer.items():
-                each.load_state_dict(state[name])
-        else:
-            self.optimizer.load_state_dict(state)
-
-    @abstractmethod
-    def _done_after_this(self) -> int:
-        """Return the complete epochs or iterations once the current one is."""
+    def _located(self, error: NonFiniteLossError) -> NonFiniteLossError:
+        """Say of a loss in which iteration it was, and of which samples."""
+        if error.place is None:
+            return error
+        iteration, epoch, batch = error.place
+        indices = getattr(self.data_loader, "batch_indices", lambda *_: None)(epoch, batch)
+        samples = f", samples {indices}" if indices else ""
+        last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
+        return NonFiniteLossError(
+            f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
+            f"{samples}). The run is stopped.{last}",
+            name=error.name,
+            value=error.value,
+            place=error.place,
+        )
 
 
 def _check_step(model: Any, batch_processor: Any) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from cfgtrain.data.loader import begin_epoch
 from cfgtrain.errors import ArgumentError
+from cfgtrain.random_state import isolated_random_state
 from cfgtrain.registries import RUNNERS
 from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.stages import RunStopped
 from cfgtrain.runner.workflow import check_workflow, flow_method
 
 __all__ = ["EpochBasedRunner"]
@@ -85,12 +88,22 @@ class EpochBasedRunner(BaseRunner):
             self._inner_iter = start - 1
         for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
             self._inner_iter = i
+            self._batch_place = (self._epoch, i)
             self._train_iter(data_batch, **kwargs)
             if self.stopping:
                 return
+        self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        # An evaluation that is broken off is done again by the resumed run, with all of this stage.
+        before, state = replace(self._next), self._state()
         self._next.epoch, self._next.inner_iter = self._epoch + 1, 0
         self._next.flow_done += 1
-        self.call_hook("after_train_epoch")
+        try:
+            self.call_hook("after_train_epoch")
+        except RunStopped:
+            self._next, self._state_at_interruption = before, state
+            raise
         self._epoch += 1
 
     def _train_iter(self, data_batch: Any, **kwargs: Any) -> None:
@@ -109,10 +122,16 @@ class EpochBasedRunner(BaseRunner):
         self.mode = "val"
         self.data_loader = data_loader
         self.restore_generators()
+        with isolated_random_state():  # so that it can be broken off and done again
+            self._validate(data_loader)
+
+    def _validate(self, data_loader: Any) -> None:
         self.call_hook("before_val_epoch")
         for i, data_batch in enumerate(begin_epoch(data_loader, 0)):
+            self.leave_if_interrupted()
             self.data_batch = data_batch
             self._inner_iter = i
+            self._batch_place = (0, i)
             self.call_hook("before_val_iter")
             self.run_iter(data_batch, train_mode=False)
             self.call_hook("after_val_iter")

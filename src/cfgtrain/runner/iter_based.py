@@ -47,6 +47,11 @@ class IterLoader:
     def __len__(self) -> int:
         return len(self._dataloader)
 
+    def batch_indices(self, epoch: int, batch: int) -> list[int] | None:
+        """Return the samples of a batch, where the loader can tell."""
+        tell = getattr(self._dataloader, "batch_indices", None)
+        return tell(epoch, batch) if tell is not None else None
+
     def __next__(self) -> Any:
         if self._batches is None:
             self._batches = begin_epoch(self._dataloader, self._epoch, self._batch)
@@ -131,6 +136,7 @@ class IterBasedRunner(BaseRunner):
         self.data_loader = data_loader
         self._epoch = data_loader.epoch
         self.data_batch = next(data_loader)
+        self._batch_place = (data_loader.place[0], data_loader.place[1] - 1)
         self.call_hook("before_train_iter")
         self.run_iter(self.data_batch, train_mode=True, **kwargs)
         self._next.epoch, self._next.iter, self._next.inner_iter = (
@@ -151,8 +157,10 @@ class IterBasedRunner(BaseRunner):
         self.mode = "val"
         self.data_loader = data_loader
         self.data_batch = next(data_loader)
+        self._batch_place = (data_loader.place[0], data_loader.place[1] - 1)
         self.call_hook("before_val_iter")
         self.run_iter(self.data_batch, train_mode=False, **kwargs)
+        self._next.flow_done += 1
         self.call_hook("after_val_iter")
         del self.data_batch
         self._inner_iter += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 
 __all__ = ["LogBuffer"]
 
@@ -40,29 +41,32 @@ class LogBuffer:
         self.ready = False
         self.mode: str | None = None
         self._totals: dict[str, tuple[float, int]] = {}
-        self._pending: list[tuple[str, Any, int]] = []
+        self._pending: list[tuple[str, Any, int, tuple[int, int, int] | None]] = []
 
-    def update(self, values: Mapping[str, Any], count: int = 1) -> None:
+    def update(
+        self, values: Mapping[str, Any], count: int = 1, place: tuple[int, int, int] | None = None
+    ) -> None:
         """Add one value per name, each the mean over ``count`` samples.
 
         Args:
             values: Numbers or one-element tensors.
             count: Weight in averages.
+            place: (iteration, epoch, batch) that they are from, 0-based.
 
         Raises:
             ArgumentTypeError: ``values`` is not a mapping.
         """
         if not isinstance(values, Mapping):
             raise ArgumentTypeError(f"Logged values are a dict, not {values!r}.")
-        self._pending.extend((name, value, count) for name, value in values.items())
+        self._pending.extend((name, value, count, place) for name, value in values.items())
         if len(self._pending) > MAX_PENDING:
-            self._fetch()
+            self.fetch()
 
     def average(self, n: int = 0) -> None:
         """Put the weighted means of the last ``n`` values of each name (0: all) into ``output``."""
         if n < 0:
             raise ArgumentError(f"An average is over n >= 0 values, not {n}.")
-        self._fetch()
+        self.fetch()
         for name, values in self.val_history.items():
             if n:
                 recent = list(values)[-n:]
@@ -89,7 +93,7 @@ class LogBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain types."""
-        self._fetch()
+        self.fetch()
         return {
             "values": {name: list(values) for name, values in self.val_history.items()},
             "counts": {name: list(counts) for name, counts in self.n_history.items()},
@@ -110,10 +114,18 @@ class LogBuffer:
         self.output.update(state["output"])
         self.ready, self.mode = state["ready"], state["mode"]
 
-    def _fetch(self) -> None:
-        """Turn what is pending into numbers, all tensors of a device in one transfer."""
+    def fetch(self) -> None:
+        """Turn what is pending into numbers, all tensors in one transfer.
+
+        Raises:
+            NonFiniteLossError: A ``loss`` among them is infinite or not a number.
+        """
         pending, self._pending = self._pending, []
-        for (name, _, count), value in zip(pending, _numbers([item[1] for item in pending]), strict=True):
+        for (name, _, count, place), value in zip(
+            pending, _numbers([item[1] for item in pending]), strict=True
+        ):
+            if name == "loss" and not math.isfinite(value):
+                raise NonFiniteLossError(value=value, place=place)
             self.val_history.setdefault(name, deque(maxlen=MAX_HISTORY)).append(value)
             self.n_history.setdefault(name, deque(maxlen=MAX_HISTORY)).append(count)
             total, weight = self._totals.get(name, (0.0, 0))

@@ -84,5 +84,8 @@ class RunnerView(Protocol):
     def after_stage(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once all hooks of the current stage have run, last asked first."""
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, interrupted: bool = False) -> None:
         """End the run at the next safe point."""
+
+    def leave_if_interrupted(self) -> None:
+        """Leave the run here if it is to be broken off; for what a resumed run does again."""

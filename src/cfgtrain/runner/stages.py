@@ -10,9 +10,13 @@ from typing import Any
 from cfgtrain.errors import HookError, suggest
 from cfgtrain.runner.hooks.hook import Hook, stage_method
 
-__all__ = ["StageTable", "check_stages"]
+__all__ = ["RunStopped", "StageTable", "check_stages"]
 
 _STAGE_LIKE = re.compile("(before|after)_")
+
+
+class RunStopped(Exception):  # it is no error
+    """Leaves a run from within; caught where the run began."""
 
 
 class StageTable:

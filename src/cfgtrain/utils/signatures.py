@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, Optional, cast
+from typing import Any, NamedTuple, cast
 
 from cfgtrain.errors import suggest
 
@@ -154,7 +154,7 @@ def _annotations(target: Callable[..., Any], optional: set[str]) -> dict[str, An
     function = target.__init__ if inspect.isclass(target) else target
     try:
         hints = typing.get_type_hints(function)
-        return {name: Optional[hint] if name in optional else hint for name, hint in hints.items()}
+        return {name: hint | None if name in optional else hint for name, hint in hints.items()}
     except Exception:  # an annotation may name anything: one that cannot be read says nothing
         return {}
 

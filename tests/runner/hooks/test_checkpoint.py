@@ -8,7 +8,7 @@ import torch
 from tiny import LOGGER, Recorder, make_runner, numbers
 
 from cfgtrain.errors import CheckpointError
-from cfgtrain.runner import base
+from cfgtrain.runner import saving
 
 
 def run(kind: str, length: int, batches: int = 2, window: int = 1, **cfg: Any) -> Any:
@@ -67,7 +67,8 @@ def test_checkpoint_holds_what_later_hooks_did() -> None:
     runner = make_runner("epoch", 1, work_dir="run", meta={})
     runner.register_checkpoint_hook({"interval": 1})
     runner.register_hook(
-        Recorder(lambda stage, r: r.meta.update(seen=True) if stage == "after_train_epoch" else None), "LOWEST"
+        Recorder(lambda stage, r: r.meta.update(seen=True) if stage == "after_train_epoch" else None),
+        "LOWEST",
     )
     runner.run([numbers(1)], [("train", 1)])
     assert torch.load("run/epoch_1.pth")["meta"]["seen"] is True
@@ -115,20 +116,27 @@ def test_without_work_dir_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_old_checkpoint_goes_after_the_new_one_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the new checkpoint cannot be written, the old one stays."""
-    write = base.save_checkpoint
+@pytest.mark.parametrize(
+    ("failing", "files"), [({2, 3}, ["epoch_1.pth"]), ({2}, ["epoch_3.pth"]), ({3}, ["epoch_2.pth"])]
+)
+def test_old_checkpoint_goes_after_the_new_one_is_there(
+    failing: set[int], files: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When a new checkpoint cannot be written, the old one stays, the log says so, and the run goes on."""
+    write = saving.save_checkpoint
 
-    def failing(model: Any, filename: Path, *args: Any) -> None:
-        if filename.name == "epoch_2.pth":
-            raise CheckpointError("disk full")
+    def fail(model: Any, filename: Path, *args: Any) -> None:
+        if filename.name in {f"epoch_{i}.pth" for i in failing}:
+            raise CheckpointError("No space left.")
         write(model, filename, *args)
 
-    monkeypatch.setattr(base, "save_checkpoint", failing)
-    with pytest.raises(CheckpointError, match="disk full"):
-        run("epoch", 3, interval=1, max_keep_ckpts=1)
-    assert names() == ["epoch_1.pth"]
-    assert torch.load("run/latest.pth")["meta"]["epoch"] == 1
+    monkeypatch.setattr(saving, "save_checkpoint", fail)
+    runner = run("epoch", 3, interval=1, max_keep_ckpts=1)
+    assert runner.epoch == 3
+    assert names() == files
+    assert Path("run/latest.pth").readlink() == Path(files[0])
+    assert runner.meta["hook_msgs"]["last_ckpt"].endswith(files[0])
+    assert caplog.text.count("No space left. The run goes on; the last good checkpoint is") == len(failing)
 
 
 def test_resumed_run_removes_checkpoints_of_the_first() -> None:

@@ -213,7 +213,7 @@ def test_scores_are_a_dict() -> None:
     """A data set whose ``evaluate`` returns something else is a TypeError."""
     loader = Scored()
     loader.evaluate = lambda *args, **kwargs: 0.5
-    with pytest.raises(TypeError, match="returns a dict of scores, not 0.5"):
+    with pytest.raises(TypeError, match=r"returns a dict of scores, not 0.5"):
         train("epoch", 1, EvalHook(loader))
 
 

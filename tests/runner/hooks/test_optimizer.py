@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Recorder, Scalar, TinyNet, make_runner, numbers, same
+from tiny import Recorder, TinyNet, make_runner, numbers, same
 from torch import nn
 
 from cfgtrain.runner import GradientCumulativeOptimizerHook, OptimizerHook
@@ -47,7 +47,9 @@ def weights(kind: str, length: int, batches: list[Any], **hook: Any) -> torch.Te
 
 def test_step_follows_the_gradient() -> None:
     """Each iteration steps once against the gradient of its own batch, not of the ones before."""
-    assert trained("epoch", 1, [torch.tensor([2.0]), torch.tensor([3.0])]) == pytest.approx(1 - 0.1 * 2 - 0.1 * 3)
+    assert trained("epoch", 1, [torch.tensor([2.0]), torch.tensor([3.0])]) == pytest.approx(
+        1 - 0.1 * 2 - 0.1 * 3
+    )
 
 
 @pytest.mark.parametrize("clip", [None, {"max_norm": 0.5}])

@@ -29,9 +29,16 @@ def log(caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.INFO, LOGGER.name)
 
     def call(
-        kind: str, length: int, workflow: Any = (("train", 1),), timer: bool = True, batches: int = 4, **hook: Any
+        kind: str,
+        length: int,
+        workflow: Any = (("train", 1),),
+        timer: bool = True,
+        batches: int = 4,
+        **hook: Any,
     ) -> Logged:
-        runner = make_runner(kind, length, work_dir="run", meta={"exp_name": "mine", "seed": 1, "config": "a = 1"})
+        runner = make_runner(
+            kind, length, work_dir="run", meta={"exp_name": "mine", "seed": 1, "config": "a = 1"}
+        )
         runner.register_timer_hook({} if timer else None)
         runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook", **hook}]})
         runner.run([numbers(batches)] * len(workflow), list(workflow))
@@ -88,7 +95,9 @@ def test_floats_are_rounded_to_five_digits() -> None:
     """JSON has five digits, in lists and dicts too."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {}
-    runner = make_runner("epoch", 1, model, work_dir="run", meta={"a": 1 / 3, "b": [2 / 3], "c": {"d": 1 / 7}})
+    runner = make_runner(
+        "epoch", 1, model, work_dir="run", meta={"a": 1 / 3, "b": [2 / 3], "c": {"d": 1 / 7}}
+    )
     runner.register_hook(TextLoggerHook())
     runner.call_hook("before_run")
     (file,) = Path("run").glob("*.log.json")

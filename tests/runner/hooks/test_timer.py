@@ -40,7 +40,9 @@ def test_time_and_data_time(kind: str, clock: Any) -> None:
     """``data_time`` is the waiting for a batch, ``time`` that of the whole iteration."""
     runner = make_runner(kind, 1 if kind == "epoch" else 3)
     runner.register_timer_hook({})
-    runner.register_hook(Recorder(lambda stage, r: clock(5.0) if stage == "before_train_iter" else None), "LOWEST")
+    runner.register_hook(
+        Recorder(lambda stage, r: clock(5.0) if stage == "before_train_iter" else None), "LOWEST"
+    )
     runner.run([Slow(clock)], [("train", 1)])
     runner.log_buffer.average()
     output = runner.log_buffer.output

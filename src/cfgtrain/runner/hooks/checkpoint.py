@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cfgtrain.errors import CheckpointError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
@@ -29,6 +30,9 @@ class CheckpointHook(Hook):
         save_last: Whether the end of the run is saved whatever the interval.
         filename_tmpl: Name of the files, with ``{}`` for the complete epochs or iterations.
         create_symlink: Whether ``latest.pth`` points at the newest.
+
+    Attributes:
+        failed: Why the newest checkpoint could not be written, or None if it could.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class CheckpointHook(Hook):
         self.save_last = save_last
         self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
         self.create_symlink = create_symlink
+        self.failed: str | None = None
         self._kept: list[str] = []
         self._due = False
 
@@ -86,24 +91,52 @@ class CheckpointHook(Hook):
         """Take over the list of checkpoints."""
         self._kept = list(state["kept"])
 
+    def save(self, runner: RunnerView, name: str) -> None:
+        """Save the run under ``name`` now, and remove what is one too many after that.
+
+        Raises:
+            CheckpointError: The file cannot be written; the checkpoints that are there stay.
+        """
+        path = str(self._folder / name)
+        before, last = self._kept, (runner.meta or {}).get("hook_msgs", {}).get("last_ckpt")
+        # What the file says of itself has to be true once it is there.
+        self._kept = [*(kept for kept in before if kept != path), path]
+        surplus = self._kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
+        self._kept = self._kept[len(surplus) :]
+        self._note_last(runner, path)
+        runner.logger.info("Saving checkpoint %s", name)
+        try:
+            runner.save_checkpoint(
+                str(self._folder),
+                name,
+                save_optimizer=self.save_optimizer,
+                create_symlink=self.create_symlink,
+            )
+        except CheckpointError:
+            self._kept = before
+            self._note_last(runner, last)
+            raise
+        for old in surplus:
+            Path(old).unlink(missing_ok=True)
+
     def _save_when_closed(self, runner: RunnerView, done: int) -> None:
         """Save what has ``done`` complete epochs or iterations, unless gradients are waiting."""
         self._due = runner.window_open
         if not self._due and runner.work_dir is not None:
-            runner.after_stage(lambda: self._save(runner, done))
+            runner.after_stage(lambda: self._try_to_save(runner, self.filename_tmpl.format(done)))
 
-    def _save(self, runner: RunnerView, done: int) -> None:
-        name = self.filename_tmpl.format(done)
-        path = str(self._folder / name)
-        # What the file says of itself has to be true once it is there.
-        self._kept = [*(kept for kept in self._kept if kept != path), path]
-        surplus = self._kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
-        self._kept = self._kept[len(surplus) :]
+    def _try_to_save(self, runner: RunnerView, name: str) -> None:
+        """Save, or say that it failed: the run goes on, and the next interval tries again."""
+        try:
+            self.save(runner, name)
+        except CheckpointError as error:
+            kept = self._kept[-1] if self._kept else "none"
+            runner.logger.error("%s The run goes on; the last good checkpoint is %s.", error, kept)
+            self.failed = str(error)
+        else:
+            self.failed = None
+
+    @staticmethod
+    def _note_last(runner: RunnerView, path: str | None) -> None:
         if runner.meta is not None:
             runner.meta.setdefault("hook_msgs", {})["last_ckpt"] = path
-        runner.logger.info("Saving checkpoint %s", name)
-        runner.save_checkpoint(
-            str(self._folder), name, save_optimizer=self.save_optimizer, create_symlink=self.create_symlink
-        )
-        for old in surplus:
-            Path(old).unlink(missing_ok=True)

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.signatures import accepted_args
 
 __all__ = ["EvalHook"]
 
@@ -100,11 +101,14 @@ class EvalHook(Hook):
         """Evaluate once before training, when the run begins at or after ``start``."""
         if self.by_epoch and self._is_start(runner.epoch):
             self.after_train_epoch(runner)
+        self._initial = False
 
     def before_train_iter(self, runner: RunnerView) -> None:
         """Evaluate once before training, when the run begins at or after ``start``."""
-        if not self.by_epoch and self._is_start(runner.iter):
-            self.after_train_iter(runner)
+        if not self.by_epoch and self._initial:
+            if self._is_start(runner.iter):
+                self.after_train_iter(runner)
+            self._initial = False
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Evaluate by epoch."""
@@ -139,7 +143,9 @@ class EvalHook(Hook):
         return dict(scores)
 
     def _evaluate(self, runner: RunnerView) -> None:
-        results = self.test_fn(runner.model, self.dataloader)
+        # By epoch an evaluation can be broken off and done again; within an epoch it is waited for.
+        leave = {"progress": lambda done: runner.leave_if_interrupted()} if self.by_epoch else {}
+        results = self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, leave))
         runner.log_buffer.output["eval_iter_num"] = len(self.dataloader)
         scores = self.evaluate(runner, results)
         if self.save_best is not None:
@@ -161,24 +167,31 @@ class EvalHook(Hook):
 
     def _save_best(self, runner: RunnerView, messages: dict[str, Any], name: str, score: float) -> None:
         unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
-        file, old = f"best_{name}_{unit}_{done}.pth", messages.get("best_ckpt")
+        file, before = (
+            f"best_{name}_{unit}_{done}.pth",
+            {k: messages.get(k) for k in ("best_score", "best_ckpt")},
+        )
         messages["best_score"] = score
         if self._folder is None:
             return
-        path = str(self._folder / file)
+        folder, path = self._folder, str(self._folder / file)
         messages["best_ckpt"] = path
 
         def save() -> None:
-            runner.save_checkpoint(str(self._folder), file, create_symlink=False)
-            if old is not None and old != path:
-                Path(old).unlink(missing_ok=True)
+            try:
+                runner.save_checkpoint(str(folder), file, create_symlink=False)
+            except CheckpointError as error:
+                messages.update(before)
+                runner.logger.error("%s The best checkpoint stays %s.", error, before["best_ckpt"])
+                return
+            if before["best_ckpt"] not in (None, path):
+                Path(str(before["best_ckpt"])).unlink(missing_ok=True)
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, file)
 
         runner.after_stage(save)
 
     def _is_start(self, done: int) -> bool:
-        first, self._initial = self._initial, False
-        return first and self.start is not None and done >= self.start
+        return self._initial and self.start is not None and done >= self.start
 
     def _is_due(self, done: int) -> bool:
         since = done - (self.start or 0)

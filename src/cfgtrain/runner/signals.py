@@ -1,0 +1,45 @@
+"""Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+__all__ = ["stop_on_signals"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
+    """Call ``stop`` with the name of the first signal; raise KeyboardInterrupt at the second.
+
+    Processes forked meanwhile ignore both: the terminal sends Ctrl-C to all of them, and
+    it is for this one to decide. Outside the main thread, where Python sets no handlers,
+    nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner, seen = os.getpid(), 0
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        if os.getpid() != owner:
+            return
+        seen += 1
+        if seen > 1:
+            raise KeyboardInterrupt
+        stop(signal.Signals(number).name)
+
+    before: list[tuple[signal.Signals, Any]] = [(each, signal.signal(each, handle)) for each in SIGNALS]
+    try:
+        yield
+    finally:
+        for each, handler in before:
+            signal.signal(each, handler)

@@ -1,0 +1,50 @@
+"""One writer per folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cfgtrain.errors import WorkDirError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - not on this system: there is no lock then
+    fcntl = None  # type: ignore[assignment]  # stands for "none"
+
+__all__ = ["LOCK_NAME", "locked_folder"]
+
+LOCK_NAME = ".lock"
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes.
+
+    The lock belongs to the process: it is gone when that ends, however it ends, and is not
+    passed on to the processes that it forks. The file stays and says who held it last.
+
+    Raises:
+        WorkDirError: Another process holds the folder; the message says which.
+    """
+    with (folder / LOCK_NAME).open("a+", encoding="utf-8") as file:
+        if fcntl is not None:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                holder = file.read().strip() or "another process"
+                raise WorkDirError(
+                    f"The work directory {folder} is in use by {holder}. "
+                    "Wait for it to end, or choose another with --work-dir."
+                ) from error
+        file.truncate(0)
+        file.write(
+            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        )
+        file.flush()
+        yield

@@ -1,0 +1,209 @@
+"""Dotted keys laid over a config, and the strict rule of the command line."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from cfgtrain import Config
+from cfgtrain.config.overrides import check_known, override_tree, split_key
+from cfgtrain.errors import ConfigKeyError, ConfigMergeError
+from cfgtrain.origin import Origin, describe
+
+HERE = Origin(None, None, "--cfg-options")
+
+BASE: dict[str, Any] = {
+    "item1": [1, 2],
+    "item2": {"a": 0},
+    "item3": True,
+    "item4": "test",
+    "none": None,
+    "pipeline": [{"type": "Load", "size": 1}, {"type": "Resize", "scale": (8, 8)}],
+    "empty": [],
+}
+
+
+@pytest.fixture
+def cfg() -> Config:
+    return Config(BASE)
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("a", ["a"]),
+        ("a.b.c", ["a", "b", "c"]),
+        ("a.0.b", ["a", "0", "b"]),
+        ("a[0].b", ["a", "0", "b"]),
+        ("a[0][-1]", ["a", "0", "-1"]),
+        ("+a.b", ["a", "b"]),
+        ("a[x]", ["a[x]"]),
+    ],
+)
+def test_a_key_is_split(key: str, parts: list[str]) -> None:
+    """Dots and indices in brackets part the words of a key, and a leading plus is dropped."""
+    assert split_key(key) == parts
+
+
+@pytest.mark.parametrize(
+    ("options", "tree"),
+    [
+        ({}, {}),
+        ({"a.b": 1}, {"a": {"b": 1}}),
+        ({"a.b": 1, "a.c": 2}, {"a": {"b": 1, "c": 2}}),
+        ({"a": {"b": 1}, "a.c": 2}, {"a": {"b": 1, "c": 2}}),
+        ({"a.b": 1, "a": {"c": 2}}, {"a": {"b": 1, "c": 2}}),
+        ({"a.b": {"c": {"d": 1}}, "a": {"b": {"c": {"e": 2}}}}, {"a": {"b": {"c": {"d": 1, "e": 2}}}}),
+        ({"a.b": 1, "a": 2}, {"a": 2}),
+        ({"a": 2, "a.b": 1}, {"a": {"b": 1}}),
+        ({"a.b": 1, "a.b.c": 2}, {"a": {"b": {"c": 2}}}),
+        ({"a": {"b.c": 1, 2: 3}}, {"a": {"b.c": 1, 2: 3}}),
+    ],
+)
+def test_options_become_a_tree(options: dict[str, Any], tree: dict[Any, Any]) -> None:
+    """Dotted keys nest, dicts that meet are merged, the later word wins, and nothing given is changed."""
+    before = copy.deepcopy(options)
+    assert override_tree(options, HERE) == tree
+    assert options == before
+
+
+def test_the_tree_knows_its_origin() -> None:
+    """Each node of the tree names the place that the options came from."""
+    tree = override_tree({"a.b": {"c": 1}}, HERE)
+    assert describe(tree.a.b, "c") == "a.b.c (--cfg-options)"
+
+
+# ---------------------------------------------------------------------- merge_from_dict
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ({"item2.a": 1, "item2.b": 0.1, "item3": False}, {"item2": {"a": 1, "b": 0.1}, "item3": False}),
+        ({"new.deep.key": 1}, {"new": {"deep": {"key": 1}}}),
+        ({"item2": {"c": {"d": 1}}}, {"item2": {"a": 0, "c": {"d": 1}}}),
+        ({"item1": 5}, {"item1": 5}),
+        ({"item1": [{"a": 1}]}, {"item1": [{"a": 1}]}),
+        ({"item2.6": 1}, {"item2": {"a": 0, "6": 1}}),
+        ({"none.x": 1}, {"none": {"x": 1}}),
+        # markers
+        ({"item2._delete_": True, "item2.q": 1}, {"item2": {"q": 1}}),
+        ({"item2.q": 1, "item2._delete_": True}, {"item2": {"q": 1}}),
+        ({"item2": {"_delete_": True, "q": 1}}, {"item2": {"q": 1}}),
+        ({"item1": {"_delete_": True, "a": 0}}, {"item1": {"a": 0}}),
+        # dots of nested keys are part of their names
+        ({"item2": {"backbone.layer1": 0.1}}, {"item2": {"a": 0, "backbone.layer1": 0.1}}),
+        # items of lists
+        ({"item1.0": 9}, {"item1": [9, 2]}),
+        ({"item1[-1]": 9}, {"item1": [1, 9]}),
+        (
+            {"pipeline.0.size": 3, "pipeline[1].scale[0]": 4},
+            {"pipeline": [{"type": "Load", "size": 3}, {"type": "Resize", "scale": (4, 8)}]},
+        ),
+        (
+            {"pipeline": {"0": {"new": 1}}},
+            {"pipeline": [{"type": "Load", "size": 1, "new": 1}, BASE["pipeline"][1]]},
+        ),
+        ({"pipeline.1": {"_delete_": True, "type": "X"}}, {"pipeline": [BASE["pipeline"][0], {"type": "X"}]}),
+    ],
+)
+def test_merge_from_dict(options: dict[str, Any], changed: dict[str, Any], cfg: Config) -> None:
+    """Options by dotted key change what they name, unknown keys are added, and nothing given is changed."""
+    before = copy.deepcopy(options)
+    cfg.merge_from_dict(options)
+    assert cfg == {**BASE, **changed}
+    assert options == before
+
+
+def test_the_old_tree_is_left_alone(cfg: Config) -> None:
+    """The merged tree is a new one: whoever holds the old one sees no change."""
+    old = cfg._cfg_dict
+    cfg.merge_from_dict({"pipeline.0.size": 5})
+    cfg.pipeline[1].type = "Crop"
+    assert old == BASE
+    assert cfg._cfg_dict is not old
+
+
+def test_what_is_merged_has_attributes(cfg: Config) -> None:
+    """Dicts that come in, in lists too, can be read by attribute."""
+    cfg.merge_from_dict({"x": [{"a": [{"b": 1}]}], "y.z": {"w": 2}})
+    assert cfg.x[0].a[0].b == 1
+    assert cfg.y.z.w == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "allow", "kind", "key"),
+    [
+        ({"pipeline.2.size": 1}, True, ConfigKeyError, "pipeline[2]"),
+        ({"empty.0": 1}, True, ConfigKeyError, "empty[0]"),
+        ({"pipeline.x": 1}, True, ConfigMergeError, "pipeline"),
+        ({"pipeline.0.size": 1}, False, ConfigMergeError, "pipeline"),
+        ({"item3.x": 1}, True, ConfigMergeError, "item3"),
+        ({"item1.0.x": 1}, True, ConfigMergeError, "item1.0"),
+        ({"text": 1}, True, ConfigKeyError, "text"),
+    ],
+)
+def test_options_that_do_not_fit(
+    options: dict[str, Any], allow: bool, kind: type[Exception], key: str, cfg: Config
+) -> None:
+    """A wrong index or reserved key is a KeyError, a key below a value a TypeError, and nothing is merged."""
+    with pytest.raises(kind) as caught:
+        cfg.merge_from_dict({"item4": "changed", **options}, allow_list_keys=allow)
+    assert caught.value.key == key  # type: ignore[attr-defined]
+    assert cfg == BASE
+
+
+# -------------------------------------------------------------------------------- strict
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "item1",
+        "item2.a",
+        "pipeline.0.size",
+        "pipeline[-1].type",
+        "item1[1]",
+        "none.anything",
+        "item2._delete_",
+        "_delete_",
+        "+item5",
+        "+item2.b.c",
+    ],
+)
+def test_known_keys_pass(option: str, cfg: Config) -> None:
+    """Keys that are there, keys below None, markers and keys with a plus are let through."""
+    check_known(cfg._cfg_dict, {option: 1})
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("itme1", "There is no key 'itme1' to override. Did you mean 'item1'?"),
+        ("item2.zzz", "There is no key 'zzz' in item2 to override."),
+        ("pipeline.0.szie", "Did you mean 'pipeline.0.size'?"),
+        ("pipelin[0].size", "Did you mean 'pipeline.0.size'?"),
+        ("item2.b", "A new key is added with a plus: '+item2.b=...'."),
+        ("pipeline.7.size", "There is no item 7 in pipeline, so 'pipeline.7.size' cannot be set: its indices are 0 to 1."),
+        ("pipeline.x", "There is no item x in pipeline"),
+        ("empty.0", "its indices are none: it is empty."),
+        ("item4.x", "item4 is 'test', which has no keys, so 'item4.x' cannot be set."),
+    ],
+)  # fmt: skip
+def test_unknown_keys_are_explained(option: str, message: str, cfg: Config) -> None:
+    """A key that the config does not have is a KeyError with the whole mended option where one is near."""
+    with pytest.raises(KeyError) as caught:
+        check_known(cfg._cfg_dict, {"item3": 1, option: 1})
+    assert message in str(caught.value)
+    assert caught.value.key == option  # type: ignore[attr-defined]
+
+
+def test_strict_merging(cfg: Config) -> None:
+    """With strict an unknown key is an error and nothing is merged, unless it begins with a plus."""
+    with pytest.raises(ConfigKeyError, match="Did you mean 'item4'"):
+        cfg.merge_from_dict({"item3": False, "itm4": 1}, strict=True)
+    assert cfg == BASE
+    cfg.merge_from_dict({"item3": False, "+new.key": 1}, strict=True)
+    assert cfg == {**BASE, "item3": False, "new": {"key": 1}}

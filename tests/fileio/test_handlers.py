@@ -1,0 +1,256 @@
+"""JSON, YAML and pickle, and formats of one's own."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfgtrain import ConfigDict, dump, load
+from cfgtrain.errors import ArgumentTypeError
+from cfgtrain.fileio import (
+    BaseFileHandler,
+    JsonHandler,
+    PickleHandler,
+    YamlHandler,
+    register_handler,
+)
+from cfgtrain.fileio.handlers import file_handlers
+
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=6))
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.fixture
+def formats() -> Iterator[dict[str, BaseFileHandler]]:
+    """Let a test add formats, and forget them afterwards."""
+    before = dict(file_handlers)
+    yield file_handlers
+    file_handlers.clear()
+    file_handlers.update(before)
+
+
+def as_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: as_lists(item) for key, item in value.items()}
+    return [as_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+@settings(deadline=None)
+@given(value=VALUES)
+def test_yaml_round_trips(value: Any) -> None:
+    """Whatever plain data is written as YAML comes back with its types, tuples too."""
+    text = YamlHandler().dump_to_str(value, sort_keys=False)
+    assert repr(YamlHandler().load_from_fileobj(io.StringIO(text))) == repr(value)
+
+
+@settings(deadline=None)
+@given(value=VALUES)
+def test_json_round_trips(value: Any) -> None:
+    """Whatever plain data is written as JSON comes back, tuples as lists."""
+    text = JsonHandler().dump_to_str(value)
+    assert JsonHandler().load_from_fileobj(io.StringIO(text)) == as_lists(value)
+
+
+@settings(deadline=None)
+@given(value=VALUES)
+def test_pickle_round_trips(value: Any) -> None:
+    """Whatever is pickled comes back."""
+    data = PickleHandler().dump_to_str(value)
+    assert repr(PickleHandler().load_from_fileobj(io.BytesIO(data))) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.array([[1, 2], [3, 4]]), "[[1, 2], [3, 4]]"),
+        (np.float32(0.5), "0.5"),
+        (np.int64(3), "3"),
+        (np.bool_(True), "true"),
+        ({1}, "[1]"),
+        (range(3), "[0, 1, 2]"),
+        (ConfigDict(a=(1, {"b": None})), '{"a": [1, {"b": null}]}'),
+        ({6: 1}, '{"6": 1}'),
+    ],
+)
+def test_json_of_arrays_sets_and_ranges(value: Any, text: str) -> None:
+    """NumPy's arrays and numbers, sets and ranges are written as lists and numbers."""
+    assert dump(value, file_format="json") == text
+    out = io.StringIO()
+    dump(value, out, file_format="json")
+    assert out.getvalue() == text
+
+
+@pytest.mark.parametrize("value", [object(), Path("a"), 1j])
+@pytest.mark.parametrize("language", ["json", "yaml"])
+def test_what_a_format_cannot_hold(value: object, language: str) -> None:
+    """A value without a form in the format is a TypeError that shows it, in YAML as in JSON."""
+    with pytest.raises(ArgumentTypeError, match=f"(?i){language} cannot hold .*{type(value).__name__}"):
+        dump({"a": [value]}, file_format=language)
+    with pytest.raises(ArgumentTypeError):
+        dump([value], io.StringIO(), file_format=language)
+
+
+def test_json_takes_a_default_of_its_own() -> None:
+    """The default of the caller goes before ours."""
+    assert dump({"a": 1j}, file_format="json", default=str) == '{"a": "1j"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("1E5", 100000.0),
+        ("-1.5e+3", -1500.0),
+        ("1_0e2", 1000.0),
+        ("1.0", 1.0),
+        ("'1e-3'", "1e-3"),
+        ("1e", "1e"),
+        ("e3", "e3"),
+        ("0x1e3", 0x1E3),
+        ("!!python/tuple [1, [2]]", (1, [2])),
+        ("!!python/tuple [!!python/tuple [], {a: !!python/tuple [1]}]", ((), {"a": (1,)})),
+        ("{a: &x [1], b: *x}", {"a": [1], "b": [1]}),
+    ],
+)
+def test_yaml_reads(text: str, value: Any) -> None:
+    """Numbers such as 1e-3 are floats, as everywhere but in YAML 1.1, and tuples are tuples."""
+    found = load(io.StringIO(text), file_format="yaml")
+    assert repr(found) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object/apply:os.mkdir [made]",
+        "!!python/object/new:os.mkdir [made]",
+        "!!python/name:os.mkdir",
+        "!!python/module:os",
+    ],
+)
+def test_yaml_runs_no_code(text: str) -> None:
+    """A document that asks for Python objects is refused, and nothing is called."""
+    with pytest.raises(yaml.constructor.ConstructorError):
+        load(io.StringIO(text), file_format="yaml")
+    assert not Path("made").exists()
+
+
+def test_another_yaml_loader_may_be_named() -> None:
+    """Who wants the unsafe loader says so."""
+    value = load(io.StringIO("!!python/name:os.getcwd"), file_format="yaml", Loader=yaml.UnsafeLoader)
+    assert value.__name__ == "getcwd"
+
+
+@pytest.mark.parametrize("value", [ConfigDict(b=[{"c": 1}], a=2), OrderedDict(b=[ConfigDict(c=1)], a=2)])
+def test_yaml_of_other_dicts(value: Any) -> None:
+    """Subclasses of dict are written as the mappings that they are."""
+    assert dump(value, file_format="yaml") == "a: 2\nb:\n- c: 1\n"
+    assert dump(value, file_format="yml", sort_keys=False) == "b:\n- c: 1\na: 2\n"
+
+
+def test_yaml_writes_repeated_values_out() -> None:
+    """A list that stands twice is written twice: no anchors."""
+    shared = [1]
+    assert dump({"a": shared, "b": shared}, file_format="yaml") == "a:\n- 1\nb:\n- 1\n"
+
+
+def test_pickles_can_be_read_by_old_pythons() -> None:
+    """The protocol is 2 unless another is asked for."""
+    assert dump([1], file_format="pkl") == pickle.dumps([1], protocol=2)
+    assert dump([1], file_format="pickle", protocol=4) == pickle.dumps([1], protocol=4)
+
+
+# ------------------------------------------------------------------------- formats of one's own
+
+
+class LinesHandler(BaseFileHandler):
+    """One item a line."""
+
+    def __init__(self, end: str = "\n") -> None:
+        self.end = end
+
+    def load_from_fileobj(self, file: IO[Any], **kwargs: Any) -> Any:
+        return file.read().split(self.end)
+
+    def dump_to_fileobj(self, obj: Any, file: IO[Any], **kwargs: Any) -> None:
+        file.write(self.dump_to_str(obj))
+
+    def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
+        return self.end.join(map(str, obj))
+
+
+@pytest.mark.parametrize("names", ["lines", ["lines", "rows"], ("lines",)])
+def test_a_format_can_be_added(names: Any, formats: dict[str, BaseFileHandler]) -> None:
+    """A registered class reads and writes files of its extensions, and is returned."""
+    with pytest.raises(TypeError):
+        dump([1, 2], "a.lines")
+    assert register_handler(names)(LinesHandler) is LinesHandler
+    dump([1, 2], "a.lines")
+    assert Path("a.lines").read_text() == "1\n2"
+    assert load("a.lines") == ["1", "2"]
+    assert ("rows" in formats) == (names == ["lines", "rows"])
+
+
+def test_a_handler_gets_its_arguments(formats: dict[str, BaseFileHandler]) -> None:
+    """Keyword arguments go to the handler's constructor."""
+    register_handler("lines", end=";")(LinesHandler)
+    assert dump([1, 2], file_format="lines") == "1;2"
+
+
+@pytest.mark.parametrize("names", [[1], ["a", None], (b"x",)])
+def test_a_format_is_text(names: Any) -> None:
+    """Names of another type are a TypeError."""
+    with pytest.raises(TypeError, match="format"):
+        register_handler(names)
+
+
+def test_a_handler_is_a_handler(formats: dict[str, BaseFileHandler]) -> None:
+    """A class that is no BaseFileHandler is a TypeError and is not registered."""
+    with pytest.raises(TypeError, match="BaseFileHandler"):
+        register_handler("lines")(dict)  # type: ignore[type-var]
+    assert "lines" not in formats
+
+
+def test_a_handler_has_to_be_complete(formats: dict[str, BaseFileHandler]) -> None:
+    """A class that lacks one of the three methods cannot be registered."""
+
+    class Half(BaseFileHandler):
+        def load_from_fileobj(self, file: IO[Any], **kwargs: Any) -> Any: ...
+
+    with pytest.raises(TypeError, match="abstract"):
+        register_handler("half")(Half)
+
+
+def test_the_formats_that_there_are() -> None:
+    """Three formats are known by five extensions, of which pickle's are binary."""
+    assert {name: handler.str_like for name, handler in file_handlers.items()} == {
+        "json": True,
+        "yaml": True,
+        "yml": True,
+        "pickle": False,
+        "pkl": False,
+    }
+
+
+def test_numpy_is_not_needed_for_json() -> None:
+    """The text of plain data is that of the json module."""
+    assert dump([{"a": "abc", "b": 1}, 2, "c"], file_format="json") == '[{"a": "abc", "b": 1}, 2, "c"]'
+    assert json.loads(str(dump(["ä\n"], file_format="json"))) == ["ä\n"]

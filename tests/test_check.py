@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cfgtrain.check import TOP_LEVEL_KEYS, check, find_problems
+from cfgtrain.cnn import MODELS
+from cfgtrain.config import Config
+from cfgtrain.data import DATASETS, PIPELINES
+from cfgtrain.errors import BuildError, CheckError, ConfigKeyError, ConfigValueError, UnknownNameError
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner import Hook
+
+RIGHT = """\
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='LeNet5', num_classes=10),
+    loss=dict(type='torch.nn.CrossEntropyLoss'))
+pipeline = [
+    dict(type='Resize', scale=(32, 32)),
+    dict(type='ImageToTensor', keys=['img'])]
+data = dict(
+    samples_per_gpu=32,
+    train=dict(type='Digits', split='train', pipeline=pipeline),
+    val=dict(type='Digits', split='val', pipeline=[
+        dict(type='Normalize', mean=78, std=96)]),
+    val_dataloader=dict(samples_per_gpu=64))
+optimizer = dict(type='SGD', lr=0.05, momentum=0.9)
+optimizer_config = dict(grad_clip=None)
+lr_config = dict(policy='step', step=[2, 3])
+momentum_config = None
+runner = dict(type='EpochBasedRunner', max_epochs=4)
+checkpoint_config = dict(interval=1)
+log_config = dict(interval=20, hooks=[
+    dict(type='TextLoggerHook')])
+evaluation = dict(interval=1, metric='accuracy')
+custom_hooks = [
+    dict(type='IterTimerHook', priority='LOW')]
+workflow = [('train', 1), ('val', 1)]
+log_level = 'INFO'
+device = 'cpu'
+seed = 0
+"""
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(write: Callable[[str, str], Path]) -> Load:
+    """Load the right config with some text replaced by other text."""
+
+    def call(*replacements: tuple[str, str], text: str = RIGHT) -> Config:
+        for old, new in replacements:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        return Config.fromfile(write("cfg.py", text))
+
+    return call
+
+
+def test_right_config_passes(load: Load) -> None:
+    """A config without a mistake is fine."""
+    check(load())
+
+
+@pytest.mark.parametrize("name", ["lenet5.py", "lenet5.yaml", "lenet5.json", "lenet5_iter.py"])
+def test_configs_that_come_along_pass(configs: Path, name: str) -> None:
+    """The configs of the repository are right in all formats."""
+    check(Config.fromfile(configs / "digits" / name))
+
+
+# what is replaced, by what; kind of error; key path; a part of the message
+WRONG: list[tuple[str, str, type[Exception], str, str]] = [
+    # top level
+    ("lr_config =", "lr_confg =", ConfigKeyError, "lr_confg", "Did you mean 'lr_config'? A variable of your own"),
+    ("seed = 0", "sed = 0", ConfigKeyError, "sed", "Did you mean 'seed'?"),
+    # names
+    ("type='ImageClassifier'", "type='ImageClasifier'", UnknownNameError, "model.type", "Did you mean 'ImageClassifier'"),
+    ("type='LeNet5'", "type='LeNet6'", UnknownNameError, "model.backbone.type", "Did you mean 'LeNet5'"),
+    ("type='Resize'", "type='Resise'", UnknownNameError, "data.train.pipeline[0].type", "Did you mean 'Resize'"),
+    ("type='Normalize'", "type='normalise'", UnknownNameError, "data.val.pipeline[0].type", "Did you mean 'Normalize'"),
+    ("type='Digits', split='train'", "type='Digit', split='train'", UnknownNameError, "data.train.type", "Did you mean 'Digits'"),
+    ("type='SGD'", "type='SDG'", UnknownNameError, "optimizer.type", "Did you mean 'SGD'"),
+    ("type='EpochBasedRunner'", "type='EpochRunner'", UnknownNameError, "runner.type", "'EpochBasedRunner'"),
+    ("policy='step'", "policy='stp'", UnknownNameError, "lr_config.policy", "Did you mean 'Step'"),
+    ("type='TextLoggerHook'", "type='TxtLoggerHook'", UnknownNameError, "log_config.hooks[0].type", "'TextLoggerHook'"),
+    ("type='IterTimerHook'", "type='TimerHook'", UnknownNameError, "custom_hooks[0].type", "'IterTimerHook'"),
+    # a type that is missing
+    ("type='SGD', ", "", UnknownNameError, "optimizer", 'must contain the key "type"'),
+    # arguments
+    ("num_classes=10", "num_clases=10", BuildError, "model.backbone.num_clases", "Did you mean 'num_classes'"),
+    ("scale=(32, 32)", "scales=(32, 32)", BuildError, "data.train.pipeline[0].scales", "Did you mean 'scale'"),
+    ("momentum=0.9", "momentun=0.9", BuildError, "optimizer.momentun", "Did you mean 'momentum'"),
+    ("max_epochs=4", "max_epoch=4", BuildError, "runner.max_epoch", "Did you mean 'max_epochs'"),
+    ("grad_clip=None", "grad_clp=None", BuildError, "optimizer_config.grad_clp", "Did you mean 'grad_clip'"),
+    ("step=[2, 3]", "step=[2, 3], gama=0.1", BuildError, "lr_config.gama", "Did you mean 'gamma'"),
+    ("checkpoint_config = dict(interval=1)", "checkpoint_config = dict(intervall=1)", BuildError, "checkpoint_config.intervall", "Did you mean 'interval'"),
+    ("metric='accuracy'", "metrics='accuracy'", BuildError, "evaluation.metrics", "Did you mean 'metric'"),
+    ("evaluation = dict(interval=1", "evaluation = dict(intervl=1", BuildError, "evaluation.intervl", "Did you mean 'interval'"),
+    ("samples_per_gpu=32", "sample_per_gpu=32", ConfigKeyError, "data.sample_per_gpu", "Did you mean 'samples_per_gpu'"),
+    ("samples_per_gpu=64", "sample_per_gpu=64", BuildError, "data.val_dataloader.sample_per_gpu", "Did you mean 'samples_per_gpu'"),
+    ("log_config = dict(interval=20", "log_config = dict(intervals=20", ConfigKeyError, "log_config.intervals", "Did you mean 'interval'"),
+    # an argument that is missing
+    ("step=[2, 3]", "", BuildError, "lr_config", "needs the argument 'step'"),
+    ("mean=78, std=96", "mean=78", BuildError, "data.val.pipeline[0]", "needs the argument 'std'"),
+    # types of values
+    ("num_classes=10", "num_classes='10'", ConfigValueError, "model.backbone.num_classes", "not '10'"),
+    ("lr=0.05", "lr='0.05'", ConfigValueError, "optimizer.lr", "not '0.05'"),
+    ("max_epochs=4", "max_epochs=4.5", ConfigValueError, "runner.max_epochs", "not 4.5"),
+    ("samples_per_gpu=32", "samples_per_gpu='all'", ConfigValueError, "data.samples_per_gpu", "not 'all'"),
+    ("split='val'", "split='vall'", ConfigValueError, "data.val.split", "'train' or 'val' or 'test'"),
+    ("optimizer = dict(type='SGD', lr=0.05, momentum=0.9)", "optimizer = 'SGD'", ConfigValueError, "optimizer", "a dict with a type, not 'SGD'"),
+    # plain settings
+    ("workflow = [('train', 1), ('val', 1)]", "workflow = ['train']", ConfigValueError, "workflow", "such as [('train', 1)]"),
+    ("seed = 0", "seed = -1", ConfigValueError, "seed", "non-negative int or None, not -1"),
+    ("seed = 0", "seed = True", ConfigValueError, "seed", "non-negative int or None, not True"),
+    ("log_level = 'INFO'", "log_level = 'LOUD'", ConfigValueError, "log_level", "DEBUG, INFO, WARNING, ERROR"),
+    ("device = 'cpu'", "device = 'gpu'", ConfigValueError, "device", "knows no device 'gpu'"),
+    ("device = 'cpu'", "device = 'cuda:77'", ConfigValueError, "device", "no device 'cuda:77' on this machine"),
+    ("seed = 0", "load_from = 'nothing.pth'", ConfigValueError, "load_from", "'nothing.pth' is not there"),
+    ("seed = 0", "resume_from = 'nothing.pth'", ConfigValueError, "resume_from", "'nothing.pth' is not there"),
+    ("priority='LOW'", "priority='LOWW'", ConfigValueError, "custom_hooks[0].priority", "Did you mean 'LOW'"),
+    ("priority='LOW'", "priority=101", ConfigValueError, "custom_hooks[0].priority", "from 0 to 100, not 101"),
+    ("log_config = dict(interval=20, hooks=[\n    dict(type='TextLoggerHook')])", "log_config = []", ConfigValueError, "log_config", "dict(interval=..., hooks=[...])"),
+    ("evaluation = dict(interval=1, metric='accuracy')", "evaluation = True", ConfigValueError, "evaluation", "a dict, not True"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "error", "key", "text"), WRONG)
+def test_every_mistake_is_found_with_its_place(
+    load: Load, old: str, new: str, error: type[Exception], key: str, text: str
+) -> None:
+    """One mistake is one error of its kind that says what, where by key, file and line, and what was meant."""
+    cfg = load((old, new))
+    with pytest.raises(error) as caught:
+        check(cfg)
+    message = str(caught.value)
+    lines = Path("cfg.py").read_text().splitlines()
+    first = new.split("\n", 1)[0] or key
+    line = 1 + next((i for i, words in enumerate(lines) if first in words), 0)
+    assert text in message
+    assert f"at {key} ({Path('cfg.py').absolute()}:" in message
+    if new:
+        assert f"cfg.py:{line})" in message
+
+
+@pytest.mark.parametrize("key", ["model", "data", "optimizer", "runner"])
+def test_missing_part_is_found(load: Load, key: str) -> None:
+    """A config without a part that a training needs is told so, with its file."""
+    cfg = load()
+    del cfg[key]
+    (problem, *_rest) = [p for p in find_problems(cfg) if f"no {key!r}" in str(p)]
+    assert isinstance(problem, ConfigKeyError)
+    assert str(Path("cfg.py").absolute()) in str(problem)
+
+
+def test_data_needs_a_train_part(load: Load) -> None:
+    """``data`` without ``train`` trains nothing."""
+    with pytest.raises(ConfigKeyError, match="data has no 'train'"):
+        check(load(("    train=dict(type='Digits', split='train', pipeline=pipeline),\n", "")))
+
+
+def test_evaluation_needs_data(load: Load) -> None:
+    """An evaluation without ``data.val`` has nothing to score."""
+    text = RIGHT.replace(
+        "val=dict(type='Digits', split='val', pipeline=[\n        dict(type='Normalize', mean=78, std=96)]),\n",
+        "",
+    )
+    with pytest.raises(ConfigKeyError, match=r"no data\.val to evaluate on"):
+        check(load(text=text))
+
+
+def test_data_is_a_dict(load: Load) -> None:
+    """``data`` of another kind is refused as a whole."""
+    text = RIGHT[: RIGHT.index("data =")] + "data = 3\n" + RIGHT[RIGHT.index("optimizer =") :]
+    problems = list(find_problems(load(text=text.replace("evaluation =", "_evaluation ="))))
+    assert [p.key for p in problems] == ["data"]
+
+
+def test_all_mistakes_are_told_at_once(load: Load) -> None:
+    """Several mistakes are one error that lists them with numbers and holds each."""
+    cfg = load(
+        ("type='SGD'", "type='SDG'"), ("num_classes=10", "num_clases=10"), ("seed = 0", "seed = -1"),
+    )  # fmt: skip
+    with pytest.raises(CheckError, match="There are 3 problems with the config") as caught:
+        check(cfg)
+    assert [type(error) for error in caught.value.errors] == [BuildError, UnknownNameError, ConfigValueError]
+    for i, error in enumerate(caught.value.errors, 1):
+        assert f"\n{i}. {error}" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+class Trap:
+    """Cannot be made."""
+
+    def __init__(self, size: int = 1) -> None:
+        raise AssertionError("built")
+
+
+def test_nothing_is_built(load: Load) -> None:
+    """Checking calls no constructor: neither models nor data sets, transforms or hooks."""
+    for registry in (MODELS, DATASETS, PIPELINES, HOOKS):
+        registry.register_module(name="Trap", module=Trap)
+    cfg = load(
+        ("type='LeNet5', num_classes=10", "type='Trap', size=2"),
+        ("type='Resize', scale=(32, 32)", "type='Trap'"),
+        ("type='Digits', split='train'", "type='Digits', split='test'"),
+        ("type='IterTimerHook'", "type='Trap'"),
+    )
+    check(cfg)
+
+
+def test_config_is_not_changed(load: Load) -> None:
+    """Checking leaves the config as it was."""
+    cfg, twin = load(), load()
+    check(cfg)
+    assert cfg._cfg_dict == twin._cfg_dict
+
+
+def test_random_state_is_left_alone(load: Load) -> None:
+    """Checking draws no random number."""
+    before = torch.get_rng_state()
+    check(load())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+OWN = [
+    "train_pipeline = []",
+    "img_norm_cfg = dict(mean=0)",
+    "num_classes = 10",
+    "dataset_type = 'Digits'",
+    "models = [1]",
+    "runners = 3",
+    "_seeed = 3",
+    "work_dirs = 'a'",
+]
+
+
+@pytest.mark.parametrize("line", OWN)
+def test_variables_of_ones_own_are_fine(load: Load, line: str) -> None:
+    """A config may hold other variables, close to a setting too when that is set beside it."""
+    check(load(text=f"{RIGHT}work_dir = None\n{line}\n"))
+
+
+@pytest.mark.parametrize("key", TOP_LEVEL_KEYS)
+def test_known_keys_are_no_slips(key: str) -> None:
+    """No known setting is taken for a slip of another."""
+    problems = find_problems(Config({key: None}))
+    assert not any("There is no setting" in str(problem) for problem in problems)
+
+
+def test_dicts_for_unknown_registries_are_left_alone(load: Load) -> None:
+    """What a component builds from a registry of its own, or uses as plain data, is not judged."""
+
+    @MODELS.register_module()
+    class Wrapper(nn.Module):
+        def __init__(self, backbone: Any, neck: Any = None, test_cfg: Any = None) -> None:
+            super().__init__()
+
+    nested = (
+        "type='Wrapper', neck=dict(type='SomeoneElses', a=1), test_cfg=dict(nms=dict(type='nms', iou=0.5))"
+    )
+    check(
+        load(
+            ("    type='ImageClassifier',", f"    {nested},"),
+            ("    loss=dict(type='torch.nn.CrossEntropyLoss'))", ")"),
+        )
+    )
+
+
+def test_argument_that_a_parent_will_add_is_not_missed(load: Load) -> None:
+    """A nested component may be completed by what contains it; its slips are found all the same."""
+
+    @MODELS.register_module()
+    class Head(nn.Module):
+        def __init__(self, in_channels: int, width: int = 1) -> None:
+            super().__init__()
+
+    check(load(("type='LeNet5', num_classes=10", "type='Head'")))
+    with pytest.raises(BuildError, match="Did you mean 'width'"):
+        check(load(("type='LeNet5', num_classes=10", "type='Head', widht=3")))
+
+
+def test_any_argument_is_fine_for_who_takes_any(load: Load) -> None:
+    """A constructor with ``**kwargs`` of its own takes what it likes."""
+
+    @HOOKS.register_module()
+    class Open(Hook):
+        def __init__(self, **kwargs: Any) -> None:
+            self.kwargs = kwargs
+
+    check(load(("type='IterTimerHook'", "type='Open', anything=1")))
+
+
+def test_ready_objects_are_fine(load: Load) -> None:
+    """Classes as types, and hooks or transforms that are built already, are taken as they are."""
+    cfg = load(
+        ("log_level = 'INFO'", "from torch.optim import SGD\nlog_level = 'INFO'"),
+        ("type='SGD'", "type='torch.optim.SGD'"),
+    )
+    check(cfg)
+
+
+def test_wrapped_data_sets_are_looked_into(load: Load) -> None:
+    """A mistake in a data set inside another is found with its path."""
+
+    @DATASETS.register_module()
+    class Repeat:
+        def __init__(self, dataset: Any, times: int) -> None:
+            pass
+
+    wrapped = (
+        "train=dict(type='Repeat', times=2, dataset=dict(type='Digits', spilt='train', pipeline=pipeline))"
+    )
+    cfg = load(("train=dict(type='Digits', split='train', pipeline=pipeline)", wrapped))
+    with pytest.raises(BuildError, match="Did you mean 'split'") as caught:
+        check(cfg)
+    assert "at data.train.dataset.spilt (" in str(caught.value)
+
+
+def test_checkpoint_that_is_there_is_fine(load: Load) -> None:
+    """``load_from`` may name a file."""
+    Path("w.pth").write_bytes(b"")
+    check(load(("seed = 0", "load_from = 'w.pth'")))
