@@ -10,8 +10,9 @@ import torch
 from tiny import Scalar, TinyNet, same
 from torch import nn
 
+from cfgtrain.checkpoint.digest import TRAILER_LENGTH
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint, verify_digest
-from cfgtrain.checkpoint.save import TRAILER_LENGTH, save_checkpoint
+from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.errors import CheckpointError
 from cfgtrain.parallel import OnDevice
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import struct
@@ -15,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from cfgtrain.checkpoint.save import TRAILER, TRAILER_LENGTH
+from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.errors import CheckpointError, suggest
 
-__all__ = ["load_checkpoint", "read_checkpoint", "verify_digest"]
+__all__ = ["load_checkpoint", "read_checkpoint"]
 
 REVISE_KEYS = ((r"^module\.", ""),)
 
@@ -92,30 +91,6 @@ def _load(filename: Path, map_location: Any, trusted: bool) -> Any:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, struct.error) as error:
         raise CheckpointError(f"The checkpoint {filename} cannot be read: {_first(error)}") from error
-
-
-def verify_digest(path: Path) -> bool:
-    """Say whether a file ends in a digest; one that ends in a wrong digest is an error.
-
-    Raises:
-        CheckpointError: The bytes are not those that were written.
-    """
-    size = path.stat().st_size - TRAILER_LENGTH
-    if size < 0:
-        return False
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(size)
-        trailer = file.read()
-        if not trailer.startswith(TRAILER):
-            return False
-        file.seek(0)
-        while size > 0 and (chunk := file.read(min(size, 1 << 20))):
-            digest.update(chunk)
-            size -= len(chunk)
-    if trailer[len(TRAILER) :].strip() != digest.hexdigest().encode():
-        raise CheckpointError(f"The checkpoint {path} is damaged: its bytes are not those that were written.")
-    return True
 
 
 def _revised(name: str, revise_keys: Sequence[tuple[str, str]]) -> str:

@@ -1,31 +1,27 @@
 """Write checkpoints that are whole or not there.
 
-The bytes go to a temporary file, are synced and renamed into place (``atomic_write``). The
-last line of the file is the SHA-256 of everything before it, so that the digest can
-neither be lost nor belong to another file; readers of torch's zip format, torch itself
-among them, pass over it.
+The bytes go to a temporary file, are synced and renamed into place (``atomic_write``), and
+the file ends in a digest (``cfgtrain.checkpoint.digest``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
+from cfgtrain.checkpoint.digest import append_digest
 from cfgtrain.checkpoint.state_dict import get_state_dict, weights_to_cpu
 from cfgtrain.errors import ArgumentTypeError, CheckpointError
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.utils.paths import atomic_write, mkdir_or_exist
 
-__all__ = ["TRAILER", "save_checkpoint", "write_checkpoint"]
-
-TRAILER = b"\ncfgtrain-sha256:"
-TRAILER_LENGTH = len(TRAILER) + 64 + 1
+__all__ = ["save_checkpoint", "write_checkpoint"]
 
 
 def save_checkpoint(
@@ -72,30 +68,19 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
     """
     try:
         mkdir_or_exist(Path(filename).parent)
-        with ThreadPoolExecutor(1) as hasher, atomic_write(filename) as file:
-            writer = _HashingWriter(file, hasher)
-            torch.save(checkpoint, cast("IO[bytes]", writer))
-            file.write(TRAILER + writer.hexdigest() + b"\n")
+        with atomic_write(filename) as file, _with_crc():
+            torch.save(checkpoint, file)
+            append_digest(file)
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"The checkpoint {filename} cannot be written: {error}.") from error
 
 
-class _HashingWriter:
-    """Passes bytes on to a file and keeps their digest, worked out while they are being written."""
-
-    def __init__(self, file: IO[bytes], hasher: Executor) -> None:
-        self._file = file
-        self._hasher = hasher
-        self._sha256 = hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        hashed = self._hasher.submit(self._sha256.update, data)
-        written = self._file.write(data)
-        hashed.result()  # torch uses the memory again once this returns
-        return written
-
-    def flush(self) -> None:
-        """Do nothing: the whole file is synced once, at the end."""
-
-    def hexdigest(self) -> bytes:
-        return self._sha256.hexdigest().encode()
+@contextmanager
+def _with_crc() -> Iterator[None]:
+    """Have torch write the CRC of each record, which the digest builds on and a user may have turned off."""
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)
+    try:
+        yield
+    finally:
+        torch.serialization.set_crc32_options(before)

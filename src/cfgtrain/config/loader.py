@@ -87,7 +87,7 @@ class _Reader:
         file = Path(name).expanduser().absolute()
         _check_file(file, name)
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")  # without the mark that some editors put first
         except UnicodeDecodeError as error:
             raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", file=name) from error
         return self.merged(text, file, name, (*chain, str(file)))

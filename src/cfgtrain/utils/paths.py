@@ -20,7 +20,7 @@ def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears under ``path`` whole, or not at all.
+    """Open a file for writing (and reading back) that appears under ``path`` whole, or not at all.
 
     The bytes go to a temporary file beside ``path``, are synced to disk and renamed over
     it, and the folder is synced, so that neither an exception nor a power cut leaves half
@@ -30,7 +30,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
@@ -67,7 +67,16 @@ class ScheduleHook(Hook):
         return self.curve(base, at, total or 0)
 
     def before_run(self, runner: RunnerView) -> None:
-        """Remember what each group began with."""
+        """Remember what each group began with.
+
+        Raises:
+            HookError: The curve counts epochs, and the run does not.
+        """
+        if self.by_epoch and runner.max_epochs is None:
+            raise HookError(
+                f"{type(self).__name__} counts epochs (by_epoch=True), and this run counts iterations: "
+                "it would never change anything. Set by_epoch=False."
+            )
         for name, groups in _groups(runner.optimizer).items():
             for group in groups:
                 group.setdefault(f"initial_{self.slot}", self.read(group))

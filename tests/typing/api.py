@@ -1,0 +1,35 @@
+"""The promised names and their types; checked by mypy, never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, assert_type
+
+import cfgtrain
+from cfgtrain import Config, ConfigDict, DictAction, Registry, build_from_cfg, dump, imresize, load
+from cfgtrain.origin import Origin
+from cfgtrain.runner import HOOKS, Hook, RunnerView
+from cfgtrain.train import TrainResult, train
+
+cfg = Config.fromfile("config.py")
+assert_type(cfg, Config)
+assert_type(cfg.origin("optimizer.lr"), Origin | None)
+assert_type(cfg.history("optimizer.lr"), list[Origin])
+assert_type(cfg.pretty_text, str)
+assert_type(train(cfg), TrainResult)
+assert_type(train(cfg).work_dir, Path)
+assert_type(HOOKS, Registry)
+assert_type(cfgtrain.__version__, str)
+assert_type(cfgtrain.Registry("name").build({"type": "X"}), Any)
+
+
+class Mine(Hook):
+    """A hook is written against the view of the runner that hooks have."""
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Read what a hook may read."""
+        assert_type(runner.iter, int)
+        assert_type(runner.max_epochs, int | None)
+
+
+promised = (ConfigDict, DictAction, build_from_cfg, dump, imresize, load)
