@@ -95,6 +95,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
             runner.load_checkpoint(cfg.load_from)
         if resumed is not None:
             runner.resume(resumed.path, loaded=resumed.checkpoint)
+            resumed = None  # what it holds is in place now and need not stay in memory
 
         workflow = [(mode, times) for mode, times in cfg.get("workflow", [("train", 1)])]
         with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
