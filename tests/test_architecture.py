@@ -19,7 +19,7 @@ LAYERS = [
     ("cfgtrain.image",),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.inference", "cfgtrain.random_state"),
     ("cfgtrain.runner", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models"),
-    ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.check"),
+    ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.check", "cfgtrain.work_dir"),
     ("cfgtrain_cli",),
 ]  # fmt: skip
 TORCH_FREE_LAYERS = 4  # errors to image

@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from cfgtrain.check import check
-from cfgtrain.checkpoint.find import find_checkpoint
-from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
+from cfgtrain.checkpoint.find import Resumed, find_resume
+from cfgtrain.checkpoint.load import load_checkpoint
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
-from cfgtrain.errors import WorkDirError
 from cfgtrain.evaluate import evaluate
 from cfgtrain.optim import build_optimizer
 from cfgtrain.parallel.device import pick_device
@@ -33,6 +30,7 @@ from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.signals import stop_on_signals
 from cfgtrain.runner.stages import RunStopped
 from cfgtrain.utils.lock import locked_folder
+from cfgtrain.work_dir import config_stem, make_work_dir, run_log, unused_stamp, write_config
 
 __all__ = ["TrainResult", "train"]
 
@@ -80,7 +78,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     work_dir = make_work_dir(cfg)
     stamp = unused_stamp(work_dir)
     with locked_folder(work_dir), run_log(work_dir, stamp, cfg.get("log_level", "INFO")) as logger:
-        resumed = find_resume(cfg, work_dir, logger)
+        resumed = find_resume(cfg.get("resume_from"), work_dir, logger)
         settle_seed(cfg, resumed)
         write_config(cfg, work_dir)
         set_random_seed(cfg.seed, cfg.get("deterministic", False))
@@ -121,85 +119,6 @@ def settle_seed(cfg: Config, resumed: Resumed | None) -> None:
     if cfg.get("seed") is None:
         begun_with = resumed.checkpoint["meta"].get("seed") if resumed is not None else None
         cfg.seed = random.SystemRandom().randrange(2**31) if begun_with is None else begun_with
-
-
-def config_stem(cfg: Config) -> str:
-    """Return the name of the config's file without its extension."""
-    return Path(cfg.filename).stem if cfg.filename else "run"
-
-
-def make_work_dir(cfg: Config) -> Path:
-    """Make the work directory, and see that it can be written to."""
-    work_dir = Path(cfg.work_dir).expanduser().absolute()
-    with told_of_work_dir(work_dir):
-        work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=work_dir):
-            return work_dir
-
-
-def write_config(cfg: Config, work_dir: Path) -> None:
-    """Put the merged config into the work directory."""
-    with told_of_work_dir(work_dir):
-        cfg.dump(work_dir / f"{config_stem(cfg)}.py")
-
-
-@contextmanager
-def told_of_work_dir(work_dir: Path) -> Iterator[None]:
-    """Say of a failure of the disk which folder it is about."""
-    try:
-        yield
-    except OSError as error:
-        raise WorkDirError(
-            f"The work directory {work_dir} cannot be written to: {error.strerror or error}. "
-            "Choose another with --work-dir."
-        ) from error
-
-
-class Resumed(NamedTuple):
-    """The checkpoint that a run goes on from."""
-
-    path: Path
-    checkpoint: dict[str, Any]
-
-
-def find_resume(cfg: Config, work_dir: Path, logger: logging.Logger) -> Resumed | None:
-    """Return the checkpoint that ``resume_from`` names, or with ``"auto"`` the newest whole one."""
-    wanted = cfg.get("resume_from")
-    if not wanted:
-        return None
-    if wanted != "auto":
-        return Resumed(Path(wanted), read_checkpoint(wanted))
-    found = find_checkpoint(work_dir)
-    for path, reason in found.passed_over:
-        logger.warning("%s is passed over: %s", path.name, reason)
-    if found.path is None or found.checkpoint is None:
-        logger.info("There is no checkpoint in %s to go on from: the run begins anew.", work_dir)
-        return None
-    return Resumed(found.path, found.checkpoint)
-
-
-def unused_stamp(work_dir: Path) -> str:
-    """Return the time as ``YYYYmmdd_HHMMSS``, with a number if a log of that second is there."""
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    names = [stamp, *(f"{stamp}_{number}" for number in range(2, 1000))]
-    return next(name for name in names if not (work_dir / f"{name}.log").exists())
-
-
-@contextmanager
-def run_log(work_dir: Path, stamp: str, level: str) -> Iterator[logging.Logger]:
-    """Give the run a log file of its own, closed at the end."""
-    logger = logging.getLogger("cfgtrain")
-    before = logger.level
-    handler = logging.FileHandler(work_dir / f"{stamp}.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    try:
-        yield logger
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-        handler.close()
 
 
 def build_model(cfg: Config) -> nn.Module:

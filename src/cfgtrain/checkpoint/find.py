@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import torch
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.errors import CheckpointError
 
-__all__ = ["Found", "PassedOver", "find_checkpoint", "run_of", "set_aside"]
+__all__ = ["Found", "PassedOver", "Resumed", "find_checkpoint", "find_resume", "run_of", "set_aside"]
 
 
 class PassedOver(NamedTuple):
@@ -61,6 +62,35 @@ def find_checkpoint(folder: Path) -> Found:
         except CheckpointError as error:
             passed_over.append(PassedOver(path, str(error)))
     return Found(None, None, passed_over)
+
+
+class Resumed(NamedTuple):
+    """The checkpoint that a run goes on from."""
+
+    path: Path
+    checkpoint: dict[str, Any]
+
+
+def find_resume(wanted: str | None, folder: Path, logger: logging.Logger) -> Resumed | None:
+    """Return the checkpoint of that path, or with ``"auto"`` the newest whole one of the folder.
+
+    What is passed over is logged with the reason; None is returned for None, and when there
+    is nothing to go on from.
+
+    Raises:
+        CheckpointError: The named checkpoint is not there or is damaged.
+    """
+    if not wanted:
+        return None
+    if wanted != "auto":
+        return Resumed(Path(wanted), read_checkpoint(wanted))
+    found = find_checkpoint(folder)
+    for path, reason in found.passed_over:
+        logger.warning("%s is passed over: %s", path.name, reason)
+    if found.path is None or found.checkpoint is None:
+        logger.info("There is no checkpoint in %s to go on from: the run begins anew.", folder)
+        return None
+    return Resumed(found.path, found.checkpoint)
 
 
 def set_aside(path: Path, run_id: str | None) -> None:

@@ -1,0 +1,71 @@
+"""The folder of a run: made, tried, and given its config and its log."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cfgtrain.config.config import Config
+from cfgtrain.errors import WorkDirError
+
+__all__ = ["config_stem", "make_work_dir", "run_log", "unused_stamp", "write_config"]
+
+
+def config_stem(cfg: Config) -> str:
+    """Return the name of the config's file without its extension."""
+    return Path(cfg.filename).stem if cfg.filename else "run"
+
+
+def make_work_dir(cfg: Config) -> Path:
+    """Make the work directory, and see that it can be written to."""
+    work_dir = Path(cfg.work_dir).expanduser().absolute()
+    with told_of_work_dir(work_dir):
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            return work_dir
+
+
+def write_config(cfg: Config, work_dir: Path) -> None:
+    """Put the merged config into the work directory."""
+    with told_of_work_dir(work_dir):
+        cfg.dump(work_dir / f"{config_stem(cfg)}.py")
+
+
+@contextmanager
+def told_of_work_dir(work_dir: Path) -> Iterator[None]:
+    """Say of a failure of the disk which folder it is about."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkDirError(
+            f"The work directory {work_dir} cannot be written to: {error.strerror or error}. "
+            "Choose another with --work-dir."
+        ) from error
+
+
+def unused_stamp(work_dir: Path) -> str:
+    """Return the time as ``YYYYmmdd_HHMMSS``, with a number if a log of that second is there."""
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    names = [stamp, *(f"{stamp}_{number}" for number in range(2, 1000))]
+    return next(name for name in names if not (work_dir / f"{name}.log").exists())
+
+
+@contextmanager
+def run_log(work_dir: Path, stamp: str, level: str) -> Iterator[logging.Logger]:
+    """Give the run a log file of its own, closed at the end."""
+    logger = logging.getLogger("cfgtrain")
+    before = logger.level
+    handler = logging.FileHandler(work_dir / f"{stamp}.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield logger
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        handler.close()
