@@ -78,111 +78,119 @@ def load_text(text: str, suffix: str) -> Loaded:
     return _Reader(True).merged(text, file, "<string>", (str(file),))
 
 
+class _File(NamedTuple):
+    """One file on its way in.
+
+    Attributes:
+        path: Absolute.
+        shown: How people know it.
+        text: As it stands in the file.
+        code: What is parsed: file variables filled in, base references hidden behind tokens.
+        references: The key path behind each token.
+        chain: Absolute paths of the files that led here, this one last.
+    """
+
+    path: Path
+    shown: str
+    text: str
+    code: str
+    references: dict[str, str]
+    chain: tuple[str, ...]
+
+
 class _Reader:
     def __init__(self, use_predefined_variables: bool) -> None:
         self.use_predefined_variables = use_predefined_variables
 
     def load(self, name: str, chain: tuple[str, ...]) -> Loaded:
         """Read ``name``; ``chain`` holds the absolute paths of the files that led here."""
-        file = Path(name).expanduser().absolute()
-        _check_file(file, name)
+        path = _normal(Path(name).expanduser().absolute())
+        _check_file(path, name)
         try:
-            text = file.read_text(encoding="utf-8-sig")  # without the mark that some editors put first
+            text = path.read_text(encoding="utf-8-sig")  # without the mark that some editors put first
         except UnicodeDecodeError as error:
             raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", file=name) from error
-        return self.merged(text, file, name, (*chain, str(file)))
+        return self.merged(text, path, name, (*chain, str(path)))
 
-    def merged(self, text: str, file: Path, shown: str, chain: tuple[str, ...]) -> Loaded:
-        """Return the config in ``text`` merged over its bases; ``shown`` is how people know the file."""
-        filled = templates.fill_file_variables(text, file) if self.use_predefined_variables else text
-        hidden, references = templates.hide_references(filled, file.suffix)
-        read = _read_python if file.suffix == ".py" else _read_data
-        parsed, bases = read(self, hidden, references, text, file, shown, chain)
-        own = traced(parsed.values, parsed.source)
-        tree = merge(_joined(bases), own)
-        return Loaded(tree, "\n".join([*(base.text for base in bases), f"{file}\n{text}"]))
+    def merged(self, text: str, path: Path, shown: str, chain: tuple[str, ...]) -> Loaded:
+        """Return the config in ``text`` merged over its bases."""
+        filled = templates.fill_file_variables(text, path) if self.use_predefined_variables else text
+        code, references = templates.hide_references(filled, path.suffix)
+        file = _File(path, shown, text, code, references, chain)
+        parsed, bases = _read_python(self, file) if path.suffix == ".py" else _read_data(self, file)
+        tree = merge(_joined(bases), traced(parsed.values, parsed.source))
+        return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]))
 
-    def bases(
-        self, names: object, file: Path, shown: str, line: int | None, chain: tuple[str, ...]
-    ) -> list[Loaded]:
-        """Read the files that ``_base_`` of ``file`` names, in order."""
+    def bases(self, names: object, file: _File, line: int | None) -> list[Loaded]:
+        """Read the files that ``_base_`` of ``file``, on ``line``, names, in order."""
         listed = names if isinstance(names, (list, tuple)) else [names]
         if not all(isinstance(name, (str, Path)) for name in listed):
             raise ConfigMergeError(
-                f"{BASE} names a config or a list of them, not {names!r}.", file=shown, line=line, key=BASE
-            )
-        return [self._base(str(name), file, shown, line, chain) for name in listed]
-
-    def _base(self, name: str, file: Path, shown: str, line: int | None, chain: tuple[str, ...]) -> Loaded:
-        target = _normal(file.parent / Path(name).expanduser())
-        if str(target) in chain:
-            circle = " -> ".join(
-                _shown_path(Path(f)) for f in [*chain[chain.index(str(target)) :], str(target)]
-            )
-            raise ConfigCycleError(
-                f"The configs inherit from each other in a circle: {circle}.", file=shown, line=line, key=BASE
-            )
-        if not target.is_file():
-            hint = _near(target)
-            raise ConfigNotFoundError(
-                f"The base config {name!r} is not there; it would be {target}.{hint}",
-                file=shown,
+                f"{BASE} names a config or a list of them, not {names!r}.",
+                file=file.shown,
                 line=line,
                 key=BASE,
             )
-        return self.load(_shown_path(target), chain)
+        return [self._base(str(name), file, line) for name in listed]
+
+    def _base(self, name: str, file: _File, line: int | None) -> Loaded:
+        target = _normal(file.path.parent / Path(name).expanduser())
+        if str(target) in file.chain:
+            circle = [*file.chain[file.chain.index(str(target)) :], str(target)]
+            raise ConfigCycleError(
+                "The configs inherit from each other in a circle: "
+                f"{' -> '.join(_shown_path(Path(each)) for each in circle)}.",
+                file=file.shown,
+                line=line,
+                key=BASE,
+            )
+        if not target.is_file():
+            raise ConfigNotFoundError(
+                f"The base config {name!r} is not there; it would be {target}.{_near(target)}",
+                file=file.shown,
+                line=line,
+                key=BASE,
+            )
+        return self.load(_shown_path(target), file.chain)
 
 
-def _read_python(
-    reader: _Reader,
-    code: str,
-    references: dict[str, str],
-    text: str,
-    file: Path,
-    shown: str,
-    chain: tuple[str, ...],
-) -> tuple[_Parsed, list[Loaded]]:
-    tree = _parse_python(code, shown) if BASE in code or references else None
+def _read_python(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
+    tree = _parse_python(file) if BASE in file.code or file.references else None
     named = _literal_bases(tree) if tree is not None else None
-    bases = reader.bases(named[0], file, shown, named[1], chain) if named else []
-    filled: dict[str, Any] = {}
-    if tree is not None:
-        references = templates.used_references(references, ast.unparse(tree))
-    if references:
-        filled = templates.look_up_references(references, _joined(bases), shown, templates.token_lines(code))
-        tree = templates.FillStrings(filled).visit(_parse_python(code, shown))
-    namespace = {"__name__": "<config>", "__file__": str(file), **filled}
-    exec(_compile(code if tree is None else tree, code, shown), namespace)  # noqa: S102  # Python configs are code
+    bases = reader.bases(named[0], file, named[1]) if named else []
+    values: dict[str, Any] = {}
+    if tree is not None and file.references:
+        values = _referenced(file, ast.unparse(tree), bases)
+        tree = templates.FillStrings(values).visit(tree)
+    namespace = {"__name__": "<config>", "__file__": str(file.path), **values}
+    exec(_compile(file.code if tree is None else tree, file), namespace)  # noqa: S102  # Python configs are code
     if named is None and BASE in namespace:  # worked out by an expression, known only now
-        bases = reader.bases(namespace[BASE], file, shown, None, chain)
-    values = {name: value for name, value in namespace.items() if _is_public(name, value)}
-    return _Parsed(values, PythonSource(shown, text, values, code)), bases
+        bases = reader.bases(namespace[BASE], file, None)
+    public = {name: value for name, value in namespace.items() if _is_public(name, value)}
+    return _Parsed(public, PythonSource(file.shown, file.text, public, file.code)), bases
 
 
-def _read_data(
-    reader: _Reader,
-    data: str,
-    references: dict[str, str],
-    text: str,
-    file: Path,
-    shown: str,
-    chain: tuple[str, ...],
-) -> tuple[_Parsed, list[Loaded]]:
-    values = _parse_json(data, shown) if file.suffix == ".json" else _parse_yaml(data, shown)
+def _read_data(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
+    values = _parse_json(file) if file.path.suffix == ".json" else _parse_yaml(file)
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigMergeError(
-            f"A config is a mapping of keys to values; this file holds a {type(values).__name__}.", file=shown
+            f"A config is a mapping of keys to values; this file holds a {type(values).__name__}.",
+            file=file.shown,
         )
-    source = MarkedSource(shown, text, values)
-    bases = reader.bases(values[BASE], file, shown, source.line((BASE,)), chain) if BASE in values else []
-    references = templates.used_references(references, repr(values))
-    if references:
-        filled = templates.look_up_references(references, _joined(bases), shown, templates.token_lines(data))
-        values = templates.fill_tree(values, filled)
+    source = MarkedSource(file.shown, file.text, values)
+    bases = reader.bases(values[BASE], file, source.line((BASE,))) if BASE in values else []
+    if file.references:
+        values = templates.fill_tree(values, _referenced(file, repr(values), bases))
     own = {k: v for k, v in values.items() if k != BASE and not (isinstance(k, str) and k.startswith("__"))}
     source.tree = own
     return _Parsed(own, source), bases
+
+
+def _referenced(file: _File, parsed: str, bases: list[Loaded]) -> dict[str, Any]:
+    """Return the values behind the tokens that are left in what was parsed: comments are not."""
+    used = templates.used_references(file.references, parsed)
+    return templates.look_up_references(used, _joined(bases), file.shown, templates.token_lines(file.code))
 
 
 def _joined(bases: list[Loaded]) -> ConfigDict:
@@ -233,18 +241,18 @@ def _shown_path(path: Path) -> str:
         return str(path)
 
 
-def _parse_python(code: str, shown: str) -> ast.Module:
+def _parse_python(file: _File) -> ast.Module:
     try:
-        return ast.parse(code, shown)
+        return ast.parse(file.code, file.shown)
     except (SyntaxError, ValueError) as error:
-        raise _syntax_error(error, shown) from error
+        raise _syntax_error(error, file.shown) from error
 
 
-def _compile(code: str | ast.Module, text: str, shown: str) -> CodeType:
+def _compile(code: str | ast.Module, file: _File) -> CodeType:
     try:
-        return compile(code, shown, "exec", dont_inherit=True)
+        return compile(code, file.shown, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
-        raise _syntax_error(error, shown) from error
+        raise _syntax_error(error, file.shown) from error
 
 
 def _syntax_error(error: SyntaxError | ValueError, shown: str) -> ConfigSyntaxError:
@@ -259,28 +267,28 @@ def _syntax_error(error: SyntaxError | ValueError, shown: str) -> ConfigSyntaxEr
     )
 
 
-def _parse_json(text: str, shown: str) -> Any:
+def _parse_json(file: _File) -> Any:
     try:
-        return json.loads(text) if text.strip() else None
+        return json.loads(file.code) if file.code.strip() else None
     except json.JSONDecodeError as error:
         raise ConfigSyntaxError(
             f"The config is not valid JSON: {error.msg} at column {error.colno}.",
-            file=shown,
+            file=file.shown,
             line=error.lineno,
         ) from error
 
 
-def _parse_yaml(text: str, shown: str) -> Any:
+def _parse_yaml(file: _File) -> Any:
     try:
-        return yaml.load(text, Loader=SafeLoader)  # noqa: S506  # our SafeLoader extends YAML's safe one
+        return yaml.load(file.code, Loader=SafeLoader)  # noqa: S506  # our SafeLoader extends YAML's safe one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         reason = " ".join(filter(None, [error.context, error.problem]))
         raise ConfigSyntaxError(
-            f"The config is not valid YAML: {reason}.", file=shown, line=mark.line + 1 if mark else None
+            f"The config is not valid YAML: {reason}.", file=file.shown, line=mark.line + 1 if mark else None
         ) from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", file=shown) from error
+        raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", file=file.shown) from error
 
 
 def _literal_bases(tree: ast.Module) -> tuple[object, int] | None:
