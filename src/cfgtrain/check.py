@@ -13,6 +13,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.builder import LOADER_KEYS, build_dataloader
 from cfgtrain.errors import (
     ArgumentError,
+    ArgumentTypeError,
     BuildError,
     CfgTrainError,
     CheckError,
@@ -22,7 +23,7 @@ from cfgtrain.errors import (
     close_names,
     suggest,
 )
-from cfgtrain.origin import key_path, where
+from cfgtrain.origin import dotted, key_path, where
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.registries import DATASETS, HOOKS, OPTIMIZERS, PIPELINES, RUNNERS
 from cfgtrain.registry import Registry, at_place, resolve_cfg
@@ -118,14 +119,27 @@ def _component(
     """Check the config of one object: its ``type``, and its arguments against the signature."""
     cfg = node[key]
     if not isinstance(cfg, Mapping):
-        yield _at(ConfigValueError, f"This is a dict with a type, not {cfg!r}.", _dict_of(node), key)
+        yield _at(
+            ConfigValueError, f"{dotted([key])} is a dict with a type, not {cfg!r}.", _dict_of(node), key
+        )
         return
     try:
         target, args = resolve_cfg(cfg, registry)
     except CfgTrainError as error:
         yield error
         return
-    yield from _arguments(cfg, target, {**dict.fromkeys(given), **args}, given, partial_args)
+    problems = list(_arguments(cfg, target, args, given, partial_args))
+    yield from problems
+    if not problems and registry in (HOOKS, PIPELINES) and target.__module__.startswith("cfgtrain."):
+        yield from _trial(cfg, target, args)
+
+
+def _trial(cfg: Any, target: Any, args: dict[str, Any]) -> Iterator[CfgTrainError]:
+    """Build one of our own hooks or transforms, which costs nothing, to hear what it says of the values."""
+    try:
+        target(**args)
+    except (ArgumentError, ArgumentTypeError) as error:
+        yield ConfigValueError(f"{error}{at_place(cfg)}")
 
 
 def _arguments(
@@ -180,7 +194,7 @@ def _data(cfg: Config) -> Iterator[CfgTrainError]:
     settings = {key: data[key] for key in LOADER_KEYS if key in data}
     yield from _arguments(data, build_dataloader, settings, ("dataset",))
     for part in PARTS:
-        if part in data:
+        if data.get(part) is not None:
             yield from _dataset(data, part)
         if isinstance(data.get(f"{part}_dataloader"), Mapping):
             loader = data[f"{part}_dataloader"]
@@ -262,6 +276,10 @@ def _evaluation(cfg: Config) -> Iterator[CfgTrainError]:
     )
     evaluate = getattr(dataset, "evaluate", None)
     rest = {k: v for k, v in evaluation.items() if k not in own}
+    for name in ("interval", "start"):
+        value = evaluation.get(name)
+        if isinstance(value, int) and value < (name == "interval"):
+            yield _at(ConfigValueError, f"{name} cannot be {value}.", evaluation, name)
     problem = argument_problem(evaluate, {"self": None, "results": None, **rest}) if evaluate else None
     if problem is not None:
         hint = suggest(problem.argument or "", own)
@@ -271,16 +289,9 @@ def _evaluation(cfg: Config) -> Iterator[CfgTrainError]:
 def _values(cfg: Config) -> Iterator[CfgTrainError]:
     """Check the settings that are plain values."""
     root = cfg._cfg_dict
-    workflow = cfg.get("workflow", [("train", 1)])
-    if not isinstance(workflow, (list, tuple)) or not all(
-        isinstance(flow, (list, tuple)) and len(flow) == 2 for flow in workflow
-    ):
-        yield _at(
-            ConfigValueError,
-            f"workflow is a list such as [('train', 1)], not {workflow!r}.",
-            root,
-            "workflow",
-        )
+    yield from _workflow(cfg)
+    yield from _at_least_one(cfg.get("data"), ("samples_per_gpu",))
+    yield from _at_least_one(cfg.get("runner"), ("max_epochs", "max_iters"))
     seed = cfg.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
         yield _at(ConfigValueError, f"seed is a non-negative int or None, not {seed!r}.", root, "seed")
@@ -304,6 +315,42 @@ def _values(cfg: Config) -> Iterator[CfgTrainError]:
         cfg.pretty_text  # noqa: B018  # what cannot be written could not be kept beside the run
     except ConfigError as error:
         yield error
+
+
+def _workflow(cfg: Config) -> Iterator[CfgTrainError]:
+    workflow, root = cfg.get("workflow", [("train", 1)]), cfg._cfg_dict
+    if not isinstance(workflow, (list, tuple)) or not all(
+        isinstance(flow, (list, tuple)) and len(flow) == 2 and isinstance(flow[1], int) and flow[1] > 0
+        for flow in workflow
+    ):
+        yield _at(
+            ConfigValueError,
+            f"workflow is a list such as [('train', 1)], not {workflow!r}.",
+            root,
+            "workflow",
+        )
+        return
+    parts = [
+        part for part in PARTS if isinstance(cfg.get("data"), Mapping) and cfg["data"].get(part) is not None
+    ]
+    for mode, _ in workflow:
+        if parts and mode not in parts:
+            hint = suggest(str(mode), parts)
+            yield _at(
+                ConfigValueError,
+                f"The workflow runs {mode!r}, and data has no such part.{hint}",
+                root,
+                "workflow",
+            )
+    if "train" not in [mode for mode, _ in workflow]:
+        yield _at(ConfigValueError, "The workflow has no 'train' flow: it would never end.", root, "workflow")
+
+
+def _at_least_one(node: Any, names: tuple[str, ...]) -> Iterator[CfgTrainError]:
+    for name in names:
+        value = node.get(name) if isinstance(node, Mapping) else None
+        if isinstance(value, int) and value < 1:
+            yield _at(ConfigValueError, f"{name} is at least 1, not {value}.", node, name)
 
 
 def _at(kind: type[ConfigError], message: str, node: Any, key: Any) -> ConfigError:

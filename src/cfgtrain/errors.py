@@ -211,9 +211,13 @@ class WorkDirError(CfgTrainError, OSError):
 class ArgumentError(CfgTrainError, ValueError, AssertionError):
     """An argument has a value outside what the function takes."""
 
+    exit_code = 2
+
 
 class ArgumentTypeError(CfgTrainError, TypeError):
     """An argument has a type that the function does not take."""
+
+    exit_code = 2
 
 
 def place(file: str | None, line: int | None = None, key: str | None = None) -> str:

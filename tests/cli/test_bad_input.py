@@ -28,6 +28,15 @@ CASES = {
         ["no module 'not_there_at_all'", "custom_imports.imports", "small.py:5"],
     ),
     "merging a dict into a number": ("seed = dict(a=1)", "", ["_delete_=True", "seed", "small.py:5"]),
+    "empty batches": ("data = dict(samples_per_gpu=0)", "", ["at least 1", "data.samples_per_gpu", "small.py:5"]),
+    "no epochs": ("runner = dict(max_epochs=0)", "", ["at least 1", "runner.max_epochs", "small.py:5"]),
+    "unknown flow": ("workflow = [('train', 1), ('vall', 1)]", "", ["'vall'", "Did you mean 'val'?", "small.py:5"]),
+    "workflow without an end": ("workflow = [('val', 1)]", "", ["never end", "small.py:5"]),
+    "value that a transform refuses": (
+        "data = dict(train=dict(pipeline=[dict(type='Normalize', mean=0, std=0)]))", "",
+        ["std is above 0", "data.train.pipeline[0]", "small.py:5"],
+    ),
+    "value that a hook refuses": ("lr_config = dict(warmup_ratio=2)", "", ["warmup_ratio", "lr_config", "small.py:5"]),
     "unknown override": ("", "--cfg-options optimzer.lr=1", ["Did you mean 'optimizer.lr'?", "'+optimzer.lr=...'"]),
     "index that is not there": (
         "", "--cfg-options data.train.pipeline.9.size=3", ["no item 9 in data.train.pipeline", "0 to 4"],

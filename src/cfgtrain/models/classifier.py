@@ -49,7 +49,7 @@ class ImageClassifier(nn.Module):
         if not return_loss:
             return scores.softmax(dim=1)
         if gt_label is None:
-            raise ArgumentError("The loss needs gt_label: does the pipeline of the training part collect it?")
+            raise ArgumentError("The loss needs gt_label: does the pipeline of this part collect it?")
         return {"loss": self.loss(scores, gt_label), "accuracy": _accuracy(scores, gt_label)}
 
     def train_step(self, data: dict[str, Any], optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
