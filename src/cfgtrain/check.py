@@ -334,7 +334,7 @@ def _workflow(cfg: Config) -> Iterator[CfgTrainError]:
         part for part in PARTS if isinstance(cfg.get("data"), Mapping) and cfg["data"].get(part) is not None
     ]
     for mode, _ in workflow:
-        if parts and mode not in parts:
+        if parts and mode not in ("train", *parts):
             hint = suggest(str(mode), parts)
             yield _at(
                 ConfigValueError,
