@@ -12,14 +12,14 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two installs into one environment would fight
-.PHONY: help demo test check fmt fmt-check lint types cov bench docs clean
+.PHONY: help demo test check fmt fmt-check lint types cov bench faults docs clean
 
 help: ## List the targets
 	@echo "make TARGET, with these targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... hands words on to demo and test. The first target sets up $(VENV) by itself."
+	@echo "ARGS=... hands words on to demo, test and faults. The first target sets up $(VENV) by itself."
 	@echo "PYTHON=python3.12 chooses the Python, TORCH_INDEX=URL the index that PyTorch comes from."
 
 demo: $(VENV)/.installed ## Train LeNet-5 on the digits that come with cfgtrain
@@ -53,6 +53,9 @@ bench: $(VENV)/.installed-dev ## Run every measurement in benchmarks/
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \
 	done
+
+faults: $(VENV)/.installed-dev ## Kill a training 200 times and compare its end; ARGS="--kills N"
+	"$(BIN)/python" scripts/faults.py $(ARGS)
 
 ifneq ($(wildcard mkdocs.yml),)
 docs: $(VENV)/.installed-docs ## Build the documentation into site/

@@ -195,7 +195,7 @@ def test_all_mistakes_are_told_at_once(load: Load) -> None:
     assert caught.value.exit_code == 2
 
 
-class Trap:
+class Trap(Hook):
     """Cannot be made."""
 
     def __init__(self, size: int = 1) -> None:

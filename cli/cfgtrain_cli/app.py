@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -50,7 +52,10 @@ def main(words: list[str] | None = None) -> None:
     shows its traceback.
     """
     words = sys.argv[1:] if words is None else words
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is begun is tidied up
         app(args=words, prog_name="cfgtrain")
     except CfgTrainError as error:
         if "--debug" in words:
@@ -59,6 +64,9 @@ def main(words: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _print_error(error: CfgTrainError) -> None:

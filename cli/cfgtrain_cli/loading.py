@@ -13,6 +13,9 @@ from cfgtrain.config.options import parse_options
 from cfgtrain.errors import CfgTrainError, ConfigError
 from cfgtrain.origin import Origin
 
+# Options whose name is not that of the key they set.
+_FLAGS = {"resume_from": "resume"}
+
 
 def load_config(
     file: Path, cfg_options: list[str] | None, settings: Mapping[str, Any] | None = None
@@ -31,15 +34,16 @@ def load_config(
         cfg = Config.fromfile(file, import_custom_modules=False)
     except CfgTrainError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure_in(file, error) from error
     cfg.merge_from_dict(
         parse_options(cfg_options or []), strict=True, origin=Origin(None, None, "--cfg-options")
     )
     for key, value in (settings or {}).items():
         if value is not None:
-            flag = Origin(None, None, "--" + key.replace("_", "-"))
-            cfg.merge_from_dict({key: str(value) if isinstance(value, Path) else value}, origin=flag)
+            word = f"--{_FLAGS.get(key, key.replace('_', '-'))} {value}"
+            value = str(value) if isinstance(value, Path) else value
+            cfg.merge_from_dict({key: value}, origin=lambda *_, word=word: Origin(None, None, word))
     return cfg
 
 
@@ -55,7 +59,7 @@ def import_custom_modules(cfg: Config) -> None:
     cfg.import_custom_modules()
 
 
-def _failure_in(file: Path, error: Exception) -> ConfigError:
+def _failure_in(file: Path, error: BaseException) -> ConfigError:
     """Say which line of a config, not of this program, raised."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if frame.name == "<module>" and frame.filename.endswith(".py")]

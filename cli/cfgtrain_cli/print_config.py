@@ -10,7 +10,7 @@ import typer
 
 from cfgtrain.config.config import Config
 from cfgtrain.config.overrides import split_key
-from cfgtrain.errors import ConfigKeyError, suggest
+from cfgtrain.errors import ConfigKeyError, ConfigValueError, suggest
 from cfgtrain.fileio.io import dump
 from cfgtrain_cli.command import CfgOptions
 from cfgtrain_cli.loading import load_config
@@ -24,6 +24,13 @@ class Format(StrEnum):
     yaml = "yaml"
 
 
+# For people to read: in the order of the config, and in their own script.
+_LAYOUT: dict[Format, dict[str, Any]] = {
+    Format.json: {"indent": 4, "ensure_ascii": False},
+    Format.yaml: {"sort_keys": False, "allow_unicode": True},
+}
+
+
 def print_config(
     config: Annotated[Path, typer.Argument(help="A .py, .yaml or .json config.", show_default=False)],
     cfg_options: CfgOptions = None,
@@ -34,17 +41,19 @@ def print_config(
 ) -> None:
     """Print a config with its bases merged in and the overrides applied."""
     cfg = load_config(config, cfg_options)
-    print((cfg.dumps(format.value) if key is None else _part(cfg, key, format)).rstrip("\n"))
+    value = cfg._cfg_dict if key is None else _look_up(cfg, key)
+    print(_text(value, format, key).rstrip("\n"))
 
 
-def _part(cfg: Config, key: str, format: Format) -> str:  # noqa: A002
-    value = _look_up(cfg, key)
-    if isinstance(value, dict):
-        return Config(value).dumps(format.value)
+def _text(value: Any, format: Format, key: str | None) -> str:  # noqa: A002
     if format is Format.py:
-        return repr(value)
-    text = str(dump(Config({"value": value}).to_dict()["value"], file_format=format.value))
-    return text.removesuffix("...\n")
+        return Config(value).pretty_text if isinstance(value, dict) else repr(value)
+    layout = _LAYOUT[format]
+    plain = Config({"value": value}).to_dict()["value"]
+    try:
+        return str(dump(plain, file_format=format.value, **layout)).removesuffix("...\n")
+    except (TypeError, ValueError) as error:
+        raise ConfigValueError(f"{format.value} cannot hold this: {error}", key=key) from error
 
 
 def _look_up(cfg: Config, key: str) -> Any:

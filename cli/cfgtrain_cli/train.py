@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     config: Annotated[Path, typer.Argument(help="A .py, .yaml or .json config.", show_default=False)],
     work_dir: Annotated[
-        Path | None, typer.Option(help="Where everything is written. [default: work_dirs/<config name>]")
+        Path | None, typer.Option(help="Where everything is written. \\[default: work_dirs/<config name>]")
     ] = None,
     load_from: Annotated[Path | None, typer.Option(help="Checkpoint whose weights to begin with.")] = None,
     resume: Annotated[
@@ -30,12 +30,12 @@ def train(
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of everything random. [default: the config's, or drawn]")
+        int | None, typer.Option(min=0, help="Of everything random. \\[default: the config's, or drawn]")
     ] = None,
     deterministic: Annotated[
         bool | None, typer.Option("--deterministic", help="Use deterministic algorithms throughout.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0 or auto. [default: auto]")] = None,
+    device: Annotated[str | None, typer.Option(help="Such as cpu, cuda:0 or auto. \\[default: auto]")] = None,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Train the model a config describes, and test what came out."""
@@ -55,6 +55,8 @@ def train(
     from cfgtrain.train import train as run  # loads torch, after everything that can be wrong without it
 
     result = run(cfg, progress=True)
+    if result.runner.interrupted and result.runner.last_saved is None:
+        raise KeyboardInterrupt  # in the final test of a run that saves nothing
     if result.runner.interrupted:
         print(how_to_go_on(result, sys.argv[1:]))
         raise typer.Exit(STOPPED)
@@ -71,7 +73,7 @@ def how_to_go_on(result: TrainResult, words: list[str]) -> str:
     saved = result.runner.last_saved
     kept = [word for i, word in enumerate(words) if "--resume" not in (word, words[i - 1] if i else "")]
     kept = [word for word in kept if not word.startswith("--resume=")]
-    at = kept.index("train") + 2 if "train" in kept else len(kept)
+    at = kept.index("train") + 1 if "train" in kept else len(kept)
     command = shlex.join(["cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
     return "\n".join(
         [
@@ -101,8 +103,8 @@ def summary(result: TrainResult, config: Path) -> str:
     lines += [
         f"Everything is in {shown}: checkpoints, logs, and the merged config {config.stem}.py.",
         "Next, for example:",
-        f"  cfgtrain train {config} --work-dir {shown}_lr0.02 --cfg-options optimizer.lr=0.02",
-        f"  cfgtrain print-config {shown / (config.stem + '.py')}",
+        "  " + shlex.join(["cfgtrain", "train", str(config), "--work-dir", f"{shown}_2", "--seed", "1"]),
+        "  " + shlex.join(["cfgtrain", "print-config", str(shown / f"{config.stem}.py")]),
     ]
     return "\n".join(lines)
 

@@ -8,3 +8,5 @@ resume_from = None
 work_dir = None  # work_dirs/<name of the config>
 log_level = "INFO"
 seed = 0
+deterministic = False
+device = None  # CUDA where there is one, else the CPU

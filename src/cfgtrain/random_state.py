@@ -35,7 +35,7 @@ def set_random_seed(seed: int, deterministic: bool = False, use_rank_shift: bool
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    os.environ["PYTHONHASHSEED"] = str(seed)
+    os.environ["PYTHONHASHSEED"] = str(seed % 2**32)  # for processes that are started, as in MMCV
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
         torch.backends.cudnn.deterministic = True

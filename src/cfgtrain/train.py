@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +14,11 @@ from torch import nn
 
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed, find_resume
-from cfgtrain.checkpoint.load import load_checkpoint
+from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
+from cfgtrain.errors import CheckpointError
 from cfgtrain.evaluate import evaluate
 from cfgtrain.optim import build_optimizer
 from cfgtrain.parallel.device import pick_device
@@ -30,7 +31,8 @@ from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.signals import stop_on_signals
 from cfgtrain.runner.stages import RunStopped
 from cfgtrain.utils.lock import locked_folder
-from cfgtrain.work_dir import config_stem, make_work_dir, run_log, unused_stamp, write_config
+from cfgtrain.utils.paths import remove_unfinished
+from cfgtrain.work_dir import config_stem, make_work_dir, new_run_id, run_log, unused_stamp, write_config
 
 __all__ = ["TrainResult", "train"]
 
@@ -78,13 +80,16 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     work_dir = make_work_dir(cfg)
     stamp = unused_stamp(work_dir)
     with locked_folder(work_dir), run_log(work_dir, stamp, cfg.get("log_level", "INFO")) as logger:
-        resumed = find_resume(cfg.get("resume_from"), work_dir, logger)
+        folders = checkpoint_folders(cfg, work_dir)
+        for folder in folders:
+            remove_unfinished(folder)
+        resumed = find_resume(cfg.get("resume_from"), folders, logger)
         settle_seed(cfg, resumed)
         write_config(cfg, work_dir)
         set_random_seed(cfg.seed, cfg.get("deterministic", False))
 
         model = build_model(cfg)
-        loaders = {part: build_loader(cfg, part) for part in ("train", "val", "test") if part in cfg.data}
+        loaders = {part: build_loader(cfg, part) for part in ("train", "val", "test") if cfg.data.get(part)}
         runner = assemble_runner(cfg, model, work_dir, logger, stamp)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
@@ -98,11 +103,10 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         workflow = [(mode, times) for mode, times in cfg.get("workflow", [("train", 1)])]
         with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
-            scores = {} if runner.interrupted else test(model, runner, loaders, evaluation)
+            best = best_checkpoint(runner)
+            scores = {} if runner.interrupted else test(model, runner, loaders, evaluation, best)
     samples = len(loaders["test"].dataset) if scores else 0
-    return TrainResult(
-        runner, work_dir, best_checkpoint(runner), scores, samples, time.perf_counter() - began
-    )
+    return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
 def settle_folder(cfg: Config) -> None:
@@ -142,7 +146,7 @@ def assemble_runner(
     """Build the runner with its optimizer and the hooks that the config asks for."""
     meta = {
         "exp_name": config_stem(cfg),
-        "run_id": f"{stamp}_{secrets.token_hex(2)}",
+        "run_id": new_run_id(),
         "seed": cfg.seed,
         "config": cfg.pretty_text,
         "hook_msgs": {},
@@ -162,7 +166,7 @@ def assemble_runner(
     runner.register_training_hooks(
         cfg.get("lr_config"),
         cfg.get("optimizer_config") or {},
-        cfg.get("checkpoint_config", {"interval": 1}),
+        cfg.get("checkpoint_config", {"interval": 1 if runner.by_epoch else 1000}),
         cfg.get("log_config", {"interval": 10, "hooks": [{"type": "TextLoggerHook"}]}),
         cfg.get("momentum_config"),
         cfg.get("timer_config", {"type": "IterTimerHook"}),
@@ -180,19 +184,36 @@ def register_evaluation(runner: BaseRunner, cfg: Config, loaders: dict[str, Any]
     return hook
 
 
+def checkpoint_folders(cfg: Config, work_dir: Path) -> list[Path]:
+    """Return where a run may have put checkpoints: the work directory, and ``out_dir`` of its hooks."""
+    configured = (cfg.get(key) for key in ("checkpoint_config", "evaluation"))
+    elsewhere = (each.get("out_dir") for each in configured if isinstance(each, Mapping))
+    return [work_dir, *(Path(folder).absolute() / work_dir.name for folder in elsewhere if folder)]
+
+
 def best_checkpoint(runner: BaseRunner) -> str | None:
-    """Return the checkpoint with the best score on the validation part, if one was kept."""
+    """Return the checkpoint with the best score on the validation part, if one was kept and is whole."""
     best: str | None = (runner.meta or {}).get("hook_msgs", {}).get("best_ckpt")
+    if best is None or runner.interrupted:
+        return best
+    try:
+        read_checkpoint(best)
+    except CheckpointError as error:
+        runner.logger.warning("The best checkpoint cannot be used, the last weights are. %s", error)
+        return None
     return best
 
 
 def test(
-    model: nn.Module, runner: BaseRunner, loaders: dict[str, Any], evaluation: EvalHook | None
+    model: nn.Module,
+    runner: BaseRunner,
+    loaders: dict[str, Any],
+    evaluation: EvalHook | None,
+    best: str | None,
 ) -> dict[str, Any]:
     """Score the best (else the last) weights, once, on the part that had no say in anything before."""
     if "test" not in loaders:
         return {}
-    best = best_checkpoint(runner)
     if best is not None:
         load_checkpoint(model, best, strict=True)
     with suppress(RunStopped):

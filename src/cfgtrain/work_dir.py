@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import secrets
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cfgtrain.config.config import Config
 from cfgtrain.errors import WorkDirError
+from cfgtrain.utils.paths import atomic_write
 
-__all__ = ["config_stem", "make_work_dir", "run_log", "unused_stamp", "write_config"]
+MARK = "# The merged config of a run, written by cfgtrain."
+
+__all__ = ["config_stem", "make_work_dir", "new_run_id", "run_log", "unused_stamp", "write_config"]
 
 
 def config_stem(cfg: Config) -> str:
@@ -30,9 +36,13 @@ def make_work_dir(cfg: Config) -> Path:
 
 
 def write_config(cfg: Config, work_dir: Path) -> None:
-    """Put the merged config into the work directory."""
+    """Put the merged config into the work directory, over no file but one of that kind."""
     with told_of_work_dir(work_dir):
-        cfg.dump(work_dir / f"{config_stem(cfg)}.py")
+        file = work_dir / f"{config_stem(cfg)}.py"
+        if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+            file = file.with_suffix(".merged.py")  # the config itself, or a file of the user's
+        with atomic_write(file) as out:
+            out.write(f"{MARK}\n{cfg.pretty_text}".encode())
 
 
 @contextmanager
@@ -54,12 +64,18 @@ def unused_stamp(work_dir: Path) -> str:
     return next(name for name in names if not (work_dir / f"{name}.log").exists())
 
 
+def new_run_id() -> str:
+    """Return a name for a run that sorts after those of runs that began before, in any time zone."""
+    return f"{datetime.now(UTC):%Y%m%d_%H%M%S_%f}_{secrets.token_hex(2)}"
+
+
 @contextmanager
 def run_log(work_dir: Path, stamp: str, level: str) -> Iterator[logging.Logger]:
     """Give the run a log file of its own, closed at the end."""
     logger = logging.getLogger("cfgtrain")
     before = logger.level
-    handler = logging.FileHandler(work_dir / f"{stamp}.log", encoding="utf-8")
+    with told_of_work_dir(work_dir):
+        handler = _RunLog(work_dir / f"{stamp}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -68,4 +84,14 @@ def run_log(work_dir: Path, stamp: str, level: str) -> Iterator[logging.Logger]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        handler.close()
+        with suppress(OSError):  # a full disk
+            handler.close()
+
+
+class _RunLog(logging.FileHandler):
+    """Does without a line when the disk is full, where logging would print a traceback for each."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Drop the line if it could not be written; any other error is a bug, which logging prints."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)

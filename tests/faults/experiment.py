@@ -26,6 +26,7 @@ PARTS = '''
 """Parts of the experiment, and faults at places of one's choice."""
 
 import json
+import logging
 import os
 import random
 import signal
@@ -40,7 +41,9 @@ from torch import nn
 
 from cfgtrain.cnn import MODELS
 from cfgtrain.data import DATASETS, PIPELINES
+import cfgtrain.checkpoint.save
 from cfgtrain.runner import HOOKS, Hook
+from cfgtrain.runner.hooks import text_logger
 
 # FAULTS is a list of PLACE:COUNT:ACTION: at the COUNT-th time at PLACE, do ACTION.
 PLAN = [word.split(":") for word in os.environ.get("FAULTS", "").split()]
@@ -90,7 +93,15 @@ def watch(owner, name, place):
     setattr(owner, name, watched)
 
 
-PLACES = {"fsync": (os, "fsync"), "rename": (Path, "replace"), "remove": (Path, "unlink"), "save": (torch, "save")}
+PLACES = {
+    "fsync": (os, "fsync"),
+    "rename": (Path, "replace"),
+    "remove": (Path, "unlink"),
+    "save": (torch, "save"),
+    "json": (text_logger, "append_whole"),
+    "log": (logging.FileHandler, "flush"),
+    "digest": (sys.modules["cfgtrain.checkpoint.save"], "append_digest"),
+}
 for _, place in {(0, where) for where, _, _ in PLAN if where in PLACES}:
     watch(*PLACES[place], place)
 

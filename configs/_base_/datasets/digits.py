@@ -10,7 +10,7 @@ test_pipeline = [
     dict(type="Resize", scale=(32, 32)),
     dict(type="Normalize", mean=78, std=96),
     dict(type="ImageToTensor", keys=["img"]),
-    dict(type="Collect", keys=["img"]),
+    dict(type="Collect", keys=["img", "gt_label"]),
 ]
 data = dict(
     samples_per_gpu=64,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +88,7 @@ def _load(filename: Path, map_location: Any, trusted: bool) -> Any:
             f"The checkpoint {filename} holds more than weights and plain data, which could run code when "
             f"loaded, and is refused. If you trust where it comes from, load it with trusted=True. ({_first(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, struct.error) as error:
+    except Exception as error:  # a damaged file can fail in any way
         raise CheckpointError(f"The checkpoint {filename} cannot be read: {_first(error)}") from error
 
 

@@ -72,7 +72,18 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
             torch.save(checkpoint, file)
             append_digest(file)
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"The checkpoint {filename} cannot be written: {error}.") from error
+        reason = _begun_with(error)
+        if not isinstance(reason, Exception):
+            raise reason from None
+        raise CheckpointError(f"The checkpoint {filename} cannot be written: {reason}.") from error
+
+
+def _begun_with(error: BaseException) -> BaseException:
+    """Return what went wrong first: torch ends the file all the same, which then fails with an error of its own."""
+    before = error
+    while isinstance(before, RuntimeError) and before.__context__ is not None:
+        before = before.__context__
+    return error if isinstance(before, RuntimeError) else before
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ class Config:
         allow_list_keys: bool = True,
         *,
         strict: bool = False,
-        origin: Origin | None = None,
+        origin: Origin | Callable[[str, Any], Origin] | None = None,
     ) -> None:
         """Lay options over the config.
 
@@ -123,7 +123,8 @@ class Config:
             allow_list_keys: Whether ``"pipeline.0.size"`` addresses an item of a list.
             strict: Whether a key that the config does not have is an error (the command
                 line's rule) unless it begins with ``+``; by default it is added.
-            origin: Where the options came from; ``origin()`` of the keys will say so.
+            origin: Where the options came from, or a function of a key and its value that says
+                so; ``origin()`` of the keys will name it.
 
         Raises:
             ConfigKeyError: With ``strict``, an unknown key; an index outside a list.
@@ -134,8 +135,7 @@ class Config:
         merged = self._cfg_dict
         # A marker says what becomes of the inherited keys, wherever it stands among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
-            place = origin or Origin(None, None, "merge_from_dict")
-            place = place._replace(text=f"{place.text} {option}={options[option]}".strip())
+            place = _place_of(origin, option, options[option])
             tree = override_tree({option: options[option]}, place)
             _check_reserved(tree)
             merged = merge(merged, tree, list_keys=allow_list_keys)
@@ -270,6 +270,14 @@ class Config:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def _place_of(origin: Origin | Callable[[str, Any], Origin] | None, option: str, value: Any) -> Origin:
+    """Return where one option came from: what ``origin`` says of it, or that with its words."""
+    if origin is not None and not isinstance(origin, Origin):
+        return origin(option, value)
+    place = origin or Origin(None, None, "merge_from_dict")
+    return place._replace(text=f"{place.text} {option}={value}".strip())
 
 
 def _of(loaded: Loaded, filename: str | None) -> Config:

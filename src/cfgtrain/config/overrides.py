@@ -8,7 +8,7 @@ from typing import Any
 
 from cfgtrain.config.dict import ConfigDict, traced
 from cfgtrain.config.trace import FixedSource, Path
-from cfgtrain.errors import ConfigKeyError, close_names, suggest
+from cfgtrain.errors import CheckError, ConfigKeyError, close_names, suggest
 from cfgtrain.origin import Origin, dotted
 
 _INDEX = re.compile(r"\[(-?\d+)\]")
@@ -37,14 +37,24 @@ def split_key(key: str) -> list[str]:
 
 
 def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
-    """Raise for the first option that would create a key, unless it begins with ``+``.
+    """Raise for options that would create a key, unless they begin with ``+``.
 
     Raises:
-        ConfigKeyError: The key is unknown, or the list has no such item.
+        ConfigKeyError: A key is unknown, or a list has no such item.
+        CheckError: That holds of several.
     """
+    errors: list[ConfigKeyError] = []
     for option in options:
-        if not option.startswith("+"):
-            _check_known(config, option)
+        try:
+            if not option.startswith("+"):
+                _check_known(config, option)
+        except ConfigKeyError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        listed = "\n".join(f"{i}. {error}" for i, error in enumerate(errors, 1))
+        raise CheckError(f"There are {len(errors)} problems with the options.\n{listed}", errors)
 
 
 def _check_known(config: ConfigDict, option: str) -> None:

@@ -27,6 +27,10 @@ LOADER_KEYS = (
 )
 
 
+# What a sampler is given, as far as it takes it.
+SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
+
+
 def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
     """Build a data set from its config."""
     return DATASETS.build(cfg, default_args=default_args)
@@ -72,14 +76,8 @@ def build_dataloader(
         world_size: How many processes share an epoch.
         round_up: Whether all processes draw equally often, some samples twice.
     """
-    offered = {
-        "size": len(dataset),
-        "shuffle": shuffle,
-        "seed": seed,
-        "rank": rank,
-        "world_size": world_size,
-        "round_up": round_up,
-    }
+    values = (len(dataset), shuffle, seed, rank, world_size, round_up)
+    offered = dict(zip(SAMPLER_OFFERED, values, strict=True))
     sampler = sampler or {"type": "EpochSampler"}
     target, _ = resolve_cfg(sampler, SAMPLERS)
     order = SAMPLERS.build(sampler, default_args=accepted_args(target, offered))

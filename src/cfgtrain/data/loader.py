@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -15,7 +18,7 @@ from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
 from cfgtrain.errors import SampleError
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
 
-__all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch"]
+__all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch", "describe_epoch"]
 
 
 class SeededDataset(Dataset[Any]):
@@ -33,7 +36,7 @@ class SeededDataset(Dataset[Any]):
     def __init__(self, dataset: Any, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
-        self.loading: torch.Tensor | None = None  # (workers,) what each worker is at, shared with them
+        self.loading: torch.Tensor | None = None  # (workers,) what each is at, or -1; shared with them
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -44,19 +47,30 @@ class SeededDataset(Dataset[Any]):
     def __getitems__(self, draws: Sequence[Draw]) -> list[Any]:
         """Return the samples of a batch (torch's fetcher asks for all of them at once)."""
         with isolated_random_state():
-            return [self._sample(draw) for draw in draws]
+            samples = [self._sample(draw) for draw in draws]
+        self._note_loading(-1)
+        return samples
 
-    def _sample(self, draw: Draw) -> Any:
+    def _note_loading(self, index: int) -> None:
         worker = get_worker_info()
         if worker is not None and self.loading is not None:
-            self.loading[worker.id] = draw.index
+            self.loading[worker.id] = index
+
+    def _sample(self, draw: Draw) -> Any:
+        self._note_loading(draw.index)
         seed_sample(derive_seed(self.seed, draw.epoch, draw.position))
         try:
-            return self.dataset[draw.index]
+            sample = self.dataset[draw.index]
         except Exception as error:
             raise SampleError(
                 f"{self.describe(draw.index)} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
+        if sample is None:
+            raise SampleError(
+                f"{self.describe(draw.index)} was dropped by its pipeline, which returned None: the data set has "
+                "to return another sample instead."
+            )
+        return sample
 
     def describe(self, index: int) -> str:
         """Name a sample, with its source where the data set has a ``source(index)``."""
@@ -124,7 +138,9 @@ class EpochDataLoader(DataLoader[Any]):
 
     def __iter__(self) -> Any:
         try:
-            yield from super().__iter__()
+            with _workers_started_in_peace():
+                batches = super().__iter__()
+            yield from batches
         except RuntimeError as error:
             if "DataLoader worker" not in str(error) or isinstance(error, SampleError):
                 raise
@@ -157,10 +173,54 @@ def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
     return islice(iter(loader), start_batch, None)
 
 
+def describe_epoch(loader: Any) -> str:
+    """Say what an epoch of a loader is made of: a place within one means nothing in another."""
+    if isinstance(loader, EpochDataLoader):
+        batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
+        order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"
+        return f"{len(sampler)} samples in {len(batches)} batches of {batches.batch_size}{order}"
+    return f"{len(loader)} batches" if hasattr(loader, "__len__") else "any number of batches"
+
+
+@contextmanager
+def _workers_started_in_peace() -> Iterator[None]:
+    """Hold signals back while workers start; they see to them in ``_quiet_worker``.
+
+    torch would also have the death of a worker raise wherever the main process happens to
+    be, in the middle of a step or of a save. It is noticed, seconds later, where the next
+    batch is waited for; there the state of the training is not touched.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    on_child = signal.getsignal(signal.SIGCHLD)
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        if on_child is not None:
+            signal.signal(signal.SIGCHLD, on_child)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _quiet_worker(worker_id: int) -> None:
-    """Keep OpenCV from starting threads in every worker, where they would fight for the cores."""
+    """Leave it to the main process what a signal to all of a command's processes means.
+
+    Also keeps OpenCV from starting threads in every worker, where they would fight for the
+    cores.
+    """
     cv2 = sys.modules.get("cv2")
     if cv2 is not None:
         cv2.setNumThreads(0)
-    # The terminal sends Ctrl-C to every process of a command; it is for the main one to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_heed_parent_only, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _heed_parent_only() -> None:
+    """End this worker at the SIGTERM of its own main process, and at nobody else's."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)

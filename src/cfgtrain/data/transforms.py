@@ -1,6 +1,6 @@
 """Transforms: the steps of a pipeline, from one dict of results to the next.
 
-A transform is a callable ``results -> results``; ``None`` drops the sample. The keys are
+A transform is a callable ``results -> results``; ``None`` drops the sample, and the data set has to return another. The keys are
 MMCV's: ``img`` an (H, W) or (H, W, C) array, channels BGR, and ``gt_label`` an int.
 Random ones draw from the global generators, which a loader sets for each sample.
 """

@@ -176,7 +176,8 @@ class BaseRunner(RunSaving, ABC):
                 yield
             if self.interrupted:
                 self._callbacks.clear()
-                self._save_interrupted()
+                self.restore_generators()  # a resumed run may not have come as far as that
+                self.save_interrupted()
         except NonFiniteLossError as error:
             raise self._located(error) from None
         finally:
@@ -253,7 +254,8 @@ class BaseRunner(RunSaving, ABC):
             return error
         iteration, epoch, batch = error.place
         indices = getattr(self.data_loader, "batch_indices", lambda *_: None)(epoch, batch)
-        samples = f", samples {indices}" if indices else ""
+        more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
+        samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
         last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
         return NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"

@@ -47,6 +47,10 @@ class EpochBasedRunner(BaseRunner):
         if self._max_epochs is None:
             raise ArgumentError("An EpochBasedRunner needs max_epochs.")
         check_workflow(self, data_loaders, workflow)
+        self._know_epochs(
+            data_loaders,
+            [self._next.inner_iter > 0 and flow == self._next.flow for flow in range(len(workflow))],
+        )
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
         self._max_iters = self._max_epochs * len(train_loader)
         with self.running(workflow, f"{self._max_epochs} epochs"):
@@ -69,6 +73,8 @@ class EpochBasedRunner(BaseRunner):
                     break
                 self._next.flow, self._next.flow_done = flow, time
                 flow_method(self, mode)(data_loaders[flow], **(kwargs if mode == "train" else {}))
+                if mode != "train":
+                    self._next.flow_done = time + 1
                 if self.stopping:
                     return
         self._next.flow = self._next.flow_done = 0
@@ -84,6 +90,8 @@ class EpochBasedRunner(BaseRunner):
             self.restore_generators()
         self.call_hook("before_train_epoch")
         if start > 0:  # that stage was over when the checkpoint was written; what it does now is undone
+            if self._resumed is not None:
+                self._resumed.restore_hooks(self.hooks)
             self.restore_generators()
             self._inner_iter = start - 1
         for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
@@ -122,8 +130,13 @@ class EpochBasedRunner(BaseRunner):
         self.mode = "val"
         self.data_loader = data_loader
         self.restore_generators()
-        with isolated_random_state():  # so that it can be broken off and done again
-            self._validate(data_loader)
+        before = self._state()
+        try:
+            with isolated_random_state():  # so that it can be broken off and done again
+                self._validate(data_loader)
+        except RunStopped:
+            self._state_at_interruption = before
+            raise
 
     def _validate(self, data_loader: Any) -> None:
         self.call_hook("before_val_epoch")

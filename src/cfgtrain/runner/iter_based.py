@@ -103,6 +103,8 @@ class IterBasedRunner(BaseRunner):
             raise ArgumentError("An IterBasedRunner needs max_iters.")
         check_workflow(self, data_loaders, workflow)
         places = self._next.loaders or [(0, 0)] * len(data_loaders)
+        self._know_epochs(data_loaders, [batch > 0 for _, batch in places])
+        places = [*places, *[(0, 0)] * len(data_loaders)][: len(data_loaders)]  # of another workflow
         self._loaders = [
             IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
         ]
@@ -169,7 +171,7 @@ class IterBasedRunner(BaseRunner):
         """Return where a run that is saved now goes on."""
         if not self._loaders:  # before the run
             return self._next
-        return replace(self._next, loaders=[loader.place for loader in self._loaders])
+        return replace(super().position(), loaders=[loader.place for loader in self._loaders])
 
     def _done_after_this(self) -> int:
         return self._iter + 1

@@ -84,8 +84,12 @@ class LogBuffer:
         self.mode = None
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._pending.clear()
+        """Forget everything, but not that a loss was not finite.
+
+        Raises:
+            NonFiniteLossError: See ``fetch``.
+        """
+        self.fetch()
         self._totals.clear()
         self.val_history.clear()
         self.n_history.clear()

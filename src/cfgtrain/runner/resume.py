@@ -27,6 +27,7 @@ class Position:
         flow: Which flow of the workflow.
         flow_done: How often that flow has run in this round of the workflow.
         loaders: (epoch, batch) of each loader of an iteration runner.
+        epochs: What an epoch of each loader is made of.
     """
 
     epoch: int = 0
@@ -35,6 +36,7 @@ class Position:
     flow: int = 0
     flow_done: int = 0
     loaders: list[tuple[int, int]] = field(default_factory=list)
+    epochs: list[str] = field(default_factory=list)
 
 
 class RunState(NamedTuple):

@@ -14,7 +14,8 @@ from cfgtrain.checkpoint.find import set_aside
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint, read_checkpoint
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.errors import ArgumentTypeError, CheckpointError
+from cfgtrain.data.loader import describe_epoch
+from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.registration import HookRegistration
@@ -26,13 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSaving"]
 
+AS_BEFORE = (
+    "Resume with the data, batch size and seed it was saved with, or from the end of an epoch, "
+    "or take the weights alone with --load-from."
+)
+
 
 class RunSaving(HookRegistration):
     """What a runner knows of where it stands, and how that is written and read.
 
     Attributes:
         checkpoint_tmpl: Name of a checkpoint, with ``{}`` for the complete epochs or iterations.
-        last_saved: Path of the newest checkpoint and where it goes on, or None.
+        last_saved: Path of the newest checkpoint to go on from, and where it does, or None; the
+            place is None as long as it is the one that this run was resumed from.
     """
 
     checkpoint_tmpl: str
@@ -43,14 +50,16 @@ class RunSaving(HookRegistration):
     work_dir: str | None
     log_buffer: LogBuffer
     window_open: bool
+    _batch_place: tuple[int, int]
 
     def __init__(self) -> None:
         super().__init__()
         self._epoch = self._iter = self._inner_iter = 0
         self._next = Position()
+        self._epochs: list[str] = []
         self._resumed: RunState | None = None
         self._state_at_interruption: dict[str, Any] | None = None
-        self.last_saved: tuple[str, Position] | None = None
+        self.last_saved: tuple[str, Position | None] | None = None
 
     def load_checkpoint(
         self,
@@ -82,20 +91,28 @@ class RunSaving(HookRegistration):
 
         Returns:
             The path of the checkpoint.
+
+        Raises:
+            CheckpointError: It cannot be written; the checkpoints that are there stay.
+            NonFiniteLossError: The loss, or a weight, is not finite.
         """
         if not isinstance(meta, dict | None):
             raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(self._done_after_this())
         facts = {**(meta or {}), **(self.meta or {}), "epoch": self._epoch + 1, "iter": self._iter}
-        self.log_buffer.fetch()  # a loss that is not finite shows here, before a good checkpoint goes
+        self._check_finite()  # before a good checkpoint goes for a worthless one
         # With gradients waiting in an open window there is no exact state to go on from.
         exact = save_optimizer and not self.window_open
         resume = (self._state_at_interruption or self._state()) if exact else None
         set_aside(path, (self.meta or {}).get("run_id"))
         save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
-        self.last_saved = (str(path), replace(self.position()))
+        if exact:
+            self.last_saved = (str(path), replace(self.position()))
         if create_symlink:
-            replace_symlink(Path(out_dir) / "latest.pth", path.name)
+            try:
+                replace_symlink(Path(out_dir) / "latest.pth", path.name)
+            except OSError as error:  # full, or a file system without links; the checkpoint is there
+                self.logger.warning("latest.pth cannot be pointed at %s: %s", path.name, error)
         return str(path)
 
     def resume(
@@ -117,7 +134,7 @@ class RunSaving(HookRegistration):
             loaded: What it holds, if it has been read already.
 
         Raises:
-            CheckpointError: It cannot be read, or does not fit the model.
+            CheckpointError: It cannot be read, or does not fit the model or the runner.
         """
         loaded = loaded or read_checkpoint(checkpoint, map_location)
         missing = [key for key in ("state_dict", "meta") if key not in loaded]
@@ -133,24 +150,63 @@ class RunSaving(HookRegistration):
         if "resume" in loaded:
             self._resumed = RunState.read(loaded["resume"])
             self._next = place = self._resumed.position
+            if place.iter > 0 and bool(place.loaders) == self.by_epoch:
+                units = ("iterations", "epochs") if self.by_epoch else ("epochs", "iterations")
+                raise CheckpointError(
+                    f"{checkpoint} is of a run that is counted in {units[0]}, and this one is counted in {units[1]}. "
+                    "Its weights alone can be taken with --load-from."
+                )
             self._epoch, self._iter, self._inner_iter = place.epoch, place.iter, place.inner_iter
+        self.last_saved = (str(checkpoint), None)
         self.logger.info("Resumed from %s: epoch %d, iteration %d", checkpoint, self._epoch, self._iter)
 
     def position(self) -> Position:
         """Return where a run that is saved now goes on."""
-        return self._next
+        return replace(self._next, epochs=self._epochs) if self._epochs else self._next
+
+    def _check_finite(self) -> None:
+        """Refuse to save what is lost: the loss so far, or a weight, is not finite."""
+        self.log_buffer.fetch()
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad and not bool(weight.isfinite().all()):
+                value = float(weight.detach().flatten()[~weight.detach().isfinite().flatten()][0])
+                place = (self._next.iter - 1, *self._batch_place)
+                raise NonFiniteLossError(name=f"weight {name}", value=value, place=place)
+
+    def _know_epochs(self, data_loaders: list[Any], within: list[bool]) -> None:
+        """Note what the epochs of the loaders are made of, and compare it with what they were.
+
+        Args:
+            data_loaders: One for each flow.
+            within: Of each, whether the run goes on within an epoch of it.
+
+        Raises:
+            CheckpointError: The place where the run is to go on is another one now.
+        """
+        before, self._epochs = self._next.epochs, [describe_epoch(loader) for loader in data_loaders]
+        if before and any(within) and len(before) != len(self._epochs):
+            raise CheckpointError(
+                f"The run was saved within an epoch of a workflow of {len(before)} flows; now there are {len(self._epochs)}. "
+                + AS_BEFORE
+            )
+        for was, is_now, inside in zip(before, self._epochs, within, strict=False):
+            if inside and was != is_now:
+                raise CheckpointError(
+                    f"The run was saved within an epoch of {was}; now an epoch is {is_now}: its place in the data "
+                    f"cannot be found. {AS_BEFORE}"
+                )
 
     def _state(self) -> dict[str, Any]:
         return RunState.capture(self.position(), self.hooks, self.log_buffer)
 
-    def _save_interrupted(self) -> None:
+    def save_interrupted(self) -> None:
         """Save the run where it was interrupted, unless that has just been done."""
         if self.work_dir is None or (self.last_saved and self.last_saved[1] == self.position()):
             return
         name = f"iter_{self._next.iter}.pth"
         saver = next((hook for hook in self.hooks if isinstance(hook, CheckpointHook)), None)
         if saver is not None:
-            saver.save(cast("RunnerView", self), name)
+            saver.save(cast("RunnerView", self), name, save_optimizer=True)
         else:
             self.save_checkpoint(self.work_dir, name)
 
@@ -159,12 +215,28 @@ class RunSaving(HookRegistration):
             raise ArgumentTypeError(
                 "The checkpoint holds the state of an optimizer, and the runner has none."
             )
-        if isinstance(self.optimizer, dict):
-            for name, each in self.optimizer.items():
-                each.load_state_dict(state[name])
-        else:
-            self.optimizer.load_state_dict(state)
+        several = self.optimizer if isinstance(self.optimizer, dict) else {"": self.optimizer}
+        states = state if isinstance(self.optimizer, dict) else {"": state}
+        for name, each in several.items():
+            try:
+                _check_same_kind(each, states[name])
+                each.load_state_dict(states[name])
+            except (KeyError, ValueError) as error:
+                raise CheckpointError(
+                    f"The state of the optimizer {name!r} in the checkpoint does not fit {type(each).__name__}: "
+                    f"{error}. A run goes on with the optimizer that it began with; for another, begin a new one "
+                    "with load_from."
+                ) from error
 
     @abstractmethod
     def _done_after_this(self) -> int:
         """Return the complete epochs or iterations once the current one is."""
+
+
+def _check_same_kind(optimizer: Any, state: dict[str, Any]) -> None:
+    """Refuse the state of another kind of optimizer, which torch would take and fail on later."""
+    theirs = {name for group in state["param_groups"] for name in group} - {"params"}
+    own = {name for group in optimizer.param_groups for name in group} - {"params"}
+    missing = {name for name in own - theirs if not name.startswith("initial_")}
+    if missing:
+        raise ValueError(f"it has no {' and no '.join(sorted(missing))}")

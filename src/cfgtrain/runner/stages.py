@@ -51,21 +51,22 @@ class StageTable:
         self._hooks = []
 
 
-def check_stages(hook: Hook, stages: Sequence[str]) -> None:
+def check_stages(hook: Hook | type[Hook], stages: Sequence[str]) -> None:
     """Refuse a method that looks like a misspelt stage: it would never be called.
 
     Args:
-        hook: About to be registered.
+        hook: About to be registered, or its class.
         stages: The stages that the runner has.
 
     Raises:
         HookError: Names the method and the stage that it resembles.
     """
     known = {*stages, *filter(_STAGE_LIKE.match, dir(Hook))}
-    for name in sorted({*dir(type(hook)), *vars(hook)} - known):
+    cls = hook if isinstance(hook, type) else type(hook)
+    for name in sorted({*dir(cls), *vars(hook)} - known):
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.8) if _STAGE_LIKE.match(name) else []
         if close and callable(getattr(hook, name)):
             raise HookError(
-                f"{type(hook).__name__}.{name} would never be called: there is no such stage. "
+                f"{cls.__name__}.{name} would never be called: there is no such stage. "
                 f"Did you mean {close[0]!r}?"
             )

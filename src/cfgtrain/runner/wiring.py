@@ -71,6 +71,8 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
         return
     if key == "log_config":
         for each in cfg.get("hooks", ()):
+            if not isinstance(each, Mapping):
+                raise ArgumentTypeError(f"The hooks of log_config are dicts with a type, not {each!r}.")
             yield _with(each, {"interval": cfg["interval"]} if "interval" in cfg else {}), wire.priority
         return
     for each in cfg if isinstance(cfg, (list, tuple)) else [cfg]:

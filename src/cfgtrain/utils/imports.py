@@ -21,7 +21,8 @@ def import_modules_from_strings(
 
     Args:
         imports: One dotted name or a list of them; nothing is imported for None or ``""``.
-        allow_failed_imports: Whether a module that is not there is a warning and None.
+        allow_failed_imports: Whether a module that is not there is a warning and None; one that
+            fails in another way is an error all the same.
 
     Returns:
         The module for a str, a list in the same order for a list.
@@ -42,15 +43,15 @@ def import_modules_from_strings(
 def _import(name: str, allow_failure: bool) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # the module's own code may fail in any way
         message = _explain(name, error)
-        if not allow_failure:
+        if not (allow_failure and isinstance(error, ImportError)):
             raise ConfigImportError(message) from error
         warnings.warn(f"{message} It is skipped, as allow_failed_imports says.", UserWarning, stacklevel=3)
         return None
 
 
-def _explain(name: str, error: ImportError) -> str:
+def _explain(name: str, error: Exception) -> str:
     top = name.split(".", 1)[0]
     if isinstance(error, ModuleNotFoundError) and error.name in (name, top):
         near = cast("list[str]", [entry or "." for entry in sys.path[:2]])
@@ -58,4 +59,4 @@ def _explain(name: str, error: ImportError) -> str:
             f"There is no module {error.name!r} to import. Install it, or put its folder on PYTHONPATH; "
             f"the search begins in {', '.join(near)}."
         )
-    return f"The module {name!r} cannot be imported: {error}."
+    return f"The module {name!r} cannot be imported: {type(error).__name__}: {error}."

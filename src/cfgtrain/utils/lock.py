@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -17,6 +18,8 @@ except ImportError:  # pragma: no cover - not on this system: there is no lock t
     fcntl = None  # type: ignore[assignment]  # stands for "none"
 
 __all__ = ["LOCK_NAME", "locked_folder"]
+
+logger = logging.getLogger(__name__)
 
 LOCK_NAME = ".lock"
 
@@ -35,13 +38,17 @@ def locked_folder(folder: Path) -> Iterator[None]:
         if fcntl is not None:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except (BlockingIOError, PermissionError) as error:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 raise WorkDirError(
                     f"The work directory {folder} is in use by {holder}. "
                     "Wait for it to end, or choose another with --work-dir."
                 ) from error
+            except OSError as error:  # a file system without locks
+                logger.warning(
+                    "%s cannot be locked (%s): see to it that one run at a time uses it.", folder, error
+                )
         file.truncate(0)
         file.write(
             f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"

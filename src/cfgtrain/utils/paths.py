@@ -9,13 +9,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-__all__ = ["atomic_write", "mkdir_or_exist", "replace_symlink", "sync_directory"]
+__all__ = [
+    "append_whole",
+    "atomic_write",
+    "mkdir_or_exist",
+    "remove_unfinished",
+    "replace_symlink",
+    "sync_directory",
+]
 
 
 def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
     """Make a folder and its parents unless it is there; ``~`` is expanded, ``""`` means here."""
     if str(dir_name):
         Path(dir_name).expanduser().mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def append_whole(path: Path, data: bytes) -> None:
+    """Add ``data`` at the end of a file, or leave the file as it was and raise OSError."""
+    with path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+        except OSError:
+            with suppress(OSError):
+                file.truncate(size)
+            raise
 
 
 @contextmanager
@@ -42,6 +63,16 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             temporary.unlink()
         raise
     sync_directory(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what ``atomic_write`` and ``replace_symlink`` leave when the process is killed.
+
+    To be called when nobody is writing files there.
+    """
+    for path in folder.glob(".*.*.tmp"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def replace_symlink(link: Path, target: str) -> None:

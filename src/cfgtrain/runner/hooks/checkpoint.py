@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.errors import CheckpointError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.paths import replace_symlink
 
 __all__ = ["CheckpointHook"]
+
+logger = logging.getLogger(__name__)
 
 
 @HOOKS.register_module()
@@ -55,7 +61,8 @@ class CheckpointHook(Hook):
         self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
         self.create_symlink = create_symlink
         self.failed: str | None = None
-        self._kept: list[str] = []
+        self._kept: dict[str, str | None] = {}  # path: run that wrote it, oldest first
+        self._folder = Path()
         self._due = False
 
     def before_run(self, runner: RunnerView) -> None:
@@ -84,15 +91,35 @@ class CheckpointHook(Hook):
             self._save_when_closed(runner, runner.epoch if self.by_epoch else runner.iter + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which checkpoints are there, oldest first."""
-        return {"kept": list(self._kept)}
+        """Return which checkpoints there are, oldest first, and which run wrote each.
+
+        Names, not paths: in a folder that was copied, it is the copies that may go. One too
+        many is still among them, in case the run is killed before that one is removed.
+        """
+        return {"kept": [[Path(path).name, run] for path, run in self._kept.items()]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the list of checkpoints."""
-        self._kept = list(state["kept"])
+        """Take over the list of checkpoints, and do what a kill may have cut off.
 
-    def save(self, runner: RunnerView, name: str) -> None:
+        That is, right after the newest was written: pointing ``latest.pth`` at it, and
+        removing the one that is too many.
+        """
+        self._kept = {str(self._folder / name): run for name, run in state["kept"]}
+        newest = next(reversed(self._kept), None)
+        if newest is None or not Path(newest).is_file():
+            return
+        self._remove_surplus(logger)
+        if self.create_symlink:
+            with suppress(OSError):
+                replace_symlink(self._folder / "latest.pth", Path(newest).name)
+
+    def save(self, runner: RunnerView, name: str, save_optimizer: bool | None = None) -> None:
         """Save the run under ``name`` now, and remove what is one too many after that.
+
+        Args:
+            runner: The run.
+            name: Of the file.
+            save_optimizer: Whether the run can be continued from it; by default as ever.
 
         Raises:
             CheckpointError: The file cannot be written; the checkpoints that are there stay.
@@ -100,24 +127,26 @@ class CheckpointHook(Hook):
         path = str(self._folder / name)
         before, last = self._kept, (runner.meta or {}).get("hook_msgs", {}).get("last_ckpt")
         # What the file says of itself has to be true once it is there.
-        self._kept = [*(kept for kept in before if kept != path), path]
-        surplus = self._kept[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []
-        self._kept = self._kept[len(surplus) :]
+        self._kept = {kept: run for kept, run in before.items() if kept != path}
+        self._kept[path] = (runner.meta or {}).get("run_id")
         self._note_last(runner, path)
         runner.logger.info("Saving checkpoint %s", name)
         try:
             runner.save_checkpoint(
                 str(self._folder),
                 name,
-                save_optimizer=self.save_optimizer,
+                save_optimizer=self.save_optimizer if save_optimizer is None else save_optimizer,
                 create_symlink=self.create_symlink,
             )
         except CheckpointError:
             self._kept = before
             self._note_last(runner, last)
             raise
-        for old in surplus:
-            Path(old).unlink(missing_ok=True)
+        self._remove_surplus(runner.logger)
+
+    def _remove_surplus(self, log: logging.Logger) -> None:
+        for old in list(self._kept)[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []:
+            remove_own(Path(old), self._kept.pop(old), log)
 
     def _save_when_closed(self, runner: RunnerView, done: int) -> None:
         """Save what has ``done`` complete epochs or iterations, unless gradients are waiting."""
@@ -130,7 +159,7 @@ class CheckpointHook(Hook):
         try:
             self.save(runner, name)
         except CheckpointError as error:
-            kept = self._kept[-1] if self._kept else "none"
+            kept = next(reversed(self._kept), "none")
             runner.logger.error("%s The run goes on; the last good checkpoint is %s.", error, kept)
             self.failed = str(error)
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
@@ -17,6 +19,8 @@ from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import accepted_args
 
 __all__ = ["EvalHook"]
+
+logger = logging.getLogger(__name__)
 
 Rule = Literal["greater", "less"]
 
@@ -83,7 +87,10 @@ class EvalHook(Hook):
         self.less_keys = _as_keys(less_keys, self._default_less_keys)
         self.out_dir = out_dir
         self.eval_kwargs = eval_kwargs
+        self._folder: Path | None = None
         self._initial = True
+        self._best_run: str | None = None  # that wrote the best
+        self._replaced: list[str | None] | None = None  # while it is: new name, old name, run of the old
         if save_best not in (None, "auto"):
             self.rule = rule or self._guess_rule(str(save_best))
 
@@ -95,7 +102,7 @@ class EvalHook(Hook):
             if runner.meta is None:
                 runner.logger.warning("The runner has no meta: it is made, to remember the best score.")
                 runner.meta = {}
-            runner.meta.setdefault("hook_msgs", {})
+            self._find_best(runner.meta.setdefault("hook_msgs", {}))
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Evaluate once before training, when the run begins at or after ``start``."""
@@ -125,12 +132,20 @@ class EvalHook(Hook):
             self._evaluate(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return whether the evaluation before training is still to come: a resumed run has had it."""
-        return {"initial": self._initial}
+        """Return whether the evaluation before training is still to come, and what became of the best.
+
+        The best before is told of in the new one, in case the run is killed before it is removed.
+        """
+        return {"initial": self._initial, "best_run": self._best_run, "replaced": self._replaced}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it over."""
         self._initial = state["initial"]
+        self._best_run = state.get("best_run")
+        if state.get("replaced") and self._folder is not None:
+            new, old, run = state["replaced"]
+            if (self._folder / new).is_file():
+                remove_own(self._folder / old, run, logger)
 
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and put them into the log."""
@@ -165,27 +180,40 @@ class EvalHook(Hook):
         if not math.isnan(score) and (best is None or _BETTER[self.rule](score, best)):
             self._save_best(runner, messages, name, score)
 
+    def _find_best(self, messages: dict[str, Any]) -> None:
+        """Take the best of a resumed run from where the run is now: its folder may have been copied."""
+        best = messages.get("best_ckpt")
+        if best is not None and self._folder is not None:
+            here = self._folder / Path(best).name
+            if here.is_file():
+                messages["best_ckpt"] = str(here)
+
     def _save_best(self, runner: RunnerView, messages: dict[str, Any], name: str, score: float) -> None:
         unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
-        file, before = (
-            f"best_{name}_{unit}_{done}.pth",
-            {k: messages.get(k) for k in ("best_score", "best_ckpt")},
-        )
+        file = f"best_{name}_{unit}_{done}.pth"
+        before = {key: messages.get(key) for key in ("best_score", "best_ckpt")}
+        written_by = self._best_run
         messages["best_score"] = score
         if self._folder is None:
             return
         folder, path = self._folder, str(self._folder / file)
         messages["best_ckpt"] = path
+        self._best_run = (runner.meta or {}).get("run_id")
 
         def save() -> None:
+            old = before["best_ckpt"]
+            if old not in (None, path) and Path(old).parent == folder:
+                self._replaced = [file, Path(old).name, written_by]
             try:
                 runner.save_checkpoint(str(folder), file, create_symlink=False)
             except CheckpointError as error:
                 messages.update(before)
+                self._best_run, self._replaced = written_by, None
                 runner.logger.error("%s The best checkpoint stays %s.", error, before["best_ckpt"])
                 return
-            if before["best_ckpt"] not in (None, path):
-                Path(str(before["best_ckpt"])).unlink(missing_ok=True)
+            if self._replaced is not None:
+                remove_own(Path(str(old)), written_by, runner.logger)
+            self._replaced = None
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, file)
 
         runner.after_stage(save)

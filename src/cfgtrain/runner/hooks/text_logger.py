@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections import OrderedDict
+import logging
+from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ import torch
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.paths import append_whole
 
 __all__ = ["TextLoggerHook"]
+
+logger = logging.getLogger(__name__)
+
+MAX_UNWRITTEN = 1000  # lines that wait for room on the disk
 
 
 @HOOKS.register_module()
@@ -40,6 +46,8 @@ class TextLoggerHook(LoggerHook):
     ) -> None:
         super().__init__(interval, ignore_last, reset_flag, by_epoch)
         self._json: Path | None = None
+        self._unwritten: deque[str] = deque(maxlen=MAX_UNWRITTEN)
+        self._failed = False
         self._start_iter = 0
         self._seconds = 0.0
 
@@ -101,9 +109,20 @@ class TextLoggerHook(LoggerHook):
         return datetime.timedelta(seconds=int(average * ((runner.max_iters or 0) - runner.iter - 1)))
 
     def _append(self, line: dict[str, Any]) -> None:
-        if self._json is not None:
-            with self._json.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_rounded(line), default=str) + "\n")
+        """Write a line, after those that could not be written before: a full disk ends no training."""
+        if self._json is None:
+            return
+        self._unwritten.append(json.dumps(_rounded(line), default=str) + "\n")
+        try:
+            while self._unwritten:
+                append_whole(self._json, self._unwritten[0].encode())
+                self._unwritten.popleft()
+        except OSError as error:
+            if not self._failed:
+                logger.error("%s cannot be written: %s. It is tried again with each line.", self._json, error)
+            self._failed = True
+        else:
+            self._failed = False
 
 
 def _lr(lr: Any) -> str:

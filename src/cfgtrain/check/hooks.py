@@ -1,0 +1,140 @@
+"""Check the runner, its hooks and the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cfgtrain.check.components import arguments, component, problem_at
+from cfgtrain.config.config import Config
+from cfgtrain.errors import (
+    ArgumentTypeError,
+    BuildError,
+    CfgTrainError,
+    ConfigKeyError,
+    ConfigValueError,
+    suggest,
+)
+from cfgtrain.registries import DATASETS, HOOKS, RUNNERS
+from cfgtrain.registry import at_place
+from cfgtrain.runner import wiring
+from cfgtrain.runner.hooks.evaluation import EvalHook
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.priority import get_priority
+from cfgtrain.utils.signatures import argument_problem, parameters_of
+
+__all__ = ["evaluation_problems", "hook_problems", "runner_problems"]
+
+# What train() adds to the arguments that a config states.
+_RUNNER_GIVEN = ("model", "optimizer", "work_dir", "logger", "meta")
+
+
+def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with ``runner``."""
+    problems = list(component(cfg._cfg_dict, "runner", RUNNERS, given=_RUNNER_GIVEN))
+    yield from problems
+    runner, target = cfg["runner"], _runner_class(cfg)
+    if problems or not hasattr(target, "by_epoch"):
+        return
+    own, other = ("max_epochs", "max_iters") if target.by_epoch else ("max_iters", "max_epochs")
+    value = runner.get(own)
+    if not isinstance(value, int) or value < 1:
+        message = f"{own} of {target.__name__} is at least 1, not {value!r}."
+        yield problem_at(ConfigValueError, message, runner, own if own in runner else "type")
+    if runner.get(other) is not None:
+        message = f"{target.__name__} takes {own}, and {other} cannot be given beside it."
+        yield problem_at(ConfigValueError, message, runner, other)
+
+
+def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the hooks that one key of the config stands for."""
+    value, root = cfg.get(key), cfg._cfg_dict
+    if key == "log_config" and value is not None:
+        yield from _log_config(value, root)
+        if not isinstance(value, Mapping) or not isinstance(value.get("hooks", []), (list, tuple)):
+            return
+    try:
+        wired = list(wiring.hook_cfgs(key, value))
+    except ArgumentTypeError as error:
+        yield problem_at(ConfigValueError, str(error), root, key)
+        return
+    except CfgTrainError as error:
+        yield error
+        return
+    for each, priority in wired:
+        if not isinstance(each, Hook):
+            yield from component([each], 0, HOOKS)
+            yield from _counts_epochs(cfg, key, each)
+        try:
+            get_priority(priority)
+        except CfgTrainError as error:
+            yield problem_at(ConfigValueError, str(error), each, "priority")
+
+
+def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Check ``evaluation`` against EvalHook, and what is left against the data set's ``evaluate``."""
+    evaluation, root = cfg.get("evaluation"), cfg._cfg_dict
+    if evaluation is None:
+        return
+    if not isinstance(evaluation, Mapping):
+        yield problem_at(ConfigValueError, f"evaluation is a dict, not {evaluation!r}.", root, "evaluation")
+        return
+    data = cfg.get("data")
+    val = data.get("val") if isinstance(data, Mapping) else None
+    if val is None:
+        message = "There is an evaluation, but no data.val to evaluate on."
+        yield problem_at(ConfigKeyError, message, root, "evaluation")
+        return
+    parameters = parameters_of(EvalHook)
+    own = parameters.names if parameters else ()
+    yield from arguments(
+        evaluation, EvalHook, {k: v for k, v in evaluation.items() if k in own}, ("dataloader",)
+    )
+    yield from _evaluate_arguments(evaluation, val, own)
+    yield from _counts_epochs(cfg, "evaluation", evaluation)
+    for name, least in (("interval", 1), ("start", 0)):
+        value = evaluation.get(name)
+        if isinstance(value, int) and value < least:
+            yield problem_at(ConfigValueError, f"{name} is at least {least}, not {value}.", evaluation, name)
+
+
+def _evaluate_arguments(evaluation: Any, val: Any, own: tuple[str, ...]) -> Iterator[CfgTrainError]:
+    kind = val.get("type") if isinstance(val, Mapping) else None
+    dataset = DATASETS.get(kind) if isinstance(kind, str) else kind
+    evaluate = getattr(dataset, "evaluate", None)
+    rest = {k: v for k, v in evaluation.items() if k not in own}
+    problem = argument_problem(evaluate, {"self": None, "results": None, **rest}) if evaluate else None
+    if problem is not None:
+        hint = suggest(problem.argument or "", own)
+        yield BuildError(f"{problem.text}{hint}{at_place(evaluation, problem.argument)}")
+
+
+def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:
+    if not isinstance(value, Mapping):
+        message = f"log_config is dict(interval=..., hooks=[...]), not {value!r}."
+        yield problem_at(ConfigValueError, message, root, "log_config")
+        return
+    for unknown in set(value) - {"interval", "hooks"}:
+        hint = suggest(str(unknown), ("interval", "hooks"))
+        yield problem_at(ConfigKeyError, f"log_config has no setting {unknown!r}.{hint}", value, unknown)
+    if not isinstance(value.get("hooks", []), (list, tuple)):
+        yield problem_at(
+            ConfigValueError, f"hooks is a list of dicts, not {value['hooks']!r}.", value, "hooks"
+        )
+
+
+def _counts_epochs(cfg: Config, key: str, hook: Any) -> Iterator[CfgTrainError]:
+    """Find hooks that would never do anything: they count epochs, and the runner does not."""
+    target = _runner_class(cfg)
+    if key == "log_config" or target is None or getattr(target, "by_epoch", True):
+        return
+    for name in ("by_epoch", "warmup_by_epoch"):
+        if hook.get(name) is True:
+            message = f"{target.__name__} counts iterations: with {name}=True this would never happen."
+            yield problem_at(ConfigValueError, message, hook, name)
+
+
+def _runner_class(cfg: Config) -> Any:
+    runner = cfg.get("runner")
+    kind = runner.get("type") if isinstance(runner, Mapping) else None
+    return RUNNERS.get(kind) if isinstance(kind, str) else kind

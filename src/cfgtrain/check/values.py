@@ -1,0 +1,82 @@
+"""Check the settings that are plain values."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cfgtrain.check.components import problem_at
+from cfgtrain.check.data import PARTS
+from cfgtrain.config.config import Config
+from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError, suggest
+from cfgtrain.parallel.device import pick_device
+
+__all__ = ["value_problems"]
+
+MAX_SEED = 2**63 - 1  # what torch takes
+
+
+def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the settings that are no dicts."""
+    root = cfg._cfg_dict
+    yield from _workflow(cfg)
+    seed = cfg.get("seed")
+    if seed is not None and (
+        not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED
+    ):
+        message = f"seed is a non-negative int or None, not {seed!r}; it is below 2**63."
+        yield problem_at(ConfigValueError, message, root, "seed")
+    if not isinstance(cfg.get("deterministic", False), bool):
+        message = f"deterministic is True or False, not {cfg['deterministic']!r}."
+        yield problem_at(ConfigValueError, message, root, "deterministic")
+    if not isinstance(cfg.get("work_dir"), str | None):
+        message = f"work_dir is a path as a str, or None, not {cfg['work_dir']!r}."
+        yield problem_at(ConfigValueError, message, root, "work_dir")
+    level = cfg.get("log_level", "INFO")
+    if not isinstance(level, str) or level not in logging.getLevelNamesMapping():
+        message = f"log_level is one of DEBUG, INFO, WARNING, ERROR, not {level!r}."
+        yield problem_at(ConfigValueError, message, root, "log_level")
+    try:
+        pick_device(cfg.get("device"))
+    except ArgumentError as error:
+        yield problem_at(ConfigValueError, str(error), root, "device")
+    yield from _checkpoints(cfg)
+    try:
+        cfg.pretty_text  # noqa: B018  # what cannot be written could not be kept beside the run
+    except ConfigError as error:
+        yield error
+
+
+def _checkpoints(cfg: Config) -> Iterator[CfgTrainError]:
+    for key in ("load_from", "resume_from"):
+        file = cfg.get(key)
+        if file is None or (key == "resume_from" and file == "auto"):
+            continue
+        if not (isinstance(file, str) and Path(file).expanduser().is_file()):
+            auto = ", or 'auto'" if key == "resume_from" else ""
+            message = f"{key} is the path of a checkpoint{auto}; {file!r} is not there."
+            yield problem_at(ConfigValueError, message, cfg._cfg_dict, key)
+
+
+def _workflow(cfg: Config) -> Iterator[CfgTrainError]:
+    workflow, root = cfg.get("workflow", [("train", 1)]), cfg._cfg_dict
+    if not isinstance(workflow, (list, tuple)) or not all(map(_is_flow, workflow)):
+        message = f"workflow is a list such as [('train', 1)], not {workflow!r}."
+        yield problem_at(ConfigValueError, message, root, "workflow")
+        return
+    data = cfg.get("data")
+    parts = [part for part in PARTS if isinstance(data, Mapping) and data.get(part) is not None]
+    for mode, _ in workflow:
+        if parts and mode not in ("train", *parts):
+            message = f"The workflow runs {mode!r}, and data has no such part.{suggest(str(mode), parts)}"
+            yield problem_at(ConfigValueError, message, root, "workflow")
+    if "train" not in [mode for mode, _ in workflow]:
+        message = "The workflow has no 'train' flow: it would never end."
+        yield problem_at(ConfigValueError, message, root, "workflow")
+
+
+def _is_flow(flow: object) -> bool:
+    if not isinstance(flow, (list, tuple)) or len(flow) != 2:
+        return False
+    return isinstance(flow[1], int) and flow[1] > 0

@@ -1,0 +1,227 @@
+"""A damaged checkpoint is refused with the reason, and the one before it is used; nothing in one is run."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from faults.experiment import Forker, end_of, iterations, read_checkpoint
+from faults.test_kill import unbroken
+from tiny import same
+
+from cfgtrain.checkpoint.find import find_checkpoint
+from cfgtrain.errors import CheckpointError
+
+__all__ = ["unbroken"]
+
+ALONE = ["--cfg-options", "evaluation=None"]  # no best checkpoints
+PLACES = 1000
+
+
+@pytest.fixture(scope="module")
+def killed(forker: Forker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work_dir of a run that was killed with two checkpoints written."""
+    from faults.experiment import write_experiment
+
+    folder = tmp_path_factory.mktemp("killed")
+    write_experiment(folder)
+    forker.run(
+        "train", "epoch.py", "--work-dir", "run", *ALONE, cwd=folder, code=-9, FAULTS="iter:17:SIGKILL"
+    )
+    return folder / "run"
+
+
+@pytest.fixture
+def run_dir(killed: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(killed, tmp_path / "run", symlinks=True)
+    return tmp_path / "run"
+
+
+def check_refused(folder: Path, number: int, how: str) -> None:
+    """The newest checkpoint is refused, and at each twentieth place the one before is looked for as well."""
+    with pytest.raises(CheckpointError, match=r"iter_14.pth .{10,}"):
+        read_checkpoint(folder / "iter_14.pth")
+        pytest.fail(how)
+    if number % 20:
+        return
+    found = find_checkpoint(folder)
+    assert found.path is not None, how
+    assert found.path.name == "iter_8.pth", how
+    assert [passed.path.name for passed in found.passed_over] == ["iter_14.pth"], how
+    assert len(found.passed_over[0].reason) > 10, how
+
+
+def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
+    """One bit in any of a thousand places makes the checkpoint one that is passed over."""
+    file, chance = run_dir / "iter_14.pth", random.Random(0)
+    whole = file.read_bytes()
+    for number, place in enumerate(chance.sample(range(len(whole)), PLACES)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << chance.randrange(8)
+        file.write_bytes(damaged)
+        check_refused(run_dir, number, f"bit flipped in byte {place} of {len(whole)}")
+
+
+def test_a_cut_anywhere_is_found(run_dir: Path) -> None:
+    """A file that ends too early, in any of a thousand places, is passed over."""
+    file, chance = run_dir / "iter_14.pth", random.Random(1)
+    whole = file.read_bytes()
+    sizes = [*range(3), len(whole) - 1, *chance.sample(range(len(whole)), PLACES)]
+    for number, size in enumerate(sizes):
+        os.truncate(file, size)
+        check_refused(run_dir, number, f"cut to {size} of {len(whole)} bytes")
+        file.write_bytes(whole)
+
+
+def test_the_run_goes_on_from_the_one_before(run_dir: Path, forker: Forker, unbroken: dict[str, Any]) -> None:
+    """The log says which checkpoint is passed over and why, and the end is that of the unbroken run."""
+    with (run_dir / "iter_14.pth").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"damage")
+    damaged = (run_dir / "iter_14.pth").read_bytes()
+    text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
+    assert "iter_14.pth is passed over:" in text
+    assert "Resumed from" in text
+    assert iterations("first") == unbroken["epoch"][1][8:]
+    assert same(end_of(run_dir)["weights"], unbroken["epoch"][0]["weights"])
+    # Not overwritten: a person may want to look at it.
+    assert damaged in [path.read_bytes() for path in run_dir.glob("iter_14.*.pth")]
+
+
+def test_a_damaged_checkpoint_that_is_asked_for_is_an_error(run_dir: Path, forker: Forker) -> None:
+    """Asked for by its path a damaged checkpoint is refused: nothing else is taken silently."""
+    os.truncate(run_dir / "iter_14.pth", 5000)
+    text = forker.run("train", "epoch.py", "--resume", run_dir / "iter_14.pth", *ALONE, code=1)
+    assert "iter_14.pth" in text
+    assert "damaged" in text or "cannot be read" in text
+    assert "Traceback" not in text
+
+
+def test_when_all_are_damaged_the_run_begins_anew(
+    run_dir: Path, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """Each is named with its reason, and a new run begins that overwrites none of them."""
+    for name in ("iter_8.pth", "iter_14.pth"):
+        os.truncate(run_dir / name, 3000)
+    text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
+    assert text.count("is passed over:") == 2
+    assert "the run begins anew" in text
+    assert len([path for path in run_dir.glob("iter_*.pth") if path.stat().st_size == 3000]) == 2
+    assert same(end_of(run_dir)["weights"], unbroken["epoch"][0]["weights"])
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path("evil").touch, ()
+
+
+def test_nothing_in_a_checkpoint_is_run(run_dir: Path, forker: Forker) -> None:
+    """A checkpoint that would run code is passed over by auto and refused by name, and runs nothing."""
+    checkpoint = read_checkpoint(run_dir / "iter_14.pth")
+    torch.save({**checkpoint, "meta": {**checkpoint["meta"], "evil": Evil()}}, run_dir / "iter_14.pth")
+    text = forker.run("train", "epoch.py", "--resume", run_dir / "iter_14.pth", *ALONE, code=1)
+    assert "could run code" in text
+    text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
+    assert "iter_14.pth is passed over:" in text
+    assert not list(Path().rglob("evil"))
+
+
+def test_meta_is_plain(run_dir: Path) -> None:
+    """What a checkpoint says of the run is made of the types that JSON has too."""
+
+    def kinds(value: Any) -> set[type]:
+        if isinstance(value, dict):
+            return {type(value)}.union(*map(kinds, [*value.keys(), *value.values()]))
+        return {type(value)}.union(*map(kinds, value)) if isinstance(value, list) else {type(value)}
+
+    meta = read_checkpoint(run_dir / "iter_14.pth")["meta"]
+    assert kinds(meta) <= {dict, list, str, int, float, bool, type(None)}
+
+
+def test_a_missing_best_checkpoint_is_told_and_done_without(forker: Forker) -> None:
+    """The final test takes the last weights when the best are gone or damaged, and says so."""
+    words = ["train", "iter.py", "--work-dir", "run"]
+    forker.run(*words)
+    best = next(Path("run").glob("best_*.pth"))
+    for damage in (lambda: os.truncate(best, 4000), best.unlink):
+        damage()
+        text = forker.run(*words, "--resume", "auto", SESSION="again")
+        assert "The best checkpoint cannot be used, the last weights are." in text
+        assert "with the last weights" in text
+        assert iterations("again") == []
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_a_complete_run_is_only_tested(kind: str, forker: Forker) -> None:
+    """``--resume auto`` of a run that is complete trains nothing and gives the same scores."""
+    words = ["train", f"{kind}.py", "--work-dir", "run"]
+    first = forker.run(*words)
+    before = {path.name: path.stat().st_mtime_ns for path in Path("run").glob("*_*.pth")}
+    second = forker.run(*words, "--resume", "auto", SESSION="second")
+    assert iterations("second") == []
+    scores = [line for text in (first, second) for line in text.splitlines() if line.startswith("Test:")]
+    assert scores[0] == scores[1]
+    assert {path.name: path.stat().st_mtime_ns for path in Path("run").glob("*_*.pth")} == before
+
+
+CHANGES = [
+    ("data.samples_per_gpu=2", "22 samples in 11 batches of 2"),
+    ("data.train.size=23", "23 samples in 6 batches of 4"),
+    ("seed=4", "seed 4"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), CHANGES)
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_other_data_within_an_epoch_is_refused(kind: str, change: str, told: str, forker: Forker) -> None:
+    """With another batch size, size or order of the data set the place within the epoch has no meaning."""
+    words = ["train", f"{kind}.py", "--work-dir", "run", "--cfg-options", "evaluation=None"]
+    forker.run(*words, code=-9, FAULTS="iter:9:SIGKILL")
+    text = forker.run(*words, change, "+resume_from=auto", code=1, SESSION="second")
+    assert "saved within an epoch of 22 samples in 6 batches of 4, shuffled with seed 3" in text
+    assert told in text
+    assert "Traceback" not in text
+    assert iterations("second") == []
+
+
+def test_other_data_between_epochs_is_taken(forker: Forker) -> None:
+    """At the end of an epoch the next one may be of other batches."""
+    words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "evaluation=None"]
+    by_epoch = "checkpoint_config.by_epoch=True"
+    forker.run(*words, by_epoch, "checkpoint_config.interval=1", code=-9, FAULTS="iter:13:SIGKILL")
+    forker.run(
+        *words,
+        by_epoch,
+        "checkpoint_config.interval=1",
+        "data.samples_per_gpu=2",
+        "+resume_from=auto",
+        SESSION="second",
+    )
+    assert len(iterations("second")) == 2 * 11
+
+
+@pytest.mark.parametrize(("first", "second"), [("epoch", "iter"), ("iter", "epoch")])
+def test_the_other_runner_is_refused(first: str, second: str, forker: Forker) -> None:
+    """A place counted in epochs is none for a run that counts in iterations, and the other way round."""
+    forker.run("train", f"{first}.py", "--work-dir", "run", code=-9, FAULTS="iter:9:SIGKILL")
+    text = forker.run("train", f"{second}.py", "--work-dir", "run", "--resume", "auto", code=1)
+    assert "is of a run that is counted in" in text
+
+
+def test_find_tells_of_a_file_with_other_contents(tmp_path: Path) -> None:
+    """A file whose facts are of the wrong kind is passed over, not a crash."""
+    torch.save({"meta": [], "resume": {"position": {}}}, "a.pth")
+    torch.save([1], "b.pth")
+    found = find_checkpoint(tmp_path)
+    assert found.path is None
+    assert sorted(passed.path.name for passed in found.passed_over) == ["a.pth", "b.pth"]
+    with pytest.raises(CheckpointError):
+        read_checkpoint("b.pth")

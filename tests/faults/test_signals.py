@@ -1,0 +1,258 @@
+"""Ctrl-C and SIGTERM: an orderly end, and the command that goes on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.experiment import (
+    ITERATIONS,
+    Command,
+    Forker,
+    end_of,
+    iterations,
+    lines,
+    newest,
+    wait_for,
+)
+from faults.test_kill import KINDS, unbroken
+from tiny import same
+
+__all__ = ["unbroken"]
+
+STOPPED, INTERRUPTED = 75, 130
+
+
+def command_to_go_on(text: str) -> list[str]:
+    """The words of the last line, which is said to be the command that goes on."""
+    words = shlex.split(text.strip().splitlines()[-1])
+    assert words[0] == "cfgtrain"
+    return words[1:]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("at", "saved"), [(1, 2), (3, 4), (6, 6), (13, 14), (14, 14), (21, 22), (23, 24), (24, 24)]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signal_ends_the_run_where_its_window_closes(
+    kind: str, at: int, saved: int, name: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """The run ends with exit code 75 at the end of a window, and the printed command goes on from there."""
+    words = ["train", f"{kind}.py", "--work-dir", "run"]
+    text = forker.run(*words, code=STOPPED, FAULTS=f"iter:{at}:{name}")
+    assert f"Stopping: {name}" in text
+    assert f"Stopped by {name} after {saved} iterations" in text
+    assert len(iterations("first")) == saved
+    assert newest(Path("run"))["resume"]["position"]["iter"] == saved
+    assert forker.run(*command_to_go_on(text), SESSION="second").count("Test: accuracy") == 1
+    end, seen = unbroken[kind]
+    assert iterations("second") == seen[saved:]
+    assert same(end_of(Path("run")), end)
+
+
+# Where a signal comes: place, count, exit code, and the iteration that is saved, or None.
+PLACES = [
+    ("val-read", 3, 6, True),  # an evaluation between epochs is broken off and done again
+    ("val-read", 12, 12, True),
+    ("epoch", 1, 6, False),
+    ("save", 1, 6, False),
+    ("save", 2, 8, False),
+    ("fsync", 5, 8, False),
+    ("rename", 2, 6, False),
+    ("test-read", 2, 24, True),
+    ("before-run", 1, 0, False),
+]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("place", "count", "saved", "broken_off"), PLACES)
+def test_a_signal_may_come_anywhere(
+    place: str, count: int, saved: int, broken_off: bool, name: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """During evaluation, saving, the final test, and before the first batch it is the same."""
+    text = forker.run(
+        "train", "epoch.py", "--work-dir", "run", code=STOPPED, FAULTS=f"{place}:{count}:{name}"
+    )
+    assert newest(Path("run"))["resume"]["position"]["iter"] == saved
+    if broken_off:
+        part = place.split("-")[0]
+        assert len(lines(f"read-{part}", "first")) < {"val": 9 * (saved // 6), "test": 7}[part]
+    forker.run(*command_to_go_on(text), SESSION="second")
+    end, seen = unbroken["epoch"]
+    assert iterations("second") == seen[saved:]
+    assert same(end_of(Path("run")), end)
+
+
+def test_a_signal_during_an_evaluation_between_iterations_waits_for_it(
+    forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """Within an epoch there is no going back to before the evaluation, so it is finished first."""
+    text = forker.run("train", "iter.py", "--work-dir", "run", code=STOPPED, FAULTS="val-read:3:SIGTERM")
+    assert len(lines("read-val", "first")) == 9
+    forker.run(*command_to_go_on(text), SESSION="second")
+    assert same(end_of(Path("run")), unbroken["iter"][0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signal_right_after_resuming_keeps_the_state(
+    kind: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """A resumed run that is stopped before its first batch saves what it was resumed from, not less."""
+    words = ["train", f"{kind}.py", "--work-dir", "run"]
+    forker.run(*words, code=-signal.SIGKILL, FAULTS="iter:9:SIGKILL")
+    text = forker.run(
+        *words, "--resume", "auto", code=STOPPED, FAULTS="before-run:1:SIGTERM", SESSION="second"
+    )
+    assert iterations("second") == []
+    forker.run(*command_to_go_on(text), SESSION="third")
+    assert iterations("third") == unbroken[kind][1][8:]
+    assert same(end_of(Path("run")), unbroken[kind][0])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signal_to_all_processes_spares_the_workers(
+    kind: str, name: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """What a terminal or a scheduler sends to every process of the command is for the main one alone."""
+    words = ["train", f"{kind}.py", "--work-dir", "run", "--cfg-options", "data.workers_per_gpu=2"]
+    command = forker.start(*words, own_group=True, FAULTS="iter:9:hold")
+    wait_for(lambda: list(Path().glob("held-iter-*")), "iteration 9")
+    os.killpg(command.pid, getattr(signal, name))
+    Path("go").touch()
+    assert command.end() == STOPPED, command.text
+    assert newest(Path("run"))["resume"]["position"]["iter"] == 10
+    forker.run(*command_to_go_on(command.text), SESSION="second")
+    assert same(end_of(Path("run")), unbroken[kind][0])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_workers_start(name: str, forker: Forker, unbroken: dict[str, Any]) -> None:
+    """A signal to all processes while the workers are being started is no other one."""
+    words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "data.workers_per_gpu=2"]
+    command = forker.start(*words, own_group=True, FAULTS="train-read:1:hold")
+    # The worker that is started first reads while the next one is being started.
+    wait_for(lambda: list(Path().glob("held-train-read-*")), "the first sample")
+    os.killpg(command.pid, getattr(signal, name))
+    Path("go").touch()
+    assert command.end() == STOPPED, command.text
+    forker.run(*command_to_go_on(command.text), SESSION="second")
+    assert same(end_of(Path("run")), unbroken["epoch"][0])
+
+
+def send_until_dead(command: Command, number: int) -> int:
+    """Press Ctrl-C again and again until the command is gone."""
+    deadline = time.monotonic() + 30
+    while command.code is None and time.monotonic() < deadline:
+        command.send(number)
+        wait_for_a_moment(command)
+    return command.end(1)
+
+
+def wait_for_a_moment(command: Command, seconds: float = 0.15) -> None:
+    """Poll for the end of a command, for a moment only."""
+    try:
+        wait_for(lambda: command.code is not None, "the end", seconds)
+    except TimeoutError:
+        return
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("place", "count", "left"), [("iter", 17, 14), ("save", 3, 14), ("fsync", 9, 14), ("rename", 6, 14)]
+)
+def test_a_second_signal_ends_at_once(place: str, count: int, left: int, name: str, forker: Forker) -> None:
+    """It leaves with 130, no unfinished file, and the checkpoint before, even in the middle of saving."""
+    options = ["--cfg-options", "+checkpoint_config.max_keep_ckpts=1", "evaluation=None"]
+    command = forker.start("train", "epoch.py", "--work-dir", "run", *options, FAULTS=f"{place}:{count}:hold")
+    try:
+        wait_for(lambda: list(Path().glob("held-*")) or command.code is not None, "the place")
+        assert command.code is None, f"{place} is not reached {count} times: {command.text}"
+        command.send(getattr(signal, name))
+        wait_for(lambda: "Stopping" in command.text, "the first signal to be seen")
+        assert send_until_dead(command, getattr(signal, name)) == INTERRUPTED, command.text
+    finally:
+        Path("go").touch()
+    assert newest(Path("run"))["resume"]["position"]["iter"] == left
+    assert [path.name for path in Path("run").glob(".*") if path.name != ".lock"] == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_before_the_run_there_is_nothing_to_resume(name: str, forker: Forker) -> None:
+    """A signal while everything is still being built ends with 130, without a traceback or a checkpoint."""
+    with Path("parts.py").open("a") as file:
+        file.write("\n\nreach('import')\n")
+    text = forker.run("train", "epoch.py", "--work-dir", "run", code=INTERRUPTED, FAULTS=f"import:1:{name}")
+    assert "Traceback" not in text
+    assert not list(Path().glob("run/*.pth"))
+
+
+def test_the_doubled_signal_of_timeout_is_one(forker: Forker) -> None:
+    """Two signals at once, as ``timeout`` sends them, still let the iteration end."""
+    command = forker.start("train", "epoch.py", "--work-dir", "run", FAULTS="iter:9:hold")
+    wait_for(lambda: list(Path().glob("held-*")), "iteration 9")
+    command.send(signal.SIGTERM)
+    command.send(signal.SIGTERM)
+    Path("go").touch()
+    assert command.end() == STOPPED, command.text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--work-dir", "run", "epoch.py"],
+        ["--debug", "train", "epoch.py", "--cfg-options", "optimizer.lr=0.02", "seed=5", "+work_dir=run"],
+        ["train", "epoch.py", "--resume=auto", "--work-dir", "run"],
+    ],
+)
+def test_the_printed_command_works_whatever_the_words(words: list[str], forker: Forker) -> None:
+    """Options before and after the config, and overrides, stay in the command that goes on."""
+    text = forker.run(*words, code=STOPPED, FAULTS="iter:9:SIGTERM")
+    going_on = command_to_go_on(text)
+    assert going_on.count("auto") == 1
+    forker.run(*going_on, SESSION="second")
+    assert iterations("second")[0][0] == 11
+    assert iterations("second")[-1][0] == ITERATIONS
+
+
+def test_without_an_exact_checkpoint_one_is_made(forker: Forker, unbroken: dict[str, Any]) -> None:
+    """A run that saves no optimizer, or nothing at all, can be gone on with after a signal."""
+    for number, option in enumerate(["+checkpoint_config.save_optimizer=False", "checkpoint_config=None"]):
+        words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "evaluation=None", option]
+        text = forker.run(*words, code=STOPPED, FAULTS="iter:14:SIGTERM", SESSION=f"first{number}")
+        forker.run(*command_to_go_on(text), SESSION=f"second{number}")
+        assert iterations(f"second{number}") == unbroken["epoch"][1][14:]
+        shutil.rmtree("run")
+
+
+def test_the_installed_command_from_the_outside() -> None:
+    """The same holds for a process of its own, from the first signal to the last line of the second run."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "FAULTS": "iter:9:hold"}
+    with Path("out.txt").open("w") as out:
+        first = subprocess.Popen(
+            [sys.executable, "-m", "cfgtrain", "train", "epoch.py"], env=env, stdout=out, stderr=out
+        )
+        wait_for(lambda: list(Path().glob("held-*")) or first.poll() is not None, "iteration 9")
+        first.send_signal(signal.SIGINT)
+        wait_for(lambda: "Stopping" in Path("out.txt").read_text(), "the signal to be seen")
+        Path("go").touch()
+        assert first.wait(60) == STOPPED, Path("out.txt").read_text()
+    words = command_to_go_on(Path("out.txt").read_text())
+    second = subprocess.run(
+        [sys.executable, "-m", "cfgtrain", *words],
+        env={**env, "FAULTS": "", "SESSION": "second"},
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 0, second.stderr
+    assert iterations("second")[0][0] == 11
+    assert "Test: accuracy" in second.stdout
