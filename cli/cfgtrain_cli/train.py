@@ -100,11 +100,24 @@ def summary(result: TrainResult, config: Path) -> str:
     if unsaved(result):
         lines.insert(0, f"The end of the run is NOT saved. {unsaved(result)}")
     shown = _shown(result.work_dir)
+    merged = shown / f"{config.stem}.merged.py"
+    merged = merged if merged.exists() else shown / f"{config.stem}.py"
     lines += [
-        f"Everything is in {shown}: checkpoints, logs, and the merged config {config.stem}.py.",
+        f"Everything is in {shown}: checkpoints, logs, and the merged config {merged.name}.",
         "Next, for example:",
-        "  " + shlex.join(["cfgtrain", "train", str(config), "--work-dir", f"{shown}_2", "--seed", "1"]),
-        "  " + shlex.join(["cfgtrain", "print-config", str(shown / f"{config.stem}.py")]),
+        "  "
+        + shlex.join(
+            [
+                "cfgtrain",
+                "train",
+                str(config),
+                "--work-dir",
+                f"{shown.absolute()}_2" if str(shown) == "." else f"{shown}_2",
+                "--seed",
+                "1",
+            ]
+        ),
+        "  " + shlex.join(["cfgtrain", "print-config", str(merged)]),
     ]
     return "\n".join(lines)
 

@@ -157,7 +157,7 @@ class Registry:
         """
         found = self.get(name) or _import_object(name)
         if found is None:
-            hint = suggest(name, self._module_dict) or self._known()
+            hint = suggest(name, [*self._module_dict, *_siblings(name)]) or self._known()
             elsewhere = sorted(r.name for r in _registries if r is not self and name in r._module_dict)
             also = f" (A {elsewhere[0]} has that name.)" if elsewhere else ""
             raise UnknownNameError(f"{name!r} is not in the {self._name} registry.{hint}{also}")
@@ -330,6 +330,13 @@ def _import_object(name: str) -> Callable[..., Any] | None:
             return None
         raise
     return found if callable(found) else None
+
+
+def _siblings(name: str) -> list[str]:
+    """Return the import paths beside ``name`` in a module that is loaded."""
+    module_name = name.rpartition(".")[0]
+    module = sys.modules.get(module_name)
+    return [f"{module_name}.{each}" for each in dir(module) if each[:1] != "_"] if module else []
 
 
 def at_place(cfg: Any, key: object = None) -> str:

@@ -37,6 +37,24 @@ CASES = {
         ["std is above 0", "data.train.pipeline[0]", "small.py:5"],
     ),
     "value that a hook refuses": ("lr_config = dict(warmup_ratio=2)", "", ["warmup_ratio", "lr_config", "small.py:5"]),
+    "misspelt import path": (
+        "model = dict(loss=dict(type='torch.nn.CrosEntropyLoss'))", "",
+        ["Did you mean 'torch.nn.CrossEntropyLoss'", "model.loss.type", "small.py:5"],
+    ),
+    "argument of an import path": ("model = dict(loss=dict(weigth=1))", "", ["Did you mean 'weight'", "small.py:5"]),
+    "unknown sampler": ("data = dict(sampler=dict(type='Epoch'))", "", ["'EpochSampler'", "data.sampler.type"]),
+    "no hook": ("custom_hooks = [dict(type='torch.nn.ReLU')]", "", ["ReLU is no Hook", "custom_hooks[0].type"]),
+    "hooks that are no list": ("log_config = dict(hooks=3)", "", ["log_config.hooks", "small.py:5"]),
+    "hook that counts what the run does not": (
+        "runner = dict(_delete_=True, type='IterBasedRunner', max_iters=3)\nlr_config = dict(by_epoch=True)", "",
+        ["counts iterations", "lr_config.by_epoch", "small.py:6"],
+    ),
+    "hook with a misspelt stage": (
+        "import sys\nfrom cfgtrain.runner import HOOKS, Hook\n"
+        "Late = type('Late', (Hook,), dict(after_train_itr=lambda self, runner: None))\n"
+        "custom_hooks = [dict(type=HOOKS.register_module(name='Late', module=Late, force=True) and 'Late')]", "",
+        ["after_train_itr", "Did you mean 'after_train_iter'", "custom_hooks[0].type", "small.py:8"],
+    ),
     "unknown override": ("", "--cfg-options optimzer.lr=1", ["Did you mean 'optimizer.lr'?", "'+optimzer.lr=...'"]),
     "index that is not there": (
         "", "--cfg-options data.train.pipeline.9.size=3", ["no item 9 in data.train.pipeline", "0 to 4"],
@@ -101,6 +119,15 @@ def test_all_problems_are_told_at_once(small: Path, run: Callable[..., object]) 
     assert ran.code == 2
     assert "There are 3 problems" in ran.err
     assert [n for n in ("'Adam'", "'warmup'", "non-negative") if n not in ran.err] == []
+
+
+def test_several_wrong_options_are_told_at_once(small: Path, run: Callable[..., object]) -> None:
+    """Each word of the command line that no key has is named."""
+    ran = run("train", small, "--cfg-options", "optimzer.lr=1", "runer.max_epochs=2")
+    assert ran.code == 2
+    assert [
+        text for text in ("2 problems", "'optimizer.lr'", "'runner.max_epochs'") if text not in ran.err
+    ] == []
 
 
 def test_a_work_dir_that_cannot_be_written_is_exit_code_1(

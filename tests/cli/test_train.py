@@ -131,6 +131,14 @@ def test_the_json_log_has_the_keys_of_mmcv(small: Path, run: Callable[..., objec
     assert lines[-1]["accuracy"] > 0.3
 
 
+def test_the_config_beside_the_run_is_not_overwritten(small: Path, run: Callable[..., object]) -> None:
+    """With the config's own folder as work_dir, the merged config takes another name."""
+    before = small.read_text()
+    assert run("train", small, "--work-dir", ".").code == 0
+    assert small.read_text() == before
+    assert Config.fromfile("small.merged.py").runner.max_epochs == 1
+
+
 PROJECT = {
     "shop/__init__.py": "",
     "shop/parts.py": '''
