@@ -102,10 +102,10 @@ def torment(forker: Forker, kills: int, chance: random.Random, workers: int) -> 
 
 
 def typical_session(forker: Forker, words: list[str], options: list[str]) -> float:
-    """Return the seconds after which a session has started and trained for about three intervals."""
+    """Return the seconds after which a session has started and trained for about six intervals."""
     began = time.monotonic()
     command = forker.start(*words, *options, SESSION="tried")
-    while command.code is None and len(lines("iterations", "tried")) < 3 * INTERVAL:
+    while command.code is None and len(lines("iterations", "tried")) < 6 * INTERVAL:
         if time.monotonic() - began > DEADLINE:
             raise TimeoutError(f"The run does not begin:\n{command.text}")
         time.sleep(0.001)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from faults.experiment import Forker, forking, write_experiment
+from faults.experiment import RUNNERS, Forker, end_of, forking, iterations, write_experiment
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,20 @@ def forker() -> Iterator[Forker]:
     """Starts ``cfgtrain`` commands by forking a process that has everything imported."""
     with forking() as each:
         yield each
+
+
+@pytest.fixture(scope="session")
+def unbroken(
+    forker: Forker, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[dict[str, Any], list[Any]]]:
+    """Of each runner: the end of a run that nothing happens to, and its iterations."""
+    runs = {}
+    for kind in RUNNERS:
+        folder = tmp_path_factory.mktemp(f"unbroken-{kind}")
+        write_experiment(folder)
+        forker.run("train", f"{kind}.py", "--work-dir", "run", cwd=folder)
+        runs[kind] = end_of(folder / "run"), iterations("first", folder)
+    return runs
 
 
 @pytest.fixture(autouse=True)

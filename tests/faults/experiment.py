@@ -349,6 +349,11 @@ def forking() -> Iterator[Forker]:
         forker.close()
 
 
+def options(workers: int = 0, *more: str) -> list[str]:
+    """The words for a number of loading processes, and for more overrides."""
+    return ["--cfg-options", f"data.workers_per_gpu={workers}", *more]
+
+
 def lines(name: str, session: str, folder: Path = Path()) -> list[str]:
     """What the experiment noted in a session."""
     file = folder / f"{name}-{session}.txt"

@@ -9,6 +9,7 @@ that nothing that does not survive a fork is running.
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -84,6 +85,7 @@ if __name__ == "__main__":
 
     with suppress(SystemExit), redirect_stdout(None):
         app(["train", "--help"])  # loads what reads the words
+    gc.freeze()  # what is loaded is shared by all commands, and none has to go through it
     print("ready", flush=True)
     words = serve()
     if words is not None:

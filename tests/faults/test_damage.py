@@ -10,24 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from faults.experiment import Forker, end_of, iterations, read_checkpoint
-from faults.test_kill import unbroken
+from faults.experiment import Forker, end_of, iterations, read_checkpoint, write_experiment
 from tiny import same
 
 from cfgtrain.checkpoint.find import find_checkpoint
 from cfgtrain.errors import CheckpointError
 
-__all__ = ["unbroken"]
-
 ALONE = ["--cfg-options", "evaluation=None"]  # no best checkpoints
-PLACES = 1000
+FLIPPED, CUT = 500, 500
 
 
 @pytest.fixture(scope="module")
 def killed(forker: Forker, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The work_dir of a run that was killed with two checkpoints written."""
-    from faults.experiment import write_experiment
-
     folder = tmp_path_factory.mktemp("killed")
     write_experiment(folder)
     forker.run(
@@ -58,10 +53,10 @@ def check_refused(folder: Path, number: int, how: str) -> None:
 
 
 def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
-    """One bit in any of a thousand places makes the checkpoint one that is passed over."""
+    """One bit in any of five hundred places makes the checkpoint one that is passed over."""
     file, chance = run_dir / "iter_14.pth", random.Random(0)
     whole = file.read_bytes()
-    for number, place in enumerate(chance.sample(range(len(whole)), PLACES)):
+    for number, place in enumerate(chance.sample(range(len(whole)), FLIPPED)):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << chance.randrange(8)
         file.write_bytes(damaged)
@@ -69,10 +64,10 @@ def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
 
 
 def test_a_cut_anywhere_is_found(run_dir: Path) -> None:
-    """A file that ends too early, in any of a thousand places, is passed over."""
+    """A file that ends too early, in any of five hundred places, is passed over."""
     file, chance = run_dir / "iter_14.pth", random.Random(1)
     whole = file.read_bytes()
-    sizes = [*range(3), len(whole) - 1, *chance.sample(range(len(whole)), PLACES)]
+    sizes = [*range(3), len(whole) - 1, *chance.sample(range(len(whole)), CUT)]
     for number, size in enumerate(sizes):
         os.truncate(file, size)
         check_refused(run_dir, number, f"cut to {size} of {len(whole)} bytes")

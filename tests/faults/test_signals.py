@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from faults.experiment import (
     ITERATIONS,
+    RUNNERS,
     Command,
     Forker,
     end_of,
@@ -23,10 +24,7 @@ from faults.experiment import (
     newest,
     wait_for,
 )
-from faults.test_kill import KINDS, unbroken
 from tiny import same
-
-__all__ = ["unbroken"]
 
 STOPPED, INTERRUPTED = 75, 130
 
@@ -38,11 +36,18 @@ def command_to_go_on(text: str) -> list[str]:
     return words[1:]
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
-    ("at", "saved"), [(1, 2), (3, 4), (6, 6), (13, 14), (14, 14), (21, 22), (23, 24), (24, 24)]
+    ("at", "saved", "name"),
+    [
+        (1, 2, "SIGINT"),
+        (6, 6, "SIGTERM"),
+        (13, 14, "SIGINT"),
+        (14, 14, "SIGTERM"),
+        (23, 24, "SIGTERM"),
+        (24, 24, "SIGINT"),
+    ],
 )
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUNNERS)
 def test_a_signal_ends_the_run_where_its_window_closes(
     kind: str, at: int, saved: int, name: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
@@ -102,7 +107,7 @@ def test_a_signal_during_an_evaluation_between_iterations_waits_for_it(
     assert same(end_of(Path("run")), unbroken["iter"][0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUNNERS)
 def test_a_signal_right_after_resuming_keeps_the_state(
     kind: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
@@ -119,7 +124,7 @@ def test_a_signal_right_after_resuming_keeps_the_state(
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RUNNERS)
 def test_a_signal_to_all_processes_spares_the_workers(
     kind: str, name: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
