@@ -33,16 +33,15 @@ def compare(a: Callable[[], float], b: Callable[[], float], pairs: int = 20, war
     for _ in range(warmup):
         a()
         b()
-    times = [(a(), b()) for _ in range(pairs)]
+    return summary([(a(), b()) for _ in range(pairs)])
+
+
+def summary(times: Sequence[tuple[float, float]]) -> Comparison:
+    """Return the medians of pairs of seconds and of their ratios."""
     ratios = [x / y for x, y in times]
     low, high = median_interval(ratios)
-    return Comparison(
-        statistics.median(x for x, _ in times),
-        statistics.median(y for _, y in times),
-        statistics.median(ratios),
-        low,
-        high,
-    )
+    first, second = (statistics.median(column) for column in zip(*times, strict=True))
+    return Comparison(first, second, statistics.median(ratios), low, high)
 
 
 def median_interval(values: Sequence[float], resamples: int = 2000) -> tuple[float, float]:
