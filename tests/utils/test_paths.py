@@ -194,3 +194,4 @@ def test_a_link_is_replaced(leftover: bool, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_synced_is_no_error() -> None:
     """Systems on which folders cannot be opened go without."""
     sync_directory(Path("nowhere"))
+    assert not Path("nowhere").exists()
