@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
 import cfgtrain
-from cfgtrain.errors import CfgTrainError
+from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain_cli import print_config, train
 from cfgtrain_cli.command import ConfigCommand
 
@@ -52,6 +55,13 @@ def main(words: list[str] | None = None) -> None:
     shows its traceback.
     """
     words = sys.argv[1:] if words is None else words
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConfigWarning)
+        warnings.showwarning = partial(_show_warning, warnings.showwarning)
+        _run(words)
+
+
+def _run(words: list[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         if threading.current_thread() is threading.main_thread():
@@ -69,8 +79,20 @@ def main(words: list[str] | None = None) -> None:
             signal.signal(signal.SIGTERM, before)
 
 
+def _show_warning(default: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:
+    """Print a warning about a config in the words that it has; any other as Python does."""
+    if isinstance(message, ConfigWarning):
+        _print(f"Warning: {message}", "yellow")
+    else:
+        default(message, *rest, **named)
+
+
 def _print_error(error: CfgTrainError) -> None:
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    _print(f"Error: {error}{notes}", "red")
+
+
+def _print(text: str, style: str) -> None:
     from cfgtrain.utils.progress import log_console
 
-    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-    log_console().print(f"Error: {error}{notes}", style="red", markup=False, highlight=False, soft_wrap=True)
+    log_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -26,6 +26,8 @@
     ├── ArgumentError                (ValueError, AssertionError)
     └── ArgumentTypeError            (TypeError)
 
+    ConfigWarning (UserWarning)      a config that is legal and probably not what was meant
+
 Each class also inherits the builtin that MMCV 1.x raised in its place, so that an
 ``except KeyError`` written for MMCV keeps working. The command line prints any of
 them as one red message and leaves with its ``exit_code``; everything else is a bug
@@ -143,6 +145,10 @@ class CheckError(ConfigError):
     def __init__(self, message: str = "", errors: Sequence[CfgTrainError] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+
+class ConfigWarning(UserWarning):
+    """A config is legal and probably not what was meant; its text says where and what to do."""
 
 
 class RegistryError(CfgTrainError):

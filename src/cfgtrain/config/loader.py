@@ -44,10 +44,12 @@ class Loaded(NamedTuple):
     Attributes:
         tree: The merged values, traced.
         text: The texts of all files, bases first, each after a line with its path.
+        source: The file itself, which knows its bases.
     """
 
     tree: ConfigDict
     text: str
+    source: FileSource
 
 
 class _Parsed(NamedTuple):
@@ -118,8 +120,10 @@ class _Reader:
         code, references = templates.hide_references(filled, path.suffix)
         file = _File(path, shown, text, code, references, chain)
         parsed, bases = _read_python(self, file) if path.suffix == ".py" else _read_data(self, file)
+        parsed.source.bases = tuple(base.source for base in bases)
         tree = merge(_joined(bases), traced(parsed.values, parsed.source))
-        return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]))
+        whole = "\n".join([*(base.text for base in bases), f"{path}\n{text}"])
+        return Loaded(tree, whole, parsed.source)
 
     def bases(self, names: object, file: _File, line: int | None) -> list[Loaded]:
         """Read the files that ``_base_`` of ``file``, on ``line``, names, in order."""
@@ -167,7 +171,7 @@ def _read_python(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
     if named is None and BASE in namespace:  # worked out by an expression, known only now
         bases = reader.bases(namespace[BASE], file, None)
     public = {name: value for name, value in namespace.items() if _is_public(name, value)}
-    return _Parsed(public, PythonSource(file.shown, file.text, public, file.code)), bases
+    return _Parsed(public, PythonSource(file.shown, file.text, public, file.code, file.references)), bases
 
 
 def _read_data(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
@@ -178,7 +182,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
             f"A config is a mapping of keys to values; this file holds a {type(values).__name__}.",
             file=file.shown,
         )
-    source = MarkedSource(file.shown, file.text, values)
+    source = MarkedSource(file.shown, file.text, values, file.code, file.references)
     bases = reader.bases(values[BASE], file, source.line((BASE,))) if BASE in values else []
     if file.references:
         values = templates.fill_tree(values, _referenced(file, repr(values), bases))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +24,28 @@ class FileSource(ABC):
         file: Path as it is shown to people.
         text: The text as it stands in the file.
         tree: What the file evaluated to. The tree is only read.
+        parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
+            default ``text``.
+        references: The key path in the bases behind each token.
+
+    Attributes:
+        bases: The files that this one names as its bases, in order.
     """
 
-    def __init__(self, file: str, text: str, tree: object) -> None:
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        tree: object,
+        parseable: str | None = None,
+        references: Mapping[str, str] | None = None,
+    ) -> None:
         self.file = file
         self.text = text
         self.tree = tree
+        self.parseable = text if parseable is None else parseable
+        self.references = references or {}
+        self.bases: tuple[FileSource, ...] = ()
 
     def defines(self, path: Path) -> bool:
         """Say whether the file set a value at ``path``."""
@@ -50,11 +66,7 @@ class FileSource(ABC):
 
 
 class PythonSource(FileSource):
-    """A ``.py`` config; ``parseable`` is its text once ``{{ }}`` are gone, line for line."""
-
-    def __init__(self, file: str, text: str, tree: object, parseable: str) -> None:
-        super().__init__(file, text, tree)
-        self.parseable = parseable
+    """A ``.py`` config."""
 
     def line(self, path: Path) -> int | None:
         """Follow ``path`` through assignments, ``dict(...)`` calls, displays and names."""
