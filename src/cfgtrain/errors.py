@@ -22,6 +22,8 @@
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
     ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
+    ├── ImageDecodeError             (ValueError)        bytes that are no image, or half of one
+    ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
     ├── ArgumentError                (ValueError, AssertionError)
     └── ArgumentTypeError            (TypeError)
@@ -208,6 +210,14 @@ class NonFiniteLossError(CfgTrainError, ArithmeticError):
 
 class BackendError(CfgTrainError, ValueError):
     """A storage backend or its prefix is unknown."""
+
+
+class ImageDecodeError(CfgTrainError, ValueError):
+    """The bytes of a file are no image that can be read, or only a part of one."""
+
+
+class MissingLibraryError(CfgTrainError, ImportError):
+    """What is asked for needs a library that is not installed."""
 
 
 class WorkDirError(CfgTrainError, OSError):

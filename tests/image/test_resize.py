@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.resize import imresize
+from cfgtrain.image.backends import use_backend
+from cfgtrain.image.resize import imrescale, imresize, rescale_size
 
 
 def ramp(*shape: int, dtype: Any = np.uint8) -> np.ndarray[Any, Any]:
@@ -30,7 +31,7 @@ def test_same_size_is_the_same_image() -> None:
     img = ramp(4, 6)
     before = img.copy()
     for interpolation in ("nearest", "bilinear", "bicubic", "area", "lanczos"):
-        assert (imresize(img, (6, 4), interpolation) == before).all()
+        assert (imresize(img, (6, 4), interpolation=interpolation) == before).all()
     imresize(img, (2, 2))
     assert (img == before).all()
 
@@ -46,19 +47,19 @@ VALUES = [
 def test_interpolations(interpolation: Any, expected: list[list[int]]) -> None:
     """Each interpolation gives its values; pixels are squares whose centres are sampled."""
     img = np.array([[0, 100]], dtype=np.float32)
-    assert imresize(img, (4, 1), interpolation).tolist() == expected
+    assert imresize(img, (4, 1), interpolation=interpolation).tolist() == expected
 
 
 def test_area_averages() -> None:
     """Shrinking by area takes the mean of the pixels that are covered."""
     img = np.array([[0, 10], [20, 30]], dtype=np.float32)
-    assert imresize(img, (1, 1), "area").tolist() == [[15]]
+    assert imresize(img, (1, 1), interpolation="area").tolist() == [[15]]
 
 
 def test_unknown_interpolation() -> None:
     """Another interpolation is refused with a suggestion."""
     with pytest.raises(ArgumentError, match=r"no interpolation 'bilinaer'.*Did you mean 'bilinear'"):
-        imresize(ramp(2, 2), (4, 4), "bilinaer")
+        imresize(ramp(2, 2), (4, 4), interpolation="bilinaer")
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4, 0), (-1, 4), (0.5, 4)])
@@ -66,3 +67,83 @@ def test_size_is_positive(size: Any) -> None:
     """A size without pixels is refused."""
     with pytest.raises(ArgumentError, match="positive"):
         imresize(ramp(2, 2), size)
+
+
+def test_the_scale_is_returned() -> None:
+    """return_scale adds the factors of width and height."""
+    resized, w_scale, h_scale = imresize(ramp(300, 400, 3), (1000, 600), return_scale=True)
+    assert resized.shape == (600, 1000, 3)
+    assert (w_scale, h_scale) == (2.5, 2.0)
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (6, 8, 1), (6, 8, 3)])
+def test_the_result_is_written_into_out(shape: tuple[int, ...]) -> None:
+    """``out`` is what is returned, and holds the result."""
+    out = np.zeros((3, 4, *shape[2:]), np.uint8)
+    assert imresize(ramp(*shape), (4, 3), out=out) is out
+    assert np.array_equal(out, imresize(ramp(*shape), (4, 3)))
+
+
+def test_pillow_resizes_too() -> None:
+    """Pillow has its own interpolations, keeps a single channel, and takes uint8 alone."""
+    assert imresize(ramp(8, 8, 1), (4, 4), interpolation="hamming", backend="pillow").shape == (4, 4, 1)
+    use_backend("pillow")
+    try:
+        halved = imresize(np.array([[0, 100], [200, 100]], np.uint8), (1, 1), interpolation="box")
+    finally:
+        use_backend("cv2")
+    assert halved.tolist() == [[100]]
+    with pytest.raises(AssertionError, match="uint8, not uint16"):
+        imresize(ramp(8, 8, dtype=np.uint16), (4, 4), backend="pillow")
+    with pytest.raises(ValueError, match="cv2 or pillow, not by 'tifffile'"):
+        imresize(ramp(8, 8), (4, 4), backend="tifffile")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(bool, (4, 4)), (np.float16, (4, 4))])
+def test_dtypes_that_cannot_be_resized(dtype: Any, size: tuple[int, int]) -> None:
+    """An image that OpenCV cannot resize is named by shape and dtype."""
+    with pytest.raises(ArgumentError, match=np.dtype(dtype).name):
+        imresize(np.zeros((8, 8), dtype), size)
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "factor"),
+    [
+        (1.5, (600, 450), 1.5),
+        (0.934, (374, 280), 0.934),
+        (2, (800, 600), 2.0),
+        ((1000, 600), (800, 600), 2.0),
+        ((600, 1000), (800, 600), 2.0),
+        ((180, 200), (200, 150), 0.5),
+        ((float("inf"), 150), (200, 150), 0.5),
+        (0.001, (0, 0), 0.001),
+        (np.float32(0.5), (200, 150), 0.5),
+        (np.int64(2), (800, 600), 2.0),
+    ],
+)
+def test_rescale_size(scale: Any, size: tuple[int, int], factor: float) -> None:
+    """A factor, or bounds of the long and the short edge in either order; halves round up."""
+    assert rescale_size((400, 300), scale) == size
+    assert rescale_size((400, 300), scale, return_scale=True) == (size, factor)
+
+
+@pytest.mark.parametrize("scale", [0, -1.0, float("inf"), float("nan"), (0, 5)])
+def test_scales_are_positive(scale: Any) -> None:
+    """A scale that leaves nothing, or is endless, is refused."""
+    with pytest.raises(ValueError, match="above 0 and finite"):
+        rescale_size((400, 300), scale)
+
+
+@pytest.mark.parametrize("scale", [[100, 200], (1, 2, 3), "2", None])
+def test_scales_of_other_types(scale: Any) -> None:
+    """A scale is a number or a tuple of two."""
+    with pytest.raises(TypeError, match="a tuple of two bounds"):
+        rescale_size((400, 300), scale)
+
+
+def test_imrescale() -> None:
+    """The ratio is kept, and an edge is at least a pixel long."""
+    assert imrescale(ramp(300, 400, 3), (1000, 600)).shape == (600, 800, 3)
+    rescaled, factor = imrescale(ramp(300, 400), 0.5, return_scale=True)
+    assert (rescaled.shape, factor) == ((150, 200), 0.5)
+    assert imrescale(ramp(2, 400), 0.1).shape == (1, 40)

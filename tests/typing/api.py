@@ -5,8 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, assert_type
 
+import numpy as np
+
 import cfgtrain
-from cfgtrain import Config, ConfigDict, DictAction, Registry, build_from_cfg, dump, imresize, load
+from cfgtrain import (
+    Config,
+    ConfigDict,
+    DictAction,
+    Registry,
+    build_from_cfg,
+    dump,
+    imflip,
+    imread,
+    imrescale,
+    imresize,
+    imwrite,
+    load,
+)
 from cfgtrain.origin import Origin
 from cfgtrain.runner import HOOKS, Hook, RunnerView
 from cfgtrain.train import TrainResult, train
@@ -19,6 +34,9 @@ assert_type(cfg.pretty_text, str)
 assert_type(train(cfg), TrainResult)
 assert_type(train(cfg).work_dir, Path)
 assert_type(HOOKS, Registry)
+assert_type(imresize(imread("a.png"), (4, 3)), np.ndarray[Any, Any])
+assert_type(imrescale(imread("a.png"), 0.5, return_scale=True), tuple[np.ndarray[Any, Any], float])
+assert_type(imwrite(imflip(imread("a.png")), "b.png"), bool)
 assert_type(cfgtrain.__version__, str)
 assert_type(cfgtrain.Registry("name").build({"type": "X"}), Any)
 

@@ -65,7 +65,7 @@ class Resize:
 
     def __call__(self, results: Results) -> Results:
         """Replace ``img``."""
-        results["img"] = imresize(results["img"], self.scale, self.interpolation)
+        results["img"] = imresize(results["img"], self.scale, interpolation=self.interpolation)
         return results
 
 

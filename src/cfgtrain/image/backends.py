@@ -1,0 +1,198 @@
+"""The libraries that decode images, behind one signature: (content, flag, rgb) -> array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+
+from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError, suggest
+
+Array = np.ndarray[Any, Any]
+Backend = Literal["cv2", "turbojpeg", "pillow", "tifffile"]
+Flag = Literal["color", "grayscale", "unchanged", "color_ignore_orientation", "grayscale_ignore_orientation"]
+
+supported_backends: list[str] = list(get_args(Backend))
+
+_CV2_FLAGS = {
+    "color": cv2.IMREAD_COLOR,
+    "grayscale": cv2.IMREAD_GRAYSCALE,
+    "unchanged": cv2.IMREAD_UNCHANGED,
+    "color_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR,
+    "grayscale_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_GRAYSCALE,
+}
+# Under an image with transparency that is read without: what MMCV puts there, in RGB.
+_CANVAS = (124, 117, 104)
+
+_current: list[str] = ["cv2"]
+
+
+def use_backend(backend: Backend) -> None:
+    """Choose the library that decodes images from now on, in every thread.
+
+    Args:
+        backend: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``.
+
+    Raises:
+        ArgumentError: There is no such backend.
+        MissingLibraryError: Its library is not installed, or does not work. Nothing has changed then.
+    """
+    check_backend(backend)
+    if backend == "pillow":
+        pillow()
+    elif backend == "turbojpeg":
+        _turbojpeg()
+    elif backend == "tifffile":
+        _tifffile()
+    _current[0] = backend
+
+
+def current_backend() -> str:
+    """Return what `use_backend` chose; ``cv2`` at first."""
+    return _current[0]
+
+
+def check_backend(backend: str) -> str:
+    """Return the name of a backend.
+
+    Raises:
+        ArgumentError: There is none of this name.
+    """
+    if backend not in supported_backends:
+        known = ", ".join(supported_backends)
+        raise ArgumentError(
+            f"There is no image backend {backend!r}: {known}.{suggest(str(backend), supported_backends)}"
+        )
+    return backend
+
+
+def pillow() -> Any:
+    """Return the module ``PIL.Image``."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise _missing("Pillow", "pillow", error) from error
+    return Image
+
+
+def _tifffile() -> Any:
+    try:
+        import tifffile
+    except ImportError as error:
+        raise _missing("tifffile", "tifffile", error) from error
+    return tifffile
+
+
+@cache
+def _turbojpeg() -> Any:
+    try:
+        import turbojpeg
+
+        return turbojpeg, turbojpeg.TurboJPEG()
+    except (ImportError, RuntimeError, OSError) as error:  # the last two: without the system's libturbojpeg
+        raise _missing("PyTurboJPEG and the system's libturbojpeg", "turbojpeg", error) from error
+
+
+def _missing(library: str, backend: str, error: Exception) -> MissingLibraryError:
+    return MissingLibraryError(
+        f"The image backend {backend!r} needs {library} ({error}): pip install 'cfgtrain[image]'."
+    )
+
+
+def _unreadable(backend: str, reason: object = "") -> ImageDecodeError:
+    return ImageDecodeError(
+        f"{backend} finds no image in it that it can read" + (f": {reason}." if reason else ".")
+    )
+
+
+def _check_flag(flag: str, known: tuple[str, ...], backend: str) -> None:
+    if flag not in known:
+        raise ArgumentError(
+            f"{backend} reads an image with flag {', '.join(known)}; not {flag!r}.{suggest(flag, known)}"
+        )
+
+
+def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool) -> Array:
+    if not isinstance(flag, int):
+        _check_flag(flag, tuple(_CV2_FLAGS), "cv2")
+    mode = flag if isinstance(flag, int) else _CV2_FLAGS[flag]
+    try:
+        img = cv2.imdecode(np.frombuffer(content, np.uint8), mode)
+    except cv2.error as error:
+        raise _unreadable("OpenCV", getattr(error, "err", error)) from error
+    if img is None:
+        raise _unreadable("OpenCV")
+    if rgb and flag in ("color", "color_ignore_orientation"):
+        img = cv2.cvtColor(img, cv2.COLOR_BGR2RGB, img)
+    return img
+
+
+def _decode_pillow(content: bytes, flag: Flag, rgb: bool) -> Array:
+    _check_flag(flag, get_args(Flag), "pillow")
+    image = pillow()
+    from PIL import ImageOps, UnidentifiedImageError
+
+    try:
+        with image.open(BytesIO(content)) as img:
+            img.load()
+            if flag == "unchanged":
+                return _bgr(np.array(img))
+            upright = img if flag.endswith("ignore_orientation") else ImageOps.exif_transpose(img)
+            colour = _to_rgb(upright)
+            if flag.startswith("grayscale"):
+                return np.array(colour.convert("L"))
+            array = np.array(colour)
+            return array if rgb else _bgr(array)
+    except UnidentifiedImageError as error:
+        raise _unreadable("Pillow") from error
+    except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
+        raise _unreadable("Pillow", error) from error
+
+
+def _to_rgb(img: Any) -> Any:
+    image = pillow()
+    if img.mode == "LA":
+        canvas = image.new("RGB", img.size, _CANVAS)
+        canvas.paste(img.convert("RGB"), mask=img.getchannel("A"))
+        return canvas
+    if img.mode.startswith("I"):  # Pillow would clip 16 bits at 255
+        return image.fromarray((np.array(img) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    return img.convert("RGB")
+
+
+def _bgr(array: Array) -> Array:
+    """Swap red and blue of an image that has them, into memory of its own."""
+    if array.ndim < 3 or array.shape[2] < 3:
+        return array
+    return np.concatenate([array[..., 2::-1], array[..., 3:]], axis=2)
+
+
+def _decode_turbojpeg(content: bytes, flag: Flag, rgb: bool) -> Array:
+    _check_flag(flag, ("color", "grayscale"), "turbojpeg")
+    library, decoder = _turbojpeg()
+    layout = library.TJPF_GRAY if flag == "grayscale" else library.TJPF_RGB if rgb else library.TJPF_BGR
+    try:
+        img: Array = decoder.decode(content, layout)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _unreadable("turbojpeg", error) from error
+    return img[..., 0] if flag == "grayscale" and img.ndim == 3 else img
+
+
+def _decode_tifffile(content: bytes, flag: Flag, rgb: bool) -> Array:
+    library = _tifffile()
+    try:
+        return np.asarray(library.imread(BytesIO(content)))
+    except (library.TiffFileError, OSError, ValueError) as error:
+        raise _unreadable("tifffile", error) from error
+
+
+DECODERS: dict[str, Callable[[bytes, Any, bool], Array]] = {
+    "cv2": _decode_cv2,
+    "turbojpeg": _decode_turbojpeg,
+    "pillow": _decode_pillow,
+    "tifffile": _decode_tifffile,
+}

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cfgtrain.image.flip import imflip, imflip_, turn_upright
+
+SMALL = np.array([[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"),
+    [("horizontal", [[2, 1], [4, 3]]), ("vertical", [[3, 4], [1, 2]]), ("diagonal", [[4, 3], [2, 1]])],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int64, np.float16, bool])
+@pytest.mark.parametrize("channels", [None, 1, 3, 5, 600])
+def test_directions(direction: Any, expected: list[list[int]], dtype: Any, channels: int | None) -> None:
+    """Each direction swaps what it says, for any dtype and number of channels, in memory of its own."""
+    img = SMALL.astype(dtype) if channels is None else np.repeat(SMALL[..., None], channels, 2).astype(dtype)
+    flipped = imflip(img, direction)
+    wanted = np.array(expected).astype(dtype)
+    assert np.array_equal(flipped if channels is None else flipped[..., -1], wanted)
+    assert flipped.shape == img.shape
+    assert flipped.dtype == img.dtype
+    assert not np.shares_memory(flipped, img)
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
+def test_in_place(direction: Any) -> None:
+    """imflip_ changes its input and returns it."""
+    img = np.random.default_rng(0).random((5, 4, 3))
+    expected = imflip(img, direction)
+    assert imflip_(img, direction) is img
+    assert np.array_equal(img, expected)
+
+
+def test_unknown_direction() -> None:
+    """Another direction is refused with a suggestion."""
+    with pytest.raises(AssertionError, match=r"'horizontl'.*Did you mean 'horizontal'"):
+        imflip(SMALL, "horizontl")  # type: ignore[arg-type]
+
+
+# Where the pixel ends up that lies at the top left of the upright image "F", as [[a, b], [c, d]].
+STORED = {
+    1: [["a", "b"], ["c", "d"], ["e", "f"]],
+    2: [["b", "a"], ["d", "c"], ["f", "e"]],
+    3: [["f", "e"], ["d", "c"], ["b", "a"]],
+    4: [["e", "f"], ["c", "d"], ["a", "b"]],
+    5: [["a", "c", "e"], ["b", "d", "f"]],
+    6: [["b", "d", "f"], ["a", "c", "e"]],
+    7: [["f", "d", "b"], ["e", "c", "a"]],
+    8: [["e", "c", "a"], ["f", "d", "b"]],
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [None, 3, 4])
+def test_upright(orientation: int, dtype: Any, channels: int | None) -> None:
+    """All eight orientations of EXIF come out as one image."""
+    code = np.vectorize(ord)
+    stored = code(np.array(STORED[orientation])).astype(dtype)
+    stored = stored if channels is None else np.repeat(stored[..., None], channels, axis=2)
+    upright = turn_upright(stored, orientation)
+    letters = upright if channels is None else upright[..., 0]
+    assert np.array_equal(letters, code(np.array(STORED[1])).astype(dtype))
