@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A module belongs to the longest entry that begins its name.
 LAYERS = [
     ("cfgtrain.errors",),
-    ("cfgtrain.registry", "cfgtrain.origin", "cfgtrain.utils"),
+    ("cfgtrain.registry", "cfgtrain.misses", "cfgtrain.origin", "cfgtrain.utils"),
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.schedules"),
     ("cfgtrain.image",),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.inference", "cfgtrain.random_state"),

@@ -275,6 +275,51 @@ def test_a_registry_shows_its_entries(cats: Registry) -> None:
     assert cats.name == "cat"
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda cats, force: cats.register_module(Cat, force=force),
+        lambda cats, force: cats.register_module(Cat, force),
+        lambda cats, force: cats.deprecated_register_module(Cat, force=force),
+        lambda cats, force: cats.deprecated_register_module(force=force)(Cat),
+    ],
+)
+def test_the_old_forms_register_and_warn(how: Any, force: bool, cats: Registry) -> None:
+    """A class as first argument is registered and returned, and the warning points at the caller."""
+    if force:
+        cats.register_module("Cat", module=make_cat)
+    with pytest.warns(DeprecationWarning, match=r"write @REGISTRY.register_module\(\)") as caught:
+        assert how(cats, force) is Cat
+    assert {warning.filename for warning in caught} == {__file__}
+    assert cats.get("Cat") is Cat
+
+
+def test_a_decorator_without_parentheses(cats: Registry) -> None:
+    """It registers a class with a warning, and is a TypeError with a function."""
+    with pytest.warns(DeprecationWarning):
+
+        @cats.register_module
+        class Lion: ...
+
+    with pytest.warns(DeprecationWarning):
+
+        @cats.deprecated_register_module
+        class Tiger: ...
+
+    assert [cats.get("Lion"), cats.get("Tiger")] == [Lion, Tiger]
+    with pytest.raises(TypeError, match="with parentheses"):
+        cats.register_module(make_cat)
+
+
+def test_the_old_private_method(cats: Registry) -> None:
+    """What code written for MMCV calls underneath works, by its older name with a warning."""
+    cats._register_module(Cat, module_name=["A", "B"], force=True)
+    with pytest.warns(DeprecationWarning, match="its name is module"):
+        cats._register_module(module_class=Cat)
+    assert list(cats.keys()) == ["A", "B", "Cat"]
+
+
 # ------------------------------------------------------------------------------- building
 
 
@@ -377,8 +422,84 @@ def test_a_name_of_another_registry_is_pointed_out(cats: Registry) -> None:
     """When another registry has the name, the error says which."""
     tools = Registry("tool", scope="tools")
     tools.register_module("Screwdriver", module=Cat)
-    with pytest.raises(UnknownNameError, match=r"A tool has that name"):
+    with pytest.raises(UnknownNameError, match=r"The tool registry has that name"):
         cats.build({"type": "Screwdriver"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "key", "text"),
+    [
+        ("dogs", "Poodel", "'Poodel' is not in the dogs registry. Did you mean 'Poodle'?"),
+        ("dogs", "BloodHound", "With its scope it is 'hound.BloodHound'."),
+        ("dogs", "Dachshund", "With its scope it is 'hound.little_hound.Dachshund'."),
+        ("hounds", "Poodle", "With its scope it is 'dogs.Poodle'."),
+        ("little", "Beagle", "With its scope it is 'hound.mid_hound.Beagle'."),
+        ("little", "Bloodhoud", "Did you mean 'hound.BloodHound'?"),
+        ("dogs", "hound.BloodHoud", "registry of scope 'hound'. Did you mean 'hound.BloodHound'?"),
+        ("little", "dogs.Poodel", "registry of scope 'dogs'. Did you mean 'dogs.Poodle'?"),
+        ("dogs", "hond.BloodHound", "no scope and no module 'hond'. Did you mean 'hound.BloodHound'?"),
+        ("dogs", "wolf.Wolf", "Known scopes are 'dogs', 'hound', 'hound.little_hound', 'hound.mid_hound'."),
+        ("dogs", "little_hound.Dachshund", "Did you mean 'hound.little_hound.Dachshund'?"),
+        ("dogs", "fractions.Fractoin", "'fractions' has no 'Fractoin'. Did you mean 'fractions.Fraction'?"),
+        ("dogs", "fractoins.Fraction", "Did you mean 'fractions.Fraction'?"),
+        ("dogs", "xml.etre.ElementTree", "'xml' has no 'etre'. Did you mean 'xml.etree.ElementTree'?"),
+        ("dogs", "pathlib.Path.cwdd", "'pathlib.Path' has no 'cwdd'. Did you mean 'pathlib.Path.cwd'?"),
+        ("dogs", "sys.path", "what has that import path cannot be called"),
+    ],
+)
+def test_a_miss_is_solved(asked: str, key: str, text: str, family: Family) -> None:
+    """The message has the key that was meant, as the registry that was asked would find it."""
+    with pytest.raises(UnknownNameError) as caught:
+        getattr(family, asked).build({"type": key})
+    assert text in str(caught.value)
+    assert "is not in the" in str(caught.value)
+
+
+def test_what_a_miss_suggests_is_found(family: Family) -> None:
+    """Every entry of a family is reached, from every member, by the key that messages show."""
+    for asked in family:
+        for entry in ("Poodle", "BloodHound", "Dachshund", "Beagle"):
+            if entry not in asked.keys():  # noqa: SIM118  # its own entries alone
+                with pytest.raises(UnknownNameError) as caught:
+                    asked.build({"type": entry})
+                key = str(caught.value).split("'")[-2]
+                assert asked.get(key).__name__ == entry  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("@PETS.register_module()\nclass Bird: ...", "shop/pets.py:2 defines it, but was not imported: custom_imports = dict(imports=['shop.pets'])."),
+        ("@PETS.register_module(name=['Bird', 'Eagle'])\nclass Flyer: ...", "but was not imported"),
+        ("def fly(): ...\nPETS.register_module('Bird', module=fly)", "shop/pets.py:2 defines it, but was not imported"),
+        ("PETS.register_module(module=wings.Bird)", "shop/pets.py:1 defines it, but was not imported"),
+        ("class Bird: ...", "shop/pets.py:1 defines it but does not register it"),
+        ("@PETS.register_module('Eagle')\nclass Bird: ...", "shop/pets.py:2 registers it as 'Eagle'."),
+        ("class Cage:\n  def Bird(self): ...", "It holds Cat."),
+        ("x = 'Bird'; '\\d'", "It holds Cat."),
+        ("class Bird(", "It holds Cat."),
+    ],
+)  # fmt: skip
+def test_a_module_that_was_not_imported(source: str, text: str, write: Write, cats: Registry) -> None:
+    """When a source file defines the name, the message has its place and the import that is missing."""
+    cats.register_module(module=Cat)
+    write("shop/pets.py", source)
+    with pytest.raises(UnknownNameError) as caught:
+        cats.build({"type": "Bird"})
+    assert text in str(caught.value)
+    assert "shop.pets" not in sys.modules
+
+
+def test_sources_beside_the_config_are_searched(write: Write, cats: Registry, tmp_path: Path) -> None:
+    """The folder of the config is searched, wherever the program was started."""
+    write("elsewhere/pets.py", "@PETS.register_module()\nclass Bird: ...")
+    write("elsewhere/cfg.py", "pet = dict(type='Bird')")
+    (tmp_path / "here").mkdir()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UnknownNameError) as caught:
+        patch.chdir(tmp_path / "here")
+        cats.build(Config.fromfile(tmp_path / "elsewhere" / "cfg.py").pet)
+    assert "imports=['pets']" in str(caught.value)
+    assert "at pet.type (" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -386,6 +507,7 @@ def test_a_name_of_another_registry_is_pointed_out(cats: Registry) -> None:
     [
         ("collections.OrderedDict", {"a": 1}, OrderedDict(a=1)),
         ("fractions.Fraction", {"numerator": 3}, 3),
+        ("pathlib.Path.home", {}, Path.home()),
     ],
 )
 def test_an_import_path_is_a_type(path: str, args: Mapping[str, Any], built: Any, cats: Registry) -> None:
@@ -415,8 +537,8 @@ def test_a_module_that_fails_is_not_called_unknown(
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ({"nam": "Tim"}, "Cat takes no argument 'nam'. Did you mean 'name'?"),
-        ({"zzzzz": 1}, "Cat takes no argument 'zzzzz'. It takes (name, age)."),
+        ({"nam": "Tim"}, "Cat takes no argument 'nam'. Did you mean 'name'?\n  in Cat(name='Tom', age=0)"),
+        ({"zzzzz": 1}, "Cat takes no argument 'zzzzz'.\n  in Cat(name='Tom', age=0)"),
     ],
 )
 def test_an_unknown_argument_is_suggested(args: dict[str, Any], text: str, cats: Registry) -> None:
@@ -425,6 +547,15 @@ def test_an_unknown_argument_is_suggested(args: dict[str, Any], text: str, cats:
     with pytest.raises(TypeError) as caught:
         cats.build({"type": "Cat", **args})
     assert str(caught.value) == text
+
+
+def test_a_module_that_fails_is_placed(write: Write, cats: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of a module at an import path has a note of where in the config it was named."""
+    monkeypatch.syspath_prepend(write("breaking_module.py", "1 / 0\n").parent)
+    write("cat.py", "cat = dict(type='breaking_module.Cat')\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        cats.build(Config.fromfile("cat.py").cat)
+    assert caught.value.__notes__ == ["while importing 'breaking_module.Cat' for cat.type (cat.py:1)"]
 
 
 def test_a_missing_argument_is_named(cats: Registry) -> None:
@@ -451,7 +582,7 @@ def test_a_wrong_argument_is_placed(write: Write, cats: Registry) -> None:
     cats.register_module(module=Cat)
     with pytest.raises(BuildError) as caught:
         cats.build(Config.fromfile("cat.py").cat)
-    assert str(caught.value).endswith("\n  at cat.nam (cat.py:4)")
+    assert str(caught.value).endswith("\n  at cat.nam (cat.py:4)\n  in Cat(name='Tom', age=0)")
 
 
 def test_an_unknown_type_is_placed(write: Write, cats: Registry) -> None:

@@ -249,21 +249,53 @@ def close_names(word: str, names: Iterable[str], count: int = 3) -> list[str]:
 
     The best come first.
     """
-    from difflib import get_close_matches  # costs milliseconds, needed only when something is wrong
-
     by_lower: dict[str, list[str]] = {}
     for name in names:
         by_lower.setdefault(name.lower(), []).append(name)
     begun = sorted(lower for lower in by_lower if len(word) > 2 and lower.startswith(word.lower()))
-    found = dict.fromkeys([*get_close_matches(word.lower(), by_lower, n=count, cutoff=0.6), *begun])
+    found = dict.fromkeys([*_nearest(word.lower(), by_lower, count), *begun])
     return [name for lower in found for name in by_lower[lower]][:count]
+
+
+def _nearest(word: str, names: Iterable[str], count: int, cutoff: float = 0.6) -> list[str]:
+    """Return what ``difflib.get_close_matches`` does, in a fraction of its time where there are many names.
+
+    The letters that two words share bound their similarity from above: once ``count`` names
+    are found, those that cannot be nearer are passed over.
+    """
+    import heapq
+    from difflib import SequenceMatcher  # costs milliseconds, needed only when something is wrong
+
+    names = [name for name in names if "\0" not in name]
+    rests = "\0".join(names).translate(str.maketrans("", "", word.replace("\0", ""))).split("\0")
+    bounds = []
+    for name, rest in zip(names, rests, strict=False):  # of no names there is one rest, ""
+        bound = 2 * min(len(name) - len(rest), len(word)) / ((len(name) + len(word)) or 1)
+        if bound >= cutoff:
+            bounds.append((bound, name))
+    matcher = SequenceMatcher()
+    matcher.set_seq2(word)
+    best: list[tuple[float, str]] = []
+    for bound, name in sorted(bounds, reverse=True):
+        if bound < cutoff:
+            break
+        matcher.set_seq1(name)
+        if matcher.real_quick_ratio() >= cutoff and matcher.quick_ratio() >= cutoff:
+            heapq.heappush(best, (matcher.ratio(), name))
+            if len(best) > count or best[0][0] < cutoff:
+                heapq.heappop(best)
+            if len(best) == count:
+                cutoff = max(cutoff, best[0][0])
+    return [name for _, name in sorted(best, reverse=True)]
 
 
 def suggest(word: str, names: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the names nearest to ``word``, or ``""``."""
     close = close_names(word, names)
-    if not close:
-        return ""
-    quoted = [repr(name) for name in close]
-    listed = quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
-    return f" Did you mean {listed}?"
+    return f" Did you mean {one_of(close)}?" if close else ""
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return ``"'a', 'b' or 'c'"``."""
+    quoted = [repr(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]

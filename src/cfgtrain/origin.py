@@ -2,12 +2,13 @@
 
 A config node (a mapping) may carry a private ``_trace`` that knows its key path and the
 origins of its children. Whoever is handed a node, the registry above all, asks through
-the two functions below and works without it: a plain dict simply has no origin.
+the functions below and works without it: a plain dict simply has no origin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -63,3 +64,16 @@ def describe(node: object, key: object = None) -> str:
     if origin is None:
         return path
     return f"{path} ({origin})" if path else str(origin)
+
+
+def at_place(cfg: object, key: object = None) -> str:
+    """Return a line of its own, "at key (file:line)", for a config that knows its place, else ""."""
+    node = getattr(cfg, "_cfg_dict", cfg)
+    place = describe(node, key) if key_path(node) else ""
+    return f"\n  at {place}" if place else ""
+
+
+def folder_of(cfg: object, key: object = None) -> Path | None:
+    """Return the folder of the file that set ``cfg[key]``, if that is known."""
+    origin = where(getattr(cfg, "_cfg_dict", cfg), key)
+    return None if origin is None or origin.file is None else Path(origin.file).absolute().parent

@@ -5,21 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
-from cfgtrain.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    BuildError,
-    NameTakenError,
-    UnknownNameError,
-    suggest,
-)
-from cfgtrain.origin import describe, key_path
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError, NameTakenError, UnknownNameError
+from cfgtrain.misses import explain_miss
+from cfgtrain.origin import at_place, describe, folder_of
+from cfgtrain.utils.definitions import place_of
+from cfgtrain.utils.imports import import_object
 from cfgtrain.utils.signatures import argument_problem, callable_name
 
 __all__ = ["Registry", "build_cfg", "build_from_cfg"]
@@ -59,7 +56,7 @@ class Registry:
 
     Raises:
         ArgumentError: A scope with a dot, or that of a sibling.
-        ArgumentTypeError: ``parent`` is no registry.
+        ArgumentTypeError: ``parent`` is no registry, or another argument is of a wrong type.
     """
 
     def __init__(
@@ -72,6 +69,10 @@ class Registry:
     ) -> None:
         if parent is not None and not isinstance(parent, Registry):
             raise ArgumentTypeError(f"The parent of a registry is a Registry, not {parent!r}.")
+        if build_func is not None and not callable(build_func):
+            raise ArgumentTypeError(f"build_func is a function, not {build_func!r}.")
+        if not isinstance(scope, str | None):
+            raise ArgumentTypeError(f"A scope is a str, not {scope!r}.")
         self._name = name
         self._module_dict: dict[str, Callable[..., Any]] = {}
         self._children: dict[str, Registry] = {}
@@ -106,6 +107,15 @@ class Registry:
         """The child registries by scope."""
         return self._children
 
+    @property
+    def root(self) -> Registry:
+        """The ancestor that has no parent; of a registry without one, itself."""
+        return self if self.parent is None else self.parent.root
+
+    def keys(self) -> KeysView[str]:
+        """Return the names, in the order in which they were registered."""
+        return self._module_dict.keys()
+
     def __len__(self) -> int:
         return len(self._module_dict)
 
@@ -138,29 +148,51 @@ class Registry:
 
     def get(self, key: str) -> Callable[..., Any] | None:
         """Return the entry ``key`` names, or None; see the rules above."""
-        scope, name = self.split_scope_key(key)
-        scope = SCOPE_ALIASES.get(scope, scope) if scope else scope
-        if scope is None or scope == self._scope:
-            return self._own(name)
-        if scope in self._children:
-            return self._children[scope].get(name)
-        root = self
-        while root.parent is not None:
-            root = root.parent
-        return root.get(key) if root is not self else None
+        found = self._module_dict.get(key)
+        if found is not None:
+            return found
+        place = self.locate(key)
+        if place is None:
+            return None
+        registry, name = place
+        if name not in registry._module_dict:
+            registry.fill()
+        return registry._module_dict.get(name)
 
-    def resolve(self, name: str) -> Callable[..., Any]:
+    def locate(self, key: str) -> tuple[Registry, str] | None:
+        """Return the registry whose entry ``key`` is, or would be, and its name there.
+
+        None if the scope leads to no registry of the family.
+        """
+        if not isinstance(key, str):
+            raise ArgumentTypeError(f"A {self._name} is looked up by its name, a str, not by {key!r}.")
+        scope, name = self.split_scope_key(key)
+        if scope is None or self._scope in (scope, SCOPE_ALIASES.get(scope)):
+            return self, name
+        child = self._children.get(scope) or self._children.get(SCOPE_ALIASES.get(scope, scope))
+        if child is not None:
+            return child.locate(name)
+        return None if self.parent is None else self.root.locate(key)
+
+    def fill(self) -> None:
+        """Import the module that fills the registry, if there is one and it has not been yet."""
+        if self.home is not None:
+            importlib.import_module(self.home)
+
+    def resolve(self, name: str, folder: Path | None = None) -> Callable[..., Any]:
         """Return the entry ``name`` names, or the object at that import path.
 
+        Args:
+            name: Of an entry, with or without a scope, or a full import path.
+            folder: Of the config, where a module that defines the name may be waiting to
+                be imported.
+
         Raises:
-            UnknownNameError: There is neither; the nearest names are suggested.
+            UnknownNameError: There is neither; what would solve it is told.
         """
-        found = self.get(name) or _import_object(name)
+        found = self.get(name) or import_object(name)
         if found is None:
-            hint = suggest(name, [*self._module_dict, *_siblings(name)]) or self._known()
-            elsewhere = sorted(r.name for r in _registries if r is not self and name in r._module_dict)
-            also = f" (A {elsewhere[0]} has that name.)" if elsewhere else ""
-            raise UnknownNameError(f"{name!r} is not in the {self._name} registry.{hint}{also}")
+            raise UnknownNameError(explain_miss(self, name, folder, _registries))
         return found
 
     def build(self, cfg: Any, default_args: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -169,13 +201,24 @@ class Registry:
             kwargs["default_args"] = default_args
         return self.build_func(cfg, registry=self, **kwargs)
 
+    @overload
     def register_module(
-        self, name: str | Sequence[str] | None = None, force: bool = False, module: Any = None
-    ) -> Any:
+        self, name: str | Sequence[str] | None = None, force: bool = False, module: None = None
+    ) -> Callable[[Built], Built]: ...
+    @overload
+    def register_module(
+        self, name: str | Sequence[str] | None = None, force: bool = False, *, module: Built
+    ) -> Built: ...
+    @overload
+    def register_module(self, name: type[Any], force: bool = False) -> Any: ...
+
+    def register_module(self, name: Any = None, force: bool = False, module: Any = None) -> Any:
         """Register a class or function, as a decorator or by a call.
 
         Args:
-            name: Its name or names; by default its ``__name__``.
+            name: Its name or names; by default its ``__name__``. A class here is what MMCV
+                took before 1.3, also as the decorator without parentheses: it is registered,
+                with a DeprecationWarning.
             force: Whether it may replace an entry of that name.
             module: What to register; without it a decorator is returned.
 
@@ -189,20 +232,43 @@ class Registry:
         """
         if not isinstance(force, bool):
             raise ArgumentTypeError(f"force is True or False, not {force!r}.")
+        if isinstance(name, type):
+            return self.deprecated_register_module(name, force)
         names = _names(name)
         if module is not None:
-            self._register(module, names, force)
+            self._register_module(module, names, force)
             return module
 
         def register(decorated: Built) -> Built:
-            self._register(decorated, names, force)
+            self._register_module(decorated, names, force)
             return decorated
 
         return register
 
-    def _register(self, module: Any, names: Sequence[str] | None, force: bool) -> None:
+    def deprecated_register_module(self, cls: type[Any] | None = None, force: bool = False) -> Any:
+        """Register a class as MMCV did before 1.3, with a DeprecationWarning; without one return a decorator."""
+        warnings.warn(
+            "A class as the first argument of register_module, or register_module without parentheses, "
+            "is deprecated: write @REGISTRY.register_module() or register_module(module=...).",
+            DeprecationWarning,
+            stacklevel=_outside(),
+        )
+        if cls is None:
+            return lambda decorated: self.deprecated_register_module(decorated, force)
+        self._register_module(cls, None, force)
+        return cls
+
+    def _register_module(
+        self, module: Any = None, module_name: str | Sequence[str] | None = None, force: bool = False,
+        *, module_class: Any = None,
+    ) -> None:  # fmt: skip
+        if module_class is not None:
+            message = "_register_module(module_class=...) is deprecated: its name is module."
+            warnings.warn(message, DeprecationWarning, stacklevel=_outside())
+            module = module_class
         if not callable(module) or inspect.ismethod(module):
             raise ArgumentTypeError(f"A class or function is registered, not {module!r}.")
+        names = _names(module_name)
         if names is None:
             if not hasattr(module, "__name__"):
                 raise ArgumentError(f"{module!r} has no __name__: register it with name=...")
@@ -210,7 +276,7 @@ class Registry:
         for taken in names if not force else ():
             if taken in self._module_dict:
                 raise NameTakenError(
-                    f"{taken!r} is in the {self._name} registry already: {_place(self._module_dict[taken])}. "
+                    f"{taken!r} is in the {self._name} registry already: {place_of(self._module_dict[taken])}. "
                     "Choose another name, or replace it with force=True."
                 )
         self._module_dict.update(dict.fromkeys(names, module))
@@ -222,31 +288,12 @@ class Registry:
                 f"{self._children[child.scope].name!r}: give {child.name!r} a scope of its own."
             )
         if child.scope == self._scope:
-            import warnings
-
             warnings.warn(
                 f"The {child.name} registry has the scope of its parent, {self._scope!r}: "
                 "its entries cannot be reached from there.",
-                stacklevel=3,
+                stacklevel=_outside(),
             )
         self._children[child.scope] = child
-
-    def _own(self, name: str) -> Callable[..., Any] | None:
-        if name not in self._module_dict and self.home is not None:
-            home, self.home = self.home, None  # before the import, which may ask again
-            try:
-                importlib.import_module(home)
-            except BaseException:
-                self.home = home
-                raise
-        return self._module_dict.get(name)
-
-    def _known(self) -> str:
-        names = sorted(self._module_dict)
-        if not names:
-            return " It is empty: is the module that fills it in custom_imports?"
-        listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        return f" It holds {listed}."
 
 
 def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None) -> Any:
@@ -267,7 +314,7 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
     target, args = resolve_cfg(cfg, registry, default_args)
     problem = argument_problem(target, args)
     if problem is not None:
-        raise BuildError(problem.text + at_place(cfg, problem.argument))
+        raise BuildError(problem.at(at_place(cfg, problem.argument)))
     try:
         return target(**args)
     except Exception as error:
@@ -284,19 +331,16 @@ def resolve_cfg(
     """Return what a config would call, and the keyword arguments for it."""
     if not isinstance(registry, Registry):
         raise ArgumentTypeError(f"A config is built from a Registry, not from {registry!r}.")
-    if not (isinstance(cfg, Mapping) or hasattr(cfg, "_cfg_dict")):
+    if not (isinstance(cfg, dict | Mapping) or hasattr(cfg, "_cfg_dict")):
         raise ArgumentTypeError(f"A {registry.name} is built from a dict with a type, not from {cfg!r}.")
-    if not isinstance(default_args, Mapping | None):
+    if not isinstance(default_args, dict | Mapping | None):
         raise ArgumentTypeError(f"default_args is a dict or None, not {default_args!r}.")
     args = {**(default_args or {}), **cfg}
     if "type" not in args:
         raise UnknownNameError(f'The config of a {registry.name} must contain the key "type".{at_place(cfg)}')
     kind = args.pop("type")
     if isinstance(kind, str):
-        try:
-            return registry.resolve(kind), args
-        except UnknownNameError as error:
-            raise UnknownNameError(f"{error}{at_place(cfg, 'type')}") from None
+        return _resolve_name(kind, cfg, registry), args
     if not callable(kind):
         raise ArgumentTypeError(
             f"type is a name, a class or a function, not {kind!r}.{at_place(cfg, 'type')}"
@@ -304,10 +348,32 @@ def resolve_cfg(
     return kind, args
 
 
+def known_registries() -> list[Registry]:
+    """Return every registry there is, by name and scope."""
+    return sorted(_registries, key=lambda registry: (registry.name, registry.scope))
+
+
+def _resolve_name(name: str, cfg: Any, registry: Registry) -> Callable[..., Any]:
+    found = registry._module_dict.get(name)
+    if found is not None:
+        return found
+    try:
+        return registry.resolve(name, folder_of(cfg, "type"))
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error}{at_place(cfg, 'type')}") from None
+    except Exception as error:  # the module at an import path may fail in any way
+        error.add_note(f"while importing {name!r} for {describe(cfg, 'type') or 'a config'}")
+        raise
+
+
 def _names(name: object) -> list[str] | None:
     if name is None:
         return None
     names = [name] if isinstance(name, str) else name
+    if callable(name):
+        raise ArgumentTypeError(
+            f"A function is registered by @REGISTRY.register_module(), with parentheses, not by {name!r}."
+        )
     if not isinstance(names, Sequence) or not all(isinstance(item, str) for item in names):
         raise ArgumentTypeError(f"A name is a str or a sequence of str, not {name!r}.")
     for item in names:
@@ -318,38 +384,9 @@ def _names(name: object) -> list[str] | None:
     return list(cast("Sequence[str]", names))
 
 
-def _import_object(name: str) -> Callable[..., Any] | None:
-    """Return the object at a full import path such as ``torch.nn.GELU``, or None."""
-    module_name, dot, attribute = name.rpartition(".")
-    if not dot or not all(part.isidentifier() for part in name.split(".")):
-        return None
-    try:
-        found = getattr(importlib.import_module(module_name), attribute, None)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name + ".").startswith(error.name + "."):
-            return None
-        raise
-    return found if callable(found) else None
-
-
-def _siblings(name: str) -> list[str]:
-    """Return the import paths beside ``name`` in a module that is loaded."""
-    module_name = name.rpartition(".")[0]
-    module = sys.modules.get(module_name)
-    return [f"{module_name}.{each}" for each in dir(module) if each[:1] != "_"] if module else []
-
-
-def at_place(cfg: Any, key: object = None) -> str:
-    """Return a line of its own, "at key (file:line)", for a config that knows its place, else ""."""
-    node = getattr(cfg, "_cfg_dict", cfg)
-    place = describe(node, key) if key_path(node) else ""
-    return f"\n  at {place}" if place else ""
-
-
-def _place(target: Callable[..., Any]) -> str:
-    inner = target.func if isinstance(target, partial) else target
-    try:
-        file, line = inspect.getsourcefile(cast("Any", inner)), inspect.getsourcelines(inner)[1]
-    except (TypeError, OSError):
-        return f"{getattr(inner, '__module__', '?')}.{callable_name(target)}"
-    return f"{callable_name(target)} at {file}:{line}"
+def _outside() -> int:
+    """Return the stacklevel with which a warning points at the code that uses this module."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level

@@ -14,8 +14,11 @@ from cfgtrain.utils.signatures import (
     argument_problem,
     callable_name,
     parameters_of,
+    signature_text,
     type_problem,
 )
+
+ADDRESS = object()
 
 
 def plain(a: int, b: str = "x", *args: int, c: float = 1.0) -> None: ...
@@ -199,10 +202,10 @@ def test_a_target_without_a_signature() -> None:
         (plain, {"a": 1, "b": "", "c": 1}, None, None),
         (open_ended, {"a": 1, "z": 1}, None, None),
         (plain, {"aa": 1}, "plain takes no argument 'aa'. Did you mean 'a'?", "aa"),
-        (plain, {"a": 1, "zzz": 1}, "plain takes no argument 'zzz'. It takes (a, b, c).", "zzz"),
-        (plain, {}, "plain needs the argument 'a'. It takes (a, b, c).", None),
-        (open_ended, {"z": 1}, "open_ended needs the argument 'a'. It takes (a).", None),
-        (PassesOn, {}, "PassesOn needs the arguments 'extra' and 'depth'. It takes (extra, depth, width, name).", None),
+        (plain, {"a": 1, "zzz": 1}, "plain takes no argument 'zzz'.", "zzz"),
+        (plain, {}, "plain needs the argument 'a'.", None),
+        (open_ended, {"z": 1}, "open_ended needs the argument 'a'.", None),
+        (PassesOn, {}, "PassesOn needs the arguments 'extra' and 'depth'.", None),
         (PassesOn, {"extra": 1, "depth": 1, "widht": 2}, "PassesOn takes no argument 'widht'. Did you mean 'width'?", "widht"),
         (FillsFirst, {"width": 2}, None, None),
         (Takes, {"own": 1, "depth": 1}, None, None),
@@ -215,6 +218,34 @@ def test_argument_problems(
     """A name that is not taken, or one that is missing, is told with what would be right."""
     problem = argument_problem(target, args)
     assert (problem and problem.text, problem and problem.argument) == (text, argument)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (plain, "plain(a, b='x', c=1.0)"),
+        (open_ended, "open_ended(a, **kwargs)"),
+        (PassesOnTwice, "PassesOnTwice(more=0, extra, depth, width=1, name='')"),
+        (HasDefault, "HasDefault(depth=18, width=1, name='')"),
+        (partial(plain, a=3), "plain(a=3, b='x', c=1.0)"),
+        (dict, "dict(...)"),
+        (lambda x=Base, y=len, z=ADDRESS, w="w" * 50: None, "<lambda>(x=Base, y=len, z=..., w=...)"),
+    ],
+)
+def test_signatures_as_text(target: Callable[..., Any], text: str) -> None:
+    """Each name has its default; one that would be long, or is an address, is left out."""
+    assert signature_text(target).split(".<locals>.")[-1] == text
+
+
+def test_a_whole_message() -> None:
+    """What is wrong, where, and what would be right stand on three lines."""
+    problem = argument_problem(plain, {"aa": 1})
+    assert problem is not None
+    assert problem.at("\n  at cat.aa (cat.py:3)").splitlines() == [
+        "plain takes no argument 'aa'. Did you mean 'a'?",
+        "  at cat.aa (cat.py:3)",
+        "  in plain(a, b='x', c=1.0)",
+    ]
 
 
 def test_arguments_that_will_be_added() -> None:

@@ -14,9 +14,9 @@ from cfgtrain.errors import (
     ConfigValueError,
     close_names,
 )
-from cfgtrain.origin import dotted, key_path, where
+from cfgtrain.origin import at_place, dotted, key_path, where
 from cfgtrain.registries import HOOKS, PIPELINES
-from cfgtrain.registry import Registry, at_place, resolve_cfg
+from cfgtrain.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.utils.signatures import accepted_args, argument_problem, type_problem
@@ -73,7 +73,7 @@ def arguments(
     names = {**accepted_args(target, dict.fromkeys(given)), **stated}
     problem = argument_problem(target, names, partial_args=partial_args)
     while problem is not None:
-        yield BuildError(problem.text + at_place(cfg, problem.argument))
+        yield BuildError(problem.at(at_place(cfg, problem.argument)))
         if problem.argument is None:
             break
         del names[problem.argument]  # and on to the next one; one that is missing was probably meant by it

@@ -15,8 +15,8 @@ from cfgtrain.errors import (
     ConfigValueError,
     suggest,
 )
+from cfgtrain.origin import at_place
 from cfgtrain.registries import DATASETS, HOOKS, RUNNERS
-from cfgtrain.registry import at_place
 from cfgtrain.runner import wiring
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
@@ -105,8 +105,8 @@ def _evaluate_arguments(evaluation: Any, val: Any, own: tuple[str, ...]) -> Iter
     rest = {k: v for k, v in evaluation.items() if k not in own}
     problem = argument_problem(evaluate, {"self": None, "results": None, **rest}) if evaluate else None
     if problem is not None:
-        hint = suggest(problem.argument or "", own)
-        yield BuildError(f"{problem.text}{hint}{at_place(evaluation, problem.argument)}")
+        text = problem.text + suggest(problem.argument or "", own)
+        yield BuildError(problem._replace(text=text).at(at_place(evaluation, problem.argument)))
 
 
 def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:

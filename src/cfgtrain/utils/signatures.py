@@ -20,6 +20,8 @@ __all__ = [
     "argument_problem",
     "callable_name",
     "parameters_of",
+    "short_repr",
+    "signature_text",
     "type_problem",
 ]
 
@@ -32,24 +34,32 @@ class Parameters(NamedTuple):
         required: Those without a default.
         open_ended: Whether any other name is taken as well.
         annotations: Types by name, where they are stated and can be read.
+        defaults: Values by name, of those that have one.
     """
 
     names: tuple[str, ...]
     required: tuple[str, ...]
     open_ended: bool
     annotations: dict[str, Any]
+    defaults: dict[str, Any]
 
 
 class ArgumentProblem(NamedTuple):
     """What is wrong with a call.
 
     Attributes:
-        text: For the user, with what would be right.
+        text: For the user, with the nearest name.
         argument: The argument that is wrong, None for one that is missing.
+        signature: What is called, and with what.
     """
 
     text: str
     argument: str | None
+    signature: str
+
+    def at(self, place: str) -> str:
+        """Return the whole message: what is wrong, its place (a line or nothing), the signature."""
+        return f"{self.text}{place}\n  in {self.signature}"
 
 
 def argument_problem(
@@ -68,14 +78,14 @@ def argument_problem(
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
         hint = suggest(unknown[0], parameters.names)
-        text = f"{callable_name(target)} takes no argument {unknown[0]!r}.{hint or _listed(parameters)}"
-        return ArgumentProblem(text, unknown[0])
+        text = f"{callable_name(target)} takes no argument {unknown[0]!r}.{hint}"
+        return ArgumentProblem(text, unknown[0], signature_text(target))
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
     if missing:
         plural = "s" if len(missing) > 1 else ""
         listed = " and ".join(map(repr, missing))
-        text = f"{callable_name(target)} needs the argument{plural} {listed}.{_listed(parameters)}"
-        return ArgumentProblem(text, None)
+        text = f"{callable_name(target)} needs the argument{plural} {listed}."
+        return ArgumentProblem(text, None, signature_text(target))
     return None
 
 
@@ -108,6 +118,24 @@ def callable_name(target: Callable[..., Any]) -> str:
     return str(getattr(inner, "__qualname__", inner))
 
 
+def signature_text(target: Callable[..., Any]) -> str:
+    """Return ``"Cat(name, age=0)"``: what can be given by name, with the defaults."""
+    parameters = parameters_of(target)
+    if parameters is None:
+        return f"{callable_name(target)}(...)"
+    words = [
+        f"{name}={short_repr(parameters.defaults[name])}" if name in parameters.defaults else name
+        for name in parameters.names
+    ]
+    return f"{callable_name(target)}({', '.join([*words, *(['**kwargs'] if parameters.open_ended else [])])})"
+
+
+def short_repr(value: Any) -> str:
+    """Return the repr of a default, or ``...`` where that would be long or an address in memory."""
+    text = value.__qualname__ if inspect.isclass(value) or inspect.isroutine(value) else repr(value)
+    return text if len(text) <= 40 and " at 0x" not in text and "\n" not in text else "..."
+
+
 @lru_cache(maxsize=4096)
 def parameters_of(target: Callable[..., Any]) -> Parameters | None:
     """Return what ``target`` takes by name, or None where its signature cannot be read.
@@ -118,20 +146,22 @@ def parameters_of(target: Callable[..., Any]) -> Parameters | None:
     own = _signature_parameters(target)
     if own is None or not own.open_ended or not inspect.isclass(target):
         return own
-    names, required, annotations = list(own.names), list(own.required), dict(own.annotations)
+    names, required = list(own.names), list(own.required)
+    annotations, defaults = dict(own.annotations), dict(own.defaults)
     for cls, base in zip(target.__mro__, target.__mro__[1:], strict=False):
-        inherited = _signature_parameters(base) if base is not object else Parameters((), (), False, {})
+        inherited = _signature_parameters(base) if base is not object else Parameters((), (), False, {}, {})
         if inherited is None:
             break
         filled = _filled_by(cls, inherited)
         if filled is None:
-            return Parameters(tuple(names), tuple(required), True, annotations)
+            return Parameters(tuple(names), tuple(required), True, annotations, defaults)
         taken = {*names, *filled}
         names += [name for name in inherited.names if name not in taken]
         required += [name for name in inherited.required if name not in taken]
         annotations = {**inherited.annotations, **annotations}
+        defaults |= {name: value for name, value in inherited.defaults.items() if name not in taken}
         if not inherited.open_ended:
-            return Parameters(tuple(names), tuple(required), False, annotations)
+            return Parameters(tuple(names), tuple(required), False, annotations, defaults)
     return own
 
 
@@ -146,6 +176,7 @@ def _signature_parameters(target: Callable[..., Any]) -> Parameters | None:
         required=tuple(p.name for p in named if p.default is p.empty),
         open_ended=any(p.kind is p.VAR_KEYWORD for p in parameters),
         annotations=_annotations(target, {p.name for p in named if p.default is None}),
+        defaults={p.name: p.default for p in named if p.default is not p.empty},
     )
 
 
@@ -235,7 +266,3 @@ def _spelled(annotation: Any) -> str:
     kind = origin or annotation
     name = kind.__name__ if inspect.isclass(kind) else str(kind)
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def _listed(parameters: Parameters) -> str:
-    return f" It takes ({', '.join(parameters.names)})."

@@ -1,0 +1,128 @@
+"""What to say when a registry does not hold a name: the sentence that solves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cfgtrain.errors import close_names, one_of
+from cfgtrain.utils.definitions import find_definition
+from cfgtrain.utils.imports import near_paths
+
+if TYPE_CHECKING:
+    from cfgtrain.registry import Registry
+
+__all__ = ["explain_miss"]
+
+MAX_LISTED = 12  # names of a registry that nothing is near to
+
+
+def explain_miss(registry: Registry, key: str, folder: Path | None, others: Iterable[Registry]) -> str:
+    """Return the message for a name that was looked up in vain.
+
+    Args:
+        registry: Which was asked.
+        key: What for, with or without a scope.
+        folder: Of the config, whose sources may define the name.
+        others: All registries, of this family or not.
+    """
+    place = registry.locate(key)
+    if place is None:
+        return f"{key!r} is not in the {registry.name} registry{_no_such_scope(registry, key)}"
+    holder, name = place
+    where = f" of scope {holder.scope!r}" if holder is not registry else ""
+    return (
+        f"{key!r} is not in the {holder.name} registry{where}.{_hint(registry, holder, name, folder, others)}"
+    )
+
+
+def _hint(
+    registry: Registry, holder: Registry, name: str, folder: Path | None, others: Iterable[Registry]
+) -> str:
+    relatives = [each for each in _family(registry.root) if each is not holder]
+    exact = [_key(registry, each, name) for each in relatives if name in each.keys()]  # noqa: SIM118  # no look-up
+    if exact:
+        return f" With its scope it is {one_of(exact)}."
+    elsewhere = sorted(each.name for each in others if each not in relatives and name in each.keys())  # noqa: SIM118
+    if elsewhere:
+        return f" The {elsewhere[0]} registry has that name."
+    return (
+        _waiting(holder, name, folder)
+        or _near(registry, [holder], name)
+        or _near(registry, relatives, name)
+        or _listed(holder)
+    )
+
+
+def _near(registry: Registry, holders: Iterable[Registry], name: str) -> str:
+    """Suggest entries of some registries, as the one that was asked calls them."""
+    entries: dict[str, list[str]] = {}
+    for holder in holders:
+        for entry in holder:
+            entries.setdefault(entry, []).append(_key(registry, holder, entry))
+    near = [key for entry in close_names(name, entries) for key in entries[entry]]
+    return f" Did you mean {one_of(near)}?" if near else ""
+
+
+def _waiting(holder: Registry, name: str, folder: Path | None) -> str:
+    """Say which source file defines the name, and what would register it."""
+    found = find_definition(name, folder) if name.isidentifier() else None
+    if found is None or (found.imported and name in found.names):
+        return ""
+    if not found.names:
+        return f" {found} defines it but does not register it, as @...register_module() above it would."
+    if name not in found.names:
+        return f" {found} registers it as {one_of(found.names)}."
+    if found.module is None:
+        return f" {found} defines it, but was not imported."
+    return f" {found} defines it, but was not imported: custom_imports = dict(imports=[{found.module!r}])."
+
+
+def _no_such_scope(registry: Registry, key: str) -> str:
+    """Explain a key whose first part is no scope, and which is no import path either."""
+    scope, name = registry.split_scope_key(key)
+    begin, near = near_paths(key)
+    if begin == key:
+        return ", and what has that import path cannot be called."
+    if begin:
+        return f": {begin!r} has no {key[len(begin) + 1 :].split('.')[0]!r}." + (
+            f" Did you mean {one_of(near)}?" if near else ""
+        )
+    scopes = {_key(registry, each, ""): each for each in _family(registry.root)}
+    known = [each.rstrip(".") for each in scopes if each]
+    bare = registry.scope if registry.scope not in known else None
+    known = [*([bare] if bare else []), *known]
+    meant = [f"{each}.{name}" for each in close_names(scope or "", known)]
+    right = [each for each in meant if registry.get(each) is not None]
+    hint = f" Did you mean {one_of(right or meant or near)}?" if right or meant or near else ""
+    return (
+        f": there is no scope and no module {scope!r}.{hint} Known scopes are {', '.join(map(repr, known))}."
+    )
+
+
+def _family(root: Registry) -> Iterator[Registry]:
+    yield root
+    for child in root.children.values():
+        yield from _family(child)
+
+
+def _key(asked: Registry, holder: Registry, name: str) -> str:
+    """Return the key by which one registry of a family reaches an entry of another."""
+    if holder is asked:
+        return name
+    scopes = []
+    each: Registry | None = holder
+    while each is not None and each is not asked:
+        scopes.append(each.scope)
+        each = each.parent
+    if each is None and len(scopes) > 1:
+        scopes.pop()  # the root is not named on the way down from it
+    return ".".join([*reversed(scopes), name])
+
+
+def _listed(holder: Registry) -> str:
+    names = sorted(holder)
+    if not names:
+        return " It is empty: is the module that fills it in custom_imports?"
+    return f" It holds {', '.join(names[:MAX_LISTED])}{', ...' if len(names) > MAX_LISTED else ''}."
