@@ -6,17 +6,30 @@ from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.hooks.optimizer import GradientCumulativeOptimizerHook, OptimizerHook
+from cfgtrain.runner.hooks.policies import (
+    CosineAnnealingLrUpdaterHook,
+    CosineAnnealingMomentumUpdaterHook,
+    CosineRestartLrUpdaterHook,
+    CyclicLrUpdaterHook,
+    CyclicMomentumUpdaterHook,
+    ExpLrUpdaterHook,
+    FixedLrUpdaterHook,
+    FlatCosineAnnealingLrUpdaterHook,
+    InvLrUpdaterHook,
+    LinearAnnealingLrUpdaterHook,
+    LinearAnnealingMomentumUpdaterHook,
+    OneCycleLrUpdaterHook,
+    OneCycleMomentumUpdaterHook,
+    PolyLrUpdaterHook,
+    StepLrUpdaterHook,
+    StepMomentumUpdaterHook,
+)
 from cfgtrain.runner.hooks.priority import Priority, get_priority
 from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.hooks.schedule import (
-    CosineAnnealingLrUpdaterHook,
-    CosineAnnealingMomentumUpdaterHook,
-    FixedLrUpdaterHook,
     LrUpdaterHook,
     MomentumUpdaterHook,
     ScheduleHook,
-    StepLrUpdaterHook,
-    StepMomentumUpdaterHook,
 )
 from cfgtrain.runner.hooks.text_logger import TextLoggerHook
 from cfgtrain.runner.hooks.timer import IterTimerHook
@@ -26,15 +39,26 @@ __all__ = [
     "CheckpointHook",
     "CosineAnnealingLrUpdaterHook",
     "CosineAnnealingMomentumUpdaterHook",
+    "CosineRestartLrUpdaterHook",
+    "CyclicLrUpdaterHook",
+    "CyclicMomentumUpdaterHook",
     "EvalHook",
+    "ExpLrUpdaterHook",
     "FixedLrUpdaterHook",
+    "FlatCosineAnnealingLrUpdaterHook",
     "GradientCumulativeOptimizerHook",
     "Hook",
+    "InvLrUpdaterHook",
     "IterTimerHook",
+    "LinearAnnealingLrUpdaterHook",
+    "LinearAnnealingMomentumUpdaterHook",
     "LoggerHook",
     "LrUpdaterHook",
     "MomentumUpdaterHook",
+    "OneCycleLrUpdaterHook",
+    "OneCycleMomentumUpdaterHook",
     "OptimizerHook",
+    "PolyLrUpdaterHook",
     "Priority",
     "ProgressHook",
     "ScheduleHook",

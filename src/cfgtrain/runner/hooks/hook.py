@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from cfgtrain.runner.protocol import RunnerView
@@ -41,9 +42,14 @@ class Hook:
     and the same with ``val`` for a ``("val", n)`` flow. An iteration runner has no train or
     val epochs; it calls ``before_epoch`` and ``after_epoch`` once, around the whole run.
     ``before_epoch``, ``before_iter`` and their kin stand for the stage of either mode.
+
+    Attributes:
+        idle_stages: Stages at which this instance, as it is set up, has nothing to do though
+            its class has a method for them: it is not called there.
     """
 
     stages = STAGES
+    idle_stages: Collection[str] = ()
 
     def before_run(self, runner: RunnerView) -> None:
         """Run once, before the first batch."""
@@ -137,6 +143,8 @@ def stage_method(hook: Hook, stage: str) -> Any:
     A method counts when the class or the instance overrides it. The generic
     ``before_epoch`` stands for ``before_train_epoch`` unless that is overridden itself.
     """
+    if stage in hook.idle_stages:
+        return None
     for name in (stage, stage.replace("_train_", "_").replace("_val_", "_")):
         if name in vars(hook) or getattr(type(hook), name, None) is not getattr(Hook, name, None):
             return getattr(hook, name)

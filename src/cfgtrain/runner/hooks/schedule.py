@@ -2,18 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.schedules import CosineAnnealing, Curve, Fixed, Step, Warmup, WarmupKind
+from cfgtrain.schedules import Curve, Warmup, WarmupKind
 
-__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook"]
+__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook", "Slot", "param_groups", "per_group"]
 
 Group = dict[str, Any]
+Values = list[float] | dict[str, list[float]]
+
+
+class Slot:
+    """An entry of parameter groups that a schedule writes to.
+
+    Args:
+        name: Of the entry.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.initial = f"initial_{name}"
+
+    def read(self, group: Group) -> float:
+        """Return the group's value."""
+        return float(group[self.name])
+
+    def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
+        """Set the value of each group; one that is a tensor stays that tensor."""
+        name = self.name
+        for group, value in zip(groups, values, strict=False):
+            if isinstance(group[name], Tensor):
+                group[name].fill_(value)
+            else:
+                group[name] = value
+
+
+class MomentumSlot(Slot):
+    """``momentum``, or the first of ``betas``."""
+
+    def read(self, group: Group) -> float:
+        """Return the group's momentum.
+
+        Raises:
+            HookError: The optimizer has none.
+        """
+        if "momentum" not in group and "betas" not in group:
+            raise HookError(
+                "There is a momentum schedule, and the optimizer has neither 'momentum' nor 'betas'; "
+                f"its settings are {', '.join(key for key in group if key != 'params')}."
+            )
+        return float(group["momentum"] if "momentum" in group else group["betas"][0])
+
+    def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
+        """Set the momentum of each group."""
+        for group, value in zip(groups, values, strict=False):
+            if "momentum" in group:
+                group["momentum"] = value
+            else:
+                group["betas"] = (value, *group["betas"][1:])
 
 
 class ScheduleHook(Hook):
@@ -22,7 +74,8 @@ class ScheduleHook(Hook):
     By epoch, the value is set before each training epoch; by iteration, before each training
     iteration. Warm-up counts iterations of the whole run in both cases. The value a group
     began with is kept in it as ``initial_<slot>`` and travels with the optimizer's state, so
-    that a resumed run continues the same curve.
+    that a resumed run continues the same curve. A schedule by epoch without warm-up is not
+    called in iterations at all.
 
     Args:
         by_epoch: Whether the curve runs over epochs, or over iterations.
@@ -30,10 +83,14 @@ class ScheduleHook(Hook):
         warmup_iters: How many iterations it takes, or epochs with ``warmup_by_epoch``.
         warmup_ratio: The share of the curve's value it begins with, above 0, at most 1.
         warmup_by_epoch: Whether ``warmup_iters`` counts epochs.
+
+    Attributes:
+        curve: The values; a ``Curve``, or any function ``(base, at, total) -> value``.
+        base_values: What each group began with.
     """
 
-    slot: str
-    curve: Curve
+    slot: Slot
+    curve: Curve | Callable[[float, int, int], float] | None = None
 
     def __init__(
         self,
@@ -44,103 +101,198 @@ class ScheduleHook(Hook):
         warmup_by_epoch: bool = False,
     ) -> None:
         self.by_epoch = by_epoch
-        self.warmup = None if warmup is None else Warmup(warmup, warmup_iters, warmup_ratio)
+        self.warmup = warmup
+        self.warmup_iters, self.warmup_ratio = warmup_iters, warmup_ratio
         self.warmup_by_epoch = warmup_by_epoch
-        self.base_values: dict[str, list[float]] = {}
-        self.regular_values: dict[str, list[float]] = {}
+        self.warmup_epochs = warmup_iters if warmup_by_epoch else None
+        self.base_values: Values = []
+        self._warmup = None if warmup is None else Warmup(warmup, warmup_iters, warmup_ratio)
+        self._regular: list[float] = []
+        self._layout: dict[str, int] | None = None
+        if (
+            by_epoch
+            and warmup is None
+            and type(self).before_train_iter
+            is ScheduleHook.before_train_iter  # else it is the subclass's own
+        ):
+            self.idle_stages = ("before_train_iter",)
 
-    def read(self, group: Group) -> float:
-        """Return the group's value."""
-        return float(group[self.slot])
-
-    def write(self, group: Group, value: float) -> None:
-        """Set the group's value."""
-        group[self.slot] = value
+    def value(self, runner: RunnerView, base: float) -> float:
+        """Return the curve's value now, for a group that began with ``base``."""
+        at, total = self._position(runner)
+        return self.curve(base, at, total)  # type: ignore[misc]  # before_run has seen to it that there is one
 
     def warmed(self, value: float, factor: float) -> float:
         """Return what the curve's value is during warm-up."""
         return value * factor
 
-    def value(self, runner: RunnerView, base: float) -> float:
-        """Return the curve's value now, for a group that began with ``base``."""
-        at, total = (runner.epoch, runner.max_epochs) if self.by_epoch else (runner.iter, runner.max_iters)
-        return self.curve(base, at, total or 0)
+    def start_values(self, name: str, optimizer: Any) -> list[float]:
+        """Return what each group of an optimizer begins with, and keep it in the group.
+
+        Args:
+            name: Of the optimizer among several, else that of its class.
+            optimizer: It.
+        """
+        initial, read = self.slot.initial, self.slot.read
+        return [group.setdefault(initial, read(group)) for group in optimizer.param_groups]
+
+    def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
+        """Return what the curve says now for each group, which may differ in what they began with."""
+        at, total = self._position(runner)
+        known: dict[float, float] = {}
+        values = []
+        for group in groups:
+            base = self._base(group)
+            if base not in known:
+                known[base] = self.curve(base, at, total)  # type: ignore[misc]  # as in value()
+            values.append(known[base])
+        return values
+
+    def warm_values(self, at: int) -> list[float]:
+        """Return the share that warm-up leaves of the regular values at iteration ``at``."""
+        if self._warmup is None:
+            raise ArgumentError("There is no warm-up.")
+        factor = self._warmup.factor(at)
+        return [self.warmed(value, factor) for value in self._regular]
 
     def before_run(self, runner: RunnerView) -> None:
         """Remember what each group began with.
 
         Raises:
-            HookError: The curve counts epochs, and the run does not.
+            HookError: The curve counts epochs, and the run does not, or does not fit the run.
         """
-        if self.by_epoch and runner.max_epochs is None:
-            raise HookError(
-                f"{type(self).__name__} counts epochs (by_epoch=True), and this run counts iterations: "
-                "it would never change anything. Set by_epoch=False."
-            )
-        for name, groups in _groups(runner.optimizer).items():
-            for group in groups:
-                group.setdefault(f"initial_{self.slot}", self.read(group))
-            self.base_values[name] = [group[f"initial_{self.slot}"] for group in groups]
+        self._check_run(runner)
+        optimizer = runner.optimizer
+        if isinstance(optimizer, dict):
+            self.base_values = {name: self.start_values(name, each) for name, each in optimizer.items()}
+            self._layout = {name: len(values) for name, values in self.base_values.items()}
+        elif optimizer is not None:
+            self.base_values = self.start_values(type(optimizer).__name__, optimizer)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Set the value of the epoch."""
-        if self.warmup is not None and self.warmup_by_epoch:
-            epochs = self.warmup.iters
-            self.warmup = Warmup(self.warmup.kind, epochs * len(runner.data_loader), self.warmup.ratio)
-            self.warmup_by_epoch = False
+        if self._warmup is not None and self.warmup_epochs is not None:
+            self.warmup_iters = self.warmup_epochs * len(runner.data_loader)
+            self._warmup = Warmup(self._warmup.kind, self.warmup_iters, self._warmup.ratio)
         if self.by_epoch:
-            self._follow_curve(runner)
-            self._write_all(runner, self.regular_values)
+            groups = param_groups(runner.optimizer)
+            self._regular = self.regular_values(runner, groups)
+            self.slot.write(groups, self._regular)
 
     def before_train_iter(self, runner: RunnerView) -> None:
         """Set the value of the iteration, or its share of it during warm-up."""
-        if not self.by_epoch:
-            self._follow_curve(runner)
-        elif self.warmup is None or runner.iter > self.warmup.iters:
+        warmup = self._warmup
+        if self.by_epoch and (warmup is None or runner.iter > warmup.iters):
             return
-        warming = self.warmup is not None and runner.iter < self.warmup.iters
-        self._write_all(runner, self._warm_values(runner.iter) if warming else self.regular_values)
+        groups = param_groups(runner.optimizer)
+        if not self.by_epoch:
+            self._regular = self.regular_values(runner, groups)
+        if warmup is not None and runner.iter < warmup.iters:
+            self.slot.write(groups, self.warm_values(runner.iter))
+        else:
+            self.slot.write(groups, self._regular)
 
-    def _follow_curve(self, runner: RunnerView) -> None:
-        self.regular_values = {
-            name: [self.value(runner, base) for base in bases] for name, bases in self.base_values.items()
-        }
+    def _position(self, runner: RunnerView) -> tuple[int, int]:
+        if self.by_epoch:
+            return runner.epoch, runner.max_epochs or 0
+        return runner.iter, runner.max_iters or 0
 
-    def _warm_values(self, at: int) -> dict[str, list[float]]:
-        if self.warmup is None:
-            raise ArgumentError("There is no warm-up.")
-        factor = self.warmup.factor(at)
-        return {
-            name: [self.warmed(v, factor) for v in values] for name, values in self.regular_values.items()
-        }
+    def _base(self, group: Group) -> float:
+        """Return what a group began with; one that joins in the middle of a run begins there."""
+        base: float = group[self.slot.initial] if self.slot.initial in group else self.slot.read(group)
+        return group.setdefault(self.slot.initial, base)  # type: ignore[no-any-return]
 
-    def _write_all(self, runner: RunnerView, values: dict[str, list[float]]) -> None:
-        for name, groups in _groups(runner.optimizer).items():
-            for group, value in zip(groups, values[name], strict=True):
-                self.write(group, value)
+    def _check_run(self, runner: RunnerView) -> None:
+        name, curve = type(self).__name__, self.curve
+        if (self.by_epoch or self.warmup_by_epoch) and runner.max_epochs is None:
+            setting = "by_epoch" if self.by_epoch else "warmup_by_epoch"
+            raise HookError(
+                f"{name} counts epochs ({setting}=True), and this run counts iterations: "
+                f"it would never change anything. Set {setting}=False."
+            )
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if isinstance(curve, Curve):
+            if curve.needs_total and total is None:
+                raise HookError(
+                    f"{name} follows the length of the run in iterations, which is not known here; by_epoch=True "
+                    "follows its epochs."
+                )
+            problem = curve.problem(total) if total is not None else None
+            if problem:
+                raise HookError(f"{name} does not fit this run: {problem}.")
+        warming = self._warmup.iters if self._warmup is not None and self.warmup_epochs is None else 0
+        if warming and warming >= (runner.max_iters or warming + 1):
+            runner.logger.warning(
+                "The warm-up of %s takes %d iterations, and the run has %d: it never gets beyond it.",
+                name, warming, runner.max_iters,
+            )  # fmt: skip
+
+    def _shaped(self, values: list[float]) -> Values:
+        """Return one value per group as MMCV has them: by name if there are several optimizers."""
+        if self._layout is None:
+            return values
+        rest = iter(values)
+        return {name: [next(rest) for _ in range(count)] for name, count in self._layout.items()}
 
 
 class LrUpdaterHook(ScheduleHook):
-    """Base of the learning rate policies; ``get_lr(runner, base_lr)`` can be overridden."""
+    """Base of the learning rate policies.
 
-    slot = "lr"
+    A policy of one's own states a ``curve``, or overrides ``get_lr(runner, base_lr)``;
+    ``get_warmup_lr(cur_iters)`` can be overridden as well. What ``__init__`` takes beside the
+    curve's settings is described in ``ScheduleHook``.
+    """
 
-    def value(self, runner: RunnerView, base: float) -> float:
-        """Return the learning rate now, for a group that began with ``base``."""
-        return self.get_lr(runner, base)
+    slot = Slot("lr")
+
+    @property
+    def base_lr(self) -> Values:
+        """What each group began with; by optimizer name if there are several."""
+        return self.base_values
+
+    @base_lr.setter
+    def base_lr(self, values: Values) -> None:
+        self.base_values = values
+
+    @property
+    def regular_lr(self) -> Values:
+        """What the curve says for each group, warm-up aside; by optimizer name if there are several."""
+        return self._shaped(self._regular)
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:
         """Return the learning rate now, for a group that began with ``base_lr``."""
-        return super().value(runner, base_lr)
+        return self.value(runner, base_lr)
+
+    def get_warmup_lr(self, cur_iters: int) -> Values:
+        """Return the learning rates at iteration ``cur_iters`` of the warm-up."""
+        return self._shaped(super().warm_values(cur_iters))
+
+    def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
+        """Return what the curve, or an overridden ``get_lr``, says now for each group."""
+        if type(self).get_lr is LrUpdaterHook.get_lr:
+            return super().regular_values(runner, groups)
+        return [self.get_lr(runner, self._base(group)) for group in groups]
+
+    def warm_values(self, at: int) -> list[float]:
+        """Return what ``get_warmup_lr`` says for each group."""
+        return _flat(self.get_warmup_lr(at))
+
+    def _check_run(self, runner: RunnerView) -> None:
+        if self.curve is None and type(self).get_lr is LrUpdaterHook.get_lr:
+            raise HookError(
+                f"{type(self).__name__} has neither a curve nor a get_lr(runner, base_lr) of its own."
+            )
+        super()._check_run(runner)
 
 
 class MomentumUpdaterHook(ScheduleHook):
     """Base of the momentum policies: ``momentum``, or the first of ``betas``.
 
-    During warm-up the value is divided by its share, so that it starts high.
+    During warm-up the value is divided by its share, so that it starts high. A policy of
+    one's own states a ``curve``, or overrides ``get_momentum(runner, base_momentum)``.
     """
 
-    slot = "momentum"
+    slot = MomentumSlot("momentum")
 
     def __init__(
         self,
@@ -151,81 +303,80 @@ class MomentumUpdaterHook(ScheduleHook):
     ) -> None:
         super().__init__(by_epoch, warmup, warmup_iters, warmup_ratio)
 
-    def read(self, group: Group) -> float:
-        """Return the group's momentum or first beta."""
-        return float(group["momentum"] if "momentum" in group else group["betas"][0])
+    @property
+    def base_momentum(self) -> Values:
+        """What each group began with; by optimizer name if there are several."""
+        return self.base_values
 
-    def write(self, group: Group, value: float) -> None:
-        """Set the group's momentum or first beta."""
-        if "momentum" in group:
-            group["momentum"] = value
-        else:
-            group["betas"] = (value, *group["betas"][1:])
+    @base_momentum.setter
+    def base_momentum(self, values: Values) -> None:
+        self.base_values = values
+
+    @property
+    def regular_momentum(self) -> Values:
+        """What the curve says for each group, warm-up aside; by optimizer name if there are several."""
+        return self._shaped(self._regular)
 
     def warmed(self, value: float, factor: float) -> float:
         """Return the momentum during warm-up."""
         return value / factor
 
-    def value(self, runner: RunnerView, base: float) -> float:
-        """Return the momentum now, for a group that began with ``base``."""
-        return self.get_momentum(runner, base)
-
     def get_momentum(self, runner: RunnerView, base_momentum: float) -> float:
         """Return the momentum now, for a group that began with ``base_momentum``."""
-        return super().value(runner, base_momentum)
+        return self.value(runner, base_momentum)
+
+    def get_warmup_momentum(self, cur_iters: int) -> Values:
+        """Return the momenta at iteration ``cur_iters`` of the warm-up."""
+        return self._shaped(super().warm_values(cur_iters))
+
+    def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
+        """Return what the curve, or an overridden ``get_momentum``, says now for each group."""
+        if type(self).get_momentum is MomentumUpdaterHook.get_momentum:
+            return super().regular_values(runner, groups)
+        return [self.get_momentum(runner, self._base(group)) for group in groups]
+
+    def warm_values(self, at: int) -> list[float]:
+        """Return what ``get_warmup_momentum`` says for each group."""
+        return _flat(self.get_warmup_momentum(at))
+
+    def _check_run(self, runner: RunnerView) -> None:
+        if self.curve is None and type(self).get_momentum is MomentumUpdaterHook.get_momentum:
+            raise HookError(
+                f"{type(self).__name__} has neither a curve nor a get_momentum(runner, base_momentum) of its own."
+            )
+        super()._check_run(runner)
 
 
-@HOOKS.register_module()
-class FixedLrUpdaterHook(LrUpdaterHook):
-    """``policy='fixed'``: the learning rate the optimizer was given."""
-
-    curve = Fixed()
-
-
-@HOOKS.register_module()
-class StepLrUpdaterHook(LrUpdaterHook):
-    """``policy='step'``: see ``schedules.Step``."""
-
-    def __init__(
-        self, step: int | Sequence[int], gamma: float = 0.1, min_lr: float | None = None, **kwargs: Any
-    ) -> None:
-        self.curve = Step(step, gamma, min_lr)
-        super().__init__(**kwargs)
-
-
-@HOOKS.register_module()
-class StepMomentumUpdaterHook(MomentumUpdaterHook):
-    """``policy='step'``: see ``schedules.Step``."""
-
-    def __init__(
-        self, step: int | Sequence[int], gamma: float = 0.5, min_momentum: float | None = None, **kwargs: Any
-    ) -> None:
-        self.curve = Step(step, gamma, min_momentum)
-        super().__init__(**kwargs)
-
-
-@HOOKS.register_module()
-class CosineAnnealingLrUpdaterHook(LrUpdaterHook):
-    """``policy='CosineAnnealing'``: see ``schedules.CosineAnnealing``."""
-
-    def __init__(self, min_lr: float | None = None, min_lr_ratio: float | None = None, **kwargs: Any) -> None:
-        self.curve = CosineAnnealing(min_lr, min_lr_ratio)
-        super().__init__(**kwargs)
-
-
-@HOOKS.register_module()
-class CosineAnnealingMomentumUpdaterHook(MomentumUpdaterHook):
-    """``policy='CosineAnnealing'``: see ``schedules.CosineAnnealing``."""
-
-    def __init__(
-        self, min_momentum: float | None = None, min_momentum_ratio: float | None = None, **kwargs: Any
-    ) -> None:
-        self.curve = CosineAnnealing(min_momentum, min_momentum_ratio)
-        super().__init__(**kwargs)
-
-
-def _groups(optimizer: Any) -> dict[str, list[Group]]:
-    """Return the parameter groups by optimizer name; a single optimizer's is ``""``."""
+def param_groups(optimizer: Any) -> list[Group]:
+    """Return the parameter groups of an optimizer, of several in a dict, or of None."""
     if isinstance(optimizer, dict):
-        return {name: each.param_groups for name, each in optimizer.items()}
-    return {"": optimizer.param_groups} if optimizer is not None else {}
+        return [group for each in optimizer.values() for group in each.param_groups]
+    return optimizer.param_groups if optimizer is not None else []
+
+
+def per_group(setting: str, value: Any, name: str, optimizer: Any) -> list[float]:
+    """Return one number for each group of an optimizer.
+
+    Args:
+        setting: What it is, for messages.
+        value: A number, a list with one for each group, or a dict of these by optimizer name.
+        name: Of the optimizer among several, else that of its class.
+        optimizer: It.
+    """
+    if isinstance(value, dict):
+        if name not in value:
+            raise ArgumentError(
+                f"{setting} has nothing for the optimizer {name!r}; it has {', '.join(value)}."
+            )
+        value = value[name]
+    count = len(optimizer.param_groups)
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * count
+    if len(values) != count:
+        raise ArgumentError(
+            f"{setting} has {len(values)} values, and the optimizer {name} {count} parameter groups."
+        )
+    return values
+
+
+def _flat(values: Values) -> list[float]:
+    return values if isinstance(values, list) else [value for each in values.values() for value in each]
