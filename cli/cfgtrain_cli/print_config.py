@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.overrides import split_key
-from cfgtrain.errors import ConfigKeyError, ConfigValueError, suggest
+from cfgtrain.config.keys import NoSuchKeyError, look_up
+from cfgtrain.errors import ConfigKeyError, ConfigValueError
 from cfgtrain.fileio.io import dump
 from cfgtrain_cli.command import CfgOptions
 from cfgtrain_cli.loading import load_config
@@ -57,19 +57,9 @@ def _text(value: Any, format: Format, key: str | None) -> str:  # noqa: A002
 
 
 def _look_up(cfg: Config, key: str) -> Any:
-    value: Any = cfg._cfg_dict
-    for part in split_key(key):
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif (
-            isinstance(value, (list, tuple))
-            and part.lstrip("-").isdecimal()
-            and -len(value) <= int(part) < len(value)
-        ):
-            value = value[int(part)]
-        else:
-            names = [str(name) for name in value] if isinstance(value, dict) else []
-            raise ConfigKeyError(
-                f"The config has no key {key!r}: {part!r} is not there.{suggest(part, names)}", key=key
-            )
-    return value
+    try:
+        return look_up(cfg._cfg_dict, key)
+    except NoSuchKeyError as missing:
+        raise ConfigKeyError(
+            f"The config has no key {key!r}: {missing.part!r} is not there.{missing.hint()}", key=key
+        ) from None

@@ -29,6 +29,7 @@
     └── ArgumentTypeError            (TypeError)
 
     ConfigWarning (UserWarning)      a config that is legal and probably not what was meant
+    └── ConfigDeprecationWarning     (DeprecationWarning)  a config that says it is deprecated
 
 Each class also inherits the builtin that MMCV 1.x raised in its place, so that an
 ``except KeyError`` written for MMCV keeps working. The command line prints any of
@@ -151,6 +152,10 @@ class CheckError(ConfigError):
 
 class ConfigWarning(UserWarning):
     """A config is legal and probably not what was meant; its text says where and what to do."""
+
+
+class ConfigDeprecationWarning(ConfigWarning, DeprecationWarning):
+    """A config says that it is deprecated, and what to use instead."""
 
 
 class RegistryError(CfgTrainError):

@@ -54,7 +54,7 @@ def where(node: object, key: object = None) -> Origin | None:
     trace = getattr(node, "_trace", None)
     if trace is None:
         return None
-    found: Origin | None = trace.node_origin() if key is None else trace.origin(key)
+    found: Origin | None = trace.origin() if key is None else trace.origin(key)
     return found
 
 

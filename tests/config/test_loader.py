@@ -378,7 +378,7 @@ def test_a_missing_base_is_placed_and_suggested(write: Write, tmp_path: Path) ->
     assert (caught.value.line, caught.value.key) == (2, "_base_")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("value", ["3", "[3]", "{'a': 1}", "None"])
+@pytest.mark.parametrize("value", ["3", "[3]", "{'a': 1}", "[None]"])
 def test_a_base_is_a_path(value: str, write: Write) -> None:
     """Anything but paths is a TypeError at the line of the key."""
     with pytest.raises(ConfigMergeError, match="_base_ names a config") as caught:

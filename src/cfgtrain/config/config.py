@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.config.dict import ConfigDict, copied
+from cfgtrain.config.dict import DELETE, ConfigDict, copied
+from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
 from cfgtrain.config.loader import Loaded, load_file, load_text
-from cfgtrain.config.merge import DELETE, merge
-from cfgtrain.config.overrides import check_known, override_tree, split_key
+from cfgtrain.config.merge import absorb, remove_markers
+from cfgtrain.config.overrides import check_known, override_tree
 from cfgtrain.config.pretty import pretty_python
-from cfgtrain.errors import ConfigFormatError, ConfigImportError, ConfigKeyError, ConfigMergeError, suggest
+from cfgtrain.errors import ConfigFormatError, ConfigImportError, ConfigKeyError, ConfigMergeError
 from cfgtrain.fileio.handlers import file_handlers
 from cfgtrain.fileio.io import dump
-from cfgtrain.origin import Origin, where
+from cfgtrain.origin import Origin, dotted, where
 from cfgtrain.utils.imports import import_modules_from_strings
 from cfgtrain.utils.paths import atomic_write
 
@@ -132,44 +133,42 @@ class Config:
         """
         if strict:
             check_known(self._cfg_dict, options)
-        merged = self._cfg_dict
+        merged = copied(self._cfg_dict)
         # A marker says what becomes of the inherited keys, wherever it stands among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
             place = _place_of(origin, option, options[option])
-            tree = override_tree({option: options[option]}, place)
+            tree = override_tree({option: options[option]}, place, merged)
             _check_reserved(tree)
-            merged = merge(merged, tree, list_keys=allow_list_keys)
+            merged = absorb(merged, tree, list_keys=allow_list_keys)
+        remove_markers(merged)
         self._set("_cfg_dict", merged)  # only now: an option that is wrong leaves the config as it was
 
-    def origin(self, key: str) -> Origin | None:
-        """Return the newest place that set ``key`` (dotted path), or None if it is unknown."""
+    def origin(self, key: str | Sequence[object]) -> Origin | None:
+        """Return the newest place that set ``key``, or None if it is unknown; see ``history``."""
         history = self.history(key)
         return history[-1] if history else None
 
-    def history(self, key: str) -> list[Origin]:
-        """Return all places that set ``key`` (dotted path), oldest first.
+    def history(self, key: str | Sequence[object]) -> list[Origin]:
+        """Return all places that set ``key``, oldest first.
+
+        Args:
+            key: Dotted, such as ``"data.train.pipeline[-1].scale"``, or its parts as they
+                are: ``("data", "train", "pipeline", 2, "scale")``.
 
         Raises:
             ConfigKeyError: There is no such key.
         """
+        parts = split_key(key) if isinstance(key, str) else key
         node: Any = self._cfg_dict
-        owner = parent = self._cfg_dict
-        rest: tuple[Any, ...] = ()
-        parent_rest: tuple[Any, ...] = ()
-        for part in split_key(key):
-            index: Any = (
-                int(part) if isinstance(node, (list, tuple)) and part.lstrip("-").isdecimal() else part
-            )
-            try:
-                node = node[index]
-            except (KeyError, IndexError, TypeError):
-                names = map(str, node) if isinstance(node, Mapping) else ()
-                raise ConfigKeyError(f"There is no key {key!r}.{suggest(part, names)}", key=key) from None
-            rest = (*rest, index)
-            if isinstance(node, ConfigDict):
-                parent, parent_rest, owner, rest = owner, rest, node, ()
-        if not rest:
-            owner, rest = parent, parent_rest
+        owner: ConfigDict = self._cfg_dict
+        rest: tuple[object, ...] = ()  # the way down from the dict nearest above the value, which is owner
+        try:
+            for name, value in follow(node, parts):
+                owner, rest = (node, (name,)) if type(node) is ConfigDict else (owner, (*rest, name))
+                node = value
+        except NoSuchKeyError as missing:
+            shown = key if isinstance(key, str) else dotted(key)
+            raise ConfigKeyError(f"There is no key {shown!r}.{missing.hint()}", key=shown) from None
         return [] if owner._trace is None else owner._trace.history(*rest)
 
     @property

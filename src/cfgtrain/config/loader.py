@@ -1,7 +1,7 @@
 """Read one config file and its bases into one merged tree.
 
-The way of a file: text -> ``{{ }}`` -> bases, depth first -> parse or run -> merge over
-the bases. A Python config is compiled under its real path and run in a fresh namespace:
+The way of a file: text -> ``{{ }}`` -> parse or run -> bases, depth first -> merge over the
+bases. A Python config is compiled under its real path and run in a fresh namespace:
 tracebacks are right, nothing is copied, ``sys.path`` stays as it is and threads do not
 disturb each other. YAML and JSON never run code.
 """
@@ -10,39 +10,46 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
+import io
+import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import GeneratorType, ModuleType
 from typing import Any, NamedTuple
 
-import yaml
-
 from cfgtrain.config import templates
+from cfgtrain.config.bases import BASE, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.merge import merge
+from cfgtrain.config.formats import compile_python, parse_json, parse_python, parse_yaml
+from cfgtrain.config.keys import Path as KeyPath
+from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
+from cfgtrain.config.trace import stack_level
 from cfgtrain.errors import (
     ConfigCycleError,
+    ConfigDeprecationWarning,
     ConfigFormatError,
     ConfigKeyError,
     ConfigMergeError,
     ConfigNotFoundError,
     ConfigSyntaxError,
-    close_names,
-    suggest,
+    ConfigValueError,
+    ConfigWarning,
 )
-from cfgtrain.fileio.handlers import SafeLoader
 from cfgtrain.origin import where
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
-BASE = "_base_"
+DEPRECATION = "_deprecation_"
+
+_DATA = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
 
 
 class Loaded(NamedTuple):
     """A config file merged over its bases.
 
     Attributes:
-        tree: The merged values, traced.
+        tree: The merged values, traced; nobody else holds them.
         text: The texts of all files, bases first, each after a line with its path.
         source: The file itself, which knows its bases.
     """
@@ -52,32 +59,28 @@ class Loaded(NamedTuple):
     source: FileSource
 
 
-class _Parsed(NamedTuple):
-    """One file alone: its values, the names of its bases and what can find its lines."""
-
-    values: dict[Any, Any]
-    source: FileSource
-
-
 def load_file(file: str | Path, use_predefined_variables: bool = True) -> Loaded:
     """Read a config file and its bases.
 
     Args:
-        file: Path of a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file; ``~`` is expanded.
-        use_predefined_variables: Whether ``{{ fileDirname }}`` and its kin are replaced.
+        file: Path of a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file; ``~`` is expanded, and
+            ``package::path`` is one that an installed package brings.
+        use_predefined_variables: Whether ``{{ fileDirname }}`` and its kin, and
+            ``{{$NAME}}``, are replaced.
 
     Raises:
         ConfigError: One of its kinds: not found, unknown format, syntax, cycle, merge, key.
     """
-    return _Reader(use_predefined_variables).load(str(file), ())
+    path = locate_base(str(file), os.curdir)
+    return _Reader(use_predefined_variables).load(path, str(file), ())
 
 
 def load_text(text: str, suffix: str) -> Loaded:
     """Read a config from a string; a relative ``_base_`` starts at the current folder."""
     if suffix not in SUFFIXES:
         raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {suffix!r}.")
-    file = Path.cwd() / f"<string>{suffix}"
-    return _Reader(True).merged(text, file, "<string>", (str(file),))
+    path = os.path.join(os.getcwd(), f"<string>{suffix}")
+    return _Reader(True).merged(text, path, "<string>", (path,))
 
 
 class _File(NamedTuple):
@@ -87,120 +90,160 @@ class _File(NamedTuple):
         path: Absolute.
         shown: How people know it.
         text: As it stands in the file.
-        code: What is parsed: file variables filled in, base references hidden behind tokens.
-        references: The key path behind each token.
+        hidden: What is parsed: file variables filled in, other values hidden behind tokens.
         chain: Absolute paths of the files that led here, this one last.
     """
 
-    path: Path
+    path: str
     shown: str
     text: str
-    code: str
-    references: dict[str, str]
+    hidden: templates.Hidden
     chain: tuple[str, ...]
+
+    @property
+    def suffix(self) -> str:
+        return os.path.splitext(self.path)[1]
 
 
 class _Reader:
     def __init__(self, use_predefined_variables: bool) -> None:
         self.use_predefined_variables = use_predefined_variables
 
-    def load(self, name: str, chain: tuple[str, ...]) -> Loaded:
-        """Read ``name``; ``chain`` holds the absolute paths of the files that led here."""
-        path = _normal(Path(name).expanduser().absolute())
-        _check_file(path, name)
+    def load(self, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
+        """Read the file at ``path``; ``chain`` holds the absolute paths of those that led here."""
+        _check_file(path, shown)
         try:
-            text = path.read_text(encoding="utf-8-sig")  # without the mark that some editors put first
+            with open(path, encoding="utf-8-sig") as file:  # skips the mark that some editors put first
+                text = file.read()
         except UnicodeDecodeError as error:
-            raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", file=name) from error
-        return self.merged(text, path, name, (*chain, str(path)))
+            raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", file=shown) from error
+        except OSError as error:
+            raise ConfigNotFoundError(f"The config cannot be read: {error.strerror}.", file=shown) from error
+        return self.merged(text, path, shown, (*chain, path))
 
-    def merged(self, text: str, path: Path, shown: str, chain: tuple[str, ...]) -> Loaded:
+    def merged(self, text: str, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
         """Return the config in ``text`` merged over its bases."""
-        filled = templates.fill_file_variables(text, path) if self.use_predefined_variables else text
-        code, references = templates.hide_references(filled, path.suffix)
-        file = _File(path, shown, text, code, references, chain)
-        parsed, bases = _read_python(self, file) if path.suffix == ".py" else _read_data(self, file)
-        parsed.source.bases = tuple(base.source for base in bases)
-        tree = merge(_joined(bases), traced(parsed.values, parsed.source))
-        whole = "\n".join([*(base.text for base in bases), f"{path}\n{text}"])
-        return Loaded(tree, whole, parsed.source)
+        hidden = templates.Hidden(text, {}, {})
+        if "{{" in text:
+            filled = templates.fill_file_variables(text, path) if self.use_predefined_variables else text
+            suffix = os.path.splitext(path)[1]
+            hidden = templates.hide_values(filled, suffix, self.use_predefined_variables)
+        file = _File(path, shown, text, hidden, chain)
+        read = _read_python if file.suffix == ".py" else _read_data
+        source, bases = read(self, file)
+        source.bases = tuple(base.source for base in bases)
+        _warn_of_deprecation(source.tree.pop(DEPRECATION, None), file)
+        tree = _laid_over(_joined(bases), source)
+        return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]), source)
 
-    def bases(self, names: object, file: _File, line: int | None) -> list[Loaded]:
-        """Read the files that ``_base_`` of ``file``, on ``line``, names, in order."""
+    def bases(self, names: object, file: _File, source: FileSource) -> list[Loaded]:
+        """Read the files that ``_base_`` of ``file`` names, in order."""
+        if names is None:
+            return []
         listed = names if isinstance(names, (list, tuple)) else [names]
         if not all(isinstance(name, (str, Path)) for name in listed):
             raise ConfigMergeError(
                 f"{BASE} names a config or a list of them, not {names!r}.",
                 file=file.shown,
-                line=line,
+                line=source.line((BASE,)),
                 key=BASE,
             )
-        return [self._base(str(name), file, line) for name in listed]
+        return [self._base(str(name), file, source) for name in listed]
 
-    def _base(self, name: str, file: _File, line: int | None) -> Loaded:
-        target = _normal(file.path.parent / Path(name).expanduser())
-        if str(target) in file.chain:
-            circle = [*file.chain[file.chain.index(str(target)) :], str(target)]
-            raise ConfigCycleError(
-                "The configs inherit from each other in a circle: "
-                f"{' -> '.join(_shown_path(Path(each)) for each in circle)}.",
-                file=file.shown,
-                line=line,
-                key=BASE,
-            )
-        if not target.is_file():
-            raise ConfigNotFoundError(
-                f"The base config {name!r} is not there; it would be {target}.{_near(target)}",
-                file=file.shown,
-                line=line,
-                key=BASE,
-            )
-        return self.load(_shown_path(target), file.chain)
+    def _base(self, name: str, file: _File, source: FileSource) -> Loaded:
+        try:
+            path = locate_base(name, os.path.dirname(file.path))
+            if path in file.chain:
+                circle = [*file.chain[file.chain.index(path) :], path]
+                raise ConfigCycleError(
+                    f"The configs inherit from each other in a circle: {' -> '.join(map(_shown_path, circle))}."
+                )
+            if not os.path.isfile(path):
+                raise ConfigNotFoundError(
+                    f"The base config {name!r} is not there; it would be {path}.{near(path, SUFFIXES)}"
+                )
+        except (ConfigCycleError, ConfigNotFoundError) as error:
+            error.file, error.line, error.key = file.shown, source.line((BASE,)), BASE
+            raise
+        return self.load(path, _shown_path(path), file.chain)
 
 
-def _read_python(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
-    tree = _parse_python(file) if BASE in file.code or file.references else None
-    named = _literal_bases(tree) if tree is not None else None
-    bases = reader.bases(named[0], file, named[1]) if named else []
+def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
+    code, references, variables = file.hidden
+    source = PythonSource(file.shown, file.text, {}, code, references)
+    named: object = None
+    bases: list[Loaded] = []
     values: dict[str, Any] = {}
-    if tree is not None and file.references:
-        values = _referenced(file, ast.unparse(tree), bases)
-        tree = templates.FillStrings(values).visit(tree)
-    namespace = {"__name__": "<config>", "__file__": str(file.path), **values}
-    exec(_compile(file.code if tree is None else tree, file), namespace)  # noqa: S102  # Python configs are code
-    if named is None and BASE in namespace:  # worked out by an expression, known only now
-        bases = reader.bases(namespace[BASE], file, None)
-    public = {name: value for name, value in namespace.items() if _is_public(name, value)}
-    return _Parsed(public, PythonSource(file.shown, file.text, public, file.code, file.references)), bases
+    runnable: str | ast.Module = code
+    if references or variables:  # what they stand for is needed before the body runs
+        runnable = tree = parse_python(code, file.shown)
+        used = templates.used_tokens(ast.unparse(tree))
+        values, texts = _environment(file, used)
+        templates.FillStrings(texts).visit(tree)
+        named = literal_bases(tree)
+        bases = reader.bases(named, file, source)
+        found = _referenced(file, used, bases)
+        values |= found
+        templates.FillStrings({token: str(value) for token, value in found.items()}).visit(tree)
+    namespace = {"__name__": "<config>", "__file__": file.path, **values}
+    exec(compile_python(runnable, file.shown), namespace)  # noqa: S102  # Python configs are code
+    if named is None:
+        bases = reader.bases(namespace.get(BASE), file, source)
+    source.tree = {name: value for name, value in namespace.items() if _is_public(name, value, file.shown)}
+    return source, bases
 
 
-def _read_data(reader: _Reader, file: _File) -> tuple[_Parsed, list[Loaded]]:
-    values = _parse_json(file) if file.path.suffix == ".json" else _parse_yaml(file)
+def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
+    code, references, variables = file.hidden
+    values = (parse_json if file.suffix == ".json" else parse_yaml)(code, file.shown)
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigMergeError(
             f"A config is a mapping of keys to values; this file holds a {type(values).__name__}.",
             file=file.shown,
         )
-    source = MarkedSource(file.shown, file.text, values, file.code, file.references)
-    bases = reader.bases(values[BASE], file, source.line((BASE,))) if BASE in values else []
-    if file.references:
-        values = templates.fill_tree(values, _referenced(file, repr(values), bases))
-    own = {k: v for k, v in values.items() if k != BASE and not (isinstance(k, str) and k.startswith("__"))}
-    source.tree = own
-    return _Parsed(own, source), bases
+    source = MarkedSource(file.shown, file.text, values, code, references)
+    used = templates.used_tokens(repr(values)) if references or variables else set()
+    if variables:
+        values = templates.fill_tree(values, *_environment(file, used))
+    bases = reader.bases(values.get(BASE), file, source)
+    if references:
+        found = _referenced(file, used, bases)
+        values = templates.fill_tree(values, found, {token: str(value) for token, value in found.items()})
+    source.tree = {
+        key: value
+        for key, value in values.items()
+        if not (isinstance(key, str) and (key == BASE or key.startswith("__")))
+    }
+    return source, bases
 
 
-def _referenced(file: _File, parsed: str, bases: list[Loaded]) -> dict[str, Any]:
-    """Return the values behind the tokens that are left in what was parsed: comments are not."""
-    used = templates.used_references(file.references, parsed)
-    return templates.look_up_references(used, _joined(bases), file.shown, templates.token_lines(file.code))
+def _environment(file: _File, used: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of the environment variables in the file, and their texts."""
+    variables = {token: each for token, each in file.hidden.variables.items() if token in used}
+    found = templates.read_environment(variables, file.shown, file.hidden.text)
+    return {token: value for token, (value, _) in found.items()}, {
+        token: text for token, (_, text) in found.items()
+    }
+
+
+def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, Any]:
+    """Return the values of the bases behind the tokens that are left in what was parsed."""
+    paths = {token: path for token, path in file.hidden.references.items() if token in used}
+    if not paths:
+        return {}
+    tree: dict[Any, Any] = {}
+    for base in bases:
+        tree |= base.tree
+    return templates.look_up_references(paths, tree, file.shown, file.hidden.text)
 
 
 def _joined(bases: list[Loaded]) -> ConfigDict:
     """Merge bases that must not define the same top-level key."""
-    joined = ConfigDict()
-    for base in bases:
+    if not bases:
+        return ConfigDict()
+    joined = bases[0].tree
+    for base in bases[1:]:
         for key in base.tree:
             if key in joined:
                 first, second = where(joined, key), where(base.tree, key)
@@ -210,105 +253,62 @@ def _joined(bases: list[Loaded]) -> ConfigDict:
                     line=second.line if second else None,
                     key=str(key),
                 )
-        joined = merge(joined, base.tree)
+        joined = absorb(joined, base.tree)
     return joined
 
 
-def _check_file(file: Path, shown: str) -> None:
-    if not file.is_file():
-        what = "is a folder, not a config file" if file.is_dir() else "is not there"
-        hint = _near(file)
-        raise ConfigNotFoundError(f"The config {shown!r} {what}.{hint}", file=shown)
-    if file.suffix not in SUFFIXES:
-        raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {file.name!r}.", file=shown)
+def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
+    """Return ``base``, which is used up, with the values of a file merged over it."""
+    marked: list[KeyPath] = []
+    try:
+        child = traced(source.tree, source, marked=marked)
+    except ConfigValueError as error:
+        error.file = source.file
+        raise
+    tree = absorb(base, child)
+    if marked:
+        remove_markers(tree)
+    return tree
 
 
-def _near(file: Path) -> str:
-    """Suggest configs of the same folder, by their names without extension."""
-    there = [p for p in sorted(file.parent.iterdir()) if p.suffix in SUFFIXES] if file.parent.is_dir() else []
-    close = close_names(file.stem, {p.stem for p in there})
-    return suggest(file.name, [p.name for p in there if p.stem in close])
+def _warn_of_deprecation(notice: object, file: _File) -> None:
+    """Say what the ``_deprecation_`` of a file says."""
+    if notice is None:
+        return
+    if not isinstance(notice, Mapping):
+        problem = f"{DEPRECATION} is dict(expected=..., reference=...), not {notice!r}."
+        raise ConfigMergeError(problem, file=file.shown, key=DEPRECATION)
+    message = f"The config {file.shown} is deprecated."
+    if notice.get("expected"):
+        message += f" Use {notice['expected']} instead."
+    if notice.get("reference"):
+        message += f" More: {notice['reference']}"
+    warnings.warn(message, ConfigDeprecationWarning, stacklevel=stack_level())
 
 
-def _normal(path: Path) -> Path:
-    """Return ``path`` absolute and without ``..``, links left alone as they name other folders."""
-    import os.path  # pathlib has no lexical normalisation
+def _check_file(path: str, shown: str) -> None:
+    if not os.path.isfile(path):
+        what = "is a folder, not a config file" if os.path.isdir(path) else "is not there"
+        raise ConfigNotFoundError(f"The config {shown!r} {what}.{near(path, SUFFIXES)}", file=shown)
+    if not path.endswith(SUFFIXES):
+        name = os.path.basename(path)
+        raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {name!r}.", file=shown)
 
-    return Path(os.path.normpath(path))
 
-
-def _shown_path(path: Path) -> str:
+def _shown_path(path: str) -> str:
     """Return a path as people want to read it: relative where that is shorter."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    here = os.getcwd() + os.sep
+    return path.removeprefix(here)
 
 
-def _parse_python(file: _File) -> ast.Module:
-    try:
-        return ast.parse(file.code, file.shown)
-    except (SyntaxError, ValueError) as error:
-        raise _syntax_error(error, file.shown) from error
-
-
-def _compile(code: str | ast.Module, file: _File) -> CodeType:
-    try:
-        return compile(code, file.shown, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        raise _syntax_error(error, file.shown) from error
-
-
-def _syntax_error(error: SyntaxError | ValueError, shown: str) -> ConfigSyntaxError:
-    line = getattr(error, "lineno", None)
-    code = (getattr(error, "text", None) or "").rstrip()
-    reason = getattr(error, "msg", None) or str(error)
-    return ConfigSyntaxError(
-        f"There are syntax errors in config file {shown}: {reason}."
-        + (f"\n    {code.strip()}" if code else ""),
-        file=shown,
-        line=line,
-    )
-
-
-def _parse_json(file: _File) -> Any:
-    try:
-        return json.loads(file.code) if file.code.strip() else None
-    except json.JSONDecodeError as error:
-        raise ConfigSyntaxError(
-            f"The config is not valid JSON: {error.msg} at column {error.colno}.",
-            file=file.shown,
-            line=error.lineno,
-        ) from error
-
-
-def _parse_yaml(file: _File) -> Any:
-    try:
-        return yaml.load(file.code, Loader=SafeLoader)  # noqa: S506  # our SafeLoader extends YAML's safe one
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        reason = " ".join(filter(None, [error.context, error.problem]))
-        raise ConfigSyntaxError(
-            f"The config is not valid YAML: {reason}.", file=file.shown, line=mark.line + 1 if mark else None
-        ) from error
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", file=file.shown) from error
-
-
-def _literal_bases(tree: ast.Module) -> tuple[object, int] | None:
-    """Return the value and line of the last ``_base_ = <literal>`` at the top of a file."""
-    for statement in reversed(tree.body):
-        if isinstance(statement, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == BASE for target in statement.targets
-        ):
-            try:
-                return ast.literal_eval(statement.value), statement.lineno
-            except ValueError:
-                return None
-    return None
-
-
-def _is_public(name: str, value: object) -> bool:
+def _is_public(name: str, value: object, shown: str) -> bool:
     """Say whether a name of a Python config is one of its keys: data, not tools it was made with."""
-    tool = isinstance(value, ModuleType) or inspect.isroutine(value) or inspect.isclass(value)
-    return not (name.startswith("__") or name == BASE or tool)
+    if name.startswith("__") or name == BASE:
+        return False
+    if type(value) in _DATA:
+        return True
+    if isinstance(value, io.IOBase | GeneratorType):
+        message = f"{name!r} in {shown} is {value!r}, which is no value of a config: it is left out."
+        warnings.warn(message, ConfigWarning, stacklevel=stack_level())
+        return False
+    return not (isinstance(value, ModuleType) or inspect.isroutine(value) or inspect.isclass(value))

@@ -1,18 +1,16 @@
-"""Lay one config over another: one pure function, its inputs are never changed."""
+"""Lay one config over another: one rule, for files and for overrides."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cfgtrain.config.dict import ConfigDict, copied, new_node
-from cfgtrain.config.trace import Path
+from cfgtrain.config.dict import DELETE, ConfigDict, copied, get_trace, set_trace
+from cfgtrain.config.keys import NoSuchKeyError, Path, index_in
 from cfgtrain.errors import ConfigKeyError, ConfigMergeError
 from cfgtrain.origin import dotted, where
 
-DELETE = "_delete_"
 
-
-def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: Path = ()) -> ConfigDict:
+def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> ConfigDict:
     """Return ``base`` with ``child`` laid over it.
 
     Dicts are merged key by key; anything else, lists too, replaces what was there. A dict
@@ -23,37 +21,59 @@ def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path:
         base: What is inherited. Not changed.
         child: What is laid over it. Not changed.
         list_keys: Whether a dict over a list addresses its items by index (``{"0": ...}``).
-        path: Where the two stand in the whole config, for messages.
 
     Raises:
         ConfigMergeError: A dict is laid over something that is neither a dict nor None.
         ConfigKeyError: An index is not in the list.
     """
+    merged = absorb(copied(base), copied(child), list_keys=list_keys)
+    remove_markers(merged)
+    return merged
+
+
+def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: Path = ()) -> ConfigDict:
+    """Merge as ``merge`` does, but use up both inputs and leave the markers in.
+
+    It costs as much as ``child`` is large, however much is inherited.
+    """
     if child.get(DELETE):
-        return _clean(child)
-    out = new_node((), _joined_trace(base, child))
-    for key, value in base.items():
-        kept = _combine(value, child, key, list_keys, path) if key in child else copied(value)
-        dict.__setitem__(out, key, kept)
-    for key, value in child.items():
-        if key not in base and key != DELETE:
-            dict.__setitem__(out, key, _cleaned(value))
-    return out
+        return child
+    above = get_trace(child)
+    if above is not None:
+        below = get_trace(base)
+        set_trace(base, above if below is None else above.over(below))
+    for key, new in child.items():
+        if type(new) is ConfigDict and key in base:
+            new = _combined(base[key], new, child, key, list_keys, path)
+        dict.__setitem__(base, key, new)
+    return base
 
 
-def _combine(old: Any, child: ConfigDict, key: Any, list_keys: bool, path: Path) -> Any:
-    new, here = child[key], (*path, key)
-    if not isinstance(new, ConfigDict) or old is None or new.get(DELETE):
-        return _cleaned(new)
-    if isinstance(old, ConfigDict):
-        return merge(old, new, list_keys=list_keys, path=here)
-    if list_keys and isinstance(old, (list, tuple)):
-        return _merge_items(old, new, here)
+def remove_markers(value: Any) -> None:
+    """Take the markers out of a tree, in place, at any depth."""
+    if type(value) is ConfigDict:
+        dict.pop(value, DELETE, None)
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for item in value:
+        remove_markers(item)
+
+
+def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: Path) -> Any:
+    """Return the dict ``new``, which is ``child[key]``, laid over whatever ``old`` is."""
+    if old is None or new.get(DELETE):
+        return new
+    here = (*path, key)
+    if type(old) is ConfigDict:
+        return absorb(old, new, list_keys=list_keys, path=here)
+    listed = isinstance(old, (list, tuple))
+    if list_keys and listed:
+        return _merged_items(old, new, here)
     place = where(child, key)
-    kind = type(old).__name__
-    hint = " Items are addressed by index on the command line only." if isinstance(old, (list, tuple)) else ""
+    hint = " Items are addressed by index on the command line only." if listed else ""
     raise ConfigMergeError(
-        f"A dict cannot be merged into the {kind} {_short(old)} that is inherited.{hint} "
+        f"A dict cannot be merged into the {type(old).__name__} {_short(old)} that is inherited.{hint} "
         f"Add {DELETE}=True to the dict to replace it.",
         file=place.file if place else None,
         line=place.line if place else None,
@@ -61,53 +81,30 @@ def _combine(old: Any, child: ConfigDict, key: Any, list_keys: bool, path: Path)
     )
 
 
-def _merge_items(old: Any, new: ConfigDict, path: Path) -> Any:
+def _merged_items(old: Any, new: ConfigDict, path: Path) -> Any:
     """Merge ``{"0": ..., "2": ...}`` into the items of a list or tuple."""
-    items = [copied(item) for item in old]
-    for key in new:
-        index = _index(key, len(items), path)
-        item = (
-            _combine(items[index], new, key, True, path) if isinstance(new[key], dict) else _cleaned(new[key])
-        )
+    items = list(old)
+    for key, item in new.items():
+        index = _index(key, items, path)
+        if type(item) is ConfigDict:
+            item = _combined(items[index], item, new, key, True, path)
         items[index] = item
     return type(old)(items)
 
 
-def _index(key: Any, length: int, path: Path) -> int:
-    try:
-        index = int(key)
-    except ValueError:
+def _index(key: Any, items: list[Any], path: Path) -> int:
+    index = index_in(key, len(items))
+    if index is not None:
+        return index
+    if not isinstance(key, int) and not str(key).lstrip("-").isdecimal():
         raise ConfigMergeError(
-            f"{key!r} is no index, and {dotted(path)} is a list of {length}.", key=dotted(path)
-        ) from None
-    if not -length <= index < length:
-        allowed = f"0 to {length - 1}" if length else "none: it is empty"
-        raise ConfigKeyError(
-            f"There is no item {index} in {dotted(path)}: its indices are {allowed}.",
-            key=dotted((*path, index)),
+            f"{key!r} is no index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
         )
-    return index
-
-
-def _joined_trace(base: ConfigDict, child: ConfigDict) -> Any:
-    below, above = base._trace, child._trace
-    if below is None or above is None:
-        return above or below
-    return above.over(below)
-
-
-def _clean(node: ConfigDict) -> ConfigDict:
-    """Return a copy of ``node`` without a marker at any depth."""
-    items = [(key, _cleaned(value)) for key, value in node.items() if key != DELETE]
-    return new_node(items, node._trace)
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, ConfigDict):
-        return _clean(value)
-    if type(value) in (list, tuple):
-        return type(value)(_cleaned(item) for item in value)
-    return value
+    missing = NoSuchKeyError(path, key, items)
+    raise ConfigKeyError(
+        f"There is no item {key} in {dotted(path)}: its indices are {missing.indices()}.",
+        key=dotted((*path, int(key))),
+    )
 
 
 def _short(value: object) -> str:

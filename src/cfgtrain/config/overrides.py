@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
-from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.trace import FixedSource, Path
-from cfgtrain.errors import CheckError, ConfigKeyError, close_names, suggest
+from cfgtrain.config.dict import DELETE, ConfigDict, traced
+from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
+from cfgtrain.config.trace import FixedSource
+from cfgtrain.errors import CheckError, ConfigKeyError, close_names
 from cfgtrain.origin import Origin, dotted
 
-_INDEX = re.compile(r"\[(-?\d+)\]")
 
-
-def override_tree(options: Mapping[str, Any], origin: Origin) -> ConfigDict:
+def override_tree(options: Mapping[str, Any], origin: Origin, config: ConfigDict | None = None) -> ConfigDict:
     """Return the options as one traced tree.
 
     Args:
         options: Values by dotted key (``"a.b"``, ``"a.0.b"`` or ``"a[0].b"``) or nested. A
             leading ``+`` is ignored here. Not changed.
         origin: Where the options came from; each option names itself in its own origin.
+        config: What the tree will be laid over: a negative index becomes the one it means there.
     """
     tree: dict[Any, Any] = {}
     for key, value in options.items():
-        _insert(tree, split_key(key), _copy(value))
-    root = traced(tree, FixedSource(tree, origin))
-    if not isinstance(root, ConfigDict):  # pragma: no cover - a dict always becomes one
-        raise TypeError(root)
+        _insert(tree, _settled(split_key(key), config), _copy(value))
+    root: ConfigDict = traced(tree, FixedSource(tree, origin))
     return root
-
-
-def split_key(key: str) -> list[str]:
-    """Split ``"+a[0].b"`` into ``["a", "0", "b"]``."""
-    return _INDEX.sub(r".\1", key.removeprefix("+")).split(".")
 
 
 def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
@@ -58,48 +51,48 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
 
 
 def _check_known(config: ConfigDict, option: str) -> None:
+    parts = split_key(option)
     node: Any = config
-    done: Path = ()
-    for part in split_key(option):
-        if node is None or part == "_delete_":
+    steps = follow(config, parts)
+    for part in parts:
+        if node is None or part == DELETE:
             return  # nothing stands there yet: whatever reads the value will check it
-        if isinstance(node, dict):
-            if part not in node:
-                raise _unknown(part, node, done, option)
-            done, node = (*done, part), node[part]
-        elif isinstance(node, (list, tuple)):
-            if not part.lstrip("-").isdecimal() or not -len(node) <= int(part) < len(node):
-                raise _no_item(part, node, done, option)
-            done, node = (*done, int(part)), node[int(part)]
-        else:
-            raise ConfigKeyError(
-                f"{dotted(done)} is {node!r}, which has no keys, so {option!r} cannot be set.", key=option
-            )
+        try:
+            _, node = next(steps)
+        except NoSuchKeyError as missing:
+            raise _unknown(missing, option) from None
 
 
-def _unknown(part: str, node: Mapping[Any, Any], done: Path, option: str) -> ConfigKeyError:
-    inside = f" in {dotted(done)}" if done else ""
-    fixed = _fixed(part, node, done, option)
-    hint = suggest(part, map(str, node)) if fixed is None else f" Did you mean {fixed!r}?"
-    return ConfigKeyError(
-        f"There is no key {part!r}{inside} to override.{hint} A new key is added with a plus: '+{option}=...'.",
-        key=option,
-    )
+def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
+    part, node, done = missing.part, missing.node, missing.done
+    if isinstance(node, (list, tuple)):
+        message = f"There is no item {part} in {dotted(done)}, so {option!r} cannot be set: its indices are {missing.indices()}."
+    elif not isinstance(node, dict):
+        message = f"{dotted(done)} is {node!r}, which has no keys, so {option!r} cannot be set."
+    else:
+        inside = f" in {dotted(done)}" if done else ""
+        fixed = _fixed(missing, option)
+        hint = missing.hint() if fixed is None else f" Did you mean {fixed!r}?"
+        message = (
+            f"There is no key {part!r}{inside} to override.{hint} "
+            f"A new key is added with a plus: '+{option}=...'."
+        )
+    return ConfigKeyError(message, key=option)
 
 
-def _fixed(part: str, node: Mapping[Any, Any], done: Path, option: str) -> str | None:
+def _fixed(missing: NoSuchKeyError, option: str) -> str | None:
     """Return the whole option with the wrong word mended, when one name is near."""
-    close = close_names(part, map(str, node), count=1)
-    rest = split_key(option)[len(done) + 1 :]
-    return ".".join([*map(str, done), close[0], *rest]) if close else None
+    close = close_names(str(missing.part), map(str, cast("dict[Any, Any]", missing.node)), count=1)
+    rest = split_key(option)[len(missing.done) + 1 :]
+    return ".".join([*map(str, missing.done), close[0], *rest]) if close else None
 
 
-def _no_item(part: str, node: Any, done: Path, option: str) -> ConfigKeyError:
-    allowed = f"0 to {len(node) - 1}" if len(node) else "none: it is empty"
-    return ConfigKeyError(
-        f"There is no item {part} in {dotted(done)}, so {option!r} cannot be set: its indices are {allowed}.",
-        key=option,
-    )
+def _settled(parts: list[str], config: ConfigDict | None) -> list[str]:
+    """Return the parts of a key with the index that is meant in place of a negative one."""
+    settled: list[str] = []
+    with suppress(NoSuchKeyError):
+        settled.extend(str(key) for key, _ in follow(config, parts))
+    return settled + parts[len(settled) :]
 
 
 def _insert(tree: dict[Any, Any], keys: list[str], value: Any) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from cfgtrain.config.trace import Path, contains
+from cfgtrain.config.keys import Path, has_path
 from cfgtrain.origin import Origin
 
 
@@ -36,7 +36,7 @@ class FileSource(ABC):
         self,
         file: str,
         text: str,
-        tree: object,
+        tree: dict[Any, Any],
         parseable: str | None = None,
         references: Mapping[str, str] | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class FileSource(ABC):
 
     def defines(self, path: Path) -> bool:
         """Say whether the file set a value at ``path``."""
-        return contains(self.tree, path)
+        return has_path(self.tree, path)
 
     def origin(self, path: Path) -> Origin:
         """Return the place of the value at ``path``."""

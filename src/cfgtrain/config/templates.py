@@ -1,38 +1,75 @@
-"""``{{ }}`` in config files: the file's own name, and values of its bases.
+"""``{{ }}`` in config files: the file's own name, values of its bases, environment variables.
 
 ``{{ fileBasename }}`` and its kin are replaced in the text before anything reads it.
-``{{ _base_.key.path }}`` stands for a value of the merged bases and keeps its type, so
-that it can be used in expressions; inside a longer string its text is put in.
+``{{ _base_.key.path }}`` stands for a value of the merged bases and ``{{$NAME:default}}``
+for one of the environment. Both keep their type, so that they can be used in expressions;
+inside a longer string their text is put in.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cfgtrain.config.dict import copied
-from cfgtrain.errors import ConfigKeyError, suggest
+from cfgtrain.config.keys import NoSuchKeyError, look_up
+from cfgtrain.config.options import parse_value
+from cfgtrain.errors import ConfigKeyError, OptionError, suggest
 
 _FILE_VARIABLE = re.compile(r"\{\{\s*(fileDirname|fileBasename|fileBasenameNoExtension|fileExtname)\s*\}\}")
-_BASE_REFERENCE = re.compile(r"\{\{\s*_base_\.([\w.]+?)\s*\}\}")
-_TOKEN = re.compile(r"__base_reference_\d+__")
+_VALUE = re.compile(
+    r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
+    r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
+)
+_TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
 
-def fill_file_variables(text: str, file: Path) -> str:
+class Variable(NamedTuple):
+    """A ``{{$NAME:default}}``.
+
+    Attributes:
+        name: Of the environment variable.
+        default: What it is when it is not set; None where the file gives none.
+        quoted: Whether quotes stand right around it: then it is text in any format.
+    """
+
+    name: str
+    default: str | None
+    quoted: bool
+
+
+class Hidden(NamedTuple):
+    """A text with tokens in place of what stands for values.
+
+    Attributes:
+        text: What is parsed.
+        references: The key path in the bases behind each token.
+        variables: The environment variable behind each token.
+    """
+
+    text: str
+    references: dict[str, str]
+    variables: dict[str, Variable]
+
+
+def fill_file_variables(text: str, file: str) -> str:
     """Return ``text`` with the names of ``file`` (its absolute path) put in.
 
     Quotes in a path are escaped where the format knows an escape, so that a folder named
     ``it's`` does not end the string that it is put into.
     """
+    path = Path(file)
     values = {
-        "fileDirname": file.parent.as_posix(),
-        "fileBasename": file.name,
-        "fileBasenameNoExtension": file.stem,
-        "fileExtname": file.suffix,
+        "fileDirname": path.parent.as_posix(),
+        "fileBasename": path.name,
+        "fileBasenameNoExtension": path.stem,
+        "fileExtname": path.suffix,
     }
-    unsafe = {".py": r"""(['"\\])""", ".json": r'(["\\])'}.get(file.suffix)
+    unsafe = {".py": r"""(['"\\])""", ".json": r'(["\\])'}.get(path.suffix)
 
     def value(match: re.Match[str]) -> str:
         found = values[match[1]]
@@ -41,87 +78,110 @@ def fill_file_variables(text: str, file: Path) -> str:
     return _FILE_VARIABLE.sub(value, text)
 
 
-def hide_references(text: str, suffix: str) -> tuple[str, dict[str, str]]:
-    """Replace each ``{{ _base_.x }}`` by a token that the format's parser accepts.
-
-    Returns:
-        The text, and the dotted key path behind each token.
-    """
-    paths: dict[str, str] = {}
+def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
+    """Replace each ``{{ _base_.x }}`` and ``{{$NAME}}`` by a token that the format's parser accepts."""
+    hidden = Hidden(text, {}, {})
 
     def token(match: re.Match[str]) -> str:
-        name = f"__base_reference_{len(paths)}__"
-        paths[name] = match[1]
+        if match["path"]:
+            name = f"__base_reference_{len(hidden.references)}__"
+            hidden.references[name] = match["path"]
+        elif variables:
+            name = f"__environment_reference_{len(hidden.variables)}__"
+            around = text[max(match.start() - 1, 0) : match.start()], text[match.end() : match.end() + 1]
+            hidden.variables[name] = Variable(
+                match["name"], match["default"], around in (("'", "'"), ('"', '"'))
+            )
+        else:
+            return match[0]
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         inside = len(re.findall(r'(?<!\\)"', line)) % 2 == 1
         return f'"{name}"' if suffix == ".json" and not inside else name
 
-    return _BASE_REFERENCE.sub(token, text), paths
+    return hidden._replace(text=_VALUE.sub(token, text))
 
 
-def used_references(paths: dict[str, str], text: str) -> dict[str, str]:
-    """Return the references whose tokens stand in ``text``: those in comments are gone by then."""
-    used = set(_TOKEN.findall(text))
-    return {token: path for token, path in paths.items() if token in used}
+def used_tokens(text: str) -> set[str]:
+    """Return the tokens in what was parsed: those in comments are gone by then."""
+    return set(_TOKEN.findall(text))
 
 
-def look_up_references(paths: dict[str, str], bases: Any, file: str, lines: dict[str, int]) -> dict[str, Any]:
-    """Return the typed value behind each token.
+def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) -> dict[str, Any]:
+    """Return the typed value behind each token of ``paths``; ``text`` has the tokens in their places.
 
     Raises:
         ConfigKeyError: A path leads nowhere in the merged bases.
     """
-    return {token: _look_up(path, bases, file, lines.get(token)) for token, path in paths.items()}
-
-
-def token_lines(text: str) -> dict[str, int]:
-    """Return the 1-based line on which each token stands."""
-    return {match[0]: text.count("\n", 0, match.start()) + 1 for match in _TOKEN.finditer(text)}
-
-
-def _look_up(path: str, bases: Any, file: str, line: int | None) -> Any:
-    value = bases
-    for part in path.split("."):
-        if isinstance(value, (list, tuple)) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        elif isinstance(value, dict) and part in value:
-            value = value[part]
-        else:
-            names = value if isinstance(value, dict) else ()
+    values = {}
+    for token, path in paths.items():
+        try:
+            values[token] = copied(look_up(bases, path))
+        except NoSuchKeyError as missing:
             raise ConfigKeyError(
-                f"The bases define no {path!r}: {part!r} is not there.{suggest(part, map(str, names))}",
+                f"The bases define no {path!r}: {missing.part!r} is not there.{missing.hint()}",
                 file=file,
-                line=line,
+                line=_line(token, text),
                 key=f"_base_.{path}",
+            ) from None
+    return values
+
+
+def read_environment(variables: dict[str, Variable], file: str, text: str) -> dict[str, tuple[Any, str]]:
+    """Return the value behind each token, as the grammar of overrides reads it, and its text.
+
+    Raises:
+        ConfigKeyError: A variable is not set and the file gives no default.
+    """
+    values: dict[str, tuple[Any, str]] = {}
+    for token, (name, default, quoted) in variables.items():
+        found = os.environ.get(name, default)
+        if found is None:
+            raise ConfigKeyError(
+                f"The environment variable {name} is not set.{suggest(name, os.environ)} "
+                f"Set it, or give it a default: {{{{${name}:default}}}}.",
+                file=file,
+                line=_line(token, text),
             )
-    return copied(value)
+        value: Any = found
+        if not quoted:
+            with suppress(OptionError):  # what cannot be read so is a string as it stands
+                value = parse_value(found)
+        values[token] = (value, found)
+    return values
+
+
+def _line(token: str, text: str) -> int:
+    """Return the 1-based line on which a token first stands."""
+    return text.count("\n", 0, text.index(token)) + 1
 
 
 class FillStrings(ast.NodeTransformer):
-    """Put the text of the referenced values into the string literals of a Python config."""
+    """Put texts in place of the tokens in the string literals of a Python config."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts = texts
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         """Fill one literal; its place stays what it was."""
         if isinstance(node.value, str) and _TOKEN.search(node.value):
-            return ast.copy_location(ast.Constant(_as_text(node.value, self.values)), node)
+            return ast.copy_location(ast.Constant(fill_text(node.value, self.texts)), node)
         return node
 
 
-def fill_tree(value: Any, values: dict[str, Any]) -> Any:
-    """Put the referenced values into loaded YAML or JSON: typed where they stand alone."""
+def fill_tree(value: Any, values: dict[str, Any], texts: dict[str, str]) -> Any:
+    """Put values into loaded YAML or JSON: typed where a token stands alone, else its text."""
     if isinstance(value, str):
-        return copied(values[value]) if value in values else _as_text(value, values)
+        return copied(values[value]) if value in values else fill_text(value, texts)
     if isinstance(value, dict):
         return {
-            _as_text(k, values) if isinstance(k, str) else k: fill_tree(v, values) for k, v in value.items()
+            fill_text(k, texts) if isinstance(k, str) else k: fill_tree(v, values, texts)
+            for k, v in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return type(value)(fill_tree(item, values) for item in value)
+        return type(value)([fill_tree(item, values, texts) for item in value])
     return value
 
 
-def _as_text(text: str, values: dict[str, Any]) -> str:
-    return _TOKEN.sub(lambda match: str(values[match[0]]) if match[0] in values else match[0], text)
+def fill_text(text: str, texts: dict[str, str]) -> str:
+    """Return ``text`` with the tokens replaced whose text is known."""
+    return _TOKEN.sub(lambda match: texts.get(match[0], match[0]), text)

@@ -1,9 +1,8 @@
 """Which files and words set the keys of a config node, worked out only when somebody asks.
 
-A node of a merged config remembers the *layers* it was made of: for each file or set of
-command-line words that had a say in it, the source and the path the node has in there.
-That costs one small tuple per node; which line set a key is looked up in the source on
-first use.
+A node of a config remembers its path and the *sources* that had a say in it: files, sets
+of command-line words, lines of code. That costs one small tuple per node; which of the
+sources set a key, and on which line, is looked up when somebody asks.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import FrameType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from cfgtrain.config.keys import Path, has_path
 from cfgtrain.origin import Origin
-
-Path = tuple[object, ...]
 
 _OWN_MODULES = ("cfgtrain.config", "addict")
 
@@ -24,110 +22,121 @@ class Source(Protocol):
     """Something that set values: a file, the command line, code."""
 
     def defines(self, path: Path) -> bool:
-        """Say whether this source set the value at ``path``."""
+        """Say whether this source set the value at ``path`` of the config."""
 
     def origin(self, path: Path) -> Origin:
         """Return the place that set the value at ``path``, as near as it is known."""
 
 
-class FixedSource:
+class FixedSource(NamedTuple):
     """A tree of values that came from one place: a command-line word, a line of code.
 
-    Args:
+    Attributes:
         tree: The values, as they were before any merge.
-        origin: Their place.
+        place: Where they came from.
+        root: Path of the tree in the config.
     """
 
-    def __init__(self, tree: object, origin: Origin) -> None:
-        self.tree = tree
-        self.place = origin
+    tree: object
+    place: Origin
+    root: Path = ()
 
     def defines(self, path: Path) -> bool:
         """Say whether ``path`` leads to a value in the tree."""
-        return contains(self.tree, path)
+        below = len(self.root)
+        return path[:below] == self.root and has_path(self.tree, path[below:])
 
     def origin(self, path: Path) -> Origin:
         """Return the one place."""
         return self.place
 
 
-class EditSource:
+class EditSource(NamedTuple):
     """Keys of one node that code set.
 
-    Args:
+    Attributes:
         places: The line that set each key.
+        root: Path of the node in the config.
     """
 
-    def __init__(self, places: Mapping[object, Origin]) -> None:
-        self.places = dict(places)
+    places: Mapping[object, Origin]
+    root: Path
 
     def defines(self, path: Path) -> bool:
-        """Say whether ``path`` begins with one of the keys."""
-        return bool(path) and path[0] in self.places
+        """Say whether ``path`` goes through one of the keys."""
+        below = len(self.root)
+        return len(path) > below and path[:below] == self.root and path[below] in self.places
 
     def origin(self, path: Path) -> Origin:
         """Return the line that set the key."""
-        return self.places[path[0]]
+        return self.places[path[len(self.root)]]
 
 
-class Trace:
-    """The key path of one node and the layers it is made of, oldest first.
+class MovedSource(NamedTuple):
+    """A source whose values stand elsewhere in the config than they do in the source.
 
-    Args:
-        path: Keys and indices that lead to the node.
-        layers: Pairs of a source and the node's path in that source.
+    Attributes:
+        source: What set them.
+        there: Their path in the source.
+        here: Their path in the config.
     """
 
-    __slots__ = ("edits", "layers", "path")
+    source: Source
+    there: Path
+    here: Path
 
-    def __init__(self, path: Path, layers: tuple[tuple[Source, Path], ...]) -> None:
-        self.path = path
-        self.layers = layers
-        self.edits: dict[object, Origin] = {}
+    def defines(self, path: Path) -> bool:
+        """Say whether the source set the value at ``path``."""
+        below = len(self.here)
+        return path[:below] == self.here and self.source.defines(self.there + path[below:])
+
+    def origin(self, path: Path) -> Origin:
+        """Return the place in the source."""
+        return self.source.origin(self.there + path[len(self.here) :])
+
+
+class Trace(NamedTuple):
+    """The key path of one node and what it was made of.
+
+    Attributes:
+        path: Keys and indices that lead to the node.
+        sources: What had a say in it, oldest first.
+        edits: The line of code that set each key since; None before the first.
+    """
+
+    path: Path
+    sources: tuple[Source, ...]
+    edits: dict[object, Origin] | None = None
 
     def history(self, *rest: object) -> list[Origin]:
         """Return every origin of the value at ``rest`` below this node, oldest first."""
-        places = [source.origin(at + rest) for source, at in self.layers if source.defines(at + rest)]
-        edit = self.edits.get(rest[0]) if rest else None
-        return places if edit is None else [*places, edit]
+        path = self.path + rest
+        places = [source.origin(path) for source in self.sources if source.defines(path)]
+        if self.edits and rest and rest[0] in self.edits:
+            places.append(self.edits[rest[0]])
+        return places
 
     def origin(self, *rest: object) -> Origin | None:
         """Return the newest origin of the value at ``rest`` below this node."""
-        places = self.history(*rest)
-        return places[-1] if places else None
-
-    def node_origin(self) -> Origin | None:
-        """Return the newest origin of the node itself."""
-        return self.origin()
+        if self.edits and rest and rest[0] in self.edits:
+            return self.edits[rest[0]]
+        path = self.path + rest
+        for source in reversed(self.sources):
+            if source.defines(path):
+                return source.origin(path)
+        return None
 
     def copy(self) -> Trace:
         """Return a trace whose later edits are its own."""
-        twin = Trace(self.path, self.layers)
-        twin.edits = dict(self.edits)
-        return twin
+        return self if self.edits is None else self._replace(edits=dict(self.edits))
 
     def over(self, base: Trace) -> Trace:
         """Return the trace of this node merged over ``base``, at the path of ``base``."""
-        edited: tuple[tuple[Source, Path], ...] = ((EditSource(base.edits), ()),) if base.edits else ()
-        merged = Trace(base.path, base.layers + edited + self.layers)
-        merged.edits = dict(self.edits)
-        return merged
-
-
-def contains(tree: object, path: Path) -> bool:
-    """Say whether ``path`` leads to a value in nested dicts and lists."""
-    for part in path:
-        if isinstance(tree, Mapping):
-            # An index into a list is written as a string of digits in an override.
-            part = str(part) if isinstance(part, int) and part not in tree else part
-            if part not in tree:
-                return False
-            tree = tree[part]
-        elif isinstance(tree, (list, tuple)) and isinstance(part, int) and -len(tree) <= part < len(tree):
-            tree = tree[part]
-        else:
-            return False
-    return True
+        edited = (EditSource(base.edits, base.path),) if base.edits else ()
+        own = self.sources
+        if self.path != base.path:
+            own = tuple(MovedSource(source, self.path, base.path) for source in own)
+        return Trace(base.path, base.sources + edited + own, self.edits)
 
 
 def calling_code() -> Origin:
@@ -138,3 +147,12 @@ def calling_code() -> Origin:
     if frame is None:
         return Origin(None, None, "set in code")
     return Origin(frame.f_code.co_filename, frame.f_lineno, "set in code")
+
+
+def stack_level() -> int:
+    """Return the ``stacklevel`` with which a warning names the code outside this package."""
+    level = 1
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,220 @@
+"""What loading, printing and reading a config costs, against the least that each could take.
+
+- load: ``open().read()`` and ``exec(compile())`` of the same files
+- load of YAML: PyYAML's safe loader in C
+- ``pretty_text``: ``repr`` of the same tree
+- attribute access: that of ``addict.Dict``
+
+Run it with the Python that cfgtrain is installed in: ``python benchmarks/config.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import addict
+import yaml
+from paired import compare
+
+from cfgtrain.config.config import Config
+
+PAIRS = 40
+SECONDS = 0.05  # of CPU that one side of a pair is repeated for
+
+
+def main() -> None:
+    """Print every ratio beside its target; the exit status says whether all are met."""
+    met = True
+    with tempfile.TemporaryDirectory() as folder:
+        for name, target, ours, least in cases(Path(folder)):
+            result = compare(timer(ours), timer(least), pairs=PAIRS)
+            ok = result.ratio <= target
+            met = met and ok
+            times = f"{result.a * 1e6:10.2f} us against {result.b * 1e6:10.2f} us"
+            print(f"{name:44} {times}  ratio {result}, target {target}: {'met' if ok else 'MISSED'}")
+    sys.exit(not met)
+
+
+def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Callable[[], object]]]:
+    """Yield a name, the highest ratio aimed at, what is measured and what it is measured against."""
+    (single := folder / "single.py").write_text(SINGLE)
+    chain = write_chain(folder)
+    many = folder / "many.yaml"
+    many.write_text("".join(YAML_ITEM.format(i=i) for i in range(500)))
+    tree = Config.fromfile(chain[-1])._cfg_dict
+    plain = addict.Dict(optimizer={"lr": 0.1})
+    ours = Config({"optimizer": {"lr": 0.1}})._cfg_dict
+
+    yield "load, 60 lines", 2.0, partial(Config.fromfile, single), partial(run, [single])
+    yield "load, 60 lines, every origin", 4.0, partial(origins, single), partial(run, [single])
+    yield "load, 4 levels, 400 keys", 2.0, partial(Config.fromfile, chain[-1]), partial(run, chain)
+    yield "load, 4 levels, 400 keys, every origin", 4.0, partial(origins, chain[-1]), partial(run, chain)
+    yield "load, YAML of 5,000 keys", 1.5, partial(Config.fromfile, many), partial(read_yaml, many)
+    yield (
+        "pretty_text, 60 lines",
+        3.0,
+        partial(pretty, Config.fromfile(single)),
+        partial(repr, Config.fromfile(single)._cfg_dict),
+    )
+    yield "pretty_text, 400 keys", 3.0, partial(pretty, Config(tree)), partial(repr, tree)
+    yield "attribute access", 0.6, partial(attributes, ours), partial(attributes, plain)
+
+
+def timer(work: Callable[[], object]) -> Callable[[], float]:
+    """Return a function that runs ``work`` for a while and returns the CPU seconds of one run."""
+    start = time.process_time()
+    work()
+    number = max(1, int(SECONDS / max(time.process_time() - start, 1e-6)))
+
+    def timed() -> float:
+        start = time.process_time()
+        for _ in range(number):
+            work()
+        return (time.process_time() - start) / number
+
+    return timed
+
+
+def run(files: list[Path]) -> None:
+    """Run the files as a program that needs no config library would."""
+    for file in files:
+        with open(file, encoding="utf-8") as text:  # noqa: PTH123  # the cheapest way is the floor
+            exec(compile(text.read(), str(file), "exec"), {})
+
+
+def read_yaml(file: Path) -> Any:
+    """Read YAML with what PyYAML offers."""
+    with open(file, encoding="utf-8") as text:  # noqa: PTH123
+        return yaml.load(text.read(), Loader=yaml.CSafeLoader)
+
+
+def origins(file: Path) -> None:
+    """Load a config and ask for the origin of every leaf."""
+    cfg = Config.fromfile(file)
+    for key in leaves(cfg._cfg_dict):
+        cfg.origin(key)
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value that is not a dict."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def pretty(cfg: Config) -> str:
+    """Print a config."""
+    return cfg.pretty_text
+
+
+def attributes(tree: Any) -> None:
+    """Read a nested attribute a hundred times."""
+    for _ in range(100):
+        tree.optimizer.lr  # noqa: B018
+
+
+def write_chain(folder: Path) -> list[Path]:
+    """Write four configs, each the base of the next, that come to 400 keys; return them in order."""
+    files = []
+    for level in range(4):
+        lines = [f"_base_ = 'level{level - 1}.py'"] if level else []
+        for part in range(10):
+            lines.append(f"part{level}_{part} = dict(")
+            lines.append(f"    type='Part{part}', depth={part}, rate=0.{part + 1}, frozen=True,")
+            lines.append(
+                f"    inner=dict(type='Inner', size=({part}, {level}), names=['a', 'b'], scale=1e-{part + 1},"
+            )
+            lines.append("        act=dict(type='ReLU', inplace=True)))")
+            if level:
+                lines.append(f"part{level - 1}_{part} = dict(depth={part + 50}, inner=dict(scale=0.5))")
+        files.append(folder / f"level{level}.py")
+        files[-1].write_text("\n".join(lines) + "\n")
+    return files
+
+
+YAML_ITEM = """\
+layer{i}:
+  type: Conv2d
+  in_channels: {i}
+  out_channels: 64
+  kernel: [3, 3]
+  bias: false
+  norm:
+    type: BN
+    eps: 1.0e-5
+    momentum: 0.1
+"""
+
+SINGLE = """\
+img_norm_cfg = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+crop_size = (512, 512)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', img_scale=(1333, 800), keep_ratio=True),
+    dict(type='RandomFlip', flip_ratio=0.5),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='Normalize', **img_norm_cfg),
+    dict(type='Pad', size_divisor=32),
+    dict(type='DefaultFormatBundle'),
+    dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels']),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='MultiScaleFlipAug',
+        img_scale=(1333, 800),
+        flip=False,
+        transforms=[
+            dict(type='Resize', keep_ratio=True),
+            dict(type='Normalize', **img_norm_cfg),
+            dict(type='ImageToTensor', keys=['img']),
+        ],
+    ),
+]
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        num_stages=4,
+        out_indices=(0, 1, 2, 3),
+        frozen_stages=1,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        style='pytorch',
+        init_cfg=dict(type='Pretrained', checkpoint='resnet50.pth'),
+    ),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=2048,
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+        topk=(1, 5),
+    ),
+)
+data = dict(
+    samples_per_gpu=32,
+    workers_per_gpu=2,
+    train=dict(type='ImageNet', data_prefix='data/imagenet/train', pipeline=train_pipeline),
+    val=dict(type='ImageNet', data_prefix='data/imagenet/val', pipeline=test_pipeline),
+    test=dict(type='ImageNet', data_prefix='data/imagenet/val', pipeline=test_pipeline),
+)
+optimizer = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.0001)
+lr_config = dict(policy='step', step=[30, 60, 90], warmup='linear', warmup_iters=500)
+runner = dict(type='EpochBasedRunner', max_epochs=100)
+checkpoint_config = dict(interval=1)
+log_config = dict(interval=50, hooks=[dict(type='TextLoggerHook'), dict(type='TensorboardLoggerHook')])
+"""
+
+
+if __name__ == "__main__":
+    main()
