@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 import torch
+from tiny import same
 
+from cfgtrain.errors import ArgumentError
 from cfgtrain.runner import log_buffer
 from cfgtrain.runner.log_buffer import LogBuffer
 
@@ -32,6 +35,43 @@ def test_tensors_are_numbers(n: int) -> None:
     buffer = filled([torch.tensor(1.0, requires_grad=True), 2, torch.tensor([3.0]), torch.tensor([[6]])])
     buffer.average(n)
     assert buffer.output == {"x": 11 / 3 if n else 3.0}
+
+
+def test_tensors_of_many_kinds_keep_their_order() -> None:
+    """Numbers and tensors of several dtypes come out in the order in which they went in."""
+    kinds = [torch.float32, torch.int64, torch.float64, torch.bfloat16]
+    buffer = filled([0.0, *(torch.tensor(i + 1, dtype=kind) for i, kind in enumerate(kinds)), 5])
+    buffer.fetch()
+    assert list(buffer.val_history["x"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_no_graph_is_kept() -> None:
+    """A value with a gradient is let go of: what led to it is not held until the next log line."""
+    buffer, leaf, held = LogBuffer(), torch.ones(3, requires_grad=True), WeakSet()
+
+    class Saved:
+        def __init__(self, tensor: torch.Tensor) -> None:
+            held.add(self)
+
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: torch.ones(3)):
+        buffer.update({"x": (leaf * leaf).sum()})
+    assert not held
+
+
+def test_values_are_those_of_the_call() -> None:
+    """A model that fills one dict anew in each step changes nothing that it gave before."""
+    buffer, values = LogBuffer(), {"x": 1.0}
+    buffer.update(values)
+    values["x"] = 3.0
+    buffer.update(values)
+    buffer.average()
+    assert buffer.output == {"x": 2.0}
+
+
+def test_value_is_one_number() -> None:
+    """A tensor with several elements is refused at once, by name."""
+    with pytest.raises(ArgumentError, match=r"one number; 'x' is a tensor of shape \(2,\)"):
+        LogBuffer().update({"x": torch.ones(2)})
 
 
 def test_tensors_are_fetched_when_they_are_needed() -> None:
@@ -114,9 +154,9 @@ def test_state_can_be_saved_and_taken_over() -> None:
     first.output["score"] = 0.5
     first.mode, first.ready = "val", True
     state = first.state_dict()
-    assert all(isinstance(value, float | int) for value in state["values"]["x"])
+    assert state["values"]["x"].tolist() == [1, 2, 6]
     second.load_state_dict(state)
-    assert second.state_dict() == state
+    assert same(second.state_dict(), state)
     for buffer in (first, second):
         buffer.update({"x": 4})
         buffer.average()

@@ -329,7 +329,7 @@ class Counter(Recorder):
 
 def test_hooks_of_one_class_keep_their_own_states() -> None:
     """Two hooks of a class get back the states that they saved, in order."""
-    saved = RunState.capture(Position(iter=3), [Counter(1), Counter(2)], LogBuffer())
+    saved = RunState.capture(Position(iter=3), [Counter(1), Counter(2)], LogBuffer(), LogBuffer())
     one, two = Counter(), Counter()
     state = RunState.read(saved)
     state.restore_hooks([one, two])
@@ -338,7 +338,7 @@ def test_hooks_of_one_class_keep_their_own_states() -> None:
 
 def test_hooks_without_a_saved_state_are_left_alone() -> None:
     """A hook that is new in the resumed run keeps the state it has."""
-    saved = RunState.capture(Position(), [], LogBuffer())
+    saved = RunState.capture(Position(), [], LogBuffer(), LogBuffer())
     hook = Counter(4)
     RunState.read(saved).restore_hooks([hook])
     assert hook.count == 4

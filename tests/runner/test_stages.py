@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tiny import make_runner, numbers
+from tiny import Recorder, make_runner, numbers
 
 from cfgtrain.errors import HookError
 from cfgtrain.runner import Hook
@@ -24,29 +24,36 @@ def hook_with(*names: str) -> Hook:
     return type("Mine", (Hook,), {name: lambda self, runner: None for name in names})()
 
 
+def table_of(hooks: list[Hook]) -> StageTable:
+    table = StageTable()
+    table.follow(hooks)
+    return table
+
+
 def test_only_hooks_with_something_to_do_are_called() -> None:
     """A stage's methods are those of the hooks that override it, in order."""
     hooks = [BeforeIter(), Hook(), AfterTrainIter(), BeforeIter()]
-    found = StageTable().methods(hooks, "before_train_iter")
-    assert found == [hooks[0].before_iter, hooks[3].before_iter]
-    assert StageTable().methods(hooks, "before_run") == []
+    assert table_of(hooks)["before_train_iter"] == [hooks[0].before_iter, hooks[3].before_iter]
+    assert table_of(hooks)["before_run"] == []
 
 
 def test_methods_are_looked_up_once() -> None:
     """The table keeps what it found while the list of hooks is the same."""
-    table, hooks = StageTable(), [BeforeIter()]
-    assert table.methods(hooks, "before_val_iter") is table.methods(list(hooks), "before_val_iter")
+    table = table_of([BeforeIter()])
+    assert table["before_val_iter"] is table["before_val_iter"]
 
 
 def test_changed_list_of_hooks_is_noticed() -> None:
     """Code that edits the runner's list directly, in the middle of a run too, is followed."""
-    table, first, second = StageTable(), BeforeIter(), BeforeIter()
-    hooks: list[Hook] = [first]
-    table.methods(hooks, "before_train_iter")
-    hooks.append(second)
-    assert table.methods(hooks, "before_train_iter") == [first.before_iter, second.before_iter]
-    hooks[:] = [second]
-    assert table.methods(hooks, "before_train_iter") == [second.before_iter]
+    runner, seen = make_runner("epoch", 1), []
+    first, second = (Recorder(lambda stage, runner, n=n: seen.append(n)) for n in (1, 2))
+    runner.register_hook(first)
+    runner.call_hook("before_train_iter")
+    runner._hooks.append(second)
+    runner.call_hook("before_train_iter")
+    runner._hooks[:] = [second]
+    runner.call_hook("before_train_iter")
+    assert seen == [1, 1, 2, 2]
 
 
 def test_run_looks_at_hooks_anew() -> None:
@@ -62,13 +69,13 @@ def test_run_looks_at_hooks_anew() -> None:
 def test_stage_of_a_hooks_own_can_be_called() -> None:
     """A runner of one's own may call a stage that only some hooks have."""
     hook = hook_with("after_test_epoch")
-    assert StageTable().methods([Hook(), hook], "after_test_epoch") == [hook.after_test_epoch]
+    assert table_of([Hook(), hook])["after_test_epoch"] == [hook.after_test_epoch]
 
 
 def test_unknown_stage_is_an_error() -> None:
     """A stage that no hook has is refused with a suggestion."""
     with pytest.raises(HookError, match=r"no stage 'befor_run'. Did you mean 'before_run'"):
-        StageTable().methods([Hook()], "befor_run")
+        table_of([Hook()])["befor_run"]
 
 
 @pytest.mark.parametrize(

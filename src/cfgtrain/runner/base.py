@@ -8,6 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from cfgtrain.runner.saving import RunSaving
 from cfgtrain.runner.stages import RunStopped, StageTable
 
 __all__ = ["BaseRunner"]
+
+
+def read_only(name: str, doc: str) -> Any:
+    """Return a property for an attribute that hooks ask for in every iteration: reading it calls no Python."""
+    return property(attrgetter(name), doc=doc)
 
 
 class BaseRunner(RunSaving, ABC):
@@ -76,10 +82,12 @@ class BaseRunner(RunSaving, ABC):
             self.work_dir = str(folder)
         self.timestamp = time.strftime("%Y%m%d_%H%M%S")
         self.mode: str | None = None
-        self.log_buffer = LogBuffer()
+        self.log_buffer = self._training_log = LogBuffer()
+        self._validation_log = LogBuffer()
         self.data_loader: Any = None
         self.outputs: dict[str, Any] = {}
         self.window_open = False
+        self.last_of_flow = False
         self.stop_reason: str | None = None
         self.interrupted = False
         self._model_name = type(unwrap_model(model)).__name__
@@ -89,45 +97,18 @@ class BaseRunner(RunSaving, ABC):
         self._batch_place = (0, 0)
         self._max_epochs, self._max_iters = max_epochs, max_iters
 
-    @property
-    def model_name(self) -> str:
-        """Class name of the model inside its wrappers."""
-        return self._model_name
-
-    @property
-    def rank(self) -> int:
-        """Which of the processes this is."""
-        return self._rank
-
-    @property
-    def world_size(self) -> int:
-        """How many processes train together."""
-        return self._world_size
-
-    @property
-    def epoch(self) -> int:
-        """0-based; equal to the number of epochs that are complete."""
-        return self._epoch
-
-    @property
-    def iter(self) -> int:
-        """0-based over the whole run; equal to the number of iterations that are complete."""
-        return self._iter
-
-    @property
-    def inner_iter(self) -> int:
-        """0-based within the epoch (epoch runner) or the flow (iteration runner)."""
-        return self._inner_iter
-
-    @property
-    def max_epochs(self) -> int | None:
-        """Length of the run in epochs."""
-        return self._max_epochs
-
-    @property
-    def max_iters(self) -> int | None:
-        """Length of the run in iterations."""
-        return self._max_iters
+    model_name = read_only("_model_name", "Class name of the model inside its wrappers.")
+    rank = read_only("_rank", "Which of the processes this is.")
+    world_size = read_only("_world_size", "How many processes train together.")
+    epoch = read_only("_epoch", "0-based; equal to the number of epochs that are complete.")
+    iter = read_only(
+        "_iter", "0-based over the whole run; equal to the number of iterations that are complete."
+    )
+    inner_iter = read_only(
+        "_inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
+    )
+    max_epochs = read_only("_max_epochs", "Length of the run in epochs.")
+    max_iters = read_only("_max_iters", "Length of the run in iterations.")
 
     @abstractmethod
     def run(self, data_loaders: list[Any], workflow: list[tuple[str, int]], **kwargs: Any) -> None:
@@ -150,15 +131,14 @@ class BaseRunner(RunSaving, ABC):
             outputs = self.model.train_step(data_batch, self.optimizer, **kwargs)  # type: ignore[operator]
         else:
             outputs = self.model.val_step(data_batch, self.optimizer, **kwargs)  # type: ignore[operator]
-        if not isinstance(outputs, dict):
+        if outputs.__class__ is not dict and not isinstance(outputs, dict):
             step = "train_step" if train_mode else "val_step"
             raise ArgumentTypeError(
                 f"{step} of {self.model_name} returns a dict, not a {type(outputs).__name__}."
             )
         if "log_vars" in outputs:
-            self.log_buffer.update(
-                outputs["log_vars"], outputs["num_samples"], (self._iter, *self._batch_place)
-            )
+            place = (self._iter, *self._batch_place)
+            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], place)
         self.outputs = outputs
 
     @contextmanager
@@ -167,7 +147,7 @@ class BaseRunner(RunSaving, ABC):
         self.logger.info("Start running, work_dir: %s", self.work_dir or "NONE")
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
-        self._stages.forget()
+        self._stages.follow(self._hooks)
         try:
             self.call_hook("before_run")
             if self._resumed is not None:
@@ -187,7 +167,7 @@ class BaseRunner(RunSaving, ABC):
     def restore_generators(self) -> None:
         """Bring back, once, the random states and the log buffer of a resumed run."""
         if self._resumed is not None:
-            self._resumed.restore_generators(self.log_buffer, self.rank)
+            self._resumed.restore_generators(self._training_log, self._validation_log, self.rank)
             self._resumed = None
 
     def call_hook(self, fn_name: str) -> None:
@@ -196,7 +176,9 @@ class BaseRunner(RunSaving, ABC):
         Raises:
             HookError: There is no such stage.
         """
-        for method in self._stages.methods(self._hooks, fn_name):
+        if self._stages.hooks != self._hooks:  # compares pointers: it costs no call
+            self._stages.follow(self._hooks)
+        for method in self._stages[fn_name]:
             method(self)
         while self._callbacks:
             self._callbacks.pop()()

@@ -97,8 +97,8 @@ class EpochBasedRunner(BaseRunner):
         for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
             self._inner_iter = i
             self._batch_place = (self._epoch, i)
-            self._train_iter(data_batch, **kwargs)
-            if self.stopping:
+            self._train_iter(data_batch, kwargs)
+            if self.stop_reason is not None and self.stopping:
                 return
         self._end_epoch()
 
@@ -114,10 +114,10 @@ class EpochBasedRunner(BaseRunner):
             raise
         self._epoch += 1
 
-    def _train_iter(self, data_batch: Any, **kwargs: Any) -> None:
+    def _train_iter(self, data_batch: Any, kwargs: dict[str, Any]) -> None:
         self.data_batch = data_batch
         self.call_hook("before_train_iter")
-        self.run_iter(data_batch, train_mode=True, **kwargs)
+        self.run_iter(data_batch, True, **kwargs)
         self._next.iter, self._next.inner_iter = self._iter + 1, self._inner_iter + 1
         self.call_hook("after_train_iter")
         del self.data_batch

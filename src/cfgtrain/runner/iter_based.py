@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from cfgtrain.data.loader import begin_epoch
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import RUNNERS
-from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.base import BaseRunner, read_only
 from cfgtrain.runner.resume import Position
 from cfgtrain.runner.workflow import check_workflow, flow_method
 
@@ -34,10 +35,7 @@ class IterLoader:
         self._batch = batch
         self._batches: Iterator[Any] | None = None
 
-    @property
-    def epoch(self) -> int:
-        """0-based; advances when the first batch of the next epoch is asked for."""
-        return self._epoch
+    epoch = read_only("_epoch", "0-based; advances when the first batch of the next epoch is asked for.")
 
     @property
     def place(self) -> tuple[int, int]:
@@ -51,6 +49,9 @@ class IterLoader:
         """Return the samples of a batch, where the loader can tell."""
         tell = getattr(self._dataloader, "batch_indices", None)
         return tell(epoch, batch) if tell is not None else None
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
 
     def __next__(self) -> Any:
         if self._batches is None:
@@ -69,12 +70,22 @@ class IterLoader:
 _END = object()
 
 
+class _Flow(NamedTuple):
+    """One entry of a workflow, with what runs it."""
+
+    mode: str
+    times: int
+    run: Callable[..., None]
+    loader: IterLoader
+
+
 @RUNNERS.register_module()
 class IterBasedRunner(BaseRunner):
     """Runs iteration by iteration; see ``BaseRunner`` for the arguments.
 
     There are no train or val epochs here: of the epoch stages only ``before_epoch`` and
-    ``after_epoch`` are called, once each, around the whole run.
+    ``after_epoch`` are called, once each, around the whole run. What a val flow logs is kept
+    apart from the training and logged, as an average, at the end of the flow.
     """
 
     checkpoint_tmpl = "iter_{}.pth"
@@ -91,10 +102,10 @@ class IterBasedRunner(BaseRunner):
         """Run the flows of ``workflow`` in turn until ``max_iters`` iterations are trained.
 
         Args:
-            data_loaders: One for each flow.
+            data_loaders: One for each flow. A length is needed of none of them.
             workflow: Pairs of a mode and how many iterations it takes.
             max_iters: Old place for the argument of the constructor.
-            kwargs: For ``train_step``.
+            kwargs: For ``train_step`` and ``val_step``.
         """
         if max_iters is not None:
             warnings.warn("Give max_iters to the runner, not to run().", DeprecationWarning, stacklevel=2)
@@ -108,45 +119,47 @@ class IterBasedRunner(BaseRunner):
         self._loaders = [
             IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
         ]
+        flows = [
+            _Flow(mode, times, flow_method(self, mode), loader)
+            for (mode, times), loader in zip(workflow, self._loaders, strict=True)
+        ]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             self.restore_generators()
-            while self._iter < self._max_iters and not self.stopping:
-                self._run_round(workflow, self._max_iters, kwargs)
+            while self._iter < self._max_iters and not (self.stop_reason is not None and self.stopping):
+                self._run_round(flows, self._max_iters, kwargs)
             self.call_hook("after_epoch")
 
-    def _run_round(self, workflow: list[tuple[str, int]], max_iters: int, kwargs: dict[str, Any]) -> None:
+    def _run_round(self, flows: list[_Flow], max_iters: int, kwargs: dict[str, Any]) -> None:
         """Run each flow as often as it asks, from where a resumed run stood."""
-        first, done = self._next.flow, self._next.flow_done
-        for flow in range(first, len(workflow)):
-            mode, times = workflow[flow]
-            begin = done if flow == first else 0
-            self._inner_iter = begin
-            for time in range(begin, times):
-                if mode == "train" and self._iter >= max_iters:
-                    break
-                self._next.flow, self._next.flow_done = flow, time
-                flow_method(self, mode)(self._loaders[flow], **kwargs)
-                if self.stopping:
+        place = self._next
+        flow, done = place.flow, place.flow_done
+        for mode, times, run, loader in flows[flow:]:
+            self._inner_iter = done
+            while done < times and not (mode == "train" and self._iter >= max_iters):
+                place.flow, place.flow_done = flow, done
+                self.last_of_flow = done + 1 == times
+                run(loader, **kwargs)
+                if self.stop_reason is not None and self.stopping:
                     return
-        self._next.flow = self._next.flow_done = 0
+                done += 1
+            flow, done = flow + 1, 0
+        place.flow = place.flow_done = 0
 
     def train(self, data_loader: IterLoader, **kwargs: Any) -> None:
         """Train for one iteration."""
-        self.model.train()
+        if not self.model.training:  # asked each time, as it goes through every layer to set it
+            self.model.train()
         self.mode = "train"
         self.data_loader = data_loader
-        self._epoch = data_loader.epoch
+        self._epoch = data_loader._epoch
         self.data_batch = next(data_loader)
-        self._batch_place = (data_loader.place[0], data_loader.place[1] - 1)
+        self._batch_place = (data_loader._epoch, data_loader._batch - 1)
         self.call_hook("before_train_iter")
-        self.run_iter(self.data_batch, train_mode=True, **kwargs)
-        self._next.epoch, self._next.iter, self._next.inner_iter = (
-            self._epoch,
-            self._iter + 1,
-            self._inner_iter + 1,
-        )
-        self._next.flow_done += 1
+        self.run_iter(self.data_batch, True, **kwargs)
+        place = self._next
+        place.epoch, place.iter, place.inner_iter = self._epoch, self._iter + 1, self._inner_iter + 1
+        place.flow_done += 1
         self.call_hook("after_train_iter")
         del self.data_batch
         self._inner_iter += 1
@@ -158,14 +171,24 @@ class IterBasedRunner(BaseRunner):
         self.model.eval()
         self.mode = "val"
         self.data_loader = data_loader
-        self.data_batch = next(data_loader)
-        self._batch_place = (data_loader.place[0], data_loader.place[1] - 1)
-        self.call_hook("before_val_iter")
-        self.run_iter(self.data_batch, train_mode=False, **kwargs)
-        self._next.flow_done += 1
-        self.call_hook("after_val_iter")
-        del self.data_batch
+        with self._logging_apart():
+            self.data_batch = next(data_loader)
+            self._batch_place = (data_loader._epoch, data_loader._batch - 1)
+            self.call_hook("before_val_iter")
+            self.run_iter(self.data_batch, False, **kwargs)
+            self._next.flow_done += 1
+            self.call_hook("after_val_iter")
+            del self.data_batch
         self._inner_iter += 1
+
+    @contextmanager
+    def _logging_apart(self) -> Iterator[None]:
+        """Keep what is logged meanwhile from the averages of the training."""
+        self.log_buffer = self._validation_log
+        try:
+            yield
+        finally:
+            self.log_buffer = self._training_log
 
     def position(self) -> Position:
         """Return where a run that is saved now goes on."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
-from collections.abc import Mapping
-from typing import Any
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ __all__ = ["LogBuffer"]
 # An average over "the last n" remembers at most this many values; one over all of them is exact.
 MAX_HISTORY = 10_000
 MAX_PENDING = 1_000
+
+# Values by name, their weight, and the (iteration, epoch, batch) that they are from.
+_Update = tuple[dict[str, Any], int, tuple[int, int, int] | None]
 
 
 class LogBuffer:
@@ -41,7 +45,8 @@ class LogBuffer:
         self.ready = False
         self.mode: str | None = None
         self._totals: dict[str, tuple[float, int]] = {}
-        self._pending: list[tuple[str, Any, int, tuple[int, int, int] | None]] = []
+        self._pending: list[_Update] = []
+        self._room = MAX_PENDING
 
     def update(
         self, values: Mapping[str, Any], count: int = 1, place: tuple[int, int, int] | None = None
@@ -55,11 +60,24 @@ class LogBuffer:
 
         Raises:
             ArgumentTypeError: ``values`` is not a mapping.
+            ArgumentError: A tensor among them holds more than one number, or none.
         """
-        if not isinstance(values, Mapping):
+        if values.__class__ is not dict and not isinstance(values, Mapping):
             raise ArgumentTypeError(f"Logged values are a dict, not {values!r}.")
-        self._pending.extend((name, value, count, place) for name, value in values.items())
-        if len(self._pending) > MAX_PENDING:
+        values = {**values}  # the model may go on using its own
+        for name in values:
+            value = values[name]
+            if value.__class__ is not float and isinstance(value, Tensor):
+                if value.requires_grad:
+                    values[name] = value.detach()  # not to keep a graph until the next log line
+                if value.shape and value.numel() != 1:
+                    shape = tuple(value.shape)
+                    raise ArgumentError(
+                        f"A logged value is one number; {name!r} is a tensor of shape {shape}."
+                    )
+        self._pending.append((values, count, place))
+        self._room -= 1
+        if not self._room:
             self.fetch()
 
     def average(self, n: int = 0) -> None:
@@ -69,9 +87,7 @@ class LogBuffer:
         self.fetch()
         for name, values in self.val_history.items():
             if n:
-                recent = list(values)[-n:]
-                counts = list(self.n_history[name])[-n:]
-                total, weight = sum(v * c for v, c in zip(recent, counts, strict=True)), sum(counts)
+                total, weight = _weighed(_last(values, n), _last(self.n_history[name], n))
             else:
                 total, weight = self._totals[name]
             self.output[name] = self.latest[name] = total / weight if weight else float("nan")
@@ -96,11 +112,11 @@ class LogBuffer:
         self.clear_output()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything as plain types."""
+        """Return everything as plain types; histories as float64 tensors, which are quickly written."""
         self.fetch()
         return {
-            "values": {name: list(values) for name, values in self.val_history.items()},
-            "counts": {name: list(counts) for name, counts in self.n_history.items()},
+            "values": {name: _as_tensor(values) for name, values in self.val_history.items()},
+            "counts": {name: _as_tensor(counts) for name, counts in self.n_history.items()},
             "totals": {name: list(total) for name, total in self._totals.items()},
             "output": dict(self.output),
             "ready": self.ready,
@@ -111,8 +127,8 @@ class LogBuffer:
         """Take over what ``state_dict`` returned."""
         self.clear()
         for name, values in state["values"].items():
-            self.val_history[name] = deque(values, MAX_HISTORY)
-            self.n_history[name] = deque(state["counts"][name], MAX_HISTORY)
+            self.val_history[name] = deque(values.tolist(), MAX_HISTORY)
+            self.n_history[name] = deque(state["counts"][name].tolist(), MAX_HISTORY)
             total, weight = state["totals"][name]
             self._totals[name] = (total, weight)
         self.output.update(state["output"])
@@ -124,23 +140,87 @@ class LogBuffer:
         Raises:
             NonFiniteLossError: A ``loss`` among them is infinite or not a number.
         """
-        pending, self._pending = self._pending, []
-        for (name, _, count, place), value in zip(
-            pending, _numbers([item[1] for item in pending]), strict=True
-        ):
-            if name == "loss" and not math.isfinite(value):
-                raise NonFiniteLossError(value=value, place=place)
-            self.val_history.setdefault(name, deque(maxlen=MAX_HISTORY)).append(value)
-            self.n_history.setdefault(name, deque(maxlen=MAX_HISTORY)).append(count)
-            total, weight = self._totals.get(name, (0.0, 0))
-            self._totals[name] = (total + value * count, weight + count)
+        pending, self._pending, self._room = self._pending, [], MAX_PENDING
+        columns = _columns(pending)
+        _replace_tensors(columns)
+        if "loss" in columns and not all(map(math.isfinite, columns["loss"].values)):
+            bad = next(i for i, value in enumerate(columns["loss"].values) if not math.isfinite(value))
+            raise NonFiniteLossError(value=columns["loss"].values[bad], place=columns["loss"].places[bad])
+        for name, (values, counts, _) in columns.items():
+            self._add(name, values, counts)
+
+    def _add(self, name: str, values: list[float], counts: list[int]) -> None:
+        if name not in self.val_history:
+            self.val_history[name], self.n_history[name] = (
+                deque(maxlen=MAX_HISTORY),
+                deque(maxlen=MAX_HISTORY),
+            )
+        self.val_history[name].extend(values)
+        self.n_history[name].extend(counts)
+        self._totals[name] = _weighed(values, counts, *self._totals.get(name, (0.0, 0)))
 
 
-def _numbers(values: list[Any]) -> list[float]:
-    tensors = [value.detach().reshape(()) for value in values if isinstance(value, Tensor)]
-    if not tensors:
-        return values
-    device = tensors[0].device
-    together = torch.stack([t.to(device, torch.float64, non_blocking=True) for t in tensors])
-    fetched = iter(together.tolist())
-    return [next(fetched) if isinstance(value, Tensor) else value for value in values]
+class _Column(NamedTuple):
+    """The values of one name, their weights, and the (iteration, epoch, batch) that each is from."""
+
+    values: list[Any]
+    counts: list[int]
+    places: list[Any]
+
+
+def _columns(updates: list[_Update]) -> dict[str, _Column]:
+    """Return the values of each name in order; ``+=`` appends here, as a method call would cost more."""
+    columns: dict[str, _Column] = {}
+    for named, count, place in updates:
+        for name in named:
+            if name not in columns:
+                columns[name] = _Column([], [], [])
+            values, counts, places = columns[name]
+            values += (named[name],)
+            counts += (count,)
+            places += (place,)
+    return columns
+
+
+def _replace_tensors(columns: dict[str, _Column]) -> None:
+    """Turn the tensors among the values into numbers, all at once."""
+    holders = [
+        column.values
+        for column in columns.values()
+        if any(issubclass(kind, Tensor) for kind in {value.__class__ for value in column.values})
+    ]
+    numbers = iter(_fetched([value for values in holders for value in values]))
+    for values in holders:
+        values[:] = islice(numbers, len(values))
+
+
+def _fetched(values: list[Any]) -> list[Any]:
+    """Return the values with numbers for tensors; there is one transfer per dtype and device."""
+    numbers, alike = list(values), defaultdict[Any, list[int]](list)
+    for at, value in enumerate(values):
+        if isinstance(value, Tensor):
+            alike[value.dtype, value.device].append(at)
+    for places in alike.values():
+        together = torch.stack([values[at].reshape(()) if values[at].shape else values[at] for at in places])
+        for at, number in zip(places, together.tolist(), strict=True):
+            numbers[at] = number
+    return numbers
+
+
+def _as_tensor(values: deque[Any]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float64)
+
+
+def _last(values: deque[Any], n: int) -> list[Any]:
+    """Return the last ``n`` values, oldest first, without going through all of them."""
+    return list(islice(reversed(values), n))[::-1]
+
+
+def _weighed(
+    values: Iterable[float], counts: Iterable[int], total: float = 0.0, weight: int = 0
+) -> tuple[float, int]:
+    """Add the values times their weights to ``total``, and the weights to ``weight``, one by one."""
+    for value, count in zip(values, counts, strict=True):
+        total += value * count
+        weight += count
+    return total, weight

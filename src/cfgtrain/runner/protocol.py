@@ -28,6 +28,7 @@ class RunnerView(Protocol):
         data_loader: Of the current flow.
         data_batch: The current batch, only within an iteration.
         outputs: What the last step returned.
+        last_of_flow: Of an iteration runner, whether this is the last iteration of its flow.
         window_open: Whether gradients are waiting for the rest of their window.
     """
 
@@ -42,7 +43,12 @@ class RunnerView(Protocol):
     data_loader: Any
     data_batch: Any
     outputs: dict[str, Any]
+    last_of_flow: bool
     window_open: bool
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether the runner counts in epochs."""
 
     @property
     def hooks(self) -> list[Any]:

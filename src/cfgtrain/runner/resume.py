@@ -46,16 +46,20 @@ class RunState(NamedTuple):
         position: Where the run goes on.
         random: States of the random generators, one per process.
         hooks: States of the hooks that have one, by name.
-        log_buffer: What waits to be logged.
+        log_buffer: What waits to be logged of the training,
+        validation_log: and of a val flow of an iteration runner.
     """
 
     position: Position
     random: list[dict[str, Any]]
     hooks: dict[str, dict[str, Any]]
     log_buffer: dict[str, Any]
+    validation_log: dict[str, Any]
 
     @staticmethod
-    def capture(position: Position, hooks: list[Hook], log_buffer: LogBuffer) -> dict[str, Any]:
+    def capture(
+        position: Position, hooks: list[Hook], log_buffer: LogBuffer, validation_log: LogBuffer
+    ) -> dict[str, Any]:
         """Return the state as a checkpoint holds it."""
         states = {name: hook.state_dict() for name, hook in _named(hooks)}
         return {
@@ -63,12 +67,14 @@ class RunState(NamedTuple):
             "random": [RandomState.capture()],
             "hooks": {name: state for name, state in states.items() if state},
             "log_buffer": log_buffer.state_dict(),
+            "validation_log": validation_log.state_dict(),
         }
 
     @staticmethod
     def read(saved: dict[str, Any]) -> RunState:
         """Return what ``capture`` saved."""
-        return RunState(Position(**saved["position"]), saved["random"], saved["hooks"], saved["log_buffer"])
+        rest = (saved[key] for key in ("random", "hooks", "log_buffer", "validation_log"))
+        return RunState(Position(**saved["position"]), *rest)
 
     def restore_hooks(self, hooks: list[Hook]) -> None:
         """Give the hooks their states back."""
@@ -76,9 +82,10 @@ class RunState(NamedTuple):
             if name in self.hooks:
                 hook.load_state_dict(self.hooks[name])
 
-    def restore_generators(self, log_buffer: LogBuffer, rank: int) -> None:
-        """Put the random generators and the log buffer back, right before the next batch."""
+    def restore_generators(self, log_buffer: LogBuffer, validation_log: LogBuffer, rank: int) -> None:
+        """Put the random generators and the log buffers back, right before the next batch."""
         log_buffer.load_state_dict(self.log_buffer)
+        validation_log.load_state_dict(self.validation_log)
         RandomState.restore(self.random[min(rank, len(self.random) - 1)])
 
 

@@ -48,7 +48,8 @@ class RunSaving(HookRegistration):
     logger: logging.Logger
     meta: dict[str, Any] | None
     work_dir: str | None
-    log_buffer: LogBuffer
+    _training_log: LogBuffer
+    _validation_log: LogBuffer
     window_open: bool
     _batch_place: tuple[int, int]
 
@@ -166,7 +167,7 @@ class RunSaving(HookRegistration):
 
     def _check_finite(self) -> None:
         """Refuse to save what is lost: the loss so far, or a weight, is not finite."""
-        self.log_buffer.fetch()
+        self._training_log.fetch()
         for name, weight in self.model.named_parameters():
             if weight.requires_grad and not bool(weight.isfinite().all()):
                 value = float(weight.detach().flatten()[~weight.detach().isfinite().flatten()][0])
@@ -197,7 +198,7 @@ class RunSaving(HookRegistration):
                 )
 
     def _state(self) -> dict[str, Any]:
-        return RunState.capture(self.position(), self.hooks, self.log_buffer)
+        return RunState.capture(self.position(), self.hooks, self._training_log, self._validation_log)
 
     def save_interrupted(self) -> None:
         """Save the run where it was interrupted, unless that has just been done."""

@@ -19,36 +19,36 @@ class RunStopped(Exception):  # it is no error
     """Leaves a run from within; caught where the run began."""
 
 
-class StageTable:
-    """Looks the methods of a stage up once; a hook that does nothing there is not called at all.
+class StageTable(dict[str, list[Callable[[Any], None]]]):
+    """By stage, the bound methods to call, in order; a hook that does nothing there is not called at all.
 
-    Code written for MMCV changes the runner's list of hooks directly, so the list is
-    compared with the one that the table was made for: a few pointers per call.
+    Each list is made when its stage is first asked for. Code written for MMCV changes the
+    runner's list of hooks directly, so whoever asks compares ``hooks`` with that list first.
+
+    Attributes:
+        hooks: Those that the table is of.
     """
 
     def __init__(self) -> None:
-        self._hooks: list[Hook] = []
-        self._methods: dict[str, list[Callable[[Any], None]]] = {}
+        super().__init__()
+        self.hooks: list[Hook] = []
 
-    def methods(self, hooks: list[Hook], stage: str) -> list[Callable[[Any], None]]:
-        """Return the bound methods to call at ``stage``, in order.
+    def follow(self, hooks: list[Hook]) -> None:
+        """Look all methods up anew: the hooks are others, or one may have been given a method."""
+        self.clear()
+        self.hooks = list(hooks)
+
+    def __missing__(self, stage: str) -> list[Callable[[Any], None]]:
+        """Look the methods of a stage up.
 
         Raises:
             HookError: Neither Hook nor any of the hooks has such a method.
         """
-        if hooks != self._hooks:
-            self._hooks, self._methods = list(hooks), {}
-        found = self._methods.get(stage)
-        if found is None:
-            if not hasattr(Hook, stage) and not any(hasattr(hook, stage) for hook in hooks):
-                raise HookError(f"There is no stage {stage!r}.{suggest(stage, Hook.stages)}")
-            bound = (stage_method(hook, stage) for hook in hooks)
-            found = self._methods[stage] = [method for method in bound if method is not None]
+        if not hasattr(Hook, stage) and not any(hasattr(hook, stage) for hook in self.hooks):
+            raise HookError(f"There is no stage {stage!r}.{suggest(stage, Hook.stages)}")
+        bound = (stage_method(hook, stage) for hook in self.hooks)
+        found = self[stage] = [method for method in bound if method is not None]
         return found
-
-    def forget(self) -> None:
-        """Look all methods up anew: a hook may have been given one."""
-        self._hooks = []
 
 
 def check_stages(hook: Hook | type[Hook], stages: Sequence[str]) -> None:

@@ -83,10 +83,10 @@ class CheckpointHook(Hook):
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Save by iteration, and what had to wait for the window to close."""
-        if not self.by_epoch and (
-            self.every_n_iters(runner, self.interval) or (self.save_last and self.is_last_iter(runner))
-        ):
-            self._due = True
+        if not self.by_epoch:
+            done, interval = runner.iter + 1, self.interval
+            if (interval > 0 and done % interval == 0) or (self.save_last and done == runner.max_iters):
+                self._due = True
         if self._due:
             self._save_when_closed(runner, runner.epoch if self.by_epoch else runner.iter + 1)
 

@@ -56,23 +56,33 @@ class LoggerHook(Hook):
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Log every ``interval`` iterations."""
-        by_inner = self.by_epoch and self.every_n_inner_iters(runner, self.interval)
-        by_iter = not self.by_epoch and self.every_n_iters(runner, self.interval)
-        if by_inner or by_iter or (not self.ignore_last and self.end_of_epoch(runner)):
+        done = (runner.inner_iter if self.by_epoch else runner.iter) + 1
+        if (self.interval > 0 and done % self.interval == 0) or (
+            not self.ignore_last and self.end_of_epoch(runner)
+        ):
             runner.log_buffer.average(self.interval)
-        self._log_if_ready(runner)
+        if runner.log_buffer.ready:
+            self._log(runner)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Log what the end of the epoch brought, an evaluation for example."""
-        self._log_if_ready(runner)
+        if runner.log_buffer.ready:
+            self._log(runner)
+
+    def after_val_iter(self, runner: RunnerView) -> None:
+        """Log the averages of a val flow of an iteration runner, which has no val epochs, at its end."""
+        if not runner.by_epoch and runner.last_of_flow:
+            runner.log_buffer.average()
+            self._log(runner)
+            if self.reset_flag:
+                runner.log_buffer.clear()
 
     def after_val_epoch(self, runner: RunnerView) -> None:
         """Log the averages of a pass of a val flow."""
         runner.log_buffer.average()
-        self._log_if_ready(runner)
+        self._log(runner)
 
-    def _log_if_ready(self, runner: RunnerView) -> None:
-        if runner.log_buffer.ready:
-            self.log(runner)
-            if self.reset_flag:
-                runner.log_buffer.clear_output()
+    def _log(self, runner: RunnerView) -> None:
+        self.log(runner)
+        if self.reset_flag:
+            runner.log_buffer.clear_output()

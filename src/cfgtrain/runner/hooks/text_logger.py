@@ -74,13 +74,17 @@ class TextLoggerHook(LoggerHook):
         line: OrderedDict[str, Any] = OrderedDict(
             mode=mode,
             epoch=self.get_epoch(runner),
-            iter=output.pop("eval_iter_num", self.get_iter(runner, inner_iter=True)),
+            iter=output.pop("eval_iter_num", self._iter(runner)),
             lr={name: each[0] for name, each in lr.items()} if isinstance(lr, dict) else lr[0],
         )
         if "time" in output and torch.cuda.is_available():
             line["memory"] = int(torch.cuda.max_memory_allocated() / 2**20)
         line.update(output)
         return line
+
+    def _iter(self, runner: RunnerView) -> int:
+        """Return the iteration of the line; that of a val flow is how many batches it is about."""
+        return runner.inner_iter + 1 if runner.mode == "val" else self.get_iter(runner, inner_iter=True)
 
     def _text(self, runner: RunnerView, line: OrderedDict[str, Any]) -> str:
         items = {k: v for k, v in line.items() if k not in ("mode", "epoch", "iter", "lr")}
