@@ -165,7 +165,7 @@ def assemble_runner(
     runner.timestamp = stamp
     runner.register_training_hooks(
         cfg.get("lr_config"),
-        cfg.get("optimizer_config") or {},
+        cfg.get("optimizer_config", {}),
         cfg.get("checkpoint_config", {"interval": 1 if runner.by_epoch else 1000}),
         cfg.get("log_config", {"interval": 10, "hooks": [{"type": "TextLoggerHook"}]}),
         cfg.get("momentum_config"),

@@ -9,7 +9,7 @@ from torch import nn
 
 from cfgtrain.parallel.data import to_device
 
-__all__ = ["OnDevice", "is_module_wrapper", "unwrap_model"]
+__all__ = ["OnDevice", "is_module_wrapper", "set_gradient_sync", "unwrap_model"]
 
 
 class OnDevice(nn.Module):
@@ -51,3 +51,14 @@ def unwrap_model(module: nn.Module) -> nn.Module:
     while is_module_wrapper(module):
         module = module.module  # type: ignore[assignment]  # every wrapper's is a module
     return module
+
+
+def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
+    """Say whether the next backward pass exchanges gradients between processes.
+
+    It has to be said before the forward pass. A model of one process is left alone.
+    """
+    if hasattr(model, "require_backward_grad_sync"):  # DistributedDataParallel
+        model.require_backward_grad_sync = enabled  # type: ignore[assignment]  # a plain attribute
+    elif hasattr(model, "set_requires_gradient_sync"):  # fully_shard
+        model.set_requires_gradient_sync(enabled)  # type: ignore[operator]  # a method of its mixin

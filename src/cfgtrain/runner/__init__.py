@@ -1,5 +1,6 @@
 """Runners, and the hooks that give them something to do."""
 
+from cfgtrain.amp import LossScaler, auto_fp16, force_fp32, wrap_fp16_model
 from cfgtrain.checkpoint import load_checkpoint, load_state_dict, save_checkpoint, weights_to_cpu
 from cfgtrain.optim import OPTIMIZERS, build_optimizer
 from cfgtrain.random_state import set_random_seed
@@ -18,6 +19,8 @@ from cfgtrain.runner.hooks import (
     ExpLrUpdaterHook,
     FixedLrUpdaterHook,
     FlatCosineAnnealingLrUpdaterHook,
+    Fp16OptimizerHook,
+    GradientCumulativeFp16OptimizerHook,
     GradientCumulativeOptimizerHook,
     Hook,
     InvLrUpdaterHook,
@@ -59,6 +62,8 @@ __all__ = [
     "ExpLrUpdaterHook",
     "FixedLrUpdaterHook",
     "FlatCosineAnnealingLrUpdaterHook",
+    "Fp16OptimizerHook",
+    "GradientCumulativeFp16OptimizerHook",
     "GradientCumulativeOptimizerHook",
     "Hook",
     "InvLrUpdaterHook",
@@ -69,6 +74,7 @@ __all__ = [
     "LinearAnnealingMomentumUpdaterHook",
     "LogBuffer",
     "LoggerHook",
+    "LossScaler",
     "LrUpdaterHook",
     "MomentumUpdaterHook",
     "OneCycleLrUpdaterHook",
@@ -82,12 +88,15 @@ __all__ = [
     "StepLrUpdaterHook",
     "StepMomentumUpdaterHook",
     "TextLoggerHook",
+    "auto_fp16",
     "build_optimizer",
     "build_runner",
+    "force_fp32",
     "get_priority",
     "load_checkpoint",
     "load_state_dict",
     "save_checkpoint",
     "set_random_seed",
     "weights_to_cpu",
+    "wrap_fp16_model",
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -7,7 +8,14 @@ import torch
 from tiny import Recorder, TinyNet, make_runner, numbers, same
 from torch import nn
 
-from cfgtrain.runner import GradientCumulativeOptimizerHook, OptimizerHook
+from cfgtrain.amp import auto_fp16
+from cfgtrain.errors import HookError
+from cfgtrain.runner import (
+    Fp16OptimizerHook,
+    GradientCumulativeFp16OptimizerHook,
+    GradientCumulativeOptimizerHook,
+    OptimizerHook,
+)
 
 
 def trained(kind: str, length: int, batches: list[Any], **hook: Any) -> Any:
@@ -154,3 +162,251 @@ def test_windows_have_a_positive_length(wrong: Any) -> None:
     """``cumulative_iters`` is a positive int; anything else is refused with MMCV's kind of error."""
     with pytest.raises(AssertionError, match="cumulative_iters is a positive int"):
         OptimizerHook(cumulative_iters=wrong)
+
+
+class Branches(nn.Module):
+    """Three layers, of which the loss depends on the first alone; the last is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused, self.frozen = nn.Linear(1, 1), nn.Linear(1, 2), nn.Linear(1, 1)
+        self.frozen.requires_grad_(False)
+
+    def train_step(self, data: torch.Tensor, optimizer: Any, **kwargs: Any) -> dict[str, Any]:
+        self.unused(data[:, None])
+        return {"loss": self.used(data[:, None]).sum(), "num_samples": len(data)}
+
+
+def test_parameters_apart_from_the_loss_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    """Each trainable parameter that the loss does not depend on is logged as an error, with its shape."""
+    runner = make_runner("iter", 1, Branches())
+    runner.register_hook(OptimizerHook(detect_anomalous_params=True))
+    with caplog.at_level(logging.ERROR):
+        runner.run([numbers(1)], [("train", 1)])
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "The loss does not depend on unused.weight with shape (2, 1).",
+        "The loss does not depend on unused.bias with shape (2,).",
+    ]
+
+
+def test_values_of_gradients_can_be_clipped() -> None:
+    """``clip_value`` bounds each element; there is no norm to log then."""
+    runner = make_runner("epoch", 1)
+    runner.register_hook(OptimizerHook(grad_clip={"clip_value": 0.5}))
+    runner.run([[torch.tensor([4.0])]], [("train", 1)])
+    assert runner.model.w.item() == pytest.approx(1 - 0.1 * 0.5)
+    assert "grad_norm" not in runner.log_buffer.val_history
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (
+            {"grad_clip": {"max_norn": 1}},
+            "grad_clip: clip_grad_norm_ takes no argument 'max_norn'. Did you mean 'max_norm'",
+        ),
+        ({"grad_clip": 35}, "grad_clip is a dict such as"),
+        ({"loss_scale": "static"}, "loss_scale is a positive number, 'dynamic'"),
+        ({"loss_scale": -1}, "loss_scale is a positive number"),
+        ({"loss_scale": {"init_scal": 1}}, "Did you mean 'init_scale'"),
+        ({"dtype": "float8"}, "'float16' or 'bfloat16', not 'float8'"),
+    ],
+)
+def test_wrong_settings(args: dict[str, Any], text: str) -> None:
+    """What the step does not know is refused where the hook is built."""
+    with pytest.raises(ValueError, match=text):
+        OptimizerHook(**args)
+
+
+def test_step_without_optimizer_or_loss_is_explained() -> None:
+    """A hook without an optimizer, and a model without a loss, say what is missing."""
+    runner = make_runner("iter", 1, optimizer=None)
+    runner.register_hook(OptimizerHook())
+    with pytest.raises(HookError, match=r"no optimizer to step.*optimizer_config=None"):
+        runner.run([numbers(1)], [("train", 1)])
+    runner = make_runner("iter", 1)
+    runner.model.train_step = lambda *args, **kwargs: {"losses": 1}
+    runner.register_hook(OptimizerHook())
+    with pytest.raises(HookError, match="train_step of Scalar returns 'losses', and no 'loss'"):
+        runner.run([numbers(1)], [("train", 1)])
+
+
+def minimum(optimizer: Any, **hook: Any) -> float:
+    """Where one iteration on a parabola around 3 ends that starts at 1."""
+
+    class Parabola(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(()))
+
+        def train_step(self, data: Any, optimizer: Any, **kwargs: Any) -> dict[str, Any]:
+            return {"loss": (self.w - data).pow(2).mean(), "num_samples": 1}
+
+    model = Parabola()
+    runner = make_runner("iter", 1, model, optimizer=optimizer(model))
+    runner.register_hook(OptimizerHook(**hook))
+    runner.run([[torch.tensor([3.0])]], [("train", 1)])
+    return model.w.item()
+
+
+def lbfgs(model: nn.Module) -> Any:
+    return torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=20)
+
+
+def test_optimizer_that_wants_a_closure_is_given_one() -> None:
+    """LBFGS evaluates the model as often as it likes: one iteration ends in the minimum."""
+    assert minimum(lbfgs) == pytest.approx(3, abs=1e-4)
+    assert 1 < minimum(lbfgs, grad_clip={"max_norm": 0.01}) < 3
+
+
+@pytest.mark.parametrize(
+    ("hook", "text"),
+    [
+        ({"cumulative_iters": 2}, "does not go with cumulative_iters"),
+        ({"loss_scale": 8.0, "dtype": "float16"}, "does not go with a loss scale and a dtype"),
+    ],
+)
+def test_closure_does_not_go_with_everything(hook: dict[str, Any], text: str) -> None:
+    """What cannot be done within a closure is refused before the run."""
+    with pytest.raises(HookError, match=text):
+        minimum(lbfgs, **hook)
+    with pytest.raises(HookError, match="several optimizers"):
+        minimum(lambda model: {"a": lbfgs(model), "b": lbfgs(model)})
+
+
+class Precise(Squared):
+    """Remembers the type that its layer computed in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.dtype] = []
+        self.fc.register_forward_hook(lambda module, args, out: self.seen.append(out.dtype))
+
+
+class Decorated(Precise):
+    """Marks its own method, as models of MMCV do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fp16_enabled = False
+
+    @auto_fp16(out_fp32=True)
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.dtype in (torch.float16, torch.bfloat16)
+        return self.fc(x)
+
+    def train_step(self, data: torch.Tensor, optimizer: Any, **kwargs: Any) -> dict[str, Any]:
+        loss = ((self.predict(data[:, None]) - 1) ** 2).mean()
+        return {"loss": loss, "log_vars": {}, "num_samples": len(data)}
+
+
+HALF = [
+    (OptimizerHook(dtype="bfloat16"), torch.bfloat16),
+    (OptimizerHook(dtype="float16"), torch.float16),
+    (Fp16OptimizerHook(), torch.float16),
+    (Fp16OptimizerHook(loss_scale="dynamic"), torch.float16),
+    (Fp16OptimizerHook(loss_scale={"init_scale": 64, "growth_interval": 2}), torch.float16),
+    (Fp16OptimizerHook(loss_scale=8, dtype="bf16"), torch.bfloat16),
+]
+
+
+@pytest.mark.parametrize("model", [Precise, Decorated])
+@pytest.mark.parametrize(("hook", "dtype"), HALF)
+def test_half_precision(hook: OptimizerHook, dtype: torch.dtype, model: Any) -> None:
+    """The step computes in 16 bits, the weights stay 32, and training comes to nearly the same."""
+    torch.manual_seed(0)
+    net = model()
+    runner = make_runner("epoch", 2, net, optimizer=torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.5))
+    hook.__dict__.pop("priority", None)  # of the run before
+    runner.register_hook(hook)
+    runner.run([numbers(3)], [("train", 1)])
+    trained = torch.cat([p.detach().flatten() for p in net.parameters()])
+    assert set(net.seen) == {dtype}
+    assert trained.dtype == torch.float32
+    assert not torch.is_autocast_enabled("cpu")
+    if hook.loss_scale != "dynamic":  # which begins so high that the first steps are left out
+        assert torch.allclose(trained, weights("epoch", 2, numbers(3)), atol=0.02)
+
+
+def test_autocast_ends_with_a_failure() -> None:
+    """A step that fails leaves no autocast behind."""
+    runner = make_runner("iter", 1)
+    runner.model.train_step = lambda *args, **kwargs: 1 / 0
+    runner.register_hook(OptimizerHook(dtype="bf16"))
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(1)], [("train", 1)])
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("clip", [None, {"max_norm": 0.5}])
+def test_half_precision_accumulates(clip: Any) -> None:
+    """Accumulated float16 steps are those of one big batch, clipped or not."""
+    results = []
+    for hook, batches in (
+        (GradientCumulativeFp16OptimizerHook(3, grad_clip=clip), numbers(6)),
+        (Fp16OptimizerHook(grad_clip=clip), grouped(numbers(6), 3)),
+    ):
+        model = Squared()
+        runner = make_runner("epoch", 2, model)
+        runner.register_hook(hook)
+        runner.run([batches], [("train", 1)])
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.allclose(*results, atol=2e-3)
+
+
+def test_scale_falls_at_an_overflow_and_is_kept() -> None:
+    """A step whose gradients overflow is left out, the scale is halved; hook and meta hold it."""
+    runner = make_runner("iter", 2, meta={})
+    hook = OptimizerHook(loss_scale={"init_scale": 4.0, "growth_interval": 100})
+    runner.register_hook(hook)
+    runner.run([[torch.tensor([1e38]), torch.tensor([2.0])]], [("train", 1)])
+    assert runner.model.w.item() == pytest.approx(1 - 0.1 * 2)
+    assert hook.state_dict()["loss_scaler"]["scale"] == 2.0
+    assert runner.meta["fp16"]["loss_scaler"]["scale"] == 2.0
+
+
+def test_scale_comes_back() -> None:
+    """A run goes on with the scale that MMCV, or its own checkpoint, wrote down."""
+    hook = OptimizerHook(loss_scale="dynamic")
+    saved = torch.amp.GradScaler("cpu", init_scale=16.0).state_dict()
+    runner = make_runner("iter", 1, meta={"fp16": {"loss_scaler": saved}})
+    runner.register_hook(hook)
+    runner.run([numbers(1)], [("train", 1)])
+    assert hook.state_dict()["loss_scaler"]["scale"] == 16.0
+    hook.load_state_dict({"loss_scaler": {**saved, "scale": 8.0}})
+    assert hook.state_dict()["loss_scaler"]["scale"] == 8.0
+
+
+def test_gradients_are_exchanged_once_per_window() -> None:
+    """Processes exchange gradients in the last iteration of a window, and always after the run."""
+    runner = make_runner("iter", 5)
+    runner.model.require_backward_grad_sync = True
+    runner.register_hook(OptimizerHook(cumulative_iters=2))
+    recorder = Recorder(
+        lambda stage, r: r.model.require_backward_grad_sync if stage == "after_train_iter" else None
+    )
+    runner.register_hook(recorder)
+    runner.run([numbers(5)], [("train", 1)])
+    assert recorder.seen == [False, True, False, True, True]
+    assert runner.model.require_backward_grad_sync
+
+
+def test_what_accumulation_cannot_do_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Batch normalization, a window begun before, and a short last window are told before the run."""
+    model = TinyNet()
+    runner = make_runner("iter", 7, model)
+    runner._iter = 2
+    runner.register_hook(OptimizerHook(cumulative_iters=3))
+    batch = {"img": torch.randn(4, 36), "gt_label": torch.tensor([0, 1, 2, 0])}
+    with caplog.at_level(logging.INFO):
+        runner.run([[batch]], [("train", 1)])
+    assert caplog.text.count("has batch normalization") == 1
+    assert caplog.text.count("in the middle of a window of 3") == 1
+    assert caplog.text.count("The last window of the run has 1 iterations") == 1
+
+
+def test_plain_step_is_not_called_before_iterations() -> None:
+    """Without accumulation and half precision there is nothing to do before an iteration."""
+    assert "before_train_iter" not in OptimizerHook().get_triggered_stages()
+    assert "before_train_iter" in OptimizerHook(cumulative_iters=2).get_triggered_stages()

@@ -5,7 +5,12 @@ from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
-from cfgtrain.runner.hooks.optimizer import GradientCumulativeOptimizerHook, OptimizerHook
+from cfgtrain.runner.hooks.optimizer import (
+    Fp16OptimizerHook,
+    GradientCumulativeFp16OptimizerHook,
+    GradientCumulativeOptimizerHook,
+    OptimizerHook,
+)
 from cfgtrain.runner.hooks.policies import (
     CosineAnnealingLrUpdaterHook,
     CosineAnnealingMomentumUpdaterHook,
@@ -46,6 +51,8 @@ __all__ = [
     "ExpLrUpdaterHook",
     "FixedLrUpdaterHook",
     "FlatCosineAnnealingLrUpdaterHook",
+    "Fp16OptimizerHook",
+    "GradientCumulativeFp16OptimizerHook",
     "GradientCumulativeOptimizerHook",
     "Hook",
     "InvLrUpdaterHook",
