@@ -22,6 +22,8 @@
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
     ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
+    │   └── BackendMethodError       (NotImplementedError, AttributeError)
+    ├── DownloadError                (OSError)
     ├── ImageDecodeError             (ValueError)        bytes that are no image, or half of one
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
@@ -214,7 +216,23 @@ class NonFiniteLossError(CfgTrainError, ArithmeticError):
 
 
 class BackendError(CfgTrainError, ValueError):
-    """A storage backend or its prefix is unknown."""
+    """A storage backend or its prefix is unknown, or a path is not one of its."""
+
+
+class BackendMethodError(BackendError, NotImplementedError, AttributeError):
+    """The storage has no way to do this, such as writing over HTTP."""
+
+
+class DownloadError(CfgTrainError, OSError):
+    """A file cannot be fetched, or is not the one that was asked for.
+
+    Attributes:
+        status: The HTTP status of the answer, None where there was none.
+    """
+
+    def __init__(self, message: str = "", *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ImageDecodeError(CfgTrainError, ValueError):

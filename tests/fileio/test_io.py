@@ -76,8 +76,13 @@ def test_neither_file_nor_format() -> None:
     [
         ("a.txt", None, "no file format 'txt'; known are json, pickle, pkl, yaml, yml"),
         ("a.jsn", None, "Did you mean 'json'"),
-        ("noextension", None, "no file format 'noextension'"),
-        ("a.JSON", None, "no file format 'JSON'"),
+        ("noextension", None, "'noextension' has no extension: give file_format, one of json, pickle"),
+        ("", None, "'' has no extension"),
+        ("folder.json/a", None, "'folder.json/a' has no extension"),
+        ("a.", None, "no file format ''"),
+        ("a.txt.gz", None, "no file format 'gz'"),
+        ("https://h/a.txt?b=c.json#d.json", None, "no file format 'txt'"),
+        ("https://h.json", None, "'https://h.json' has no extension"),
         ("a.json", "txt", "no file format 'txt'"),
         (3, "json", "path or an open file, not 3"),
         (["a.json"], "json", "path or an open file"),
@@ -93,7 +98,7 @@ def test_what_is_no_file_or_format(file: Any, file_format: str | None, text: str
 
 def test_an_open_file_needs_a_format() -> None:
     """Nothing is guessed from the name of an open file."""
-    with Path("a.json").open("w") as file, pytest.raises(TypeError, match="no file format"):
+    with Path("a.json").open("w") as file, pytest.raises(TypeError, match="open file has no format"):
         dump(VALUE, file)
 
 

@@ -1,5 +1,7 @@
-"""Reading and writing files: one load and one dump for every format."""
+"""Reading and writing files: every format, wherever the file is."""
 
+from cfgtrain.fileio.backends.base import BaseStorageBackend
+from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.handlers import (
     BaseFileHandler,
     JsonHandler,
@@ -8,13 +10,18 @@ from cfgtrain.fileio.handlers import (
     register_handler,
 )
 from cfgtrain.fileio.io import dump, load
+from cfgtrain.fileio.parse import dict_from_file, list_from_file
 
 __all__ = [
     "BaseFileHandler",
+    "BaseStorageBackend",
+    "FileClient",
     "JsonHandler",
     "PickleHandler",
     "YamlHandler",
+    "dict_from_file",
     "dump",
+    "list_from_file",
     "load",
     "register_handler",
 ]

@@ -1,0 +1,430 @@
+"""Files on a web server that is slow, broken, redirecting, endless, or as it should be."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import socket
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fileio.conftest import Site, send
+
+from cfgtrain.errors import ArgumentError, BackendError, BackendMethodError, DownloadError
+from cfgtrain.fileio import FileClient
+from cfgtrain.fileio.backends import HTTPBackend
+from cfgtrain.fileio.backends import http as http_module
+
+BODY = bytes(range(256)) * 2000
+DIGEST = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+def quick() -> HTTPBackend:
+    """A backend that neither waits long nor pauses."""
+    return HTTPBackend(timeout=5, retries=2, backoff=0)
+
+
+def silent(site: Site) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer nothing until the test is over."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        site.over.wait(30)
+        handler.close_connection = True
+
+    return answer
+
+
+def first(times: int, answer: Any, then: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Give one answer a number of times, and then the right one."""
+    left = [answer] * times
+
+    def choose(handler: BaseHTTPRequestHandler) -> None:
+        left.pop()(handler) if left else send(handler, then)
+
+    return choose
+
+
+def cut(handler: BaseHTTPRequestHandler) -> None:
+    """Promise more than is sent."""
+    send(handler, BODY[:1000], Content_Length=str(len(BODY)))
+    handler.close_connection = True
+
+
+def cut_chunks(handler: BaseHTTPRequestHandler) -> None:
+    """Break off between two chunks, before the one that ends an answer."""
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"5\r\nabcde\r\n")
+    handler.close_connection = True
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    """Close the connection without a word."""
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+
+
+def nonsense(handler: BaseHTTPRequestHandler) -> None:
+    """Answer with what is not HTTP."""
+    handler.wfile.write(b"\x00\x01 what?\r\n\r\n")
+    handler.close_connection = True
+
+
+def status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer with a status."""
+    return lambda handler: send(handler, b"sorry", code, **headers)
+
+
+def to(url: str, code: int = 302) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Redirect."""
+    return status(code, Location=url)
+
+
+# ------------------------------------------------------------------------- what works
+
+
+def test_a_file_is_read(site: Site, quick: HTTPBackend) -> None:
+    """The bytes of a file, its text, and a local copy that keeps its extensions and goes."""
+    site["/a/b.tar.gz"] = BODY
+    site["/t.txt"] = "ä\r\nb\n".encode()
+    assert quick.get(f"{site.url}/a/b.tar.gz") == BODY
+    assert quick.get_text(f"{site.url}/t.txt") == "ä\nb\n"
+    assert quick.get_text(f"{site.url}/t.txt", "latin-1") == "Ã¤\nb\n"
+    with quick.get_local_path(f"{site.url}/a/b.tar.gz?key=1") as path:
+        assert Path(path).read_bytes() == BODY
+        assert str(path).endswith(".tar.gz")
+    assert not Path(path).exists()
+
+
+def test_an_empty_file(site: Site, quick: HTTPBackend) -> None:
+    """A file of no bytes is a file."""
+    site["/a"] = b""
+    assert quick.get(f"{site.url}/a") == b""
+
+
+def test_what_is_there(site: Site, quick: HTTPBackend) -> None:
+    """Exists asks the server; 404 is no, and 500 is neither yes nor no."""
+    site["/a"] = b"x"
+    site["/b"] = status(500)
+    assert quick.exists(f"{site.url}/a")
+    assert quick.isfile(f"{site.url}/a")
+    assert not quick.exists(f"{site.url}/c")
+    with pytest.raises(DownloadError, match="500"):
+        quick.exists(f"{site.url}/b")
+
+
+def test_the_client_finds_it(site: Site) -> None:
+    """The prefix of the URL leads to this backend, and options come with it."""
+    site["/a"] = b"xyz"
+    assert FileClient.infer_client(uri=f"{site.url}/a").get(f"{site.url}/a") == b"xyz"
+    client = FileClient.infer_client({"max_size": 2}, f"{site.url}/a")
+    assert client.name == "HTTPBackend"
+    with pytest.raises(DownloadError, match="larger than 2 bytes"):
+        client.get(f"{site.url}/a")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [("/a b.txt", "/a%20b.txt"), ("/ä", "/%C3%A4"), ("/a%20b", "/a%20b")]
+)
+def test_urls_are_quoted(name: str, asked: str, site: Site, quick: HTTPBackend) -> None:
+    """A URL may hold spaces and letters of any language; what is quoted already stays."""
+    site[asked] = b"x"
+    assert quick.get(site.url + name) == b"x"
+    assert site.asked == [asked]
+
+
+def test_query_and_fragment(site: Site, quick: HTTPBackend) -> None:
+    """The query is sent, the fragment is not."""
+    site["/a"] = b"x"
+    assert quick.get(f"{site.url}/a?b=c&d=e f#g") == b"x"
+    assert site.asked == ["/a?b=c&d=e%20f"]
+
+
+def test_user_and_password(site: Site, quick: HTTPBackend) -> None:
+    """Those of a URL are sent as a header, and are in no message."""
+    site["/a"] = b"x"
+    url = site.url.replace("//", "//me:p%40ss@")
+    quick.get(f"{url}/a")
+    assert site.headers[0]["Authorization"] == "Basic bWU6cEBzcw=="
+    with pytest.raises(DownloadError) as caught:
+        quick.get(f"{url}/b?signature=abc")
+    assert "p%40ss" not in str(caught.value)
+    assert "abc" not in str(caught.value)
+    assert f"{site.url}/b" in str(caught.value)
+
+
+# ------------------------------------------------------------------------- what passes
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [cut, cut_chunks, hang_up, nonsense, *map(status, (408, 425, 429, 500, 502, 503, 504))],
+    ids=lambda failure: getattr(failure, "__name__", None),
+)
+def test_a_failure_that_passes(failure: Any, site: Site, quick: HTTPBackend) -> None:
+    """Twice a failure and then the file: the file is what comes of it, whole, in memory and on disk."""
+    for path in ("/a", "/b"):
+        site[path] = first(2, failure, BODY)
+    assert quick.get(f"{site.url}/a") == BODY
+    with quick.get_local_path(f"{site.url}/b") as local:
+        assert Path(local).read_bytes() == BODY
+    assert site.asked == ["/a"] * 3 + ["/b"] * 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        (cut, "broke off after 1000 of 512000 bytes"),
+        (cut_chunks, "broke off"),
+        (hang_up, "cannot be fetched"),
+        (nonsense, "cannot be fetched"),
+        (status(503), "HTTP 503"),
+    ],
+)
+def test_a_failure_that_stays(failure: Any, text: str, site: Site, quick: HTTPBackend) -> None:
+    """After the last try the error says what went wrong, where, and how often it was tried."""
+    site["/a"] = failure
+    with pytest.raises(DownloadError, match=rf"{site.url}/a .*{text}.*\(3 tries\)"):
+        quick.get(f"{site.url}/a")
+    assert len(site.asked) == 3
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 501])
+def test_a_failure_that_is_final(code: int, site: Site, quick: HTTPBackend) -> None:
+    """An answer that will be the same the next time is not asked for again."""
+    site["/a"] = status(code)
+    with pytest.raises(DownloadError, match=f"HTTP {code}") as caught:
+        quick.get(f"{site.url}/a")
+    assert caught.value.status == code
+    assert len(site.asked) == 1
+    assert isinstance(caught.value, OSError)
+
+
+def test_silence(site: Site) -> None:
+    """A server that says nothing is given up on, before the answer and within it."""
+
+    def stop_halfway(handler: BaseHTTPRequestHandler) -> None:
+        send(handler, b"abc", Content_Length="6")
+        handler.wfile.flush()
+        silent(site)(handler)
+
+    site["/a"] = silent(site)
+    site["/b"] = stop_halfway
+    backend = HTTPBackend(timeout=0.05, retries=1, backoff=0)
+    for path in ("/a", "/b"):
+        with pytest.raises(DownloadError, match=r"the server is silent.*2 tries"):
+            backend.get(site.url + path)
+
+
+def test_a_server_that_drips(site: Site) -> None:
+    """One that never falls silent and never ends runs into the limit on the whole time."""
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not site.over.wait(0.005):
+            handler.wfile.write(b"x")
+
+    site["/a"] = drip
+    with pytest.raises(DownloadError, match=r"took longer than 0\.05 s"):
+        HTTPBackend(retries=0, time_limit=0.05).get(f"{site.url}/a")
+
+
+def test_nobody_is_there(quick: HTTPBackend) -> None:
+    """A port that nobody listens on is tried again, and then an error."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(DownloadError, match=r"refused.*3 tries"):
+            quick.get(f"http://127.0.0.1:{taken.getsockname()[1]}/a")
+
+
+def test_pauses_double(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each pause is twice the one before, less a part that chance decides; a server may ask for more."""
+    pauses: list[float] = []
+    monkeypatch.setattr(http_module.time, "sleep", pauses.append)
+    state = random.getstate()
+    site["/a"] = status(503)
+    site["/b"] = status(429, Retry_After="7")
+    site["/c"] = status(429, Retry_After="86400")
+    backend = HTTPBackend(retries=4, backoff=1.0)
+    for path in ("/a", "/b", "/c"):
+        with pytest.raises(DownloadError):
+            backend.get(site.url + path)
+    assert all(low / 2 <= pause <= low for pause, low in zip(pauses[:4], (1, 2, 4, 8), strict=True))
+    assert pauses[4:6] == [7, 7]
+    assert pauses[8:] == [60] * 4
+    assert random.getstate() == state
+
+
+def test_full_disks_are_not_tried_again(
+    site: Site, quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in writing is none of the server's: it is raised as it is, and no file stays."""
+    site["/a"] = BODY
+    folder = Path("tmp")
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+    def full(file: Any, *args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile._TemporaryFileWrapper.truncate", full, raising=False)
+    with pytest.raises(OSError, match="No space left") as caught, quick.get_local_path(f"{site.url}/a"):
+        pass
+    assert not isinstance(caught.value, DownloadError)
+    assert list(folder.iterdir()) == []
+    assert len(site.asked) == 0
+
+
+# ------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_too_large(announced: bool, site: Site) -> None:
+    """A file that is larger than the limit is refused: at once if it says so, else when it gets there."""
+    sent = []
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        if announced:
+            handler.send_header("Content-Length", str(10**12))
+        handler.end_headers()
+        try:
+            while not site.over.is_set():
+                handler.wfile.write(BODY)
+                sent.append(len(BODY))
+        except OSError:
+            pass
+
+    site["/a"] = endless
+    with pytest.raises(DownloadError, match=r"larger than 3000000 bytes.*max_size"):
+        HTTPBackend(max_size=3_000_000).get(f"{site.url}/a")
+    assert len(site.asked) == 1
+    site["/b"] = BODY
+    assert HTTPBackend(max_size=len(BODY)).get(f"{site.url}/b") == BODY
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:text/plain,x", "javascript:x", "FILE:///etc/passwd"],
+)
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_redirects_away_from_http(target: str, code: int, site: Site, quick: HTTPBackend) -> None:
+    """A redirect to anything but HTTP is refused, and not tried again."""
+    site["/a"] = to(target, code)
+    with pytest.raises(DownloadError, match=r"redirects to .*refused"):
+        quick.get(f"{site.url}/a")
+    assert len(site.asked) == 1
+
+
+def test_redirects_from_https_to_http() -> None:
+    """What was asked for under encryption is not taken without."""
+    from urllib.request import Request
+
+    redirects = next(h for h in http_module._opener().handlers if type(h).__name__ == "Redirects")
+    with pytest.raises(DownloadError, match="refused"):
+        redirects.redirect_request(Request("https://a/x"), None, 302, "", {}, "http://a/x")
+    assert redirects.redirect_request(Request("http://a/x"), None, 302, "", {}, "https://a/x") is not None
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("whole", [True, False])
+def test_redirects(code: int, whole: bool, site: Site, quick: HTTPBackend) -> None:
+    """Redirects are followed, by whole URLs and by paths."""
+    site["/a"] = to((site.url if whole else "") + "/b", code)
+    site["/b"] = BODY
+    assert quick.get(f"{site.url}/a") == BODY
+
+
+def test_redirects_in_a_circle(site: Site, quick: HTTPBackend) -> None:
+    """A circle comes to an end."""
+    site["/a"] = to("/a")
+    with pytest.raises(DownloadError, match="HTTP 302"):
+        quick.get(f"{site.url}/a")
+    assert len(site.asked) < 20
+
+
+def test_secrets_stay_with_their_host(site: Site) -> None:
+    """Authorization and cookies follow a redirect on the same host, and do not to another one."""
+    backend = HTTPBackend(headers={"Authorization": "Bearer x", "Cookie": "y", "X-Mine": "z"})
+    site["/a"] = to("/b")
+    site["/b"] = to(site.url.replace("127.0.0.1", "localhost") + "/c")
+    site["/c"] = b"x"
+    assert backend.get(f"{site.url}/a") == b"x"
+    sent = [[name for name in ("Authorization", "Cookie", "X-Mine") if name in each] for each in site.headers]
+    assert sent == [["Authorization", "Cookie", "X-Mine"]] * 2 + [["X-Mine"]]
+
+
+def test_the_digest(site: Site, quick: HTTPBackend) -> None:
+    """A file with the digest that was asked for is taken, in either form, and another one is not."""
+    site["/a"] = BODY
+    url = f"{site.url}/a"
+    assert quick.get(f"{url}#sha256={DIGEST}") == BODY
+    assert quick.get(url, sha256=DIGEST.upper()) == BODY
+    wrong = "0" * 64
+    with pytest.raises(DownloadError, match=f"not the file that was asked for.*{DIGEST}, not {wrong}"):
+        quick.get(f"{url}#sha256={wrong}")
+    with pytest.raises(DownloadError, match=wrong), quick.get_local_path(url, sha256=wrong):
+        pass
+    assert site.asked == ["/a"] * 4
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://h/a",
+        "data:,x",
+        "/etc/passwd",
+        "a.json",
+        "",
+        "http://",
+        "http:///a",
+        "http:a",
+        "http://[::1/a",
+        "http://h:port/a",
+        "http://ä..b/",
+        Path("http://h/a"),
+        3,
+    ],
+)
+def test_what_is_no_url(url: Any, quick: HTTPBackend) -> None:
+    """Whatever is no HTTP URL is an error before anything is opened."""
+    with pytest.raises((BackendError, TypeError)):
+        quick.get(url)
+
+
+@pytest.mark.parametrize(
+    "args", [{"timeout": 0}, {"retries": -1}, {"backoff": -1}, {"max_size": 0}, {"time_limit": 0}]
+)
+def test_limits_that_are_none(args: dict[str, Any]) -> None:
+    """A limit that nothing could keep to is an error."""
+    with pytest.raises(ArgumentError, match=next(iter(args))):
+        HTTPBackend(**args)
+
+
+def test_nothing_can_be_written(quick: HTTPBackend) -> None:
+    """What HTTP has no way to do says so."""
+    for call in (
+        lambda: quick.put(b"", "http://h/a"),
+        lambda: quick.put_text("", "http://h/a"),
+        lambda: quick.remove("http://h/a"),
+        lambda: quick.isdir("http://h/a"),
+        lambda: list(quick.list_dir_or_file("http://h/a")),
+    ):
+        with pytest.raises(BackendMethodError, match="HTTPBackend cannot"):
+            call()
+
+
+def test_no_pause_without_a_failure(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that comes at once costs no pause."""
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("a pause"))
+    site["/a"] = b"x"
+    assert HTTPBackend().get(f"{site.url}/a") == b"x"
