@@ -16,6 +16,7 @@ import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain_cli import print_config, train
 from cfgtrain_cli.command import ConfigCommand
+from cfgtrain_cli.image import commands as image
 
 INTERRUPTED = 130
 
@@ -46,6 +47,7 @@ def options(
 
 app.command("train", cls=ConfigCommand)(train.train)
 app.command("print-config", cls=ConfigCommand)(print_config.print_config)
+app.add_typer(image.app, name="image")
 
 
 def main(words: list[str] | None = None) -> None:

@@ -40,13 +40,22 @@ def append_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """Open a file for writing (and reading back) that appears under ``path`` whole, or not at all.
 
     The bytes go to a temporary file beside ``path``, are synced to disk and renamed over
     it, and the folder is synced, so that neither an exception nor a power cut leaves half
     a file or loses the one that was there. The permissions follow the umask, or the file
     that is replaced.
+
+    Args:
+        path: Where the file appears.
+        durable: Whether to sync. What can be made again in a moment may do without: it then
+            survives the end of the process, but perhaps not a power cut.
+        overwrite: Whether to replace a file that is there, even one that has come meanwhile.
+
+    Raises:
+        FileExistsError: Without ``overwrite``, a file is there.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -54,15 +63,34 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         with temporary.open("x+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            temporary.chmod(path.stat().st_mode & 0o777)
-        temporary.replace(path)
+            if durable:
+                os.fsync(file.fileno())
+        if overwrite:
+            with suppress(FileNotFoundError):
+                temporary.chmod(path.stat().st_mode & 0o777)
+            temporary.replace(path)
+        else:
+            _rename_to_new(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
-    sync_directory(path.parent)
+    if durable:
+        sync_directory(path.parent)
+
+
+def _rename_to_new(old: Path, new: Path) -> None:
+    """Rename a file, unless one of the new name is there; a link is the only call that can refuse."""
+    try:
+        new.hardlink_to(old)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without links
+        if new.exists():
+            raise FileExistsError(error.errno, "File exists", str(new)) from error
+        old.replace(new)
+    else:
+        old.unlink()
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""``cfgtrain image``: resize and flip pictures, one or thousands."""

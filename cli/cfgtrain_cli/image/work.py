@@ -1,0 +1,101 @@
+"""Doing the jobs, in threads: OpenCV lets others run while it decodes, resizes and encodes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import cv2
+
+from cfgtrain.errors import CfgTrainError
+from cfgtrain.image.formats.sniff import read_header
+from cfgtrain.image.picture import Size, encode_picture, read_picture, upright_size
+from cfgtrain.utils.paths import atomic_write, mkdir_or_exist
+from cfgtrain_cli.image.plan import Job
+from cfgtrain_cli.image.tasks import Task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job.
+
+    Attributes:
+        job: Which.
+        before: (w, h) of the picture, upright; None where that is not known.
+        after: (w, h) of what was written.
+        losses: What could not be kept, in words.
+        error: Why nothing was written, or None.
+    """
+
+    job: Job
+    before: Size | None = None
+    after: Size | None = None
+    losses: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for all jobs.
+
+    Attributes:
+        task: What to do to each picture.
+        quality: 1 to 100, or None.
+        overwrite: Whether outputs may replace files.
+        threads: How many jobs to do at once.
+    """
+
+    task: Task
+    quality: int | None = None
+    overwrite: bool = False
+    threads: int = 1
+
+
+def do_all(jobs: list[Job], settings: Settings) -> Iterator[Outcome]:
+    """Do the jobs, and yield what becomes of each as soon as it is known.
+
+    An interrupt lets the pictures that are being written be finished, and starts no more.
+    """
+    cv2.setNumThreads(1 if settings.threads > 1 else -1)  # one job per thread, or one job on all cores
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="image")
+    try:
+        futures = [pool.submit(_do, job, settings, stop) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def look_at(job: Job, task: Task) -> Outcome:
+    """Say what would become of a job, from the head of its file alone."""
+    try:
+        header = read_header(job.source.read_bytes())
+        before = upright_size(header) if header.size else None
+        return Outcome(job, before, task.wanted(before) if before else None)
+    except (CfgTrainError, OSError) as error:
+        return Outcome(job, error=_reason(error))
+
+
+def _do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
+    try:
+        picture = read_picture(job.source.read_bytes(), settings.task.wanted)
+        pixels = settings.task.apply(picture)
+        content, losses = encode_picture(pixels, picture.header, job.output.suffix, settings.quality)
+        if stop.is_set():
+            return Outcome(job, error="Interrupted.")
+        mkdir_or_exist(job.output.parent)
+        with atomic_write(job.output, durable=False, overwrite=settings.overwrite) as file:
+            file.write(content)
+    except (CfgTrainError, OSError, MemoryError) as error:
+        return Outcome(job, error=_reason(error))
+    return Outcome(job, picture.size, (pixels.shape[1], pixels.shape[0]), tuple(losses))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

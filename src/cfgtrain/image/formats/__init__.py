@@ -1,0 +1,6 @@
+"""What stands in image files around the pixels: sizes, orientation, EXIF, ICC profiles, resolution."""
+
+from cfgtrain.image.formats.header import Header, Metadata
+from cfgtrain.image.formats.sniff import add_metadata, read_header
+
+__all__ = ["Header", "Metadata", "add_metadata", "read_header"]

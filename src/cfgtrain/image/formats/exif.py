@@ -1,0 +1,164 @@
+"""The TIFF structure that EXIF data and TIFF files share: directories of tagged values.
+
+Tag numbers and types are those of TIFF 6.0 and EXIF 2.32.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+ORIENTATION, THUMBNAIL_START, THUMBNAIL_LENGTH = 0x0112, 0x0201, 0x0202
+EXIF_DIRECTORY, PIXEL_WIDTH, PIXEL_HEIGHT = 0x8769, 0xA002, 0xA003
+SHORT, LONG, RATIONAL = 3, 4, 5
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_ENTRY = 12
+_MAX_VALUE = 1 << 26
+
+
+class Entry(NamedTuple):
+    """One tagged value of a directory.
+
+    Attributes:
+        tag: What it is.
+        type: Number of its type.
+        length: How many values.
+        position: Of the values, in the bytes that hold the directory.
+    """
+
+    tag: int
+    type: int
+    length: int
+    position: int
+
+
+class Directory(NamedTuple):
+    """One directory: its entries by tag, and where the position of the next one is written."""
+
+    entries: dict[int, Entry]
+    link: int
+
+
+class Tags:
+    """Reads the directories of a TIFF structure.
+
+    Args:
+        content: All of it, from the byte order mark on.
+
+    Raises:
+        ValueError: It is no TIFF structure.
+    """
+
+    def __init__(self, content: bytes | bytearray) -> None:
+        self.content = content
+        self.order = {b"II": "<", b"MM": ">"}.get(bytes(content[:2]), "")
+        if not self.order or len(content) < 8 or self._number("H", 2) != 42:
+            raise ValueError("no TIFF structure")
+
+    def first(self) -> Directory:
+        """Return the first directory, that of the image."""
+        return self.directory(self._number("L", 4))
+
+    def following(self, directory: Directory) -> int:
+        """Return the position of the directory after this one, or 0."""
+        return self._number("L", directory.link) if directory.link + 4 <= len(self.content) else 0
+
+    def directory(self, position: int) -> Directory:
+        """Return the directory at a position.
+
+        Raises:
+            ValueError: There is none.
+        """
+        try:
+            count = self._number("H", position)
+            entries = dict(self._entries(position + 2, count))
+        except struct.error as error:
+            raise ValueError("a directory lies outside") from error
+        return Directory(entries, position + 2 + count * _ENTRY)
+
+    def numbers(self, entry: Entry | None) -> list[float]:
+        """Return the values of an entry as numbers; none where there is no such entry."""
+        if entry is None or entry.type not in (SHORT, LONG, RATIONAL):
+            return []
+        letters = {SHORT: "H", LONG: "L", RATIONAL: "LL"}[entry.type] * entry.length
+        raw = struct.unpack_from(self.order + letters, self.content, entry.position)
+        if entry.type != RATIONAL:
+            return list(raw)
+        return [top / bottom if bottom else 0.0 for top, bottom in zip(raw[::2], raw[1::2], strict=True)]
+
+    def raw(self, entry: Entry) -> bytes:
+        """Return the bytes of an entry's values."""
+        return bytes(self.content[entry.position : entry.position + entry.length * TYPE_SIZES[entry.type]])
+
+    def _entries(self, position: int, count: int) -> Iterator[tuple[int, Entry]]:
+        for start in range(position, position + count * _ENTRY, _ENTRY):
+            tag, kind, number = struct.unpack_from(f"{self.order}HHL", self.content, start)
+            size = TYPE_SIZES.get(kind, 0) * number
+            place = start + 8 if size <= 4 else self._number("L", start + 8)
+            if 0 < size <= _MAX_VALUE and place + size <= len(self.content):
+                yield tag, Entry(tag, kind, number, place)
+
+    def _number(self, letter: str, position: int) -> int:
+        value: int = struct.unpack_from(self.order + letter, self.content, position)[0]
+        return value
+
+
+def read_orientation(exif: bytes | None) -> int:
+    """Return the orientation that EXIF data names, 1 to 8; 1 where it names none that there is."""
+    try:
+        tags = Tags(exif or b"")
+        values = tags.numbers(tags.first().entries.get(ORIENTATION))
+    except ValueError:
+        return 1
+    return int(values[0]) if values and values[0] in range(1, 9) else 1
+
+
+def rewrite(exif: bytes, size: tuple[int, int]) -> bytes | None:
+    """Return EXIF data as it is right for an image that was turned upright and resized.
+
+    The orientation becomes 1 and the pixel size the new one; the thumbnail, which shows the image
+    as it was, goes. Everything else keeps its place, as cameras store positions in notes of their own.
+
+    Args:
+        exif: As `Metadata` holds it.
+        size: (w, h) of the new image.
+
+    Returns:
+        The bytes, or None where they are damaged.
+    """
+    content = bytearray(exif)
+    try:
+        tags = Tags(content)
+        image = tags.first()
+        _write(tags, image.entries.get(ORIENTATION), 1)
+        if EXIF_DIRECTORY in image.entries:
+            details = tags.directory(int(tags.numbers(image.entries[EXIF_DIRECTORY])[0]))
+            _write(tags, details.entries.get(PIXEL_WIDTH), size[0])
+            _write(tags, details.entries.get(PIXEL_HEIGHT), size[1])
+        end = _cut_thumbnail(tags, image)
+    except (ValueError, IndexError, struct.error):
+        return None
+    return bytes(content[:end])
+
+
+def _write(tags: Tags, entry: Entry | None, value: int) -> None:
+    if entry is not None and entry.length == 1 and entry.type in (SHORT, LONG):
+        letter = "H" if entry.type == SHORT and value < 1 << 16 else "L"
+        size = struct.calcsize(letter)
+        if size <= TYPE_SIZES[entry.type]:
+            struct.pack_into(tags.order + letter, tags.content, entry.position, value)
+
+
+def _cut_thumbnail(tags: Tags, image: Directory) -> int:
+    """Unlink the directory of the thumbnail, and return where the data then end."""
+    whole = len(tags.content)
+    position = tags.following(image)
+    if not position:
+        return whole
+    thumbnail = tags.directory(position).entries
+    start = tags.numbers(thumbnail.get(THUMBNAIL_START))
+    length = tags.numbers(thumbnail.get(THUMBNAIL_LENGTH))
+    struct.pack_into(tags.order + "L", tags.content, image.link, 0)
+    last = bool(start and length) and start[0] + length[0] >= whole - 16 and start[0] > image.link
+    return int(start[0]) if last else whole

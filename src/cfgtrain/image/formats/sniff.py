@@ -1,0 +1,68 @@
+"""Which format a file is in, by its first bytes, and the functions of that format."""
+
+from __future__ import annotations
+
+import re
+
+from cfgtrain.errors import ImageDecodeError
+from cfgtrain.image.formats import jpeg, png, tiff, webp
+from cfgtrain.image.formats.header import Header, Metadata, truncated
+
+_ADDERS = {
+    ".jpg": jpeg.add_metadata, ".jpeg": jpeg.add_metadata, ".jpe": jpeg.add_metadata,
+    ".png": png.add_metadata, ".webp": webp.add_metadata, ".tif": tiff.add_metadata, ".tiff": tiff.add_metadata,
+}  # fmt: skip
+_GIF_FRAME = re.compile(rb"\x00\x21\xf9\x04.{4}\x00[\x2c\x21]", re.DOTALL)
+
+
+def read_header(content: bytes) -> Header:
+    """Read what a file says before its pixels are decoded.
+
+    Raises:
+        ImageDecodeError: The file is empty, or ends before the image does.
+    """
+    if not content:
+        raise ImageDecodeError("The file is empty: 0 bytes.")
+    if content.startswith(jpeg.MAGIC):
+        return jpeg.read_header(content)
+    if content.startswith(png.MAGIC):
+        return png.read_header(content)
+    if webp.is_webp(content):
+        return webp.read_header(content)
+    if content.startswith(tiff.MAGICS):
+        return tiff.read_header(content)
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return _gif(content)
+    return _avif(content) if content[4:8] == b"ftyp" and b"avi" in content[8:32] else Header()
+
+
+def add_metadata(content: bytes, suffix: str, metadata: Metadata) -> tuple[bytes, list[str]]:
+    """Put metadata into a file that an encoder has written.
+
+    Args:
+        content: The file.
+        suffix: Of its format, such as ``.png``.
+        metadata: True of the image that is in it.
+
+    Returns:
+        The new file, and the names of what it does not hold.
+    """
+    names = metadata.names()
+    if not names:
+        return content, []
+    adder = _ADDERS.get(suffix.lower())
+    return adder(content, metadata) if adder else (content, names)
+
+
+def _gif(content: bytes) -> Header:
+    if not content.rstrip(b"\0").endswith(b";"):
+        raise truncated("GIF", "its last byte is missing")
+    size = (int.from_bytes(content[6:8], "little"), int.from_bytes(content[8:10], "little"))
+    return Header("GIF", size, several=len(_GIF_FRAME.findall(content)) > 1)
+
+
+def _avif(content: bytes) -> Header:
+    head = content[: content.find(b"mdat")]
+    names = {"EXIF": b"Exif" in head, "ICC profile": b"colrprof" in head or b"colrrICC" in head}
+    lost = tuple(name for name, there in names.items() if there)
+    return Header("AVIF", lossless=False, several=head[8:12] == b"avis", metadata=Metadata(lost=lost))

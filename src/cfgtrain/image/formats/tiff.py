@@ -1,0 +1,81 @@
+"""TIFF files, as far as OpenCV's decoder and encoder leave something to do."""
+
+from __future__ import annotations
+
+import struct
+
+from cfgtrain.image.formats.exif import ORIENTATION, SHORT, Entry, Tags
+from cfgtrain.image.formats.header import Header, Metadata
+
+MAGICS = (b"II*\0", b"MM\0*")
+
+_WIDTH, _HEIGHT, _SAMPLES = 256, 257, 277
+_X_RESOLUTION, _Y_RESOLUTION, _UNIT, _CENTIMETRE = 282, 283, 296, 3
+_ICC = 34675
+_UNDEFINED = 7
+_CENTIMETRES_PER_INCH = 2.54
+# What a person calls that which is lost.
+_NAMES = {34665: "EXIF", 34853: "GPS", 700: "XMP", 33723: "IPTC", 34377: "Photoshop data", 33432: "copyright",
+          315: "artist", 270: "description"}  # fmt: skip
+
+
+def read_header(content: bytes) -> Header:
+    """Read the first directory. OpenCV's decoder turns a TIFF upright by itself."""
+    try:
+        tags = Tags(content)
+        image = tags.first()
+        entries = image.entries
+        several = bool(tags.following(image))
+        width, height = (tags.numbers(entries.get(tag)) for tag in (_WIDTH, _HEIGHT))
+        dpi = _resolution(tags, entries)
+    except (ValueError, struct.error):
+        return Header("TIFF")
+    size = (int(width[0]), int(height[0])) if width and height else None
+    turned = tags.numbers(entries.get(ORIENTATION))
+    if size and turned and turned[0] in (5, 6, 7, 8):
+        size = size[::-1]
+    samples = tags.numbers(entries.get(_SAMPLES))
+    icc = tags.raw(entries[_ICC]) if _ICC in entries else None
+    lost = tuple(name for tag, name in _NAMES.items() if tag in entries)
+    return Header(
+        "TIFF",
+        size,
+        channels=int(samples[0]) if samples else None,
+        several=several,
+        metadata=Metadata(None, icc, dpi, (), lost),
+    )
+
+
+def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
+    """Put profile and resolution into a TIFF as an encoder writes it: a new directory at the end."""
+    left = ["EXIF"] if metadata.exif else []
+    if not metadata.icc and not metadata.dpi:
+        return content, left
+    tags = Tags(content)
+    first = tags.first()
+    values = {tag: (entry.type, entry.length, tags.raw(entry)) for tag, entry in first.entries.items()}
+    if metadata.icc:
+        values[_ICC] = (_UNDEFINED, len(metadata.icc), metadata.icc)
+    if metadata.dpi:
+        for tag, dpi in zip((_X_RESOLUTION, _Y_RESOLUTION), metadata.dpi, strict=True):
+            values[tag] = (5, 1, struct.pack(f"{tags.order}LL", round(dpi * 1000), 1000))
+        values[_UNIT] = (SHORT, 1, struct.pack(f"{tags.order}H", 2))
+    out = bytearray(content + b"\0" * (len(content) % 2))
+    entries = []
+    for tag, (kind, count, raw) in sorted(values.items()):
+        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{tags.order}L", len(out))
+        if len(raw) > 4:
+            out += raw + b"\0" * (len(raw) % 2)
+        entries.append(struct.pack(f"{tags.order}HHL", tag, kind, count) + place)
+    struct.pack_into(f"{tags.order}L", out, 4, len(out))
+    out += struct.pack(f"{tags.order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
+    return bytes(out), left
+
+
+def _resolution(tags: Tags, entries: dict[int, Entry]) -> tuple[float, float] | None:
+    x, y = (tags.numbers(entries.get(tag)) for tag in (_X_RESOLUTION, _Y_RESOLUTION))
+    unit = tags.numbers(entries.get(_UNIT)) or [2]
+    if not (x and y and x[0] and y[0]) or unit[0] not in (2, _CENTIMETRE):
+        return None
+    factor = _CENTIMETRES_PER_INCH if unit[0] == _CENTIMETRE else 1.0
+    return x[0] * factor, y[0] * factor

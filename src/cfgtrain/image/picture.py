@@ -1,0 +1,208 @@
+"""A picture from file to file: upright, with what its file says about it, decoded no larger than needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from cfgtrain.errors import ArgumentError, ImageDecodeError
+from cfgtrain.image.backends import Array
+from cfgtrain.image.flip import turn_upright
+from cfgtrain.image.formats.exif import rewrite
+from cfgtrain.image.formats.header import Header
+from cfgtrain.image.formats.png import without_profile
+from cfgtrain.image.formats.sniff import add_metadata, read_header
+from cfgtrain.image.io import imencode
+from cfgtrain.image.resize import Interpolation, imresize
+
+Size = tuple[int, int]
+
+DEFAULT_QUALITY = 95
+
+_CMYK = 4
+_SIDEWAYS = (5, 6, 7, 8)
+_GRAY = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+         2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 1: cv2.IMREAD_GRAYSCALE}  # fmt: skip
+_COLOUR = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4,
+           2: cv2.IMREAD_REDUCED_COLOR_2, 1: cv2.IMREAD_COLOR}  # fmt: skip
+
+_JPEG = (".jpg", ".jpeg", ".jpe")
+_QUALITY = {
+    **dict.fromkeys(_JPEG, cv2.IMWRITE_JPEG_QUALITY),
+    ".webp": cv2.IMWRITE_WEBP_QUALITY,
+    ".avif": cv2.IMWRITE_AVIF_QUALITY,
+}
+_LOSSLESS_WEBP = 101
+_DEEP = (".png", ".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".pnm", ".pxm")  # formats that hold 16 bits
+_FLOAT = (".tif", ".tiff", ".hdr", ".pic", ".pfm", ".exr")
+_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".dib", ".gif", ".jp2")
+_ICC_COLOURS = {1: b"GRAY", 3: b"RGB ", 4: b"RGB "}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and what its file said.
+
+    Attributes:
+        pixels: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, upright, in the depth of the file; smaller than in
+            the file where that was asked for.
+        size: (w, h) that the whole image has upright.
+        header: The head of the file.
+    """
+
+    pixels: Array
+    size: Size
+    header: Header
+
+
+def read_picture(content: bytes, wanted: Callable[[Size], Size] | None = None) -> Picture:
+    """Decode a picture upright, with its depth, alpha and metadata.
+
+    Args:
+        content: The bytes of the file.
+        wanted: From the picture's (w, h) to the (w, h) that is wanted of it. A JPEG is then decoded at
+            a half, a quarter or an eighth of its size if that is no smaller than what is wanted.
+
+    Raises:
+        ImageDecodeError: The file is empty, truncated, damaged, of no known format, or holds several images.
+    """
+    header = read_header(content)
+    if header.several:
+        raise ImageDecodeError(
+            f"The {header.format} file holds several images, and only one would be left: take them apart first."
+        )
+    reduction = 1
+    if header.format == "JPEG" and header.size and wanted:
+        full = upright_size(header)
+        reduction = next((by for by in (8, 4, 2) if _is_enough(full, wanted(full), by)), 1)
+    stored = _decode(content, header, reduction)
+    pixels = turn_upright(stored, header.orientation)
+    size = upright_size(header) if reduction > 1 else (pixels.shape[1], pixels.shape[0])
+    return Picture(pixels, size, header)
+
+
+def upright_size(header: Header) -> Size:
+    """Return the (w, h) of the picture when it is turned as its orientation says."""
+    width, height = header.size or (0, 0)
+    return (height, width) if header.orientation in _SIDEWAYS else (width, height)
+
+
+def resize_picture(pixels: Array, size: Size, interpolation: Interpolation) -> Array:
+    """Resize; colours count by their alpha, so that what is transparent does not bleed into what is not.
+
+    Args:
+        pixels: As in a `Picture`.
+        size: (w, h).
+        interpolation: Of `imresize`.
+    """
+    if size == (pixels.shape[1], pixels.shape[0]):
+        return pixels
+    if pixels.ndim < 3 or pixels.shape[2] != 4 or interpolation == "nearest":
+        return imresize(pixels, size, interpolation=interpolation)
+    top = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
+    weighted = pixels.astype(np.float32)
+    weighted[..., :3] *= weighted[..., 3:] / top
+    weighted = imresize(weighted, size, interpolation=interpolation)
+    np.divide(weighted[..., :3] * top, weighted[..., 3:], out=weighted[..., :3], where=weighted[..., 3:] > 0)
+    return weighted.clip(0, top).round().astype(pixels.dtype) if pixels.dtype.kind == "u" else weighted
+
+
+def encode_picture(
+    pixels: Array, header: Header, suffix: str, quality: int | None = None
+) -> tuple[bytes, list[str]]:
+    """Encode a picture with what its file said about it.
+
+    Args:
+        pixels: What has become of the picture.
+        header: Of the file that it comes from.
+        suffix: Of the format, such as ``.jpg``.
+        quality: 1 to 100 for JPEG, WebP and AVIF; by default 95, and lossless for a WebP that was so.
+
+    Returns:
+        The bytes, and what of the file could not be kept, in words.
+
+    Raises:
+        ArgumentError: The format does not exist, or cannot hold such a picture.
+    """
+    suffix = suffix.lower()
+    pixels, losses = _fitted(pixels, suffix)
+    content = imencode(suffix, pixels, _params(header, suffix, quality))
+    metadata = header.metadata
+    kept_format = _same_format(header, suffix)
+    lost = list(metadata.lost) + ([] if kept_format else [block.name for block in metadata.blocks])
+    exif = rewrite(metadata.exif, (pixels.shape[1], pixels.shape[0])) if metadata.exif else None
+    if metadata.exif and exif is None:
+        lost.append("damaged EXIF")
+    icc = metadata.icc
+    if icc and icc[16:20] != _ICC_COLOURS.get(1 if pixels.ndim == 2 else pixels.shape[2]):
+        icc = None
+        lost.append(
+            f"ICC profile for {metadata.icc[16:20].decode('latin-1').strip()}" if metadata.icc else ""
+        )
+    blocks = metadata.blocks if kept_format else ()
+    content, left = add_metadata(content, suffix, replace(metadata, exif=exif, icc=icc, blocks=blocks))
+    dropped = list(dict.fromkeys([*lost, *left]))
+    return content, losses + ([f"without {', '.join(dropped)}"] if dropped else [])
+
+
+def _is_enough(full: Size, wanted: Size, reduction: int) -> bool:
+    return all(-(-whole // reduction) >= edge for whole, edge in zip(full, wanted, strict=True))
+
+
+def _decode(content: bytes, header: Header, reduction: int) -> Array:
+    flag = cv2.IMREAD_UNCHANGED
+    if header.format == "JPEG":
+        flag = (_GRAY if header.channels == 1 else _COLOUR)[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.format == "PNG" and header.metadata.icc:
+        content = without_profile(content)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+    except cv2.error as error:
+        raise ImageDecodeError(f"OpenCV cannot read it: {getattr(error, 'err', error)}.") from error
+    if pixels is None:
+        what = (
+            f"The {header.format} file is damaged"
+            if header.format
+            else "It is no image of a format that OpenCV reads"
+        )
+        raise ImageDecodeError(f"{what}.")
+    return pixels
+
+
+def _fitted(pixels: Array, suffix: str) -> tuple[Array, list[str]]:
+    """Bring pixels into what a format holds, and say what that costs."""
+    losses = []
+    if pixels.dtype.kind == "f" and suffix not in _FLOAT:
+        raise ArgumentError(
+            f"{suffix} holds no floating-point pixels: write it as {' or '.join(_FLOAT[:2])}."
+        )
+    if pixels.dtype == np.uint16 and suffix not in _DEEP:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        losses.append("8 instead of 16 bits")
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and suffix not in _ALPHA:
+        alpha = pixels[..., 3:].astype(np.float32) / np.iinfo(pixels.dtype).max
+        white = np.iinfo(pixels.dtype).max * (1 - alpha)
+        pixels = (pixels[..., :3] * alpha + white).round().astype(pixels.dtype)
+        losses.append("transparency laid on white")
+    return pixels, losses
+
+
+def _params(header: Header, suffix: str, quality: int | None) -> list[int]:
+    if suffix not in _QUALITY:
+        return []
+    lossless = suffix == ".webp" and header.format == "WebP" and header.lossless and quality is None
+    return [_QUALITY[suffix], _LOSSLESS_WEBP if lossless else quality or DEFAULT_QUALITY]
+
+
+def _same_format(header: Header, suffix: str) -> bool:
+    formats = {
+        ".png": "PNG",
+        ".webp": "WebP",
+        ".tif": "TIFF",
+        ".tiff": "TIFF",
+        **dict.fromkeys(_JPEG, "JPEG"),
+    }
+    return formats.get(suffix) == header.format
