@@ -12,7 +12,7 @@ import pytest
 
 from cfgtrain import Config, ConfigDict
 from cfgtrain.config.dict import traced
-from cfgtrain.config.sources import MarkedSource, PythonSource
+from cfgtrain.config.sources import MarkedSource, PythonSource, Use
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain.origin import Origin, describe, where
@@ -80,7 +80,7 @@ finally:
         ("named.neck.neck.size[1]", 5),
         ("named.first[1].type", 12),
         ("x", 16),
-        ("i", None),
+        ("i", 17),
         ("late", 21),
         ("tried", 23),
         ("done", 25),
@@ -100,7 +100,7 @@ def test_lines_of_python(key: str, line: int | None, write: Write) -> None:
         ("b = dict(\nx=1)\na = dict(**b, y=2)\n", "a.x", 2),
         ("b = dict(\nx=1)\na = {**b,\n'y': 2}\n", "a.x", 2),
         ("b = dict(\nx=1)\na = {**b,\n'y': 2}\n", "a.y", 4),
-        ("b = dict(\nx=1)\na = dict(**b,\nx=2) if 0 else dict(**b)\n", "a.x", 3),
+        ("b = dict(\nx=1)\na = dict(**b,\ny=2) if 0 else dict(**b)\n", "a.x", 2),
         ("a = dict(x=1)\na.update(\nx=2)\n", "a.x", 3),
         ("a = dict(x=1)\na.update(dict(\nx=2))\n", "a.x", 3),
         ("a = dict(x=1)\na.update({'y': 2})\n", "a.x", 1),
@@ -114,10 +114,10 @@ def test_lines_of_python(key: str, line: int | None, write: Write) -> None:
         ("a = 1\na = 2\n", "a", 2),
         ("a = b = 1\n", "b", 1),
         ("b = dict(\nx=1)\na = b\nb = dict(y=2)\n", "a.x", 2),
-        ("a, b = 1, 2\n", "a", None),
-        ("import os\nfrom math import pi\n", "pi", None),
+        ("a, b = (1,\n2)\n", "b", 2),
+        ("import os\nfrom math import pi\n", "pi", 2),
         ("def make():\n    a = 1\n    return dict(x=2)\n\n\na = make()\n", "a.x", 6),
-        ("a = [\n*[1, 2],\n3]\n", "a[1]", 1),
+        ("a = [\n*[1, 2],\n3]\n", "a[1]", 2),
         ("a = [dict(x=i) for i in\n range(2)]\n", "a[1].x", 1),
         ("for b in [dict(x=1)]:\n    a = dict(**b)\n", "a.x", 2),
     ],
@@ -137,7 +137,7 @@ def test_an_origin_has_the_text_of_its_line(write: Write) -> None:
 
 def test_an_origin_without_a_line_is_the_file(write: Write) -> None:
     """Where no line is known the file still is."""
-    write("c.py", "a, b = 1, 2\n")
+    write("c.py", "globals()['a'] = 1\n")
     assert Config.fromfile("c.py").origin("a") == Origin("c.py", None, "")
 
 
@@ -214,6 +214,24 @@ def test_lines_of_data(name: str, text: str, keys: dict[str, int], write: Write)
     """In YAML and JSON a key, or an item of a list, has the line on which it begins."""
     write(name, text)
     assert dict(zip(keys, lines(name, *keys), strict=True)) == keys
+
+
+def test_lines_of_merged_keys(write: Write) -> None:
+    """What ``<<`` merges in has the line in the mapping that it came from; own keys come first."""
+    write("c.yaml", "a: &a\n  x: 1\n  y: 1\nb: &b\n  z: 1\nc:\n  <<: [*a, *b]\n  y: 2\nd:\n  <<: *a\n")
+    assert lines("c.yaml", "c.x", "c.y", "c.z", "d.x") == [2, 8, 5, 2]
+
+
+def test_what_yaml_and_json_are_computed_from() -> None:
+    """References and aliases are known, at any depth; other values are computed from nothing."""
+    text = "a: &a\n  x: [1]\nb: *a\nc: __base_reference_0__\nd: 'at __base_reference_0__'\n"
+    tree = {"a": {"x": [1]}, "b": {"x": [1]}, "c": {"y": 2}, "d": "at 2"}
+    source = MarkedSource("c.yaml", text, tree, text, {"__base_reference_0__": "opt.lr"})
+    alias = Use(("a", "x", 0), False, Origin("c.yaml", 2, "x: [1]"), 1)
+    assert source.uses(("b", "x", 0)) == [alias]
+    assert source.uses(("c", "y")) == [Use(("opt", "lr", "y"), True)]
+    assert source.uses(("d",)) == [Use(("opt", "lr"), True)]
+    assert source.uses(("a", "x")) == source.uses(("nothing", "there")) == []
 
 
 def test_a_value_of_a_base_has_the_line_of_its_reference(write: Write) -> None:

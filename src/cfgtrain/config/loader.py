@@ -170,7 +170,7 @@ class _Reader:
 
 def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     code, references, variables = file.hidden
-    source = PythonSource(file.shown, file.text, {}, code, references)
+    source = PythonSource(file.shown, file.text, {}, code, file.hidden.sources())
     named: object = None
     bases: list[Loaded] = []
     values: dict[str, Any] = {}
@@ -202,7 +202,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
             f"A config is a mapping of keys to values; this file holds a {type(values).__name__}.",
             file=file.shown,
         )
-    source = MarkedSource(file.shown, file.text, values, code, references)
+    source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources())
     used = templates.used_tokens(repr(values)) if references or variables else set()
     if variables:
         values = templates.fill_tree(values, *_environment(file, used))

@@ -11,10 +11,34 @@ import ast
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
-from cfgtrain.config.keys import Path, has_path
+from cfgtrain.config.bindings import bindings
+from cfgtrain.config.keys import Path, has_path, split_key
+from cfgtrain.config.spots import Read, Spot, descent, reads, trail, value_at
+from cfgtrain.config.templates import TOKEN
 from cfgtrain.origin import Origin
+
+# How many variables are followed back one through another.
+MAX_STEPS = 8
+
+
+class Use(NamedTuple):
+    """What a value was computed from: a variable of the file or the environment, a value of its bases.
+
+    Attributes:
+        path: Where it stands in the file, or in its merged bases; ``("$NAME",)`` for the environment.
+        inherited: Whether it is a value of the bases.
+        origin: The line that set it, where that is a line of the file.
+        value: What it was; ``...`` where the file alone does not tell.
+        uses: What it was computed from in turn.
+    """
+
+    path: Path
+    inherited: bool
+    origin: Origin | None = None
+    value: object = ...
+    uses: tuple[Use, ...] = ()
 
 
 class FileSource(ABC):
@@ -26,7 +50,8 @@ class FileSource(ABC):
         tree: What the file evaluated to. The tree is only read.
         parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
             default ``text``.
-        references: The key path in the bases behind each token.
+        references: What stands behind each token: a key path in the bases, or the ``$NAME`` of an
+            environment variable.
 
     Attributes:
         bases: The files that this one names as its bases, in order.
@@ -53,12 +78,27 @@ class FileSource(ABC):
 
     def origin(self, path: Path) -> Origin:
         """Return the place of the value at ``path``."""
-        line = self.line(path)
+        return self._place(self.line(path))
+
+    def _place(self, line: int | None) -> Origin:
+        line = None if line is None else min(line, len(self._lines))
         return Origin(self.file, line, "" if line is None else self._lines[line - 1].strip())
 
     @abstractmethod
     def line(self, path: Path) -> int | None:
         """Return the 1-based line, or None when only the file is known."""
+
+    @abstractmethod
+    def uses(self, path: Path) -> list[Use]:
+        """Return the variables and inherited values that went into the value at ``path``."""
+
+    def _referenced(self, token: str, rest: Path) -> Use:
+        """Return the use of what stands behind a token."""
+        name = self.references[token]
+        if name.startswith("$"):
+            return Use((name,), False)
+        keys = [int(key) if key.lstrip("-").isdecimal() else key for key in split_key(name)]
+        return Use((*keys, *rest), True)
 
     @cached_property
     def _lines(self) -> list[str]:
@@ -66,53 +106,36 @@ class FileSource(ABC):
 
 
 class PythonSource(FileSource):
-    """A ``.py`` config."""
+    """A ``.py`` config, read as ``bindings`` reads it."""
 
     def line(self, path: Path) -> int | None:
         """Follow ``path`` through assignments, ``dict(...)`` calls, displays and names."""
-        if not path:
-            return None
-        found = self._assignment(str(path[0]), path[1:], before=None)
-        return min(found, len(self._lines)) if found is not None else None
+        spots = trail(self.names, self.tree, path) if path else []
+        return spots[-1].line if spots else None
+
+    def uses(self, path: Path) -> list[Use]:
+        """Return what the expression at ``path``, or the nearest one around it, read."""
+        spots = trail(self.names, self.tree, path)
+        return [self._use(read, 0) for read in reads(spots, path)]
 
     @cached_property
-    def _statements(self) -> list[ast.stmt]:
-        return list(_flat(ast.parse(self.parseable).body))
+    def names(self) -> dict[str, Spot]:
+        """What each name of the file is bound to at its end."""
+        return bindings(ast.parse(self.parseable))
 
-    def _assignment(self, name: str, rest: Path, before: ast.stmt | None) -> int | None:
-        """Return the line of the last statement that set ``name`` (and ``rest`` below it)."""
-        end = len(self._statements) if before is None else self._statements.index(before)
-        for statement in reversed(self._statements[:end]):
-            for target, value in _settings(statement):
-                keys = _target_path(target, name)
-                if keys is None or keys != rest[: len(keys)]:
-                    continue
-                if _is_update(statement) and not self._has(value, rest[len(keys) :], statement):
-                    continue
-                return self._descend(value, rest[len(keys) :], statement)
-        return None
-
-    def _descend(self, node: ast.expr, rest: Path, statement: ast.stmt) -> int:
-        """Return the line of the deepest node that can be read off the text."""
-        while rest:
-            if isinstance(node, ast.Name):
-                return self._assignment(node.id, rest, before=statement) or node.lineno
-            child = _child(node, rest[0])
-            if child is None:
-                return self._spread(node, rest, statement) or node.lineno
-            node, rest = child, rest[1:]
-        return node.lineno
-
-    def _spread(self, node: ast.expr, rest: Path, statement: ast.stmt) -> int | None:
-        """Look ``rest`` up in the ``**names`` that ``node`` spreads, last one first."""
-        for name in reversed(_spread_names(node)):
-            line = self._assignment(name, rest, before=statement)
-            if line is not None:
-                return line
-        return None
-
-    def _has(self, node: ast.expr, rest: Path, statement: ast.stmt) -> bool:
-        return not rest or _child(node, rest[0]) is not None
+    def _use(self, read: Read, depth: int) -> Use:
+        if read.spot is None:
+            return self._referenced(read.name, read.path)
+        path = (read.name, *read.path)
+        last = self.names.get(read.name)
+        # Set anew since then, the name no longer says what it was.
+        still = last is not None and last.is_same(read.spot) and has_path(self.tree, path[:1])
+        value = value_at(self.tree, path[:1]) if still else ...
+        spots = descent(read.spot, value, read.path)
+        value = spots[-1].literal() if value is ... else value_at(value, read.path)
+        inner = reads(spots, path) if depth < MAX_STEPS else []
+        uses = tuple(self._use(each, depth + 1) for each in inner)
+        return Use(path, False, self._place(spots[-1].line), value, uses)
 
 
 class MarkedSource(FileSource):
@@ -120,12 +143,34 @@ class MarkedSource(FileSource):
 
     def line(self, path: Path) -> int | None:
         """Follow ``path`` through the composed nodes."""
-        node, line = self._root, None
-        for part in path:
-            if node is None:
-                break
-            line, node = _marked_child(node, part, line)
+        line = None
+        for line, _ in self._steps(path):  # noqa: B007  # the last one is meant
+            pass
         return line
+
+    def uses(self, path: Path) -> list[Use]:
+        """Return what references and aliases on the way to ``path`` stand for."""
+        found = []
+        for depth, (_, node) in enumerate(self._steps(path), 1):
+            tokens = TOKEN.findall(node.value) if node.id == "scalar" else []
+            rest = path[depth:]
+            found += [self._referenced(token, rest) for token in tokens]
+            first = self._first_paths[id(node)]
+            if first != path[:depth]:
+                there = (*first, *rest)
+                uses = tuple(self.uses(there))
+                return [*found, Use(there, False, self.origin(there), value_at(self.tree, there), uses)]
+        return found
+
+    def _steps(self, path: Path) -> Iterator[tuple[int, Any]]:
+        """Yield the line and the node at each step along ``path``, as far as there are nodes."""
+        node = self._root
+        for part in path:
+            found = None if node is None else _marked_child(node, part)
+            if found is None:
+                return
+            yield found
+            node = found[1]
 
     @cached_property
     def _root(self) -> Any:
@@ -134,78 +179,38 @@ class MarkedSource(FileSource):
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
             # JSON allows tabs between tokens, which YAML does not; inside JSON strings they cannot stand.
-            return yaml.compose(self.text.replace("\t", " "), Loader=loader)
+            return yaml.compose(self.parseable.replace("\t", " "), Loader=loader)
         except yaml.YAMLError:
             return None
 
+    @cached_property
+    def _first_paths(self) -> dict[int, Path]:
+        """The path at which each node first stands: an alias is the same node once more."""
+        found: dict[int, Path] = {}
+        todo: list[tuple[Any, Path]] = [(self._root, ())]
+        while todo:
+            node, path = todo.pop()
+            if id(node) not in found:
+                found[id(node)] = path
+                todo += reversed([(child, (*path, key)) for key, child in _marked_children(node)])
+        return found
 
-def _marked_child(node: Any, part: object, line: int | None) -> tuple[int | None, Any]:
+
+def _marked_children(node: Any) -> list[tuple[object, Any]]:
     if node.id == "mapping":
-        for key, value in node.value:
-            if key.value == str(part):
-                return key.start_mark.line + 1, value
-    elif node.id == "sequence" and isinstance(part, int) and part < len(node.value):
-        value = node.value[part]
-        return value.start_mark.line + 1, value
-    return line, None
+        return [(key.value, value) for key, value in node.value]
+    return list(enumerate(node.value)) if node.id == "sequence" else []
 
 
-def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run at the top of the file, in order, through if/for/with/try."""
-    for statement in body:
-        yield statement
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            continue
-        for field in ("body", "orelse", "handlers", "finalbody"):
-            for inner in getattr(statement, field, []):
-                yield from _flat(inner.body if isinstance(inner, ast.ExceptHandler) else [inner])
-
-
-def _is_update(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr)
-
-
-def _settings(statement: ast.stmt) -> list[tuple[ast.expr, ast.expr]]:
-    """Return the (target, value) pairs of an assignment or an ``x.update(...)``."""
-    match statement:
-        case ast.Assign(targets=targets, value=value):
-            return [(target, value) for target in targets]
-        case ast.AnnAssign(target=target, value=value) if value is not None:
-            return [(target, value)]
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=target, attr="update"), args=args) as call):
-            return [(target, arg) for arg in args] if args else [(target, call)]
-    return []
-
-
-def _target_path(target: ast.expr, name: str) -> Path | None:
-    """Return the keys below ``name`` that ``name["a"][0] = ...`` sets; None for other targets."""
-    keys: list[object] = []
-    while isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
-        keys.append(target.slice.value)
-        target = target.value
-    return tuple(reversed(keys)) if isinstance(target, ast.Name) and target.id == name else None
-
-
-def _child(node: ast.expr, part: object) -> ast.expr | None:
-    """Return the expression for key or index ``part`` of a dict(...), a display, a list."""
-    match node:
-        case ast.Call(keywords=keywords):
-            return next((k.value for k in reversed(keywords) if k.arg == part), None)
-        case ast.Dict(keys=keys, values=values):
-            pairs = zip(reversed(keys), reversed(values), strict=True)
-            return next((v for k, v in pairs if isinstance(k, ast.Constant) and k.value == part), None)
-        case ast.List(elts=elts) | ast.Tuple(elts=elts) if isinstance(part, int) and part < len(elts):
-            starred = any(isinstance(item, ast.Starred) for item in elts[: part + 1])
-            return None if starred else elts[part]
-    return None
-
-
-def _spread_names(node: ast.expr) -> list[str]:
-    match node:
-        case ast.Call(keywords=keywords):
-            values = [k.value for k in keywords if k.arg is None]
-        case ast.Dict(keys=keys, values=spread):
-            values = [v for k, v in zip(keys, spread, strict=True) if k is None]
-        case _:
-            values = []
-    return [value.id for value in values if isinstance(value, ast.Name)]
+def _marked_child(node: Any, part: object) -> tuple[int, Any] | None:
+    """Return the line and the node of one part, looked for in what ``<<`` merges in as well."""
+    if node.id == "sequence":
+        inside = isinstance(part, int) and 0 <= part < len(node.value)
+        return (node.value[part].start_mark.line + 1, node.value[part]) if inside else None
+    merged: list[Any] = []
+    for key, value in reversed(node.value) if node.id == "mapping" else ():
+        if key.value == str(part):
+            return key.start_mark.line + 1, value
+        if key.value == "<<":
+            merged += value.value if value.id == "sequence" else [value]
+    return next(filter(None, (_marked_child(each, part) for each in merged)), None)

@@ -25,7 +25,7 @@ _VALUE = re.compile(
     r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
     r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
 )
-_TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
+TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
 
 class Variable(NamedTuple):
@@ -54,6 +54,10 @@ class Hidden(NamedTuple):
     text: str
     references: dict[str, str]
     variables: dict[str, Variable]
+
+    def sources(self) -> dict[str, str]:
+        """Return what stands behind each token: a key path, or the ``$NAME`` of a variable."""
+        return self.references | {token: f"${variable.name}" for token, variable in self.variables.items()}
 
 
 def fill_file_variables(text: str, file: str) -> str:
@@ -103,7 +107,7 @@ def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
 
 def used_tokens(text: str) -> set[str]:
     """Return the tokens in what was parsed: those in comments are gone by then."""
-    return set(_TOKEN.findall(text))
+    return set(TOKEN.findall(text))
 
 
 def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) -> dict[str, Any]:
@@ -163,7 +167,7 @@ class FillStrings(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         """Fill one literal; its place stays what it was."""
-        if isinstance(node.value, str) and _TOKEN.search(node.value):
+        if isinstance(node.value, str) and TOKEN.search(node.value):
             return ast.copy_location(ast.Constant(fill_text(node.value, self.texts)), node)
         return node
 
@@ -184,4 +188,4 @@ def fill_tree(value: Any, values: dict[str, Any], texts: dict[str, str]) -> Any:
 
 def fill_text(text: str, texts: dict[str, str]) -> str:
     """Return ``text`` with the tokens replaced whose text is known."""
-    return _TOKEN.sub(lambda match: texts.get(match[0], match[0]), text)
+    return TOKEN.sub(lambda match: texts.get(match[0], match[0]), text)

@@ -1,0 +1,341 @@
+"""What each name of a Python config was made of, read off its text without running it.
+
+The statements are followed from top to bottom, as Python runs them, but with spots in the
+place of values: ``spots`` says what a spot knows.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from cfgtrain.config.keys import Path
+from cfgtrain.config.spots import Parts, Read, Spot
+from cfgtrain.config.templates import TOKEN
+
+_MAKES_DICT = ("dict", "OrderedDict", "ConfigDict", "Config", "defaultdict")
+_COPIES = ("list", "tuple", "copy", "deepcopy", *_MAKES_DICT)
+
+
+def bindings(tree: ast.Module) -> dict[str, Spot]:
+    """Return what each top-level name of a file is bound to at its end."""
+    reader = _Reader()
+    reader.run(tree.body)
+    return reader.names
+
+
+class _Reader:
+    """Follows statements; ``names`` is what they have bound so far."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Spot] = {}
+        self.loops = 0
+
+    def run(self, body: list[ast.stmt]) -> None:
+        """Follow statements, and those within them that run at the top of the file."""
+        for statement in body:
+            self._run_one(statement)
+
+    def _run_one(self, statement: ast.stmt) -> None:
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                spot = self.value(value)
+                for target in targets:
+                    self.bind(target, spot)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                self.bind(target, self.value(value))
+            case ast.AugAssign(target=target, op=op, value=value):
+                self.augment(target, op, value)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=target, attr=method)) as call):
+                self.call(target, method, call)
+            case ast.Delete(targets=targets):
+                for target in targets:
+                    self.delete(target)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                self.name(name, Spot(statement.lineno))
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                for alias in aliases:
+                    self.name((alias.asname or alias.name).partition(".")[0], Spot(statement.lineno))
+            case _:
+                self.run_block(statement)
+
+    def run_block(self, statement: ast.stmt) -> None:
+        """Follow what an if, for, while, with, try or match holds: every branch in turn."""
+        if isinstance(statement, ast.For):
+            self.bind(statement.target, Spot(statement.lineno, None, None, self.read(statement.iter)))
+        for item in statement.items if isinstance(statement, ast.With) else ():
+            if item.optional_vars is not None:
+                self.bind(
+                    item.optional_vars, Spot(statement.lineno, None, None, self.read(item.context_expr))
+                )
+        loop = isinstance(statement, ast.For | ast.While)
+        self.loops += loop
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            for inner in getattr(statement, block, []):
+                self.run([inner] if isinstance(inner, ast.stmt) else inner.body)
+        self.loops -= loop
+
+    # ------------------------------------------------------------------------ what is written
+
+    def name(self, name: str, spot: Spot) -> None:
+        """Bind a name; what it was stays behind the new spot."""
+        self.names[name] = spot.over(self.names.get(name))
+
+    def bind(self, target: ast.expr, spot: Spot) -> None:
+        """Bind a name, several at once, or a key of something that is known."""
+        if isinstance(target, ast.Name):
+            self.name(target.id, spot)
+        elif isinstance(target, ast.Tuple | ast.List):
+            items = spot.parts.items if spot.parts is not None and spot.parts.items is not None else []
+            for i, inner in enumerate(target.elts):
+                matched = len(items) == len(target.elts)
+                self.bind(inner, items[i] if matched else Spot(spot.line, None, None, spot.reads))
+        elif isinstance(target, ast.Subscript):
+            holder = self.holder(target.value)
+            if holder is not None:
+                self.put(holder, _constant(target.slice), spot)
+
+    def put(self, parts: Parts, key: object, spot: Spot) -> None:
+        """Set one part; a key that is not a constant (``...``) may be any."""
+        if parts.items is None and key is not ...:
+            parts.named[key] = spot.over(parts.named.get(key))
+        elif parts.items is not None and isinstance(key, int) and -len(parts.items) <= key < len(parts.items):
+            parts.items[key] = spot.over(parts.items[key])
+        else:
+            parts.other = spot.over(parts.other)
+            parts.whole = False
+
+    def augment(self, target: ast.expr, op: ast.operator, value: ast.expr) -> None:
+        """Follow ``x += [...]``, ``x |= {...}`` and, as a new value, any other ``x *= 2``."""
+        holder, spot = self.holder(target), self.value(value)
+        if holder is not None and isinstance(op, ast.Add | ast.BitOr):
+            self.add_all(holder, spot)
+            return
+        name, path, _ = _chain(target)
+        before = Read(name, path, self.names.get(name))
+        self.bind(target, Spot(target.lineno, None, None, (before, *self.read(value))))
+
+    def call(self, target: ast.expr, method: str, call: ast.Call) -> None:
+        """Follow the methods that change a dict or list in place."""
+        holder = self.holder(target)
+        if holder is None:
+            return
+        args = [self.value(arg) for arg in call.args]
+        if method == "update":
+            for spot in [*args, self.dict_of(call)]:
+                self.add_all(holder, spot)
+        elif method in ("append", "add") and args:
+            self.add_all(holder, Spot(call.lineno, None, Parts(args)))
+        elif method == "extend" and args:
+            self.add_all(holder, args[0])
+        elif method == "setdefault" and len(args) == 2:
+            key = _constant(call.args[0])
+            if key not in holder.named:
+                self.put(holder, key, args[1])
+        elif method == "insert" and len(args) == 2 and holder.items is not None and not self.loops:
+            index = _constant(call.args[0])
+            if isinstance(index, int):
+                holder.items.insert(index, args[1])
+            else:
+                holder.whole = False
+        elif method in ("pop", "clear", "remove", "insert", "sort", "reverse", "popitem"):
+            self.drop(holder, _constant(call.args[0]) if method == "pop" and call.args else ...)
+
+    def add_all(self, holder: Parts, spot: Spot) -> None:
+        """Add the parts of one dict or list to another, in place."""
+        parts = spot.parts
+        if holder.items is not None:
+            if parts is not None and parts.items is not None and not self.loops:
+                holder.items += parts.items
+            else:  # how many there are cannot be read off
+                first = parts.items[0] if parts is not None and parts.items else spot
+                holder.other = first.over(holder.other)
+        elif parts is not None and parts.items is None:
+            for key, part in parts.named.items():
+                self.put(holder, key, part)
+            holder.other = parts.other or holder.other
+        else:
+            holder.other = spot.over(holder.other)
+
+    def delete(self, target: ast.expr) -> None:
+        """Follow ``del name`` and ``del x[key]``."""
+        if isinstance(target, ast.Name):
+            self.names.pop(target.id, None)
+        elif isinstance(target, ast.Subscript):
+            holder = self.holder(target.value)
+            if holder is not None:
+                self.drop(holder, _constant(target.slice))
+
+    def drop(self, parts: Parts, key: object) -> None:
+        """Forget one part, or all whose place cannot be told any more."""
+        if parts.items is None:
+            parts.named.pop(key, None)
+        elif isinstance(key, int) and -len(parts.items) <= key < len(parts.items) and not self.loops:
+            del parts.items[key]
+        else:
+            parts.items.clear()
+            parts.whole = False
+
+    def holder(self, node: ast.expr) -> Parts | None:
+        """Return the parts of ``x`` or ``x["a"][0]``, to be changed."""
+        if isinstance(node, ast.Name):
+            spot = self.names.get(node.id)
+            return None if spot is None else spot.parts
+        if isinstance(node, ast.Subscript):
+            outer = self.holder(node.value)
+            inner = None if outer is None else _part(outer, _constant(node.slice))
+            return None if inner is None else inner.parts
+        return None
+
+    # --------------------------------------------------------------------------- what is read
+
+    def value(self, node: ast.expr) -> Spot:
+        """Return the spot that an expression makes."""
+        match node:
+            case ast.Name(id=name):
+                known = self.names.get(name)
+                return Spot(node.lineno, node, known.parts if known else None, self.read(node))
+            case ast.Dict():
+                return self.display(node)
+            case ast.List(elts=elts) | ast.Tuple(elts=elts):
+                return self.sequence(node, elts)
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _COPIES:
+                return self.copied(node, name)
+            case ast.Subscript(value=inner, slice=at):
+                return self.subscript(node, inner, at)
+            case ast.IfExp(body=body, orelse=orelse):
+                return self.value(body).over(self.value(orelse))
+            case ast.BinOp(left=left, op=ast.Add() | ast.BitOr(), right=right):
+                return self.sum(node, self.value(left), self.value(right))
+        return Spot(node.lineno, node, None, self.read(node))
+
+    def display(self, node: ast.Dict) -> Spot:
+        """Read ``{"a": 1, **b}``."""
+        parts = Parts()
+        for key, value in zip(node.keys, node.values, strict=True):
+            if key is None:
+                self.spread(parts, value)
+            else:
+                self.put(parts, _constant(key), self.value(value))
+        return Spot(node.lineno, node, parts)
+
+    def dict_of(self, call: ast.Call) -> Spot:
+        """Read the keywords of ``dict(a=1, **b)``."""
+        parts = Parts()
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                self.spread(parts, keyword.value)
+            else:
+                self.put(parts, keyword.arg, self.value(keyword.value))
+        return Spot(call.lineno, call, parts)
+
+    def sequence(self, node: ast.expr, elts: list[ast.expr]) -> Spot:
+        """Read ``[a, *b]``."""
+        parts = Parts([])
+        for item in elts:
+            if isinstance(item, ast.Starred):
+                self.spread(parts, item.value)
+            else:
+                self.add_all(parts, Spot(item.lineno, None, Parts([self.value(item)])))
+        return Spot(node.lineno, node, parts)
+
+    def copied(self, call: ast.Call, name: str) -> Spot:
+        """Read ``dict(x, a=1)``, ``list(x)``, ``x.copy()`` and ``copy.deepcopy(x)``."""
+        method = name == "copy" and isinstance(call.func, ast.Attribute) and not call.args
+        given = [call.func.value] if method and isinstance(call.func, ast.Attribute) else call.args
+        spot = self.value(given[-1]) if given else Spot(call.lineno)
+        if name in _MAKES_DICT:
+            made = self.dict_of(call)
+            if given and made.parts is not None:
+                own, made.parts = made.parts, Parts()
+                self.spread(made.parts, given[-1])
+                self.add_all(made.parts, Spot(call.lineno, None, own))
+            return made
+        return Spot(
+            call.lineno, given[-1] if given else call, spot.parts and spot.parts.copy(), self.read(call)
+        )
+
+    def subscript(self, node: ast.Subscript, inner: ast.expr, at: ast.expr) -> Spot:
+        """Read ``x["a"]`` and ``x[1:]``."""
+        holder, key = self.holder(inner), _constant(at)
+        if holder is not None and holder.items is not None and isinstance(at, ast.Slice) and not holder.other:
+            limits = [None if each is None else _constant(each) for each in (at.lower, at.upper, at.step)]
+            if ... not in limits and holder.whole:
+                return Spot(node.lineno, node, Parts(holder.items[slice(*limits)]), self.read(node))
+        part = None if holder is None else _part(holder, key)
+        return Spot(node.lineno, node, part.parts if part else None, self.read(node))
+
+    def sum(self, node: ast.expr, left: Spot, right: Spot) -> Spot:
+        """Read ``a + b`` of lists and ``a | b`` of dicts; of anything else only what it reads."""
+        if left.parts is None or right.parts is None:
+            return Spot(node.lineno, node, None, self.read(node))
+        parts = left.parts.copy()
+        self.add_all(parts, right)
+        return Spot(node.lineno, None, parts, self.read(node))
+
+    def spread(self, parts: Parts, node: ast.expr) -> None:
+        """Add what ``**node`` or ``*node`` stands for; its parts remember the variable."""
+        spot, whole = self.value(node), self.read(node)
+        known = spot.parts.copy() if spot.parts is not None else None
+        if known is not None and len(whole) == 1:
+            known.named = {key: part.through(whole[0], key) for key, part in known.named.items()}
+            if known.items is not None:
+                known.items = [part.through(whole[0], i) for i, part in enumerate(known.items)]
+        self.add_all(parts, Spot(node.lineno, None, known, whole))
+
+    def read(self, node: ast.expr) -> tuple[Read, ...]:
+        """Return the variables and references that an expression reads."""
+        bound = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and not _loads(name)}
+        found: list[Read] = []
+        below: set[int] = set()
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                found += [Read(token, (), None) for token in TOKEN.findall(inner.value)]
+            if id(inner) in below or not isinstance(inner, ast.Name | ast.Subscript):
+                continue
+            name, path, links = _chain(inner)
+            known = self.names.get(name)
+            if name not in bound and (known is not None or TOKEN.fullmatch(name)):
+                below.update(links)
+                found.append(Read(name, path, known))
+        return tuple(dict.fromkeys(found))
+
+
+def _loads(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Load)
+
+
+def _chain(node: ast.expr) -> tuple[str, Path, list[int]]:
+    """Return the name, the constant keys and the ids of the links of ``name["a"][0]``.
+
+    The name of anything else is "".
+    """
+    keys: list[object] = []
+    links = []
+    while isinstance(node, ast.Subscript):
+        key = _constant(node.slice)
+        keys = [] if key is ... else [key, *keys]
+        node = node.value
+        links.append(id(node))
+    return node.id if isinstance(node, ast.Name) else "", tuple(keys), links
+
+
+def _constant(node: ast.expr) -> Any:
+    """Return a constant key or index; ``...`` for an expression."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.USub)
+        and isinstance(node.operand, ast.Constant)
+    ):
+        return -node.operand.value  # type: ignore[operator]  # Python would have refused to run it
+    return ...
+
+
+def _part(parts: Parts, key: object) -> Spot | None:
+    if parts.items is None:
+        return parts.named.get(key) or parts.other
+    if isinstance(key, int) and -len(parts.items) <= key < len(parts.items) and parts.whole:
+        return parts.items[key]
+    return parts.other

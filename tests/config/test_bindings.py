@@ -1,0 +1,189 @@
+"""What each name of a Python config was made of: lines, and the variables that were read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgtrain.config.loader import load_file
+from cfgtrain.config.sources import PythonSource, Use
+
+
+def source(text: str) -> PythonSource:
+    """Run a text as a config is run, and return it as a source of its values."""
+    values: dict[str, Any] = {}
+    exec(text, values)
+    return PythonSource("c.py", text, {k: v for k, v in values.items() if not k.startswith("__")})
+
+
+def keys(dotted: str) -> tuple[object, ...]:
+    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
+
+
+LINES = {
+    # Branches: the value decides which of them ran.
+    "the branch that ran": ("if 0:\n    a = 1\nelif 1:\n    a = 2\nelse:\n    a = 3\n", "a", 4),
+    "the branch that did not": ("a = 1\nif 0:\n    a = 2\n", "a", 1),
+    "a part in a branch": ("a = dict(x=1)\nif 0:\n    a['x'] = 2\n", "a.x", 1),
+    "an item in a branch": ("a = [1]\nif 0:\n    a[0] = 2\n", "a.0", 1),
+    "a list or a dict": ("if 1:\n    a = [1]\nelse:\n    a = dict(x=1)\n", "a.0", 2),
+    "dicts with other keys": ("if 1:\n    a = dict(x=1)\nelse:\n    a = dict(y=1)\n", "a.x", 2),
+    "a conditional expression": ("a = (1 if 0 else\n2)\n", "a", 2),
+    "except": ("try:\n    a = 1 / 0\nexcept ZeroDivisionError:\n    a = 2\n", "a", 4),
+    "while and else": ("while 0:\n    a = 1\nelse:\n    a = 2\n", "a", 4),
+    "match": ("match 1:\n    case 2:\n        a = 2\n    case _:\n        a = 1\n", "a", 5),
+    "with": ("import io\nwith io.StringIO('x') as file:\n    a = file.read()\nfile = 0\n", "a", 3),
+    "the name of a with": ("from contextlib import nullcontext\nwith nullcontext(1) as a:\n    pass\n", "a", 2),
+    "a with that names nothing": (
+        "from contextlib import nullcontext\nwith nullcontext(1):\n    a = 1\n", "a", 3,
+    ),
+    # Lists that grow and shrink.
+    "append": ("a = [1]\na.append(\n2)\n", "a.1", 3),
+    "append of a dict": ("a = []\na.append(dict(\nx=2))\n", "a.0.x", 3),
+    "extend": ("a = [1]\na.extend([2,\n3])\n", "a.2", 3),
+    "extend by what is not known": ("a = [1]\na.extend(range(3))\n", "a.2", 2),
+    "first items before an extension": ("a = [1]\na.extend(range(3))\n", "a.0", 1),
+    "insert": ("a = [1]\na.insert(0, 2)\n", "a.0", 2),
+    "what was before an insertion": ("a = [1]\na.insert(0, 2)\n", "a.1", 1),
+    "insert where it is not known": ("i = 1\na = [1, 2]\na.insert(i, 3)\n", "a.1", 2),
+    "insert in a loop": ("a = [1]\nfor i in range(2):\n    a.insert(0, i)\n", "a.0", 1),
+    "added": ("a = [1]\na += [\n2]\n", "a.1", 3),
+    "in a sum": ("b = [\n1]\na = b + [\n2] + [3]\n", "a.0", 2),
+    "last in a sum": ("b = [\n1]\na = b + [\n2] + [\n3]\n", "a.2", 5),
+    "append in a loop": ("a = [0]\nfor i in range(2):\n    a.append(i)\n", "a.2", 3),
+    "before a loop": ("a = [0]\nfor i in range(2):\n    a.append(i)\n", "a.0", 1),
+    "deleted": ("a = [1,\n2]\ndel a[0]\n", "a.0", 2),
+    "popped": ("a = [1,\n2,\n3]\na.pop(-3)\n", "a.1", 3),
+    "sorted": ("a = [2,\n1]\na.sort()\n", "a.0", 1),
+    "deleted in a loop": ("a = [1,\n2,\n3]\nfor i in range(2):\n    del a[0]\n", "a.0", 1),
+    "deleted by a variable": ("i = 0\na = [1,\n2]\ndel a[i]\n", "a.0", 2),
+    "sliced": ("b = [1,\n2,\n3]\na = b[1:]\n", "a.1", 3),
+    "sliced from the end": ("b = [1,\n2,\n3]\na = b[-2:]\n", "a.0", 2),
+    "sliced by a variable": ("i = 1\nb = [1,\n2,\n3]\na = b[i:]\n", "a.1", 5),
+    "an item by index": ("b = [1,\ndict(\nx=2)]\na = b[-1]\n", "a.x", 3),
+    "an item that was replaced": ("a = [1, 2]\na[-1] = 3\n", "a.1", 2),
+    "an item that a slice replaced": ("a = [1, 2]\na[0:1] = [3]\n", "a.0", 2),
+    "spread": ("b = [1,\n2]\na = [0,\n*b]\n", "a.2", 2),
+    "spread of what is not known": ("a = [0,\n*range(2)]\n", "a.2", 2),
+    "a copy": ("b = [1,\n2]\na = list(b)\na[0] = 5\nb = []\n", "a.1", 2),
+    "a copy that was changed": ("b = [1,\n2]\na = list(b)\na[0] = 5\n", "b.0", 1),
+    "an empty list": ("a = list()\n", "a", 1),
+    # Dicts.
+    "setdefault": ("a = dict(x=1)\na.setdefault('x', 2)\na.setdefault('y', 3)\n", "a.y", 3),
+    "setdefault of what is there": ("a = dict(x=1)\na.setdefault('x', 2)\n", "a.x", 1),
+    "a key that a loop sets": ("a = dict(z=1)\nfor k in 'xy':\n    a[k] = dict(\n    v=1)\n", "a.y.v", 4),
+    "a key beside those of a loop": ("a = dict(z=1)\nfor k in 'xy':\n    a[k] = 1\n", "a.z", 1),
+    "updated by what is not known": ("a = dict(x=1)\na.update(zip('xy', 'xy'))\n", "a.y", 2),
+    "or": ("b = dict(\nx=1)\na = b | dict(y=2)\n", "a.x", 2),
+    "or in place": ("a = dict(x=1)\na |= dict(\ny=2)\n", "a.y", 3),
+    "a copy of a dict": ("b = dict(\nx=1)\na = b.copy()\na['y'] = 2\n", "a.x", 2),
+    "a deep copy": ("import copy\nb = dict(\nx=1)\na = copy.deepcopy(b)\ncopy = 0\n", "a.x", 3),
+    "a dict of a dict": ("b = dict(\nx=1)\na = dict(b,\ny=2)\n", "a.x", 2),
+    "a keyword beside a dict": ("b = dict(\nx=1)\na = dict(b,\ny=2)\n", "a.y", 4),
+    "a dict of pairs": ("a = dict([('x', 1)],\ny=2)\n", "a.x", 1),
+    "through another name": ("a = dict(x=1)\nb = a\nb['x'] = 2\n", "a.x", 3),
+    "deleted key": ("a = dict(x=1)\na['y'] = 1\ndel a['x']\n", "a.y", 2),
+    "popped key": ("a = dict(x=1)\na['y'] = 1\na.pop('x')\n", "a.y", 2),
+    "keys that are numbers": ("a = {\n-1: 2}\na['x'] = 1\n", "a", 1),
+    "a key that is computed": ("a = {\n'x' + 'y': 2}\n", "a.xy", 2),
+    # Everything else.
+    "several at once": ("a, b = 1, (\n2)\n", "b", 2),
+    "several of what is not known": ("a, b = range(\n2)\n", "b", 1),
+    "times": ("a = 1\na *= 2\n", "a", 2),
+    "times, a part": ("a = dict(x=1)\na['x'] *= 2\n", "a.x", 2),
+    "deleted name": ("a = 1\ndel a\na = 2\n", "a", 3),
+    "an annotation alone": ("a: int\na = 1\n", "a", 2),
+    "a class": ("class a:\n    pass\n", "a", 1),
+    "an attribute": ("class A:\n    pass\nx = A()\nx.y = 1\na = x.y\n", "a", 5),
+    "deleted attribute": ("class A:\n    y = 1\nx = A()\nx.y = 1\ndel x.y\na = x.y\n", "a", 6),
+    "a method of what is not known": ("a = set()\n{1}.add(2)\na.add(1)\n", "a", 1),
+    "a call of what is no name": ("a = [1]\n(lambda: 0)()\nprint()\n", "a", 1),
+    "a subscript of a call": ("a = [1]\n(lambda: a)()[0] = 2\n", "a.0", 1),
+    "a part of what is not there": ("a = dict(x=dict())\na['x']['y'] = dict(\nz=1)\n", "a.x.y.z", 3),
+    "beyond what is known": ("a = [0]\na.extend(range(3))\na[2] = 5\n", "a.2", 3),
+    "a method that changes nothing": ("a = [0]\na.count(1)\n", "a.0", 1),
+    "a part of what is opaque": ("a = dict(zip('x', [[0]]))\na['x'][0] = 1\n", "a.x.0", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "key", "line"), LINES.values(), ids=LINES.keys())
+def test_lines(text: str, key: str, line: int) -> None:
+    """A value has the line that set it, or the nearest that can be read off the text."""
+    assert source(text).line(keys(key)) == line
+
+
+READS = {
+    "a variable": ("lr = 1\na = dict(x=lr)\n", "a.x", {("lr",): 1}),
+    "an expression": ("lr = 1\nn = 2\na = dict(x=lr * n + 1)\n", "a.x", {("lr",): 1, ("n",): 2}),
+    "a text": ("n = 'r'\na = f'{n}50'\n", "a", {("n",): "r"}),
+    "a call": ("n = 2\na = max(n, 1)\n", "a", {("n",): 2}),
+    "a part": ("c = dict(x=[1, 2])\na = c['x'][1]\n", "a", {("c", "x", 1): 2}),
+    "a part by variable": (
+        "i = 1\nc = [[1], [2]]\na = c[i][0]\n", "a", {("c",): [[1], [2]], ("i",): 1},
+    ),
+    "an attribute": ("c = 'x'\na = c.upper()\n", "a", {("c",): "x"}),
+    "a comprehension": ("n = 2\na = [i * n for i in range(n)]\ni = 0\n", "a", {("n",): 2}),
+    "a variable put in whole": ("b = dict(x=1)\na = dict(c=b)\n", "a.c.x", {("b", "x"): 1}),
+    "another name": ("b = dict(x=1)\na = b\n", "a.x", {("b", "x"): 1}),
+    "spread": ("b = dict(x=1)\na = dict(**b)\n", "a.x", {("b", "x"): 1}),
+    "spread of a part": ("b = dict(c=dict(x=1))\na = dict(**b['c'])\n", "a.x", {("b", "c", "x"): 1}),
+    "spread in a list": ("b = [1, 2]\na = [0, *b]\n", "a.2", {("b", 1): 2}),
+    "no variable": ("a = dict(x=1)\n", "a.x", {}),
+    "beside a variable": ("b = 2\na = dict(x=1, y=b)\n", "a.x", {}),
+    "inside what a call made": ("n = 2\na = dict(zip('x', [n]))\n", "a.x", {("n",): 2}),
+    "added to": ("n = 2\na = 1\na += n\n", "a", {("a",): 1, ("n",): 2}),
+    "a loop": ("n = [1, 2]\nfor a in n:\n    pass\n", "a", {("n",): [1, 2]}),
+    "set anew since": ("lr = 1\na = dict(x=lr)\nlr = 3\n", "a.x", {("lr",): 1}),
+    "set anew since by what is not known": ("lr = max(1, 0)\na = dict(x=lr)\nlr = 3\n", "a.x", {("lr",): ...}),
+    "a part that is not there any more": ("c = dict(x=1)\na = c['x']\ndel c['x']\n", "a", {("c", "x"): None}),
+    "a private name": ("__lr = 1\na = dict(x=__lr)\n", "a.x", {("__lr",): 1}),
+    "a module": ("import math\na = math.pi\n", "a", {("math",): ...}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "key", "used"), READS.values(), ids=READS.keys())
+def test_what_a_value_was_computed_from(text: str, key: str, used: dict[object, object]) -> None:
+    """The variables that an expression read are known, with what they were then."""
+    found = source(text).uses(keys(key))
+    assert {use.path: use.value for use in found if use.path != ("math",)} == {
+        path: value for path, value in used.items() if path != ("math",)
+    }
+    assert not any(use.inherited for use in found)
+
+
+def test_variables_are_followed_back() -> None:
+    """A variable that was computed from another knows it, each with its line."""
+    first, *others = source("n = 4\nlr = 0.1 * n\na = dict(x=lr)\n").uses(("a", "x"))
+    assert (str(first.origin), first.value, others) == ("c.py:2", 0.4, [])
+    assert [(use.path, str(use.origin), use.value) for use in first.uses] == [(("n",), "c.py:1", 4)]
+
+
+def test_variables_that_go_round_come_to_an_end() -> None:
+    """Many steps are followed back only so far."""
+    use: Any = source("n = 1\n" + "n = n + 1\n" * 50 + "a = n\n").uses(("a",))[0]
+    depth = 0
+    while use.uses:
+        use, depth = use.uses[0], depth + 1
+    assert depth == 8
+
+
+def test_references_are_uses_of_the_bases() -> None:
+    """What stands behind a token is a value of the bases, at any depth and inside text."""
+    text = "a = dict(x=__base_reference_0__)\nb = 'x__base_reference_1__'\nc = __base_reference_0__['z']\n"
+    tree = {"a": {"x": {"y": 1}}, "b": "x2", "c": 3}
+    config = PythonSource(
+        "c.py", text, tree, text, {"__base_reference_0__": "opt.0", "__base_reference_1__": "lr"}
+    )
+    assert config.uses(("a", "x", "y")) == [Use(("opt", 0, "y"), True)]
+    assert config.uses(("b",)) == [Use(("lr",), True)]
+    assert config.uses(("c",)) == [Use(("opt", 0, "z"), True)]
+
+
+def test_environment_variables_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A value that came from the environment knows which variable it was."""
+    monkeypatch.setenv("SHOP_LR", "0.5")
+    (tmp_path / "c.py").write_text("a = dict(lr={{$SHOP_LR}} * 2)\n")
+    loaded = load_file(tmp_path / "c.py")
+    assert (loaded.tree.a.lr, loaded.source.uses(("a", "lr"))) == (1.0, [Use(("$SHOP_LR",), False)])
