@@ -101,6 +101,7 @@ LINES = {
     "a method of what is not known": ("a = set()\n{1}.add(2)\na.add(1)\n", "a", 1),
     "a call of what is no name": ("a = [1]\n(lambda: 0)()\nprint()\n", "a", 1),
     "a subscript of a call": ("a = [1]\n(lambda: a)()[0] = 2\n", "a.0", 1),
+    "deleted from a call": ("a = [1,\n2]\ndel (lambda: a)()[0]\n", "a.0", 1),
     "a part of what is not there": ("a = dict(x=dict())\na['x']['y'] = dict(\nz=1)\n", "a.x.y.z", 3),
     "beyond what is known": ("a = [0]\na.extend(range(3))\na[2] = 5\n", "a.2", 3),
     "a method that changes nothing": ("a = [0]\na.count(1)\n", "a.0", 1),
@@ -137,7 +138,7 @@ READS = {
     "a loop": ("n = [1, 2]\nfor a in n:\n    pass\n", "a", {("n",): [1, 2]}),
     "set anew since": ("lr = 1\na = dict(x=lr)\nlr = 3\n", "a.x", {("lr",): 1}),
     "set anew since by what is not known": ("lr = max(1, 0)\na = dict(x=lr)\nlr = 3\n", "a.x", {("lr",): ...}),
-    "a part that is not there any more": ("c = dict(x=1)\na = c['x']\ndel c['x']\n", "a", {("c", "x"): None}),
+    "a part that is not there any more": ("c = dict(x=1)\na = c['x']\ndel c['x']\n", "a", {("c", "x"): ...}),
     "a private name": ("__lr = 1\na = dict(x=__lr)\n", "a.x", {("__lr",): 1}),
     "a module": ("import math\na = math.pi\n", "a", {("math",): ...}),
 }  # fmt: skip

@@ -129,8 +129,7 @@ class PythonSource(FileSource):
         path = (read.name, *read.path)
         last = self.names.get(read.name)
         # Set anew since then, the name no longer says what it was.
-        still = last is not None and last.is_same(read.spot) and has_path(self.tree, path[:1])
-        value = value_at(self.tree, path[:1]) if still else ...
+        value = value_at(self.tree, path[:1]) if last is not None and last.is_same(read.spot) else ...
         spots = descent(read.spot, value, read.path)
         value = spots[-1].literal() if value is ... else value_at(value, read.path)
         inner = reads(spots, path) if depth < MAX_STEPS else []

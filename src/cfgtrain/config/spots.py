@@ -168,10 +168,10 @@ def reads(spots: list[Spot], path: Path) -> list[Read]:
 
 
 def value_at(value: object, path: Path) -> object:
-    """Return what stands at ``path`` below a value, or None."""
+    """Return what stands at ``path`` below a value, or ``...``."""
     for key in path:
         try:
             value = value[key]  # type: ignore[index]  # whatever it is, it may refuse
         except (TypeError, LookupError):
-            return None
+            return ...
     return value
