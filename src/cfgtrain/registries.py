@@ -13,3 +13,6 @@ HOOKS = Registry("hook", scope="cfgtrain", home="cfgtrain.runner.hooks")
 
 # Every optimizer of torch.optim, and those of projects.
 OPTIMIZERS = Registry("optimizer", scope="cfgtrain", home="cfgtrain.optim")
+
+# What decides which parameters an optimizer gets, and with which settings.
+OPTIMIZER_BUILDERS = Registry("optimizer builder", scope="cfgtrain", home="cfgtrain.optim")

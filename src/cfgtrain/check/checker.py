@@ -8,11 +8,11 @@ from difflib import SequenceMatcher
 from cfgtrain.check.components import component, nested, problem_at
 from cfgtrain.check.data import data_problems
 from cfgtrain.check.hooks import evaluation_problems, hook_problems, runner_problems
+from cfgtrain.check.optimizer import optimizer_problems
 from cfgtrain.check.values import value_problems
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError, close_names
-from cfgtrain.registries import OPTIMIZERS
 from cfgtrain.runner import wiring
 
 __all__ = ["TOP_LEVEL_KEYS", "check", "find_problems"]
@@ -53,7 +53,7 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
     if "data" in cfg:
         yield from data_problems(cfg)
     if "optimizer" in cfg:
-        yield from component(cfg._cfg_dict, "optimizer", OPTIMIZERS, given=("params",))
+        yield from optimizer_problems(cfg)
     if "runner" in cfg:
         yield from runner_problems(cfg)
     for key in wiring.WIRES:

@@ -21,7 +21,7 @@ from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.utils.signatures import accepted_args, argument_problem, type_problem
 
-__all__ = ["arguments", "component", "nested", "problem_at"]
+__all__ = ["arguments", "component", "is_own", "nested", "problem_at"]
 
 
 def component(
@@ -53,7 +53,7 @@ def component(
     problems = list(arguments(cfg, target, args, given, partial_args))
     if registry is HOOKS:
         problems += _no_hook(cfg, target)
-    if not problems and registry in (HOOKS, PIPELINES) and target.__module__.startswith("cfgtrain."):
+    if not problems and registry in (HOOKS, PIPELINES) and is_own(target):
         problems += _trial(cfg, target, args)
     yield from problems
 
@@ -98,6 +98,11 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
         ):
             yield from component(node, key, registry, partial_args=True)
         yield from nested(value, registry)
+
+
+def is_own(target: Any) -> bool:
+    """Say whether a class is one of ours, and so can be built to see whether it can be."""
+    return str(target.__module__).startswith("cfgtrain.")
 
 
 def problem_at(kind: type[ConfigError], message: str, node: Any, key: Any) -> ConfigError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.check.components import arguments, component, problem_at
+from cfgtrain.check.components import arguments, component, is_own, problem_at
 from cfgtrain.config.config import Config
 from cfgtrain.errors import (
     ArgumentTypeError,
@@ -17,10 +17,13 @@ from cfgtrain.errors import (
 )
 from cfgtrain.origin import at_place
 from cfgtrain.registries import DATASETS, HOOKS, RUNNERS
+from cfgtrain.registry import resolve_cfg
 from cfgtrain.runner import wiring
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.priority import get_priority
+from cfgtrain.runner.hooks.schedule import ScheduleHook
+from cfgtrain.schedules import Curve
 from cfgtrain.utils.signatures import argument_problem, parameters_of
 
 __all__ = ["evaluation_problems", "hook_problems", "runner_problems"]
@@ -63,7 +66,8 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
         return
     for each, priority in wired:
         if not isinstance(each, Hook):
-            yield from component([each], 0, HOOKS)
+            problems = list(component([each], 0, HOOKS))
+            yield from problems or _misfits(cfg, each)
             yield from _counts_epochs(cfg, key, each)
         try:
             get_priority(priority)
@@ -121,6 +125,21 @@ def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:
         yield problem_at(
             ConfigValueError, f"hooks is a list of dicts, not {value['hooks']!r}.", value, "hooks"
         )
+
+
+def _misfits(cfg: Config, hook_cfg: Any) -> Iterator[CfgTrainError]:
+    """Find curves that end before the run does, as far as its length stands in the config."""
+    target, args = resolve_cfg(hook_cfg, HOOKS)
+    if not (isinstance(target, type) and issubclass(target, ScheduleHook)) or not is_own(target):
+        return
+    hook = target(**args)
+    runner = cfg.get("runner")
+    counts_epochs = hook.by_epoch and getattr(_runner_class(cfg), "by_epoch", True)
+    length = "max_epochs" if counts_epochs else "max_iters"
+    total = runner.get(length) if isinstance(runner, Mapping) else None
+    problem = hook.curve.problem(total) if isinstance(hook.curve, Curve) and isinstance(total, int) else None
+    if problem is not None:
+        yield ConfigValueError(f"{target.__name__} does not fit this run: {problem}.{at_place(hook_cfg)}")
 
 
 def _counts_epochs(cfg: Config, key: str, hook: Any) -> Iterator[CfgTrainError]:

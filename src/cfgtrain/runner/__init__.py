@@ -2,7 +2,13 @@
 
 from cfgtrain.amp import LossScaler, auto_fp16, force_fp32, wrap_fp16_model
 from cfgtrain.checkpoint import load_checkpoint, load_state_dict, save_checkpoint, weights_to_cpu
-from cfgtrain.optim import OPTIMIZERS, build_optimizer
+from cfgtrain.optim import (
+    OPTIMIZER_BUILDERS,
+    OPTIMIZERS,
+    DefaultOptimizerConstructor,
+    build_optimizer,
+    build_optimizer_constructor,
+)
 from cfgtrain.random_state import set_random_seed
 from cfgtrain.registries import HOOKS, RUNNERS
 from cfgtrain.runner.base import BaseRunner
@@ -49,6 +55,7 @@ from cfgtrain.runner.protocol import RunnerView
 __all__ = [
     "HOOKS",
     "OPTIMIZERS",
+    "OPTIMIZER_BUILDERS",
     "RUNNERS",
     "BaseRunner",
     "CheckpointHook",
@@ -57,6 +64,7 @@ __all__ = [
     "CosineRestartLrUpdaterHook",
     "CyclicLrUpdaterHook",
     "CyclicMomentumUpdaterHook",
+    "DefaultOptimizerConstructor",
     "EpochBasedRunner",
     "EvalHook",
     "ExpLrUpdaterHook",
@@ -90,6 +98,7 @@ __all__ = [
     "TextLoggerHook",
     "auto_fp16",
     "build_optimizer",
+    "build_optimizer_constructor",
     "build_runner",
     "force_fp32",
     "get_priority",

@@ -1,0 +1,68 @@
+"""Check ``optimizer``: one or several, their constructors, and the settings of single parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cfgtrain.check.components import component, problem_at
+from cfgtrain.config.config import Config
+from cfgtrain.errors import CfgTrainError, ConfigValueError
+from cfgtrain.optim import DEFAULT_CONSTRUCTOR, DefaultOptimizerConstructor, are_several, paramwise_problems
+from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
+from cfgtrain.registry import resolve_cfg
+
+__all__ = ["optimizer_problems"]
+
+
+def optimizer_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with ``optimizer``."""
+    optimizer = cfg["optimizer"]
+    if are_several(optimizer):
+        for name in optimizer:
+            yield from _one(optimizer, name)
+    else:
+        yield from _one(cfg._cfg_dict, "optimizer")
+
+
+def _one(node: Any, key: str) -> Iterator[CfgTrainError]:
+    cfg = node[key]
+    if not isinstance(cfg, Mapping):
+        yield from component(node, key, OPTIMIZERS)
+        return
+    constructor: Any = None
+    try:
+        constructor, _ = resolve_cfg(
+            {"type": cfg.get("constructor", DEFAULT_CONSTRUCTOR)}, OPTIMIZER_BUILDERS
+        )
+    except CfgTrainError as error:
+        yield problem_at(ConfigValueError, str(error), cfg, "constructor")
+    except Exception as error:  # an import path may name a module that fails in any way
+        message = f"{cfg['constructor']!r} cannot be imported: {type(error).__name__}: {error}"
+        yield problem_at(ConfigValueError, message, cfg, "constructor")
+    bare = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
+    bare.pop("constructor", None)
+    paramwise = bare.pop("paramwise_cfg", None)
+    ours = isinstance(constructor, type) and issubclass(constructor, DefaultOptimizerConstructor)
+    if ours or constructor is None:  # another one may take apart what it is given as it likes
+        problems = list(component([bare], 0, OPTIMIZERS, given=("params",)))
+        yield from problems
+        known = vars(constructor).get("paramwise_keys") if constructor is not None else None
+        if not problems:
+            yield from _paramwise(cfg, paramwise, bare, known)
+
+
+def _paramwise(
+    cfg: Any, paramwise: Any, optimizer_cfg: Any, known: tuple[str, ...] | None
+) -> Iterator[CfgTrainError]:
+    if paramwise is None:
+        return
+    if not isinstance(paramwise, Mapping):
+        message = f"paramwise_cfg is a dict or None, not {paramwise!r}."
+        yield problem_at(ConfigValueError, message, cfg, "paramwise_cfg")
+        return
+    for problem in paramwise_problems(paramwise, optimizer_cfg, known):
+        node: Any = paramwise
+        for each in problem.keys[:-1]:
+            node = node[each]
+        yield problem_at(ConfigValueError, problem.text, node, problem.keys[-1])
