@@ -18,7 +18,7 @@ LAYERS = [
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.schedules"),
     ("cfgtrain.image",),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.inference", "cfgtrain.random_state",
-     "cfgtrain.amp"),
+     "cfgtrain.amp", "cfgtrain.environment", "cfgtrain.tensors"),
     ("cfgtrain.runner", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models"),
     ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.check", "cfgtrain.work_dir"),
     ("cfgtrain_cli",),

@@ -15,6 +15,7 @@ from cfgtrain.random_state import (
     isolated_random_state,
     seed_sample,
     set_random_seed,
+    worker_init_fn,
 )
 
 
@@ -110,3 +111,13 @@ def test_state_is_plain_data() -> None:
     assert same(loaded, state)
     RandomState.restore(loaded)
     assert draw() == expected
+
+
+def test_workers_of_other_loaders_are_seeded() -> None:
+    """Each worker of each process has numbers of its own, the same in every run."""
+    drawn = []
+    for rank, worker in ((0, 0), (0, 1), (1, 0), (0, 0)):
+        worker_init_fn(worker, num_workers=2, rank=rank, seed=7)
+        drawn.append((random.random(), float(np.random.rand()), float(torch.rand(()))))
+    assert drawn[0] == drawn[3]
+    assert len(set(drawn)) == 3

@@ -27,6 +27,8 @@
     ├── ImageDecodeError             (ValueError)        bytes that are no image, or half of one
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
+    ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
+    ├── TimerError                                       a timer that does not run
     ├── ArgumentError                (ValueError, AssertionError)
     └── ArgumentTypeError            (TypeError)
 
@@ -247,6 +249,14 @@ class WorkDirError(CfgTrainError, OSError):
     """The work directory cannot be made or written to."""
 
 
+class PrerequisiteError(CfgTrainError, RuntimeError):
+    """A function needs a package or a program that is not there."""
+
+
+class TimerError(CfgTrainError):
+    """A timer that does not run was asked for its time."""
+
+
 class ArgumentError(CfgTrainError, ValueError, AssertionError):
     """An argument has a value outside what the function takes."""
 
@@ -272,11 +282,12 @@ def close_names(word: str, names: Iterable[str], count: int = 3) -> list[str]:
 
     The best come first.
     """
+    word = word.lower()
     by_lower: dict[str, list[str]] = {}
-    for name in names:
+    for name in dict.fromkeys(names):
         by_lower.setdefault(name.lower(), []).append(name)
-    begun = sorted(lower for lower in by_lower if len(word) > 2 and lower.startswith(word.lower()))
-    found = dict.fromkeys([*_nearest(word.lower(), by_lower, count), *begun])
+    begun = sorted(lower for lower in by_lower if lower.startswith(word)) if len(word) > 2 else []
+    found = dict.fromkeys([*_nearest(word, by_lower, count), *begun])
     return [name for lower in found for name in by_lower[lower]][:count]
 
 
@@ -291,9 +302,12 @@ def _nearest(word: str, names: Iterable[str], count: int, cutoff: float = 0.6) -
 
     names = [name for name in names if "\0" not in name]
     rests = "\0".join(names).translate(str.maketrans("", "", word.replace("\0", ""))).split("\0")
+    size = len(word)
     bounds = []
     for name, rest in zip(names, rests, strict=False):  # of no names there is one rest, ""
-        bound = 2 * min(len(name) - len(rest), len(word)) / ((len(name) + len(word)) or 1)
+        length = len(name)
+        shared = length - len(rest)
+        bound = 2 * (shared if shared < size else size) / ((length + size) or 1)
         if bound >= cutoff:
             bounds.append((bound, name))
     matcher = SequenceMatcher()
@@ -303,7 +317,7 @@ def _nearest(word: str, names: Iterable[str], count: int, cutoff: float = 0.6) -
         if bound < cutoff:
             break
         matcher.set_seq1(name)
-        if matcher.real_quick_ratio() >= cutoff and matcher.quick_ratio() >= cutoff:
+        if matcher.quick_ratio() >= cutoff:
             heapq.heappush(best, (matcher.ratio(), name))
             if len(best) > count or best[0][0] < cutoff:
                 heapq.heappop(best)

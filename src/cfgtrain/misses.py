@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,13 +56,10 @@ def _hint(
     )
 
 
-def _near(registry: Registry, holders: Iterable[Registry], name: str) -> str:
+def _near(registry: Registry, holders: Sequence[Registry], name: str) -> str:
     """Suggest entries of some registries, as the one that was asked calls them."""
-    entries: dict[str, list[str]] = {}
-    for holder in holders:
-        for entry in holder:
-            entries.setdefault(entry, []).append(_key(registry, holder, entry))
-    near = [key for entry in close_names(name, entries) for key in entries[entry]]
+    entries = close_names(name, chain.from_iterable(holders))
+    near = [_key(registry, each, entry) for entry in entries for each in holders if entry in each.keys()]  # noqa: SIM118
     return f" Did you mean {one_of(near)}?" if near else ""
 
 

@@ -16,7 +16,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-__all__ = ["RandomState", "derive_seed", "isolated_random_state", "seed_sample", "set_random_seed"]
+__all__ = [
+    "RandomState",
+    "derive_seed",
+    "isolated_random_state",
+    "seed_sample",
+    "set_random_seed",
+    "worker_init_fn",
+]
 
 _MASK = (1 << 64) - 1
 
@@ -41,6 +48,24 @@ def set_random_seed(seed: int, deterministic: bool = False, use_rank_shift: bool
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> None:
+    """Seed Python, NumPy and torch in a worker of a ``DataLoader`` (MMCV name).
+
+    For loaders of your own; those that cfgtrain builds do without, and do not depend on
+    the number of workers.
+
+    Args:
+        worker_id: Of this worker.
+        num_workers: Of this process.
+        rank: Of this process.
+        seed: Of the run; the worker's is ``num_workers * rank + worker_id + seed``.
+    """
+    own = num_workers * rank + worker_id + seed
+    random.seed(own)
+    np.random.seed(own % 2**32)
+    torch.manual_seed(own)
 
 
 def derive_seed(*parts: int) -> int:

@@ -6,10 +6,22 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cfgtrain.utils.paths import atomic_write, mkdir_or_exist, replace_symlink, sync_directory
+from cfgtrain.utils.paths import (
+    atomic_write,
+    check_file_exist,
+    find_vcs_root,
+    fopen,
+    is_filepath,
+    mkdir_or_exist,
+    replace_symlink,
+    scandir,
+    symlink,
+    sync_directory,
+)
 
 
 def held() -> dict[str, bytes]:
@@ -195,3 +207,88 @@ def test_a_folder_that_cannot_be_synced_is_no_error() -> None:
     """Systems on which folders cannot be opened go without."""
     sync_directory(Path("nowhere"))
     assert not Path("nowhere").exists()
+
+
+@pytest.mark.parametrize(("x", "answer"), [("a", True), (Path("a"), True), (1, False), (None, False)])
+def test_is_filepath(x: object, answer: bool) -> None:
+    """A str or a Path names a file."""
+    assert is_filepath(x) is answer
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_fopen(kind: type) -> None:
+    """It opens as open does, and a number is a ValueError."""
+    with fopen(kind("a.txt"), "w", encoding="utf-8") as file:
+        file.write("ä")
+    with fopen(kind("a.txt"), encoding="utf-8") as file:
+        assert file.read() == "ä"
+    with pytest.raises(ValueError, match="named by a str or a Path"):
+        fopen(1)  # type: ignore[arg-type]
+
+
+def test_check_file_exist() -> None:
+    """A folder is no file, and the message may be another."""
+    Path("a.txt").touch()
+    check_file_exist("a.txt")
+    for missing in ("b.txt", Path()):
+        with pytest.raises(FileNotFoundError, match=r'file "[^"]*" does not exist'):
+            check_file_exist(missing)
+    with pytest.raises(FileNotFoundError, match=r"no b\.txt"):
+        check_file_exist("b.txt", "no {}")
+
+
+def test_links() -> None:
+    """A link is made, replaced, or kept from being replaced."""
+    Path("a.txt").write_text("a")
+    Path("b.txt").write_text("b")
+    symlink("a.txt", "link")
+    assert Path("link").read_text() == "a"
+    symlink(Path("b.txt"), Path("link"))
+    assert Path("link").read_text() == "b"
+    with pytest.raises(FileExistsError):
+        symlink("a.txt", "link", overwrite=False)
+    assert Path("link").readlink() == Path("b.txt")
+
+
+@pytest.fixture
+def tree() -> None:
+    """Make a folder to scan, with a link that leads in a circle."""
+    for name in ("1.json", "1.txt", "2.TXT", ".file", "sub/1.json", "sub/deep/3.txt", ".git/4.txt"):
+        Path("scan", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("scan", name).touch()
+    Path("scan/sub/up").symlink_to("..")
+
+
+@pytest.mark.usefixtures("tree")
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({}, ["1.json", "1.txt", "2.TXT"]),
+        ({"suffix": ".txt"}, ["1.txt"]),
+        ({"suffix": ".TXT", "case_sensitive": False}, ["1.txt", "2.TXT"]),
+        ({"suffix": (".json", ".TXT")}, ["1.json", "2.TXT"]),
+        ({"recursive": True}, ["1.json", "1.txt", "2.TXT", "sub/1.json", "sub/deep/3.txt"]),
+        ({"suffix": ".txt", "recursive": True}, ["1.txt", "sub/deep/3.txt"]),
+    ],
+)
+def test_scandir(options: dict[str, Any], found: list[str], kind: type) -> None:
+    """Files come relative and in order; what is hidden is passed over, and each folder is seen once."""
+    assert list(scandir(kind("scan"), **options)) == found
+
+
+@pytest.mark.parametrize(("folder", "suffix"), [(123, None), (".", 111), (".", [".txt"])])
+def test_scandir_refuses_other_types(folder: Any, suffix: Any) -> None:
+    """The TypeError comes at the call, not at the first file."""
+    with pytest.raises(TypeError):
+        scandir(folder, suffix)
+
+
+def test_find_vcs_root() -> None:
+    """The nearest folder above with a marker, or None."""
+    Path("repo/a/b").mkdir(parents=True)
+    Path("repo/.git").mkdir()
+    Path("repo/a/b/file").touch()
+    here = str(Path("repo").absolute())
+    assert find_vcs_root("repo/a/b") == find_vcs_root(Path("repo")) == find_vcs_root("repo/a/b/file") == here
+    assert find_vcs_root("repo/a", markers=(".hg",)) is None

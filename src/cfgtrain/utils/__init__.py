@@ -1,6 +1,113 @@
-"""Small things that need neither arrays nor tensors."""
+"""What MMCV keeps in ``utils``: small things by subject, and some names of other packages.
 
+The latter, from ``Config`` to ``collect_env``, are looked up on first use, as some of them
+load torch.
+"""
+
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from cfgtrain.utils.checks import has_method, is_method_overridden, is_str
+from cfgtrain.utils.deprecation import deprecated_api_warning
 from cfgtrain.utils.imports import import_modules_from_strings
-from cfgtrain.utils.paths import atomic_write, mkdir_or_exist
+from cfgtrain.utils.logging import get_logger, print_log
+from cfgtrain.utils.paths import (
+    atomic_write,
+    check_file_exist,
+    find_vcs_root,
+    fopen,
+    is_filepath,
+    mkdir_or_exist,
+    scandir,
+    symlink,
+)
+from cfgtrain.utils.prerequisites import check_prerequisites, requires_executable, requires_package
+from cfgtrain.utils.progressbar import (
+    ProgressBar,
+    track_iter_progress,
+    track_parallel_progress,
+    track_progress,
+)
+from cfgtrain.utils.sequences import (
+    concat_list,
+    is_list_of,
+    is_seq_of,
+    is_tuple_of,
+    iter_cast,
+    list_cast,
+    slice_list,
+    to_1tuple,
+    to_2tuple,
+    to_3tuple,
+    to_4tuple,
+    to_ntuple,
+    tuple_cast,
+)
+from cfgtrain.utils.testing import (
+    assert_attrs_equal,
+    assert_dict_contains_subset,
+    assert_dict_has_keys,
+    assert_keys_equal,
+    check_python_script,
+)
+from cfgtrain.utils.timer import Timer, TimerError, check_time
+from cfgtrain.utils.versions import digit_version, get_git_hash, parse_version_info
 
-__all__ = ["atomic_write", "import_modules_from_strings", "mkdir_or_exist"]
+if _TYPE_CHECKING:
+    from cfgtrain.checkpoint.url import load_url
+    from cfgtrain.cnn.checks import assert_is_norm_layer, assert_params_all_zeros
+    from cfgtrain.config.config import Config
+    from cfgtrain.config.dict import ConfigDict
+    from cfgtrain.config.options import DictAction
+    from cfgtrain.environment import collect_env
+    from cfgtrain.random_state import worker_init_fn
+    from cfgtrain.registry import Registry, build_cfg, build_from_cfg
+    from cfgtrain.tensors import is_jit_tracing, torch_meshgrid
+
+__all__ = [
+    # sequences and types
+    "is_str", "is_seq_of", "is_list_of", "is_tuple_of", "iter_cast", "list_cast", "tuple_cast", "slice_list",
+    "concat_list", "to_ntuple", "to_1tuple", "to_2tuple", "to_3tuple", "to_4tuple", "has_method",
+    "is_method_overridden",
+    # imports, prerequisites, old names
+    "import_modules_from_strings", "check_prerequisites", "requires_package", "requires_executable",
+    "deprecated_api_warning",
+    # files and folders
+    "atomic_write", "check_file_exist", "find_vcs_root", "fopen", "is_filepath", "mkdir_or_exist", "scandir",
+    "symlink",
+    # time, progress, logs, versions
+    "Timer", "TimerError", "check_time", "ProgressBar", "track_progress", "track_iter_progress",
+    "track_parallel_progress", "get_logger", "print_log", "digit_version", "parse_version_info", "get_git_hash",
+    # for tests
+    "assert_attrs_equal", "assert_dict_contains_subset", "assert_dict_has_keys", "assert_keys_equal",
+    "check_python_script",
+    # of other packages
+    "Config", "ConfigDict", "DictAction", "Registry", "build_cfg", "build_from_cfg",
+    "assert_is_norm_layer", "assert_params_all_zeros", "collect_env", "is_jit_tracing", "load_url",
+    "torch_meshgrid", "worker_init_fn",
+]  # fmt: skip
+
+_ELSEWHERE = {
+    "cfgtrain.config.config": ("Config",),
+    "cfgtrain.config.dict": ("ConfigDict",),
+    "cfgtrain.config.options": ("DictAction",),
+    "cfgtrain.registry": ("Registry", "build_cfg", "build_from_cfg"),
+    "cfgtrain.checkpoint.url": ("load_url",),
+    "cfgtrain.cnn.checks": ("assert_is_norm_layer", "assert_params_all_zeros"),
+    "cfgtrain.environment": ("collect_env",),
+    "cfgtrain.random_state": ("worker_init_fn",),
+    "cfgtrain.tensors": ("is_jit_tracing", "torch_meshgrid"),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    import importlib
+
+    for module, names in _ELSEWHERE.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

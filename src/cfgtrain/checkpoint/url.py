@@ -1,0 +1,32 @@
+"""Weights from the web."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+__all__ = ["load_url"]
+
+
+def load_url(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: str | None = None,
+    weights_only: bool = True,
+) -> dict[str, Any]:
+    """Download a checkpoint, unless torch has it in its cache, and load it.
+
+    It is ``torch.hub.load_state_dict_from_url``, whose arguments these are, but for its
+    default: a file from the web is loaded without running what is inside it.
+
+    Raises:
+        UnpicklingError: It holds more than weights, and ``weights_only`` is True.
+    """
+    loaded: dict[str, Any] = torch.hub.load_state_dict_from_url(
+        url, model_dir, map_location, progress, check_hash, file_name, weights_only
+    )
+    return loaded

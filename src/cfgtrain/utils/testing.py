@@ -1,0 +1,64 @@
+"""What tests ask about dicts, objects and scripts; each answer is a bool, as in MMCV."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "assert_attrs_equal",
+    "assert_dict_contains_subset",
+    "assert_dict_has_keys",
+    "assert_keys_equal",
+    "check_python_script",
+]
+
+
+def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
+    """Say whether a dict has these keys with these values; arrays and tensors are compared whole."""
+    return all(key in dict_obj and _equal(dict_obj[key], value) for key, value in expected_subset.items())
+
+
+def assert_attrs_equal(obj: object, expected_attrs: Mapping[str, Any]) -> bool:
+    """Say whether an object has these attributes with these values; arrays are compared whole."""
+    return all(
+        hasattr(obj, name) and _equal(getattr(obj, name), value) for name, value in expected_attrs.items()
+    )
+
+
+def assert_dict_has_keys(obj: Mapping[Any, Any], expected_keys: Iterable[Any]) -> bool:
+    """Say whether a dict has at least these keys."""
+    return set(expected_keys).issubset(obj)
+
+
+def assert_keys_equal(result_keys: Iterable[Any], target_keys: Iterable[Any]) -> bool:
+    """Say whether there are the same keys, in whatever order."""
+    return set(result_keys) == set(target_keys)
+
+
+def check_python_script(cmd: str) -> None:
+    """Run ``"[python] script.py arguments"`` in this process, as its ``__main__``.
+
+    Raises:
+        SystemExit: The script ends by it.
+    """
+    import runpy  # costs milliseconds that few programs need
+
+    words = shlex.split(cmd)
+    words = words[1:] if words and words[0].startswith("python") else words
+    before = sys.argv
+    sys.argv = words
+    try:
+        runpy.run_path(words[0], run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+def _equal(a: Any, b: Any) -> bool:
+    shapes = getattr(a, "shape", None), getattr(b, "shape", None)
+    if shapes[0] is not None and shapes[1] is not None and tuple(shapes[0]) != tuple(shapes[1]):
+        return False
+    same = a == b
+    return bool(same.all()) if hasattr(same, "all") else bool(same)
