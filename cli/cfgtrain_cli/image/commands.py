@@ -170,19 +170,20 @@ def _run(
     """Plan, do, tell."""
     from cfgtrain_cli.image.plan import make_plan
     from cfgtrain_cli.image.report import as_json, failures, planned, summary, with_progress
-    from cfgtrain_cli.image.work import Settings, do_all, look_at
+    from cfgtrain_cli.image.work import Batch, Settings, look_at
 
     begin = time.perf_counter()
     plan = make_plan(inputs, output, overwrite=overwrite, skip_existing=skip_existing)
     settings = Settings(task, quality, overwrite, min(jobs or _processors(), max(len(plan.jobs), 1)))
-    todo = (look_at(job, task) for job in plan.jobs) if dry_run else do_all(plan.jobs, settings)
-    outcomes = []
+    batch = Batch(plan.jobs, settings)
+    todo = (look_at(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
     try:
-        for outcome in with_progress(todo, len(plan.jobs)):
-            outcomes.append(outcome)  # noqa: PERF402 - what is done before an interrupt is to be known
+        outcomes = list(with_progress(todo, len(plan.jobs)))
     except KeyboardInterrupt:
+        todo.close()
+        written = sum(outcome.error is None for outcome in batch.finished)
         print(
-            f"Interrupted: {len(outcomes)} of {len(plan.jobs)} pictures are done, and none by half. "
+            f"Interrupted: {written} of {len(plan.jobs)} pictures are done, and none by half. "
             "The same command with --skip-existing does the rest.",
             file=sys.stderr,
         )

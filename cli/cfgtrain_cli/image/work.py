@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -53,21 +53,43 @@ class Settings:
     threads: int = 1
 
 
-def do_all(jobs: list[Job], settings: Settings) -> Iterator[Outcome]:
-    """Do the jobs, and yield what becomes of each as soon as it is known.
+class Batch:
+    """Jobs that are being done.
 
-    An interrupt lets the pictures that are being written be finished, and starts no more.
+    Args:
+        jobs: What to do.
+        settings: How.
+
+    Attributes:
+        finished: What has become of the jobs, in the order in which they ended.
     """
-    cv2.setNumThreads(1 if settings.threads > 1 else -1)  # one job per thread, or one job on all cores
-    stop = threading.Event()
-    pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="image")
-    try:
-        futures = [pool.submit(_do, job, settings, stop) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(self, jobs: list[Job], settings: Settings) -> None:
+        self.finished: list[Outcome] = []
+        self._jobs = jobs
+        self._settings = settings
+        self._stop = threading.Event()
+
+    def outcomes(self) -> Generator[Outcome]:
+        """Do the jobs, and yield what becomes of each as soon as it is known.
+
+        When it is closed, the pictures that are being written are finished, and no more are begun.
+        """
+        threads = self._settings.threads
+        _quiet_opencv()
+        cv2.setNumThreads(1 if threads > 1 else -1)  # one picture per thread, or one on all cores
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="image")
+        try:
+            for future in as_completed([pool.submit(self._do, job) for job in self._jobs]):
+                yield future.result()
+        finally:
+            self._stop.set()
+            pool.shutdown(cancel_futures=True)
+
+    def _do(self, job: Job) -> Outcome:
+        outcome = do(job, self._settings, self._stop)
+        self.finished.append(outcome)
+        return outcome
 
 
 def look_at(job: Job, task: Task) -> Outcome:
@@ -80,7 +102,8 @@ def look_at(job: Job, task: Task) -> Outcome:
         return Outcome(job, error=_reason(error))
 
 
-def _do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
+def do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
+    """Do one job; what is wrong with its files becomes part of the outcome."""
     try:
         picture = read_picture(job.source.read_bytes(), settings.task.wanted)
         pixels = settings.task.apply(picture)
@@ -93,6 +116,14 @@ def _do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
     except (CfgTrainError, OSError, MemoryError) as error:
         return Outcome(job, error=_reason(error))
     return Outcome(job, picture.size, (pixels.shape[1], pixels.shape[0]), tuple(losses))
+
+
+def _quiet_opencv() -> None:
+    """Let OpenCV keep to itself what it thinks of a file: what is wrong is told at the end."""
+    if hasattr(cv2.utils, "logging"):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    else:  # OpenCV 4
+        vars(cv2)["setLogLevel"](0)
 
 
 def _reason(error: Exception) -> str:

@@ -154,12 +154,11 @@ def imencode(suffix: str, img: Array, params: Sequence[int] = ()) -> bytes:
             if suffix
             else "The suffix of a path says the format of the image, and here is none."
         )
+    what = f"An image of shape {img.shape} and dtype {img.dtype} cannot be written as {suffix}."
     try:
         done, content = cv2.imencode(suffix.lower(), img, params)
     except cv2.error as error:
-        raise ArgumentError(
-            f"An image of shape {img.shape} and dtype {img.dtype} cannot be written as {suffix}."
-        ) from error
+        raise ArgumentError(what) from error
     if not done:
-        raise ArgumentError(f"OpenCV could not write this image as {suffix}.")
+        raise ArgumentError(what)
     return content.tobytes()

@@ -54,6 +54,7 @@ class Header:
         orientation: 1 to 8: how the decoder's pixels have to be turned, as EXIF counts it.
         channels: As stored; 4 in a JPEG is CMYK. None where it is not known.
         lossless: Whether the pixels are stored exactly.
+        premultiplied: Whether the decoder's colours are multiplied by their alpha.
         several: Whether the file holds more than one image: frames or pages.
         metadata: What else it says.
     """
@@ -63,6 +64,7 @@ class Header:
     orientation: int = 1
     channels: int | None = None
     lossless: bool = True
+    premultiplied: bool = False
     several: bool = False
     metadata: Metadata = field(default_factory=Metadata)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from cfgtrain.errors import ImageDecodeError
-from cfgtrain.image.formats import jpeg, png, tiff, webp
-from cfgtrain.image.formats.header import Header, Metadata, truncated
+from cfgtrain.image.formats import gif, jpeg, png, tiff, webp
+from cfgtrain.image.formats.header import Header, Metadata
 
+_TIFF = (".tif", ".tiff")
 _ADDERS = {
     ".jpg": jpeg.add_metadata, ".jpeg": jpeg.add_metadata, ".jpe": jpeg.add_metadata,
     ".png": png.add_metadata, ".webp": webp.add_metadata, ".tif": tiff.add_metadata, ".tiff": tiff.add_metadata,
 }  # fmt: skip
-_GIF_FRAME = re.compile(rb"\x00\x21\xf9\x04.{4}\x00[\x2c\x21]", re.DOTALL)
 
 
 def read_header(content: bytes) -> Header:
@@ -31,8 +29,8 @@ def read_header(content: bytes) -> Header:
         return webp.read_header(content)
     if content.startswith(tiff.MAGICS):
         return tiff.read_header(content)
-    if content.startswith((b"GIF87a", b"GIF89a")):
-        return _gif(content)
+    if content.startswith(gif.MAGICS):
+        return gif.read_header(content)
     return _avif(content) if content[4:8] == b"ftyp" and b"avi" in content[8:32] else Header()
 
 
@@ -47,18 +45,10 @@ def add_metadata(content: bytes, suffix: str, metadata: Metadata) -> tuple[bytes
     Returns:
         The new file, and the names of what it does not hold.
     """
-    names = metadata.names()
-    if not names:
-        return content, []
     adder = _ADDERS.get(suffix.lower())
-    return adder(content, metadata) if adder else (content, names)
-
-
-def _gif(content: bytes) -> Header:
-    if not content.rstrip(b"\0").endswith(b";"):
-        raise truncated("GIF", "its last byte is missing")
-    size = (int.from_bytes(content[6:8], "little"), int.from_bytes(content[8:10], "little"))
-    return Header("GIF", size, several=len(_GIF_FRAME.findall(content)) > 1)
+    if adder is None or not (metadata.names() or suffix.lower() in _TIFF):
+        return content, metadata.names()
+    return adder(content, metadata)
 
 
 def _avif(content: bytes) -> Header:

@@ -10,6 +10,7 @@ from cfgtrain.image.formats.header import Header, Metadata
 MAGICS = (b"II*\0", b"MM\0*")
 
 _WIDTH, _HEIGHT, _SAMPLES = 256, 257, 277
+_BITS, _EXTRA_SAMPLES, _ASSOCIATED, _UNASSOCIATED = 258, 338, 1, 2
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _CENTIMETRE = 282, 283, 296, 3
 _ICC = 34675
 _UNDEFINED = 7
@@ -42,34 +43,48 @@ def read_header(content: bytes) -> Header:
         size,
         channels=int(samples[0]) if samples else None,
         several=several,
+        premultiplied=_is_premultiplied(tags, entries),
         metadata=Metadata(None, icc, dpi, (), lost),
     )
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put profile and resolution into a TIFF as an encoder writes it: a new directory at the end."""
-    left = ["EXIF"] if metadata.exif else []
-    if not metadata.icc and not metadata.dpi:
-        return content, left
+    """Put profile and resolution into a TIFF as OpenCV writes it: a new directory at the end.
+
+    It also says what a fourth channel is, which OpenCV leaves open.
+    """
     tags = Tags(content)
-    first = tags.first()
-    values = {tag: (entry.type, entry.length, tags.raw(entry)) for tag, entry in first.entries.items()}
+    entries = tags.first().entries
+    values = {tag: (entry.type, entry.length, tags.raw(entry)) for tag, entry in entries.items()}
+    if tags.numbers(entries.get(_SAMPLES)) == [4] and _EXTRA_SAMPLES not in entries:
+        values[_EXTRA_SAMPLES] = (SHORT, 1, struct.pack(f"{tags.order}H", _UNASSOCIATED))
     if metadata.icc:
         values[_ICC] = (_UNDEFINED, len(metadata.icc), metadata.icc)
     if metadata.dpi:
         for tag, dpi in zip((_X_RESOLUTION, _Y_RESOLUTION), metadata.dpi, strict=True):
             values[tag] = (5, 1, struct.pack(f"{tags.order}LL", round(dpi * 1000), 1000))
         values[_UNIT] = (SHORT, 1, struct.pack(f"{tags.order}H", 2))
+    return _with_directory(content, tags.order, values), ["EXIF"] if metadata.exif else []
+
+
+def _with_directory(content: bytes, order: str, values: dict[int, tuple[int, int, bytes]]) -> bytes:
+    """Return a TIFF whose directory holds these (type, length, bytes) by tag."""
     out = bytearray(content + b"\0" * (len(content) % 2))
     entries = []
     for tag, (kind, count, raw) in sorted(values.items()):
-        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{tags.order}L", len(out))
+        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{order}L", len(out))
         if len(raw) > 4:
             out += raw + b"\0" * (len(raw) % 2)
-        entries.append(struct.pack(f"{tags.order}HHL", tag, kind, count) + place)
-    struct.pack_into(f"{tags.order}L", out, 4, len(out))
-    out += struct.pack(f"{tags.order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
-    return bytes(out), left
+        entries.append(struct.pack(f"{order}HHL", tag, kind, count) + place)
+    struct.pack_into(f"{order}L", out, 4, len(out))
+    out += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
+    return bytes(out)
+
+
+def _is_premultiplied(tags: Tags, entries: dict[int, Entry]) -> bool:
+    """Say whether OpenCV hands out colours times alpha: stored so, or, at 8 bits, multiplied by libtiff."""
+    extra, bits = (tags.numbers(entries.get(tag)) for tag in (_EXTRA_SAMPLES, _BITS))
+    return extra == [_ASSOCIATED] or (extra == [_UNASSOCIATED] and bits[:1] == [8])
 
 
 def _resolution(tags: Tags, entries: dict[int, Entry]) -> tuple[float, float] | None:
