@@ -178,7 +178,9 @@ def test_table_of_hooks() -> None:
     runner.register_optimizer_hook({})
     runner.register_hook(IterTimerHook(), 71)
     blocks = runner.get_hook_info().split("\n" + " " + "-" * 20 + " ")
-    assert blocks[0] == "before_run:\n(71          ) IterTimerHook" + " " * 22
+    assert blocks[0] == "\n".join(
+        ["before_run:", f"(ABOVE_NORMAL) {'OptimizerHook':<35}", f"(71          ) {'IterTimerHook':<35}"]
+    )
     (after,) = [block for block in blocks if block.startswith("\nafter_train_iter:")]
     assert after.split() == [
         "after_train_iter:",
