@@ -1,6 +1,7 @@
 """Hooks: what happens at the stages of a run."""
 
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.adaptive import ReduceOnPlateauLrUpdaterHook, TorchLrUpdaterHook
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
@@ -68,9 +69,11 @@ __all__ = [
     "PolyLrUpdaterHook",
     "Priority",
     "ProgressHook",
+    "ReduceOnPlateauLrUpdaterHook",
     "ScheduleHook",
     "StepLrUpdaterHook",
     "StepMomentumUpdaterHook",
     "TextLoggerHook",
+    "TorchLrUpdaterHook",
     "get_priority",
 ]

@@ -6,6 +6,7 @@ import logging
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +50,10 @@ class EvalHook(Hook):
         less_keys: The same for smaller.
         out_dir: Where the best goes, in a folder named as the work directory.
         eval_kwargs: For ``evaluate``.
+
+    Attributes:
+        scores: The newest, those that are numbers.
+        evaluations: How many there have been; both are saved with the run.
     """
 
     _default_greater_keys: Sequence[str] = (
@@ -87,12 +92,14 @@ class EvalHook(Hook):
         self.less_keys = _as_keys(less_keys, self._default_less_keys)
         self.out_dir = out_dir
         self.eval_kwargs = eval_kwargs
+        self.scores: dict[str, float] = {}
+        self.evaluations = 0
         self._folder: Path | None = None
         self._initial = True
         self._best_run: str | None = None  # that wrote the best
         self._replaced: list[str | None] | None = None  # while it is: new name, old name, run of the old
         if save_best not in (None, "auto"):
-            self.rule = rule or self._guess_rule(str(save_best))
+            self.rule = rule or self.guess_rule(str(save_best))
 
     def before_run(self, runner: RunnerView) -> None:
         """Settle where the best goes."""
@@ -136,12 +143,19 @@ class EvalHook(Hook):
 
         The best before is told of in the new one, in case the run is killed before it is removed.
         """
-        return {"initial": self._initial, "best_run": self._best_run, "replaced": self._replaced}
+        return {
+            "initial": self._initial,
+            "best_run": self._best_run,
+            "replaced": self._replaced,
+            "scores": self.scores,
+            "evaluations": self.evaluations,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it over."""
         self._initial = state["initial"]
         self._best_run = state.get("best_run")
+        self.scores, self.evaluations = state.get("scores", {}), state.get("evaluations", 0)
         if state.get("replaced") and self._folder is not None:
             new, old, run = state["replaced"]
             if (self._folder / new).is_file():
@@ -163,6 +177,8 @@ class EvalHook(Hook):
         results = self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, leave))
         runner.log_buffer.output["eval_iter_num"] = len(self.dataloader)
         scores = self.evaluate(runner, results)
+        self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
+        self.evaluations += 1
         if self.save_best is not None:
             self._keep_best(runner, scores)
 
@@ -174,7 +190,7 @@ class EvalHook(Hook):
         if name not in scores:
             raise ArgumentError(f"save_best={name!r}, but the scores are {', '.join(scores)}.")
         self.save_best = name
-        self.rule = self.rule or self._guess_rule(name)
+        self.rule = self.rule or self.guess_rule(name)
         messages = (runner.meta or {})["hook_msgs"]
         score, best = float(scores[name]), messages.get("best_score")
         if not math.isnan(score) and (best is None or _BETTER[self.rule](score, best)):
@@ -225,7 +241,12 @@ class EvalHook(Hook):
         since = done - (self.start or 0)
         return since >= 0 and since % self.interval == 0
 
-    def _guess_rule(self, name: str) -> Rule:
+    def guess_rule(self, name: str) -> Rule:
+        """Return whether a greater or a less value of the score ``name`` is better, going by the name.
+
+        Raises:
+            ArgumentError: The name does not tell.
+        """
         greater, less = ([key.lower() for key in keys] for keys in (self.greater_keys, self.less_keys))
         lower = name.lower()
         if lower in greater or (lower not in less and any(key in lower for key in greater)):
@@ -239,3 +260,7 @@ class EvalHook(Hook):
 
 def _as_keys(keys: str | Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
     return default if keys is None else (keys,) if isinstance(keys, str) else keys
+
+
+def _is_number(score: Any) -> bool:
+    return isinstance(score, Real) or getattr(score, "ndim", None) == 0  # of NumPy or PyTorch
