@@ -105,10 +105,11 @@ class RandomState:
     @staticmethod
     def capture() -> dict[str, Any]:
         """Return the states of this process; ``restore`` puts them back."""
+        version, words, gauss_next = random.getstate()
         kind, keys, position, has_gauss, gauss = cast("Any", np.random.get_state(legacy=True))
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {
-            "python": random.getstate(),
+        return {  # words as tensors: one by one they take longer to read safely than all the rest
+            "python": [version, torch.tensor(words), gauss_next],
             "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
             "torch": torch.get_rng_state(),
             "cuda": cuda,
@@ -118,7 +119,7 @@ class RandomState:
     def restore(state: dict[str, Any]) -> None:
         """Put back what ``capture`` returned; devices that are not there are passed over."""
         version, words, gauss_next = state["python"]
-        random.setstate((version, tuple(words), gauss_next))
+        random.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss_next))
         kind, keys, position, has_gauss, gauss = state["numpy"]
         np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, gauss))
         torch.set_rng_state(state["torch"])

@@ -258,9 +258,7 @@ class Command:
     @property
     def code(self) -> int | None:
         """Its exit code, negative for a signal, or None while it runs."""
-        if self._code is None:
-            self._code = self._forker.ask({"poll": self.pid})
-        return self._code
+        return self._wait(0.0)
 
     @property
     def text(self) -> str:
@@ -274,12 +272,16 @@ class Command:
 
     def end(self, seconds: float = DEADLINE) -> int:
         """Wait for its end and return its exit code."""
-        try:
-            wait_for(lambda: self.code is not None, "a command to end", seconds)
-        except TimeoutError as error:
+        code = self._wait(seconds)
+        if code is None:
             self.send(signal.SIGKILL)
-            raise TimeoutError(f"{error} It printed:\n{self.text}") from None
-        return self._code or 0
+            raise TimeoutError(f"Waited {seconds:.0f} s for a command to end. It printed:\n{self.text}")
+        return code
+
+    def _wait(self, seconds: float) -> int | None:
+        if self._code is None:
+            self._code = self._forker.ask({"wait": self.pid, "seconds": seconds})
+        return self._code
 
 
 class Forker:

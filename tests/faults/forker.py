@@ -3,7 +3,8 @@
 A line of JSON on stdin is a request, a line on stdout the answer. The forked process is a
 command like any other, and real signals reach it; only the taking down of all the modules at
 its end, which costs more than the training, is left out. This process itself never trains, so
-that nothing that does not survive a fork is running.
+that nothing that does not survive a fork is running. It also waits for the end of a command
+where it is asked to, since that is cheaper than being asked again and again.
 """
 
 from __future__ import annotations
@@ -15,12 +16,25 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
+import weakref
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from typing import Any
 
-PRELOADED = ("cfgtrain.data", "cfgtrain.models", "cfgtrain.optim", "cfgtrain.runner", "cfgtrain.train")
+PRELOADED = (
+    "cfgtrain.data",
+    "cfgtrain.models",
+    "cfgtrain.optim",
+    "cfgtrain.runner",
+    "cfgtrain.train",
+    "cfgtrain_cli.console",
+    "multiprocessing.popen_fork",
+    "multiprocessing.queues",
+    "torch.profiler._cupti_monitor",
+    "torch.utils.serialization.config",
+)
 
 
 def start(request: dict[str, Any]) -> int | None:
@@ -40,18 +54,24 @@ def start(request: dict[str, Any]) -> int | None:
     return None
 
 
-def ended(pid: int) -> int | None:
-    """Return the exit code of a child (negative: the signal it died of), or None while it runs."""
-    done, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if done else None
+def ended(pid: int, seconds: float) -> int | None:
+    """Return the exit code of a child (negative: the signal it died of), or None if it runs that long."""
+    deadline = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.002)
 
 
 def serve() -> list[str] | None:
     """Answer requests to the end; return the words to run in a child, and None here."""
     for line in sys.stdin:
         request = json.loads(line)
-        answer = ended(request["poll"]) if "poll" in request else start(request)
-        if answer is None and "poll" not in request:
+        answer = ended(request["wait"], request["seconds"]) if "wait" in request else start(request)
+        if answer is None and "wait" not in request:
             return list(request["words"])
         print(json.dumps(answer), flush=True)
     return None
@@ -85,6 +105,8 @@ if __name__ == "__main__":
 
     with suppress(SystemExit), redirect_stdout(None):
         app(["train", "--help"])  # loads what reads the words
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # of torch, for a tidy end
+        finalizer.atexit = False
     gc.freeze()  # what is loaded is shared by all commands, and none has to go through it
     print("ready", flush=True)
     words = serve()
