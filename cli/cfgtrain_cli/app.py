@@ -56,15 +56,16 @@ def main(words: list[str] | None = None) -> None:
     An error that was raised on purpose becomes one red message; anything else is a bug and
     shows its traceback.
     """
+    # Of a command of its own a SIGTERM that comes when all is done does not change the exit code.
+    after = signal.SIG_IGN if words is None else signal.getsignal(signal.SIGTERM)
     words = sys.argv[1:] if words is None else words
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)
         warnings.showwarning = partial(_show_warning, warnings.showwarning)
-        _run(words)
+        _run(words, after)
 
 
-def _run(words: list[str]) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def _run(words: list[str], sigterm_after: Any) -> None:
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is begun is tidied up
@@ -78,7 +79,7 @@ def _run(words: list[str]) -> None:
         sys.exit(INTERRUPTED)
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, sigterm_after)
 
 
 def _show_warning(default: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:

@@ -30,9 +30,7 @@ from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.signals import stop_on_signals
 from cfgtrain.runner.stages import RunStopped
-from cfgtrain.utils.lock import locked_folder
-from cfgtrain.utils.paths import remove_unfinished
-from cfgtrain.work_dir import config_stem, make_work_dir, new_run_id, run_log, unused_stamp, write_config
+from cfgtrain.work_dir import config_stem, make_work_dir, new_run_id, run_log, sole_use, write_config
 
 __all__ = ["TrainResult", "train"]
 
@@ -78,11 +76,8 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     check(cfg)
     settle_folder(cfg)
     work_dir = make_work_dir(cfg)
-    stamp = unused_stamp(work_dir)
-    with locked_folder(work_dir), run_log(work_dir, stamp, cfg.get("log_level", "INFO")) as logger:
-        folders = checkpoint_folders(cfg, work_dir)
-        for folder in folders:
-            remove_unfinished(folder)
+    folders = checkpoint_folders(cfg, work_dir)
+    with sole_use(folders), run_log(work_dir, cfg.get("log_level", "INFO")) as (logger, stamp):
         resumed = find_resume(cfg.get("resume_from"), folders, logger)
         settle_seed(cfg, resumed)
         write_config(cfg, work_dir)
@@ -90,7 +85,8 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
 
         model = build_model(cfg)
         loaders = {part: build_loader(cfg, part) for part in ("train", "val", "test") if cfg.data.get(part)}
-        runner = assemble_runner(cfg, model, work_dir, logger, stamp)
+        run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
+        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             runner.register_hook(ProgressHook(), "LOWEST")
@@ -105,6 +101,8 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
             best = best_checkpoint(runner)
             scores = {} if runner.interrupted else test(model, runner, loaders, evaluation, best)
+            for loader in loaders.values():
+                loader.close()
     samples = len(loaders["test"].dataset) if scores else 0
     return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
@@ -141,12 +139,12 @@ def build_loader(cfg: Config, part: Any) -> Any:
 
 
 def assemble_runner(
-    cfg: Config, model: nn.Module, work_dir: Path, logger: logging.Logger, stamp: str
+    cfg: Config, model: nn.Module, work_dir: Path, logger: logging.Logger, stamp: str, run_id: str
 ) -> BaseRunner:
     """Build the runner with its optimizer and the hooks that the config asks for."""
     meta = {
         "exp_name": config_stem(cfg),
-        "run_id": new_run_id(),
+        "run_id": run_id,
         "seed": cfg.seed,
         "config": cfg.pretty_text,
         "hook_msgs": {},

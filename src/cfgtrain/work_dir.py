@@ -7,18 +7,26 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cfgtrain.config.config import Config
 from cfgtrain.errors import WorkDirError
-from cfgtrain.utils.paths import atomic_write
+from cfgtrain.utils.lock import locked_folder
+from cfgtrain.utils.paths import atomic_write, remove_unfinished
 
 MARK = "# The merged config of a run, written by cfgtrain."
 
-__all__ = ["config_stem", "make_work_dir", "new_run_id", "run_log", "unused_stamp", "write_config"]
+__all__ = [
+    "config_stem",
+    "make_work_dir",
+    "new_run_id",
+    "run_log",
+    "sole_use",
+    "write_config",
+]
 
 
 def config_stem(cfg: Config) -> str:
@@ -29,15 +37,31 @@ def config_stem(cfg: Config) -> str:
 def make_work_dir(cfg: Config) -> Path:
     """Make the work directory, and see that it can be written to."""
     work_dir = Path(cfg.work_dir).expanduser().absolute()
-    with told_of_work_dir(work_dir):
+    with told_of_folder(work_dir):
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
             return work_dir
 
 
+@contextmanager
+def sole_use(folders: Iterable[Path]) -> Iterator[None]:
+    """Make the folders that a run writes to, hold them against other runs, and tidy them up.
+
+    Raises:
+        WorkDirError: One of them is in use, or cannot be written to.
+    """
+    with ExitStack() as locks:
+        for folder in dict.fromkeys(each.resolve() for each in folders):
+            with told_of_folder(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(locked_folder(folder))
+            remove_unfinished(folder)
+        yield
+
+
 def write_config(cfg: Config, work_dir: Path) -> None:
     """Put the merged config into the work directory, over no file but one of that kind."""
-    with told_of_work_dir(work_dir):
+    with told_of_folder(work_dir):
         file = work_dir / f"{config_stem(cfg)}.py"
         if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(MARK):
             file = file.with_suffix(".merged.py")  # the config itself, or a file of the user's
@@ -46,13 +70,13 @@ def write_config(cfg: Config, work_dir: Path) -> None:
 
 
 @contextmanager
-def told_of_work_dir(work_dir: Path) -> Iterator[None]:
+def told_of_folder(folder: Path) -> Iterator[None]:
     """Say of a failure of the disk which folder it is about."""
     try:
         yield
     except OSError as error:
         raise WorkDirError(
-            f"The work directory {work_dir} cannot be written to: {error.strerror or error}. "
+            f"The folder {folder} cannot be written to: {error.strerror or error}. "
             "Choose another with --work-dir."
         ) from error
 
@@ -64,23 +88,30 @@ def unused_stamp(work_dir: Path) -> str:
     return next(name for name in names if not (work_dir / f"{name}.log").exists())
 
 
-def new_run_id() -> str:
-    """Return a name for a run that sorts after those of runs that began before, in any time zone."""
-    return f"{datetime.now(UTC):%Y%m%d_%H%M%S_%f}_{secrets.token_hex(2)}"
+def new_run_id(before: str = "") -> str:
+    """Return a name for a run that sorts after those of runs that began before, in any time zone.
+
+    Args:
+        before: The name of the run that this one goes on with: it sorts after that even if the
+            clock has been put back meanwhile, or is that of another machine.
+    """
+    name = f"{datetime.now(UTC):%Y%m%d_%H%M%S_%f}_{secrets.token_hex(2)}"
+    return name if name > before else f"{before}_{secrets.token_hex(2)}"
 
 
 @contextmanager
-def run_log(work_dir: Path, stamp: str, level: str) -> Iterator[logging.Logger]:
-    """Give the run a log file of its own, closed at the end."""
+def run_log(work_dir: Path, level: str) -> Iterator[tuple[logging.Logger, str]]:
+    """Give the run a log file of its own, closed at the end; with it comes the stamp in its name."""
+    stamp = unused_stamp(work_dir)
     logger = logging.getLogger("cfgtrain")
     before = logger.level
-    with told_of_work_dir(work_dir):
+    with told_of_folder(work_dir):
         handler = _RunLog(work_dir / f"{stamp}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(level)
     try:
-        yield logger
+        yield logger, stamp
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)

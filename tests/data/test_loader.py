@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import random
 from typing import Any
 
@@ -76,6 +77,18 @@ def test_begun_epoch_is_whole_unless_it_is_told_otherwise() -> None:
     """After an epoch that began in the middle, the next one begins at its first batch."""
     loader = squares_loader()
     assert [len(epoch(loader, 0, 3)), len(epoch(loader, 1))] == [2, 5]
+
+
+def test_closed_loader_has_no_workers_and_can_begin_again() -> None:
+    """``close`` ends the workers, twice without harm, and a new pass starts new ones."""
+    loader = squares_loader(workers=2)
+    first = epoch(loader, 0)
+    assert multiprocessing.active_children()
+    for _ in range(2):
+        loader.close()
+        assert not multiprocessing.active_children()
+    assert same(epoch(loader, 0), first)
+    loader.close()
 
 
 def test_length_is_that_of_a_whole_epoch() -> None:

@@ -77,12 +77,12 @@ def serve() -> list[str] | None:
     return None
 
 
-def leave_after(main: Callable[[list[str]], None], words: list[str]) -> None:
+def leave_after(main: Callable[[], None], words: list[str]) -> None:
     """Run a command, and what it registered for the end, and leave with its exit code."""
     sys.argv = ["cfgtrain", *words]
     code: Any = 0
     try:
-        main(words)
+        main()
     except SystemExit as stopped:
         code = stopped.code or 0
     except BaseException:

@@ -141,6 +141,43 @@ def test_meta_is_plain(run_dir: Path) -> None:
     assert kinds(meta) <= {dict, list, str, int, float, bool, type(None)}
 
 
+@pytest.mark.parametrize("value", ["np.arange(3)", "Path()", "lambda: 0"])
+def test_a_state_that_could_not_be_read_back_is_an_error_at_once(value: str, forker: Forker) -> None:
+    """A hook whose state is more than plain data ends the run at the first save, not when it is resumed."""
+    with Path("parts.py").open("a") as file:
+        file.write(f"\n\nProbe.state_dict = lambda self: {{'seen': [1, {value}]}}\n")
+    text = forker.run("train", "epoch.py", "--work-dir", "run", *ALONE, code=2)
+    assert "plain data: resume.hooks.Probe.seen[1] (" in " ".join(text.split())
+    assert "Traceback" not in text
+    assert not list(Path("run").glob("*iter_*"))
+
+
+def test_numbers_of_numpy_are_plain(forker: Forker) -> None:
+    """What a model logs and a data set scores may be numbers of NumPy; the run can be gone on with."""
+    with Path("parts.py").open("a") as file:
+        file.write(
+            "\n\nwhole_step = Net.train_step\n\n"
+            "def train_step(self, data, optimizer=None):\n"
+            "    outputs = whole_step(self, data, optimizer)\n"
+            "    outputs['log_vars'] = {'loss': np.float32(outputs['loss'].item())}\n"
+            "    return {**outputs, 'num_samples': np.int64(len(data['y']))}\n\n"
+            "Net.train_step = train_step\n"
+            "whole_evaluate = Marks.evaluate\n"
+            "Marks.evaluate = lambda self, *args, **kwargs: {\n"
+            "    'accuracy': np.float32(whole_evaluate(self, *args, **kwargs)['accuracy']), 'each': np.ones(3)}\n"
+        )
+    words = ["train", "epoch.py", "--work-dir"]
+    forker.run(*words, "unbroken")
+    log = ["--cfg-options", "log_config.hooks=[]"]
+    forker.run(*words, "run", code=-9, FAULTS="iter:17:SIGKILL")
+    forker.run(*words, "run", "--resume", "auto", SESSION="second")
+    assert iterations("second")[0][0] == 15
+    assert same(end_of(Path("run")), end_of(Path("unbroken")))
+    forker.run(*words, "quiet", *log, code=75, FAULTS="iter:14:SIGTERM", SESSION="quiet")
+    forker.run(*words, "quiet", *log, "--resume", "auto", SESSION="quiet again")
+    assert iterations("quiet again")[0][0] == 15
+
+
 def test_a_missing_best_checkpoint_is_told_and_done_without(forker: Forker) -> None:
     """The final test takes the last weights when the best are gone or damaged, and says so."""
     words = ["train", "iter.py", "--work-dir", "run"]

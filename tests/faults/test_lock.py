@@ -28,6 +28,37 @@ def test_a_second_run_in_the_folder_is_refused(forker: Forker) -> None:
     assert iterations("second") == []
 
 
+def test_a_run_that_saves_into_the_same_folder_is_refused(forker: Forker) -> None:
+    """Two work_dirs of one name and one ``out_dir`` put their checkpoints into one folder: one at a time."""
+    elsewhere = ["--cfg-options", "+checkpoint_config.out_dir=elsewhere"]
+    words = ["train", "epoch.py", *elsewhere, "--work-dir"]
+    first = forker.start(*words, "one/run", FAULTS="iter:9:hold")
+    wait_for(lambda: list(Path().glob("held-*")), "iteration 9")
+    text = forker.run(*words, "two/run", code=1, SESSION="second")
+    assert "elsewhere/run is in use by process" in text
+    Path("go").touch()
+    assert first.end() == 0, first.text
+
+
+def test_a_clock_that_was_put_back_changes_nothing(forker: Forker) -> None:
+    """What a resumed run wrote is newer than what it was resumed from, whatever the clock says."""
+    with Path("parts.py").open("a") as file:
+        file.write(
+            "\n\nimport cfgtrain.work_dir\nfrom datetime import datetime, timezone\n"
+            "class Early(datetime):\n"
+            "    @classmethod\n"
+            "    def now(cls, tz=None):\n"
+            "        return datetime(2001, 1, 1, tzinfo=timezone.utc)\n"
+            "if SESSION == 'early':\n"
+            "    sys.modules['cfgtrain.work_dir'].datetime = Early\n"
+        )
+    forker.run(*WORDS, code=-signal.SIGKILL, FAULTS="iter:9:SIGKILL")
+    forker.run(*WORDS, "--resume", "auto", code=-signal.SIGKILL, FAULTS="iter:17:SIGKILL", SESSION="early")
+    assert newest(Path("run"))["resume"]["position"]["iter"] == 14
+    forker.run(*WORDS, "--resume", "auto", SESSION="last")
+    assert iterations("last")[0][0] == 15
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_killed_run_holds_nothing(workers: int, forker: Forker) -> None:
     """Right after a kill the folder is free, though loading processes of the killed run may live on a little."""

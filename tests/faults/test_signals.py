@@ -201,6 +201,15 @@ def test_before_the_run_there_is_nothing_to_resume(name: str, forker: Forker) ->
     assert not list(Path().glob("run/*.pth"))
 
 
+def test_a_signal_at_the_end_changes_no_exit_code(forker: Forker) -> None:
+    """A SIGTERM that comes when all is done, or saved, and Python is ending itself, is too late."""
+    with Path("parts.py").open("a") as file:
+        file.write("\n\nimport atexit\natexit.register(reach, 'exit')\n")
+    words = ["train", "epoch.py", "--work-dir", "run"]
+    forker.run(*words, code=STOPPED, FAULTS="iter:9:SIGTERM exit:1:SIGTERM")
+    forker.run(*words, "--resume", "auto", FAULTS="exit:1:SIGTERM")
+
+
 def test_the_doubled_signal_of_timeout_is_one(forker: Forker) -> None:
     """Two signals at once, as ``timeout`` sends them, still let the iteration end."""
     command = forker.start("train", "epoch.py", "--work-dir", "run", FAULTS="iter:9:hold")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,34 @@ def test_stop_ends_the_run_after_the_iteration(at: int) -> None:
     assert runner.iter == at + 1
     assert runner.stop_reason == "enough"
     assert recorder.seen[-2:] == ["after_train_iter", "after_run"]
+
+
+def test_stop_from_within_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A signal may come while a line is being written: what it has to say comes after that, not within."""
+    lines: list[str] = []
+    said = threading.Event()
+
+    class Signalled(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            begun = len(lines)
+            if record.getMessage() == "a line":
+                runner.stop("SIGINT", interrupted=True)
+                assert runner.stopping
+            assert len(lines) == begun
+            lines.append(record.getMessage())
+            if record.getMessage() == "Stopping: SIGINT":
+                said.set()
+
+    runner = make_runner("epoch", 1)
+    caplog.set_level(logging.INFO, runner.logger.name)
+    handler = Signalled()
+    runner.logger.addHandler(handler)
+    try:
+        runner.logger.warning("a line")
+        assert said.wait(10)
+    finally:
+        runner.logger.removeHandler(handler)
+    assert lines == ["a line", "Stopping: SIGINT"]
 
 
 def test_stop_at_the_end_of_an_epoch_completes_it() -> None:

@@ -51,11 +51,11 @@ def find_checkpoint(*folders: Path) -> Found:
     """Return the newest checkpoint in some folders that is whole and can be gone on from.
 
     Newest is the run that began last, and of it the furthest: what the files say of
-    themselves, not their times, which copying changes. Files that cannot even be asked are
-    tried in the order of their times, before the others.
+    themselves, and only where they say the same their times, which copying changes. Files
+    that cannot even be asked are tried in the order of their times, before the others.
     """
     unreadable: list[PassedOver] = []
-    readable: list[tuple[str, int, int, Path]] = []
+    readable: list[tuple[str, int, int, int, Path]] = []
     files = {path for folder in folders for path in folder.glob("*.pth") if not path.is_symlink()}
     for path in sorted(files, key=_modified, reverse=True):
         try:
@@ -92,6 +92,11 @@ class Resumed(NamedTuple):
 
     path: Path
     checkpoint: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that wrote it, or an empty str."""
+        return str(self.checkpoint.get("meta", {}).get("run_id") or "")
 
 
 def find_resume(wanted: str | None, folders: Sequence[Path], logger: logging.Logger) -> Resumed | None:
@@ -161,17 +166,18 @@ def run_of(path: Path) -> str | None:
         return None
 
 
-def _peek(path: Path) -> tuple[str, int, int] | None:
-    """Return the run, its progress in iterations and the file's time; None for bare weights."""
+def _peek(path: Path) -> tuple[str, int, int, int] | None:
+    """Return the run, how many iterations and epochs are done, and the file's time; None for bare weights."""
     checkpoint = _load_lazily(path)
     if "resume" not in checkpoint:
         verify_digest(path)  # it may have been there
         return None
     try:
-        run, done = checkpoint["meta"].get("run_id", ""), int(checkpoint["resume"]["position"]["iter"])
+        run, place = checkpoint["meta"].get("run_id", ""), checkpoint["resume"]["position"]
+        done = int(place["iter"]), int(place["epoch"])
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"it does not say what it is of: {type(error).__name__}: {error}") from error
-    return str(run), done, _modified(path)
+    return str(run), *done, _modified(path)
 
 
 def _load_lazily(path: Path) -> dict[str, Any]:

@@ -6,11 +6,13 @@ the file ends in a digest (``cfgtrain.checkpoint.digest``).
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import nn
@@ -65,17 +67,56 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
 
     Raises:
         CheckpointError: The file cannot be written; what was there before is untouched.
+        ArgumentTypeError: It is to be gone on from, and holds what cannot be read back safely.
     """
     try:
         mkdir_or_exist(Path(filename).parent)
         with atomic_write(filename) as file, _with_crc():
             torch.save(checkpoint, file)
+            if "resume" in checkpoint:
+                _check_readable(file, checkpoint)
             append_digest(file)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        if isinstance(error, ArgumentTypeError):
+            raise
+        raise _not_plain(checkpoint, str(error)) from error
     except (OSError, RuntimeError) as error:
         reason = _begun_with(error)
         if not isinstance(reason, Exception):
             raise reason from None
         raise CheckpointError(f"The checkpoint {filename} cannot be written: {reason}.") from error
+
+
+def _check_readable(file: IO[bytes], checkpoint: dict[str, Any]) -> None:
+    """Refuse what ``weights_only`` would refuse when it is too late: a run could not go on from it."""
+    file.seek(0)
+    unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    if unsafe:
+        raise _not_plain(checkpoint, ", ".join(sorted(unsafe)))
+
+
+def _not_plain(checkpoint: dict[str, Any], told: str) -> ArgumentTypeError:
+    places = ", ".join(f"{place} ({kind})" for place, kind in islice(_objects(checkpoint, ""), 5))
+    return ArgumentTypeError(
+        f"No run could go on from this checkpoint, as it holds more than tensors and plain data: {places or told}. "
+        "Give the state of hooks, models and optimizers as numbers, str, lists, dicts and tensors, or let "
+        "torch.serialization.add_safe_globals vouch for the type."
+    )
+
+
+def _objects(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield where something lies that is neither plain data nor a tensor, and its type."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _objects(each, f"{place}.{key}" if place else str(key))
+    elif type(value) in (list, tuple, set):
+        for number, each in enumerate(value):
+            yield from _objects(each, f"{place}[{number}]")
+    elif not isinstance(value, torch.Tensor) and type(value) not in _PLAIN:
+        yield place, f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
 
 
 def _begun_with(error: BaseException) -> BaseException:

@@ -148,6 +148,15 @@ class EpochDataLoader(DataLoader[Any]):
             listed = "; ".join(self.seeded.describe(index) for index in at if index >= 0)
             raise SampleError(f"{error} What the workers were loading: {listed or 'nothing yet'}.") from error
 
+    def close(self) -> None:
+        """End the workers now, and not whenever the loader is collected as garbage.
+
+        There Ctrl-C would not be heeded, and shown as an error that is ignored.
+        """
+        iterator, self._iterator = self._iterator, None
+        if iterator is not None:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]  # a loader with workers keeps its iterator
+
     def batch_indices(self, epoch: int, batch: int) -> list[int]:
         """Return which samples a batch of an epoch is made of, without reading them."""
         size = self.epoch_batches.batch_size

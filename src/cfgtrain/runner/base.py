@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import time
 import warnings
@@ -198,8 +199,13 @@ class BaseRunner(RunSaving, ABC):
             interrupted: Whether it is to go on later: a checkpoint is saved for that.
         """
         if self.stop_reason is None:
-            self.logger.info("Stopping: %s", reason)
             self.stop_reason, self.interrupted = reason, interrupted
+            if (
+                interrupted
+            ):  # from a thread, as a signal may come while a line is written, within which none can be
+                _thread.start_new_thread(self.logger.info, ("Stopping: %s", reason))
+            else:
+                self.logger.info("Stopping: %s", reason)
 
     def leave_if_interrupted(self) -> None:
         """Leave the run here, for what may be broken off and done again.

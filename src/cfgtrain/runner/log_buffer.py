@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 
-__all__ = ["LogBuffer"]
+__all__ = ["LogBuffer", "plain"]
 
 # An average over "the last n" remembers at most this many values; one over all of them is exact.
 MAX_HISTORY = 10_000
@@ -118,7 +118,7 @@ class LogBuffer:
             "values": {name: _as_tensor(values) for name, values in self.val_history.items()},
             "counts": {name: _as_tensor(counts) for name, counts in self.n_history.items()},
             "totals": {name: list(total) for name, total in self._totals.items()},
-            "output": dict(self.output),
+            "output": {name: plain(value) for name, value in self.output.items()},
             "ready": self.ready,
             "mode": self.mode,
         }
@@ -147,7 +147,7 @@ class LogBuffer:
             bad = next(i for i, value in enumerate(columns["loss"].values) if not math.isfinite(value))
             raise NonFiniteLossError(value=columns["loss"].values[bad], place=columns["loss"].places[bad])
         for name, (values, counts, _) in columns.items():
-            self._add(name, values, counts)
+            self._add(name, list(map(float, values)), list(map(int, counts)))
 
     def _add(self, name: str, values: list[float], counts: list[int]) -> None:
         if name not in self.val_history:
@@ -205,6 +205,11 @@ def _fetched(values: list[Any]) -> list[Any]:
         for at, number in zip(places, together.tolist(), strict=True):
             numbers[at] = number
     return numbers
+
+
+def plain(value: Any) -> Any:
+    """Return what a number or an array of NumPy is in Python; anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _as_tensor(values: deque[Any]) -> Tensor:

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cfgtrain.errors import WorkDirError
@@ -32,26 +32,32 @@ def locked_folder(folder: Path) -> Iterator[None]:
     passed on to the processes that it forks. The file stays and says who held it last.
 
     Raises:
-        WorkDirError: Another process holds the folder; the message says which.
+        WorkDirError: Another process holds the folder, and the message says which; or it
+            cannot be written to.
     """
-    with (folder / LOCK_NAME).open("a+", encoding="utf-8") as file:
+    try:
+        file = (folder / LOCK_NAME).open("a+b", buffering=0)
+    except OSError as error:
+        raise WorkDirError(
+            f"The folder {folder} cannot be locked: {error.strerror or error}. Choose another with --work-dir."
+        ) from error
+    with file:
         if fcntl is not None:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 file.seek(0)
-                holder = file.read().strip() or "another process"
+                holder = file.read().decode(errors="replace").strip() or "another process"
                 raise WorkDirError(
-                    f"The work directory {folder} is in use by {holder}. "
+                    f"The folder {folder} is in use by {holder}. "
                     "Wait for it to end, or choose another with --work-dir."
                 ) from error
             except OSError as error:  # a file system without locks
                 logger.warning(
                     "%s cannot be locked (%s): see to it that one run at a time uses it.", folder, error
                 )
-        file.truncate(0)
-        file.write(
-            f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-        )
-        file.flush()
+        with suppress(OSError):  # a full disk: the lock holds, though it does not say whose it is
+            file.truncate(0)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
         yield

@@ -16,6 +16,7 @@ from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import accepted_args
 
@@ -166,10 +167,11 @@ class EvalHook(Hook):
         scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
         if not isinstance(scores, Mapping):
             raise ArgumentTypeError(f"evaluate() of a data set returns a dict of scores, not {scores!r}.")
+        scores = {name: plain(value) for name, value in scores.items()}
         runner.log_buffer.output.update(scores)
         runner.log_buffer.mode = "val"
         runner.log_buffer.ready = True
-        return dict(scores)
+        return scores
 
     def _evaluate(self, runner: RunnerView) -> None:
         # By epoch an evaluation can be broken off and done again; within an epoch it is waited for.
