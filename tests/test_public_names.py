@@ -25,7 +25,18 @@ def test_all_names_what_a_package_hands_on(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Config", "ConfigDict", "DictAction", "Registry", "build_from_cfg", "load", "dump", "imresize"]
+    "name",
+    [
+        "Config",
+        "ConfigDict",
+        "DictAction",
+        "Registry",
+        "build_from_cfg",
+        "load",
+        "dump",
+        "imresize",
+        "FileClient",
+    ],
 )
 def test_the_root_hands_on_the_names_of_mmcv(name: str) -> None:
     """What MMCV's root has can be had from the root."""

@@ -22,12 +22,18 @@ from cfgtrain import (
     imwrite,
     load,
 )
+from cfgtrain.fileio import BaseStorageBackend, FileClient, dict_from_file, list_from_file
 from cfgtrain.origin import Origin
 from cfgtrain.runner import HOOKS, Hook, RunnerView
 from cfgtrain.train import TrainResult, train
 
 cfg = Config.fromfile("config.py")
 assert_type(cfg, Config)
+assert_type(FileClient.infer_client(uri="s3://bucket/key"), FileClient)
+assert_type(FileClient("disk").client, BaseStorageBackend)
+assert_type(FileClient().get_text("a.txt"), str)
+assert_type(list_from_file("a.txt"), list[str])
+assert_type(dict_from_file("a.txt", int), dict[int, str | list[str]])
 assert_type(cfg.origin("optimizer.lr"), Origin | None)
 assert_type(cfg.history("optimizer.lr"), list[Origin])
 assert_type(cfg.pretty_text, str)

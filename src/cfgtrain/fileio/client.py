@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any, ClassVar, Self, TypeVar
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, NameTakenError, suggest
@@ -162,10 +163,13 @@ class FileClient:
 
         Raises:
             ArgumentError: Neither is given.
+            ArgumentTypeError: ``file_client_args`` is no dict.
             BackendError: The prefix of ``uri`` is unknown.
         """
         if file_client_args is None and uri is None:
             raise ArgumentError("infer_client() needs file_client_args or a uri.")
+        if not isinstance(file_client_args, (Mapping, NoneType)):
+            raise ArgumentTypeError(f"file_client_args is a dict, not {file_client_args!r}.")
         args = dict(file_client_args or {})
         if args.get("backend") is None and args.get("prefix") is None and uri is not None:
             args["prefix"] = uri_prefix(uri)

@@ -44,9 +44,14 @@ def uri_prefix(uri: str | Path) -> str | None:
 
 
 def file_name(path: str | Path) -> str:
-    """Return the last part of a path or URI, without the query and fragment of an HTTP URL."""
+    """Return the last part of a path or URI, without the query and fragment of an HTTP URL.
+
+    Of a chain of fsspec it is that of the first link that has a path.
+    """
     text = str(path)
-    if (uri_prefix(path) or "").lower() in ("http", "https"):
+    if uri_prefix(path) is not None and "::" in text:
+        text = next((link for link in text.split("::") if "://" in link), text)
+    if (uri_prefix(text) or "").lower() in ("http", "https"):
         text = re.split("[?#]", text, maxsplit=1)[0].partition("://")[2].partition("/")[2]
     return re.split(r"[/\\]", text)[-1]
 

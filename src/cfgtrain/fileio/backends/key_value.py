@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -64,6 +65,11 @@ class LmdbBackend(BaseStorageBackend):
         return self.exists(filepath)
 
     def _environment(self) -> Any:
+        with _opening[0]:
+            self._kept = self._opened()
+            return self._kept
+
+    def _opened(self) -> Any:
         place = (os.getpid(), os.path.realpath(self.db_path))
         environment = _environments.get(place)
         if environment is None:
@@ -76,12 +82,14 @@ class LmdbBackend(BaseStorageBackend):
             subdir = not Path(self.db_path).is_file()
             environment = self._lmdb.open(self.db_path, **{"subdir": subdir, **self._options})
             _environments[place] = environment
-        self._kept = environment
         return environment
 
 
 # By process and path. Weak, so that a database is closed when the last backend that reads it goes.
 _environments: WeakValueDictionary[tuple[int, str], Any] = WeakValueDictionary()
+_opening = [threading.Lock()]
+# Another thread may hold the lock at the moment of a fork, and is not there to release it in the child.
+os.register_at_fork(after_in_child=lambda: _opening.__setitem__(0, threading.Lock()))
 
 
 class MemcachedBackend(BaseStorageBackend):

@@ -1,0 +1,90 @@
+"""Lists and dicts in text files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fileio.conftest import Site
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cfgtrain import dict_from_file, list_from_file
+from cfgtrain.errors import ArgumentError
+
+
+@pytest.fixture
+def names() -> Path:
+    """Write five names."""
+    Path("names.txt").write_text("1.jpg\n2.jpg\n3.jpg\n4.jpg\n5.jpg")
+    return Path("names.txt")
+
+
+@pytest.mark.parametrize(
+    ("args", "found"),
+    [
+        ({}, "1.jpg 2.jpg 3.jpg 4.jpg 5.jpg"),
+        ({"prefix": "a/"}, "a/1.jpg a/2.jpg a/3.jpg a/4.jpg a/5.jpg"),
+        ({"offset": 2}, "3.jpg 4.jpg 5.jpg"),
+        ({"max_num": 2}, "1.jpg 2.jpg"),
+        ({"offset": 3, "max_num": 3}, "4.jpg 5.jpg"),
+        ({"offset": 9}, ""),
+        ({"max_num": -1}, "1.jpg 2.jpg 3.jpg 4.jpg 5.jpg"),
+    ],
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_list(kind: type, args: dict[str, Any], found: str, names: Path) -> None:
+    """Lines are items, of which some can be left out and all can get a beginning."""
+    assert list_from_file(kind(names), **args) == found.split()
+
+
+def test_lines_are_kept_as_they_are() -> None:
+    """Spaces and empty lines stay, line ends of all systems go, and nothing else ends a line."""
+    Path("a").write_bytes(" a b \r\n\nc\td\x0b\x0ce\u2028f\n".encode())
+    assert list_from_file("a") == [" a b ", "", "c\td\x0b\x0ce\u2028f"]
+    Path("a").write_bytes("ä\n".encode("latin-1"))
+    assert list_from_file("a", encoding="latin-1") == ["ä"]
+    Path("a").write_bytes(b"")
+    assert list_from_file("a") == []
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))))
+def test_any_lines(lines: list[str]) -> None:
+    """Whatever lines are written come back."""
+    Path("a").write_bytes("".join(line + "\n" for line in lines).encode())
+    assert list_from_file("a") == lines
+
+
+def test_a_negative_offset(names: Path) -> None:
+    """No lines can be skipped backwards."""
+    with pytest.raises(ArgumentError, match="offset"):
+        list_from_file(names, offset=-1)
+
+
+def test_a_dict() -> None:
+    """The first column is the key, and one column or several the value."""
+    Path("a").write_text("1 cat\n2 dog\tcow \n\n  \n3 panda\n3 bear")
+    assert dict_from_file("a") == {"1": "cat", "2": ["dog", "cow"], "3": "bear"}
+    assert dict_from_file(Path("a"), key_type=int) == {1: "cat", 2: ["dog", "cow"], 3: "bear"}
+
+
+def test_a_line_that_is_no_pair() -> None:
+    """A line without a value, or with a key of another type, is told by its number."""
+    Path("a").write_text("1 cat\n\ndog\n")
+    with pytest.raises(AssertionError, match=r"one value or more, not 'dog' \(a:3\)"):
+        dict_from_file("a")
+    Path("a").write_text("1 cat\n\nx dog\n")
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        dict_from_file("a", int)
+    assert caught.value.__notes__ == ["while reading the key of a:3"]
+
+
+def test_from_a_server(site: Site) -> None:
+    """Both read from a URL, found by it or by the arguments of the client."""
+    site["/a.txt"] = b"1 cat\n2 dog\n"
+    url = f"{site.url}/a.txt"
+    for args in (None, {"backend": "http"}, {"prefix": "http"}, {"retries": 0}):
+        assert list_from_file(url, file_client_args=args) == ["1 cat", "2 dog"]
+        assert dict_from_file(url, file_client_args=args) == {"1": "cat", "2": "dog"}
