@@ -1,15 +1,30 @@
-"""What of the log a person sees on the terminal."""
+"""What a person sees on the terminal: the log, and colours where there are any."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from typing import Any
 
-from cfgtrain.utils.progress import log_console
+import typer
+
+
+def styled(text: str, **style: Any) -> str:
+    """Return ``text`` with a colour; see ``typer.style``. ``echo`` takes it out again."""
+    return typer.style(text, **style) if text else ""
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print a line: coloured on a terminal, plain into a pipe; NO_COLOR and FORCE_COLOR overrule that."""
+    color = False if os.environ.get("NO_COLOR") else True if os.environ.get("FORCE_COLOR") else None
+    typer.echo(text, err=err, color=color)
 
 
 def log_to_terminal() -> None:
     """Send log records to stderr: coloured on a terminal, plain lines into a pipe."""
+    from cfgtrain.utils.progress import log_console  # loads rich, which other commands do without
+
     root = logging.getLogger()
     if any(handler.get_name() == "cfgtrain" for handler in root.handlers):
         return

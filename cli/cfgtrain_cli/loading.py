@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.config import Config
+from cfgtrain.config.lint import find_suspects
 from cfgtrain.config.options import parse_options
 from cfgtrain.errors import CfgTrainError, ConfigError
 from cfgtrain.origin import Origin
@@ -20,7 +22,7 @@ _FLAGS = {"resume_from": "resume"}
 def load_config(
     file: Path, cfg_options: list[str] | None, settings: Mapping[str, Any] | None = None
 ) -> Config:
-    """Load a config, lay the command line over it, and import its custom modules.
+    """Load a config, lay the command line over it, and warn of what was probably not meant.
 
     Args:
         file: The config.
@@ -44,6 +46,8 @@ def load_config(
             word = f"--{_FLAGS.get(key, key.replace('_', '-'))} {value}"
             value = str(value) if isinstance(value, Path) else value
             cfg.merge_from_dict({key: value}, origin=lambda *_, word=word: Origin(None, None, word))
+    for warning in find_suspects(cfg):
+        warnings.warn(warning, stacklevel=2)
     return cfg
 
 

@@ -9,10 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.keys import NoSuchKeyError, look_up
+from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
+from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.errors import ConfigKeyError, ConfigValueError
 from cfgtrain.fileio.io import dump
+from cfgtrain_cli import origins
 from cfgtrain_cli.command import CfgOptions
+from cfgtrain_cli.console import echo
 from cfgtrain_cli.loading import load_config
 
 
@@ -36,13 +39,46 @@ def print_config(
     cfg_options: CfgOptions = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="Language to print in.")] = Format.py,  # noqa: A002
     key: Annotated[
-        str | None, typer.Option("--key", "-k", help="Only this part, such as optimizer.lr.")
+        str | None,
+        typer.Option("--key", "-k", metavar="KEY", help="Print only this part, such as optimizer.lr."),
+    ] = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", "-o", help="Print beside each value the file and line that set it.")
+    ] = False,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            "--why",
+            "-w",
+            metavar="KEY",
+            help="Tell of one value what set it, what that replaced and what does not reach it.",
+        ),
     ] = None,
 ) -> None:
     """Print a config with its bases merged in and the overrides applied."""
     cfg = load_config(config, cfg_options)
-    value = cfg._cfg_dict if key is None else _look_up(cfg, key)
-    print(_text(value, format, key).rstrip("\n"))
+    if why is not None:
+        _refuse("--why", key and "--key", origin and "--origin", format is not Format.py and "--format")
+        echo(origins.why(cfg, why))
+        return
+    path, value = ((), cfg._cfg_dict) if key is None else _look_up(cfg, key)
+    if not origin:
+        print(_text(value, format, key).rstrip("\n"))
+    elif format is Format.py:
+        echo(origins.config_with_origins(cfg, path))
+    elif format is Format.json:
+        print(origins.origins_as_json(cfg, path))
+    else:
+        raise typer.BadParameter("--origin is printed as py or json, not as yaml.")
+
+
+def _refuse(option: str, *others: str | bool | None) -> None:
+    """Raise if options that mean nothing beside another are there."""
+    given = [str(other) for other in others if other]
+    if given:
+        raise typer.BadParameter(
+            f"{option} tells of one value, so {' and '.join(given)} cannot stand beside it."
+        )
 
 
 def _text(value: Any, format: Format, key: str | None) -> str:  # noqa: A002
@@ -56,9 +92,11 @@ def _text(value: Any, format: Format, key: str | None) -> str:  # noqa: A002
         raise ConfigValueError(f"{format.value} cannot hold this: {error}", key=key) from error
 
 
-def _look_up(cfg: Config, key: str) -> Any:
+def _look_up(cfg: Config, key: str) -> tuple[KeyPath, Any]:
+    """Return the path and the value of a key."""
     try:
-        return look_up(cfg._cfg_dict, key)
+        steps = list(follow(cfg._cfg_dict, split_key(key)))
+        return tuple(part for part, _ in steps), steps[-1][1]
     except NoSuchKeyError as missing:
         raise ConfigKeyError(
             f"The config has no key {key!r}: {missing.part!r} is not there.{missing.hint()}", key=key

@@ -98,8 +98,8 @@ def look_up(tree: object, key: str) -> object:
     return value
 
 
-def has_path(tree: object, path: Path) -> bool:
-    """Say whether ``path`` leads to a value in a tree of dicts and lists.
+def value_at(tree: object, path: Path) -> object:
+    """Return the value at ``path`` in a tree of dicts and lists, or ``...`` where there is none.
 
     An index may stand in the tree as the digits of an override: ``{"pipeline": {"0": ...}}``.
     """
@@ -108,6 +108,11 @@ def has_path(tree: object, path: Path) -> bool:
             _, tree = step(tree, part)
         except KeyError:
             if not (isinstance(part, int) and isinstance(tree, dict) and str(part) in tree):
-                return False
+                return ...
             tree = tree[str(part)]
-    return True
+    return tree
+
+
+def has_path(tree: object, path: Path) -> bool:
+    """Say whether ``path`` leads to a value in a tree of dicts and lists."""
+    return value_at(tree, path) is not ...

@@ -301,9 +301,9 @@ def _shown_path(path: str) -> str:
     return path.removeprefix(here)
 
 
-def _is_public(name: str, value: object, shown: str) -> bool:
+def _is_public(name: object, value: object, shown: str) -> bool:
     """Say whether a name of a Python config is one of its keys: data, not tools it was made with."""
-    if name.startswith("__") or name == BASE:
+    if name == BASE or (isinstance(name, str) and name.startswith("__")):  # globals() may hold any key
         return False
     if type(value) in _DATA:
         return True

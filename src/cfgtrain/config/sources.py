@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from cfgtrain.config.bindings import bindings
-from cfgtrain.config.keys import Path, has_path, split_key
-from cfgtrain.config.spots import Read, Spot, descent, reads, trail, value_at
+from cfgtrain.config.keys import Path, has_path, split_key, value_at
+from cfgtrain.config.spots import Read, Spot, descent, reads, trail
 from cfgtrain.config.templates import TOKEN
 from cfgtrain.origin import Origin
 

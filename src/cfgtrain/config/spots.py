@@ -11,7 +11,7 @@ import ast
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cfgtrain.config.keys import Path
+from cfgtrain.config.keys import Path, value_at
 
 
 class Read(NamedTuple):
@@ -165,13 +165,3 @@ def reads(spots: list[Spot], path: Path) -> list[Read]:
         elif whole or depth == len(spots):
             found += [read._replace(path=(*read.path, *rest)) if whole else read for read in spot.reads]
     return list(dict.fromkeys(found))
-
-
-def value_at(value: object, path: Path) -> object:
-    """Return what stands at ``path`` below a value, or ``...``."""
-    for key in path:
-        try:
-            value = value[key]  # type: ignore[index]  # whatever it is, it may refuse
-        except (TypeError, LookupError):
-            return ...
-    return value

@@ -1,0 +1,155 @@
+"""Where values came from, in words: ``print-config --origin`` and ``--why``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from cfgtrain.config.annotate import WIDTH, annotated, one_line
+from cfgtrain.config.config import Config
+from cfgtrain.config.dict import DELETE
+from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.lineage import Miss, leaves
+from cfgtrain.config.sources import Use
+from cfgtrain.config.story import Step, Story, tell
+from cfgtrain.fileio.io import dump
+from cfgtrain.origin import Origin, dotted
+from cfgtrain_cli.console import styled
+
+# Of a value, and of a line of a config that is quoted.
+VALUE, TEXT = 36, 64
+
+
+def config_with_origins(cfg: Config, path: Path) -> str:
+    """Return a config, or a part of it, as Python with the place of every value beside it."""
+    lines = list(annotated(cfg, path))
+    width = max((len(line.text) for line in lines if line.origin and len(line.text) <= WIDTH), default=0)
+    return "\n".join(
+        line.text
+        if line.origin is None
+        else f"{line.text.ljust(width)}  {_place(line.origin, cfg.filename, '# ')}"
+        for line in lines
+    )
+
+
+def origins_as_json(cfg: Config, path: Path) -> str:
+    """Return every value by its dotted key, with its place."""
+    plain = Config({"value": value_at(cfg._cfg_dict, path)}).to_dict()["value"]
+    entries = {}
+    for leaf in leaves(plain, path):
+        origin = cfg.origin(leaf)
+        place = origin._asdict() if origin else dict.fromkeys(Origin._fields)
+        entries[dotted(leaf)] = {"value": value_at(plain, leaf[len(path) :]), **place}
+    return str(dump(entries, file_format="json", indent=4, ensure_ascii=False, default=repr))
+
+
+def why(cfg: Config, key: str) -> str:
+    """Return the story of one value: what set it, what that replaced, and what does not reach it."""
+    story = tell(cfg, key)
+    name = dotted(story.path)
+    rows = [*_step_rows(story), *_miss_rows(story)]
+    lines = [f"{styled(name, bold=True)} = {styled(one_line(story.value, TEXT), bold=True)}"]
+    if rows:
+        lines += ["", *_table(rows, cfg.filename)]
+    else:
+        lines += ["", "Where it came from is not known."]
+    return "\n".join([*lines, *_advice(story)])
+
+
+class _Row(NamedTuple):
+    words: str
+    origin: Origin | None
+    style: Mapping[str, Any] = {}
+
+
+def _step_rows(story: Story) -> Iterator[_Row]:
+    last = len(story.steps) - 1
+    for i, step in enumerate(story.steps):
+        style = {"fg": "green"} if i == last else {"dim": True}
+        yield _Row(_what(step, first=i == 0 or story.steps[i - 1].dropped is not None), step.origin, style)
+        yield from _use_rows(step.uses, "  ")
+
+
+def _what(step: Step, first: bool) -> str:
+    if step.dropped is not None:
+        return f"dropped with {dotted(step.dropped)}"
+    value = "" if step.value is ... else f" {_value(step.value)}"
+    merged = isinstance(step.value, Mapping) and not step.value.get(DELETE)
+    return f"set to{value}" if first else f"{'merged with' if merged else 'replaced by'}{value}"
+
+
+def _use_rows(uses: tuple[Use, ...], indent: str) -> Iterator[_Row]:
+    for use in uses:
+        name = f"{{{{ _base_.{dotted(use.path)} }}}}" if use.inherited else dotted(use.path)
+        if name.startswith("$"):
+            name = f"the environment variable {name[1:]}"
+        value = "" if use.value is ... else f" = {_value(use.value)}"
+        yield _Row(f"{indent}computed from {name}{value}", use.origin)
+        yield from _use_rows(use.uses, f"{indent}  ")
+
+
+def _miss_rows(story: Story) -> Iterator[_Row]:
+    style = {"fg": "red", "bold": True}
+    for miss in _first_of_each(story.misses):
+        yield _Row(f"NOT reached by {_setting(miss)}", miss.overrider, style)
+    for miss in story.leaves_behind:
+        yield _Row(f"does NOT reach {dotted(miss.key)}", miss.source.origin(miss.key), style)
+
+
+def _first_of_each(misses: list[Miss]) -> list[Miss]:
+    return list({(miss.variable, miss.overrider): miss for miss in reversed(misses)}.values())[::-1]
+
+
+def _setting(miss: Miss) -> str:
+    if miss.now is ...:  # put in whole, or a part that the new one does not have
+        return f"the new {dotted(miss.variable if miss.was is ... else miss.variable[:1])}"
+    return f"{dotted(miss.variable)} = {_value(miss.now)}"
+
+
+def _table(rows: list[_Row], own: str | None) -> Iterator[str]:
+    """Align words, places and the lines of the config that stand there."""
+    first = max(len(row.words) for row in rows)
+    second = (
+        max(len(str(row.origin)) for row in rows if row.origin and row.origin.file)
+        if any(row.origin and row.origin.file for row in rows)
+        else 0
+    )
+    for words, origin, style in rows:
+        if origin is None:
+            yield f"  {styled(words, **style)}"
+            continue
+        text = "" if origin.file is None else _cut(origin.text)
+        place = _place(origin, own) + " " * (second - len(str(origin)))
+        yield f"  {styled(words, **style)}{' ' * (first - len(words))}  {place}  {styled(text, dim=True)}".rstrip()
+
+
+def _advice(story: Story) -> Iterator[str]:
+    for miss in _first_of_each(story.misses)[:1]:
+        key = dotted(miss.key)
+        yield ""
+        yield (
+            f"{key} was computed before {_setting(miss)} was read, and does not follow it. "
+            f"To change it, set {key} itself."
+        )
+    for miss in story.leaves_behind[:1]:
+        yield ""
+        yield (
+            f"{dotted(miss.key)} had been computed from the old value and stays {_value(miss.value)}. "
+            f"To change it, set {dotted(miss.key)} itself."
+        )
+
+
+def _place(origin: Origin, own: str | None, mark: str = "") -> str:
+    """Return a place in the colour of its kind: this file, a base, a word of the command line, code."""
+    text = mark + str(origin).replace("\n", "\\n")
+    if origin.file is None:
+        return styled(text, fg="magenta", bold=True)
+    return styled(text, fg="green" if origin.file == own else "cyan")
+
+
+def _value(value: object) -> str:
+    return one_line(value, VALUE)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT else text[: TEXT - 3] + "..."

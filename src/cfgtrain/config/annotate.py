@@ -1,0 +1,111 @@
+"""A config as Python source, line by line, each with the place that set what stands on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from keyword import iskeyword
+from typing import TYPE_CHECKING, NamedTuple
+
+from cfgtrain.config.keys import Path
+from cfgtrain.config.lineage import leaves
+from cfgtrain.config.pretty import pretty_python
+from cfgtrain.errors import ConfigValueError
+from cfgtrain.origin import Origin
+
+if TYPE_CHECKING:
+    from cfgtrain.config.config import Config
+
+INDENT = "    "
+# What the text calls: a key of that name hides it, so it comes last.
+CALLED = ("float", "complex", "set", "frozenset", "dict", "globals")
+# Narrower than a page: the places stand beside it.
+WIDTH = 64
+
+
+class Line(NamedTuple):
+    """One line of the text.
+
+    Attributes:
+        text: Without a line break.
+        origin: Of every value on it; None for a bracket, and where it is not known.
+    """
+
+    text: str
+    origin: Origin | None
+
+
+def annotated(cfg: Config, path: Path = ()) -> Iterator[Line]:
+    """Yield the lines of a config, or of the part at ``path``, which load back equal.
+
+    A dict or list stands on one line where it fits and came from one place.
+    """
+    value = cfg._cfg_dict
+    for key in path:
+        value = value[key]
+    if not isinstance(value, Mapping):
+        yield from _lines(cfg, "", value, path, "")
+        return
+    names = [key for key in value if _is_name(key) and key not in CALLED]
+    for key in names:
+        yield from _lines(cfg, f"{key} = ", value[key], (*path, key), "")
+    odd = sorted((key for key in value if key not in names), key=CALLED.__contains__)
+    for key in odd:
+        yield from _lines(cfg, f"globals()[{key!r}] = ", value[key], (*path, key), "")
+
+
+def _lines(cfg: Config, before: str, value: object, path: Path, after: str) -> Iterator[Line]:
+    texts = _text(value)
+    origins = {cfg.origin(leaf) for leaf in leaves(value, path)}
+    parts = _parts(value)
+    fits = len(texts) == 1 and len(before + texts[0] + after) <= WIDTH and len(origins) == 1
+    if fits or not parts:
+        first, *rest = texts
+        origin = origins.pop()
+        texts = [before + first, *rest]
+        texts[-1] += after
+        yield from (Line(text, None if i else origin) for i, text in enumerate(texts))
+        return
+    opening, closing = _brackets(value)
+    indent = before[: len(before) - len(before.lstrip())]
+    yield Line(before + opening, None)
+    for key, word, part in parts:
+        yield from _lines(cfg, indent + INDENT + word, part, (*path, key), ",")
+    yield Line(indent + closing + after, None)
+
+
+def _parts(value: object) -> list[tuple[object, str, object]]:
+    """Return the key, the words before it and the value of each part of a dict or list."""
+    if isinstance(value, Mapping):
+        call = _is_call(value)
+        return [(key, f"{key}=" if call else f"{key!r}: ", part) for key, part in value.items()]
+    return [(i, "", part) for i, part in enumerate(value)] if isinstance(value, (list, tuple)) else []
+
+
+def _brackets(value: object) -> tuple[str, str]:
+    if isinstance(value, Mapping):
+        return ("dict(", ")") if _is_call(value) else ("{", "}")
+    return ("[", "]") if isinstance(value, list) else ("(", ")")
+
+
+def _is_call(value: Mapping[object, object]) -> bool:
+    return all(map(_is_name, value))
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and key.isidentifier() and key.isascii() and not iskeyword(key)
+
+
+def one_line(value: object, width: int) -> str:
+    """Return a value as Python on one line, cut where it is longer than ``width``."""
+    text = ""
+    for line in _text(value):
+        text += line.strip() if text[-1:] in "([{" else f" {line.strip()}"
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _text(value: object) -> list[str]:
+    try:
+        text = pretty_python({"_": value}).removeprefix("_ = ").removesuffix("\n")
+    except ConfigValueError:  # an object of the config's own: it has no literal
+        return [repr(value).replace("\n", " ")]
+    return text.split("\n")

@@ -1,0 +1,190 @@
+"""Which source stands above which, and what each computed from the variables of those below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from cfgtrain.config.dict import ConfigDict
+from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.sources import FileSource, Use
+from cfgtrain.config.trace import EditSource, FixedSource, Source
+from cfgtrain.origin import Origin
+
+
+class Miss(NamedTuple):
+    """A value that was computed from a variable which somebody else then set anew, in vain.
+
+    Attributes:
+        key: Of the value.
+        value: What it is.
+        source: The file that computed it.
+        variable: Key of the variable.
+        was: What the variable was then.
+        origin: Where that was said.
+        now: What the variable is now.
+        overrider: Where that was said.
+    """
+
+    key: Path
+    value: object
+    source: FileSource
+    variable: Path
+    was: object
+    origin: Origin | None
+    now: object
+    overrider: Origin
+
+
+def sources_of(tree: ConfigDict) -> list[Source]:
+    """Return everything that had a say in a config, oldest first."""
+    return [] if tree._trace is None else [*tree._trace.sources, *_edits(tree)]
+
+
+def _edits(node: object) -> Iterator[EditSource]:
+    """Yield what code has set in a node and below it."""
+    if isinstance(node, ConfigDict):
+        if node._trace is not None and node._trace.edits:
+            yield EditSource(node._trace.edits, node._trace.path)
+        for value in node.values():
+            yield from _edits(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _edits(value)
+
+
+def ancestors(source: FileSource) -> list[FileSource]:
+    """Return the bases of a file and theirs, oldest first."""
+    return [each for base in source.bases for each in (*ancestors(base), base)]
+
+
+def value_in(source: Source, path: Path) -> object:
+    """Return what a source set at ``path`` of the config, or ``...`` where that is not known."""
+    if isinstance(source, FileSource):
+        return value_at(source.tree, path)
+    if isinstance(source, FixedSource):
+        return value_at(source.tree, path[len(source.root) :])
+    return ...
+
+
+def newest(sources: Sequence[Source], path: Path) -> Source | None:
+    """Return the newest of ``sources`` that set the value at ``path``."""
+    return next((source for source in reversed(sources) if source.defines(path)), None)
+
+
+def above(sources: Sequence[Source], source: FileSource) -> list[Source]:
+    """Return what was laid over a file, oldest first: those that inherit from it, and words and code."""
+    later = sources[sources.index(source) + 1 :] if source in sources else ()
+    return [each for each in later if not isinstance(each, FileSource) or source in ancestors(each)]
+
+
+def resolved(source: FileSource, use: Use) -> Use:
+    """Return a use of the bases with its place, its value and what it was computed from in turn."""
+    base = newest(ancestors(source), use.path) if use.inherited else None
+    if not isinstance(base, FileSource):
+        return use._replace(uses=tuple(resolved(source, each) for each in use.uses))
+    uses = tuple(resolved(base, each) for each in base.uses(use.path))
+    return Use(use.path, True, base.origin(use.path), value_at(base.tree, use.path), uses)
+
+
+def all_uses(uses: Sequence[Use]) -> Iterator[Use]:
+    """Yield uses, and what they were computed from, at every step."""
+    for use in uses:
+        yield use
+        yield from all_uses(use.uses)
+
+
+def misses(tree: ConfigDict) -> Iterator[Miss]:
+    """Yield every value that a variable set anew does not reach."""
+    sources = sources_of(tree)
+    for source in sources:
+        if isinstance(source, FileSource):
+            later = above(sources, source)
+            touched = {key for each in later for key in _top_level(each)}
+            if touched:
+                for path in leaves(source.tree):
+                    yield from misses_of(tree, source, later, path, touched)
+
+
+def misses_of(
+    tree: ConfigDict,
+    source: FileSource,
+    later: Sequence[Source],
+    path: Path,
+    touched: set[object] | None = None,
+) -> Iterator[Miss]:
+    """Yield what does not reach the value that ``source`` computed at ``path``.
+
+    Args:
+        tree: The config.
+        source: The file in question.
+        later: What was laid over it.
+        path: Of a value that the file set.
+        touched: Top-level keys that matter; by default all.
+    """
+    value = value_at(source.tree, path)
+    if _differ(value_at(tree, path), value) or newest(later, path) is not None:
+        return  # somebody has set it since
+    for use in all_uses([resolved(source, each) for each in source.uses(path)]):
+        now = value_at(tree, use.path)
+        overrider = _overrider(later, use.path) if touched is None or use.path[0] in touched else None
+        if overrider is not None and use.value is not ... and _differ(now, use.value):
+            yield Miss(path, value, source, use.path, use.value, use.origin, now, overrider)
+
+
+def whole(miss: Miss, key_length: int = 1, variable_length: int = 1) -> Miss:
+    """Say of a dict or list that was put in whole that it was, rather than of one of its parts.
+
+    Args:
+        miss: Of a part.
+        key_length: How many keys of the path of the value are to be left, at least.
+        variable_length: The same of the variable.
+    """
+    key, variable = miss.key, miss.variable
+    while len(key) > key_length and len(variable) > variable_length and key[-1] == variable[-1]:
+        key, variable = key[:-1], variable[:-1]
+    if variable == miss.variable:
+        return miss
+    return miss._replace(key=key, variable=variable, value=value_at(miss.source.tree, key), was=..., now=...)
+
+
+def _overrider(later: Sequence[Source], path: Path) -> Origin | None:
+    """Return where a variable, or else the nearest thing around it, was set anew."""
+    for end in range(len(path), 0, -1):
+        source = newest(later, path[:end])
+        if source is not None:
+            return source.origin(path[:end])
+    return None
+
+
+def leaves(tree: object, path: Path = ()) -> Iterator[Path]:
+    """Yield the paths of all values without parts, and of empty dicts and lists."""
+    items: Iterator[tuple[object, object]] = iter(())
+    if isinstance(tree, Mapping):
+        items = iter(tree.items())
+    elif isinstance(tree, (list, tuple)):
+        items = iter(enumerate(tree))
+    empty = True
+    for key, value in items:
+        empty = False
+        yield from leaves(value, (*path, key))
+    if empty:
+        yield path
+
+
+def _top_level(source: Source) -> list[object]:
+    if isinstance(source, EditSource):
+        return list(source.root[:1] or source.places)
+    return (
+        list(source.tree)
+        if isinstance(source, FileSource | FixedSource) and isinstance(source.tree, Mapping)
+        else []
+    )
+
+
+def _differ(a: object, b: object) -> bool:
+    """Say whether two values are known to differ; arrays, for one, do not say."""
+    try:
+        return bool(a != b)
+    except Exception:  # whatever the values of a config do
+        return False

@@ -1,0 +1,113 @@
+"""What is legal in a config and probably not meant: the warnings of the command line.
+
+Looking costs time that a plain load does not have: ``Config.fromfile`` does not look, the
+commands do, and a program that wants to calls ``find_suspects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cfgtrain.config.annotate import one_line
+from cfgtrain.config.dict import DELETE
+from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.lineage import Miss, ancestors, misses, newest, sources_of, whole
+from cfgtrain.config.sources import FileSource
+from cfgtrain.errors import ConfigWarning, place
+from cfgtrain.origin import Origin, dotted
+
+if TYPE_CHECKING:
+    from cfgtrain.config.config import Config
+
+# Shorter keys are one letter away from each other on purpose: lr and lo, key and keys.
+MIN_LETTERS = 4
+
+
+def find_suspects(cfg: Config) -> list[ConfigWarning]:
+    """Return a warning for everything in a config that was probably not meant.
+
+    These are: a new key of a child that is one letter away from a key of its bases, and a
+    variable set anew after a base had computed other values from it, which stay as they are.
+    """
+    tree = cfg._cfg_dict
+    files = [source for source in sources_of(tree) if isinstance(source, FileSource)]
+    return [
+        *(warning for source in files for warning in _misspelt(source, ancestors(source), source.tree, ())),
+        *_unreached(list(misses(tree))),
+    ]
+
+
+def one_letter_apart(a: str, b: str) -> bool:
+    """Say whether one letter, not a digit, was left out, added, changed or swapped with the next."""
+    if a == b or abs(len(a) - len(b)) > 1:
+        return False
+    begin = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    end = 0
+    while end < min(len(a), len(b)) - begin and a[-1 - end] == b[-1 - end]:
+        end += 1
+    odd, other = a[begin : len(a) - end], b[begin : len(b) - end]
+    swapped = len(odd) == 2 and odd == other[::-1]
+    return (max(len(odd), len(other)) == 1 or swapped) and not any(map(str.isdigit, odd + other))
+
+
+def _misspelt(
+    source: FileSource, bases: list[FileSource], node: Mapping[Any, Any], path: Path
+) -> Iterator[ConfigWarning]:
+    if node.get(DELETE):
+        return  # nothing is inherited here
+    inherited: dict[object, object] = {}
+    for base in bases:
+        value = value_at(base.tree, path)
+        inherited |= value if isinstance(value, Mapping) else {}
+    for key, value in node.items():
+        if isinstance(value, Mapping) and isinstance(inherited.get(key), Mapping):
+            yield from _misspelt(source, bases, value, (*path, key))
+        elif isinstance(key, str) and key not in inherited and key != DELETE and len(key) >= MIN_LETTERS:
+            meant = [
+                known
+                for known in inherited
+                if isinstance(known, str) and known not in node and one_letter_apart(key, known)
+            ]
+            for known in meant[:1]:
+                yield _misspelt_warning(source, bases, (*path, key), known)
+
+
+def _misspelt_warning(source: FileSource, bases: list[FileSource], path: Path, known: str) -> ConfigWarning:
+    base = newest(bases, (*path[:-1], known))
+    there = f", which is set at {base.origin((*path[:-1], known))}" if base else ""
+    return ConfigWarning(
+        f"{path[-1]!r} is a new key, one letter away from {known!r}{there}. Did you mean {known!r}?"
+        + _at(source.origin(path), path)
+    )
+
+
+def _unreached(found: list[Miss]) -> Iterator[ConfigWarning]:
+    """Say once of each variable what it does not reach."""
+    groups: dict[tuple[Path, Origin], list[Miss]] = {}
+    for miss in found:
+        miss = whole(miss)
+        groups.setdefault((miss.variable, miss.overrider), []).append(miss)
+    for group in groups.values():
+        yield _unreached_warning(group)
+
+
+def _unreached_warning(group: list[Miss]) -> ConfigWarning:
+    miss = group[0]
+    keys = list(dict.fromkeys(dotted(each.key) for each in group))
+    listed = " and ".join(keys) if len(keys) < 3 else f"{keys[0]}, {keys[1]} and {len(keys) - 2} more"
+    those, stay = ("them", "they stay") if len(keys) > 1 else ("that", "it stays")
+    name = dotted(miss.variable)
+    new, old, rest = f"The new {name}", name, "as before"
+    if miss.now is not ...:
+        new, old = (f"{name} = {one_line(value, 40)}" for value in (miss.now, miss.was))
+        rest = one_line(miss.value, 40) if len(keys) == 1 else rest
+    return ConfigWarning(
+        f"{new} does not reach {listed}: {miss.source.origin(miss.key)} had computed "
+        f"{those} from {old} ({miss.origin}), and {stay} {rest}. "
+        f"Set {keys[0]} itself." + _at(miss.overrider, miss.variable)
+    )
+
+
+def _at(origin: Origin, path: Path) -> str:
+    return place(origin.file or origin.text, origin.line, dotted(path))

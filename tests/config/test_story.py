@@ -1,0 +1,103 @@
+"""The story of one value: what set it, what that replaced, what does not reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cfgtrain import Config
+from cfgtrain.config.story import Story, tell
+from cfgtrain.errors import ConfigKeyError
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def cfg(write: Write) -> Config:
+    """Four levels: a.py, b.yaml, c.py, d.py."""
+    write("a.py", "lr = 0.1\noptimizer = dict(type='SGD', lr=lr)\npolicy = dict(name='step', step=[8])\n")
+    write("b.yaml", "_base_: a.py\nmomentum: {{ _base_.optimizer.lr }}\npolicy: {step: [9]}\n")
+    write(
+        "c.py", "_base_ = 'b.yaml'\npolicy = dict(_delete_=True, name='cosine')\noptimizer = dict(lr=0.3)\n"
+    )
+    write("d.py", "_base_ = 'c.py'\nlr = 0.2\npolicy = dict(step=[7])\n")
+    return Config.fromfile("d.py")
+
+
+def steps(story: Story) -> list[tuple[str, object]]:
+    return [(str(step.origin), step.value) for step in story.steps]
+
+
+def test_each_step_has_its_value(cfg: Config) -> None:
+    """Every file that set a value is a step, oldest first, with what it said."""
+    story = tell(cfg, "optimizer.lr")
+    assert (story.path, story.value) == (("optimizer", "lr"), 0.3)
+    assert steps(story) == [("a.py:2", 0.1), ("c.py:3", 0.3)]
+    [use] = story.steps[0].uses
+    assert (use.path, use.value, str(use.origin)) == (("lr",), 0.1, "a.py:1")
+    assert story.misses == []  # c.py has set it since
+    assert [miss.key for miss in story.leaves_behind] == [("momentum",)]
+
+
+def test_what_was_dropped_on_the_way(cfg: Config) -> None:
+    """A value that went with the dict around it, and was set again, has a step of that."""
+    story = tell(cfg, "policy.step")
+    assert [(str(step.origin), step.dropped) for step in story.steps] == [
+        ("a.py:3", None),
+        ("b.yaml:3", None),
+        ("c.py:2", ("policy",)),
+        ("d.py:3", None),
+    ]
+
+
+def test_what_comes_from_the_bases_is_followed_into_them(cfg: Config) -> None:
+    """A reference is followed to the file that set the value, and on to its variables."""
+    story = tell(cfg, "momentum")
+    [use] = story.steps[0].uses
+    assert (use.path, use.inherited, use.value, str(use.origin)) == (("optimizer", "lr"), True, 0.1, "a.py:2")
+    assert [(each.path, str(each.origin)) for each in use.uses] == [(("lr",), "a.py:1")]
+    assert {(miss.variable, str(miss.overrider)) for miss in story.misses} == {
+        (("optimizer", "lr"), "c.py:3"),
+        (("lr",), "d.py:2"),
+    }
+
+
+def test_what_a_variable_leaves_behind(cfg: Config) -> None:
+    """The story of a variable names what was computed from its old value."""
+    story = tell(cfg, "lr")
+    assert steps(story) == [("a.py:1", 0.1), ("d.py:2", 0.2)]
+    assert [(miss.key, miss.value) for miss in story.leaves_behind] == [(("momentum",), 0.1)]
+
+
+def test_overrides_and_code_are_steps(cfg: Config) -> None:
+    """Options have their words and values; code has its line."""
+    cfg.merge_from_dict({"policy.step[-1]": 5})
+    assert steps(tell(cfg, "policy.step[-1]"))[-1] == ("merge_from_dict policy.step[-1]=5", 5)
+    cfg.optimizer.lr = 1.0
+    assert steps(tell(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 1.0)
+    cfg.optimizer.lr = 2.0
+    assert steps(tell(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 2.0)
+
+
+def test_what_replaced_a_value_by_something_without_parts(write: Write) -> None:
+    """None over a dict drops what was in it."""
+    write("a.py", "x = dict(y=dict(z=1))\n")
+    write("b.py", "_base_ = 'a.py'\nx = dict(y=None)\n")
+    write("c.py", "_base_ = 'b.py'\nw = 1\nx = dict(v=1)\n")
+    write("d.py", "_base_ = 'c.py'\nx = dict(y=dict(z=2))\n")
+    story = tell(Config.fromfile("d.py"), "x.y.z")
+    assert [(str(step.origin), step.dropped) for step in story.steps] == [
+        ("a.py:1", None),
+        ("b.py:2", ("x", "y")),
+        ("d.py:2", None),
+    ]
+
+
+def test_values_without_a_story() -> None:
+    """A config made in code knows nothing of its values, and a wrong key is an error."""
+    story = tell(Config({"a": {"lr": 1}}), "a.lr")
+    assert (story.value, story.steps, story.misses) == (1, [], [])
+    with pytest.raises(ConfigKeyError, match=r"There is no key 'a.lrr'. Did you mean 'lr'"):
+        tell(Config({"a": {"lr": 1}}), "a.lrr")
