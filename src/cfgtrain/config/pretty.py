@@ -1,60 +1,35 @@
 """Print a config as the Python source that evaluates to it.
 
-A value becomes a row of tokens, one walk over them sums up the width of every bracketed
-group, and a second writes each group on one line where it fits, else one item per line.
-Nothing is measured twice and nothing calls itself: the time is linear in the length of
-the text, and deep configs need no deep stack.
+From the leaves up, each value becomes a row: its text on one line or, where that is wider than
+a line, one row per part. A container can only be broken if all around it are, so that its
+indentation is known when it is: one walk makes the whole text, in time linear in its length.
 """
 
 from __future__ import annotations
 
+import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from keyword import iskeyword
 from types import FunctionType
-from typing import Literal, NamedTuple
+from typing import Any
 from unicodedata import normalize
 
+from cfgtrain.config.dict import ConfigDict
+from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import dotted
 
 WIDTH = 79
 INDENT = 4
-# Also where a value that holds itself ends. Python reads back at most 200 brackets within each other.
-MAX_DEPTH = 500
+MAX_SHOWN = 8  # keys of a path, in a message
 
 # What the text calls: a key of that name may only be assigned after the last call.
 _CALLED = frozenset({"dict", "float", "complex", "set", "frozenset", "globals"})
 
-
-class _Token(NamedTuple):
-    """A piece of the text; groups stand between "open" and "close", commas between their items."""
-
-    kind: Literal["text", "open", "comma", "close"]
-    text: str
-
-
-class _Item(NamedTuple):
-    """A value still to be printed, and where it stands; a key of None adds nothing to the path."""
-
-    value: object
-    key: object = None
-    outer: _Item | None = None
-    depth: int = 0
-
-    def inner(self, value: object, key: object = None) -> _Item:
-        return _Item(value, key, self, self.depth + 1)
-
-    def key_path(self) -> str:
-        keys: list[object] = []
-        item: _Item | None = self
-        while item is not None:
-            keys.append(item.key)
-            item = item.outer
-        return dotted(key for key in reversed(keys) if key is not None)
-
-
-_Row = list[_Token | _Item]
+# What repr writes as the text should have it, but for floats that have no literal.
+_REPR: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes})
+_NO_LITERAL = re.compile(r"\b(?:inf|nan)\b")
 
 
 def pretty_python(tree: Mapping[str, object]) -> str:
@@ -68,80 +43,223 @@ def pretty_python(tree: Mapping[str, object]) -> str:
     Raises:
         ConfigValueError: If a value has no literal (an object, a function), or nests deeper than MAX_DEPTH.
     """
-    parts: list[str] = []
+    try:
+        text = _printed(tree, _REPR)
+        if ("inf" in text or "nan" in text) and _NO_LITERAL.search(
+            text
+        ):  # or a string that only looks like it
+            text = _printed(tree, _REPR - {float})
+    except _UnprintableError:
+        raise _explained(tree) from None
+    # A loader fills in {{ fileDirname }} and the like: what is printed is to stay as it is. Two
+    # braces stand side by side in string literals only.
+    return text.replace("{{", r"{\x7b")
+
+
+def _printed(tree: Mapping[str, object], plain: frozenset[type]) -> str:
+    printer = _Printer(plain)
+    rows: list[str] = []
     late: dict[object, object] = {}
     for key, value in tree.items():
         name = _name(key)
         if name is None or name in _CALLED:
             late[key] = value
         else:
-            parts.append(_layout(_tokens([_Token("text", f"{name} = "), _Item(value, key)])))
+            rows.append(printer.row(f"{name} = ", value, 0))
     if late:
-        parts.append(_layout(_tokens(_display(_Item(late), late, "globals().update({", "})"))))
-    return "\n".join(parts) + "\n"
+        text = printer.joined("globals().update({", printer.display(late, 1), "})", late.values(), 0)
+        rows.append(text)
+    return "\n".join(rows) + "\n"
 
 
-def _tokens(row: _Row) -> Iterator[_Token]:
-    """Yield the tokens of ``row`` in reading order."""
-    todo = row[::-1]
-    while todo:
-        step = todo.pop()
-        if isinstance(step, _Token):
-            yield step
+class _Printer:
+    """Makes the rows of a text.
+
+    Args:
+        plain: The types that repr writes as they should be.
+
+    Attributes:
+        row: Returns the row of a value; takes what stands before it on the line, the value,
+            and how many steps the line is indented.
+    """
+
+    def __init__(self, plain: frozenset[type]) -> None:
+        self.plain = plain
+        self.names: dict[object, str] = {}  # "key=" by key: most keys stand in a config many times
+        self.known: set[object] = set()  # the keys of names
+        self.row = _shortcut(self)
+
+    def joined(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
+        """Return the row of a container: on one line if that is not too wide."""
+        comma = "," if closing == ")" and len(rows) == 1 and isinstance(parts, tuple) else ""
+        text = f"{opening}{', '.join(rows)}{comma}{closing}"
+        return text if len(text) <= WIDTH else self.broken(opening, rows, closing, parts, level)
+
+    def broken(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
+        """Return the row of a container with one line, or more, per part."""
+        outer = "\n" + " " * (INDENT * level)
+        inner = outer + " " * INDENT
+        room = WIDTH - len(inner)  # the comma takes the place of the newline
+        if max(map(len, rows)) > room:
+            rows = [
+                row if len(row) <= room or "\n" in row else self.fitted(row, part, level + 1)
+                for row, part in zip(rows, parts, strict=True)
+            ]
+        return f"{opening}{inner}{f',{inner}'.join(rows)},{outer}{closing}"
+
+    def fitted(self, row: str, value: object, level: int) -> str:
+        """Return a row that is too wide for where it stands broken, if its value has parts."""
+        before = row[: len(row) - len(self.row("", value, level))]
+        container = self.container(before, value, level)
+        return row if container is None else self.broken(*container, level)
+
+    def any_row(self, before: str, value: Any, level: int) -> str:
+        """Return what ``row`` returns, of values that have no shortcut there."""
+        container = self.container(before, value, level)
+        if container is None:
+            return before + (_atom(value) or _empty(value))
+        return self.joined(*container, level)
+
+    def container(
+        self, before: str, value: Any, level: int
+    ) -> tuple[str, list[str], str, Iterable[Any]] | None:
+        """Return opening, rows, closing and parts of a container, None for anything that has none."""
+        if _atom(value) is not None:
+            return None
+        if level >= MAX_DEPTH:
+            raise _UnprintableError
+        row = self.row
+        if isinstance(value, (dict, Mapping)):
+            if not value:
+                return None
+            if not self.are_names(value):
+                return f"{before}{{", self.display(value, level + 1), "}", value.values()
+            rows = [row(self.names[key], part, level + 1) for key, part in value.items()]
+            return f"{before}dict(", rows, ")", value.values()
+        if isinstance(value, (list, tuple)):
+            opening, closing = "[]" if isinstance(value, list) else "()"
+        elif isinstance(value, (set, frozenset)):
+            opening, closing = "{}" if isinstance(value, set) else ("frozenset({", "})")
+            value = sorted(value, key=repr)
         else:
-            todo.extend(reversed(_expand(step)))
+            raise _UnprintableError
+        rows = [row("", part, level + 1) for part in value]
+        return (before + opening, rows, closing, value) if value else None
+
+    def display(self, value: Mapping[Any, Any], level: int) -> list[str]:
+        """Return ``'key': text`` for each item."""
+        return [self.row(f"{self.one_line(key, level)}: ", part, level) for key, part in value.items()]
+
+    def one_line(self, value: Any, level: int) -> str:
+        """Return the text of a value as if there were no end of the line: such are the keys of a display."""
+        container = self.container("", value, level)
+        if container is None:
+            return self.any_row("", value, level)
+        opening, _, closing, parts = container
+        comma = "," if isinstance(parts, tuple) and len(parts) == 1 else ""
+        return f"{opening}{', '.join(self.one_line(part, level + 1) for part in parts)}{comma}{closing}"
+
+    def are_names(self, keys: Iterable[object]) -> bool:
+        """Say whether all keys can stand before the ``=`` of a call."""
+        return self.known.issuperset(keys) or self.learn(keys)
+
+    def learn(self, keys: Iterable[object]) -> bool:
+        """Remember the keys that can stand before the ``=`` of a call; say whether all can."""
+        names = {key: _name(key) for key in keys}
+        self.names.update((key, f"{name}=") for key, name in names.items() if name is not None)
+        self.known.update(self.names)
+        return None not in names.values()
 
 
-def _expand(item: _Item) -> _Row:
-    """Return the tokens of one value, its parts still as items."""
-    value = item.value
-    text = _atom(value)
-    if text is not None:
-        return [_Token("text", text)]
-    if item.depth > MAX_DEPTH:
-        raise _unprintable(item, f"nests deeper than {MAX_DEPTH} levels, or holds itself")
-    if isinstance(value, Mapping):
-        return _mapping(item, value)
-    if isinstance(value, list):
-        return _group("[", [[item.inner(part, index)] for index, part in enumerate(value)], "]")
-    if isinstance(value, tuple):
-        closing = ",)" if len(value) == 1 else ")"
-        return _group("(", [[item.inner(part, index)] for index, part in enumerate(value)], closing)
-    if isinstance(value, set | frozenset):
-        return _set(item, value)
-    raise _unprintable(item, "cannot be written in a config")
+def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
+    """Return the function that makes one row, quickly for what stands in most configs.
+
+    Printing takes twice as long as ``repr`` does: hence one function for dicts, lists and leaves,
+    whose names are looked up neither in an object nor in a module.
+    """
+    any_row, learn, broken = printer.any_row, printer.learn, printer.broken
+    names, known, plain = printer.names, printer.known, printer.plain
+    items, values, width, max_depth, config_dict = dict.items, dict.values, WIDTH, MAX_DEPTH, ConfigDict
+    lists = frozenset({list, tuple})
+
+    def row(before: str, value: Any, level: int) -> str:
+        kind = type(value)
+        if kind in plain:
+            return f"{before}{value!r}"
+        if not value or level >= max_depth:
+            return any_row(before, value, level)
+        if kind is config_dict or kind is dict:
+            if not (known.issuperset(value) or learn(value)):
+                return any_row(before, value, level)
+            rows = []
+            for key, part in items(value):
+                kind = type(part)
+                if kind in plain or (kind in lists and plain.issuperset(map(type, part))):
+                    rows.append(f"{names[key]}{part!r}")
+                else:
+                    rows.append(row(names[key], part, level + 1))
+            text = f"{before}dict({', '.join(rows)})"
+            return text if len(text) <= width else broken(f"{before}dict(", rows, ")", values(value), level)
+        if kind is list or kind is tuple:
+            if plain.issuperset(map(type, value)):
+                text = f"{before}{value!r}"
+                if len(text) <= width:
+                    return text
+            if kind is list:
+                rows = [row("", part, level + 1) for part in value]
+                text = f"{before}[{', '.join(rows)}]"
+                return text if len(text) <= width else broken(f"{before}[", rows, "]", value, level)
+        return any_row(before, value, level)
+
+    return row
 
 
-def _mapping(item: _Item, value: Mapping[object, object]) -> _Row:
-    names = [_name(key) for key in value]
-    if None in names:
-        return _display(item, value, "{", "}")
-    pairs = zip(names, value.items(), strict=True)
-    rows: list[_Row] = [[_Token("text", f"{name}="), item.inner(part, key)] for name, (key, part) in pairs]
-    return _group("dict(", rows, ")")
+def _empty(value: object) -> str:
+    for kind, text in ((Mapping, "dict()"), (list, "[]"), (tuple, "()"), (set, "set()")):
+        if isinstance(value, kind):
+            return text
+    return "frozenset()"
 
 
-def _display(item: _Item, value: Mapping[object, object], opening: str, closing: str) -> _Row:
-    colon = _Token("text", ": ")
-    rows: list[_Row] = [[item.inner(key), colon, item.inner(part, key)] for key, part in value.items()]
-    return _group(opening, rows, closing)
+class _UnprintableError(Exception):
+    """A value has no text, or nests too deep."""
 
 
-def _set(item: _Item, value: set[object] | frozenset[object]) -> _Row:
-    kind = "set" if isinstance(value, set) else "frozenset"
-    if not value:
-        return [_Token("text", f"{kind}()")]
-    rows: list[_Row] = [[item.inner(part)] for part in sorted(value, key=repr)]
-    return _group("{", rows, "}") if kind == "set" else _group("frozenset({", rows, "})")
+def _explained(tree: Mapping[str, object]) -> ConfigValueError:
+    """Return the error about the first value that cannot be printed, with its key path."""
+    path, value = next(_unprintable(tree, ()))
+    problem = "cannot be written in a config"
+    if isinstance(value, _CONTAINERS):
+        problem = f"nests deeper than {MAX_DEPTH} levels, or holds itself"
+    advice = "Use numbers, strings, bytes, None, lists, tuples, sets and dicts"
+    if isinstance(value, type | FunctionType) and "<" not in value.__qualname__:
+        advice += f", such as the import path {f'{value.__module__}.{value.__qualname__}'!r}"
+    shown = f"{reprlib.repr(value)}, of type {type(value).__name__},"
+    key = dotted(path) if len(path) <= MAX_SHOWN else dotted(path[:MAX_SHOWN]) + "..."
+    return ConfigValueError(f"{shown} {problem}. {advice}.", key=key)
 
 
-def _group(opening: str, rows: Iterable[_Row], closing: str) -> _Row:
-    group: _Row = [_Token("open", opening)]
-    for row in rows:
-        group += [*row, _Token("comma", ", ")]
-    if len(group) == 1:
-        return [_Token("text", opening + closing)]
-    return [*group[:-1], _Token("close", closing)]
+def _unprintable(
+    value: Any, path: tuple[object, ...], depth: int = 0
+) -> Iterator[tuple[tuple[object, ...], Any]]:
+    """Yield the path of each value that has no text, in the order of printing."""
+    if _atom(value) is not None:
+        return
+    if depth > MAX_DEPTH or not isinstance(value, _CONTAINERS):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _unprintable(key, path, depth + 1)
+            yield from _unprintable(part, (*path, key), depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            yield from _unprintable(part, (*path, index), depth + 1)
+    else:
+        for part in sorted(value, key=repr):  # a set has no paths to its parts
+            yield from _unprintable(part, path, depth + 1)
+
+
+_CONTAINERS = (Mapping, list, tuple, set, frozenset)
 
 
 def _atom(value: object) -> str | None:
@@ -151,11 +269,11 @@ def _atom(value: object) -> str | None:
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, str):
-        return _inert(str.__repr__(value))
+        return str.__repr__(value)
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, bytes):
-        return _inert(bytes.__repr__(value))
+        return bytes.__repr__(value)
     if isinstance(value, complex):
         # The repr of a complex number loses the sign of a zero.
         return f"complex({_float(value.real)}, {_float(value.imag)})"
@@ -167,11 +285,6 @@ def _float(value: float) -> str:
     return f"float({text!r})" if text[-1] in "fn" else text  # inf, -inf and nan are no literals
 
 
-def _inert(literal: str) -> str:
-    # A loader fills in {{ fileDirname }} and the like: what is printed is to stay as it is.
-    return literal.replace("{{", r"{\x7b")
-
-
 def _name(key: object) -> str | None:
     """Return ``key`` as text if ``key = 1`` and ``dict(key=1)`` are Python and keep it."""
     if not isinstance(key, str):
@@ -179,53 +292,3 @@ def _name(key: object) -> str | None:
     name = str.__str__(key)
     usable = name.isidentifier() and not iskeyword(name) and name != "__debug__"
     return name if usable and normalize("NFKC", name) == name else None  # Python normalizes names
-
-
-def _unprintable(item: _Item, problem: str) -> ConfigValueError:
-    value = item.value
-    advice = "Use numbers, strings, bytes, None, lists, tuples, sets and dicts"
-    if isinstance(value, type | FunctionType) and "<" not in value.__qualname__:
-        advice += f", such as the import path {f'{value.__module__}.{value.__qualname__}'!r}"
-    shown = f"{reprlib.repr(value)}, of type {type(value).__name__},"
-    return ConfigValueError(f"{shown} {problem}. {advice}.", key=item.key_path())
-
-
-def _layout(pieces: Iterable[_Token]) -> str:
-    """Join tokens, breaking each group that does not fit into one item per line."""
-    tokens = list(pieces)
-    widths = _widths(tokens)
-    out: list[str] = []
-    column = level = flat = 0  # level: broken groups around this token; flat: groups on one line around it
-    for index, (kind, text) in enumerate(tokens):
-        if kind == "open" and (flat or column + widths[index] + bool(level) <= WIDTH):
-            flat += 1
-        elif kind == "close" and flat:
-            flat -= 1
-        elif kind != "text" and not flat:
-            level += {"open": 1, "comma": 0, "close": -1}[kind]
-            text = _broken(kind, text, " " * (INDENT * level))
-            column = 0
-        out.append(text)
-        column += len(text.rpartition("\n")[2])
-    return "".join(out)
-
-
-def _widths(tokens: list[_Token]) -> dict[int, int]:
-    """Return, by the index of each "open", the width of its group on one line."""
-    widths: dict[int, int] = {}
-    opened: list[int] = []
-    end = 0
-    for index, (kind, text) in enumerate(tokens):
-        if kind == "open":
-            opened.append(index)
-            widths[index] = -end
-        end += len(text)
-        if kind == "close":
-            widths[opened.pop()] += end
-    return widths
-
-
-def _broken(kind: str, text: str, indent: str) -> str:
-    if kind == "open":
-        return f"{text}\n{indent}"
-    return f",\n{indent}" + (text.removeprefix(",") if kind == "close" else "")
