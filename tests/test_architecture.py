@@ -16,11 +16,11 @@ LAYERS = [
     ("cfgtrain.errors",),
     ("cfgtrain.registry", "cfgtrain.misses", "cfgtrain.origin", "cfgtrain.utils"),
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.schedules"),
-    ("cfgtrain.image",),
+    ("cfgtrain.image", "cfgtrain.visualization"),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.inference", "cfgtrain.random_state",
      "cfgtrain.amp", "cfgtrain.environment", "cfgtrain.tensors"),
     ("cfgtrain.runner", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models"),
-    ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.check", "cfgtrain.work_dir"),
+    ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.preview", "cfgtrain.check", "cfgtrain.work_dir"),
     ("cfgtrain_cli",),
 ]  # fmt: skip
 TORCH_FREE_LAYERS = 4  # errors to image

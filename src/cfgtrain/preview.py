@@ -1,0 +1,156 @@
+"""What a training would do to its learning rates and momenta, without training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from cfgtrain.check import check
+from cfgtrain.cnn.builder import MODELS
+from cfgtrain.config.config import Config
+from cfgtrain.optim import build_optimizer
+from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.builder import build_runner
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.schedule import param_groups
+from cfgtrain.train import build_loader
+from cfgtrain.visualization.curves import Line
+
+__all__ = ["SchedulePreview", "preview_schedule"]
+
+logger = logging.getLogger(__name__)
+
+DENSE = 5_000  # iterations of a run that are all looked at; of a longer one about as many
+
+
+class SchedulePreview(NamedTuple):
+    """The schedules of a run.
+
+    Attributes:
+        lr: Learning rates over the iterations, one line for each group of parameters that
+            differs from the others.
+        momentum: Momenta (or first betas) likewise.
+        iters: Length of the run.
+        iters_per_epoch: Or None where the run does not count epochs.
+        follows_scores: Whether the learning rate also depends on scores, which are not known here.
+    """
+
+    lr: list[Line]
+    momentum: list[Line]
+    iters: int
+    iters_per_epoch: int | None
+    follows_scores: bool
+
+
+def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> SchedulePreview:
+    """Check a config, and follow its schedules through the whole run.
+
+    The model is built, for its parameters, and so is the training data, for its length, but
+    for a run of iterations or with ``iters_per_epoch``. Nothing is written.
+
+    Args:
+        cfg: Of a training.
+        iters_per_epoch: Iterations of an epoch, for where the data is not at hand.
+    """
+    check(cfg)
+    model = MODELS.build(cfg.model)
+    optimizer = build_optimizer(model, cfg.optimizer)
+    given = {"model": model, "optimizer": optimizer, "logger": logger, "meta": {}}
+    runner: BaseRunner = build_runner(cfg.runner, default_args=given)
+    if runner.by_epoch and iters_per_epoch is None:
+        cfg.seed = cfg.get("seed") or 0
+        iters_per_epoch = len(build_loader(cfg, "train"))
+    for key in ("lr_config", "momentum_config"):
+        runner.register_wired_hooks(key, cfg.get(key))
+    scores = _NoScores()
+    runner.register_hook(scores)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    labels = [_label(group, names) for group in param_groups(optimizer)]
+
+    points = list(_follow(runner, iters_per_epoch))
+    return SchedulePreview(
+        lr=_lines(labels, [(at, lr) for at, lr, _ in points]),
+        momentum=_lines(labels, [(at, momentum) for at, _, momentum in points]),
+        iters=runner.max_iters or 0,
+        iters_per_epoch=iters_per_epoch if runner.by_epoch else None,
+        follows_scores=scores.was_asked,
+    )
+
+
+class _NoScores(Hook):
+    """Stands in for the evaluation, which has no scores without a training."""
+
+    save_best = None
+    scores: ClassVar[dict[str, float]] = {}
+
+    def __init__(self) -> None:
+        self.was_asked = False
+
+    @property
+    def evaluations(self) -> int:
+        """None; that it was asked for means that a schedule goes by scores."""
+        self.was_asked = True
+        return 0
+
+
+def _follow(
+    runner: BaseRunner, iters_per_epoch: int | None
+) -> Iterator[tuple[int, list[float], list[float]]]:
+    """Go through a run as the runner would, and yield the iteration and what each group has there."""
+    runner.mode = "train"
+    epoch_length = iters_per_epoch or runner.max_iters or 1
+    runner.data_loader = _Sized(epoch_length)
+    if runner.by_epoch:
+        runner._max_iters = (runner.max_epochs or 0) * epoch_length
+    total = runner.max_iters or 0
+    every = max(1, total // DENSE)
+    runner.call_hook("before_run")
+    epochs = range(runner.max_epochs or 1) if runner.by_epoch else range(1)
+    for epoch in epochs:
+        first = epoch * epoch_length
+        runner._epoch, runner._iter, runner._inner_iter = epoch, first, 0
+        if runner.by_epoch:
+            runner.call_hook("before_train_epoch")
+        for inner in sorted({0, epoch_length - 1, *range(-first % every, epoch_length, every)}):
+            runner._iter, runner._inner_iter = first + inner, inner
+            runner.call_hook("before_train_iter")
+            yield first + inner, _values(runner.current_lr()), _values(runner.current_momentum())
+
+
+class _Sized:
+    """A loader of which only the length is known."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def _values(by_group: Any) -> list[float]:
+    if isinstance(by_group, dict):
+        return [float(value) for values in by_group.values() for value in values]
+    return [float(value) for value in by_group]
+
+
+def _label(group: dict[str, Any], names: dict[int, str]) -> list[str]:
+    return [names.get(id(parameter), "?") for parameter in group["params"]]
+
+
+def _lines(labels: Sequence[list[str]], points: Sequence[tuple[int, list[float]]]) -> list[Line]:
+    """Return a line for each course that a value takes, labelled with the parameters that share it."""
+    at = [iteration for iteration, _ in points]
+    shared: dict[tuple[float, ...], list[str]] = {}
+    for i, parameters in enumerate(labels):
+        course = tuple(values[i] for _, values in points)
+        shared.setdefault(course, []).extend(parameters)
+    if len(shared) == 1:
+        return [Line(f"all {sum(map(len, labels)):,} parameters", at, list(course)) for course in shared]
+    return [Line(_named(members), at, list(course)) for course, members in shared.items()]
+
+
+def _named(parameters: list[str]) -> str:
+    """Return a name for those that share a course, by the first of them."""
+    first, more = parameters[0] if parameters else "no parameter", len(parameters) - 1
+    return f"{first} and {more} more" if more > 0 else first

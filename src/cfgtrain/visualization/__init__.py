@@ -1,0 +1,5 @@
+"""Pictures of what is in files and arrays."""
+
+from cfgtrain.visualization.curves import Line, Panel, draw_panels
+
+__all__ = ["Line", "Panel", "draw_panels"]

@@ -1,0 +1,113 @@
+"""Curves over the iterations of a run, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cfgtrain.errors import ArgumentError, MissingLibraryError
+
+__all__ = ["FORMATS", "Line", "Panel", "check_picture", "draw_panels"]
+
+FORMATS = (".png", ".svg", ".pdf")
+
+# Told apart by people who see colours differently too (Okabe & Ito 2008).
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+
+
+class Line(NamedTuple):
+    """One curve.
+
+    Attributes:
+        label: For the legend.
+        at: Iterations, 0-based, ascending.
+        values: As many.
+    """
+
+    label: str
+    at: list[int]
+    values: list[float]
+
+
+class Panel(NamedTuple):
+    """Curves of one quantity.
+
+    Attributes:
+        title: Which one.
+        lines: At least one.
+    """
+
+    title: str
+    lines: list[Line]
+
+
+def check_picture(path: str | Path) -> Any:
+    """Return the Figure class of matplotlib, if ``draw_panels`` can write to ``path``.
+
+    Raises:
+        ArgumentError: The extension names no format, or the folder is not there.
+        MissingLibraryError: There is no matplotlib.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in FORMATS:
+        raise ArgumentError(f"A picture of curves is {', '.join(FORMATS)}; {file.name} is none of them.")
+    if not file.absolute().parent.is_dir():
+        raise ArgumentError(f"There is no folder {file.parent} for {file.name}.")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"Pictures of curves need matplotlib ({error}): pip install 'cfgtrain[plot]'."
+        ) from error
+    return Figure
+
+
+def draw_panels(
+    panels: Sequence[Panel], path: str | Path, title: str = "", iters_per_epoch: int | None = None
+) -> None:
+    """Draw panels below each other, over the same iterations, into a file.
+
+    Args:
+        panels: From the top down.
+        path: Ends in .png, .svg or .pdf; overwritten.
+        title: Above them.
+        iters_per_epoch: Iterations between two marks of a second axis, in epochs; None for none.
+
+    Raises:
+        ArgumentError: See ``check_picture``.
+        MissingLibraryError: There is no matplotlib.
+    """
+    figure = check_picture(path)(figsize=(9, 0.9 + 2.7 * len(panels)), dpi=150, layout="constrained")
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw(axis, panel)
+    axes[-1].set_xlabel("iteration", color="#444444")
+    if iters_per_epoch is not None:
+        length = iters_per_epoch
+        top = axes[0].secondary_xaxis("top", functions=(lambda at: at / length, lambda epoch: epoch * length))
+        top.set_xlabel("epoch", color="#444444")
+        _plain(top)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color="#222222")
+    figure.savefig(path)
+
+
+def _draw(axis: Any, panel: Panel) -> None:
+    for i, line in enumerate(panel.lines):
+        color = COLORS[i % len(COLORS)]
+        axis.plot(line.at, line.values, color=color, linewidth=2, label=line.label, solid_capstyle="round")
+    if len(panel.lines) > 1:
+        axis.legend(frameon=False, fontsize=8, labelcolor="#444444")
+    axis.set_ylabel(panel.title, color="#444444")
+    axis.margins(x=0.01, y=0.08)
+    axis.grid(color="#E6E6E6", linewidth=0.8)
+    axis.set_axisbelow(True)
+    _plain(axis)
+
+
+def _plain(axis: Any) -> None:
+    """Take away what shows no data."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color("#BBBBBB")
+    axis.tick_params(colors="#444444", labelsize=9)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from cfgtrain.visualization import Line, Panel
+from cfgtrain_cli.plot import axis, legend, plot
+from cfgtrain_cli.schedule import _course, _ticks
+
+
+def drawn(values: list[float], width: int = 20, height: int = 3) -> list[str]:
+    line = Line("x", list(range(len(values))), values)
+    return [text.plain for text in plot(Panel("rate", [line]), width, height, len(values) - 1)]
+
+
+def test_curve_in_braille() -> None:
+    """A falling line goes from the top left to the bottom right; the values stand beside it."""
+    assert drawn([1 - i / 15 for i in range(16)]) == [
+        "rate",
+        "         1 ┤⠑⠢⡀     ",
+        "       0.5 ┤  ⠈⠑⢄⡀  ",
+        "         0 ┤     ⠈⠢⢄",
+        "           └────────",
+    ]
+
+
+@pytest.mark.parametrize("values", [[0.0] * 4, [0.5] * 4, [-1.0] * 4, [1e-9, 1e9], [5.0]])
+def test_any_values_can_be_drawn(values: list[float]) -> None:
+    """Constant, negative, single and far apart values all make a picture of the same size."""
+    lines = drawn(values)
+    assert [len(line) for line in lines[1:]] == [20] * 4
+    assert any(0x2800 < ord(character) < 0x2900 for line in lines for character in line)
+
+
+def test_more_lines_than_colours() -> None:
+    """Only the first six are drawn, the others are told."""
+    lines = [Line(str(i), [0, 1], [float(i), float(i)]) for i in range(8)]
+    assert len(list(plot(Panel("rate", lines), 20, 4, 1))) == 6
+    assert "━━" in legend(lines[0], 0, "1 throughout").plain
+    assert "━━" not in legend(lines[7], 7, "1 throughout").plain
+
+
+def test_axis_has_round_numbers_that_do_not_touch() -> None:
+    """Ticks are at round counts; a label without room is left out."""
+    assert axis(32, _ticks(255, 1), "iteration").plain == " iteration  0  50 100 150 200   "
+    assert [label for _, label in _ticks(255, 17)] == ["0", "5", "10"]
+    assert [label for _, label in _ticks(3_000_000, 1)][-1] == "2,500,000"
+    assert _ticks(1, 1) == [(0.0, "0")]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([1, 1, 1], "1 throughout"),
+        ([1, 2, 0.5], "1 → 2 (iteration 2) → 0.5"),
+        ([3, 2, 1], "3 → 1"),
+        ([2, 1, 3, 2], "2 → 1 (iteration 2) → 3 (iteration 3) → 2"),
+    ],
+)
+def test_course_in_words(values: list[float], told: str) -> None:
+    """A course is told by its ends and its extremes."""
+    assert _course(Line("x", list(range(len(values))), values)) == told

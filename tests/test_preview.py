@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgtrain.config import Config
+from cfgtrain.errors import BuildError
+from cfgtrain.preview import preview_schedule
+from cfgtrain.runner import HOOKS, Hook, LrUpdaterHook
+from cfgtrain.train import train
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(configs: Path) -> Load:
+    """The digits experiment, shortened, with some keys replaced."""
+
+    def call(name: str = "lenet5", **keys: Any) -> Config:
+        cfg = Config.fromfile(configs / "digits" / f"{name}.py")
+        for key, value in keys.items():
+            cfg[key] = value
+        return cfg
+
+    return call
+
+
+EPOCHS = {"type": "EpochBasedRunner", "max_epochs": 2}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("lenet5", {"runner": EPOCHS}),
+    ("lenet5", {"runner": EPOCHS, "momentum_config": {"policy": "OneCycle"},
+                "lr_config": {"policy": "OneCycle", "max_lr": 0.2}}),
+    ("lenet5", {"runner": EPOCHS, "lr_config": {"policy": "Torch", "by_epoch": False,
+                                                "scheduler": {"type": "ExponentialLR", "gamma": 0.9}}}),
+    ("lenet5_iter", {"runner": {"type": "IterBasedRunner", "max_iters": 21}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "keys"), CASES)
+def test_preview_is_what_the_training_does(load: Load, name: str, keys: dict[str, Any]) -> None:
+    """The values of each iteration are those of the real run, to the last bit."""
+    seen: list[tuple[float, float]] = []
+
+    @HOOKS.register_module()
+    class WatchRates(Hook):
+        def before_train_iter(self, runner: Any) -> None:
+            seen.append((runner.current_lr()[0], runner.current_momentum()[0]))
+
+    preview = preview_schedule(load(name, **keys))
+    train(load(name, **keys, custom_hooks=[{"type": "WatchRates", "priority": "LOWEST"}], evaluation=None))
+    (lr,), (momentum,) = preview.lr, preview.momentum
+    assert list(zip(lr.values, momentum.values, strict=True)) == seen
+    assert lr.at == momentum.at == list(range(preview.iters))
+
+
+def test_courses_are_told_apart(load: Load) -> None:
+    """Parameters that share a course share a line, and the line is named after them."""
+    cfg = load(runner=EPOCHS)
+    cfg.optimizer.paramwise_cfg = {"custom_keys": {"classifier": {"lr_mult": 0.5}}}
+    preview = preview_schedule(cfg)
+    assert [line.label for line in preview.lr] == [
+        "backbone.features.0.weight and 5 more",
+        "backbone.classifier.0.weight and 3 more",
+    ]
+    assert [line.label for line in preview.momentum] == ["all 10 parameters"]
+    assert preview.lr[1].values == pytest.approx([value / 2 for value in preview.lr[0].values])
+
+
+def test_several_optimizers_are_all_shown(load: Load) -> None:
+    """Of a dict of optimizers each has its lines."""
+    parts = {
+        "backbone.features": {"type": "SGD", "lr": 1.0},
+        "backbone.classifier": {"type": "Adam", "lr": 2.0},
+    }
+    preview = preview_schedule(load(runner=EPOCHS, optimizer=parts, lr_config={"policy": "fixed"}))
+    assert [line.values[0] for line in preview.lr] == [1.0, 2.0]
+    assert [line.values[0] for line in preview.momentum] == [0.0, 0.9]
+
+
+def test_long_runs_are_sampled(load: Load) -> None:
+    """A run of millions of iterations takes thousands of looks; each epoch's ends are among them."""
+    preview = preview_schedule(load(runner={**EPOCHS, "max_epochs": 30}), iters_per_epoch=100_000)
+    at = preview.lr[0].at
+    assert preview.iters == 3_000_000
+    assert len(at) < 10_000
+    assert at == sorted(set(at))
+    assert {0, 99_999, 100_000, 2_999_999} <= set(at)
+
+
+def test_given_length_leaves_the_data_alone(load: Load) -> None:
+    """With ``iters_per_epoch`` the data need not be there, nor for a run of iterations."""
+    cfg = load(runner=EPOCHS)
+    cfg.data.train = {"type": "torch.empty", "size": "not built"}
+    assert preview_schedule(cfg, iters_per_epoch=3).iters == 6
+
+
+def test_plateaus_are_told(load: Load) -> None:
+    """What scores will do is not known, and is said to be not."""
+    cfg = load(runner=EPOCHS, lr_config={"policy": "ReduceOnPlateau"})
+    preview = preview_schedule(cfg)
+    assert preview.follows_scores
+    assert set(preview.lr[0].values) == {0.1}
+    assert not preview_schedule(load(runner=EPOCHS)).follows_scores
+
+
+def test_wrong_configs_are_refused(load: Load) -> None:
+    """The config is checked as for a training."""
+    with pytest.raises(BuildError, match="Did you mean 'power'"):
+        preview_schedule(load(lr_config={"policy": "poly", "pwer": 1}))
+
+
+def test_policy_of_ones_own_is_followed(load: Load) -> None:
+    """A registered policy is called as in a run, epoch by epoch."""
+
+    @HOOKS.register_module()
+    class HalvingLrUpdaterHook(LrUpdaterHook):
+        def get_lr(self, runner: Any, base_lr: float) -> float:
+            return base_lr / 2**runner.epoch
+
+    preview = preview_schedule(load(runner=EPOCHS, lr_config={"policy": "halving"}), iters_per_epoch=2)
+    assert preview.lr[0].values == [0.1, 0.1, 0.05, 0.05]
+
+
+def test_nothing_is_written(load: Load, tmp_path: Path) -> None:
+    """A preview leaves no folder."""
+    preview_schedule(load(runner=EPOCHS))
+    assert list(tmp_path.iterdir()) == []

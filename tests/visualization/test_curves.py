@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from cfgtrain.errors import MissingLibraryError
+from cfgtrain.visualization import Line, Panel, draw_panels
+
+PANELS = [
+    Panel("learning rate", [Line("a", [0, 1, 2], [1.0, 2.0, 0.0]), Line("b", [0, 1, 2], [2.0, 1.0, 1.0])]),
+    Panel("momentum", [Line("all", [0, 1, 2], [0.9, 0.8, 0.9])]),
+]
+
+
+@pytest.mark.parametrize("name", ["curves.png", "curves.svg", "curves.pdf", "CURVES.PNG"])
+def test_panels_are_drawn(name: str, tmp_path: Path) -> None:
+    """Each format is written, whatever the number of panels, with and without an axis of epochs."""
+    for count, epochs in ((1, None), (2, 2)):
+        draw_panels(PANELS[:count], tmp_path / name, "title", epochs)
+        assert (tmp_path / name).stat().st_size > 3_000
+
+
+def test_picture_shows_each_line_in_its_colour(tmp_path: Path) -> None:
+    """The colours of both lines, and of no third, are in the picture."""
+    draw_panels(PANELS[:1], tmp_path / "curves.png")
+    picture = cv2.imread(str(tmp_path / "curves.png"))[..., ::-1].reshape(-1, 3)
+    colors = {tuple(int(v) for v in pixel) for pixel in picture}
+    assert (0x00, 0x72, 0xB2) in colors
+    assert (0xD5, 0x5E, 0x00) in colors
+    assert (0x00, 0x9E, 0x73) not in colors
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [("curves.gif", "curves.gif is none of them"), ("none/curves.png", "no folder none")]
+)
+def test_what_cannot_be_written(path: str, text: str) -> None:
+    """An unknown format and a missing folder are refused."""
+    with pytest.raises(ValueError, match=text):
+        draw_panels(PANELS, path)
+
+
+def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'cfgtrain\[plot\]'"):
+        draw_panels(PANELS, "curves.png")
