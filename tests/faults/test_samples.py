@@ -20,9 +20,14 @@ def test_a_sample_that_raises_is_named(part: str, workers: int, forker: Forker) 
     assert told in " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV"])
-def test_a_worker_that_dies_says_over_which_sample(name: str, forker: Forker) -> None:
+@pytest.mark.parametrize(("name", "asked_every"), [("SIGKILL", 5.0), ("SIGSEGV", 0.2)])
+def test_a_worker_that_dies_says_over_which_sample(name: str, asked_every: float, forker: Forker) -> None:
     """A loading process that is killed, for want of memory for example, leaves the index and the source."""
+    with Path("parts.py").open("a") as file:
+        file.write(
+            "\n\nfrom torch.utils.data.dataloader import _MultiProcessingDataLoaderIter as Batches\n"
+            f"Batches._try_get_data.__defaults__ = ({asked_every},)\n"
+        )
     text = forker.run(*WORDS, *options(2), code=1, FAULTS=f"train-sample:5:{name}")
     assert "What the workers were loading:" in text
     assert "Sample 5 of Marks (marks/5.bin)" in text

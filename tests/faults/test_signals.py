@@ -248,8 +248,8 @@ def test_without_an_exact_checkpoint_one_is_made(forker: Forker, unbroken: dict[
         shutil.rmtree("run")
 
 
-def test_the_installed_command_from_the_outside() -> None:
-    """The same holds for a process of its own, from the first signal to the last line of the second run."""
+def test_the_installed_command_from_the_outside(forker: Forker) -> None:
+    """The same holds for a process that no other was forked for, and what it prints goes on from there."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "FAULTS": "iter:9:hold"}
     with Path("out.txt").open("w") as out:
         first = subprocess.Popen(
@@ -260,13 +260,6 @@ def test_the_installed_command_from_the_outside() -> None:
         wait_for(lambda: "Stopping" in Path("out.txt").read_text(), "the signal to be seen")
         Path("go").touch()
         assert first.wait(60) == STOPPED, Path("out.txt").read_text()
-    words = command_to_go_on(Path("out.txt").read_text())
-    second = subprocess.run(
-        [sys.executable, "-m", "cfgtrain", *words],
-        env={**env, "FAULTS": "", "SESSION": "second"},
-        capture_output=True,
-        text=True,
-    )
-    assert second.returncode == 0, second.stderr
+    text = forker.run(*command_to_go_on(Path("out.txt").read_text()), SESSION="second")
     assert iterations("second")[0][0] == 11
-    assert "Test: accuracy" in second.stdout
+    assert "Test: accuracy" in text
