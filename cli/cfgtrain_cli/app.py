@@ -14,7 +14,7 @@ import typer
 
 import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
-from cfgtrain_cli import print_config, schedule, train
+from cfgtrain_cli import diff, print_config, schedule, train
 from cfgtrain_cli.command import ConfigCommand
 from cfgtrain_cli.image import commands as image
 
@@ -47,6 +47,7 @@ def options(
 
 app.command("train", cls=ConfigCommand)(train.train)
 app.command("print-config", cls=ConfigCommand)(print_config.print_config)
+app.command("diff")(diff.diff_configs)
 app.command("schedule", cls=ConfigCommand)(schedule.schedule)
 app.add_typer(image.app, name="image")
 

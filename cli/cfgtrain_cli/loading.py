@@ -20,7 +20,11 @@ _FLAGS = {"resume_from": "resume"}
 
 
 def load_config(
-    file: Path, cfg_options: list[str] | None, settings: Mapping[str, Any] | None = None
+    file: Path,
+    cfg_options: list[str] | None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    warn: bool = True,
 ) -> Config:
     """Load a config, lay the command line over it, and warn of what was probably not meant.
 
@@ -28,6 +32,7 @@ def load_config(
         file: The config.
         cfg_options: ``KEY=VALUE`` words; a key that the config does not have is an error.
         settings: Values of options such as ``--seed`` by the key they set; None sets nothing.
+        warn: Whether to look for what was probably not meant.
 
     Raises:
         ConfigError: Whatever is wrong with the file or the words.
@@ -46,7 +51,7 @@ def load_config(
             word = f"--{_FLAGS.get(key, key.replace('_', '-'))} {value}"
             value = str(value) if isinstance(value, Path) else value
             cfg.merge_from_dict({key: value}, origin=lambda *_, word=word: Origin(None, None, word))
-    for warning in find_suspects(cfg):
+    for warning in find_suspects(cfg) if warn else ():
         warnings.warn(warning, stacklevel=2)
     return cfg
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cfgtrain.config.config import Config
-from cfgtrain.errors import WorkDirError
+from cfgtrain.config.loader import SUFFIXES
+from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.utils.lock import locked_folder
 from cfgtrain.utils.paths import atomic_write, remove_unfinished
 
@@ -21,6 +22,7 @@ MARK = "# The merged config of a run, written by cfgtrain."
 
 __all__ = [
     "config_stem",
+    "find_config",
     "make_work_dir",
     "new_run_id",
     "run_log",
@@ -67,6 +69,24 @@ def write_config(cfg: Config, work_dir: Path) -> None:
             file = file.with_suffix(".merged.py")  # the config itself, or a file of the user's
         with atomic_write(file) as out:
             out.write(f"{MARK}\n{cfg.pretty_text}".encode())
+
+
+def find_config(work_dir: Path) -> Path:
+    """Return the merged config in a work directory; one that MMCV left there will do.
+
+    Raises:
+        ConfigNotFoundError: There is none, or more than one.
+    """
+    files = sorted(each for each in work_dir.glob("*.py") if each.is_file())
+    found = [file for file in files if file.read_bytes().startswith(MARK.encode())] or files
+    if not found:
+        others = sorted(each for each in work_dir.iterdir() if each.suffix in SUFFIXES)
+        found = [each for each in others if not each.name.endswith(".log.json")]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(file.name for file in found)
+    problem = f"holds {len(found)} configs: {names}. Name one of them" if found else "holds no config"
+    raise ConfigNotFoundError(f"The folder {work_dir} {problem}.", file=str(work_dir))
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def annotated(cfg: Config, path: Path = ()) -> Iterator[Line]:
 
 
 def _lines(cfg: Config, before: str, value: object, path: Path, after: str) -> Iterator[Line]:
-    texts = _text(value)
+    texts = python_lines(value)
     origins = {cfg.origin(leaf) for leaf in leaves(value, path)}
     parts = _parts(value)
     fits = len(texts) == 1 and len(before + texts[0] + after) <= WIDTH and len(origins) == 1
@@ -98,12 +98,13 @@ def _is_name(key: object) -> bool:
 def one_line(value: object, width: int) -> str:
     """Return a value as Python on one line, cut where it is longer than ``width``."""
     text = ""
-    for line in _text(value):
+    for line in python_lines(value):
         text += line.strip() if text[-1:] in "([{" else f" {line.strip()}"
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def _text(value: object) -> list[str]:
+def python_lines(value: object) -> list[str]:
+    """Return the lines of a value as Python; an object that has no literal is shown by its repr."""
     try:
         text = pretty_python({"_": value}).removeprefix("_ = ").removesuffix("\n")
     except ConfigValueError:  # an object of the config's own: it has no literal

@@ -1,0 +1,145 @@
+"""What two configs differ in: keys added, removed and changed, with their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from cfgtrain.config.keys import Path
+from cfgtrain.origin import Origin
+
+if TYPE_CHECKING:
+    from cfgtrain.config.config import Config
+
+
+class Side(NamedTuple):
+    """What one of the two configs says.
+
+    Attributes:
+        path: Of the value; an item of a list may have another index on either side.
+        value: In the config.
+        origin: What set it, where that is known.
+    """
+
+    path: Path
+    value: object
+    origin: Origin | None
+
+
+class Change(NamedTuple):
+    """One difference: what was there, what is there now; None on the side that has no such key."""
+
+    old: Side | None
+    new: Side | None
+
+    @property
+    def kind(self) -> Literal["added", "removed", "changed"]:
+        """How the two differ."""
+        if self.old is None:
+            return "added"
+        return "removed" if self.new is None else "changed"
+
+    @property
+    def side(self) -> Side:
+        """The new side where there is one, else the old."""
+        side = self.new or self.old
+        if side is None:  # pragma: no cover - a change has a side
+            raise ValueError(self)
+        return side
+
+
+def diff(old: Config, new: Config) -> list[Change]:
+    """Return what differs between two configs, in the order of ``old``, then of ``new``.
+
+    Dicts are compared key by key. Lists of dicts are aligned: an item that was put in between
+    leaves the others as they are, and items of one ``type`` are compared key by key. Lists of
+    plain values differ as wholes. A list and a tuple, or True and 1, are different values.
+    """
+    return [
+        Change(
+            None if a is None else Side(a[0], a[1], old.origin(a[0])),
+            None if b is None else Side(b[0], b[1], new.origin(b[0])),
+        )
+        for a, b in _compare(((), old._cfg_dict), ((), new._cfg_dict))
+    ]
+
+
+_At = tuple[Path, Any]
+_Pair = tuple[_At | None, _At | None]
+
+
+def _compare(a: _At, b: _At) -> Iterator[_Pair]:
+    old, new = a[1], b[1]
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from _compare_dicts(a, b)
+    elif (
+        _is_list(old)
+        and type(old) is type(new)
+        and any(isinstance(part, (dict, list, tuple)) for part in (*old, *new))
+    ):
+        yield from _compare_lists(a, b)
+    elif _form(old) != _form(new):
+        yield a, b
+
+
+def _compare_dicts(a: _At, b: _At) -> Iterator[_Pair]:
+    (path, old), (other, new) = a, b
+    for key, value in old.items():
+        here = ((*path, key), value)
+        if key in new:
+            yield from _compare(here, ((*other, key), new[key]))
+        else:
+            yield here, None
+    for key, value in new.items():
+        if key not in old:
+            yield None, ((*other, key), value)
+
+
+def _compare_lists(a: _At, b: _At) -> Iterator[_Pair]:
+    old = [((*a[0], i), part) for i, part in enumerate(a[1])]
+    new = [((*b[0], i), part) for i, part in enumerate(b[1])]
+    for lefts, rights in _differing(
+        old, new, [_form(part) for _, part in old], [_form(part) for _, part in new]
+    ):
+        # Of what is not equal, items of one type belong together, in their order.
+        kinds = [_kind(part) for _, part in lefts], [_kind(part) for _, part in rights]
+        matcher = SequenceMatcher(None, *kinds, autojunk=False)
+        for tag, i, j, k, m in matcher.get_opcodes():
+            if tag == "equal":
+                for left, right in zip(lefts[i:j], rights[k:m], strict=True):
+                    yield from _compare(left, right)
+            else:
+                yield from ((left, None) for left in lefts[i:j])
+                yield from ((None, right) for right in rights[k:m])
+
+
+def _differing(
+    old: list[_At], new: list[_At], old_forms: Sequence[Any], new_forms: Sequence[Any]
+) -> Iterator[tuple[list[_At], list[_At]]]:
+    """Yield the stretches of two lists between the items that they have in common."""
+    for tag, i, j, k, m in SequenceMatcher(None, old_forms, new_forms, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield old[i:j], new[k:m]
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _kind(value: object) -> object:
+    """Return what makes items of a list the same thing with other settings: their type."""
+    if isinstance(value, Mapping):
+        return "dict", repr(value.get("type"))
+    return type(value).__name__
+
+
+def _form(value: Any) -> object:
+    """Return something hashable that is equal for equal values of equal types only."""
+    if isinstance(value, Mapping):
+        return "dict", frozenset((repr(key), _form(part)) for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value).__name__, tuple(map(_form, value))
+    if isinstance(value, float) and value.is_integer():
+        return "int", repr(int(value))  # 1.0 is 1
+    return type(value).__name__, repr(value)
