@@ -8,14 +8,13 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
 import cfgtrain.registry as registry_module
-from cfgtrain.registry import Registry
 from cfgtrain.utils.progress import log_console
 
 torch.set_num_threads(1)
@@ -30,14 +29,18 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give each test its own folder, and put back what a test may change for the whole process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
-    entries = {registry: dict(registry.module_dict) for registry in list(registry_module._registries)}
+    entries = {
+        registry: (dict(registry.module_dict), dict(registry.children))
+        for registry in list(registry_module._registries)
+    }
     path, modules = list(sys.path), set(sys.modules)
     root, own = logging.getLogger(), logging.getLogger("cfgtrain")
     handlers, level, own_level = list(root.handlers), root.level, own.level
     python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     yield
-    for registry, held in entries.items():
-        _restore(registry, held)
+    for registry, (held, children) in entries.items():
+        _restore(registry.module_dict, held)
+        _restore(registry.children, children)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
@@ -50,9 +53,9 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     torch.set_rng_state(torch_state)
 
 
-def _restore(registry: Registry, held: dict[str, Callable[..., object]]) -> None:
-    registry.module_dict.clear()
-    registry.module_dict.update(held)
+def _restore(table: dict[str, Any], held: dict[str, Any]) -> None:
+    table.clear()
+    table.update(held)
 
 
 class Ran(NamedTuple):

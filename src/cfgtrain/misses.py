@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfgtrain.errors import close_names, one_of
-from cfgtrain.utils.definitions import find_definition
+from cfgtrain.utils.definitions import Definition, find_definition
 from cfgtrain.utils.imports import near_paths
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def explain_miss(registry: Registry, key: str, folder: Path | None, others: Iter
     """
     place = registry.locate(key)
     if place is None:
-        return f"{key!r} is not in the {registry.name} registry{_no_such_scope(registry, key)}"
+        return f"{key!r} is not in the {registry.name} registry{_no_such_scope(registry, key, folder)}"
     holder, name = place
     where = f" of scope {holder.scope!r}" if holder is not registry else ""
     return (
@@ -72,17 +72,24 @@ def _waiting(holder: Registry, name: str, folder: Path | None) -> str:
         return f" {found} defines it but does not register it, as @...register_module() above it would."
     if name not in found.names:
         return f" {found} registers it as {one_of(found.names)}."
-    if found.module is None:
-        return f" {found} defines it, but was not imported."
-    return f" {found} defines it, but was not imported: custom_imports = dict(imports=[{found.module!r}])."
+    return _not_imported(found)
 
 
-def _no_such_scope(registry: Registry, key: str) -> str:
+def _not_imported(found: Definition) -> str:
+    remedy = f": custom_imports = dict(imports=[{found.module!r}])" if found.module is not None else ""
+    return f" {found} defines it, but was not imported{remedy}."
+
+
+def _no_such_scope(registry: Registry, key: str, folder: Path | None) -> str:
     """Explain a key whose first part is no scope, and which is no import path either."""
     scope, name = registry.split_scope_key(key)
     begin, near = near_paths(key)
     if begin == key:
         return ", and what has that import path cannot be called."
+    last = key.rpartition(".")[2]
+    found = find_definition(last, folder) if last.isidentifier() else None
+    if found is not None and last in found.names and not found.imported and not near:
+        return "." + _not_imported(found)
     if begin:
         return f": {begin!r} has no {key[len(begin) + 1 :].split('.')[0]!r}." + (
             f" Did you mean {one_of(near)}?" if near else ""

@@ -29,12 +29,12 @@ from cfgtrain.utils.signatures import argument_problem, parameters_of
 __all__ = ["evaluation_problems", "hook_problems", "runner_problems"]
 
 # What train() adds to the arguments that a config states.
-_RUNNER_GIVEN = ("model", "optimizer", "work_dir", "logger", "meta")
+RUNNER_GIVEN = ("model", "optimizer", "work_dir", "logger", "meta")
 
 
 def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with ``runner``."""
-    problems = list(component(cfg._cfg_dict, "runner", RUNNERS, given=_RUNNER_GIVEN))
+    problems = list(component(cfg._cfg_dict, "runner", RUNNERS, given=RUNNER_GIVEN))
     yield from problems
     runner, target = cfg["runner"], _runner_class(cfg)
     if problems or not hasattr(target, "by_epoch"):

@@ -1,0 +1,1 @@
+"""``cfgtrain list`` and ``cfgtrain show``: what a ``type=`` may be."""

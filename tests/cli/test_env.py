@@ -1,0 +1,25 @@
+"""``cfgtrain env``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def test_it_fits_one_screen(run: Callable[..., Any]) -> None:
+    """Versions, devices and settings are less than 40 lines."""
+    ran = run("env")
+    assert ran.code == 0
+    assert len(ran.out.splitlines()) < 40
+    assert torch.__version__ in ran.out
+    assert "numpy" in ran.out
+
+
+def test_it_speaks_json(run: Callable[..., Any]) -> None:
+    """The same by subject, and the details of the build under MMCV's names."""
+    facts = json.loads(run("env", "--json").out)
+    assert facts["torch"]["version"] == facts["details"]["PyTorch"] == torch.__version__
+    assert "PyTorch compiling details" in facts["details"]
