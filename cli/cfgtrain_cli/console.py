@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
+
+from cfgtrain.errors import CfgTrainError
 
 
 def styled(text: str, **style: Any) -> str:
@@ -18,7 +21,23 @@ def styled(text: str, **style: Any) -> str:
 def echo(text: str, err: bool = False) -> None:
     """Print a line: coloured on a terminal, plain into a pipe; NO_COLOR and FORCE_COLOR overrule that."""
     color = False if os.environ.get("NO_COLOR") else True if os.environ.get("FORCE_COLOR") else None
-    typer.echo(text, err=err, color=color)
+    try:
+        typer.echo(text, err=err, color=color)
+    except BrokenPipeError:
+        raise  # whoever read it has enough: typer ends quietly
+    except OSError as error:
+        _drop_output()
+        raise OutputError(f"The output cannot be written: {error.strerror}.") from error
+
+
+class OutputError(CfgTrainError):
+    """The output cannot be written, as the disk is full."""
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, or Python would try again at its end."""
+    with suppress(OSError, ValueError):  # a stream without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def log_to_terminal() -> None:

@@ -11,8 +11,8 @@ import typer
 from cfgtrain.config.config import Config
 from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
 from cfgtrain.config.keys import Path as KeyPath
-from cfgtrain.errors import ConfigKeyError, ConfigValueError
-from cfgtrain.fileio.io import dump
+from cfgtrain.config.writing import config_text
+from cfgtrain.errors import ConfigKeyError
 from cfgtrain_cli import origins
 from cfgtrain_cli.command import CfgOptions
 from cfgtrain_cli.console import echo
@@ -63,11 +63,11 @@ def print_config(
         return
     path, value = ((), cfg._cfg_dict) if key is None else _look_up(cfg, key)
     if not origin:
-        print(_text(value, format, key).rstrip("\n"))
+        echo(_text(value, format, path).rstrip("\n"))
     elif format is Format.py:
         echo(origins.config_with_origins(cfg, path))
     elif format is Format.json:
-        print(origins.origins_as_json(cfg, path))
+        echo(origins.origins_as_json(cfg, path))
     else:
         raise typer.BadParameter("--origin is printed as py or json, not as yaml.")
 
@@ -81,15 +81,11 @@ def _refuse(option: str, *others: str | bool | None) -> None:
         )
 
 
-def _text(value: Any, format: Format, key: str | None) -> str:  # noqa: A002
-    if format is Format.py:
-        return Config(value).pretty_text if isinstance(value, dict) else repr(value)
-    layout = _LAYOUT[format]
+def _text(value: Any, format: Format, path: KeyPath) -> str:  # noqa: A002
+    if format is Format.py and not isinstance(value, dict):
+        return repr(value)
     plain = Config({"value": value}).to_dict()["value"]
-    try:
-        return str(dump(plain, file_format=format.value, **layout)).removesuffix("...\n")
-    except (TypeError, ValueError) as error:
-        raise ConfigValueError(f"{format.value} cannot hold this: {error}", key=key) from error
+    return config_text(plain, format.value, path, **_LAYOUT.get(format, {})).removesuffix("...\n")
 
 
 def _look_up(cfg: Config, key: str) -> tuple[KeyPath, Any]:

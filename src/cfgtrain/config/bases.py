@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os.path
-from collections.abc import Sequence
 from pathlib import Path
 
 from cfgtrain.errors import ConfigNotFoundError, close_names, suggest
 
+SUFFIXES = (".py", ".json", ".yaml", ".yml")
 BASE = "_base_"
 
 # Where packages that were written for MMCV 1.x keep their configs.
@@ -63,9 +63,9 @@ def literal_bases(tree: ast.Module) -> object:
     return None
 
 
-def near(path: str, suffixes: Sequence[str]) -> str:
+def near(path: str) -> str:
     """Suggest configs of the same folder, by their names without extension."""
     file = Path(path)
-    there = [p for p in sorted(file.parent.iterdir()) if p.suffix in suffixes] if file.parent.is_dir() else []
+    there = [p for p in sorted(file.parent.iterdir()) if p.suffix in SUFFIXES] if file.parent.is_dir() else []
     close = close_names(file.stem, {p.stem for p in there})
     return suggest(file.name, [p.name for p in there if p.stem in close])

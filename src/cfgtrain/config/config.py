@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cfgtrain.config.argparser import CONFIG, add_args, config_parser
 from cfgtrain.config.dict import DELETE, ConfigDict, copied
-from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
+from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.loader import Loaded, load_file, load_text
 from cfgtrain.config.merge import absorb, remove_markers
-from cfgtrain.config.overrides import check_known, override_tree
+from cfgtrain.config.overrides import check_known, override_tree, type_changes
 from cfgtrain.config.pretty import pretty_python
-from cfgtrain.errors import ConfigFormatError, ConfigImportError, ConfigKeyError, ConfigMergeError
-from cfgtrain.fileio.handlers import file_handlers
-from cfgtrain.fileio.io import dump
+from cfgtrain.config.trace import stack_level
+from cfgtrain.config.writing import config_text
+from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
 from cfgtrain.origin import Origin, dotted, where
 from cfgtrain.utils.imports import import_modules_from_strings
 from cfgtrain.utils.paths import atomic_write
@@ -81,6 +84,29 @@ class Config:
         cfg.import_custom_modules()
         return cfg
 
+    @staticmethod
+    def auto_argparser(description: str | None = None) -> tuple[argparse.ArgumentParser, Config]:
+        """Return a parser with an option for each leaf of the config that ``sys.argv`` names, and that config.
+
+        The options that are given are laid over the config by ``merge_from_args``:
+
+            parser, cfg = Config.auto_argparser()
+            cfg.merge_from_args(parser.parse_args())
+
+        A command line that names no config ends as argparse ends wrong ones, ``--help`` included.
+        """
+        file, parser = config_parser(description)
+        cfg = Config.fromfile(file)
+        return add_args(parser, cfg._cfg_dict), cfg
+
+    def merge_from_args(self, args: argparse.Namespace) -> None:
+        """Lay the options over the config that the parser of ``auto_argparser`` found on a command line."""
+        options = {key: value for key, value in vars(args).items() if key != CONFIG}
+        for key, value in options.items():
+            if isinstance(look_up(self._cfg_dict, key), tuple):
+                value = tuple(value)  # argparse makes lists
+            self.merge_from_dict({key: value}, origin=Origin(None, None, f"--{key} {value}"))
+
     def import_custom_modules(self) -> None:
         """Import what ``custom_imports`` names, with the place of the key in the error.
 
@@ -122,8 +148,9 @@ class Config:
         Args:
             options: Values by dotted key, such as ``{"optimizer.lr": 0.1}``. Not changed.
             allow_list_keys: Whether ``"pipeline.0.size"`` addresses an item of a list.
-            strict: Whether a key that the config does not have is an error (the command
-                line's rule) unless it begins with ``+``; by default it is added.
+            strict: Whether a key that the config does not have is an error unless it begins
+                with ``+``, and a value of another type than the one it replaces a warning (the
+                rules of the command line); by default the key is added.
             origin: Where the options came from, or a function of a key and its value that says
                 so; ``origin()`` of the keys will name it.
 
@@ -141,6 +168,9 @@ class Config:
             _check_reserved(tree)
             merged = absorb(merged, tree, list_keys=allow_list_keys)
         remove_markers(merged)
+        if strict:
+            for change in type_changes(self._cfg_dict, options, self.origin):
+                warnings.warn(change, ConfigWarning, stacklevel=stack_level())
         self._set("_cfg_dict", merged)  # only now: an option that is wrong leaves the config as it was
 
     def origin(self, key: str | Sequence[object]) -> Origin | None:
@@ -194,6 +224,7 @@ class Config:
 
         Raises:
             ConfigFormatError: The extension is not that of a config.
+            ConfigValueError: The format cannot hold a value; its key path is named.
         """
         if file is None:
             return self.dumps(Path(self._filename).suffix.lstrip(".") if self._filename else "py")
@@ -203,12 +234,13 @@ class Config:
         return None
 
     def dumps(self, file_format: str = "py") -> str:
-        """Return the config as text; ``file_format`` is ``py``, ``json``, ``yaml`` or ``yml``."""
-        if file_format == "py":
-            return self.pretty_text
-        if file_format not in ("json", "yaml", "yml") or file_format not in file_handlers:
-            raise ConfigFormatError(f"A config is written as py, json or yaml, not {file_format!r}.")
-        return str(dump(self._cfg_dict.to_dict(), file_format=file_format))
+        """Return the config as text; ``file_format`` is ``py``, ``json``, ``yaml`` or ``yml``.
+
+        Raises:
+            ConfigFormatError: The format is another one.
+            ConfigValueError: The format cannot hold a value; its key path is named.
+        """
+        return config_text(self._cfg_dict if file_format == "py" else self._cfg_dict.to_dict(), file_format)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("_cfg_dict", "_filename", "_text"):

@@ -19,7 +19,7 @@ from types import GeneratorType, ModuleType
 from typing import Any, NamedTuple
 
 from cfgtrain.config import templates
-from cfgtrain.config.bases import BASE, literal_bases, locate_base, near
+from cfgtrain.config.bases import BASE, SUFFIXES, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
 from cfgtrain.config.formats import compile_python, parse_json, parse_python, parse_yaml
 from cfgtrain.config.keys import Path as KeyPath
@@ -39,7 +39,6 @@ from cfgtrain.errors import (
 )
 from cfgtrain.origin import where
 
-SUFFIXES = (".py", ".json", ".yaml", ".yml")
 DEPRECATION = "_deprecation_"
 
 _DATA = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
@@ -160,7 +159,7 @@ class _Reader:
                 )
             if not os.path.isfile(path):
                 raise ConfigNotFoundError(
-                    f"The base config {name!r} is not there; it would be {path}.{near(path, SUFFIXES)}"
+                    f"The base config {name!r} is not there; it would be {path}.{near(path)}"
                 )
         except (ConfigCycleError, ConfigNotFoundError) as error:
             error.file, error.line, error.key = file.shown, source.line((BASE,)), BASE
@@ -289,7 +288,7 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
 def _check_file(path: str, shown: str) -> None:
     if not os.path.isfile(path):
         what = "is a folder, not a config file" if os.path.isdir(path) else "is not there"
-        raise ConfigNotFoundError(f"The config {shown!r} {what}.{near(path, SUFFIXES)}", file=shown)
+        raise ConfigNotFoundError(f"The config {shown!r} {what}.{near(path)}", file=shown)
     if not path.endswith(SUFFIXES):
         name = os.path.basename(path)
         raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {name!r}.", file=shown)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
 from cfgtrain.config.dict import DELETE, ConfigDict, traced
-from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
+from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import CheckError, ConfigKeyError, close_names
 from cfgtrain.origin import Origin, dotted
@@ -48,6 +49,49 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
     if errors:
         listed = "\n".join(f"{i}. {error}" for i, error in enumerate(errors, 1))
         raise CheckError(f"There are {len(errors)} problems with the options.\n{listed}", errors)
+
+
+def type_changes(
+    config: ConfigDict, options: Mapping[str, Any], origin: Callable[[str], Origin | None]
+) -> Iterator[str]:
+    """Yield a warning for each option of another type than the value it replaces.
+
+    An int may replace a float, a list a tuple and the other way round, and anything None.
+
+    Args:
+        config: What the options are laid over.
+        options: Values by dotted key.
+        origin: Returns the place of a key of the config.
+    """
+    for option, new in options.items():
+        try:
+            old = look_up(config, option)
+        except NoSuchKeyError:
+            continue  # a new key
+        if old is None or new is None or _kind(old) == _kind(new) or (type(old), type(new)) == (float, int):
+            continue
+        place = origin(option.removeprefix("+"))
+        hint = ""
+        if isinstance(old, str) and isinstance(new, (int, float)):
+            hint = f" For a string write '{option}=\"{new}\"', the quotes included."
+        yield (
+            f"{option} is now {_named(new)}; what it replaces is {_named(old)}"
+            f"{f' ({place})' if place else ''}.{hint}"
+        )
+
+
+def _kind(value: object) -> object:
+    if isinstance(value, Mapping):
+        return Mapping
+    return list if isinstance(value, (list, tuple)) else type(value)
+
+
+def _named(value: object) -> str:
+    return f"{_article(type(value).__name__)} {reprlib.repr(value)}"
+
+
+def _article(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def _check_known(config: ConfigDict, option: str) -> None:
