@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cfgtrain.config.bases import SUFFIXES
 from cfgtrain.config.config import Config
-from cfgtrain.config.loader import SUFFIXES
 from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.utils.lock import locked_folder
 from cfgtrain.utils.paths import atomic_write, remove_unfinished
