@@ -118,6 +118,16 @@ def test_what_a_format_cannot_hold(value: object, language: str) -> None:
         dump([value], io.StringIO(), file_format=language)
 
 
+def test_what_contains_itself() -> None:
+    """A list in itself is a ValueError in both text formats."""
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(ValueError, match="Circular"):
+        dump(value, file_format="json")
+    with pytest.raises(ValueError, match="contains itself"):
+        dump(value, file_format="yaml")
+
+
 def test_json_takes_a_default_of_its_own() -> None:
     """The default of the caller goes before ours."""
     assert dump({"a": 1j}, file_format="json", default=str) == '{"a": "1j"}'

@@ -90,6 +90,7 @@ def test_neither_file_nor_format() -> None:
         ("https://h.json", None, "'https://h.json' has no extension"),
         ("a.json", "txt", "no file format 'txt'"),
         (3, "json", "path or an open file, not 3"),
+        ("a.json", 3, "file_format is a str, not 3"),
         (["a.json"], "json", "path or an open file"),
     ],
 )

@@ -41,6 +41,14 @@ def test_a_file_is_written(kind: type, old: bytes | None) -> None:
     assert held() == {"a.txt": b"new"}
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "ä" * 127, "☃" * 85, "a." * 127])
+def test_a_name_as_long_as_names_may_be(name: str) -> None:
+    """The temporary file has a shorter name, so that every name that the system takes is taken."""
+    with atomic_write(name) as file:
+        file.write(b"x")
+    assert held() == {name: b"x"}
+
+
 def test_nothing_is_seen_before_the_end() -> None:
     """While the file is written the old one is what readers see."""
     Path("a.txt").write_bytes(b"old")

@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 import yaml
 
-from cfgtrain.errors import ArgumentTypeError, NameTakenError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NameTakenError
 from cfgtrain.utils.paths import atomic_write
 
 Handler = TypeVar("Handler", bound="type[BaseFileHandler]")
@@ -65,7 +65,7 @@ class JsonHandler(BaseFileHandler):
 
     def dump_to_fileobj(self, obj: Any, file: IO[Any], **kwargs: Any) -> None:
         """Write one object; see ``json.dump`` for ``kwargs``."""
-        file.write(self.dump_to_str(obj, **kwargs))  # json.dump itself writes in small pieces, 5 times slower
+        file.write(self.dump_to_str(obj, **kwargs))  # json.dump itself writes in small pieces, 4 times slower
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:
         """Return one object as text; see ``json.dumps`` for ``kwargs``."""
@@ -135,6 +135,8 @@ def _dump_yaml(obj: Any, file: IO[Any] | None, **kwargs: Any) -> Any:
         raise ArgumentTypeError(
             f"YAML cannot hold {culprit!r}, which is a {type(culprit).__name__}."
         ) from error
+    except RecursionError as error:
+        raise ArgumentError("YAML cannot hold what contains itself, or is nested very deep.") from error
 
 
 def _represent_other(dumper: Any, data: Any) -> Any:

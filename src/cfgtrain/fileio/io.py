@@ -38,21 +38,18 @@ def load(
     Raises:
         ArgumentTypeError: The format is unknown, or ``file`` is neither path nor file.
     """
-    handler, compression = _format(file, file_format)
+    form = _format_of(file, file_format)
     if not isinstance(file, (str, Path)):
-        source = file if compression is None else _opened(handler, compression.decompress(file.read()))
-        return handler.load_from_fileobj(source, **kwargs)
+        source = file if form.compression is None else form.opened(file.read())
+        return form.handler.load_from_fileobj(source, **kwargs)
     with _told(f"while reading {display_name(file)}"):
         client = FileClient.infer_client(file_client_args, file)
-        if handler.str_like and compression is None:
-            source = io.StringIO(client.get_text(file))
-        else:
-            content = client.get(file)
-            if content is None:
-                raise FileNotFoundError(f"There is no {display_name(file)} in {client.name}.")
-            source = _opened(handler, compression.decompress(content) if compression else content)
+        content = client.get_text(file) if form.is_text else client.get(file)
+        if content is None:
+            raise FileNotFoundError(f"There is no {display_name(file)} in {client.name}.")
+        source = form.opened(content)
         source.name = display_name(file)  # for messages of the parser
-        return handler.load_from_fileobj(source, **kwargs)
+        return form.handler.load_from_fileobj(source, **kwargs)
 
 
 def dump(
@@ -77,24 +74,22 @@ def dump(
         ArgumentTypeError: The format is unknown, ``file`` is neither path nor file, or the format
             cannot hold ``obj``.
     """
-    if file is None and file_format is None:
-        raise ArgumentError("dump() without a file needs file_format, such as 'json'.")
-    handler, compression = _format(file, file_format)
     if file is None:
-        content = handler.dump_to_str(obj, **kwargs)
-        return content if compression is None else compression.compress(content)
+        if file_format is None:
+            raise ArgumentError("dump() without a file needs file_format, such as 'json'.")
+        form = _format_named(file_format)
+        return form.compressed(form.handler.dump_to_str(obj, **kwargs))
+    form = _format_of(file, file_format)
     if not isinstance(file, (str, Path)):
-        if compression is None:
-            handler.dump_to_fileobj(obj, file, **kwargs)
+        if form.compression is None:
+            form.handler.dump_to_fileobj(obj, file, **kwargs)
         else:
-            file.write(compression.compress(_content(handler, obj, kwargs)))
+            file.write(form.content(obj, kwargs))
         return None
     with _told(f"while writing {display_name(file)}"):
         # Serialised first: an object that the format cannot hold leaves no trace.
-        content = _content(handler, obj, kwargs)
+        content = form.content(obj, kwargs)
         client = FileClient.infer_client(file_client_args, file)
-        if compression is not None:
-            content = compression.compress(content)
         if isinstance(content, str):
             client.put_text(content, file)
         else:
@@ -102,53 +97,66 @@ def dump(
     return None
 
 
-class _Compression(NamedTuple):
-    """A module that compresses bytes."""
+class _Format(NamedTuple):
+    """A handler, and the module that compresses what it writes, if any."""
 
-    module: Any
+    handler: BaseFileHandler
+    compression: Any
 
-    def compress(self, content: str | bytes) -> bytes:
+    @property
+    def is_text(self) -> bool:
+        return self.handler.str_like and self.compression is None
+
+    def content(self, obj: Any, kwargs: Mapping[str, Any]) -> str | bytes:
+        """Return what is to be in the file."""
+        out: Any = io.StringIO() if self.handler.str_like else io.BytesIO()
+        self.handler.dump_to_fileobj(obj, out, **kwargs)
+        return self.compressed(out.getvalue())
+
+    def compressed(self, content: str | bytes) -> str | bytes:
+        if self.compression is None:
+            return content
         data = content.encode() if isinstance(content, str) else content
         # The time of writing would make files of the same content differ.
-        options = {"mtime": 0} if self.module.__name__ == "gzip" else {}
-        return bytes(self.module.compress(data, **options))
+        options = {"mtime": 0} if self.compression.__name__ == "gzip" else {}
+        return bytes(self.compression.compress(data, **options))
 
-    def decompress(self, data: bytes | memoryview) -> bytes:
-        return bytes(self.module.decompress(data))
-
-
-def _content(handler: BaseFileHandler, obj: Any, kwargs: dict[str, Any]) -> str | bytes:
-    out: Any = io.StringIO() if handler.str_like else io.BytesIO()
-    handler.dump_to_fileobj(obj, out, **kwargs)
-    content: str | bytes = out.getvalue()
-    return content
+    def opened(self, content: str | bytes | memoryview) -> Any:
+        """Return what was in the file as an open file for the handler."""
+        if self.compression is not None:
+            content = self.compression.decompress(content)
+        if not self.handler.str_like:
+            return io.BytesIO(content)  # type: ignore[arg-type]  # text is read for text formats alone
+        return io.StringIO(content if isinstance(content, str) else bytes(content).decode())
 
 
-def _opened(handler: BaseFileHandler, data: bytes | memoryview) -> Any:
-    return io.StringIO(bytes(data).decode()) if handler.str_like else io.BytesIO(data)
-
-
-def _format(file: object, file_format: str | None) -> tuple[BaseFileHandler, _Compression | None]:
-    file_like = hasattr(file, "read") or hasattr(file, "write")
-    if file is not None and not isinstance(file, (str, Path)) and not file_like:
-        raise ArgumentTypeError(f"A file is a path or an open file, not {file!r}.")
+def _format_of(file: object, file_format: str | None) -> _Format:
     named = isinstance(file, (str, Path))
-    name = file_format or (file_name(file) if isinstance(file, (str, Path)) else "")
+    if not named and not hasattr(file, "read") and not hasattr(file, "write"):
+        raise ArgumentTypeError(f"A file is a path or an open file, not {file!r}.")
+    if file_format is not None:
+        return _format_named(file_format)
+    name = file_name(file) if isinstance(file, (str, Path)) else ""
+    if "." not in name and name not in file_handlers:
+        what = f"{str(file)!r} has no extension" if named else "An open file has no format of its own"
+        raise ArgumentTypeError(f"{what}: give file_format, one of {', '.join(sorted(file_handlers))}.")
+    return _format_named(name)
+
+
+def _format_named(name: str) -> _Format:
+    """Return the format that a name, or the end of one, stands for."""
+    if not isinstance(name, str):
+        raise ArgumentTypeError(f"file_format is a str, not {name!r}.")
     for spelling in (name, name.lower()):
         before, _, extension = spelling.rpartition(".")
-        if extension in file_handlers:
-            return file_handlers[extension], None
         inner = before.rpartition(".")[-1]
+        if extension in file_handlers:
+            return _Format(file_handlers[extension], None)
         if extension in _COMPRESSIONS and inner in file_handlers:
-            return file_handlers[inner], _Compression(importlib.import_module(_COMPRESSIONS[extension]))
+            return _Format(file_handlers[inner], importlib.import_module(_COMPRESSIONS[extension]))
     known = ", ".join(sorted(file_handlers))
-    extension = name.rpartition(".")[-1]
-    if file_format is None and "." not in name:
-        what = f"{str(file)!r} has no extension" if named else "An open file has no format of its own"
-        raise ArgumentTypeError(f"{what}: give file_format, one of {known}.")
-    raise ArgumentTypeError(
-        f"There is no file format {extension!r}; known are {known}.{suggest(extension, file_handlers)}"
-    )
+    hint = suggest(extension, file_handlers)
+    raise ArgumentTypeError(f"There is no file format {extension!r}; known are {known}.{hint}")
 
 
 @contextmanager

@@ -66,7 +66,8 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
         FileExistsError: Without ``overwrite``, a file is there.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # A name of 255 bytes is as long as one may be: not all of it is taken over.
+    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("x+b") as file:
             yield file

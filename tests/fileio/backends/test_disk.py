@@ -186,12 +186,23 @@ def test_a_disk_that_is_really_full() -> None:
     assert held() == ["a.json"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the superuser")
-def test_a_folder_that_is_really_forbidden() -> None:
-    """In a folder that may not be written to nothing is."""
-    Path("a").mkdir(mode=0o555)
-    with pytest.raises(PermissionError):
-        DISK.put(b"x", "a/b")
+def test_a_folder_that_is_really_forbidden(tmp_path: Path) -> None:
+    """In a folder that may not be written to nothing is, and what may not be read is not."""
+    DISK.put(b"old", "a/b.json")
+    Path("a/b.json").chmod(0o000)
+    Path("a").chmod(0o555)
+    tmp_path.chmod(0o755)
+    code = (
+        "import os; from cfgtrain import FileClient; client = FileClient()\n"
+        "if os.geteuid() == 0: os.setuid(65534)  # nothing is forbidden to the superuser\n"
+        "for call in (lambda: client.put(b'new', 'a/b.json'), lambda: client.put(b'new', 'a/c/d.json'),\n"
+        "             lambda: client.get('a/b.json'), lambda: client.remove('a/b.json')):\n"
+        "    try: call(); print('allowed')\n"
+        "    except PermissionError: print('denied')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["denied"] * 4
+    assert held() == ["a", "a/b.json"]
 
 
 def test_links_are_written_through() -> None:

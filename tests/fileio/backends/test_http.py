@@ -7,12 +7,15 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fileio.conftest import Site, send
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cfgtrain.errors import ArgumentError, BackendError, BackendMethodError, DownloadError
 from cfgtrain.fileio import FileClient
@@ -391,6 +394,9 @@ def test_the_digest(site: Site, quick: HTTPBackend) -> None:
         "http://[::1/a",
         "http://h:port/a",
         "http://ä..b/",
+        "http://h\x08/a",
+        "http://h h/a",
+        "http://h/\ud800",
         Path("http://h/a"),
         3,
     ],
@@ -408,6 +414,16 @@ def test_limits_that_are_none(args: dict[str, Any]) -> None:
     """A limit that nothing could keep to is an error."""
     with pytest.raises(ArgumentError, match=next(iter(args))):
         HTTPBackend(**args)
+
+
+@given(text=st.text(st.characters(codec="utf-8"), max_size=20))
+def test_any_url_is_one_line_of_ascii(text: str) -> None:
+    """Whatever is written into a URL, no server is sent a line end, a space or a letter that URLs do not have."""
+    for start in ("http://", "http://h/", "https://h/a?", "http://a:"):
+        with suppress(BackendError):
+            url = http_module._target(start + text).url
+            assert url.isascii()
+            assert not any(char.isspace() or not char.isprintable() for char in url)
 
 
 def test_nothing_can_be_written(quick: HTTPBackend) -> None:

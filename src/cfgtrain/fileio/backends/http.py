@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ __all__ = ["HTTPBackend"]
 
 _CHUNK = 1 << 18
 _URL_MARKS = "!$%&'()*+,/:;=?@[]~"  # what is not to be quoted in the path or query of a URL
+_NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 _GONE = (404, 410)
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_PAUSE = 60.0
@@ -226,14 +228,14 @@ def _target(filepath: str | Path) -> _Target:
         parts = urlsplit(text)
         login, _, address = parts.netloc.rpartition("@")
         address = address if address.isascii() else address.encode("idna").decode()
+        path, query = quote(parts.path, _URL_MARKS), quote(parts.query, _URL_MARKS)
     except ValueError as error:
         raise BackendError(f"{display_name(text)!r} is no URL: {error}.") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or _NO_HOST.search(address):
         raise BackendError(f"HTTPBackend reads http:// and https:// URLs, not {display_name(text)!r}.")
-    cleaned = (parts.scheme, address, quote(parts.path, _URL_MARKS), quote(parts.query, _URL_MARKS), "")
     basic = b64encode(unquote(login).encode()).decode()
     return _Target(
-        urlunsplit(cleaned),
+        urlunsplit((parts.scheme, address, path, query, "")),
         {"Authorization": f"Basic {basic}"} if login else {},
         parse_qs(parts.fragment).get("sha256", [None])[0],
     )
@@ -259,7 +261,7 @@ def _printable(words: object) -> str:
 def _opener() -> Any:
     """Return what opens URLs: through the proxies of the environment, and through HTTP(S) alone."""
     import ssl
-    from urllib import request  # takes 30 ms, which a command that fetches nothing shall not wait for
+    from urllib import request  # takes tens of ms, which a command that fetches nothing shall not wait for
 
     class Redirects(request.HTTPRedirectHandler):
         def redirect_request(
