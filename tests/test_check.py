@@ -86,6 +86,11 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("type='Normalize'", "type='normalise'", UnknownNameError, "data.val.pipeline[0].type", "Did you mean 'Normalize'"),
     ("type='Digits', split='train'", "type='Digit', split='train'", UnknownNameError, "data.train.type", "Did you mean 'Digits'"),
     ("type='SGD'", "type='SDG'", UnknownNameError, "optimizer.type", "Did you mean 'SGD'"),
+    # initial weights
+    ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Kaimin', layer='Conv2d')", UnknownNameError, "model.init_cfg.type", "Did you mean 'Kaiming'"),
+    ("num_classes=10)", "num_classes=10), init_cfg=[dict(type='Constant', vl=1)]", BuildError, "model.init_cfg[0].vl", "Did you mean 'val'"),
+    ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Xavier', distribution='gauss')", ConfigValueError, "model.init_cfg.distribution", "'uniform' or 'normal'"),
+    ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Normal', override=dict(type='Constnt', name='loss', val=0))", UnknownNameError, "model.init_cfg.override.type", "Did you mean 'Constant'"),
     # the optimizer
     ("momentum=0.9)", "momentum=0.9, paramwise_cfg=dict(bias_lr_mul=2))", ConfigValueError, "optimizer.paramwise_cfg.bias_lr_mul", "Did you mean 'bias_lr_mult'"),
     ("momentum=0.9)", "paramwise_cfg=dict(norm_decay_mult=0))", ConfigValueError, "optimizer.paramwise_cfg.norm_decay_mult", "multiplies weight_decay, which the optimizer is not given"),

@@ -67,9 +67,11 @@ def test_a_config_error_names_its_place(cls: type[ConfigError]) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_what_the_user_got_wrong_exits_with_2(cls: type[CfgTrainError]) -> None:
-    """Errors in a config, a registry, a hook or an argument are wrong usage; the others are a failure."""
+    """Errors in a config, a registry, a hook, an init_cfg or an argument are wrong usage; the others are a failure."""
     given = errors.ArgumentError | errors.ArgumentTypeError
-    usage = issubclass(cls, errors.ConfigError | errors.RegistryError | errors.HookError | given)
+    usage = issubclass(
+        cls, errors.ConfigError | errors.RegistryError | errors.HookError | errors.InitError | given
+    )
     assert cls.exit_code == (2 if usage else 1)
 
 

@@ -18,6 +18,7 @@
     │   ├── NameTakenError           (KeyError)
     │   └── BuildError               (TypeError)
     ├── HookError                    (ValueError)
+    ├── InitError                    (RuntimeError)      initial weights for a part that is not there
     ├── CheckpointError              (RuntimeError)
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
     ├── NonFiniteLossError           (ArithmeticError)
@@ -182,6 +183,12 @@ class BuildError(RegistryError, TypeError):
 
 class HookError(CfgTrainError, ValueError):
     """A hook is not what a runner can call."""
+
+    exit_code = 2
+
+
+class InitError(CfgTrainError, RuntimeError):
+    """Initial weights are for a part of a module that it does not have."""
 
     exit_code = 2
 

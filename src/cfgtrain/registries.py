@@ -16,3 +16,6 @@ OPTIMIZERS = Registry("optimizer", scope="cfgtrain", home="cfgtrain.optim")
 
 # What decides which parameters an optimizer gets, and with which settings.
 OPTIMIZER_BUILDERS = Registry("optimizer builder", scope="cfgtrain", home="cfgtrain.optim")
+
+# Initial weights, by the type of an init_cfg.
+INITIALIZERS = Registry("weight initializer", scope="cfgtrain", home="cfgtrain.cnn.initializers")

@@ -124,8 +124,10 @@ def settle_seed(cfg: Config, resumed: Resumed | None) -> None:
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model and put it on its device; on the CPU it stays as it is."""
+    """Build the model, have it initialize its weights, and put it on its device; on the CPU it stays as it is."""
     model: nn.Module = MODELS.build(cfg.model)
+    if hasattr(model, "init_weights"):
+        model.init_weights()  # type: ignore[operator]  # it is a method
     device = pick_device(cfg.device)
     return model if device.type == "cpu" else OnDevice(model, device)
 

@@ -15,7 +15,7 @@ from cfgtrain.errors import (
     close_names,
 )
 from cfgtrain.origin import at_place, dotted, key_path, where
-from cfgtrain.registries import HOOKS, PIPELINES
+from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
 from cfgtrain.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
@@ -53,7 +53,7 @@ def component(
     problems = list(arguments(cfg, target, args, given, partial_args))
     if registry is HOOKS:
         problems += _no_hook(cfg, target)
-    if not problems and registry in (HOOKS, PIPELINES) and is_own(target):
+    if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_own(target):
         problems += _trial(cfg, target, args)
     yield from problems
 
@@ -92,12 +92,33 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
     import path.
     """
     for key, value in _items(node):
+        if key == "init_cfg":
+            yield from _init_cfg(node, value)
+            continue
         kind = value.get("type") if isinstance(value, Mapping) else None
         if isinstance(kind, str) and (
             "." in kind or kind in registry or close_names(kind, registry, count=1)
         ):
             yield from component(node, key, registry, partial_args=True)
         yield from nested(value, registry)
+
+
+def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the config of an initializer, or a list of them."""
+    several = isinstance(value, (list, tuple))
+    for key, each in enumerate(value) if several else [("init_cfg", value)] if value is not None else []:
+        holder = value if several else node
+        if not isinstance(each, Mapping) or "override" not in each:
+            yield from component(holder, key, INITIALIZERS)
+            continue
+        bare = each.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
+        override = bare.pop("override")
+        yield from component([bare], 0, INITIALIZERS)
+        for part in override if isinstance(override, (list, tuple)) else [override]:
+            if isinstance(part, Mapping) and "type" in part:
+                own = part.copy()  # type: ignore[attr-defined]  # likewise
+                own.pop("name", None)
+                yield from component([own], 0, INITIALIZERS)
 
 
 def is_own(target: Any) -> bool:

@@ -1,6 +1,52 @@
-"""Network parts and small networks."""
+"""Network parts and small networks, and their initial weights."""
 
 from cfgtrain.cnn.builder import MODELS, build_model_from_cfg
+from cfgtrain.cnn.init import (
+    bias_init_with_prob,
+    caffe2_xavier_init,
+    constant_init,
+    kaiming_init,
+    normal_init,
+    trunc_normal_init,
+    uniform_init,
+    xavier_init,
+)
+from cfgtrain.cnn.init_record import update_init_info
+from cfgtrain.cnn.initializers import (
+    INITIALIZERS,
+    Caffe2XavierInit,
+    ConstantInit,
+    KaimingInit,
+    NormalInit,
+    PretrainedInit,
+    TruncNormalInit,
+    UniformInit,
+    XavierInit,
+    initialize,
+)
 from cfgtrain.cnn.lenet import LeNet5
 
-__all__ = ["MODELS", "LeNet5", "build_model_from_cfg"]
+__all__ = [
+    "INITIALIZERS",
+    "MODELS",
+    "Caffe2XavierInit",
+    "ConstantInit",
+    "KaimingInit",
+    "LeNet5",
+    "NormalInit",
+    "PretrainedInit",
+    "TruncNormalInit",
+    "UniformInit",
+    "XavierInit",
+    "bias_init_with_prob",
+    "build_model_from_cfg",
+    "caffe2_xavier_init",
+    "constant_init",
+    "initialize",
+    "kaiming_init",
+    "normal_init",
+    "trunc_normal_init",
+    "uniform_init",
+    "update_init_info",
+    "xavier_init",
+]

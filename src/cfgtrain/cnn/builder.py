@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
+from cfgtrain.cnn.module import Sequential
 from cfgtrain.registry import Registry, build_from_cfg
 
 __all__ = ["MODELS", "build_model_from_cfg"]
 
 
 def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None) -> Any:
-    """Build a module from a config, or an ``nn.Sequential`` of modules from a list of them."""
+    """Build a module from a config, or a ``Sequential`` of modules from a list of them."""
     if isinstance(cfg, list):
-        return nn.Sequential(*(build_from_cfg(item, registry, default_args) for item in cfg))
+        return Sequential(*(build_from_cfg(item, registry, default_args) for item in cfg))
     return build_from_cfg(cfg, registry, default_args)
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from cfgtrain.cnn.builder import MODELS
+from cfgtrain.cnn.module import BaseModule
 from cfgtrain.errors import ArgumentError
 
 __all__ = ["ImageClassifier"]
 
 
 @MODELS.register_module()
-class ImageClassifier(nn.Module):
+class ImageClassifier(BaseModule):
     """A backbone that ends in class scores, with its loss.
 
     What a runner calls are ``train_step`` and ``val_step``; evaluation calls the model with
@@ -24,12 +25,17 @@ class ImageClassifier(nn.Module):
         backbone: Config of a network that maps (B, C, H, W) images to (B, num_classes) scores.
         loss: Config of a loss ``(scores, labels) -> scalar``.
         dropout: Probability of dropping an input pixel in training; 0 leaves the layer out.
+        init_cfg: Initial weights; see ``cnn.initialize``.
     """
 
     def __init__(
-        self, backbone: dict[str, Any], loss: dict[str, Any] | None = None, dropout: float = 0.0
+        self,
+        backbone: dict[str, Any],
+        loss: dict[str, Any] | None = None,
+        dropout: float = 0.0,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(init_cfg)
         self.backbone = MODELS.build(backbone)
         self.loss = MODELS.build(loss or {"type": "torch.nn.CrossEntropyLoss"})
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()

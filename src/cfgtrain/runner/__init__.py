@@ -2,6 +2,7 @@
 
 from cfgtrain.amp import LossScaler, auto_fp16, force_fp32, wrap_fp16_model
 from cfgtrain.checkpoint import load_checkpoint, load_state_dict, save_checkpoint, weights_to_cpu
+from cfgtrain.cnn.module import BaseModule, ModuleDict, ModuleList, Sequential
 from cfgtrain.optim import (
     OPTIMIZER_BUILDERS,
     OPTIMIZERS,
@@ -59,6 +60,7 @@ __all__ = [
     "OPTIMIZERS",
     "OPTIMIZER_BUILDERS",
     "RUNNERS",
+    "BaseModule",
     "BaseRunner",
     "CheckpointHook",
     "CosineAnnealingLrUpdaterHook",
@@ -86,6 +88,8 @@ __all__ = [
     "LoggerHook",
     "LossScaler",
     "LrUpdaterHook",
+    "ModuleDict",
+    "ModuleList",
     "MomentumUpdaterHook",
     "OneCycleLrUpdaterHook",
     "OneCycleMomentumUpdaterHook",
@@ -96,6 +100,7 @@ __all__ = [
     "ReduceOnPlateauLrUpdaterHook",
     "RunnerView",
     "ScheduleHook",
+    "Sequential",
     "StepLrUpdaterHook",
     "StepMomentumUpdaterHook",
     "TextLoggerHook",

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cfgtrain.cnn import (
+    bias_init_with_prob,
+    caffe2_xavier_init,
+    constant_init,
+    kaiming_init,
+    normal_init,
+    trunc_normal_init,
+    uniform_init,
+    xavier_init,
+)
+
+# Of a layer with 200 inputs and 100 outputs: spread of the weights, and the largest that there can be.
+DRAWS: list[tuple[Any, dict[str, Any], float, float]] = [
+    (xavier_init, {}, math.sqrt(2 / 300), math.inf),
+    (xavier_init, {"gain": 2, "distribution": "uniform"}, 2 * math.sqrt(2 / 300), 2 * math.sqrt(6 / 300)),
+    (normal_init, {"std": 0.5}, 0.5, math.inf),
+    (trunc_normal_init, {"std": 10, "a": -1, "b": 1}, 1 / math.sqrt(3), 1),
+    (uniform_init, {"a": -2, "b": 2}, 2 / math.sqrt(3), 2),
+    (kaiming_init, {}, math.sqrt(2 / 100), math.inf),
+    (kaiming_init, {"mode": "fan_in", "distribution": "uniform"}, math.sqrt(2 / 200), math.sqrt(6 / 200)),
+    (caffe2_xavier_init, {}, math.sqrt(1 / 200), math.sqrt(3 / 200)),
+]
+
+
+@pytest.mark.parametrize(("function", "args", "std", "bound"), DRAWS)
+def test_weights_are_drawn(function: Any, args: dict[str, Any], std: float, bound: float) -> None:
+    """Weights have mean 0 and the spread of the formula, within its bounds; the bias has its value."""
+    torch.manual_seed(0)
+    layer = nn.Linear(200, 100)
+    function(layer, **args, bias=0.5)
+    assert abs(layer.weight.mean().item()) < 0.03 * std + 0.01
+    assert layer.weight.std().item() == pytest.approx(std, rel=0.03)
+    assert layer.weight.abs().max().item() <= bound
+    assert torch.all(layer.bias == 0.5)
+
+
+def test_mean_is_kept() -> None:
+    """A normal distribution may have a mean."""
+    layer = nn.Linear(200, 100)
+    normal_init(layer, mean=3, std=0.1)
+    assert layer.weight.mean().item() == pytest.approx(3, abs=0.01)
+
+
+def test_what_a_layer_lacks_is_left_alone() -> None:
+    """Layers without bias, without weight, or with neither are no problem."""
+    layer = nn.Linear(2, 2, bias=False)
+    constant_init(layer, 3)
+    assert torch.all(layer.weight == 3)
+    for module in (nn.ReLU(), nn.BatchNorm2d(2, affine=False)):
+        for function in (normal_init, uniform_init, kaiming_init, caffe2_xavier_init):
+            function(module)
+
+
+def test_bias_of_a_probability() -> None:
+    """A sigmoid of the bias is the probability."""
+    assert 1 / (1 + math.exp(-bias_init_with_prob(0.01))) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("function", [xavier_init, kaiming_init])
+def test_unknown_distribution(function: Any) -> None:
+    """Distributions are uniform or normal."""
+    with pytest.raises(AssertionError, match="'uniform' or 'normal', not 'gauss'"):
+        function(nn.Linear(1, 1), distribution="gauss")

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from cfgtrain.cnn import INITIALIZERS, bias_init_with_prob, initialize
+from cfgtrain.errors import UnknownNameError
+
+
+def net() -> nn.Module:
+    model = nn.Module()
+    model.conv, model.norm, model.act = nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU()
+    model.head = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    return model
+
+
+def filled(module: nn.Module, name: str) -> Any:
+    """The value of a parameter, if all of it is the same, else None."""
+    values = module.get_parameter(name).detach().unique()
+    return values.item() if len(values) == 1 else None
+
+
+CONSTANTS: list[tuple[Any, dict[str, float]]] = [
+    ({"layer": "Conv2d"}, {"conv.weight": 5, "conv.bias": 0}),
+    ({"layer": ["Linear", "Conv2d"], "bias": 2}, {"conv.weight": 5, "conv.bias": 2, "head.1.bias": 2}),
+    ({"layer": "_ConvNd"}, {"conv.weight": 5}),
+    ({"layer": "_BatchNorm", "bias": 7}, {"norm.weight": 5, "norm.bias": 7}),
+    ({"layer": "Linear", "bias_prob": 0.01}, {"head.0.bias": bias_init_with_prob(0.01)}),
+    ({}, {}),
+    ({"override": {"name": "conv"}}, {"conv.weight": 5, "conv.bias": 0}),
+    ({"layer": "Linear", "bias": 2, "override": {"name": "conv"}}, {"head.0.weight": 5, "conv.weight": 5, "conv.bias": 2}),
+    ({"layer": "Conv2d", "override": {"type": "Constant", "name": "head", "val": 3, "bias": 4}},
+     {"conv.weight": 5, "head.0.weight": 3, "head.1.bias": 4}),
+    ({"override": [{"name": "conv"}, {"type": "Constant", "name": "norm", "val": 9}]}, {"conv.weight": 5, "norm.weight": 9}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "expected"), CONSTANTS)
+def test_which_layers_are_meant(settings: Any, expected: dict[str, float]) -> None:
+    """Layers are named by class or direct base, parts by an override; the rest is left alone."""
+    model = net()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    cfg = {"type": "Constant", "val": 5, **settings}
+    initialize(model, cfg)
+    assert {name: filled(model, name) for name in expected} == pytest.approx(expected)
+    touched = {name.rpartition(".")[0] for name in expected} | (
+        {"head.0", "head.1"} if "head" in str(expected) else set()
+    )
+    for name, p in model.named_parameters():
+        if name.rpartition(".")[0] not in touched:
+            assert torch.equal(p, before[name]), name
+    assert cfg == {"type": "Constant", "val": 5, **settings}
+
+
+def test_several_are_applied_in_order() -> None:
+    """Of a list each is applied, later ones over earlier ones."""
+    model = net()
+    constants = [
+        {"type": "Constant", "val": val, "layer": layer}
+        for val, layer in ((1, ["Conv2d", "Linear"]), (2, "Linear"))
+    ]
+    initialize(model, constants)
+    assert (filled(model, "conv.weight"), filled(model, "head.0.weight")) == (1, 2)
+
+
+@pytest.mark.parametrize("kind", ["Xavier", "Normal", "TruncNormal", "Uniform", "Kaiming", "Caffe2Xavier"])
+def test_each_kind_draws(kind: str) -> None:
+    """Every initializer draws the weights of its layers, and of a whole part with norms in it."""
+    model = net()
+    before = model.conv.weight.clone(), model.head[0].weight.clone()
+    initialize(model, {"type": kind, "layer": "Conv2d", "bias": 3})
+    assert filled(model, "conv.bias") == 3
+    assert not torch.equal(model.conv.weight, before[0])
+    assert torch.equal(model.head[0].weight, before[1])
+    part = nn.Module()
+    part.whole = net()
+    initialize(part, {"type": kind, "bias": 3, "override": {"name": "whole"}})
+    assert filled(part.whole, "head.1.bias") == 3
+
+
+def saved(tmp_path: Path) -> tuple[str, nn.Module]:
+    model = net()
+    initialize(model, {"type": "Constant", "val": 8, "layer": ["Conv2d", "Linear"]})
+    weights = {f"backbone.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": {**weights, "backbone_2.x": torch.ones(1)}}, tmp_path / "prefixed.pth")
+    torch.save(model.state_dict(), tmp_path / "plain.pth")
+    return str(tmp_path), model
+
+
+def test_pretrained_weights(tmp_path: Path) -> None:
+    """Weights come from a checkpoint, whole or the part of it behind a prefix."""
+    folder, _ = saved(tmp_path)
+    for cfg in (
+        {"checkpoint": f"{folder}/plain.pth"},
+        {"checkpoint": f"{folder}/prefixed.pth", "prefix": "backbone"},
+        {"checkpoint": f"{folder}/prefixed.pth", "prefix": "backbone.", "map_location": "cpu"},
+    ):
+        model = net()
+        initialize(model, {"type": "Pretrained", **cfg})
+        assert filled(model, "conv.weight") == filled(model, "head.0.weight") == 8
+    with pytest.raises(AssertionError, match=r"no weights that begin with 'back\.'"):
+        initialize(net(), {"type": "Pretrained", "checkpoint": f"{folder}/prefixed.pth", "prefix": "back"})
+
+
+WRONG: list[tuple[Any, type[Exception], str]] = [
+    ("Kaiming", TypeError, "init_cfg is a dict or a list"),
+    ([1], TypeError, "init_cfg is a dict or a list"),
+    ({"type": "Constnt", "val": 1}, UnknownNameError, "Did you mean 'Constant'"),
+    ({"type": "Normal", "bias": "1"}, TypeError, "bias is a number"),
+    ({"type": "Normal", "bias_prob": 1}, TypeError, "bias_prob is a float"),
+    ({"type": "Normal", "layer": 1}, TypeError, "layer is the name of a class"),
+    ({"type": "Normal", "override": "conv"}, TypeError, "override is a dict"),
+    ({"type": "Normal", "override": {"type": "Normal"}}, ValueError, 'must contain the key "name"'),
+    ({"type": "Normal", "override": {"name": "conv", "std": 1}}, ValueError, 'needs the key "type"'),
+    (
+        {"type": "Normal", "override": {"name": "cnv"}},
+        RuntimeError,
+        "no part 'cnv' to initialize. Did you mean 'conv'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("cfg", "error", "text"), WRONG)
+def test_wrong_configs(cfg: Any, error: type[Exception], text: str) -> None:
+    """What cannot be followed is refused with MMCV's kind of error."""
+    with pytest.raises(error, match=text):
+        initialize(net(), cfg)
+
+
+def test_layer_that_is_not_there_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A layer name that matches nothing is a warning with a suggestion."""
+    initialize(net(), {"type": "Normal", "layer": "Conv2D"})
+    assert "finds no layer ['Conv2D'] in Module. Did you mean 'Conv2d'?" in caplog.text
+
+
+def test_initializer_of_ones_own() -> None:
+    """A registered class, or a plain function object, is an initializer."""
+
+    @INITIALIZERS.register_module()
+    class Ones:
+        def __call__(self, module: nn.Module) -> None:
+            nn.init.ones_(module.conv.weight)
+
+    model = net()
+    initialize(model, {"type": "Ones"})
+    assert filled(model, "conv.weight") == 1
