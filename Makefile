@@ -12,12 +12,12 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two installs into one environment would fight
-.PHONY: help demo test check fmt fmt-check lint types cov bench faults docs clean
+.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench faults docs clean
 
 help: ## List the targets
 	@echo "make TARGET, with these targets:"
 	@echo
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "ARGS=... hands words on to demo, test and faults. The first target sets up $(VENV) by itself."
 	@echo "PYTHON=python3.12 chooses the Python, TORCH_INDEX=URL the index that PyTorch comes from."
@@ -42,6 +42,12 @@ lint: $(VENV)/.installed-dev ## Check the code with the linter
 
 types: $(VENV)/.installed-dev ## Check the types
 	"$(BIN)/mypy"
+
+package: $(VENV)/.installed-dev ## Build the wheel and the sdist, and check what is in them
+	"$(BIN)/python" scripts/check_package.py
+
+opencv-swap: $(VENV)/.installed-dev ## Test the images with opencv-python, the OpenCV with windows
+	"$(BIN)/python" scripts/check_opencv_swap.py
 
 cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they miss
 	"$(BIN)/coverage" run -m pytest $(ARGS)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -153,6 +156,18 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError, match=r"needs tifffile.*cfgtrain\[image\]"):
         use_backend("tifffile")
     assert backends.current_backend() == "cv2"
+
+
+def test_a_broken_opencv_is_told_with_what_helps(tmp_path: Path) -> None:
+    """Where OpenCV does not load, the command ends with the command that helps."""
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    words = [sys.executable, "-m", "cfgtrain", "image", "flip", "a.png", "-o", "b.png"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "libGL.so.1" in done.stderr
+    assert "pip install --force-reinstall --no-deps opencv-python-headless" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_arrays_pass_through() -> None:

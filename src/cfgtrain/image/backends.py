@@ -7,10 +7,17 @@ from functools import cache
 from io import BytesIO
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError, suggest
+
+try:  # the first file of the package to be loaded, and so the one that meets a broken OpenCV
+    import cv2
+except ImportError as _error:
+    raise MissingLibraryError(
+        f"OpenCV cannot be loaded: {_error}. This puts it right, on servers without a display too: "
+        "pip install --force-reinstall --no-deps opencv-python-headless"
+    ) from _error
 
 Array = np.ndarray[Any, Any]
 Backend = Literal["cv2", "turbojpeg", "pillow", "tifffile"]

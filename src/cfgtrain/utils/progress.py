@@ -48,4 +48,5 @@ class LiveProgress:
 
     def stop(self) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        if not self._progress.disable:  # rich before 13.9 would print an empty line
+            self._progress.stop()

@@ -1,0 +1,43 @@
+"""Run the tests of the image functions with opencv-python in place of opencv-python-headless.
+
+The two fill one ``cv2`` folder, and people have the one or the other. The other is put into a
+temporary folder, so that the environment stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = [
+    "tests/image",
+    "tests/cli/test_image.py",
+    "tests/cli/test_image_kept.py",
+    "tests/cli/test_image_bad.py",
+]
+
+
+def main() -> None:
+    """Install, look whether it is the other one, and test."""
+    wheel = f"opencv-python=={version('opencv-python-headless')}"
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--no-deps", "--target", folder, wheel], check=True)
+        environment = {**os.environ, "PYTHONPATH": folder}
+        where = subprocess.run(
+            [sys.executable, "-c", "import cv2; print(cv2.__file__)"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        if not Path(where.stdout.strip()).is_relative_to(folder):
+            sys.exit(f"The tests would use {where.stdout.strip()}, not {wheel}.")
+        tests = [sys.executable, "-m", "pytest", "-q", *TESTS]
+        sys.exit(subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Shell completion, seen in a real bash on a terminal."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pty = pytest.importorskip("pty")
+BASH, SCRIPTS = shutil.which("bash"), Path(sys.executable).parent
+
+
+@pytest.mark.skipif(
+    BASH is None or not (SCRIPTS / "cfgtrain").exists(), reason="needs bash, and an installed cfgtrain"
+)
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    """After --install-completion, a new bash completes commands, options and their choices on Tab."""
+    environment = {
+        "HOME": str(tmp_path), "PATH": f"{SCRIPTS}:/usr/bin:/bin", "TERM": "dumb", "PS1": "$ ",
+    }  # fmt: skip
+    subprocess.run(
+        [SCRIPTS / "cfgtrain", "--install-completion", "bash"],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(
+            str(BASH), ["bash", "--noprofile", "--rcfile", str(tmp_path / ".bashrc"), "-i"], environment
+        )
+    try:
+        assert typed(terminal, "cfgtrain ima\t", "image ")
+        assert typed(terminal, "resi\t", "resize ")
+        assert typed(terminal, "--inter\t", "--interpolation ")
+        assert typed(terminal, "lanc\t", "lanczos ")
+    finally:
+        os.write(terminal, b"\x15exit\n")
+        os.waitpid(child, 0)
+        os.close(terminal)
+
+
+def typed(terminal: int, text: str, expected: str) -> bool:
+    """Type, and wait until the terminal shows what is expected."""
+    os.write(terminal, text.encode())
+    shown, deadline = "", time.monotonic() + 20
+    while expected not in shown and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.5)[0]:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+    return expected in shown
