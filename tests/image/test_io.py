@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import lmdb
 import numpy as np
 import pytest
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image import backends
 from cfgtrain.image.backends import use_backend
-from cfgtrain.image.io import imfrombytes, imread, imwrite
+from cfgtrain.image.io import imencode, imfrombytes, imread, imwrite
 
 PILLOW = pytest.importorskip("PIL.Image")
 
@@ -221,3 +222,31 @@ def test_rgb_can_be_written(tmp_path: Path) -> None:
     """channel_order says what is given."""
     imwrite(picture(), tmp_path / "x.png", channel_order="rgb")
     assert np.array_equal(imread(tmp_path / "x.png", channel_order="rgb"), picture())
+
+
+def test_images_anywhere() -> None:
+    """An image is written to and read from what the prefix of its path, or the arguments, stand for."""
+    img = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    for path, args in (
+        ("memory://images/new/a.png", None),
+        ("images/new/a.png", {"backend": "fsspec", "protocol": "memory"}),
+        ("images/new/a.png", {"backend": "disk"}),
+    ):
+        imwrite(img, path, file_client_args=args)
+        assert np.array_equal(imread(path, file_client_args=args), img)
+    assert np.array_equal(imread("memory://images/new/a.png"), imread(Path("images/new/a.png")))
+    with pytest.raises(FileNotFoundError):
+        imread("memory://images/b.png")
+
+
+def test_images_of_a_database() -> None:
+    """An image is read by key, and a key that is not there is a file that is not found."""
+    with (
+        lmdb.open("data.lmdb", map_size=1 << 20) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        transaction.put(b"baboon", imencode(".png", np.zeros((2, 3), np.uint8)))
+    args = {"backend": "lmdb", "db_path": "data.lmdb"}
+    assert imread("baboon", "grayscale", file_client_args=args).shape == (2, 3)
+    with pytest.raises(FileNotFoundError, match="no image mandrill"):
+        imread("mandrill", file_client_args=args)

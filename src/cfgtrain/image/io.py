@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError, suggest
+from cfgtrain.fileio.client import FileClient
+from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.image import backends
 from cfgtrain.image.backends import Array, Flag
-from cfgtrain.utils.paths import atomic_write, mkdir_or_exist
 
 ChannelOrder = Literal["bgr", "rgb"]
 
@@ -33,14 +34,16 @@ def imread(
     flag: Flag = "color",
     channel_order: ChannelOrder = "bgr",
     backend: backends.Backend | None = None,
+    file_client_args: Mapping[str, Any] | None = None,
 ) -> Array:
     """Read an image.
 
     Args:
-        img_or_path: Path, or an array, which is handed back as it is.
+        img_or_path: Path or URI, or an array, which is handed back as it is.
         flag: See `imfrombytes`.
         channel_order: See `imfrombytes`.
         backend: See `imfrombytes`.
+        file_client_args: Arguments of the ``FileClient``, by default the one for the path.
 
     Returns:
         (H, W, 3) or (H, W); what ``imfrombytes`` makes of the file.
@@ -54,11 +57,14 @@ def imread(
         return img_or_path
     if not isinstance(img_or_path, (str, os.PathLike)):
         raise ArgumentTypeError(f"An image is an array or the path of a file, not {img_or_path!r}.")
-    path = Path(img_or_path)
+    path = img_or_path if isinstance(img_or_path, str) else Path(img_or_path)
+    content = FileClient.infer_client(file_client_args, path).get(path)
+    if content is None:  # from a database without such a key
+        raise FileNotFoundError(f"There is no image {path}.")
     try:
-        return imfrombytes(path.read_bytes(), flag, channel_order, backend)
+        return imfrombytes(bytes(content), flag, channel_order, backend)
     except ImageDecodeError as error:
-        raise ImageDecodeError(f"{path}: {error}") from error
+        raise ImageDecodeError(f"{display_name(path)}: {error}") from error
 
 
 def imfrombytes(
@@ -102,6 +108,7 @@ def imwrite(
     file_path: str | os.PathLike[str],
     params: Sequence[int] | None = None,
     auto_mkdir: bool | None = None,
+    file_client_args: Mapping[str, Any] | None = None,
     *,
     channel_order: ChannelOrder = "bgr",
 ) -> bool:
@@ -110,9 +117,10 @@ def imwrite(
     Args:
         img: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); what the format can hold of uint8, uint16
             and float32.
-        file_path: Its suffix says the format.
+        file_path: Path or URI; its suffix says the format.
         params: Pairs as ``cv2.imwrite`` takes them, such as ``[cv2.IMWRITE_JPEG_QUALITY, 90]``.
         auto_mkdir: Of old; has no effect.
+        file_client_args: Arguments of the ``FileClient``, by default the one for the path.
         channel_order: ``bgr`` or ``rgb``: of what is given.
 
     Returns:
@@ -127,13 +135,11 @@ def imwrite(
         import warnings
 
         warnings.warn("auto_mkdir has no effect: the folder is always made.", UserWarning, stacklevel=2)
-    path = Path(file_path)
+    path = file_path if isinstance(file_path, str) else Path(file_path)
     if channel_order == "rgb":
         img = cv2.cvtColor(img, cv2.COLOR_RGB2BGR if img.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA)
-    content = imencode(path.suffix, img, params or ())
-    mkdir_or_exist(path.parent)
-    with atomic_write(path) as file:
-        file.write(content)
+    content = imencode(Path(file_name(path)).suffix, img, params or ())
+    FileClient.infer_client(file_client_args, path).put(content, path)
     return True
 
 
