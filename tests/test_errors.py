@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import builtins
 import copy
+import difflib
 import inspect
 import pickle
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cfgtrain import errors
 from cfgtrain.errors import (
@@ -131,3 +134,15 @@ def test_the_closest_name_comes_first() -> None:
 def test_a_suggestion_is_a_sentence(names: list[str], text: str) -> None:
     """The near names are one question, and nothing is said when none is near."""
     assert suggest("depth", names) == text
+
+
+@given(
+    word=st.text("abcde", min_size=1, max_size=8),
+    names=st.lists(st.text("abcdef", min_size=1, max_size=9), unique=True),
+    count=st.integers(1, 4),
+)
+@settings(max_examples=60, deadline=None)
+def test_near_names_are_those_of_difflib(word: str, names: list[str], count: int) -> None:
+    """Passing over what cannot be nearer changes nothing in what is found."""
+    others = [name for name in names if not name.startswith(word)]  # these are found in another way, too
+    assert close_names(word, others, count) == difflib.get_close_matches(word, others, count, 0.6)

@@ -490,6 +490,22 @@ def test_a_module_that_was_not_imported(source: str, text: str, write: Write, ca
     assert "shop.pets" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("shop.Bird", "shop/pets.py:2 defines it, but was not imported"),
+        ("petshop.Bird", "shop/pets.py:2 defines it, but was not imported"),
+        ("os.Bird", "'os' has no 'Bird'."),
+    ],
+)
+def test_a_scope_whose_module_was_not_imported(key: str, text: str, write: Write, cats: Registry) -> None:
+    """A scope nobody knows may come with a module; a package that is there is left alone."""
+    write("shop/pets.py", "@PETS.register_module()\nclass Bird: ...")
+    with pytest.raises(UnknownNameError) as caught:
+        cats.build({"type": key})
+    assert text in str(caught.value)
+
+
 def test_sources_beside_the_config_are_searched(write: Write, cats: Registry, tmp_path: Path) -> None:
     """The folder of the config is searched, wherever the program was started."""
     write("elsewhere/pets.py", "@PETS.register_module()\nclass Bird: ...")

@@ -284,21 +284,21 @@ def place(file: str | None, line: int | None = None, key: str | None = None) -> 
     return f"\n  at {spot}" if spot else ""
 
 
-def close_names(word: str, names: Iterable[str], count: int = 3) -> list[str]:
+def close_names(word: str, names: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
     """Return up to ``count`` of ``names`` that look like ``word`` or begin with it, ignoring case.
 
-    The best come first.
+    The best come first. ``cutoff``, from 0 to 1, is how much alike they are at least.
     """
     word = word.lower()
     by_lower: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         by_lower.setdefault(name.lower(), []).append(name)
     begun = sorted(lower for lower in by_lower if lower.startswith(word)) if len(word) > 2 else []
-    found = dict.fromkeys([*_nearest(word, by_lower, count), *begun])
+    found = dict.fromkeys([*_nearest(word, by_lower, count, cutoff), *begun])
     return [name for lower in found for name in by_lower[lower]][:count]
 
 
-def _nearest(word: str, names: Iterable[str], count: int, cutoff: float = 0.6) -> list[str]:
+def _nearest(word: str, names: Iterable[str], count: int, cutoff: float) -> list[str]:
     """Return what ``difflib.get_close_matches`` does, in a fraction of its time where there are many names.
 
     The letters that two words share bound their similarity from above: once ``count`` names

@@ -89,7 +89,9 @@ def _no_such_scope(registry: Registry, key: str, folder: Path | None) -> str:
     last = key.rpartition(".")[2]
     found = find_definition(last, folder) if last.isidentifier() else None
     if found is not None and last in found.names and not found.imported and not near:
-        return "." + _not_imported(found)
+        inside = f"{found.module}.".startswith(f"{scope}.")  # of a package that is there, only its own
+        if inside or not begin:
+            return "." + _not_imported(found)
     if begin:
         return f": {begin!r} has no {key[len(begin) + 1 :].split('.')[0]!r}." + (
             f" Did you mean {one_of(near)}?" if near else ""

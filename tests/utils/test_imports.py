@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from cfgtrain.errors import ConfigImportError
-from cfgtrain.utils.imports import import_modules_from_strings
+from cfgtrain.utils.imports import import_modules_from_strings, import_object
 
 Write = Callable[[str, str], Path]
 
@@ -72,3 +73,40 @@ def test_only_failing_imports_are_allowed(write: Write, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(write("raising.py", "1 / 0\n").parent)
     with pytest.raises(ConfigImportError, match="ZeroDivisionError: division by zero"):
         import_modules_from_strings("raising", allow_failed_imports=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("jsn", "There is no module 'jsn' to import. Did you mean 'json'?"),
+        (
+            "xml.etre.ElementTree",
+            "There is no module 'xml.etre' to import. Did you mean 'xml.etree.ElementTree'?",
+        ),
+        ("xml.zzzzzz", "There is no module 'xml.zzzzzz' to import: 'xml' does not hold it."),
+        ("json.tool.x", "There is no module 'json.tool.x' to import: 'json.tool' does not hold it."),
+    ],
+)
+def test_a_misspelt_module(name: str, text: str) -> None:
+    """The nearest module is suggested, or how far the name leads is told."""
+    with pytest.raises(ConfigImportError) as caught:
+        import_modules_from_strings(name)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("collections.OrderedDict", OrderedDict),
+        ("pathlib.Path.cwd", Path.cwd),
+        ("json", None),
+        ("sys.path", None),
+        ("json.nothing", None),
+        ("no_module.x", None),
+        ("json..dumps", None),
+        ("", None),
+    ],
+)
+def test_objects_by_path(path: str, found: Any) -> None:
+    """A function, class or method of a module; None for what is not there or cannot be called."""
+    assert import_object(path) == found

@@ -254,6 +254,28 @@ def test_arguments_that_will_be_added() -> None:
     assert argument_problem(plain, {"zzz": 1}, partial_args=True) is not None
 
 
+class Unhashable:
+    """Can be called, and compares with anything."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, a: int = 1) -> int:
+        return a
+
+
+def test_a_target_that_cannot_be_hashed() -> None:
+    """It is read as others are, each time anew."""
+    assert signature_text(Unhashable()).endswith("(a=1)")
+    assert argument_problem(Unhashable(), {"b": 1}) is not None
+
+
+def test_an_argument_that_is_no_text() -> None:
+    """A key such as 1 is no argument, and is told as it is."""
+    problem = argument_problem(plain, {"a": 1, 1: 2})  # type: ignore[dict-item]
+    assert problem is not None
+    assert problem.text == "plain takes no argument 1."
+
+
 @pytest.mark.parametrize(
     ("target", "taken"),
     [(plain, ["a", "b"]), (open_ended, ["a", "b", "depth"]), (Base, ["depth"]), (PassesOn, ["depth"])],

@@ -80,16 +80,19 @@ def near_paths(path: str) -> tuple[str, list[str]]:
     if reached == len(parts):
         return path, []
     begin, wrong, rest = ".".join(parts[:reached]), parts[reached], parts[reached + 1 :]
-    nearest = close_names(wrong, _names_in(found))
+    # Of all modules there are, one that is only somewhat alike was hardly meant.
+    nearest = close_names(wrong, _names_in(found), cutoff=0.6 if begin else 0.75)
     return begin, [".".join(filter(None, (begin, name, *rest))) for name in nearest]
 
 
 def _names_in(found: Any) -> list[str]:
     """Return the public names of a module, with its sub-modules, or class; of nothing, all top-level modules."""
     if found is None:
-        return sorted({*sys.stdlib_module_names, *(each.name for each in pkgutil.iter_modules())})
-    below = [each.name for each in pkgutil.iter_modules(getattr(found, "__path__", []))]
-    return sorted({name for name in (*dir(found), *below) if not name.startswith("_")})
+        names = {*sys.stdlib_module_names, *(each.name for each in pkgutil.iter_modules())}
+    else:
+        below = pkgutil.iter_modules(getattr(found, "__path__", []))
+        names = {*dir(found), *(each.name for each in below)}
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def _import_if_there(name: str) -> ModuleType | None:

@@ -77,7 +77,7 @@ def argument_problem(
         return None
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
-        hint = suggest(unknown[0], parameters.names)
+        hint = suggest(str(unknown[0]), parameters.names)
         text = f"{callable_name(target)} takes no argument {unknown[0]!r}.{hint}"
         return ArgumentProblem(text, unknown[0], signature_text(target))
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
@@ -136,13 +136,19 @@ def short_repr(value: Any) -> str:
     return text if len(text) <= 40 and " at 0x" not in text and "\n" not in text else "..."
 
 
-@lru_cache(maxsize=4096)
 def parameters_of(target: Callable[..., Any]) -> Parameters | None:
     """Return what ``target`` takes by name, or None where its signature cannot be read.
 
     Where a constructor passes its ``**kwargs`` on to ``super().__init__``, what that takes
     is taken too.
     """
+    try:
+        return _cached_parameters(target)
+    except TypeError:  # it cannot be hashed
+        return _parameters(target)
+
+
+def _parameters(target: Callable[..., Any]) -> Parameters | None:
     own = _signature_parameters(target)
     if own is None or not own.open_ended or not inspect.isclass(target):
         return own
@@ -163,6 +169,9 @@ def parameters_of(target: Callable[..., Any]) -> Parameters | None:
         if not inherited.open_ended:
             return Parameters(tuple(names), tuple(required), False, annotations, defaults)
     return own
+
+
+_cached_parameters = lru_cache(maxsize=4096)(_parameters)
 
 
 def _signature_parameters(target: Callable[..., Any]) -> Parameters | None:
