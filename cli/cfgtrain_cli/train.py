@@ -54,7 +54,12 @@ def train(
     import_custom_modules(cfg)
     from cfgtrain.train import train as run  # loads torch, after everything that can be wrong without it
 
-    result = run(cfg, progress=True)
+    try:
+        result = run(cfg, progress=True)
+    except KeyboardInterrupt:
+        if cfg.get("work_dir") and any(Path(cfg.work_dir).glob("*.pth")):
+            print(f"Ended at once. To go on from the last checkpoint:\n  {resuming_command(sys.argv[1:])}")
+        raise
     if result.runner.interrupted and result.runner.last_saved is None:
         raise KeyboardInterrupt  # in the final test of a run that saves nothing
     if result.runner.interrupted:
@@ -71,17 +76,21 @@ STOPPED = 75  # stopped early, with a checkpoint to go on from
 def how_to_go_on(result: TrainResult, words: list[str]) -> str:
     """Return the last lines of a run that was interrupted: what is saved, and the command that goes on."""
     saved = result.runner.last_saved
-    kept = [word for i, word in enumerate(words) if "--resume" not in (word, words[i - 1] if i else "")]
-    kept = [word for word in kept if not word.startswith("--resume=")]
-    at = kept.index("train") + 1 if "train" in kept else len(kept)
-    command = shlex.join(["cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
     return "\n".join(
         [
             f"Stopped by {result.runner.stop_reason} after {result.runner.iter} iterations; saved as {saved[0] if saved else '-'}.",
             "To go on, to the last bit as if nothing had happened:",
-            f"  {command}",
+            f"  {resuming_command(words)}",
         ]
     )
+
+
+def resuming_command(words: list[str]) -> str:
+    """Return the command that goes on with a run that was started with ``words``."""
+    kept = [word for i, word in enumerate(words) if "--resume" not in (word, words[i - 1] if i else "")]
+    kept = [word for word in kept if not word.startswith("--resume=")]
+    at = kept.index("train") + 1 if "train" in kept else len(kept)
+    return shlex.join(["cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
 
 
 def unsaved(result: TrainResult) -> str | None:

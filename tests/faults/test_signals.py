@@ -185,6 +185,7 @@ def test_a_second_signal_ends_at_once(place: str, count: int, left: int, name: s
         command.send(getattr(signal, name))
         wait_for(lambda: "Stopping" in command.text, "the first signal to be seen")
         assert send_until_dead(command, getattr(signal, name)) == INTERRUPTED, command.text
+        assert "auto" in command_to_go_on(command.text)
     finally:
         Path("go").touch()
     assert newest(Path("run"))["resume"]["position"]["iter"] == left

@@ -200,9 +200,7 @@ class BaseRunner(RunSaving, ABC):
         """
         if self.stop_reason is None:
             self.stop_reason, self.interrupted = reason, interrupted
-            if (
-                interrupted
-            ):  # from a thread, as a signal may come while a line is written, within which none can be
+            if interrupted:  # a signal may come while a line is written, and none can be within that
                 _thread.start_new_thread(self.logger.info, ("Stopping: %s", reason))
             else:
                 self.logger.info("Stopping: %s", reason)
