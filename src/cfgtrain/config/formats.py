@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 import json
 import re
-from types import CodeType, GeneratorType
+from types import CodeType
 from typing import Any
 
 import yaml
 
 from cfgtrain.config.dict import MAX_CONTAINERS
 from cfgtrain.config.keys import MAX_DEPTH
-from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
+from cfgtrain.errors import ConfigError, ConfigKeyError, ConfigSyntaxError
 from cfgtrain.fileio.handlers import SafeLoader
 
 MAX_KEY = 1000  # characters
@@ -75,7 +75,7 @@ def parse_json(text: str, shown: str) -> Any:
 def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, Any]:
     found = dict(pairs)
     for key in found:
-        _check_length(key, shown, None)
+        check_length(key, shown, None)
     if len(found) < len(pairs):
         names = [key for key, _ in pairs]
         twice = next(key for key in names if names.count(key) > 1)
@@ -104,7 +104,19 @@ def _too_deep(shown: str, line: int | None) -> ConfigSyntaxError:
     return ConfigSyntaxError(f"The config nests deeper than {MAX_DEPTH} levels.", file=shown, line=line)
 
 
-def _check_length(key: object, shown: str, line: int | None) -> None:
+def check_keys(value: Any, shown: str) -> None:
+    """Raise for a key longer than MAX_KEY at any depth."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            check_length(key, shown, None)
+            check_keys(part, shown)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            check_keys(part, shown)
+
+
+def check_length(key: object, shown: str, line: int | None) -> None:
+    """Raise for a key longer than MAX_KEY."""
     if isinstance(key, str) and len(key) > MAX_KEY:
         raise ConfigKeyError(
             f"A key has {len(key):,} characters, {key[:40]!r}...; it may have {MAX_KEY:,}.",
@@ -118,8 +130,7 @@ def parse_yaml(text: str, shown: str) -> Any:
     try:
         loader = SafeLoader(text)
         try:
-            root = loader.get_single_node()
-            return None if root is None else _YamlBuilder(loader, shown).value(root, 0)
+            return _YamlReader(loader, shown).document()
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -128,128 +139,188 @@ def parse_yaml(text: str, shown: str) -> Any:
         raise ConfigSyntaxError(
             f"The config is not valid YAML: {reason}.", file=shown, line=mark.line + 1 if mark else None
         ) from error
-    except RecursionError as error:
-        raise _too_deep(shown, None) from error
+    except ConfigError:
+        raise
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, ConfigKeyError | ConfigSyntaxError):
-            raise
         raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", file=shown) from error
 
 
-class _YamlBuilder:
-    """Makes values of the nodes that PyYAML composed.
+class _YamlReader:
+    """Makes values of the events of PyYAML's parser.
 
-    PyYAML's own constructor lets the last of two equal keys win, and copies what ``<<``
-    merges, so that a few lines of it can fill any memory.
+    PyYAML's own composer follows any depth until the stack of the process ends, and its
+    constructor lets the last of two equal keys win and copies what ``<<`` merges, so that a
+    few lines can fill any memory. What is plain text is also read only once, however often it
+    stands there, which is most of the time.
     """
 
     def __init__(self, loader: Any, shown: str) -> None:
         self.loader = loader
         self.shown = shown
+        self.plain: dict[str, Any] = {}  # values of plain scalars by their text
+        self.anchored: dict[str, tuple[Any, int]] = {}  # by anchor: the value, and how many are in it
+        self.open: set[str] = set()  # anchors of the containers around this place
         self.count = 0  # of values, those that aliases repeat included
         self.repeated = 0  # of those
-        self.done: dict[int, tuple[Any, int]] = {}  # by id of the node: the value, and how many are in it
-        self.open: set[int] = set()  # nodes around the one that is being made
 
-    def value(self, node: Any, depth: int) -> Any:
-        """Return the value of a node."""
-        if type(node) is _Scalar:
-            return node.value if node.tag == _STR else self.other(node)
-        known = self.done.get(id(node))
-        if known is not None:
-            self.repeat(known[1], node)
-            return known[0]
-        if depth > MAX_DEPTH or id(node) in self.open:
-            raise _too_deep(self.shown, node.start_mark.line + 1)
-        self.open.add(id(node))
-        before = self.count
-        self.count += len(node.value) + 1
-        value = self.container(node, depth + 1)
-        self.open.discard(id(node))
-        self.done[id(node)] = (value, self.count - before)
+    def document(self) -> Any:
+        """Return the value of the only document, None without one."""
+        next_event = self.loader.get_event
+        next_event()  # the start of the stream
+        if type(next_event()) is yaml.StreamEndEvent:
+            return None
+        value = self.value(next_event(), 0)
+        next_event()  # the end of the document
+        event = next_event()
+        if type(event) is not yaml.StreamEndEvent:
+            raise self.wrong("a config is one document, and here another one begins", event)
         return value
 
-    def container(self, node: Any, depth: int) -> Any:
-        tag, listed = node.tag, type(node) is yaml.SequenceNode
-        if tag == _MAP and not listed:
-            return self.mapping(node, depth)
-        if tag == _SET and not listed:
-            return set(self.mapping(node, depth))
-        if listed and tag in (_SEQ, _TUPLE):
-            items = [self.value(item, depth) for item in node.value]
-            return items if tag == _SEQ else tuple(items)
-        return self.other(node)
+    def value(self, event: Any, depth: int) -> Any:
+        """Return the value that begins with ``event``."""
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            return self.repeat(event)
+        if kind is yaml.ScalarEvent:
+            self.count += 1
+            value = self.scalar(event)
+            if event.anchor:
+                self.anchored[event.anchor] = (value, 1)
+            return value
+        if depth > MAX_DEPTH:
+            raise _too_deep(self.shown, event.start_mark.line + 1)
+        if event.anchor is None:
+            return self.container(event, depth + 1)
+        before = self.count
+        self.open.add(event.anchor)
+        value = self.container(event, depth + 1)
+        self.open.discard(event.anchor)
+        self.anchored[event.anchor] = (value, self.count - before)
+        return value
 
-    def other(self, node: Any) -> Any:
-        """Return what PyYAML makes of a number, a date, ...; tags that it does not know are errors."""
-        constructors = self.loader.yaml_constructors
-        made = constructors.get(node.tag, constructors[None])(self.loader, node)
-        if isinstance(made, GeneratorType):  # yields what it has yet to fill
-            (made,) = made
-        return made
+    def scalar(self, event: Any) -> Any:
+        text = event.value
+        plain = event.tag is None and event.implicit[0]
+        if plain and text in self.plain:
+            return self.plain[text]
+        tag = (
+            self.loader.resolve(yaml.ScalarNode, text, event.implicit)
+            if event.tag in (None, "!")
+            else event.tag
+        )
+        if tag in _TEXT:
+            value: Any = text
+        else:
+            make = self.loader.yaml_constructors.get(tag) or self.unknown(tag, event)
+            value = make(self.loader, yaml.ScalarNode(tag, text, event.start_mark, event.end_mark))
+        if plain:
+            self.plain[text] = value
+        return value
 
-    def mapping(self, node: Any, depth: int) -> dict[Any, Any]:
+    def container(self, event: Any, depth: int) -> Any:
+        self.count += 1
+        tag = event.tag
+        if type(event) is yaml.MappingStartEvent:
+            if tag in (None, "!", _MAP):
+                return self.mapping(depth)
+            return set(self.mapping(depth)) if tag == _SET else self.unknown(tag, event)
+        items = self.items(depth)
+        if tag in (None, "!", _SEQ):
+            return items
+        if tag == _TUPLE:
+            return tuple(items)
+        if tag in _PAIRS and all(isinstance(item, dict) and len(item) == 1 for item in items):
+            return [pair for item in items for pair in item.items()]
+        return self.unknown(tag, event)
+
+    def items(self, depth: int) -> list[Any]:
+        """Read the items of a list, and its end."""
+        items = []
+        next_event = self.loader.get_event
+        while type(event := next_event()) is not yaml.SequenceEndEvent:
+            items.append(self.value(event, depth))
+        return items
+
+    def mapping(self, depth: int) -> dict[Any, Any]:
+        """Read the keys and values of a mapping, and its end."""
         own: dict[Any, Any] = {}
         merged: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag == _MERGE:
-                merged = {**self.merged(value_node, depth), **merged}
+        lines: dict[Any, int] = {}
+        next_event = self.loader.get_event
+        while type(event := next_event()) is not yaml.MappingEndEvent:
+            if _is_merge(event):
+                merged = {**self.merged(next_event(), depth), **merged}
                 continue
-            key = key_node.value if key_node.tag in (_STR, _VALUE) else self.key(key_node, depth)
-            if key in own:
-                first = next(k for k, _ in node.value if k.value == key_node.value)
-                line = key_node.start_mark.line + 1
-                raise ConfigKeyError(
-                    f"The key {key!r} stands twice, first on line {first.start_mark.line + 1}.",
-                    file=self.shown,
-                    line=line,
-                    key=str(key),
-                )
-            if type(key) is str and len(key) > MAX_KEY:
-                _check_length(key, self.shown, key_node.start_mark.line + 1)
-            own[key] = self.value(value_node, depth)
+            key = self.value(event, depth)
+            self.check_key(key, event, lines)
+            own[key] = self.value(next_event(), depth)
         return {**merged, **own} if merged else own
 
-    def key(self, node: Any, depth: int) -> Any:
-        key = self.value(node, depth)
+    def check_key(self, key: Any, event: Any, lines: dict[Any, int]) -> None:
+        """Raise for a key that stands twice in its mapping, or cannot be one; ``lines`` has those before it."""
+        line = event.start_mark.line + 1
         try:
-            hash(key)
+            first = lines.get(key)
         except TypeError:
-            raise ConfigSyntaxError(
-                "The config is not valid YAML: no list or mapping can be a key.",
+            raise self.wrong("no list or mapping can be a key", event) from None
+        if first is not None:
+            raise ConfigKeyError(
+                f"The key {key!r} stands twice, first on line {first}.",
                 file=self.shown,
-                line=node.start_mark.line + 1,
-            ) from None
-        return key
+                line=line,
+                key=str(key),
+            )
+        if type(key) is str and len(key) > MAX_KEY:
+            check_length(key, self.shown, line)
+        lines[key] = line
 
-    def merged(self, node: Any, depth: int) -> dict[Any, Any]:
+    def merged(self, event: Any, depth: int) -> dict[Any, Any]:
         """Return the keys that ``<<`` brings in; of several mappings the first that has a key wins."""
-        value = self.value(node, depth)
+        value = self.value(event, depth)
         maps = value if isinstance(value, list) else [value]
         if not all(isinstance(each, dict) for each in maps):
-            raise ConfigSyntaxError(
-                "The config is not valid YAML: << merges a mapping, or a list of them.",
-                file=self.shown,
-                line=node.start_mark.line + 1,
-            )
+            raise self.wrong("<< merges a mapping, or a list of them", event)
         found: dict[Any, Any] = {}
         for each in reversed(maps):
             found.update(each)
         return found
 
-    def repeat(self, number: int, node: Any) -> None:
-        """Count the values that an alias brings in again."""
-        self.count += number
-        self.repeated += number
+    def repeat(self, event: Any) -> Any:
+        """Return what an alias stands for, and count the values that it brings in again."""
+        if event.anchor in self.open:
+            raise self.wrong(f"the alias {event.anchor!r} stands within what it names", event)
+        if event.anchor not in self.anchored:
+            raise self.wrong(f"there is no anchor {event.anchor!r} before this alias", event)
+        value, size = self.anchored[event.anchor]
+        self.count += size
+        self.repeated += size
         if self.repeated > MAX_CONTAINERS:
-            raise ConfigSyntaxError(
-                f"The aliases of the config repeat more than {MAX_CONTAINERS:,} values.",
-                file=self.shown,
-                line=node.start_mark.line + 1,
-            )
+            raise self.wrong(f"its aliases repeat more than {MAX_CONTAINERS:,} values", event)
+        return value
+
+    def unknown(self, tag: str, event: Any) -> Any:
+        """Raise for a tag that means nothing here."""
+        name = tag.replace("tag:yaml.org,2002:", "!!")
+        raise self.wrong(
+            f"a config knows no tag {name} here; of those of Python only !!python/tuple, as YAML runs no code",
+            event,
+        )
+
+    def wrong(self, problem: str, event: Any) -> ConfigSyntaxError:
+        return ConfigSyntaxError(
+            f"The config is not valid YAML: {problem}.", file=self.shown, line=event.start_mark.line + 1
+        )
 
 
-_Scalar = yaml.ScalarNode
-_STR, _MAP, _SET, _SEQ, _TUPLE, _MERGE, _VALUE = (
-    f"tag:yaml.org,2002:{name}" for name in ("str", "map", "set", "seq", "python/tuple", "merge", "value")
+def _is_merge(event: Any) -> bool:
+    return type(event) is yaml.ScalarEvent and (
+        (event.value == "<<" and event.tag is None and event.implicit[0]) or event.tag == _MERGE
+    )
+
+
+_STR, _MAP, _SET, _SEQ, _TUPLE, _MERGE, _VALUE, _OMAP, _TWOS = (
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "map", "set", "seq", "python/tuple", "merge", "value", "omap", "pairs")
 )
+_TEXT = (_STR, _MERGE, _VALUE)
+_PAIRS = (_OMAP, _TWOS)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, SUFFIXES, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.formats import compile_python, parse_json, parse_python, parse_yaml
+from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python, parse_yaml
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
@@ -264,6 +264,8 @@ def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
     except ConfigValueError as error:
         error.file = source.file
         raise
+    if max(map(len, source.text.splitlines()), default=0) > MAX_KEY:
+        check_keys(child, source.file)
     tree = absorb(base, child)
     if marked:
         remove_markers(tree)

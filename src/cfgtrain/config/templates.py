@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ _VALUE = re.compile(
     r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
     r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
 )
+_QUOTE = re.compile(r'(?<!\\)"')
 TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
 
@@ -85,6 +87,9 @@ def fill_file_variables(text: str, file: str) -> str:
 def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
     """Replace each ``{{ _base_.x }}`` and ``{{$NAME}}`` by a token that the format's parser accepts."""
     hidden = Hidden(text, {}, {})
+    in_string = _quotes(text) if suffix == ".json" else None
+    if in_string is not None:
+        next(in_string)
 
     def token(match: re.Match[str]) -> str:
         if match["path"]:
@@ -98,11 +103,20 @@ def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
             )
         else:
             return match[0]
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        inside = len(re.findall(r'(?<!\\)"', line)) % 2 == 1
-        return f'"{name}"' if suffix == ".json" and not inside else name
+        return name if in_string is None or in_string.send(match.start()) else f'"{name}"'
 
     return hidden._replace(text=_VALUE.sub(token, text))
+
+
+def _quotes(text: str) -> Generator[bool, int, None]:
+    """Say of each place sent, in order, whether it is within a JSON string."""
+    spot, inside = 0, False
+    asked = yield inside
+    while True:
+        start = text.rfind("\n", spot, asked) + 1  # no string goes over the end of a line
+        inside = (inside if not start else False) ^ (len(_QUOTE.findall(text, start or spot, asked)) % 2 == 1)
+        spot = asked
+        asked = yield inside
 
 
 def used_tokens(text: str) -> set[str]:

@@ -1,0 +1,214 @@
+"""Reading the text of one config: what is wrong is placed, and what means harm is refused at once."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfgtrain import Config
+from cfgtrain.config.formats import parse_json, parse_python, parse_yaml
+from cfgtrain.errors import ConfigError, ConfigKeyError, ConfigSyntaxError, ConfigValueError
+
+Write = Callable[[str, str], Path]
+
+N = 10_000
+LONG = "k" * 1_000_000
+FLAT = "del _\n"
+
+
+def bomb(first: str, line: str) -> str:
+    return first + "".join(line.format(i=i, old=", ".join([f"*a{i - 1}"] * 9)) for i in range(1, 30))
+
+
+HOSTILE = {
+    "list.py": ("a = " + "[" * N + "]" * N, ConfigSyntaxError, "syntax errors in config file"),
+    "call.py": ("a = " + "dict(a=" * N + "1" + ")" * N, ConfigSyntaxError, "syntax errors in config file"),
+    "minus.py": ("a = " + "-" * N + "1", ConfigSyntaxError, "too much for Python to read"),
+    "sum.py": ("a = 1" + "+1" * N, ConfigSyntaxError, "recursion depth"),
+    "loop.py": (f"a = 1\nfor _ in range({N}):\n    a = dict(a=a)\n{FLAT}", ConfigValueError, "deeper than 100"),
+    "itself.py": ("a = {}\na['b'] = [a]\n", ConfigValueError, "holds itself"),
+    "bomb.py": (f"a = [1]\nfor _ in range(30):\n    a = [a] * 9\n{FLAT}", ConfigValueError, "repeat itself"),
+    "key.py": (f"a = [{{'{LONG}': 1}}]\n", ConfigKeyError, "1,000,000 characters"),
+    "digits.py": ("a = " + "9" * N, ConfigSyntaxError, "limit"),
+    "list.json": ('{"a": ' + "[" * N + "]" * N + "}", ConfigSyntaxError, "deeper than 100 levels"),
+    "open.json": ('{"a": ' + "[" * N * 10, ConfigSyntaxError, "deeper than 100 levels"),
+    "dict.json": ('{"a": ' * N + "1" + "}" * N, ConfigSyntaxError, "deeper than 100 levels"),
+    "dict200.json": ('{"a": ' * 200 + "1" + "}" * 200, ConfigValueError, "deeper than 100 levels"),
+    "key.json": (f'{{"a": {{"{LONG}": 1}}}}', ConfigKeyError, "1,000,000 characters"),
+    "digits.json": (f'{{"a": {"9" * N}}}', ConfigSyntaxError, "limit"),
+    "list.yaml": ("a: " + "[" * N + "]" * N, ConfigSyntaxError, "deeper than 100 levels"),
+    "map.yaml": ("a: " + "{a: " * N + "1" + "}" * N, ConfigSyntaxError, "deeper than 100 levels"),
+    "open.yaml": ("a: " + "[" * N * 100, ConfigSyntaxError, "deeper than 100 levels"),
+    "dash.yaml": ("a:\n" + "- " * N + "1", ConfigSyntaxError, "deeper than 100 levels"),
+    "block.yaml": ("\n".join(" " * i + "a:" for i in range(1000)), ConfigSyntaxError, "deeper than 100 levels"),
+    "bomb.yaml": (bomb("a0: &a0 [1, 2]\n", "a{i}: &a{i} [{old}]\n"), ConfigSyntaxError, "repeat more than"),
+    "merge.yaml": (bomb("a0: &a0 {k: 1}\n", "a{i}: &a{i} {{<<: [{old}]}}\n"), ConfigSyntaxError, "repeat more than"),
+    "itself.yaml": ("a: &x\n  b: [*x]\n", ConfigSyntaxError, "stands within what it names"),
+    "key.yaml": (f"? {LONG}\n: 1\n", ConfigKeyError, "1,000,000 characters"),
+    "digits.yaml": (f"a: {'9' * N}\n", ConfigSyntaxError, "limit"),
+}  # fmt: skip
+
+MEASURE = """
+import sys, time
+from pathlib import Path
+from cfgtrain import Config
+from cfgtrain.errors import ConfigError
+for file in sys.argv[1:]:
+    start = time.process_time()
+    try:
+        Config.fromfile(file)
+    except ConfigError as error:
+        seconds = time.process_time() - start
+        peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+        print(file, int(seconds < 1), int(peak < 200_000))
+"""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_means_harm_is_refused(name: str, write: Write) -> None:
+    """Depth, repetition, keys and numbers without end are errors that name the file."""
+    text, kind, message = HOSTILE[name]
+    with pytest.raises(kind, match=message) as caught:
+        Config.fromfile(write(name, text))
+    assert str(caught.value.file).endswith(name)  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process that was forked")
+def test_refusing_costs_little(write: Write) -> None:
+    """Each takes under a second of CPU, and all of them under 200 MB."""
+    files = [write(name, text).name for name, (text, _, _) in HOSTILE.items()]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:-1] == [f"{file} 1 1" for file in files]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "message"),
+    [
+        ("a.json", '{"a": 1,\n "b": 2,\n "a": 3}', 3, "The key 'a' stands twice in one object"),
+        ("a.json", '[{"a": 1, "a": 1}, {"a": 2}]', None, "The key 'a' stands twice"),
+        ("a.yaml", "a: 1\nb:\n  c: 1\n  c: 2\n", 4, "The key 'c' stands twice, first on line 3"),
+        ("a.yaml", "1: 2\nx: 1\n1: 3\n", 3, "The key 1 stands twice, first on line 1"),
+    ],
+)
+def test_a_key_that_stands_twice(name: str, text: str, line: int | None, message: str, write: Write) -> None:
+    """The second of two equal keys does not win in silence."""
+    with pytest.raises(ConfigKeyError, match=message) as caught:
+        Config.fromfile(write(name, text))
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("x: 1\na: !!python/object/apply:os.system ['true']\n", 2, "no tag !!python/object/apply:os.system"),
+        ("a: !!python/name:os.system\n", 1, "YAML runs no code"),
+        ("a: !mine 3\n", 1, "no tag !mine"),
+        ("a: !!map [1]\n", 1, "no tag !!map here"),
+        ("a: !!seq {b: 1}\n", 1, "no tag !!seq here"),
+        ("a: !!omap [1]\n", 1, "no tag !!omap here"),
+        ("a: *x\n", 1, "no anchor 'x' before"),
+        ("a: 1\n---\nb: 2\n", 2, "one document"),
+        ("? [1, 2]\n: 3\n", 1, "no list or mapping can be a key"),
+        ("a: 1\n<<: 3\n", 2, "<< merges a mapping"),
+        ("a:\n\tb: 1\n", 2, "not valid YAML"),
+        ("a: \x00\n", None, "not valid YAML"),
+    ],
+)
+def test_yaml_that_is_no_config(text: str, line: int | None, message: str) -> None:
+    """What YAML allows and a config does not is an error at its line."""
+    with pytest.raises(ConfigSyntaxError, match=message) as caught:
+        parse_yaml(text, "a.yaml")
+    assert (caught.value.file, caught.value.line) == ("a.yaml", line)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("# nothing\n", None),
+        ("a: [1, 1.5, 1e-3, true, ~, x, '1', 0x1F]", {"a": [1, 1.5, 0.001, True, None, "x", "1", 31]}),
+        ("a: !!str 1\nb: !!int '2'\n", {"a": "1", "b": 2}),
+        ("a: !!python/tuple [1, !!python/tuple [2]]\n", {"a": (1, (2,))}),
+        ("? !!python/tuple [1, 2]\n: 3\n=: 4\n", {(1, 2): 3, "=": 4}),
+        ("a: !!set {x, y}\nb: !!omap [{x: 1}]\nc: !!pairs [{x: 1}, {x: 2}]\n", {"a": {"x", "y"}, "b": [("x", 1)], "c": [("x", 1), ("x", 2)]}),
+        ("a: 2020-01-02\nb: !!binary aGk=\n", {"a": datetime.date(2020, 1, 2), "b": b"hi"}),
+        ("a: &x 1\nb: &y [*x, *x]\nc: *y\n", {"a": 1, "b": [1, 1], "c": [1, 1]}),
+        ("b: &b {x: 1, y: 2}\nc: &c {x: 3, z: 4}\nd: {<<: [*b, *c], y: 5}\n", {"b": {"x": 1, "y": 2}, "c": {"x": 3, "z": 4}, "d": {"x": 1, "z": 4, "y": 5}}),
+        ("b: &b {x: 1}\nc: &c {x: 2, y: 3}\nd:\n  <<: *b\n  <<: *c\n", {"b": {"x": 1}, "c": {"x": 2, "y": 3}, "d": {"x": 1, "y": 3}}),
+        ("a: '<<'\n'<<': 1\n", {"a": "<<", "<<": 1}),
+    ],
+)  # fmt: skip
+def test_yaml(text: str, value: object) -> None:
+    """Each construct of YAML that is data comes to what it means."""
+    assert parse_yaml(text, "a.yaml") == value
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+trees = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(scalars, inner), max_leaves=12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(trees, st.sampled_from([None, True, False]))
+def test_yaml_is_read_as_pyyaml_reads_it(tree: Any, flow: bool | None) -> None:
+    """Whatever PyYAML writes comes to the same as with its own safe loader."""
+    try:
+        text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True)
+        text.encode()
+    except (UnicodeEncodeError, yaml.YAMLError):
+        return
+    assert parse_yaml(text, "a.yaml") == yaml.safe_load(text)
+
+
+def test_json() -> None:
+    """JSON comes to what it says, nothing to None."""
+    value = {"a": [1, 2.5, None, True, "x"], "b": {}}
+    assert parse_json(json.dumps(value), "a.json") == value
+    assert parse_json(" \n", "a.json") is None
+
+
+@pytest.mark.parametrize("text", ["a = (", "a = '\0'", "-" * N + "1"])
+def test_python_that_does_not_parse(text: str) -> None:
+    """What Python cannot parse is a syntax error of the config."""
+    with pytest.raises(ConfigSyntaxError, match=r"There are syntax errors in config file a\.py"):
+        parse_python(text, "a.py")
+
+
+def test_threads_do_not_disturb_each_other(write: Write) -> None:
+    """Many configs loaded at once come out as they do one by one."""
+    write("base.py", "name = '{{ fileBasename }}'\n")
+    files = [
+        write(f"c{i}.py", f"_base_ = 'base.py'\nown = '{{{{ fileBasename }}}}'\nn = [{i}] * {i}\n")
+        for i in range(12)
+    ]
+    alone = [Config.fromfile(file) for file in files]
+    found: dict[int, list[Config]] = {}
+
+    def load(number: int) -> None:
+        found[number] = [Config.fromfile(file) for file in files for _ in range(3)]
+
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for configs in found.values():
+        assert configs == [cfg for cfg in alone for _ in range(3)]
+    assert len(found) == len(threads)
+
+
+def test_errors_are_those_of_configs() -> None:
+    """Whatever is wrong with data is a ConfigError."""
+    for text in ("{", "[1,", '"', "a: b: c", "{a: 1", "%YAML 9"):
+        with pytest.raises(ConfigError):
+            parse_yaml(text, "a.yaml")
