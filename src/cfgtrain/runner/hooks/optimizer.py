@@ -110,7 +110,8 @@ class OptimizerHook(Hook):
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Go backward, and clip and step when a window is full or the run ends."""
-        self._end_autocast()
+        if self._autocast_open:
+            self._end_autocast()
         optimizer = runner.optimizer
         optimizers = optimizer.values() if isinstance(optimizer, dict) else (optimizer,)
         if not runner.window_open:

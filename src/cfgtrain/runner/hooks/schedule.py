@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -91,6 +91,7 @@ class ScheduleHook(Hook):
 
     slot: Slot
     curve: Curve | Callable[[float, int, int], float] | None = None
+    _own_value: ClassVar[str | None] = None  # the method that stands in for the curve
 
     def __init__(
         self,
@@ -137,14 +138,18 @@ class ScheduleHook(Hook):
         return [group.setdefault(initial, read(group)) for group in optimizer.param_groups]
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
-        """Return what the curve says now for each group, which may differ in what they began with."""
-        at, total = self._position(runner)
+        """Return what the curve, or a method of one's own in its place, says now for each group."""
+        if self._own_value is not None:
+            own = getattr(self, self._own_value)
+            return [own(runner, self._base(group)) for group in groups]
+        at, total = (runner.epoch, runner.max_epochs) if self.by_epoch else (runner.iter, runner.max_iters)
+        initial = self.slot.initial
         known: dict[float, float] = {}
         values = []
-        for group in groups:
-            base = self._base(group)
+        for group in groups:  # a loop, and as few calls in it as can be: it may run in every iteration
+            base = group[initial] if initial in group else self._base(group)
             if base not in known:
-                known[base] = self.curve(base, at, total)  # type: ignore[misc]  # as in value()
+                known[base] = self.curve(base, at, total or 0)  # type: ignore[misc]  # as in value()
             values.append(known[base])
         return values
 
@@ -184,7 +189,10 @@ class ScheduleHook(Hook):
         warmup = self._warmup
         if self.by_epoch and (warmup is None or runner.iter > warmup.iters):
             return
-        groups = param_groups(runner.optimizer)
+        optimizer = runner.optimizer
+        groups = (
+            param_groups(optimizer) if isinstance(optimizer, dict) else getattr(optimizer, "param_groups", [])
+        )
         if not self.by_epoch:
             self._regular = self.regular_values(runner, groups)
         if warmup is not None and runner.iter < warmup.iters:
@@ -199,8 +207,9 @@ class ScheduleHook(Hook):
 
     def _base(self, group: Group) -> float:
         """Return what a group began with; one that joins in the middle of a run begins there."""
-        base: float = group[self.slot.initial] if self.slot.initial in group else self.slot.read(group)
-        return group.setdefault(self.slot.initial, base)  # type: ignore[no-any-return]
+        if self.slot.initial in group:
+            return float(group[self.slot.initial])
+        return group.setdefault(self.slot.initial, self.slot.read(group))  # type: ignore[no-any-return]
 
     def _check_run(self, runner: RunnerView) -> None:
         name, curve = type(self).__name__, self.curve
@@ -245,6 +254,10 @@ class LrUpdaterHook(ScheduleHook):
 
     slot = Slot("lr")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._own_value = None if cls.get_lr is LrUpdaterHook.get_lr else "get_lr"
+
     @property
     def base_lr(self) -> Values:
         """What each group began with; by optimizer name if there are several."""
@@ -267,18 +280,12 @@ class LrUpdaterHook(ScheduleHook):
         """Return the learning rates at iteration ``cur_iters`` of the warm-up."""
         return self._shaped(super().warm_values(cur_iters))
 
-    def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
-        """Return what the curve, or an overridden ``get_lr``, says now for each group."""
-        if type(self).get_lr is LrUpdaterHook.get_lr:
-            return super().regular_values(runner, groups)
-        return [self.get_lr(runner, self._base(group)) for group in groups]
-
     def warm_values(self, at: int) -> list[float]:
         """Return what ``get_warmup_lr`` says for each group."""
         return _flat(self.get_warmup_lr(at))
 
     def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and type(self).get_lr is LrUpdaterHook.get_lr:
+        if self.curve is None and self._own_value is None:
             raise HookError(
                 f"{type(self).__name__} has neither a curve nor a get_lr(runner, base_lr) of its own."
             )
@@ -302,6 +309,10 @@ class MomentumUpdaterHook(ScheduleHook):
         warmup_ratio: float = 0.9,
     ) -> None:
         super().__init__(by_epoch, warmup, warmup_iters, warmup_ratio)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._own_value = None if cls.get_momentum is MomentumUpdaterHook.get_momentum else "get_momentum"
 
     @property
     def base_momentum(self) -> Values:
@@ -329,18 +340,12 @@ class MomentumUpdaterHook(ScheduleHook):
         """Return the momenta at iteration ``cur_iters`` of the warm-up."""
         return self._shaped(super().warm_values(cur_iters))
 
-    def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
-        """Return what the curve, or an overridden ``get_momentum``, says now for each group."""
-        if type(self).get_momentum is MomentumUpdaterHook.get_momentum:
-            return super().regular_values(runner, groups)
-        return [self.get_momentum(runner, self._base(group)) for group in groups]
-
     def warm_values(self, at: int) -> list[float]:
         """Return what ``get_warmup_momentum`` says for each group."""
         return _flat(self.get_warmup_momentum(at))
 
     def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and type(self).get_momentum is MomentumUpdaterHook.get_momentum:
+        if self.curve is None and self._own_value is None:
             raise HookError(
                 f"{type(self).__name__} has neither a curve nor a get_momentum(runner, base_momentum) of its own."
             )
