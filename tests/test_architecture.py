@@ -18,7 +18,7 @@ LAYERS = [
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.schedules"),
     ("cfgtrain.image", "cfgtrain.visualization"),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.inference", "cfgtrain.random_state",
-     "cfgtrain.amp", "cfgtrain.environment", "cfgtrain.tensors"),
+     "cfgtrain.amp", "cfgtrain.dist", "cfgtrain.environment", "cfgtrain.tensors"),
     ("cfgtrain.runner", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models"),
     ("cfgtrain.train", "cfgtrain.evaluate", "cfgtrain.preview", "cfgtrain.check", "cfgtrain.work_dir"),
     ("cfgtrain_cli",),

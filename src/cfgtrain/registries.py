@@ -9,6 +9,7 @@ SAMPLERS = Registry("sampler", scope="cfgtrain", home="cfgtrain.data")
 
 # What runs the training.
 RUNNERS = Registry("runner", scope="cfgtrain", home="cfgtrain.runner")
+RUNNER_BUILDERS = Registry("runner builder", scope="cfgtrain", home="cfgtrain.runner")
 HOOKS = Registry("hook", scope="cfgtrain", home="cfgtrain.runner.hooks")
 
 # Every optimizer of torch.optim, and those of projects.

@@ -172,6 +172,7 @@ def assemble_runner(
         cfg.get("timer_config", {"type": "IterTimerHook"}),
         cfg.get("custom_hooks"),
     )
+    runner.register_profiler_hook(cfg.get("profiler_config"))
     return runner
 
 

@@ -11,7 +11,7 @@ from tiny import LOGGER, Recorder, Scalar, make_runner, numbers
 from torch import nn
 
 from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.runner import EpochBasedRunner, Hook, build_runner
+from cfgtrain.runner import EpochBasedRunner, Hook, Runner, build_runner
 
 # stage, mode, epoch, iter, inner_iter, whether there is a batch
 TRACE = """
@@ -96,14 +96,17 @@ def test_mode_of_the_model_follows_the_flow() -> None:
 
 
 def test_steps_get_batch_and_optimizer() -> None:
-    """``train_step`` is given the batch, the optimizer and the words of ``run``; ``val_step`` no such words."""
+    """Both steps are given the batch, the optimizer and the words of ``run``."""
     calls: list[Any] = []
     model = Scalar()
     model.train_step = lambda *args, **kwargs: calls.append(("train", args, kwargs)) or {}
     model.val_step = lambda *args, **kwargs: calls.append(("val", args, kwargs)) or {}
     runner = make_runner("epoch", 1, model)
     runner.run([["a"], ["b"]], [("train", 1), ("val", 1)], extra=1)
-    assert calls == [("train", ("a", runner.optimizer), {"extra": 1}), ("val", ("b", runner.optimizer), {})]
+    assert calls == [
+        ("train", ("a", runner.optimizer), {"extra": 1}),
+        ("val", ("b", runner.optimizer), {"extra": 1}),
+    ]
 
 
 def test_outputs_stay_and_log_vars_go_to_the_buffer() -> None:
@@ -131,7 +134,7 @@ def test_any_method_can_be_a_flow() -> None:
     """A workflow may name another method of the runner."""
 
     class Measuring(EpochBasedRunner):
-        def measure(self, data_loader: Any) -> None:
+        def measure(self, data_loader: Any, **kwargs: Any) -> None:
             self.measured = list(data_loader)
 
     model = Scalar()
@@ -400,3 +403,115 @@ def test_weights_alone_can_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
     assert runner.model.w.item() == 7.0
     assert runner.epoch == 0
     assert "Loading weights from w.pth" in caplog.text
+
+
+class Endless:
+    """A stream of three batches that does not tell its length."""
+
+    def __iter__(self) -> Any:
+        return iter(numbers(3))
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    """The same as a data set, for a DataLoader of torch."""
+
+    def __iter__(self) -> Any:
+        return iter(range(6))
+
+
+@pytest.mark.parametrize("loader", [Endless(), torch.utils.data.DataLoader(Stream(), batch_size=2)])
+def test_loader_without_a_length(loader: Any, tmp_path: Path) -> None:
+    """Epochs go on until the loader ends; the logs do without the numbers that cannot be known."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {
+        "loss": model.w * 1.0,
+        "log_vars": {"loss": 1.0},
+        "num_samples": 1,
+    }
+    runner = make_runner("epoch", 2, model, work_dir=tmp_path)
+    runner.register_training_hooks(
+        {"policy": "step", "step": 1},
+        {},
+        {"interval": 1},
+        {"interval": 3, "hooks": [{"type": "TextLoggerHook"}]},
+        custom_hooks_config={"type": "ProgressHook"},
+    )
+    runner.run([loader], [("train", 1)])
+    assert (runner.epoch, runner.iter, runner.max_iters) == (2, 6, None)
+    assert runner.current_lr() == [0.1 * 0.1]
+
+
+def test_what_needs_a_length_says_so() -> None:
+    """A schedule by iteration and a hook that asks for the end of the epoch name what is missing."""
+    runner = make_runner("epoch", 1)
+    runner.register_lr_hook({"policy": "CosineAnnealing", "min_lr": 0, "by_epoch": False})
+    with pytest.raises(HookError, match="length of the run in iterations, which is not known"):
+        runner.run([Endless()], [("train", 1)])
+    runner = make_runner("epoch", 1)
+    runner.register_hook(
+        Recorder(lambda stage, r: Hook().end_of_epoch(r) if stage == "after_train_iter" else None)
+    )
+    with pytest.raises(HookError, match="where an epoch ends, and the data loader has no length"):
+        runner.run([Endless()], [("train", 1)])
+
+
+def test_val_flow_needs_a_val_step() -> None:
+    """A model without ``val_step`` is found before the run, not after the first epoch."""
+
+    class TrainOnly(nn.Module):
+        def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
+            return {}
+
+    model = TrainOnly()
+    model.w = nn.Parameter(torch.ones(()))
+    runner = make_runner("epoch", 1, model)
+    with pytest.raises(ArgumentError, match="TrainOnly has no val_step"):
+        runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
+
+
+def test_every_after_run_is_called() -> None:
+    """A hook whose ``after_run`` fails keeps no other hook from ending in order; its error is raised."""
+    runner, ended = make_runner("epoch", 1), []
+    for name in ("a", "b"):
+        hook = Hook()
+        hook.after_run = lambda runner, name=name: ended.append(name) or {}[name]
+        runner.register_hook(hook)
+    with pytest.raises(KeyError, match="a"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert ended == ["a", "b"]
+
+
+def test_error_of_the_run_comes_before_that_of_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """When the run has failed, a failing ``after_run`` is logged, and the first error is raised."""
+    model, hook = Scalar(), Hook()
+    model.train_step = lambda batch, optimizer: 1 / 0
+    hook.after_run = lambda runner: {}["gone"]
+    runner = make_runner("epoch", 1, model)
+    runner.register_hook(hook)
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(1)], [("train", 1)])
+    assert "after_run of a hook failed: KeyError: 'gone'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("stage", "at", "file"), [("after_train_epoch", 1, "epoch_2.pth"), ("after_train_iter", 4, "iter_5.pth")]
+)
+def test_end_of_a_stopped_run_is_saved(stage: str, at: int, file: str, tmp_path: Path) -> None:
+    """A run that a hook stops is saved where it stopped, as the end of a full run would be."""
+    runner = make_runner("epoch", 9, work_dir=tmp_path)
+    runner.register_checkpoint_hook({"interval": 5})
+    count = "epoch" if "epoch" in stage else "iter"
+    runner.register_hook(
+        Recorder(lambda now, r: r.stop("enough") if now == stage and getattr(r, count) == at else None),
+        "LOWEST",
+    )
+    runner.run([numbers(3)], [("train", 1)])
+    assert [path.name for path in tmp_path.glob("*_*.pth")] == [file]
+    assert runner.last_saved[0] == str(tmp_path / file)
+
+
+def test_old_name_of_the_runner_warns() -> None:
+    """``Runner`` is an ``EpochBasedRunner`` that says what it is called now."""
+    with pytest.warns(DeprecationWarning, match="EpochBasedRunner"):
+        runner = Runner(Scalar(), logger=LOGGER, max_epochs=1)
+    assert isinstance(runner, EpochBasedRunner)

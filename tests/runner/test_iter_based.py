@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,73 @@ def test_checkpoint_before_the_run() -> None:
     second.resume(path)
     second.run([numbers(1)], [("train", 1)])
     assert second.iter == 2
+
+
+def test_stream_without_a_length_goes_round() -> None:
+    """A loader that does not tell its length is begun anew when it ends, and says so when it is asked."""
+
+    class Endless:
+        def __iter__(self) -> Any:
+            return iter(numbers(3))
+
+    runner = make_runner("iter", 7)
+    runner.register_training_hooks(
+        {"policy": "poly"}, {}, log_config={"interval": 2, "hooks": [{"type": "TextLoggerHook"}]}
+    )
+    runner.run([Endless()], [("train", 1)])
+    assert (runner.iter, runner.data_loader.place) == (7, (2, 1))
+    with pytest.raises(TypeError, match="Endless has no length"):
+        len(runner.data_loader)
+
+
+@pytest.mark.parametrize("sampler", ["sampler", "batch_sampler"])
+def test_samplers_are_told_the_epoch(sampler: str) -> None:
+    """On wrapping round a sampler with ``set_epoch`` hears of it, inside a batch sampler too."""
+    told: list[int] = []
+
+    class Telling(torch.utils.data.SequentialSampler):
+        def set_epoch(self, epoch: int) -> None:
+            told.append(epoch)
+
+    data, order = range(2), Telling(range(2))
+    if sampler == "batch_sampler":
+        batches = torch.utils.data.BatchSampler(order, 1, False)
+        stream = IterLoader(torch.utils.data.DataLoader(data, batch_sampler=batches))
+    else:
+        stream = IterLoader(torch.utils.data.DataLoader(data, sampler=order))
+    for _ in range(5):
+        next(stream)
+    assert told == [0, 1, 2]
+
+
+def test_validation_is_logged_apart(tmp_path: Path) -> None:
+    """What val flows log is averaged over the flow and does not get into the numbers of the training."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {"log_vars": {"loss": 1.0}, "num_samples": 1}
+    model.val_step = lambda batch, optimizer: {"log_vars": {"loss": 100.0 + float(batch)}, "num_samples": 1}
+    runner = make_runner("iter", 4, model, work_dir=tmp_path)
+    runner.register_logger_hooks({"interval": 4, "hooks": [{"type": "TextLoggerHook", "by_epoch": False}]})
+    runner.run([numbers(9), numbers(9)], [("train", 2), ("val", 3)])
+    (file,) = tmp_path.glob("*.log.json")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["mode"], line["loss"], line["iter"]) for line in lines] == [
+        ("val", 101.0, 3),
+        ("train", 1.0, 4),
+        ("val", 104.0, 3),
+    ]
+
+
+def test_layers_that_are_frozen_stay_so() -> None:
+    """The model is put into train mode when it is not in it: a layer that a hook set to eval is left alone."""
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(1), torch.nn.Linear(1, 1))
+    model.train_step = lambda batch, optimizer: {}
+    runner = make_runner("iter", 3, model)
+    runner.register_hook(
+        Recorder(lambda stage, r: r.model[0].eval() and None if stage == "before_run" else None)
+    )
+    seen = Recorder(
+        lambda stage, r: (r.model.training, r.model[0].training) if stage == "after_train_iter" else None
+    )
+    runner.register_hook(seen)
+    runner.run([numbers(2)], [("train", 1)])
+    assert seen.seen == [(True, False)] * 3

@@ -4,11 +4,11 @@ import random
 from typing import Any
 
 import pytest
-from tiny import make_runner
+from tiny import LOGGER, Scalar, make_runner
 
 from cfgtrain.errors import HookError
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner import Hook, IterTimerHook, OptimizerHook, Priority
+from cfgtrain.runner import EpochBasedRunner, Hook, IterTimerHook, OptimizerHook, Priority
 
 
 def names(runner: Any) -> list[str]:
@@ -190,3 +190,43 @@ def test_table_of_hooks() -> None:
         ")",
         "IterTimerHook",
     ]
+
+
+def test_table_has_the_stages_of_the_runner() -> None:
+    """The table of an iteration runner lists its stages and not those it never comes to."""
+    runner = make_runner("iter", 1)
+    runner.register_hook(IterTimerHook())
+    stages = [line[:-1] for line in runner.get_hook_info().splitlines() if line.endswith(":")]
+    assert stages == [
+        "before_run",
+        "before_epoch",
+        "before_train_iter",
+        "after_train_iter",
+        "before_val_iter",
+        "after_val_iter",
+    ]
+
+
+def test_stages_of_a_runners_own_flow_are_known() -> None:
+    """With a runner that has a flow ``test``, ``before_test_epoch`` is no slip of another stage."""
+    hook = Hook()
+    hook.before_test_epoch = print
+    with pytest.raises(HookError, match="would never be called"):
+        make_runner("epoch", 1).register_hook(hook)
+
+    class Testing(EpochBasedRunner):
+        def test(self, data_loader: Any, **kwargs: Any) -> None:
+            self.call_hook("before_test_epoch")
+
+    runner = Testing(Scalar(), logger=LOGGER, max_epochs=1)
+    runner.register_hook(hook)
+    assert runner.hooks == [hook]
+
+
+def test_profiler_is_registered_on_demand() -> None:
+    """A profiler has a method of its own and is no part of a training's hooks."""
+    runner = make_runner("epoch", 1)
+    runner.register_profiler_hook(None)
+    assert runner.hooks == []
+    runner.register_profiler_hook({"activities": ["cpu"]})
+    assert [(type(hook).__name__, hook.priority) for hook in runner.hooks] == [("ProfilerHook", 50)]

@@ -121,3 +121,53 @@ def test_plain_attribute_is_no_misspelt_stage() -> None:
 def test_the_fourteen_methods_are_known(name: str) -> None:
     """None of the methods that a runner calls is taken for a slip of another."""
     check_stages(hook_with(name), Hook.stages)
+
+
+def acting_at(*names: str, **attributes: Any) -> Hook:
+    hook = hook_with(*names)
+    vars(hook).update(attributes)
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("kind", "hook", "why"),
+    [
+        (
+            "iter",
+            acting_at("before_train_epoch"),
+            "acts at before_train_epoch alone, and this runner has no such stage",
+        ),
+        ("iter", acting_at("before_run", "after_val_epoch"), "after_val_epoch alone"),
+        ("iter", acting_at("after_train_iter", by_epoch=True), "counts epochs"),
+        ("epoch", acting_at("after_val_epoch", "after_val_iter"), "the workflow has no val flow"),
+    ],
+)
+def test_hook_that_never_fires_is_told_of(
+    kind: str, hook: Hook, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before the run a warning names each hook that would never do anything in it, and why."""
+    runner = make_runner(kind, 1)
+    runner.register_hook(hook)
+    runner.run([numbers(1)], [("train", 1)])
+    assert f"{type(hook).__name__} never does anything in this run" in caplog.text
+    assert why in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "hook"),
+    [
+        ("iter", acting_at("after_epoch")),
+        ("iter", acting_at("before_iter")),
+        ("iter", acting_at("before_run")),
+        ("iter", acting_at("after_train_iter", by_epoch=False)),
+        ("epoch", acting_at("after_train_iter", "after_val_epoch")),
+        ("epoch", acting_at("after_val_epoch", "after_measure_iter")),
+        ("epoch", Hook()),
+    ],
+)
+def test_hook_that_may_fire_is_not_warned_of(kind: str, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+    """No warning for a hook that one stage of the run reaches, or that has stages of its own."""
+    runner = make_runner(kind, 1)
+    runner.register_hook(hook)
+    runner.run([numbers(1)], [("train", 1)])
+    assert "never does anything" not in caplog.text

@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tiny import make_runner, numbers
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tiny import Recorder, make_runner, numbers
 
 from cfgtrain.runner.workflow import check_workflow, flow_method
 
@@ -51,3 +53,41 @@ def test_flow_is_the_method_of_its_name() -> None:
     """A mode names a method of the runner."""
     runner = make_runner("epoch", 1)
     assert flow_method(runner, "val") == runner.val
+
+
+def expected(kind: str, length: int, workflow: list[tuple[str, int]], batches: list[int]) -> list[Any]:
+    """Tell from the words of the documentation what is called: (stage, epoch or iteration, inner)."""
+    seen: list[Any] = []
+    done = 0
+    while done < length:
+        for (mode, times), count in zip(workflow, batches, strict=True):
+            for time in range(times):
+                if mode == "train" and done >= length:
+                    break
+                if kind == "epoch":
+                    calls = [
+                        (f"{at}_{mode}_iter", done, i) for i in range(count) for at in ("before", "after")
+                    ]
+                    seen += calls
+                else:
+                    seen += [(f"{at}_{mode}_iter", done, time) for at in ("before", "after")]
+                done += mode == "train"
+    return seen
+
+
+FLOWS = st.lists(st.tuples(st.sampled_from(["train", "val"]), st.integers(1, 3)), min_size=1, max_size=4)
+
+
+@given(kind=st.sampled_from(["epoch", "iter"]), length=st.integers(0, 7), workflow=FLOWS, data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_workflow_runs_as_described(kind: str, length: int, workflow: list[Any], data: Any) -> None:
+    """Whatever the modes and counts, flows run in turn, and training ends at its length."""
+    assume(any(mode == "train" for mode, _ in workflow))
+    batches = [data.draw(st.integers(1, 3)) for _ in workflow]
+    runner = make_runner(kind, length)
+    recorder = Recorder(
+        lambda stage, r: (stage, getattr(r, kind), r.inner_iter) if stage.endswith("_iter") else None
+    )
+    runner.register_hook(recorder)
+    runner.run([numbers(count) for count in batches], workflow)
+    assert recorder.seen == expected(kind, length, workflow, batches)

@@ -70,7 +70,8 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
             yield from problems or _misfits(cfg, each)
             yield from _counts_epochs(cfg, key, each)
         try:
-            get_priority(priority)
+            if priority is not None:
+                get_priority(priority)
         except CfgTrainError as error:
             yield problem_at(ConfigValueError, str(error), each, "priority")
 

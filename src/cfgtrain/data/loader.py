@@ -18,7 +18,7 @@ from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
 from cfgtrain.errors import SampleError
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
 
-__all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch", "describe_epoch"]
+__all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch", "describe_epoch", "length_of"]
 
 
 class SeededDataset(Dataset[Any]):
@@ -182,13 +182,22 @@ def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
     return islice(iter(loader), start_batch, None)
 
 
+def length_of(loader: Any) -> int | None:
+    """Return how many batches a pass over a loader has; None where that is not known before."""
+    try:
+        return len(loader)
+    except TypeError:  # a loader has a __len__ that asks a data set which may have none
+        return None
+
+
 def describe_epoch(loader: Any) -> str:
     """Say what an epoch of a loader is made of: a place within one means nothing in another."""
     if isinstance(loader, EpochDataLoader):
         batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
         order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"
         return f"{len(sampler)} samples in {len(batches)} batches of {batches.batch_size}{order}"
-    return f"{len(loader)} batches" if hasattr(loader, "__len__") else "any number of batches"
+    length = length_of(loader)
+    return "any number of batches" if length is None else f"{length} batches"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from cfgtrain.amp import LossScaler, auto_fp16, force_fp32, wrap_fp16_model
 from cfgtrain.checkpoint import load_checkpoint, load_state_dict, save_checkpoint, weights_to_cpu
 from cfgtrain.cnn.module import BaseModule, ModuleDict, ModuleList, Sequential
+from cfgtrain.dist import get_dist_info
 from cfgtrain.optim import (
     OPTIMIZER_BUILDERS,
     OPTIMIZERS,
@@ -11,17 +12,22 @@ from cfgtrain.optim import (
     build_optimizer_constructor,
 )
 from cfgtrain.random_state import set_random_seed
-from cfgtrain.registries import HOOKS, RUNNERS
+from cfgtrain.registries import HOOKS, RUNNER_BUILDERS, RUNNERS
 from cfgtrain.runner.base import BaseRunner
-from cfgtrain.runner.builder import build_runner
-from cfgtrain.runner.epoch_based import EpochBasedRunner
+from cfgtrain.runner.builder import DefaultRunnerConstructor, build_runner, build_runner_constructor
+from cfgtrain.runner.epoch_based import EpochBasedRunner, Runner
 from cfgtrain.runner.hooks import (
     CheckpointHook,
+    ClosureHook,
     CosineAnnealingLrUpdaterHook,
     CosineAnnealingMomentumUpdaterHook,
     CosineRestartLrUpdaterHook,
     CyclicLrUpdaterHook,
     CyclicMomentumUpdaterHook,
+    DistSamplerSeedHook,
+    EarlyStoppingHook,
+    EMAHook,
+    EmptyCacheHook,
     EvalHook,
     ExpLrUpdaterHook,
     FixedLrUpdaterHook,
@@ -37,16 +43,19 @@ from cfgtrain.runner.hooks import (
     LoggerHook,
     LrUpdaterHook,
     MomentumUpdaterHook,
+    NaNGuardHook,
     OneCycleLrUpdaterHook,
     OneCycleMomentumUpdaterHook,
     OptimizerHook,
     PolyLrUpdaterHook,
     Priority,
+    ProfilerHook,
     ProgressHook,
     ReduceOnPlateauLrUpdaterHook,
     ScheduleHook,
     StepLrUpdaterHook,
     StepMomentumUpdaterHook,
+    SyncBuffersHook,
     TextLoggerHook,
     TorchLrUpdaterHook,
     get_priority,
@@ -56,11 +65,21 @@ from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = [
+    "EMAHook",
+    "EarlyStoppingHook",
+    "NaNGuardHook",
+    "ProfilerHook",
+    "ClosureHook",
+    "DistSamplerSeedHook",
+    "EmptyCacheHook",
+    "SyncBuffersHook",
+    "get_dist_info",
     "HOOKS",
     "OPTIMIZERS",
     "OPTIMIZER_BUILDERS",
     "RUNNERS",
     "BaseModule",
+    "RUNNER_BUILDERS",
     "BaseRunner",
     "CheckpointHook",
     "CosineAnnealingLrUpdaterHook",
@@ -69,6 +88,7 @@ __all__ = [
     "CyclicLrUpdaterHook",
     "CyclicMomentumUpdaterHook",
     "DefaultOptimizerConstructor",
+    "DefaultRunnerConstructor",
     "EpochBasedRunner",
     "EvalHook",
     "ExpLrUpdaterHook",
@@ -98,6 +118,7 @@ __all__ = [
     "Priority",
     "ProgressHook",
     "ReduceOnPlateauLrUpdaterHook",
+    "Runner",
     "RunnerView",
     "ScheduleHook",
     "Sequential",
@@ -109,6 +130,7 @@ __all__ = [
     "build_optimizer",
     "build_optimizer_constructor",
     "build_runner",
+    "build_runner_constructor",
     "force_fp32",
     "get_priority",
     "load_checkpoint",

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from cfgtrain.dist import get_dist_info
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 from cfgtrain.parallel.wrappers import unwrap_model
+from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.saving import RunSaving
-from cfgtrain.runner.stages import RunStopped, StageTable
+from cfgtrain.runner.stages import RunStopped, StageTable, silent_hook
 
 __all__ = ["BaseRunner"]
 
@@ -92,7 +94,7 @@ class BaseRunner(RunSaving, ABC):
         self.stop_reason: str | None = None
         self.interrupted = False
         self._model_name = type(unwrap_model(model)).__name__
-        self._rank, self._world_size = 0, 1
+        self._rank, self._world_size = get_dist_info()
         self._stages = StageTable()
         self._callbacks: list[Callable[[], None]] = []
         self._batch_place = (0, 0)
@@ -108,6 +110,7 @@ class BaseRunner(RunSaving, ABC):
     inner_iter = read_only(
         "_inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
     )
+    batch_place = read_only("_batch_place", "The epoch and the batch of it that ``data_batch`` is.")
     max_epochs = read_only("_max_epochs", "Length of the run in epochs.")
     max_iters = read_only("_max_iters", "Length of the run in iterations.")
 
@@ -149,6 +152,8 @@ class BaseRunner(RunSaving, ABC):
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
         self._stages.follow(self._hooks)
+        self._warn_of_silent_hooks({mode for mode, _ in workflow})
+        failed = True
         try:
             self.call_hook("before_run")
             if self._resumed is not None:
@@ -159,11 +164,45 @@ class BaseRunner(RunSaving, ABC):
                 self._callbacks.clear()
                 self.restore_generators()  # a resumed run may not have come as far as that
                 self.save_interrupted()
+            elif self.stop_reason is not None:
+                self.save_stopped()
+            if self.window_open:
+                self.logger.warning("The run ends within a window: its last gradients made no step.")
+            failed = False
         except NonFiniteLossError as error:
             raise self._located(error) from None
         finally:
             self._callbacks.clear()  # what a failed stage put off was to show all its hooks had done
-            self.call_hook("after_run")
+            self._after_run(failed)
+
+    def _after_run(self, failed: bool) -> None:
+        """Call ``after_run`` of every hook, whatever the others do.
+
+        The first error of them is raised, unless the run has ``failed`` with one of its own.
+        """
+        first: Exception | None = None
+        for method in self._stages["after_run"]:
+            try:
+                method(self)
+            except Exception as error:
+                if failed or first is not None:
+                    self.logger.error("after_run of a hook failed: %s: %s", type(error).__name__, error)
+                first = first or error
+        if first is not None and not failed:
+            raise first
+
+    def _warn_of_silent_hooks(self, modes: set[str]) -> None:
+        """Tell of hooks that would never do anything, which is hardly what was meant."""
+        for hook in self.hooks:
+            why = silent_hook(hook, self.stages, modes)
+            if (
+                not self.by_epoch
+                and not isinstance(hook, LoggerHook)
+                and getattr(hook, "by_epoch", False) is True
+            ):
+                why = "it counts epochs (by_epoch=True), and this run counts iterations"
+            if why is not None:
+                self.logger.warning("%s never does anything in this run: %s.", type(hook).__name__, why)
 
     def restore_generators(self) -> None:
         """Bring back, once, the random states and the log buffer of a resumed run."""
@@ -243,13 +282,16 @@ class BaseRunner(RunSaving, ABC):
         more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
         samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
         last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
-        return NonFiniteLossError(
+        located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
             name=error.name,
             value=error.value,
             place=error.place,
         )
+        for note in getattr(error, "__notes__", ()):
+            located.add_note(note)
+        return located
 
 
 def _check_step(model: Any, batch_processor: Any) -> None:

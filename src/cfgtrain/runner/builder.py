@@ -5,16 +5,62 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cfgtrain.registries import RUNNERS
+from cfgtrain.errors import ArgumentTypeError
+from cfgtrain.registries import RUNNER_BUILDERS, RUNNERS
 
-__all__ = ["build_runner"]
+__all__ = ["DefaultRunnerConstructor", "build_runner", "build_runner_constructor"]
+
+
+@RUNNER_BUILDERS.register_module()
+class DefaultRunnerConstructor:
+    """Builds a runner as its config says.
+
+    A constructor of one's own, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in
+    the config of the runner, can give it what no config can hold::
+
+        @RUNNER_BUILDERS.register_module()
+        class WithTeacher(DefaultRunnerConstructor):
+            def __call__(self):
+                runner = super().__call__()
+                runner.teacher = load_teacher()
+                return runner
+
+    Args:
+        runner_cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``.
+        default_args: What a config cannot hold: model, optimizer, logger, ...
+
+    Raises:
+        ArgumentTypeError: ``runner_cfg`` is no dict.
+    """
+
+    def __init__(self, runner_cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(runner_cfg, Mapping):
+            raise ArgumentTypeError(f"The config of a runner is a dict, not {runner_cfg!r}.")
+        self.runner_cfg = runner_cfg
+        self.default_args = default_args
+
+    def __call__(self) -> Any:
+        """Return the runner."""
+        return RUNNERS.build(self.runner_cfg, default_args=self.default_args)
+
+
+def build_runner_constructor(cfg: Mapping[str, Any]) -> Any:
+    """Build what builds a runner, from ``type``, ``runner_cfg`` and ``default_args``."""
+    return RUNNER_BUILDERS.build(cfg)
 
 
 def build_runner(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
     """Build a runner; ``cfg`` is not changed.
 
     Args:
-        cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``.
+        cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``, and
+            ``constructor``, the name of another one than ``DefaultRunnerConstructor``.
         default_args: What a config cannot hold: model, optimizer, logger, ...
     """
-    return RUNNERS.build(cfg, default_args=default_args)
+    if not isinstance(cfg, Mapping):
+        raise ArgumentTypeError(f"The config of a runner is a dict, not {cfg!r}.")
+    runner_cfg = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
+    constructor = runner_cfg.pop("constructor", "DefaultRunnerConstructor")
+    return build_runner_constructor(
+        {"type": constructor, "runner_cfg": runner_cfg, "default_args": default_args}
+    )()

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cfgtrain.data.loader import begin_epoch
+from cfgtrain.data.loader import begin_epoch, length_of
 from cfgtrain.errors import ArgumentError
 from cfgtrain.random_state import isolated_random_state
 from cfgtrain.registries import RUNNERS
@@ -16,7 +16,7 @@ from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.stages import RunStopped
 from cfgtrain.runner.workflow import check_workflow, flow_method
 
-__all__ = ["EpochBasedRunner"]
+__all__ = ["EpochBasedRunner", "Runner"]
 
 
 @RUNNERS.register_module()
@@ -35,11 +35,13 @@ class EpochBasedRunner(BaseRunner):
         """Run the flows of ``workflow`` in turn until ``max_epochs`` epochs are trained.
 
         Args:
-            data_loaders: One for each flow.
+            data_loaders: One for each flow. Without a length, as of a data set that is a
+                stream, ``max_iters`` is None, and what needs it (a schedule by iteration, the
+                time left) says so or is left out.
             workflow: Pairs of a mode (``"train"``, ``"val"`` or another method's name) and
                 how many passes over its loader it takes. Val passes are no epochs.
             max_epochs: Old place for the argument of the constructor.
-            kwargs: For ``train_step``.
+            kwargs: For ``train_step`` and ``val_step``.
         """
         if max_epochs is not None:
             warnings.warn("Give max_epochs to the runner, not to run().", DeprecationWarning, stacklevel=2)
@@ -52,7 +54,7 @@ class EpochBasedRunner(BaseRunner):
             [self._next.inner_iter > 0 and flow == self._next.flow for flow in range(len(workflow))],
         )
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
-        self._max_iters = self._max_epochs * len(train_loader)
+        self._max_iters = self._in_iters(train_loader)
         with self.running(workflow, f"{self._max_epochs} epochs"):
             while self._epoch < self._max_epochs and not self.stopping:
                 self._run_round(data_loaders, workflow, self._max_epochs, kwargs)
@@ -72,7 +74,7 @@ class EpochBasedRunner(BaseRunner):
                 if mode == "train" and self._epoch >= max_epochs:
                     break
                 self._next.flow, self._next.flow_done = flow, time
-                flow_method(self, mode)(data_loaders[flow], **(kwargs if mode == "train" else {}))
+                flow_method(self, mode)(data_loaders[flow], **kwargs)
                 if mode != "train":
                     self._next.flow_done = time + 1
                 if self.stopping:
@@ -84,7 +86,7 @@ class EpochBasedRunner(BaseRunner):
         self.model.train()
         self.mode = "train"
         self.data_loader = data_loader
-        self._max_iters = (self._max_epochs or 0) * len(data_loader)
+        self._max_iters = self._in_iters(data_loader)
         start = self._next.inner_iter
         if start == 0:
             self.restore_generators()
@@ -133,12 +135,12 @@ class EpochBasedRunner(BaseRunner):
         before = self._state()
         try:
             with isolated_random_state():  # so that it can be broken off and done again
-                self._validate(data_loader)
+                self._validate(data_loader, kwargs)
         except RunStopped:
             self._state_at_interruption = before
             raise
 
-    def _validate(self, data_loader: Any) -> None:
+    def _validate(self, data_loader: Any, kwargs: dict[str, Any]) -> None:
         self.call_hook("before_val_epoch")
         for i, data_batch in enumerate(begin_epoch(data_loader, 0)):
             self.leave_if_interrupted()
@@ -146,10 +148,24 @@ class EpochBasedRunner(BaseRunner):
             self._inner_iter = i
             self._batch_place = (0, i)
             self.call_hook("before_val_iter")
-            self.run_iter(data_batch, train_mode=False)
+            self.run_iter(data_batch, False, **kwargs)
             self.call_hook("after_val_iter")
             del self.data_batch
         self.call_hook("after_val_epoch")
 
+    def _in_iters(self, loader: Any) -> int | None:
+        """Return the length of the run in iterations, if an epoch has a known one."""
+        length = length_of(loader)
+        return None if length is None else (self._max_epochs or 0) * length
+
     def _done_after_this(self) -> int:
         return self._epoch + 1
+
+
+@RUNNERS.register_module()
+class Runner(EpochBasedRunner):
+    """The old name of ``EpochBasedRunner``; using it warns."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn("Runner is the old name of EpochBasedRunner.", DeprecationWarning, stacklevel=2)
+        super().__init__(*args, **kwargs)

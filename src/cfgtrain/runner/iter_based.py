@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
-from cfgtrain.data.loader import begin_epoch
-from cfgtrain.errors import ArgumentError
+from cfgtrain.data.loader import begin_epoch, length_of
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.registries import RUNNERS
 from cfgtrain.runner.base import BaseRunner, read_only
 from cfgtrain.runner.resume import Position
@@ -43,7 +43,17 @@ class IterLoader:
         return self._epoch, self._batch
 
     def __len__(self) -> int:
-        return len(self._dataloader)
+        length = length_of(self._dataloader)
+        if length is None:
+            raise ArgumentTypeError(
+                f"How many batches an epoch has is not known: {type(self._dataloader).__name__} has no length."
+            )
+        return length
+
+    @property
+    def dataset(self) -> Any:
+        """That of the loader, or None."""
+        return getattr(self._dataloader, "dataset", None)
 
     def batch_indices(self, epoch: int, batch: int) -> list[int] | None:
         """Return the samples of a batch, where the loader can tell."""
@@ -68,6 +78,7 @@ class IterLoader:
 
 
 _END = object()
+_AS_IT_IS = nullcontext()
 
 
 class _Flow(NamedTuple):
@@ -90,6 +101,16 @@ class IterBasedRunner(BaseRunner):
 
     checkpoint_tmpl = "iter_{}.pth"
     by_epoch = False
+    stages = (
+        "before_run",
+        "before_epoch",
+        "before_train_iter",
+        "after_train_iter",
+        "before_val_iter",
+        "after_val_iter",
+        "after_epoch",
+        "after_run",
+    )
     _loaders: Sequence[IterLoader] = ()
 
     def run(
@@ -136,13 +157,14 @@ class IterBasedRunner(BaseRunner):
         flow, done = place.flow, place.flow_done
         for mode, times, run, loader in flows[flow:]:
             self._inner_iter = done
-            while done < times and not (mode == "train" and self._iter >= max_iters):
-                place.flow, place.flow_done = flow, done
-                self.last_of_flow = done + 1 == times
-                run(loader, **kwargs)
-                if self.stop_reason is not None and self.stopping:
-                    return
-                done += 1
+            with self.evaluation_weights() if mode == "val" else _AS_IT_IS:
+                while done < times and not (mode == "train" and self._iter >= max_iters):
+                    place.flow, place.flow_done = flow, done
+                    self.last_of_flow = done + 1 == times
+                    run(loader, **kwargs)
+                    if self.stop_reason is not None and self.stopping:
+                        return
+                    done += 1
             flow, done = flow + 1, 0
         place.flow = place.flow_done = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from torch import nn
@@ -83,6 +84,16 @@ class RunnerView(Protocol):
 
     def current_momentum(self) -> Any:
         """Return the momentum of each group, by optimizer name if there are several."""
+
+    @property
+    def batch_place(self) -> tuple[int, int]:
+        """The epoch and the batch of it, 0-based, that ``data_batch`` is."""
+
+    def evaluation_weights(self) -> AbstractContextManager[None]:
+        """Return what is to be entered while the model is evaluated: it then has averaged weights, if any."""
+
+    def resume(self, checkpoint: str) -> None:
+        """Go on from a checkpoint; see the runner."""
 
     def save_checkpoint(self, out_dir: str, filename_tmpl: str = ..., **kwargs: Any) -> str:
         """Save the run; see the runner."""

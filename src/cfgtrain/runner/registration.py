@@ -8,7 +8,7 @@ from typing import Any
 from cfgtrain.errors import HookError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import wiring
-from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.hook import STAGES, Hook, stage_method
 from cfgtrain.runner.hooks.priority import Priority, get_priority
 from cfgtrain.runner.stages import check_stages
 
@@ -20,9 +20,11 @@ class HookRegistration:
 
     Attributes:
         by_epoch: Whether the runner counts in epochs; hooks do as it does unless told otherwise.
+        stages: At which the runner calls its hooks, in order.
     """
 
     by_epoch = True
+    stages: tuple[str, ...] = STAGES
 
     def __init__(self) -> None:
         self._hooks: list[Hook] = []
@@ -32,8 +34,8 @@ class HookRegistration:
         """The hooks, in the order in which they run."""
         return self._hooks
 
-    def register_hook(self, hook: Hook, priority: int | str | Priority = "NORMAL") -> None:
-        """Add a hook, after those of the same priority.
+    def register_hook(self, hook: Hook, priority: int | str | Priority | None = None) -> None:
+        """Add a hook, after those of the same priority; by default that of its class, mostly NORMAL.
 
         Raises:
             HookError: It is no Hook, is registered already, or has a misspelt stage.
@@ -44,8 +46,8 @@ class HookRegistration:
             raise HookError(
                 f"{type(hook).__name__} is registered already, or has an attribute 'priority' of its own."
             )
-        check_stages(hook, Hook.stages)
-        value = hook.priority = get_priority(priority)  # type: ignore[attr-defined]  # marks it as registered
+        check_stages(hook, self._known_stages())
+        value = hook.priority = get_priority(hook.default_priority if priority is None else priority)  # type: ignore[attr-defined]  # marks it as registered
         index = len(self._hooks)
         while index and self._hooks[index - 1].priority > value:  # type: ignore[attr-defined]  # likewise
             index -= 1
@@ -54,7 +56,7 @@ class HookRegistration:
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
         """Build a hook from its config, which may hold a ``priority``, and add it."""
         cfg = wiring.without(hook_cfg, "priority")
-        self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority", "NORMAL"))
+        self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority"))
 
     def register_wired_hooks(self, key: str, cfg: Any) -> None:
         """Add the hooks that the config key ``key`` stands for; see ``wiring.WIRES``."""
@@ -85,6 +87,10 @@ class HookRegistration:
         """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])`` or None."""
         self.register_wired_hooks("log_config", log_config)
 
+    def register_profiler_hook(self, profiler_config: Any) -> None:
+        """Add the hook for ``profiler_config``: a dict, a Hook or None."""
+        self.register_wired_hooks("profiler_config", profiler_config)
+
     def register_custom_hooks(self, custom_hooks: Any) -> None:
         """Add hooks of one's own: a dict or Hook, a list of them, or None."""
         self.register_wired_hooks("custom_hooks", custom_hooks)
@@ -99,7 +105,7 @@ class HookRegistration:
         timer_config: Any = wiring.DEFAULT_TIMER,
         custom_hooks_config: Any = None,
     ) -> None:
-        """Add all hooks of a training, in MMCV's order; no config is changed."""
+        """Add all hooks of a training but the profiler, in MMCV's order; no config is changed."""
         self.register_lr_hook(lr_config)
         self.register_momentum_hook(momentum_config)
         self.register_optimizer_hook(optimizer_config)
@@ -108,15 +114,24 @@ class HookRegistration:
         self.register_logger_hooks(log_config)
         self.register_custom_hooks(custom_hooks_config)
 
+    def _known_stages(self) -> list[str]:
+        """Return the stages that a hook may have a method for: also those of flows of the runner's own."""
+        own = (cls for cls in type(self).__mro__ if not cls.__module__.startswith("cfgtrain."))
+        flows = {name for cls in own for name in vars(cls) if not name.startswith("_")}
+        return [*STAGES, *(f"{at}_{flow}_{what}" for flow in flows for at in _WHEN for what in _WHAT)]
+
     def get_hook_info(self) -> str:
         """Return a table of the stages and of the hooks that do something there."""
         blocks = []
-        for stage in Hook.stages:
-            rows = [hook for hook in self.hooks if stage in hook.get_triggered_stages()]
+        for stage in self.stages:
+            rows = [hook for hook in self.hooks if stage_method(hook, stage) is not None]
             if rows:
                 lines = [f"({_priority_name(hook):<12}) {type(hook).__name__:<35}" for hook in rows]
                 blocks.append("\n".join([f"{stage}:", *lines, " " + "-" * 20 + " "]))
         return "\n".join(blocks)
+
+
+_WHEN, _WHAT = ("before", "after"), ("epoch", "iter")
 
 
 def _priority_name(hook: Hook) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -101,12 +103,13 @@ class RunSaving(HookRegistration):
             raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(self._done_after_this())
         facts = {**(meta or {}), **(self.meta or {}), "epoch": self._epoch + 1, "iter": self._iter}
-        self._check_finite()  # before a good checkpoint goes for a worthless one
         # With gradients waiting in an open window there is no exact state to go on from.
         exact = save_optimizer and not self.window_open
-        resume = (self._state_at_interruption or self._state()) if exact else None
-        set_aside(path, (self.meta or {}).get("run_id"))
-        save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
+        with self.evaluation_weights():
+            self._check_finite()  # before a good checkpoint goes for a worthless one
+            resume = (self._state_at_interruption or self._state()) if exact else None
+            set_aside(path, (self.meta or {}).get("run_id"))
+            save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
         if exact:
             self.last_saved = (str(path), replace(self.position()))
         if create_symlink:
@@ -143,6 +146,8 @@ class RunSaving(HookRegistration):
             raise CheckpointError(
                 f"{checkpoint} cannot be resumed from: it has no {' and no '.join(missing)}."
             )
+        for hook in self.hooks:
+            hook.prepare(cast("RunnerView", self), loaded["state_dict"])
         load_state_dict(self.model, loaded["state_dict"], strict="resume" in loaded)
         if "optimizer" in loaded and resume_optimizer:
             self._load_optimizer(loaded["optimizer"])
@@ -160,6 +165,14 @@ class RunSaving(HookRegistration):
             self._epoch, self._iter, self._inner_iter = place.epoch, place.iter, place.inner_iter
         self.last_saved = (str(checkpoint), None)
         self.logger.info("Resumed from %s: epoch %d, iteration %d", checkpoint, self._epoch, self._iter)
+
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """Give the model meanwhile the weights that are to be evaluated and saved, averages if a hook has some."""
+        with ExitStack() as entered:
+            for hook in self.hooks:
+                entered.enter_context(hook.evaluation_weights(cast("RunnerView", self)))
+            yield
 
     def position(self) -> Position:
         """Return where a run that is saved now goes on."""
@@ -210,6 +223,21 @@ class RunSaving(HookRegistration):
             saver.save(cast("RunnerView", self), name, save_optimizer=True)
         else:
             self.save_checkpoint(self.work_dir, name)
+
+    def save_stopped(self) -> None:
+        """Save the end of a run that a hook stopped early, where a hook saves that of a full one."""
+        saver = next(
+            (hook for hook in self.hooks if isinstance(hook, CheckpointHook) and hook.save_last), None
+        )
+        if (
+            saver is None
+            or self.work_dir is None
+            or (self.last_saved and self.last_saved[1] == self.position())
+        ):
+            return
+        at_end = saver.by_epoch and self._next.inner_iter == 0
+        name = saver.filename_tmpl.format(self._epoch) if at_end else f"iter_{self._next.iter}.pth"
+        saver.save(cast("RunnerView", self), name)
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
         if self.optimizer is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cfgtrain.errors import HookError, suggest
@@ -49,6 +49,27 @@ class StageTable(dict[str, list[Callable[[Any], None]]]):
         bound = (stage_method(hook, stage) for hook in self.hooks)
         found = self[stage] = [method for method in bound if method is not None]
         return found
+
+
+def silent_hook(hook: Hook, stages: Iterable[str], modes: Iterable[str]) -> str | None:
+    """Say why a hook would never do anything in a run, or None if it may.
+
+    Args:
+        hook: One of the run's.
+        stages: Those of the runner.
+        modes: Of the flows in its workflow.
+    """
+    own = {name for name in dir(Hook) if _STAGE_LIKE.match(name)}
+    others = {*dir(type(hook)), *vars(hook)} - own
+    if any(_STAGE_LIKE.match(name) for name in others):  # stages that a runner of one's own may call
+        return None
+    acts = {stage for stage in (*Hook.stages, *stages) if stage_method(hook, stage) is not None}
+    acts -= {"before_run", "after_run"}
+    silent = {stage for stage in acts if "_val_" in stage and "val" not in modes}
+    if not acts or acts & set(stages) - silent:
+        return None
+    why = "the workflow has no val flow" if acts == silent else "this runner has no such stage"
+    return f"it acts at {', '.join(stage for stage in Hook.stages if stage in acts)} alone, and {why}"
 
 
 def check_stages(hook: Hook | type[Hook], stages: Sequence[str]) -> None:

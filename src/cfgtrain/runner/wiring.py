@@ -19,17 +19,17 @@ class Wire(NamedTuple):
     """What one key of a config stands for.
 
     Attributes:
-        priority: Of its hooks, unless a custom hook says otherwise.
+        priority: Of its hooks, unless a custom hook says otherwise; None: that of their class.
         default_type: Hook that is built when the config has no ``type``.
         policy_suffix: Ends the name of the hook that ``policy`` begins, as in ``StepLrUpdaterHook``.
     """
 
-    priority: str
+    priority: str | None
     default_type: str | None = None
     policy_suffix: str | None = None
 
 
-# In the order in which register_training_hooks adds them: hooks of one priority run in it.
+# In the order in which a training adds them: hooks of one priority run in it.
 WIRES = {
     "lr_config": Wire("VERY_HIGH", policy_suffix="LrUpdaterHook"),
     "momentum_config": Wire("HIGH", policy_suffix="MomentumUpdaterHook"),
@@ -37,14 +37,15 @@ WIRES = {
     "checkpoint_config": Wire("NORMAL", "CheckpointHook"),
     "timer_config": Wire("LOW", "IterTimerHook"),
     "log_config": Wire("VERY_LOW"),
-    "custom_hooks": Wire("NORMAL"),
+    "custom_hooks": Wire(None),
+    "profiler_config": Wire("NORMAL", "ProfilerHook"),
 }
 
 DEFAULT_TIMER = {"type": "IterTimerHook"}
 
 
 # Keys whose hooks count in what the runner counts in, unless they say otherwise.
-FOLLOWS_RUNNER = ("lr_config", "momentum_config", "checkpoint_config", "log_config")
+FOLLOWS_RUNNER = ("lr_config", "momentum_config", "checkpoint_config", "log_config", "profiler_config")
 
 
 def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook, Any]]:

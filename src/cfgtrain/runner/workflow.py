@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, suggest
+from cfgtrain.parallel.wrappers import unwrap_model
 
 __all__ = ["check_workflow", "flow_method"]
 
@@ -31,6 +32,13 @@ def check_workflow(runner: Any, data_loaders: Any, workflow: Any) -> None:
         flow_method(runner, mode)
         if not isinstance(times, int) or times < 1:
             raise ArgumentError(f"A flow runs once or more often, not {times!r} times: {workflow}.")
+    model = unwrap_model(runner.model)
+    validates = any(mode == "val" for mode, _ in workflow) and runner.batch_processor is None
+    if validates and not hasattr(model, "val_step"):
+        raise ArgumentError(
+            f"The workflow {workflow} has a 'val' flow, and {type(model).__name__} has no "
+            "val_step(batch, optimizer) for it."
+        )
     if not any(mode == "train" for mode, _ in workflow):
         raise ArgumentError(f"The workflow {workflow} has no 'train' flow: it would never end.")
 

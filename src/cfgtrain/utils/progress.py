@@ -21,15 +21,15 @@ class LiveProgress:
     """A bar that stays below the log lines; where there is no terminal it shows nothing.
 
     Args:
-        total: How many steps there are.
+        total: How many steps there are, None where that is not known.
         done: How many of them are done.
     """
 
-    def __init__(self, total: int, done: int = 0) -> None:
+    def __init__(self, total: int | None, done: int = 0) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.completed}{task.fields[of]}"),
             TextColumn("{task.fields[numbers]}"),
             TimeElapsedColumn(),
             TextColumn("eta"),
@@ -38,7 +38,9 @@ class LiveProgress:
             transient=True,
             disable=not log_console().is_terminal,
         )
-        self._task = self._progress.add_task("", total=total, completed=done, numbers="")
+        self._task = self._progress.add_task(
+            "", total=total, completed=done, numbers="", of="" if total is None else f"/{total}"
+        )
         self._progress.start()
 
     def update(self, done: int, description: str, numbers: dict[str, Any]) -> None:

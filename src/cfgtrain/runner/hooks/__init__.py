@@ -3,9 +3,12 @@
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.adaptive import ReduceOnPlateauLrUpdaterHook, TorchLrUpdaterHook
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
+from cfgtrain.runner.hooks.early_stopping import EarlyStoppingHook
+from cfgtrain.runner.hooks.ema import EMAHook
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.hooks.nan_guard import NaNGuardHook
 from cfgtrain.runner.hooks.optimizer import (
     Fp16OptimizerHook,
     GradientCumulativeFp16OptimizerHook,
@@ -31,6 +34,7 @@ from cfgtrain.runner.hooks.policies import (
     StepMomentumUpdaterHook,
 )
 from cfgtrain.runner.hooks.priority import Priority, get_priority
+from cfgtrain.runner.hooks.profiler import ProfilerHook
 from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.hooks.schedule import (
     LrUpdaterHook,
@@ -39,8 +43,17 @@ from cfgtrain.runner.hooks.schedule import (
 )
 from cfgtrain.runner.hooks.text_logger import TextLoggerHook
 from cfgtrain.runner.hooks.timer import IterTimerHook
+from cfgtrain.runner.hooks.upkeep import ClosureHook, DistSamplerSeedHook, EmptyCacheHook, SyncBuffersHook
 
 __all__ = [
+    "EMAHook",
+    "EarlyStoppingHook",
+    "NaNGuardHook",
+    "ProfilerHook",
+    "ClosureHook",
+    "DistSamplerSeedHook",
+    "EmptyCacheHook",
+    "SyncBuffersHook",
     "HOOKS",
     "CheckpointHook",
     "CosineAnnealingLrUpdaterHook",

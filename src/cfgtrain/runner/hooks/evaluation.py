@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cfgtrain.checkpoint.find import remove_own
+from cfgtrain.data.loader import length_of
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
@@ -20,13 +21,13 @@ from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import accepted_args
 
-__all__ = ["EvalHook"]
+__all__ = ["BETTER", "EvalHook", "Rule"]
 
 logger = logging.getLogger(__name__)
 
 Rule = Literal["greater", "less"]
 
-_BETTER: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
+BETTER: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
 
 
 @HOOKS.register_module()
@@ -176,8 +177,10 @@ class EvalHook(Hook):
     def _evaluate(self, runner: RunnerView) -> None:
         # By epoch an evaluation can be broken off and done again; within an epoch it is waited for.
         leave = {"progress": lambda done: runner.leave_if_interrupted()} if self.by_epoch else {}
-        results = self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, leave))
-        runner.log_buffer.output["eval_iter_num"] = len(self.dataloader)
+        with runner.evaluation_weights():
+            results = self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, leave))
+        length = length_of(self.dataloader)
+        runner.log_buffer.output["eval_iter_num"] = len(results) if length is None else length
         scores = self.evaluate(runner, results)
         self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
         self.evaluations += 1
@@ -195,7 +198,7 @@ class EvalHook(Hook):
         self.rule = self.rule or self.guess_rule(name)
         messages = (runner.meta or {})["hook_msgs"]
         score, best = float(scores[name]), messages.get("best_score")
-        if not math.isnan(score) and (best is None or _BETTER[self.rule](score, best)):
+        if not math.isnan(score) and (best is None or BETTER[self.rule](score, best)):
             self._save_best(runner, messages, name, score)
 
     def _find_best(self, messages: dict[str, Any]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from cfgtrain.data.loader import length_of
+from cfgtrain.errors import HookError
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["STAGES", "Hook", "stage_method"]
@@ -49,6 +52,7 @@ class Hook:
     """
 
     stages = STAGES
+    default_priority: int | str = "NORMAL"
     idle_stages: Collection[str] = ()
 
     def before_run(self, runner: RunnerView) -> None:
@@ -114,8 +118,17 @@ class Hook:
         return n > 0 and (runner.inner_iter + 1) % n == 0
 
     def end_of_epoch(self, runner: RunnerView) -> bool:
-        """Say whether the current iteration is the last one of its epoch."""
-        return runner.inner_iter + 1 == len(runner.data_loader)
+        """Say whether the current iteration is the last one of its epoch.
+
+        Raises:
+            HookError: The loader has no length to tell.
+        """
+        length = length_of(runner.data_loader)
+        if length is None:
+            raise HookError(
+                f"{type(self).__name__} needs to know where an epoch ends, and the data loader has no length."
+            )
+        return runner.inner_iter + 1 == length
 
     def is_last_epoch(self, runner: RunnerView) -> bool:
         """Say whether the current epoch is the last one of the run."""
@@ -128,6 +141,13 @@ class Hook:
     def get_triggered_stages(self) -> list[str]:
         """Return the stages at which this hook does something, in order."""
         return [stage for stage in self.stages if stage_method(self, stage) is not None]
+
+    def prepare(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
+        """Run before a checkpoint with these weights is loaded into the model to be gone on from."""
+
+    def evaluation_weights(self, runner: RunnerView) -> AbstractContextManager[None]:
+        """Return what is to be entered while the model is evaluated or saved; averages of weights go in here."""
+        return nullcontext()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, as plain types; saved with every checkpoint."""

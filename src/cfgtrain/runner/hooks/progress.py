@@ -28,7 +28,7 @@ class ProgressHook(Hook):
 
     def before_run(self, runner: RunnerView) -> None:
         """Show the bar."""
-        self._progress = LiveProgress(runner.max_iters or 0, runner.iter)
+        self._progress = LiveProgress(runner.max_iters, runner.iter)
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Move the bar, at most ten times a second."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from cfgtrain.data.loader import length_of
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.protocol import RunnerView
@@ -96,21 +97,23 @@ class TextLoggerHook(LoggerHook):
             )
             return head + "\t" + ", ".join(f"{name}: {_value(value)}" for name, value in items.items())
         if self.by_epoch:
-            head = f"Epoch [{line['epoch']}][{line['iter']}/{len(runner.data_loader)}]"
+            length = length_of(runner.data_loader)
+            head = f"Epoch [{line['epoch']}][{line['iter']}{'' if length is None else f'/{length}'}]"
         else:
             head = f"Iter [{line['iter']}/{runner.max_iters}]"
         parts = [_lr(line["lr"])]
         if "time" in items:
-            parts.append(f"eta: {self._eta(runner, items['time'])}")
+            if runner.max_iters is not None:
+                parts.append(f"eta: {self._eta(runner, runner.max_iters, items['time'])}")
             parts += [f"{name}: {items.pop(name):.3f}" for name in ("time", "data_time") if name in items]
         return (
             head + "\t" + ", ".join([*parts, *(f"{name}: {_value(value)}" for name, value in items.items())])
         )
 
-    def _eta(self, runner: RunnerView, seconds_per_iter: float) -> datetime.timedelta:
+    def _eta(self, runner: RunnerView, max_iters: int, seconds_per_iter: float) -> datetime.timedelta:
         self._seconds += seconds_per_iter * self.interval
         average = self._seconds / (runner.iter - self._start_iter + 1)
-        return datetime.timedelta(seconds=int(average * ((runner.max_iters or 0) - runner.iter - 1)))
+        return datetime.timedelta(seconds=int(average * (max_iters - runner.iter - 1)))
 
     def _append(self, line: dict[str, Any]) -> None:
         """Write a line, after those that could not be written before: a full disk ends no training."""

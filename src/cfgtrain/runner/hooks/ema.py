@@ -1,0 +1,172 @@
+"""Averages of the weights, which often score better than the weights themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.parallel.wrappers import unwrap_model
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.optimizer import OptimizerHook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["EMAHook"]
+
+
+@HOOKS.register_module()
+class EMAHook(Hook):
+    """Keeps an exponential moving average of the weights, ``ema = (1 - m) * ema + m * weight``.
+
+    The averages are what is evaluated and what a checkpoint holds under the names of the
+    weights; the training goes on with the weights themselves, which the checkpoint holds as
+    buffers ``ema_<name>``, as in MMCV. At the end of an epoch, and of the run, the model is
+    left with the averages.
+
+    Args:
+        momentum: ``m``, the share of the new weights in each iteration; above 0, below 1.
+        interval: Iterations between two updates; ``m`` is compounded over them.
+        warm_up: At the beginning ``m`` is at least ``(1 + iter) / (warm_up + iter)``, so that
+            the random weights that a training begins with are soon forgotten.
+        resume_from: A checkpoint to go on from; ``--resume`` is the better way.
+        update_buffers: Whether buffers, such as the statistics of batch normalization, are
+            averaged as well.
+    """
+
+    def __init__(
+        self,
+        momentum: float = 0.0002,
+        interval: int = 1,
+        warm_up: int = 100,
+        resume_from: str | None = None,
+        update_buffers: bool = False,
+    ) -> None:
+        if not isinstance(interval, int) or interval < 1:  # type: ignore[redundant-expr]  # of a config
+            raise ArgumentError(f"interval is a positive int, not {interval!r}.")
+        if not 0 < momentum < 1:
+            raise ArgumentError(f"momentum is above 0 and below 1, not {momentum!r}.")
+        if warm_up < 0:
+            raise ArgumentError(f"warm_up is not negative, as {warm_up!r} is.")
+        self.momentum = 1 - (1 - momentum) ** interval if interval > 1 else momentum
+        self.interval = interval
+        self.warm_up = warm_up
+        self.resume_from = resume_from
+        self.update_buffers = update_buffers
+        self._weights: list[Tensor] = []
+        self._averages: list[Tensor] = []
+        self._swapped = False  # the model holds the averages
+        self._stays = False  # ... until the training goes on
+
+    def prepare(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
+        """Make room for the averages of a checkpoint that is about to be loaded."""
+        model = unwrap_model(runner.model)
+        names = _buffer_names(model, self.update_buffers)
+        if all(name in state_dict for name in names.values()):
+            self._register(model, names)
+            self._swapped = True  # as the file has them
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Begin the averages with the weights, unless a checkpoint has brought some.
+
+        Raises:
+            HookError: ``resume_from`` in a run that is counted in iterations.
+        """
+        if self.resume_from is not None:
+            if not runner.by_epoch:
+                raise HookError("EMAHook resumes runs that are counted in epochs only: use --resume.")
+            runner.resume(self.resume_from)
+        if not self._averages:
+            model = unwrap_model(runner.model)
+            self._register(model, _buffer_names(model, self.update_buffers))
+        later = runner.hooks[runner.hooks.index(self) :]
+        if any(isinstance(hook, OptimizerHook) for hook in later):
+            runner.logger.warning(
+                "EMAHook runs before the optimizer's step: its averages are one step late. "
+                "Give it a priority after ABOVE_NORMAL."
+            )
+
+    def before_epoch(self, runner: RunnerView) -> None:
+        """Go on with the weights themselves."""
+        self._stays = False
+        self._swap(to_averages=False)
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Update the averages."""
+        at = runner.iter
+        if at % self.interval == 0:
+            rising = (1 + at) / (self.warm_up + at) if self.warm_up + at else 1.0
+            with torch.no_grad():
+                torch._foreach_lerp_(self._averages, self._weights, min(self.momentum, rising))
+
+    def after_epoch(self, runner: RunnerView) -> None:
+        """Leave the model with the averages, for whoever looks at it between epochs."""
+        self._stays = True
+        self._swap(to_averages=True)
+
+    def before_val_epoch(self, runner: RunnerView) -> None:
+        """Do nothing: a val flow is run with the averages."""
+
+    def after_val_epoch(self, runner: RunnerView) -> None:
+        """Do nothing."""
+
+    @contextmanager
+    def evaluation_weights(self, runner: RunnerView) -> Iterator[None]:
+        """Give the model the averages while it is evaluated or saved."""
+        was = self._swapped
+        self._swap(to_averages=True)
+        try:
+            yield
+        finally:
+            self._swap(to_averages=was)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return whether the model is to be left with the averages; they are saved with its weights."""
+        return {"stays": self._stays}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it over."""
+        self._stays = state["stays"]
+        self._swap(to_averages=self._stays)
+
+    def _register(self, model: nn.Module, names: Mapping[str, str]) -> None:
+        tensors = _tensors(model, self.update_buffers)
+        self._weights = [tensors[name] for name in names]
+        self._averages = []
+        for name, buffer_name in names.items():
+            if not hasattr(model, buffer_name):
+                model.register_buffer(buffer_name, tensors[name].detach().clone())
+            self._averages.append(getattr(model, buffer_name))
+
+    def _swap(self, to_averages: bool) -> None:
+        if self._swapped != to_averages:
+            self._swapped = to_averages
+            with torch.no_grad():
+                kept = [weight.clone() for weight in self._weights]
+                torch._foreach_copy_(self._weights, self._averages)
+                torch._foreach_copy_(self._averages, kept)
+
+
+def _tensors(model: nn.Module, with_buffers: bool) -> dict[str, Tensor]:
+    """Return what is averaged, by name: parameters and, if asked for, buffers that hold fractions."""
+    buffers = {
+        name: buffer
+        for name, buffer in model.named_buffers()
+        if with_buffers and buffer.is_floating_point() and not name.startswith("ema_")
+    }
+    return {**dict(model.named_parameters()), **buffers}
+
+
+def _buffer_names(model: nn.Module, with_buffers: bool) -> dict[str, str]:
+    """Return the name of each average: MMCV's, with underscores added where two would be the same."""
+    names: dict[str, str] = {}
+    for name in _tensors(model, with_buffers):
+        buffer_name = "ema_" + name.replace(".", "_")
+        while buffer_name in names.values():
+            buffer_name += "_"
+        names[name] = buffer_name
+    return names

@@ -1,0 +1,134 @@
+"""Stop where a number is lost, with all that is needed to see why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cfgtrain.checkpoint.state_dict import get_state_dict
+from cfgtrain.errors import NonFiniteLossError
+from cfgtrain.random_state import RandomState
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["NaNGuardHook"]
+
+
+@HOOKS.register_module()
+class NaNGuardHook(Hook):
+    """Ends the run at the first loss or gradient that is infinite or not a number.
+
+    Without this hook a loss is looked at when it is logged, which costs nothing; with it every
+    loss and gradient is, before the optimizer's step, which makes each iteration wait for the
+    device. The weights are still good then, and everything that led to the loss is saved in
+    ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of its samples,
+    the ``random`` states before the iteration, ``scalars`` (of the iteration, and the averages
+    logged last), ``state_dict`` of the model, and ``what`` was not finite, ``where``.
+
+    With a dynamic loss scale, gradients that overflow are left to the scaler.
+
+    Args:
+        interval: Iterations from one look to the next.
+        save: Whether the file is written.
+    """
+
+    default_priority = "HIGH"  # before the optimizer
+
+    def __init__(self, interval: int = 1, save: bool = True) -> None:
+        self.interval = interval
+        self.save = save
+        self._random: dict[str, Any] = {}
+        self._handles: list[Any] = []
+        self._due = False
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Have the optimizers let this hook look before they step."""
+        optimizer = runner.optimizer
+        each = optimizer.values() if isinstance(optimizer, dict) else [optimizer] if optimizer else []
+        look = self._gradient_check(runner)
+        self._handles = [one.register_step_pre_hook(look) for one in each]
+
+    def before_train_iter(self, runner: RunnerView) -> None:
+        """Note the random states, so that the iteration can be repeated."""
+        self._due = self.every_n_iters(runner, self.interval)
+        if self._due and self.save:
+            self._random = RandomState.capture()
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Look at the loss, before anyone goes backward from it.
+
+        Raises:
+            NonFiniteLossError: It is infinite or not a number.
+        """
+        loss = runner.outputs.get("loss")
+        if self._due and loss is not None:
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                self._fail(runner, "loss", value)
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Leave the optimizers alone again."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _gradient_check(self, runner: RunnerView) -> Callable[..., None]:
+        def look(optimizer: Any, args: Any, kwargs: Any) -> None:
+            grads = [
+                p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
+            ]
+            if self._due and grads and not all_finite(grads):
+                name, grad = next(
+                    (name, p.grad)
+                    for name, p in runner.model.named_parameters()
+                    if p.grad is not None and not bool(p.grad.isfinite().all())
+                )
+                self._fail(runner, f"gradient of {name}", float(grad[~grad.isfinite()][0]))
+
+        return look
+
+    def _fail(self, runner: RunnerView, name: str, value: float) -> None:
+        error = NonFiniteLossError(name=name, value=value, place=(runner.iter, *runner.batch_place))
+        if self.save and runner.work_dir is not None:
+            path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}.pt"
+            try:
+                torch.save(self._evidence(runner, name, value), path)
+            except Exception as failure:  # a batch may hold what cannot be pickled; the run ends all the same
+                runner.logger.error("%s cannot be written: %s: %s", path, type(failure).__name__, failure)
+            else:
+                error.add_note(f"The batch, its samples, random states and weights are in {path}.")
+        raise error
+
+    def _evidence(self, runner: RunnerView, name: str, value: float) -> dict[str, Any]:
+        epoch, batch = runner.batch_place
+        loader = runner.data_loader
+        tell = getattr(loader, "batch_indices", lambda *_: None)
+        indices = tell(epoch, batch)
+        source = getattr(getattr(loader, "dataset", None), "source", None)
+        log_vars = runner.outputs.get("log_vars", {})
+        return {
+            "what": name,
+            "value": value,
+            "where": {"iter": runner.iter, "epoch": epoch, "batch": batch},
+            "batch": runner.data_batch,
+            "indices": indices,
+            "sources": [source(index) for index in indices] if indices and callable(source) else None,
+            "random": self._random,
+            "scalars": {
+                "iteration": {key: float(torch.as_tensor(each).detach()) for key, each in log_vars.items()},
+                "averages": dict(runner.log_buffer.latest),
+            },
+            "state_dict": get_state_dict(runner.model),
+        }
+
+
+def all_finite(tensors: list[Tensor]) -> bool:
+    """Say whether all elements of all tensors are finite; the device is waited for once."""
+    largest = torch._foreach_norm([each.detach() for each in tensors], float("inf"))
+    return bool(torch.stack([each.to(largest[0].device, torch.float32) for each in largest]).isfinite().all())

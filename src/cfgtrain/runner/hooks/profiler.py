@@ -1,0 +1,160 @@
+"""Where the time of an iteration goes, by PyTorch's profiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity
+
+from cfgtrain.errors import ArgumentError, HookError, suggest
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["ProfilerHook"]
+
+ACTIVITIES = {"cpu": ProfilerActivity.CPU, "cuda": ProfilerActivity.CUDA}
+
+
+@HOOKS.register_module()
+class ProfilerHook(Hook):
+    """Profiles the first epochs or iterations of a run with ``torch.profiler``.
+
+    Args:
+        by_epoch: Whether ``profile_iters`` counts epochs, or iterations.
+        profile_iters: How many of them are profiled, from the beginning of the run.
+        activities: Of ``"cpu"`` and ``"cuda"``; the latter is left out where there is none.
+        schedule: Which of the iterations are recorded: the arguments of
+            ``torch.profiler.schedule``, or what that returns. None records all.
+        on_trace_ready: What becomes of the result: a function of the profiler,
+            ``dict(type='log_trace', sort_by=..., row_limit=...)``, which prints a table, or
+            ``dict(type='tb_trace', dir_name=...)``, which writes files for TensorBoard, by
+            default into ``<work_dir>/tf_tracing_logs``. None: nothing.
+        record_shapes: Whether the shapes of inputs are recorded.
+        profile_memory: Whether memory is.
+        with_stack: Whether lines of source are.
+        with_flops: Whether the operations of matrix products and convolutions are counted.
+        json_trace_path: Where a trace for Chrome's ``about:tracing`` goes; a relative path is
+            below the work directory. None writes none.
+    """
+
+    def __init__(
+        self,
+        by_epoch: bool = True,
+        profile_iters: int = 1,
+        activities: Sequence[str] = ("cpu", "cuda"),
+        schedule: Mapping[str, int] | Callable[[int], Any] | None = None,
+        on_trace_ready: Mapping[str, Any] | Callable[[Any], None] | None = None,
+        record_shapes: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        with_flops: bool = False,
+        json_trace_path: str | None = None,
+    ) -> None:
+        if not isinstance(profile_iters, int) or profile_iters < 1:  # type: ignore[redundant-expr]  # of a config
+            raise ArgumentError(f"profile_iters is at least 1, not {profile_iters!r}.")
+        if isinstance(activities, str) or not activities:
+            raise ArgumentError(f"activities is a list of 'cpu' and 'cuda', not {activities!r}.")
+        for name in activities:
+            if name not in ACTIVITIES:
+                hint = suggest(str(name), ACTIVITIES)
+                raise ArgumentError(f"The profiler knows no activity {name!r}: 'cpu' and 'cuda'.{hint}")
+        self.by_epoch = by_epoch
+        self.profile_iters = profile_iters
+        self.activities = [ACTIVITIES[name] for name in activities]
+        self.schedule = torch.profiler.schedule(**schedule) if isinstance(schedule, Mapping) else schedule
+        self.on_trace_ready = on_trace_ready
+        self.json_trace_path = json_trace_path
+        self.profile_options: dict[str, Any] = {
+            "record_shapes": record_shapes,
+            "profile_memory": profile_memory,
+            "with_stack": with_stack,
+            "with_flops": with_flops,
+        }
+        self.profiler: torch.profiler.profile | None = None
+        self._end = 0
+        _check_handler(on_trace_ready)
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Start the profiler, in the first process alone.
+
+        Raises:
+            HookError: The run is shorter than what is to be profiled, or not counted in that unit.
+        """
+        unit, at, total = ("epochs", runner.epoch, runner.max_epochs) if self.by_epoch else (
+            "iterations", runner.iter, runner.max_iters
+        )  # fmt: skip
+        if self.by_epoch and total is None:
+            raise HookError("ProfilerHook counts epochs, and this run counts iterations: set by_epoch=False.")
+        if total is not None and self.profile_iters > total:
+            raise HookError(f"{self.profile_iters} {unit} are to be profiled, and the run has {total}.")
+        if runner.rank != 0:
+            return
+        if self.by_epoch and self.profile_iters > 1:
+            runner.logger.warning(
+                "Whole epochs are profiled, %d of them: that may take much memory.", self.profile_iters
+            )
+        self._end = at + self.profile_iters
+        kinds = [kind for kind in self.activities if kind in torch.profiler.supported_activities()]  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.profiler = torch.profiler.profile(
+            activities=kinds,
+            schedule=self.schedule,
+            on_trace_ready=self._handler(runner),
+            **self.profile_options,
+        )
+        self.profiler.start()
+
+    def after_train_iter(self, runner: RunnerView) -> None:
+        """Mark the end of an iteration; by iteration, stop after the last one."""
+        if self.profiler is None:
+            return
+        self.profiler.step()
+        if not self.by_epoch and runner.iter + 1 >= self._end:
+            self._stop(runner)
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """By epoch, stop after the last one."""
+        if self.by_epoch and runner.epoch + 1 >= self._end:
+            self._stop(runner)
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Stop, when the run has ended before that."""
+        self._stop(runner)
+
+    def _stop(self, runner: RunnerView) -> None:
+        if self.profiler is None:
+            return
+        profiler, self.profiler = self.profiler, None
+        runner.logger.info("Profiling is over; the training goes on at its own speed.")
+        profiler.stop()
+        if self.json_trace_path is not None:
+            path = Path(runner.work_dir or ".") / self.json_trace_path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            profiler.export_chrome_trace(str(path))
+            runner.logger.info("The trace is in %s.", path)
+
+    def _handler(self, runner: RunnerView) -> Callable[[Any], None] | None:
+        handler = self.on_trace_ready
+        if handler is None or not isinstance(handler, Mapping):
+            return handler
+        options = {key: value for key, value in handler.items() if key != "type"}
+        if handler["type"] == "log_trace":
+            return lambda profiler: runner.logger.info("%s", profiler.key_averages().table(**options))
+        folder = Path(runner.work_dir or ".") / options.pop("dir_name", "tf_tracing_logs")
+        to_files: Callable[[Any], None] = torch.profiler.tensorboard_trace_handler(str(folder), **options)
+        return to_files
+
+
+def _check_handler(handler: Any) -> None:
+    if handler is None or callable(handler):
+        return
+    kinds = ("log_trace", "tb_trace")
+    kind = handler.get("type") if isinstance(handler, Mapping) else None
+    if kind not in kinds:
+        raise ArgumentError(
+            f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}."
+            + suggest(str(kind), kinds)
+        )

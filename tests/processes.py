@@ -1,0 +1,44 @@
+"""What several processes do together in a test: functions of the rank, run by name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed as dist
+from torch import multiprocessing
+
+from cfgtrain.dist import average_tensors, get_dist_info
+
+SECONDS = 60
+
+
+def in_processes(name: str, count: int, folder: Path) -> list[Any]:
+    """Run a function of this module in ``count`` processes of one group; return what each returns."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_run, args=(name, rank, count, folder)) for rank in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(SECONDS)
+        process.kill()
+    return [torch.load(folder / f"result_{rank}.pt", weights_only=False) for rank in range(count)]
+
+
+def _run(name: str, rank: int, count: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
+    result = getattr(sys.modules[__name__], name)(rank)
+    torch.save(result, folder / f"result_{rank}.pt")
+    dist.destroy_process_group()
+
+
+def average_buffers(rank: int) -> Any:
+    """Average a mean and a counter that differ."""
+    norm = torch.nn.BatchNorm1d(1)
+    norm.running_mean.fill_(float(rank))
+    norm.num_batches_tracked.fill_(5 + rank)
+    average_tensors(norm.buffers())
+    return get_dist_info(), norm.running_mean.item(), norm.num_batches_tracked.item()

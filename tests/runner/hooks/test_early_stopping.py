@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import make_runner, numbers
+
+from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.runner import EarlyStoppingHook, EvalHook, Hook
+
+
+class Scored(list[Any]):
+    """A loader whose data set has the next of some scores each time."""
+
+    def __init__(self, name: str, scores: list[float]) -> None:
+        super().__init__(numbers(1))
+        left = iter(scores)
+        self.dataset = type("Data", (), {"evaluate": lambda *_, **__: {name: next(left)}})()
+
+
+def epochs(
+    scores: list[float], name: str = "acc", kind: str = "epoch", **words: Any
+) -> tuple[int, str | None]:
+    """Return how long a run with these scores lasts, and why it ends."""
+    runner = make_runner(kind, len(scores), meta={})
+    evaluation = EvalHook(Scored(name, scores), test_fn=lambda *_: [], by_epoch=kind == "epoch")
+    runner.register_hook(evaluation, "LOW")
+    runner.register_custom_hooks({"type": "EarlyStoppingHook", **words})
+    runner.run([numbers(1)], [("train", 1)])
+    return runner.iter, runner.stop_reason
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize(
+    ("scores", "words", "length"),
+    [
+        ([1, 2, 3, 4], {"patience": 0}, 4),
+        ([1, 2, 2, 3], {"patience": 0}, 3),
+        ([5, 1, 2, 3, 4, 9], {"patience": 2}, 4),
+        ([1, 1.05, 1.09, 2], {"patience": 1, "min_delta": 0.1}, 3),
+        ([1, float("nan"), 2], {"patience": 5}, 2),
+        ([1, float("nan"), 2], {"patience": 5, "check_finite": False}, 3),
+        ([0.1, 0.8, 0.9, 1], {"stopping_threshold": 0.9}, 3),
+        ([3, 2, 1, 1, 1], {"patience": 1, "rule": "less"}, 5),
+    ],
+)
+def test_when_it_stops(kind: str, scores: list[float], words: dict[str, Any], length: int) -> None:
+    """A run stops at the first score for which the settings give a reason."""
+    assert epochs(scores, kind=kind, **words)[0] == length
+
+
+def test_rule_is_guessed_from_the_name() -> None:
+    """A loss is better when it is smaller."""
+    assert epochs([3, 2, 1, 0.5], "loss", patience=0) == (4, None)
+    assert epochs([1, 2], "loss", patience=0)[1] == "loss has not got better than 1.0000 in 1 evaluations"
+
+
+def test_unknown_score_is_named() -> None:
+    """A score that the evaluation does not give is an error with a suggestion."""
+    with pytest.raises(HookError, match=r"watches 'ac', but the scores are acc. Did you mean 'acc'"):
+        epochs([1], monitor="ac")
+
+
+def test_needs_an_evaluation_before_it() -> None:
+    """Without an evaluation there is nothing to watch, and one that comes later is seen too late."""
+    runner = make_runner("epoch", 1, meta={})
+    runner.register_hook(EarlyStoppingHook(), "HIGH")
+    with pytest.raises(HookError, match="this run has none"):
+        runner.run([numbers(1)], [("train", 1)])
+    runner.register_hook(EvalHook(Scored("acc", [1])), "LOW")
+    with pytest.raises(HookError, match="priority after that of the evaluation"):
+        runner.run([numbers(1)], [("train", 1)])
+
+
+@pytest.mark.parametrize("wrong", [{"rule": "greatest"}, {"patience": -1}, {"min_delta": -0.1}])
+def test_wrong_arguments(wrong: dict[str, Any]) -> None:
+    """Settings that mean nothing are refused."""
+    with pytest.raises(ArgumentError):
+        EarlyStoppingHook(**wrong)
+
+
+def test_patience_goes_on_after_a_resume(tmp_path: Path) -> None:
+    """A resumed run knows the best score and how long ago that was."""
+
+    def run(scores: list[float], length: int, resume: bool) -> Any:
+        runner = make_runner("epoch", length, meta={}, work_dir=tmp_path)
+        runner.register_checkpoint_hook({"interval": 1})
+        runner.register_hook(EvalHook(Scored("acc", scores), test_fn=lambda *_: []), "LOW")
+        runner.register_hook(EarlyStoppingHook(patience=1))
+        if resume:
+            runner.resume(tmp_path / "latest.pth")
+        runner.run([numbers(1)], [("train", 1)])
+        return runner
+
+    run([5, 4], 2, resume=False)
+    runner = run([4, 6], 9, resume=True)
+    assert (runner.epoch, runner.stop_reason) == (3, "acc has not got better than 5.0000 in 2 evaluations")
+
+
+def test_priority_of_its_own() -> None:
+    """Without a priority in the config it runs after everything else, and a plain hook at NORMAL."""
+    runner = make_runner("epoch", 1)
+    runner.register_hook(EarlyStoppingHook())
+    runner.register_hook(Hook())
+    assert [hook.priority for hook in runner.hooks] == [50, 100]

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import Recorder, Scalar, TinyNet, make_runner, numbers, same, squares_loader
+from torch import nn
+
+from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.runner import EMAHook, EvalHook, Hook
+
+
+class Climber(nn.Module):
+    """Its weight grows by one in each step, without an optimizer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(()))
+
+    def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
+        with torch.no_grad():
+            self.w += 1
+        return {}
+
+    val_step = train_step
+
+
+def climb(kind: str, length: int, hook: EMAHook, batches: int = 2, **kwargs: Any) -> list[Any]:
+    """Return (stage, weight, average) at each stage."""
+    runner = make_runner(kind, length, Climber(), **kwargs)
+    runner.register_hook(hook, "HIGHEST")
+    see = lambda stage, r: (stage, r.model.w.item(), r.model.ema_w.item())  # noqa: E731
+    recorder = Recorder(see)
+    runner.register_hook(recorder)
+    runner.run([numbers(batches)], [("train", 1)])
+    return recorder.seen
+
+
+def test_averages_and_swaps() -> None:
+    """The average follows its formula; at the end of an epoch it changes places with the weight, and back."""
+    seen = climb("epoch", 2, EMAHook(momentum=0.5, warm_up=1))
+    assert [
+        entry for entry in seen if entry[0] in ("after_train_iter", "after_train_epoch", "before_train_epoch")
+    ] == [
+        ("before_train_epoch", 0, 0),
+        ("after_train_iter", 1, 0.5),
+        ("after_train_iter", 2, 1.25),
+        ("after_train_epoch", 1.25, 2),
+        ("before_train_epoch", 2, 1.25),
+        ("after_train_iter", 3, 2.125),
+        ("after_train_iter", 4, 3.0625),
+        ("after_train_epoch", 3.0625, 4),
+    ]
+
+
+def test_iteration_runner_ends_with_the_averages() -> None:
+    """By iteration the weights are trained throughout, and the averages are there at the end."""
+    seen = climb("iter", 2, EMAHook(momentum=0.5, warm_up=1))
+    assert [entry[1:] for entry in seen if entry[0] == "after_train_iter"] == [(1, 0.5), (2, 1.25)]
+    assert seen[-1] == ("after_run", 1.25, 2)
+
+
+def test_interval_compounds_the_momentum() -> None:
+    """Updates every other iteration have the momentum of two."""
+    hook = EMAHook(momentum=0.5, warm_up=1, interval=2)
+    assert hook.momentum == 0.75
+    seen = climb("epoch", 1, hook, batches=3)
+    assert [entry[2] for entry in seen if entry[0] == "after_train_iter"] == [
+        0.75,
+        0.75,
+        0.75 * 3 + 0.25 * 0.75,
+    ]
+
+
+@pytest.mark.parametrize(("warm_up", "momentum"), [(100, 0.01), (0, 0.0002)])
+def test_warm_up(warm_up: int, momentum: float) -> None:
+    """At iteration 0 the momentum is limited by 1 / warm_up; no warm-up is no division by zero."""
+    seen = climb("epoch", 1, EMAHook(momentum=0.9 if warm_up else momentum, warm_up=warm_up), batches=1)
+    assert seen[-1][1] == pytest.approx(momentum)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"momentum": 0}, {"momentum": 1}, {"interval": 0}, {"interval": 1.5}, {"warm_up": -1}]
+)
+def test_wrong_arguments(wrong: dict[str, Any]) -> None:
+    """Values that make no average are refused."""
+    with pytest.raises(ArgumentError):
+        EMAHook(**wrong)
+
+
+def test_names_that_would_be_the_same_are_kept_apart() -> None:
+    """``a_b.w`` and ``a.b_w`` have averages of their own."""
+    model = Climber()
+    model.a_b, model.a = nn.Module(), nn.Module()
+    model.a_b.w, model.a.b_w = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(2))
+    runner = make_runner("epoch", 1, model)
+    runner.register_hook(EMAHook())
+    runner.run([numbers(1)], [("train", 1)])
+    assert (model.ema_a_b_w.tolist(), model.ema_a_b_w_.tolist()) == ([1, 1], [0, 0])
+
+
+def test_evaluation_sees_the_averages(tmp_path: Path) -> None:
+    """An evaluation by iteration and a val flow use the averages, and so does what is saved of it."""
+    seen: list[Any] = []
+
+    def look(model: Any, loader: Any) -> list[Any]:
+        seen.append(model.w.item())
+        return []
+
+    data = numbers(2)
+    loader = type(
+        "Loader", (list,), {"dataset": type("Data", (), {"evaluate": lambda *_, **__: {"acc": 1.0}})()}
+    )
+    runner = make_runner("iter", 2, Climber(), work_dir=tmp_path, meta={})
+    runner.register_hook(EMAHook(momentum=0.5, warm_up=1))
+    runner.register_hook(EvalHook(loader(data), by_epoch=False, test_fn=look, save_best="acc"), "LOW")
+    runner.run([data], [("train", 1)])
+    assert seen == [0.5, 1.25]
+    state = torch.load(tmp_path / "best_acc_iter_1.pth")["state_dict"]
+    assert (state["w"].item(), state["ema_w"].item()) == (0.5, 1)
+
+
+def test_file_of_mmcv_is_resumed(tmp_path: Path) -> None:
+    """A file holds averages as weights and weights as ``ema_*``; resuming puts them where they belong."""
+    model = Scalar()
+    runner = make_runner("epoch", 1, model, meta={}, work_dir=tmp_path)
+    runner.register_hook(EMAHook(momentum=0.5, warm_up=0))
+    runner.register_checkpoint_hook({"interval": 1})
+    runner.run([numbers(1)], [("train", 1)])
+    file = torch.load(tmp_path / "epoch_1.pth")
+    file["state_dict"].update(w=torch.tensor(0.0), ema_w=torch.tensor(1.0))
+    del file["resume"]
+    torch.save(file, tmp_path / "edited.pth")
+    runner = make_runner("epoch", 2, Scalar(), meta={}, work_dir=tmp_path)
+    runner.register_hook(EMAHook(momentum=0.5, warm_up=0, resume_from=str(tmp_path / "edited.pth")))
+    runner.register_checkpoint_hook({"interval": 1})
+    runner.run([numbers(1)], [("train", 1)])
+    state = torch.load(tmp_path / "epoch_2.pth")["state_dict"]
+    assert (state["ema_w"].item(), state["w"].item()) == (1, 0.5)
+
+
+def test_resuming_by_argument_needs_epochs() -> None:
+    """In a run by iterations ``resume_from`` of the hook is refused, with the way that works."""
+    runner = make_runner("iter", 1)
+    runner.register_hook(EMAHook(resume_from="a.pth"))
+    with pytest.raises(HookError, match="--resume"):
+        runner.run([numbers(1)], [("train", 1)])
+
+
+@pytest.mark.parametrize("buffers", [False, True])
+@pytest.mark.parametrize(("kind", "length", "stop"), [("epoch", 3, 5), ("epoch", 3, 7), ("iter", 12, 5)])
+def test_resumed_run_is_the_unbroken_one(
+    kind: str, length: int, stop: int, buffers: bool, tmp_path: Path
+) -> None:
+    """Weights and averages come back to the last bit, from the end of an epoch and from within."""
+
+    def run(folder: Path, at: int | None = None, resume: Any = None) -> Any:
+        torch.manual_seed(3)
+        runner = make_runner(kind, length, TinyNet(dropout=0.5), work_dir=folder, meta={})
+        runner.register_training_hooks(None, {}, {"interval": 1} if kind == "epoch" else {"interval": 5})
+        runner.register_hook(EMAHook(momentum=0.1, update_buffers=buffers))
+        stopping = Hook()
+        stopping.after_train_iter = lambda r: r.stop("x", interrupted=True) if r.iter + 1 == at else None
+        runner.register_hook(stopping)
+        if resume:
+            runner.resume(resume)
+        runner.run([squares_loader()], [("train", 1)])
+        return runner
+
+    whole = run(tmp_path / "whole")
+    broken = run(tmp_path / "broken", at=stop)
+    resumed = run(tmp_path / "broken", resume=broken.last_saved[0])
+    assert same(resumed.model.state_dict(), whole.model.state_dict())
+
+
+def test_warns_when_it_runs_before_the_step(caplog: pytest.LogCaptureFixture) -> None:
+    """Registered before the optimizer's hook, its averages are one step late; it says so."""
+    runner = make_runner("epoch", 1)
+    runner.register_hook(EMAHook(), "HIGHEST")
+    runner.register_optimizer_hook({})
+    runner.run([numbers(1)], [("train", 1)])
+    assert "one step late" in caplog.text

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import TO_TENSORS, Scalar, Squares, TinyNet, make_runner, numbers, squares_loader
+from torch import nn
+
+from cfgtrain.errors import NonFiniteLossError
+from cfgtrain.random_state import RandomState
+
+
+class Broken(TinyNet):
+    """Its loss is not finite when sample 7 is in the batch."""
+
+    def train_step(self, data: dict[str, Any], optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
+        outputs = super().train_step({k: data[k] for k in ("img", "gt_label")}, optimizer)
+        if data["img"].mean() > 1e3:
+            outputs["loss"] = outputs["loss"] * float("inf")
+        outputs["log_vars"]["extra"] = 2.0
+        return outputs
+
+
+class WithOutlier(Squares):
+    """Sample 7 is far off."""
+
+    def __getitem__(self, index: int) -> Any:
+        sample = super().__getitem__(index)
+        return {**sample, "img": sample["img"] + 1e6} if index == 7 else sample
+
+    def source(self, index: int) -> str:
+        return f"squares/{index}.png"
+
+
+def guarded(kind: str, length: int, model: nn.Module, folder: Path, **words: Any) -> Any:
+    runner = make_runner(kind, length, model, work_dir=folder)
+    runner.register_training_hooks(None, {})
+    runner.register_custom_hooks({"type": "NaNGuardHook", **words})
+    return runner
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_first_loss_that_is_not_finite(kind: str, tmp_path: Path) -> None:
+    """The run ends before the step, names the samples, and leaves what repeats the iteration."""
+    from cfgtrain.data.builder import build_dataloader
+
+    loader = build_dataloader(WithOutlier(pipeline=TO_TENSORS), 5, seed=3)
+    runner = guarded(kind, 9, Broken(dropout=0.5), tmp_path)
+    with pytest.raises(NonFiniteLossError, match=r"loss is inf at iteration \d+ .*samples .*7") as caught:
+        runner.run([loader], [("train", 1)])
+    (file,) = tmp_path.glob("nan_iter_*.pt")
+    assert str(file) in caught.value.__notes__[0]
+    saved = torch.load(file, weights_only=False)
+    assert 7 in saved["indices"]
+    assert saved["sources"] == [f"squares/{index}.png" for index in saved["indices"]]
+    assert saved["scalars"]["iteration"]["extra"] == 2.0
+    assert saved["what"] == "loss"
+    model = Broken(dropout=0.5)
+    model.load_state_dict(saved["state_dict"])
+    RandomState.restore(saved["random"])
+    again = model.train_step(saved["batch"])
+    assert not again["loss"].isfinite()
+    assert len(saved["batch"]["img"]) == len(saved["indices"])
+
+
+def test_first_gradient_that_is_not_finite(tmp_path: Path) -> None:
+    """A finite loss with a gradient that is not stops before the weights are touched."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {
+        "loss": (model.w - 1).abs().sqrt() + batch.sum(),
+        "num_samples": 1,
+    }
+    runner = guarded("epoch", 1, model, tmp_path)
+    with pytest.raises(NonFiniteLossError, match=r"gradient of w is (nan|inf) at iteration 1 "):
+        runner.run([numbers(2)], [("train", 1)])
+    assert model.w.item() == 1.0
+    assert not runner.optimizer._optimizer_step_pre_hooks
+
+
+def test_good_run_goes_through(tmp_path: Path) -> None:
+    """Finite numbers, however large, stop nothing and leave no file."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {"loss": model.w * 1e18, "num_samples": 1}
+    runner = guarded("iter", 3, model, tmp_path)
+    runner.run([numbers(2)], [("train", 1)])
+    assert runner.iter == 3
+    assert not list(tmp_path.glob("nan_*"))
+
+
+def test_looks_at_intervals(tmp_path: Path) -> None:
+    """With an interval of three the third iteration is looked at, and the two before it are not."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {"loss": model.w * float("nan"), "num_samples": 1}
+    runner = guarded("iter", 9, model, tmp_path, interval=3, save=False)
+    with pytest.raises(NonFiniteLossError, match="iteration 3 "):
+        runner.run([numbers(2)], [("train", 1)])
+    assert not list(tmp_path.glob("nan_*"))
+
+
+def test_batch_that_cannot_be_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be written is an error in the log; the run ends with the number that is lost all the same."""
+    model = Scalar()
+    model.train_step = lambda batch, optimizer: {"loss": model.w * float("nan"), "num_samples": 1}
+    runner = guarded("iter", 1, model, tmp_path)
+    with pytest.raises(NonFiniteLossError):
+        runner.run([[lambda: None]], [("train", 1)])
+    assert "cannot be written" in caplog.text
+
+
+def test_does_not_change_the_run(tmp_path: Path) -> None:
+    """Looking draws no random number."""
+
+    def end(guard: bool) -> Any:
+        torch.manual_seed(1)
+        runner = make_runner("epoch", 2, TinyNet(dropout=0.5), work_dir=tmp_path)
+        runner.register_training_hooks(
+            None, {}, custom_hooks_config={"type": "NaNGuardHook"} if guard else None
+        )
+        runner.run([squares_loader()], [("train", 1)])
+        return runner.model.fc.weight
+
+    assert torch.equal(end(True), end(False))
