@@ -22,6 +22,7 @@ from cfgtrain.errors import (
     ConfigMergeError,
     ConfigNotFoundError,
     ConfigSyntaxError,
+    ConfigWarning,
 )
 
 Write = Callable[[str, str], Path]
@@ -441,3 +442,55 @@ def test_home_is_expanded(write: Write, tmp_path: Path, monkeypatch: pytest.Monk
     write("home/a.py", "a = 1\n")
     write("home/c.py", "_base_ = '~/a.py'\n")
     assert Config.fromfile("~/c.py").a == 1
+
+
+# ------------------------------------------------------------------ notices and left-overs
+
+
+@pytest.mark.parametrize(
+    ("notice", "words"),
+    [
+        ("dict(expected='b.py', reference='https://example.com/1')", ["old.py is deprecated", "Use b.py instead", "More: https://example.com/1"]),
+        ("dict(expected='b.py')", ["Use b.py instead."]),
+        ("{}", ["old.py is deprecated."]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("inherited", [True, False])
+def test_a_deprecated_config_says_so(notice: str, words: list[str], inherited: bool, write: Write) -> None:
+    """_deprecation_ is a DeprecationWarning at the line that loads the config, and no key of it."""
+    write("base.py", "b = 2\n")
+    file = write("old.py", f"_base_ = 'base.py'\n_deprecation_ = {notice}\na = 1\n")
+    if inherited:
+        file = write("new.py", "_base_ = 'old.py'\n")
+    with pytest.warns(DeprecationWarning) as caught:
+        assert Config.fromfile(file) == {"a": 1, "b": 2}
+    assert all(word in str(caught[0].message) for word in words)
+    assert caught[0].filename == __file__
+
+
+def test_a_notice_has_a_form(write: Write) -> None:
+    """Anything but a dict is an error."""
+    with pytest.raises(ConfigMergeError, match="_deprecation_ is dict"):
+        load(write("old.yaml", "_deprecation_: soon\n"))
+
+
+def test_files_that_are_left_open_are_left_out(write: Write) -> None:
+    """A file handle or a generator is no value of a config: a warning names it."""
+    file = write(
+        "c.py", "with open(__file__) as handle:\n    n = len(handle.read())\nodd = (i for i in [1])\n"
+    )
+    with pytest.warns(ConfigWarning) as caught:
+        assert list(load(file)) == ["n"]
+    assert [str(warning.message)[:8] for warning in caught] == ["'handle'", "'odd' in"]
+
+
+def test_a_config_that_cannot_be_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system says about a file is said of the config."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    file = write("c.py", "a = 1\n")
+    monkeypatch.setattr("cfgtrain.config.loader.open", refuse, raising=False)
+    with pytest.raises(ConfigNotFoundError, match="cannot be read: Permission denied"):
+        load(file)

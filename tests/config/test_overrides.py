@@ -9,7 +9,7 @@ import pytest
 
 from cfgtrain import Config
 from cfgtrain.config.overrides import check_known, override_tree, split_key
-from cfgtrain.errors import ConfigKeyError, ConfigMergeError
+from cfgtrain.errors import ConfigKeyError, ConfigMergeError, ConfigWarning
 from cfgtrain.origin import Origin, describe
 
 HERE = Origin(None, None, "--cfg-options")
@@ -207,3 +207,52 @@ def test_strict_merging(cfg: Config) -> None:
     assert cfg == BASE
     cfg.merge_from_dict({"item3": False, "+new.key": 1}, strict=True)
     assert cfg == {**BASE, "item3": False, "new": {"key": 1}}
+
+
+# ------------------------------------------------------------------------- changes of type
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "warning"),
+    [
+        ("item3", 1, "item3 is now an int 1; what it replaces is a bool True."),
+        ("item4", 5, "item4 is now an int 5; what it replaces is a str 'test'. For a string write 'item4=\"5\"', the quotes included."),
+        ("item2.a", "x", "item2.a is now a str 'x'; what it replaces is an int 0."),
+        ("item2", 3, "item2 is now an int 3; what it replaces is a dict {'a': 0}."),
+        ("pipeline.0.size", 1.5, "pipeline.0.size is now a float 1.5; what it replaces is an int 1."),
+        ("item1", "x", "item1 is now a str 'x'; what it replaces is a list [1, 2]."),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_a_warning(option: str, value: Any, warning: str, cfg: Config) -> None:
+    """The command line is told of it, and the value is set all the same; code is not."""
+    other = copy.deepcopy(cfg)
+    with pytest.warns(ConfigWarning) as caught:
+        cfg.merge_from_dict({option: value}, strict=True)
+    assert [str(each.message) for each in caught] == [warning]
+    assert caught[0].filename == __file__
+    other.merge_from_dict({option: value})
+    assert other == cfg
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"none": 3}, {"item3": None}, {"item1": (3,)}, {"item2": {"a": 1}}, {"+new": 1}, {"item4": "y"}, {"item2._delete_": True}],
+)  # fmt: skip
+def test_what_fits_warns_nobody(options: dict[str, Any], cfg: Config) -> None:
+    """None, lists and tuples, new keys and markers are no change of type; nor is an int for a float."""
+    cfg.merge_from_dict({"+rate": 0.5})
+    cfg.merge_from_dict({"rate": 1, **options}, strict=True)
+
+
+def test_the_warning_names_the_place(write: Any) -> None:
+    """Where the value stood is said."""
+    cfg = Config.fromfile(write("c.py", "a = 1\nb = dict(\n    c=2)\n"))
+    with pytest.warns(ConfigWarning, match=r"an int 2 \(.*c\.py:3\)\.$"):
+        cfg.merge_from_dict({"b.c": "x"}, strict=True)
+
+
+def test_a_negative_index_has_an_origin(cfg: Config) -> None:
+    """What was set from the end of a list is found from both ends."""
+    cfg.merge_from_dict({"pipeline[-1].scale[-2]": 4}, origin=HERE)
+    for key in ("pipeline[-1].scale[0]", "pipeline.1.scale.-2", ("pipeline", 1, "scale", 0)):
+        assert [str(place) for place in cfg.history(key)] == ["--cfg-options pipeline[-1].scale[-2]=4"]

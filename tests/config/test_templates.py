@@ -241,3 +241,86 @@ def test_lines_stay_where_they_are(base: Path, write: Write) -> None:
     with pytest.raises(ConfigSyntaxError) as caught:
         load(write("c.py", text))
     assert caught.value.line == 4
+
+
+# ---------------------------------------------------------------- variables of the environment
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CFG_PORT", "80")
+    monkeypatch.setenv("CFG_TEXT", 'it\'s "x" \\\\ {a}')
+    monkeypatch.setenv("CFG_EMPTY", "")
+    monkeypatch.delenv("CFG_UNSET", raising=False)
+
+
+VARIABLES = [
+    ("{{$CFG_PORT}}", 80),
+    ("{{ $CFG_PORT:9 }}", 80),
+    ("{{'$CFG_PORT:9'}}", 80),
+    ("{{$CFG_UNSET:9.5}}", 9.5),
+    ("{{$CFG_UNSET:true}}", True),
+    ("{{$CFG_UNSET:None}}", None),
+    ("{{$CFG_UNSET:two words}}", "two words"),
+    ("{{$CFG_UNSET:[1, (a, 2)]}}", [1, ("a", 2)]),
+    ("{{$CFG_UNSET:[1}}", "[1"),
+    ("{{$CFG_UNSET:}}", ""),
+    ("{{$CFG_EMPTY:x}}", ""),
+    ('"{{$CFG_PORT}}"', "80"),
+    ('"{{$CFG_TEXT}}"', 'it\'s "x" \\\\ {a}'),
+    ('"p={{$CFG_PORT}}, {{$CFG_UNSET:q}}"', "p=80, q"),
+    ('"{{CFG_PORT}} {{$}}"', "{{CFG_PORT}} {{$}}"),
+]
+
+
+@pytest.mark.usefixtures("env")
+@pytest.mark.parametrize(("written", "value"), VARIABLES)
+@pytest.mark.parametrize(
+    ("name", "line"), [("c.py", "x = {}\n"), ("c.json", '{{"x": {}}}'), ("c.yaml", "x: {}\n")]
+)
+def test_a_variable_of_the_environment_is_put_in(
+    name: str, line: str, written: str, value: Any, write: Write
+) -> None:
+    """Alone it has the type that its text reads as, within quotes it is text that ends no string."""
+    found = load(write(name, line.format(written)))["x"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.usefixtures("env")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.py", "# {{$CFG_UNSET}}\na = 1\nx = {{$CFG_UNSET}}\n"),
+        ("c.yaml", "a: 1\nb: 2\nx: {{$CFG_UNSET}}\n"),
+    ],
+)
+def test_a_variable_that_is_not_set(name: str, text: str, write: Write) -> None:
+    """Without a default it is a KeyError with the line and what would help; in a comment it is nothing."""
+    with pytest.raises(ConfigKeyError, match=r"CFG_UNSET is not set.*\{\{\$CFG_UNSET:default\}\}") as caught:
+        load(write(name, text))
+    assert caught.value.line == 3
+
+
+@pytest.mark.usefixtures("env")
+def test_variables_and_bases_meet(write: Write) -> None:
+    """A variable may name a base, and values of it stand beside the variable."""
+    write("b80.py", "lr = 0.5\n")
+    text = "_base_ = 'b{{$CFG_PORT}}.py'\nx = {{ _base_.lr }} * {{$CFG_PORT}}\n"
+    assert load(write("c.py", text)) == {"lr": 0.5, "x": 40.0}
+    assert load(write("c.yaml", "_base_: b{{$CFG_PORT}}.py\nx: [{{ _base_.lr }}, {{$CFG_PORT}}]\n"))["x"] == [
+        0.5,
+        80,
+    ]
+
+
+def test_variables_can_be_left_alone(write: Write) -> None:
+    """With use_predefined_variables=False they stay as they are."""
+    file = write("c.json", '{"x": "{{$CFG_UNSET}}"}')
+    assert Config.fromfile(file, use_predefined_variables=False).x == "{{$CFG_UNSET}}"
+
+
+def test_lists_of_bases_are_addressed_by_index(write: Write) -> None:
+    """Indices in brackets or behind a dot, from either end, lead into lists."""
+    write("base.py", "a = [dict(b=1), dict(b=2)]\n")
+    text = "_base_ = 'base.py'\nx = [{{ _base_.a[0].b }}, {{ _base_.a[-1].b }}, {{ _base_.a.1.b }}]\n"
+    assert load(write("c.py", text))["x"] == [1, 2, 2]

@@ -87,11 +87,8 @@ def _kind(value: object) -> object:
 
 
 def _named(value: object) -> str:
-    return f"{_article(type(value).__name__)} {reprlib.repr(value)}"
-
-
-def _article(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+    name = "dict" if isinstance(value, Mapping) else type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} {reprlib.repr(value)}"
 
 
 def _check_known(config: ConfigDict, option: str) -> None:

@@ -1,0 +1,104 @@
+"""A command line with one option per leaf of a config."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgtrain import Config
+from cfgtrain.config.argparser import add_args
+
+Write = Callable[[str, str], Path]
+
+TEXT = """
+model = dict(type='Net', depth=18, rate=0.5, frozen=True, size=(1, 2), empty={})
+names = ['a', 'b']
+nothing = None
+none_yet = []
+mixed = [dict(a=1)]
+config = 'a key like the positional'
+"""
+
+
+@pytest.fixture
+def parsed(write: Write, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
+    """Return a function that reads a command line as a script would."""
+    file = str(write("c.py", TEXT))
+
+    def parse(*words: str) -> Config:
+        monkeypatch.setattr("sys.argv", ["script", *(file if word == "CONFIG" else word for word in words)])
+        parser, cfg = Config.auto_argparser("A script.")
+        cfg.merge_from_args(parser.parse_args())
+        return cfg
+
+    return parse
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["--model.type", "Other"], "model.type", "Other"),
+        (["--model.type", "1"], "model.type", "1"),
+        (["--model.depth", "34"], "model.depth", 34),
+        (["--model.rate", "1"], "model.rate", 1.0),
+        (["--no-model.frozen"], "model.frozen", False),
+        (["--model.size", "3", "4", "5"], "model.size", (3, 4, 5)),
+        (["--names", "c"], "names", ["c"]),
+        (["--nothing", "[1, x]"], "nothing", [1, "x"]),
+        (["--none_yet", "(1,)"], "none_yet", (1,)),
+        (["--model.empty", "{a: 1}"], "model.empty", {"a": 1}),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_options(words: list[str], key: str, value: Any, first: bool, parsed: Callable[..., Config]) -> None:
+    """An option has the type of its leaf, before the config or behind it, and names itself as the origin."""
+    if len(words) > 2 and not first:
+        first = True  # a list of words would take the config for one of its own
+    cfg = parsed("CONFIG", *words) if first or key == "names" else parsed(*words, "CONFIG")
+    found: Any = cfg
+    for part in key.split("."):
+        found = found[part]
+    assert (found, type(found) in (type(value), type(cfg.model))) == (value, True)
+    assert str(cfg.origin(key)).startswith(f"--{key}")
+
+
+def test_nothing_given_changes_nothing(parsed: Callable[..., Config], write: Write) -> None:
+    """Without options the config is the file."""
+    assert parsed("CONFIG") == Config.fromfile(write("again.py", TEXT))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--model.depth", "3"],
+        ["CONFIG", "--model.depth", "x"],
+        ["CONFIG", "--nothing", "[1"],
+        ["CONFIG", "--mdoel", "1"],
+    ],
+)
+def test_wrong_command_lines(words: list[str], parsed: Callable[..., Config]) -> None:
+    """They end as argparse ends them."""
+    with pytest.raises(SystemExit) as caught:
+        parsed(*words)
+    assert caught.value.code == 2
+
+
+def test_help(parsed: Callable[..., Config], capsys: pytest.CaptureFixture[str]) -> None:
+    """With a config --help lists its leaves, without one it asks for one."""
+    for words, shown in ((["CONFIG", "--help"], "--model.depth INT"), (["--help"], "path of the config")):
+        with pytest.raises(SystemExit) as caught:
+            parsed(*words)
+        assert caught.value.code == 0
+        assert shown in capsys.readouterr().out
+
+
+def test_add_args_extends_a_parser() -> None:
+    """A parser of one's own gains the options of a dict."""
+    parser = add_args(argparse.ArgumentParser(), {"a": {"b": 1}})
+    assert vars(parser.parse_args(["--a.b", "2"])) == {"a.b": 2}
+    assert vars(parser.parse_args([])) == {}

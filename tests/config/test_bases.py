@@ -1,0 +1,81 @@
+"""Which configs a config inherits from, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cfgtrain import Config
+from cfgtrain.config.bases import locate_base
+from cfgtrain.errors import ConfigNotFoundError
+
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def package(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that raises when it is imported, with configs in its folders."""
+    home = write("site/withconfigs/__init__.py", "raise RuntimeError('imported')\n").parent
+    write("site/withconfigs/own.py", "a = 'own'\n")
+    write("site/withconfigs/configs/sub/listed.yaml", "a: listed\n")
+    write("site/withconfigs/.mim/configs/mim.py", "a = 'mim'\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return home
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("own.py", "own"), ("sub/listed.yaml", "listed"), ("mim.py", "mim")]
+)
+def test_a_base_out_of_a_package(name: str, value: str, package: Path, write: Write) -> None:
+    """An installed package brings configs, and is not imported for them."""
+    child = write("c.py", f"_base_ = 'withconfigs::{name}'\nb = 1\n")
+    assert Config.fromfile(child) == {"a": value, "b": 1}
+    assert Config.fromfile(f"withconfigs::{name}") == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nopackage::a.py", "There is no package 'nopackage'"),
+        ("json.decoder::a.py", "There is no package 'json.decoder'"),
+        ("textwrap::a.py", "There is no package 'textwrap'"),
+        ("withconfigs::a.py", "The package 'withconfigs' has no config 'a.py'; looked for"),
+    ],
+)
+def test_packages_and_configs_that_are_not_there(
+    name: str, message: str, package: Path, write: Write
+) -> None:
+    """The error says which of the two is missing, at the line that asks."""
+    with pytest.raises(ConfigNotFoundError, match=message) as caught:
+        Config.fromfile(write("c.py", f"a = 1\n_base_ = {name!r}\n"))
+    assert (caught.value.line, caught.value.key) == (2, "_base_")
+
+
+def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative name starts at the folder given, an absolute one and ~ stand for themselves."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate_base("../b.py", str(tmp_path / "sub")) == str(tmp_path / "b.py")
+    assert locate_base("~/b.py", "anywhere") == str(tmp_path / "b.py")
+    assert locate_base(str(tmp_path / "b.py"), "anywhere") == str(tmp_path / "b.py")
+
+
+@pytest.mark.parametrize("base", ["None", "[]", "()"])
+def test_no_base(base: str, write: Write) -> None:
+    """None and an empty list name no base, also where the file asks for variables."""
+    assert Config.fromfile(write("c.py", f"_base_ = {base}\na = 1\n")) == {"a": 1}
+    assert Config.fromfile(write("d.py", f"_base_ = {base}\na = '{{{{$UNSET_NAME:x}}}}'\n")) == {"a": "x"}
+
+
+@pytest.mark.parametrize(
+    "bases", ["['a.yaml', 'b.json']", "('a.yaml', 'b.json')", "[f'{n}' for n in ('a.yaml', 'b.json')]"]
+)
+def test_several_bases(bases: str, write: Write) -> None:
+    """A list, a tuple and an expression name several, of any format."""
+    write("a.yaml", "a: 1\n")
+    write("b.json", '{"b": {"c": 2}}')
+    assert Config.fromfile(write("c.py", f"_base_ = {bases}\nb = dict(d=3)\n")) == {
+        "a": 1,
+        "b": {"c": 2, "d": 3},
+    }
