@@ -123,7 +123,7 @@ def _check_flag(flag: str, known: tuple[str, ...], backend: str) -> None:
         )
 
 
-def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool) -> Array:
+def _decode_cv2(content: bytes | memoryview, flag: Flag | int, rgb: bool) -> Array:
     if not isinstance(flag, int):
         _check_flag(flag, tuple(_CV2_FLAGS), "cv2")
     mode = flag if isinstance(flag, int) else _CV2_FLAGS[flag]
@@ -138,7 +138,7 @@ def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool) -> Array:
     return img
 
 
-def _decode_pillow(content: bytes, flag: Flag, rgb: bool) -> Array:
+def _decode_pillow(content: bytes | memoryview, flag: Flag, rgb: bool) -> Array:
     _check_flag(flag, get_args(Flag), "pillow")
     image = pillow()
     from PIL import ImageOps, UnidentifiedImageError
@@ -178,7 +178,7 @@ def _bgr(array: Array) -> Array:
     return np.concatenate([array[..., 2::-1], array[..., 3:]], axis=2)
 
 
-def _decode_turbojpeg(content: bytes, flag: Flag, rgb: bool) -> Array:
+def _decode_turbojpeg(content: bytes | memoryview, flag: Flag, rgb: bool) -> Array:
     _check_flag(flag, ("color", "grayscale"), "turbojpeg")
     library, decoder = _turbojpeg()
     layout = library.TJPF_GRAY if flag == "grayscale" else library.TJPF_RGB if rgb else library.TJPF_BGR
@@ -189,7 +189,7 @@ def _decode_turbojpeg(content: bytes, flag: Flag, rgb: bool) -> Array:
     return img[..., 0] if flag == "grayscale" and img.ndim == 3 else img
 
 
-def _decode_tifffile(content: bytes, flag: Flag, rgb: bool) -> Array:
+def _decode_tifffile(content: bytes | memoryview, flag: Flag, rgb: bool) -> Array:
     library = _tifffile()
     try:
         return np.asarray(library.imread(BytesIO(content)))
@@ -197,7 +197,7 @@ def _decode_tifffile(content: bytes, flag: Flag, rgb: bool) -> Array:
         raise _unreadable("tifffile", error) from error
 
 
-DECODERS: dict[str, Callable[[bytes, Any, bool], Array]] = {
+DECODERS: dict[str, Callable[[bytes | memoryview, Any, bool], Array]] = {
     "cv2": _decode_cv2,
     "turbojpeg": _decode_turbojpeg,
     "pillow": _decode_pillow,

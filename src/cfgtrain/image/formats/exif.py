@@ -15,6 +15,7 @@ SHORT, LONG, RATIONAL = 3, 4, 5
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _ENTRY = 12
 _MAX_VALUE = 1 << 26
+_MOST_NUMBERS = 16
 
 
 class Entry(NamedTuple):
@@ -78,10 +79,10 @@ class Tags:
         return Directory(entries, position + 2 + count * _ENTRY)
 
     def numbers(self, entry: Entry | None) -> list[float]:
-        """Return the values of an entry as numbers; none where there is no such entry."""
+        """Return the first values of an entry as numbers; none where there is no such entry."""
         if entry is None or entry.type not in (SHORT, LONG, RATIONAL):
             return []
-        letters = {SHORT: "H", LONG: "L", RATIONAL: "LL"}[entry.type] * entry.length
+        letters = {SHORT: "H", LONG: "L", RATIONAL: "LL"}[entry.type] * min(entry.length, _MOST_NUMBERS)
         raw = struct.unpack_from(self.order + letters, self.content, entry.position)
         if entry.type != RATIONAL:
             return list(raw)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cfgtrain.errors import ImageDecodeError
 from cfgtrain.image.formats import gif, jpeg, png, tiff, webp
 from cfgtrain.image.formats.header import Header, Metadata
@@ -21,6 +23,11 @@ def read_header(content: bytes) -> Header:
     """
     if not content:
         raise ImageDecodeError("The file is empty: 0 bytes.")
+    header = _read(content)
+    return replace(header, size=None) if header.size and 0 in header.size else header
+
+
+def _read(content: bytes) -> Header:
     if content.startswith(jpeg.MAGIC):
         return jpeg.read_header(content)
     if content.startswith(png.MAGIC):

@@ -1,0 +1,138 @@
+"""``cfgtrain image resize`` against vipsthumbnail and ImageMagick's mogrify: 12 megapixels to 512 pixels.
+
+The pictures are scikit-image's photographs, enlarged, with the noise of a camera; start-up counts. vipsthumbnail
+is kept busy on two cores by ``xargs -P 2``, cfgtrain has ``-j 2``. All three write JPEG of quality 90. Needs
+Debian's libvips-tools and imagemagick. CPU time is compared; the time on the clock and the peak memory are told too.
+
+    python benchmarks/image_cli.py [--pairs 20] [--pictures 200]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from paired import summary
+
+PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png",
+               "retina.jpg", "rocket.jpg"]  # fmt: skip
+SIZE = (4000, 3000)
+FEW = 40  # pictures for mogrify, which takes so long that there are also fewer pairs
+PER_PROCESS = 25  # pictures for each vipsthumbnail that xargs starts
+TARGETS = {"vipsthumbnail": 0.8, "mogrify": 0.1}
+MOST_MEMORY = 400  # MB
+
+
+class Use(NamedTuple):
+    """What a command took: CPU seconds and seconds on the clock."""
+
+    cpu: float
+    clock: float
+
+
+def main() -> None:
+    """Print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--pictures", type=int, default=200)
+    options = parser.parse_args()
+    missing = [tool for tool in TARGETS if shutil.which(tool) is None]
+    if missing:
+        sys.exit(f"Not here: {', '.join(missing)}. apt-get install libvips-tools imagemagick")
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        make_pictures(top / "all", options.pictures)
+        make_pictures(top / "few", FEW)
+        out = top / "out"
+        out.mkdir()
+        compare("vipsthumbnail", ours(top / "all", out), vips(top / "all", out), options.pairs)
+        compare("mogrify", ours(top / "few", out), mogrify(top / "few", out), max(options.pairs // 4, 2))
+        memory = peak_memory(ours(top / "all", out))
+        print(f"peak memory {memory:.0f} MB, target at most {MOST_MEMORY}: {verdict(memory <= MOST_MEMORY)}")
+
+
+def make_pictures(folder: Path, number: int) -> None:
+    """Write eight pictures, and link them under as many names as are wanted."""
+    folder.mkdir()
+    spec = find_spec("skimage")
+    if spec is None or spec.submodule_search_locations is None:
+        sys.exit("The photographs are scikit-image's, which is not installed.")
+    random = np.random.default_rng(0)
+    for i, name in enumerate(PHOTOGRAPHS):
+        photo = cv2.imread(str(Path(spec.submodule_search_locations[0]) / "data" / name))
+        large = cv2.resize(photo, SIZE, interpolation=cv2.INTER_CUBIC)
+        noise = cv2.GaussianBlur(random.normal(0, 9, large.shape).astype(np.float32), (0, 0), 0.7)
+        noisy = np.clip(large + noise, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{i}_0.jpg"), noisy, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    for i in range(len(PHOTOGRAPHS), number):
+        of, copy = i % len(PHOTOGRAPHS), i // len(PHOTOGRAPHS)
+        (folder / f"{of}_{copy}.jpg").hardlink_to(folder / f"{of}_0.jpg")
+
+
+def ours(folder: Path, out: Path) -> str:
+    """Return the command of cfgtrain."""
+    return (
+        f"{sys.executable} -m cfgtrain image resize {folder} -o {out} --long-edge 512 -q 90 -j 2 --overwrite"
+    )
+
+
+def vips(folder: Path, out: Path) -> str:
+    """Return the command of vipsthumbnail on two cores."""
+    thumbnail = f"vipsthumbnail --size 512x512 -o '{out}/%s.jpg[Q=90]'"
+    return f"ls {folder}/*.jpg | xargs -P 2 -n {PER_PROCESS} {thumbnail}"
+
+
+def mogrify(folder: Path, out: Path) -> str:
+    """Return the command of ImageMagick."""
+    return f"mogrify -path {out} -resize 512x512 -quality 90 {folder}/*.jpg"
+
+
+def compare(name: str, us: str, them: str, pairs: int) -> None:
+    """Run the two in turn and print their ratio."""
+    use(us)
+    use(them)
+    times = [(use(us), use(them)) for _ in range(pairs)]
+    result = summary([(a.cpu, b.cpu) for a, b in times])
+    clock = [statistics.median(use.clock for use in column) for column in zip(*times, strict=True)]
+    print(
+        f"cfgtrain {result.a:.1f} s of CPU, {name} {result.b:.1f} s; on the clock {clock[0]:.1f} s and {clock[1]:.1f} s"
+    )
+    target = TARGETS[name]
+    print(f"ratio {result}, target at most {target}: {verdict(result.ratio <= target)}", flush=True)
+
+
+def use(command: str) -> Use:
+    """Run a command of the shell and return what it took, its children included."""
+    before, begin = os.times(), time.perf_counter()
+    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)  # noqa: S602 - our own words
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Use(cpu, time.perf_counter() - begin)
+
+
+def peak_memory(command: str) -> float:
+    """Return the most memory, in MB, that a command held at once."""
+    process = subprocess.Popen(f"exec {command}", shell=True, stdout=subprocess.DEVNULL)  # noqa: S602
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+
+
+def verdict(good: bool) -> str:
+    """Return a word."""
+    return "met" if good else "MISSED"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from photos import encoded, exif, letter_f, photograph
+from PIL import Image, ImageCms
+
+from cfgtrain.errors import ImageDecodeError
+from cfgtrain.image.formats.exif import read_orientation, rewrite
+from cfgtrain.image.formats.header import Metadata
+from cfgtrain.image.formats.sniff import add_metadata, read_header
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+FORMATS = ["JPEG", "PNG", "WebP", "TIFF", "GIF"]
+
+
+def sample(format: str, **options: Any) -> bytes:  # noqa: A002
+    if format in ("JPEG", "PNG", "WebP"):
+        options = {"exif": exif(6), "icc_profile": SRGB} | options
+    return encoded(letter_f(), format, **options)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_heads(format: str) -> None:  # noqa: A002
+    """Format, size and orientation are read without decoding."""
+    header = read_header(sample(format))
+    assert (header.format, header.size, header.several) == (format, (60, 80), False)
+    assert header.orientation == (6 if format in ("JPEG", "PNG", "WebP") else 1)
+
+
+@pytest.mark.parametrize(("options", "lossless"), [({"lossless": True}, True), ({"quality": 80}, False)])
+@pytest.mark.parametrize("more", [{}, {"exif": b"", "icc_profile": b""}])
+def test_kinds_of_webp(options: dict[str, Any], lossless: bool, more: dict[str, Any]) -> None:
+    """Simple and extended files, lossy and lossless, give their size."""
+    header = read_header(sample("WebP", **options, **more))
+    assert (header.size, header.lossless) == ((60, 80), lossless)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_metadata_comes_back(suffix: str) -> None:
+    """What is put into a plain file is read from it, and the pixels are still there."""
+    format = {".jpg": "JPEG", ".png": "PNG", ".webp": "WebP", ".tif": "TIFF"}[suffix]  # noqa: A001
+    plain = encoded(letter_f(), format)
+    given = Metadata(exif().removeprefix(b"Exif\0\0"), SRGB, (300.0, 150.0))
+    content, left = add_metadata(plain, suffix, given)
+    held = read_header(content).metadata
+    expected = {".webp": ["DPI"], ".tif": ["EXIF"]}.get(suffix, [])
+    assert left == expected
+    assert held.icc == SRGB
+    assert held.exif == (None if "EXIF" in expected else given.exif)
+    assert held.dpi == (None if "DPI" in expected else pytest.approx((300, 150), abs=0.1))
+    from io import BytesIO
+
+    with Image.open(BytesIO(content)) as after, Image.open(BytesIO(plain)) as before:
+        assert np.array_equal(np.array(after), np.array(before))
+
+
+def test_a_large_profile_takes_several_segments() -> None:
+    """A profile above 64 kB is split in a JPEG and put together again."""
+    profile = SRGB[:16] + b"RGB " + bytes(range(256)) * 600
+    content, left = add_metadata(encoded(letter_f(), "JPEG"), ".jpg", Metadata(icc=profile))
+    assert left == []
+    assert read_header(content).metadata.icc == profile
+    content, left = add_metadata(encoded(letter_f(), "JPEG"), ".jpg", Metadata(exif=b"x" * 70000))
+    assert left == ["EXIF"]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_of_either_byte_order(order: str) -> None:
+    """Orientation is read and set in both byte orders."""
+    data = Image.Exif()
+    data.endian = order
+    data[0x0112] = 8
+    content = data.tobytes().removeprefix(b"Exif\0\0")
+    assert content[:2] == {"<": b"II", ">": b"MM"}[order]
+    assert read_orientation(content) == 8
+    rewritten = rewrite(content, (3, 4))
+    assert rewritten is not None
+    assert read_orientation(rewritten) == 1
+
+
+def test_the_thumbnail_goes() -> None:
+    """The small picture in EXIF data, which shows the large one as it was, is cut off."""
+    with Image.open(photograph("hubble_deep_field.jpg")) as photo:
+        content = photo.info["exif"].removeprefix(b"Exif\0\0")
+    order: Literal["big", "little"] = "big" if content[:2] == b"MM" else "little"
+    thumbnail = encoded(letter_f(), "JPEG")
+    tail = len(content) + len(content) % 2
+    ifd = (2).to_bytes(2, order)
+    for tag, value in ((0x0201, tail + 30), (0x0202, len(thumbnail))):
+        ifd += b"".join(
+            number.to_bytes(size, order) for number, size in ((tag, 2), (4, 2), (1, 4), (value, 4))
+        )
+    first = int.from_bytes(content[4:8], order)
+    link = first + 2 + 12 * int.from_bytes(content[first : first + 2], order)
+    with_thumbnail = bytearray(content.ljust(tail, b"\0") + ifd + b"\0\0\0\0" + thumbnail)
+    with_thumbnail[link : link + 4] = tail.to_bytes(4, order)
+    rewritten = rewrite(bytes(with_thumbnail), (100, 50))
+    assert rewritten is not None
+    assert thumbnail not in rewritten
+    assert len(rewritten) == tail + 30
+    assert rewritten[link : link + 4] == b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("exif_data", [b"", b"II", b"junk" * 10, b"II*\0\xff\xff\xff\xff"])
+def test_damaged_exif_is_no_orientation(exif_data: bytes) -> None:
+    """EXIF data that cannot be read say nothing, and cannot be rewritten."""
+    assert read_orientation(exif_data) == 1
+    assert rewrite(exif_data, (1, 1)) is None
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_any_damage_is_an_error_of_ours_or_none(format: str) -> None:  # noqa: A002
+    """Cut anywhere or with any bytes changed, a file is read or refused; nothing else happens."""
+    random = np.random.default_rng(0)
+    whole = sample(format)
+    for _ in range(400):
+        content = bytearray(whole)
+        near_the_head = random.integers(0, 2)
+        for position in random.integers(0, min(len(content), 600 if near_the_head else 1 << 30), 4):
+            content[position] = random.integers(0, 256)
+        content = content[: random.integers(1, len(content) + 1)] if random.integers(0, 2) else content
+        try:
+            header = read_header(bytes(content))
+        except ImageDecodeError:
+            continue
+        assert header.orientation in range(1, 9)
+        if header.metadata.exif:
+            rewrite(header.metadata.exif, (10, 20))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP", "GIF"])
+def test_truncation_is_found_wherever_it_is(format: str) -> None:  # noqa: A002
+    """A file that was cut at any tenth of its length is refused."""
+    whole = sample(format)
+    for tenth in range(10):
+        with pytest.raises(ImageDecodeError):
+            read_header(whole[: len(whole) * tenth // 10])
