@@ -191,6 +191,8 @@ class _Reader:
 
     def value(self, node: ast.expr) -> Spot:
         """Return the spot that an expression makes."""
+        if type(node) is ast.Constant:  # most are
+            return Spot(node.lineno, node, None, _tokens(node))
         match node:
             case ast.Name(id=name):
                 known = self.names.get(name)
@@ -235,12 +237,16 @@ class _Reader:
         for item in elts:
             if isinstance(item, ast.Starred):
                 self.spread(parts, item.value)
+            elif parts.items is not None and not self.loops:
+                parts.items.append(self.value(item))
             else:
                 self.add_all(parts, Spot(item.lineno, None, Parts([self.value(item)])))
         return Spot(node.lineno, node, parts)
 
     def copied(self, call: ast.Call, name: str) -> Spot:
         """Read ``dict(x, a=1)``, ``list(x)``, ``x.copy()`` and ``copy.deepcopy(x)``."""
+        if name in _MAKES_DICT and not call.args:  # most are
+            return self.dict_of(call)
         method = name == "copy" and isinstance(call.func, ast.Attribute) and not call.args
         given = [call.func.value] if method and isinstance(call.func, ast.Attribute) else call.args
         spot = self.value(given[-1]) if given else Spot(call.lineno)
@@ -285,12 +291,15 @@ class _Reader:
 
     def read(self, node: ast.expr) -> tuple[Read, ...]:
         """Return the variables and references that an expression reads."""
-        bound = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and not _loads(name)}
+        if type(node) is ast.Constant:
+            return _tokens(node)
+        nodes = list(ast.walk(node))
+        bound = {name.id for name in nodes if isinstance(name, ast.Name) and not _loads(name)}
         found: list[Read] = []
         below: set[int] = set()
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                found += [Read(token, (), None) for token in TOKEN.findall(inner.value)]
+        for inner in nodes:
+            if isinstance(inner, ast.Constant):
+                found += _tokens(inner)
             if id(inner) in below or not isinstance(inner, ast.Name | ast.Subscript):
                 continue
             name, path, links = _chain(inner)
@@ -299,6 +308,13 @@ class _Reader:
                 below.update(links)
                 found.append(Read(name, path, known))
         return tuple(dict.fromkeys(found))
+
+
+def _tokens(node: ast.Constant) -> tuple[Read, ...]:
+    """Return the references within a string."""
+    if not isinstance(node.value, str) or "__" not in node.value:
+        return ()
+    return tuple(Read(token, (), None) for token in TOKEN.findall(node.value))
 
 
 def _loads(name: ast.Name) -> bool:

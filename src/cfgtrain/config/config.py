@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
-from cfgtrain.config.dict import DELETE, ConfigDict, copied
+from cfgtrain.config.dict import DELETE, ConfigDict, copied, get_trace
 from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
+from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.loader import Loaded, load_file, load_text
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.overrides import check_known, override_tree, type_changes
 from cfgtrain.config.pretty import pretty_python
-from cfgtrain.config.trace import stack_level
+from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.config.writing import config_text
 from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
 from cfgtrain.origin import Origin, dotted, where
@@ -175,8 +176,8 @@ class Config:
 
     def origin(self, key: str | Sequence[object]) -> Origin | None:
         """Return the newest place that set ``key``, or None if it is unknown; see ``history``."""
-        history = self.history(key)
-        return history[-1] if history else None
+        trace, rest = self._trace_of(key)
+        return None if trace is None else trace.origin(*rest)
 
     def history(self, key: str | Sequence[object]) -> list[Origin]:
         """Return all places that set ``key``, oldest first.
@@ -188,18 +189,22 @@ class Config:
         Raises:
             ConfigKeyError: There is no such key.
         """
-        parts = split_key(key) if isinstance(key, str) else key
+        trace, rest = self._trace_of(key)
+        return [] if trace is None else trace.history(*rest)
+
+    def _trace_of(self, key: str | Sequence[object]) -> tuple[Trace | None, KeyPath]:
+        """Return the trace of the dict nearest above a value, and the way down from there."""
         node: Any = self._cfg_dict
         owner: ConfigDict = self._cfg_dict
-        rest: tuple[object, ...] = ()  # the way down from the dict nearest above the value, which is owner
+        rest: KeyPath = ()
         try:
-            for name, value in follow(node, parts):
+            for name, value in follow(node, split_key(key) if isinstance(key, str) else key):
                 owner, rest = (node, (name,)) if type(node) is ConfigDict else (owner, (*rest, name))
                 node = value
         except NoSuchKeyError as missing:
             shown = key if isinstance(key, str) else dotted(key)
             raise ConfigKeyError(f"There is no key {shown!r}.{missing.hint()}", key=shown) from None
-        return [] if owner._trace is None else owner._trace.history(*rest)
+        return get_trace(owner), rest
 
     @property
     def filename(self) -> str | None:

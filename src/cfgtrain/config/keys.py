@@ -44,7 +44,8 @@ class NoSuchKeyError(LookupError):
 
 def split_key(key: str) -> list[str]:
     """Split ``"+a[0].b"`` into ``["a", "0", "b"]``."""
-    return _INDEX.sub(r".\1", key.removeprefix("+")).split(".")
+    key = key.removeprefix("+")
+    return (_INDEX.sub(r".\1", key) if "[" in key else key).split(".")
 
 
 def index_in(part: object, length: int) -> int | None:
@@ -78,10 +79,14 @@ def follow(tree: object, parts: Sequence[object]) -> Iterator[tuple[object, obje
     """
     node, done = tree, list[object]()
     for part in parts:
-        try:
-            key, node = step(node, part)
-        except KeyError:
-            raise NoSuchKeyError(tuple(done), part, node) from None
+        key = part
+        if isinstance(node, dict) and part in node:  # most steps, without a call
+            node = node[part]
+        else:
+            try:
+                key, node = step(node, part)
+            except KeyError:
+                raise NoSuchKeyError(tuple(done), part, node) from None
         done.append(key)
         yield key, node
 
@@ -104,6 +109,9 @@ def value_at(tree: object, path: Path) -> object:
     An index may stand in the tree as the digits of an override: ``{"pipeline": {"0": ...}}``.
     """
     for part in path:
+        if isinstance(tree, dict) and part in tree:  # most steps, without a call
+            tree = tree[part]
+            continue
         try:
             _, tree = step(tree, part)
         except KeyError:

@@ -82,6 +82,8 @@ class Spot:
 
     def over(self, old: Spot | None) -> Spot:
         """Return this spot with ``old`` behind it; both stay as they are: other names may hold them."""
+        if old is None:
+            return self
         return Spot(self.line, self.node, self.parts, self.reads, self.older or old)
 
     def through(self, whole: Read, key: object) -> Spot:
@@ -91,6 +93,8 @@ class Spot:
 
     def fitting(self, value: object) -> Spot:
         """Return this spot, or the newest older one that can have come to ``value``."""
+        if self.older is None:
+            return self
         spot: Spot | None = self
         while spot is not None and spot.older is not None and not spot._fits(value):
             spot = spot.older
@@ -144,7 +148,8 @@ def descent(spot: Spot, value: object, path: Path) -> list[Spot]:
     """Return ``spot``, which came to ``value``, and the spots below it on the way along ``path``."""
     found = [spot.fitting(value)]
     for key in path:
-        part, value = found[-1].part(key, value), value_at(value, (key,))
+        part = found[-1].part(key, value)
+        value = value[key] if isinstance(value, dict) and key in value else value_at(value, (key,))
         if part is None:
             break
         found.append(part.fitting(value))
