@@ -131,6 +131,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     # types of values
     ("num_classes=10", "num_classes='10'", ConfigValueError, "model.backbone.num_classes", "not '10'"),
     ("lr=0.05", "lr='0.05'", ConfigValueError, "optimizer.lr", "not '0.05'"),
+    ("max_epochs=4", "max_epochs=4, constructor='DefaultRunnerConstruktor'", ConfigValueError, "runner.constructor", "Did you mean 'DefaultRunnerConstructor'"),
     ("max_epochs=4", "max_epochs=4.5", ConfigValueError, "runner.max_epochs", "not 4.5"),
     ("samples_per_gpu=32", "samples_per_gpu='all'", ConfigValueError, "data.samples_per_gpu", "not 'all'"),
     ("split='val'", "split='vall'", ConfigValueError, "data.val.split", "'train' or 'val' or 'test'"),

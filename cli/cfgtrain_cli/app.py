@@ -14,7 +14,7 @@ import typer
 
 import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
-from cfgtrain_cli import diff, env, print_config, schedule, train
+from cfgtrain_cli import diff, env, hooks, print_config, schedule, train
 from cfgtrain_cli.command import ConfigCommand
 from cfgtrain_cli.image import commands as image
 from cfgtrain_cli.names import commands as names
@@ -49,6 +49,7 @@ def options(
 app.command("train", cls=ConfigCommand)(train.train)
 app.command("print-config", cls=ConfigCommand)(print_config.print_config)
 app.command("diff")(diff.diff_configs)
+app.command("hooks", cls=ConfigCommand)(hooks.hooks)
 app.command("schedule", cls=ConfigCommand)(schedule.schedule)
 app.command("list", cls=ConfigCommand)(names.list_names)
 app.command("show", cls=ConfigCommand)(names.show)

@@ -1,10 +1,12 @@
-"""What a training would do to its learning rates and momenta, without training."""
+"""What a training would do, without training: its hooks, its learning rates and momenta."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
+
+from torch import nn
 
 from cfgtrain.check import check
 from cfgtrain.cnn.builder import MODELS
@@ -13,11 +15,12 @@ from cfgtrain.optim import build_optimizer
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.hooks.schedule import param_groups
-from cfgtrain.train import build_loader
+from cfgtrain.train import build_loader, register_evaluation, register_hooks
 from cfgtrain.visualization.curves import Line
 
-__all__ = ["SchedulePreview", "preview_schedule"]
+__all__ = ["SchedulePreview", "preview_hooks", "preview_schedule"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +79,31 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
         iters_per_epoch=iters_per_epoch if runner.by_epoch else None,
         follows_scores=scores.was_asked,
     )
+
+
+def preview_hooks(cfg: Config) -> str:
+    """Check a config, and return the table of the hooks of its training, by stage and priority.
+
+    Neither the model nor the data is built. Hooks that would never do anything are told of in
+    the log.
+    """
+    check(cfg)
+    runner: BaseRunner = build_runner(
+        cfg.runner, default_args={"model": _NoModel(), "logger": logger, "meta": {}}
+    )
+    register_hooks(runner, cfg)
+    register_evaluation(runner, cfg, {"val": []})
+    runner.register_hook(ProgressHook())
+    runner.warn_of_silent_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
+    return runner.get_hook_info()
+
+
+class _NoModel(nn.Module):
+    """Stands in for a model that no hook asks for before the run."""
+
+    def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
+        """Do nothing."""
+        return {}
 
 
 class _NoScores(Hook):

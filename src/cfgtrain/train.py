@@ -89,7 +89,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
-            runner.register_hook(ProgressHook(), "LOWEST")
+            runner.register_hook(ProgressHook())
         if cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from)
         if resumed is not None:
@@ -163,6 +163,12 @@ def assemble_runner(
         },
     )
     runner.timestamp = stamp
+    register_hooks(runner, cfg)
+    return runner
+
+
+def register_hooks(runner: BaseRunner, cfg: Config) -> None:
+    """Give a runner the hooks that the config asks for, but the evaluation, which needs data."""
     runner.register_training_hooks(
         cfg.get("lr_config"),
         cfg.get("optimizer_config", {}),
@@ -173,7 +179,6 @@ def assemble_runner(
         cfg.get("custom_hooks"),
     )
     runner.register_profiler_hook(cfg.get("profiler_config"))
-    return runner
 
 
 def register_evaluation(runner: BaseRunner, cfg: Config, loaders: dict[str, Any]) -> EvalHook | None:

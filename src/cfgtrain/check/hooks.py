@@ -16,7 +16,7 @@ from cfgtrain.errors import (
     suggest,
 )
 from cfgtrain.origin import at_place
-from cfgtrain.registries import DATASETS, HOOKS, RUNNERS
+from cfgtrain.registries import DATASETS, HOOKS, RUNNER_BUILDERS, RUNNERS
 from cfgtrain.registry import resolve_cfg
 from cfgtrain.runner import wiring
 from cfgtrain.runner.hooks.evaluation import EvalHook
@@ -34,9 +34,13 @@ RUNNER_GIVEN = ("model", "optimizer", "work_dir", "logger", "meta")
 
 def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with ``runner``."""
-    problems = list(component(cfg._cfg_dict, "runner", RUNNERS, given=RUNNER_GIVEN))
-    yield from problems
     runner, target = cfg["runner"], _runner_class(cfg)
+    node: Any = cfg._cfg_dict
+    if isinstance(runner, Mapping) and "constructor" in runner:
+        yield from _constructor(runner)
+        node = {"runner": wiring.without(runner, "constructor")}
+    problems = list(component(node, "runner", RUNNERS, given=RUNNER_GIVEN))
+    yield from problems
     if problems or not hasattr(target, "by_epoch"):
         return
     own, other = ("max_epochs", "max_iters") if target.by_epoch else ("max_iters", "max_epochs")
@@ -47,6 +51,16 @@ def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     if runner.get(other) is not None:
         message = f"{target.__name__} takes {own}, and {other} cannot be given beside it."
         yield problem_at(ConfigValueError, message, runner, other)
+
+
+def _constructor(runner: Mapping[str, Any]) -> Iterator[CfgTrainError]:
+    try:
+        resolve_cfg({"type": runner["constructor"]}, RUNNER_BUILDERS)
+    except CfgTrainError as error:
+        yield problem_at(ConfigValueError, str(error), runner, "constructor")
+    except Exception as error:  # an import path may name a module that fails in any way
+        message = f"{runner['constructor']!r} cannot be imported: {type(error).__name__}: {error}"
+        yield problem_at(ConfigValueError, message, runner, "constructor")
 
 
 def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:

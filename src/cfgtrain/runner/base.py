@@ -152,7 +152,7 @@ class BaseRunner(RunSaving, ABC):
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
         self._stages.follow(self._hooks)
-        self._warn_of_silent_hooks({mode for mode, _ in workflow})
+        self.warn_of_silent_hooks({mode for mode, _ in workflow})
         failed = True
         try:
             self.call_hook("before_run")
@@ -191,7 +191,7 @@ class BaseRunner(RunSaving, ABC):
         if first is not None and not failed:
             raise first
 
-    def _warn_of_silent_hooks(self, modes: set[str]) -> None:
+    def warn_of_silent_hooks(self, modes: set[str]) -> None:
         """Tell of hooks that would never do anything, which is hardly what was meant."""
         for hook in self.hooks:
             why = silent_hook(hook, self.stages, modes)

@@ -22,6 +22,8 @@ class ProgressHook(Hook):
     stderr is no terminal nothing is shown; the log lines are enough there.
     """
 
+    default_priority = "LOWEST"
+
     def __init__(self) -> None:
         self._progress: LiveProgress | None = None
         self._shown = 0.0
