@@ -1,57 +1,25 @@
 """What MMCV keeps in ``utils``: small things by subject, and some names of other packages.
 
-The latter, from ``Config`` to ``collect_env``, are looked up on first use, as some of them
-load torch.
+A name is looked up on first use: a command that needs one file here does not load the
+others, and only the names that need torch load it.
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from cfgtrain.utils.checks import has_method, is_method_overridden, is_str
-from cfgtrain.utils.deprecation import deprecated_api_warning
-from cfgtrain.utils.imports import import_modules_from_strings
-from cfgtrain.utils.logging import get_logger, print_log
-from cfgtrain.utils.paths import (
-    atomic_write,
-    check_file_exist,
-    find_vcs_root,
-    fopen,
-    is_filepath,
-    mkdir_or_exist,
-    scandir,
-    symlink,
+_MODULES = (
+    "checks",
+    "deprecation",
+    "imports",
+    "logging",
+    "paths",
+    "prerequisites",
+    "progressbar",
+    "sequences",
+    "testing",
+    "timer",
+    "versions",
 )
-from cfgtrain.utils.prerequisites import check_prerequisites, requires_executable, requires_package
-from cfgtrain.utils.progressbar import (
-    ProgressBar,
-    track_iter_progress,
-    track_parallel_progress,
-    track_progress,
-)
-from cfgtrain.utils.sequences import (
-    concat_list,
-    is_list_of,
-    is_seq_of,
-    is_tuple_of,
-    iter_cast,
-    list_cast,
-    slice_list,
-    to_1tuple,
-    to_2tuple,
-    to_3tuple,
-    to_4tuple,
-    to_ntuple,
-    tuple_cast,
-)
-from cfgtrain.utils.testing import (
-    assert_attrs_equal,
-    assert_dict_contains_subset,
-    assert_dict_has_keys,
-    assert_keys_equal,
-    check_python_script,
-)
-from cfgtrain.utils.timer import Timer, TimerError, check_time
-from cfgtrain.utils.versions import digit_version, get_git_hash, parse_version_info
 
 if _TYPE_CHECKING:
     from cfgtrain.checkpoint.url import load_url
@@ -63,6 +31,17 @@ if _TYPE_CHECKING:
     from cfgtrain.random_state import worker_init_fn
     from cfgtrain.registry import Registry, build_cfg, build_from_cfg
     from cfgtrain.tensors import is_jit_tracing, torch_meshgrid
+    from cfgtrain.utils.checks import *
+    from cfgtrain.utils.deprecation import *
+    from cfgtrain.utils.imports import *
+    from cfgtrain.utils.logging import *
+    from cfgtrain.utils.paths import *
+    from cfgtrain.utils.prerequisites import *
+    from cfgtrain.utils.progressbar import *
+    from cfgtrain.utils.sequences import *
+    from cfgtrain.utils.testing import *
+    from cfgtrain.utils.timer import *
+    from cfgtrain.utils.versions import *
 
 __all__ = [
     # sequences and types
@@ -103,9 +82,13 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> _Any:
     import importlib
 
-    for module, names in _ELSEWHERE.items():
+    for path, names in _ELSEWHERE.items():
         if name in names:
-            return getattr(importlib.import_module(module), name)
+            return getattr(importlib.import_module(path), name)
+    for each in _MODULES if name in __all__ else ():
+        module = importlib.import_module(f"cfgtrain.utils.{each}")
+        if name in module.__all__:
+            return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
