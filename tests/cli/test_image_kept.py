@@ -127,13 +127,14 @@ def test_metadata_is_kept(suffix: str, run: Run, tmp_path: Path) -> None:
 
 
 def test_tiff_keeps_profile_and_resolution(run: Run, tmp_path: Path) -> None:
-    """A TIFF keeps its ICC profile and resolution, at 16 bits too, and what it loses is named."""
-    options = {"icc_profile": SRGB, "dpi": (240, 240), "tiffinfo": {270: "A letter"}}
+    """A TIFF keeps its ICC profile, resolution and description, and what it loses is named."""
+    options = {"icc_profile": SRGB, "dpi": (240, 240), "tiffinfo": {270: "A letter", 700: b"<xmp/>"}}
     saved(tmp_path / "in.tif", letter_f(), **options)
     ran = run("image", "resize", "in.tif", "-o", "out.tif", "--scale", "0.5")
-    assert "1 picture without description" in ran.out
+    assert "1 picture without XMP" in ran.out
     with Image.open(tmp_path / "out.tif") as out:
         assert (out.size, out.info["icc_profile"], out.info["dpi"]) == ((30, 40), SRGB, (240, 240))
+        assert out.tag_v2[270] == "A letter"
         assert np.array(out)[4, 4].tolist() == [220, 220, 220]
 
 

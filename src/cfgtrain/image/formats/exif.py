@@ -10,12 +10,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 ORIENTATION, THUMBNAIL_START, THUMBNAIL_LENGTH = 0x0112, 0x0201, 0x0202
-EXIF_DIRECTORY, PIXEL_WIDTH, PIXEL_HEIGHT = 0x8769, 0xA002, 0xA003
+EXIF_DIRECTORY, GPS_DIRECTORY, PIXEL_WIDTH, PIXEL_HEIGHT = 0x8769, 0x8825, 0xA002, 0xA003
+MAKER_NOTE, INTEROPERABILITY = 0x927C, 0xA005  # hold positions, which are others in another file
+# Of the image's own directory, what stays true of another image: description, maker, model, software, time,
+# artist, copyright.
+DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 SHORT, LONG, RATIONAL = 3, 4, 5
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_ORDERED_SIZES = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # of what the byte order turns
 _ENTRY = 12
 _MAX_VALUE = 1 << 26
 _MOST_NUMBERS = 16
+
+
+# The values of a directory by tag: their type, how many, and their bytes.
+Values = dict[int, tuple[int, int, bytes]]
 
 
 class Entry(NamedTuple):
@@ -115,6 +124,56 @@ def read_orientation(exif: bytes | None) -> int:
     return int(values[0]) if values and values[0] in range(1, 9) else 1
 
 
+def read_values(tags: Tags, directory: Directory, order: str) -> Values:
+    """Return all values of a directory, in the byte order ``<`` or ``>``."""
+    found: Values = {}
+    for tag, entry in directory.entries.items():
+        raw, size = tags.raw(entry), _ORDERED_SIZES.get(entry.type, 1)
+        if order != tags.order and size > 1:
+            raw = b"".join(raw[i : i + size][::-1] for i in range(0, len(raw), size))
+        found[tag] = (entry.type, entry.length, raw)
+    return found
+
+
+def write_directory(out: bytearray, order: str, values: Values) -> int:
+    """Append a directory, after those of its values that do not fit into it; return its position."""
+    entries = []
+    for tag, (kind, length, raw) in sorted(values.items()):
+        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{order}L", _append(out, raw))
+        entries.append(struct.pack(f"{order}HHL", tag, kind, length) + place)
+    return _append(out, struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0")
+
+
+def take_over(tags: Tags, out: bytearray, order: str) -> Values:
+    """Append the directories of details and of the place; return these, and what describes the image.
+
+    Args:
+        tags: Where to read.
+        out: The TIFF structure that is being written.
+        order: Its byte order.
+
+    Returns:
+        Values for the first directory of ``out``.
+    """
+    image = tags.first()
+    own = {tag: value for tag, value in read_values(tags, image, order).items() if tag in DESCRIPTIVE}
+    for pointer in (EXIF_DIRECTORY, GPS_DIRECTORY):
+        if pointer in image.entries:
+            directory = tags.directory(int(tags.numbers(image.entries[pointer])[0]))
+            values = read_values(tags, directory, order)
+            kept = {tag: value for tag, value in values.items() if tag not in (MAKER_NOTE, INTEROPERABILITY)}
+            own[pointer] = (LONG, 1, struct.pack(f"{order}L", write_directory(out, order, kept)))
+    return own
+
+
+def extract(tags: Tags) -> bytes | None:
+    """Return the EXIF data of a TIFF as a structure of their own, or None where there are none."""
+    out = bytearray(b"II*\0\0\0\0\0")
+    values = take_over(tags, out, "<")
+    struct.pack_into("<L", out, 4, write_directory(out, "<", values))
+    return bytes(out) if values else None
+
+
 def rewrite(exif: bytes, size: tuple[int, int]) -> bytes | None:
     """Return EXIF data as it is right for an image that was turned upright and resized.
 
@@ -163,3 +222,10 @@ def _cut_thumbnail(tags: Tags, image: Directory) -> int:
     struct.pack_into(tags.order + "L", tags.content, image.link, 0)
     last = bool(start and length) and start[0] + length[0] >= whole - 16 and start[0] > image.link
     return int(start[0]) if last else whole
+
+
+def _append(out: bytearray, content: bytes) -> int:
+    out += b"\0" * (len(out) % 2)
+    position = len(out)
+    out += content
+    return position

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import struct
 
-from cfgtrain.image.formats.exif import ORIENTATION, SHORT, Entry, Tags
+from cfgtrain.image.formats.exif import (
+    ORIENTATION,
+    RATIONAL,
+    SHORT,
+    Entry,
+    Tags,
+    extract,
+    read_values,
+    take_over,
+    write_directory,
+)
 from cfgtrain.image.formats.header import Header, Metadata
 
 MAGICS = (b"II*\0", b"MM\0*")
@@ -15,9 +25,8 @@ _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _CENTIMETRE = 282, 283, 296, 3
 _ICC = 34675
 _UNDEFINED = 7
 _CENTIMETRES_PER_INCH = 2.54
-# What a person calls that which is lost.
-_NAMES = {34665: "EXIF", 34853: "GPS", 700: "XMP", 33723: "IPTC", 34377: "Photoshop data", 33432: "copyright",
-          315: "artist", 270: "description"}  # fmt: skip
+# What is lost, since it may speak of the pixels as they were.
+_NAMES = {700: "XMP", 33723: "IPTC", 34377: "Photoshop data"}
 
 
 def read_header(content: bytes) -> Header:
@@ -29,7 +38,8 @@ def read_header(content: bytes) -> Header:
         several = bool(tags.following(image))
         width, height = (tags.numbers(entries.get(tag)) for tag in (_WIDTH, _HEIGHT))
         dpi = _resolution(tags, entries)
-    except (ValueError, struct.error):
+        exif = extract(tags)
+    except (ValueError, IndexError, struct.error):
         return Header("TIFF")
     size = (int(width[0]), int(height[0])) if width and height else None
     turned = tags.numbers(entries.get(ORIENTATION))
@@ -44,41 +54,30 @@ def read_header(content: bytes) -> Header:
         channels=int(samples[0]) if samples else None,
         several=several,
         premultiplied=_is_premultiplied(tags, entries),
-        metadata=Metadata(None, icc, dpi, (), lost),
+        metadata=Metadata(exif, icc, dpi, (), lost),
     )
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put profile and resolution into a TIFF as OpenCV writes it: a new directory at the end.
+    """Put metadata into a TIFF as OpenCV writes it: a new directory at the end; everything fits.
 
     It also says what a fourth channel is, which OpenCV leaves open.
     """
     tags = Tags(content)
-    entries = tags.first().entries
-    values = {tag: (entry.type, entry.length, tags.raw(entry)) for tag, entry in entries.items()}
-    if tags.numbers(entries.get(_SAMPLES)) == [4] and _EXTRA_SAMPLES not in entries:
-        values[_EXTRA_SAMPLES] = (SHORT, 1, struct.pack(f"{tags.order}H", _UNASSOCIATED))
+    order, image, out = tags.order, tags.first(), bytearray(content)
+    values = read_values(tags, image, order)
+    if tags.numbers(image.entries.get(_SAMPLES)) == [4] and _EXTRA_SAMPLES not in values:
+        values[_EXTRA_SAMPLES] = (SHORT, 1, struct.pack(f"{order}H", _UNASSOCIATED))
+    if metadata.exif:
+        values |= take_over(Tags(metadata.exif), out, order)
     if metadata.icc:
         values[_ICC] = (_UNDEFINED, len(metadata.icc), metadata.icc)
     if metadata.dpi:
         for tag, dpi in zip((_X_RESOLUTION, _Y_RESOLUTION), metadata.dpi, strict=True):
-            values[tag] = (5, 1, struct.pack(f"{tags.order}LL", round(dpi * 1000), 1000))
-        values[_UNIT] = (SHORT, 1, struct.pack(f"{tags.order}H", 2))
-    return _with_directory(content, tags.order, values), ["EXIF"] if metadata.exif else []
-
-
-def _with_directory(content: bytes, order: str, values: dict[int, tuple[int, int, bytes]]) -> bytes:
-    """Return a TIFF whose directory holds these (type, length, bytes) by tag."""
-    out = bytearray(content + b"\0" * (len(content) % 2))
-    entries = []
-    for tag, (kind, count, raw) in sorted(values.items()):
-        place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{order}L", len(out))
-        if len(raw) > 4:
-            out += raw + b"\0" * (len(raw) % 2)
-        entries.append(struct.pack(f"{order}HHL", tag, kind, count) + place)
-    struct.pack_into(f"{order}L", out, 4, len(out))
-    out += struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0"
-    return bytes(out)
+            values[tag] = (RATIONAL, 1, struct.pack(f"{order}LL", round(dpi * 1000), 1000))
+        values[_UNIT] = (SHORT, 1, struct.pack(f"{order}H", 2))
+    struct.pack_into(f"{order}L", out, 4, write_directory(out, order, values))
+    return bytes(out), []
 
 
 def _is_premultiplied(tags: Tags, entries: dict[int, Entry]) -> bool:
