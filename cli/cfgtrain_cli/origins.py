@@ -124,18 +124,20 @@ def _table(rows: list[_Row], own: str | None) -> Iterator[str]:
 
 
 def _advice(story: Story) -> Iterator[str]:
-    for miss in _first_of_each(story.misses)[:1]:
-        key = dotted(miss.key)
+    missed, left = _first_of_each(story.misses), story.leaves_behind
+    if missed:
+        key = dotted(missed[0].key)
+        said = " and ".join(map(_setting, missed))
+        was = "was" if len(missed) == 1 else "were"
+        yield ""
+        yield f"{key} was computed before {said} {was} read, and does not follow. To change it, set {key} itself."
+    if left:
+        key = dotted(left[0].key)
         yield ""
         yield (
-            f"{key} was computed before {_setting(miss)} was read, and does not follow it. "
-            f"To change it, set {key} itself."
-        )
-    for miss in story.leaves_behind[:1]:
-        yield ""
-        yield (
-            f"{dotted(miss.key)} had been computed from the old value and stays {_value(miss.value)}. "
-            f"To change it, set {dotted(miss.key)} itself."
+            f"{key} had been computed from the old value and stays {_value(left[0].value)}. To change it, set {key} itself."
+            if len(left) == 1
+            else "These had been computed from the old value and stay as they were. To change them, set them themselves."
         )
 
 

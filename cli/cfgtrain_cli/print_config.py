@@ -43,13 +43,12 @@ def print_config(
         typer.Option("--key", "-k", metavar="KEY", help="Print only this part, such as optimizer.lr."),
     ] = None,
     origin: Annotated[
-        bool, typer.Option("--origin", "-o", help="Print beside each value the file and line that set it.")
+        bool, typer.Option("--origin", help="Print beside each value the file and line that set it.")
     ] = False,
     why: Annotated[
         str | None,
         typer.Option(
             "--why",
-            "-w",
             metavar="KEY",
             help="Tell of one value what set it, what that replaced and what does not reach it.",
         ),

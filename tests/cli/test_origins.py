@@ -41,7 +41,7 @@ optimizer.lr = 0.1
     computed from lr = 0.1  base.py:1   lr = 0.1
   NOT reached by lr = 0.2   child.py:2  lr = 0.2
 
-optimizer.lr was computed before lr = 0.2 was read, and does not follow it. To change it, set optimizer.lr itself.
+optimizer.lr was computed before lr = 0.2 was read, and does not follow. To change it, set optimizer.lr itself.
 """
 
 LEFT_BEHIND = """\
@@ -67,8 +67,8 @@ def test_origins_stand_beside_the_values(run: Callable[..., object], child: str,
 
 def test_origins_of_a_part(run: Callable[..., object], child: str) -> None:
     """--key with --origin prints that part."""
-    assert run("print-config", child, "-o", "-k", "steps[-1]").out == "3  # child.py:4\n"
-    assert "lr = 0.1        # base.py:3" in run("print-config", child, "-o", "-k", "optimizer").out
+    assert run("print-config", child, "--origin", "-k", "steps[-1]").out == "3  # child.py:4\n"
+    assert "lr = 0.1        # base.py:3" in run("print-config", child, "--origin", "-k", "optimizer").out
 
 
 def test_origins_as_json(run: Callable[..., object], child: str) -> None:
@@ -80,7 +80,7 @@ def test_origins_as_json(run: Callable[..., object], child: str) -> None:
     assert list(out) == [
         "lr", "optimizer.type", "optimizer.lr", "optimizer.momentum", "optimizer.momentun", "steps[0]", "empty",
     ]  # fmt: skip
-    part = json.loads(run("print-config", child, "-o", "-f", "json", "-k", "optimizer.lr").out)
+    part = json.loads(run("print-config", child, "--origin", "-f", "json", "-k", "optimizer.lr").out)
     assert list(part) == ["optimizer.lr"]
 
 
@@ -189,7 +189,7 @@ def test_colours_only_where_they_are_wanted(
 WARNINGS = """\
 Warning: 'momentun' is a new key, one letter away from 'momentum', which is set at base.py:3. Did you mean 'momentum'?
   at optimizer.momentun (child.py:3)
-Warning: lr = 0.2 does not reach optimizer.lr: base.py:3 had computed that from lr = 0.1 (base.py:1), and it stays 0.1. Set optimizer.lr itself.
+Warning: lr = 0.2 does not reach optimizer.lr (base.py:3), which was computed from lr = 0.1 (base.py:1) and stays 0.1. Set optimizer.lr instead.
   at lr (child.py:2)
 """
 

@@ -111,23 +111,23 @@ def test_the_bases_of_bases_are_looked_at(write: Write) -> None:
 def test_a_variable_that_reaches_nothing_is_told_with_both_places(suspects: Callable[..., list[str]]) -> None:
     """The warning names the new value, what it does not reach and why, and what to set instead."""
     assert suspects("\nlr = 0.2") == [
-        "lr = 0.2 does not reach optimizer.lr: base.py:3 had computed that from lr = 0.1 (base.py:1), and it "
-        "stays 0.1. Set optimizer.lr itself.\n  at lr (child.py:3)"
+        "lr = 0.2 does not reach optimizer.lr (base.py:3), which was computed from lr = 0.1 (base.py:1) and "
+        "stays 0.1. Set optimizer.lr instead.\n  at lr (child.py:3)"
     ]
 
 
 def test_words_of_the_command_line_reach_no_further(suspects: Callable[..., list[str]]) -> None:
     """A variable that the command line sets is as late as one that a child sets."""
     [warning] = suspects("", lr=0.3)
-    assert warning.startswith("lr = 0.3 does not reach optimizer.lr: ")
+    assert warning.startswith("lr = 0.3 does not reach optimizer.lr (base.py:3), ")
     assert warning.endswith("\n  at lr (--cfg-options lr=0.3)")
 
 
 def test_a_dict_that_reaches_nothing_is_told_once(suspects: Callable[..., list[str]]) -> None:
     """All that was computed from a dict is one warning, of the dicts rather than of their items."""
     assert suspects("norm = dict(type='GN')") == [
-        "The new norm does not reach model.backbone.norm, model.head.norm and 1 more: base.py:5 had computed them "
-        "from norm (base.py:2), and they stay as before. Set model.backbone.norm itself.\n  at norm (child.py:2)"
+        "The new norm does not reach model.backbone.norm (base.py:5), model.head.norm (base.py:6) and 1 more, which "
+        "were computed from norm (base.py:2) and stay as they were. Set these instead.\n  at norm (child.py:2)"
     ]
 
 
@@ -135,9 +135,11 @@ def test_a_list_that_reaches_nothing(suspects: Callable[..., list[str]]) -> None
     """A shorter or longer list is as new as one with other items."""
     base = "steps = [dict(type='A'), dict(type='B', x=1)]\ndata = dict(train=steps, val=steps)\n"
     [warning] = suspects("steps = [dict(type='A')]", base)
-    assert "The new steps does not reach data.train and data.val: base.py:2" in warning
+    assert (
+        "The new steps does not reach data.train (base.py:2) and data.val (base.py:2), which were" in warning
+    )
     [warning] = suspects("steps = [dict(type='C'), dict(type='B', x=1)]\ndata = dict(train=steps)", base)
-    assert "The new steps does not reach data.val: base.py:2" in warning
+    assert "The new steps does not reach data.val (base.py:2), which was computed from steps" in warning
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,10 @@ def test_variables_of_variables(suspects: Callable[..., list[str]]) -> None:
     """A value that was computed in several steps is not reached by any of its variables."""
     base = "n = 4\nlr = 0.1 * n\noptimizer = dict(lr=lr)\n"
     [warning] = suspects("n = 8", base)
-    assert "n = 8 does not reach lr and optimizer.lr: base.py:2 had computed them from n = 4" in warning
+    assert (
+        "n = 8 does not reach lr (base.py:2) and optimizer.lr (base.py:3), which were computed from n = 4"
+        in warning
+    )
 
 
 def test_a_reference_to_the_bases_is_a_variable_too(write: Write) -> None:
@@ -171,7 +176,7 @@ def test_a_reference_to_the_bases_is_a_variable_too(write: Write) -> None:
     write("c.py", "_base_ = 'b.py'\nlr = 0.5\n")
     [warning] = find_suspects(Config.fromfile("c.py"))
     assert str(warning).startswith(
-        "lr = 0.5 does not reach optimizer.lr: b.py:2 had computed that from lr = 0.1 (a.py:1), and it stays 0.2."
+        "lr = 0.5 does not reach optimizer.lr (b.py:2), which was computed from lr = 0.1 (a.py:1) and stays 0.2."
     )
     write("c.py", "_base_ = 'a.py'\nlr = 0.5\noptimizer = dict(lr={{ _base_.lr }} * 2)\n")
     assert find_suspects(Config.fromfile("c.py")) == []  # who asks for the base's value gets it
@@ -182,7 +187,9 @@ def test_an_alias_of_yaml_is_a_variable_too(write: Write) -> None:
     write("a.yaml", "lr: &lr 0.1\noptimizer:\n  lr: *lr\n")
     write("c.py", "_base_ = 'a.yaml'\nlr = 0.5\n")
     [warning] = find_suspects(Config.fromfile("c.py"))
-    assert "does not reach optimizer.lr: a.yaml:3 had computed that from lr = 0.1 (a.yaml:1)" in str(warning)
+    assert "does not reach optimizer.lr (a.yaml:3), which was computed from lr = 0.1 (a.yaml:1)" in str(
+        warning
+    )
 
 
 def test_code_may_set_what_it_likes(suspects: Callable[..., list[str]], write: Write) -> None:
@@ -193,7 +200,7 @@ def test_code_may_set_what_it_likes(suspects: Callable[..., list[str]], write: W
     cfg.norm.eps = 2
     warnings = [str(each) for each in find_suspects(cfg)]
     assert "lr = 0.7 does not reach optimizer.lr" in warnings[0]
-    assert "The new norm does not reach model.backbone.norm, model.head.norm and 1 more" in warnings[1]
+    assert "The new norm does not reach model.backbone.norm (base.py:5), " in warnings[1]
     assert all(__file__ in warning for warning in warnings)
     assert find_suspects(Config({"a": 1})) == []
 

@@ -94,18 +94,18 @@ def _unreached(found: list[Miss]) -> Iterator[ConfigWarning]:
 
 def _unreached_warning(group: list[Miss]) -> ConfigWarning:
     miss = group[0]
-    keys = list(dict.fromkeys(dotted(each.key) for each in group))
-    listed = " and ".join(keys) if len(keys) < 3 else f"{keys[0]}, {keys[1]} and {len(keys) - 2} more"
-    those, stay = ("them", "they stay") if len(keys) > 1 else ("that", "it stays")
+    keys = {dotted(each.key): f" ({each.source.origin(each.key)})" for each in reversed(group)}
+    told = [key + place for key, place in reversed(keys.items())]
+    listed = " and ".join(told) if len(told) < 3 else f"{told[0]}, {told[1]} and {len(told) - 2} more"
+    one = next(iter(keys)) if len(keys) == 1 else None
     name = dotted(miss.variable)
-    new, old, rest = f"The new {name}", name, "as before"
+    new, old, stay = f"The new {name}", name, "stays as it was" if one else "stay as they were"
     if miss.now is not ...:
         new, old = (f"{name} = {one_line(value, 40)}" for value in (miss.now, miss.was))
-        rest = one_line(miss.value, 40) if len(keys) == 1 else rest
+        stay = f"stays {one_line(miss.value, 40)}" if one else stay
     return ConfigWarning(
-        f"{new} does not reach {listed}: {miss.source.origin(miss.key)} had computed "
-        f"{those} from {old} ({miss.origin}), and {stay} {rest}. "
-        f"Set {keys[0]} itself." + _at(miss.overrider, miss.variable)
+        f"{new} does not reach {listed}, which {'was' if one else 'were'} computed from {old} ({miss.origin}) and "
+        f"{stay}. Set {one or 'these'} instead." + _at(miss.overrider, miss.variable)
     )
 
 

@@ -1,0 +1,7 @@
+# Level 2: what to train, and on what.
+_base_ = [
+    "schedule.py",
+    "../_base_/models/lenet5.py",
+    "../_base_/datasets/digits.py",
+    "../_base_/default_runtime.py",
+]

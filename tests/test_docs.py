@@ -1,0 +1,106 @@
+"""What the README and the pages of docs/ show is what happens.
+
+Of every page the blocks run from top to bottom, in a folder of their own that holds the
+example configs:
+
+- ``console`` blocks: each line after ``$ `` is a command, the lines below it are what it
+  prints. ``...`` stands for any text, alone on a line for any lines.
+- ``python`` blocks that begin with the comment ``# name.py``: a file of that name.
+- other ``python`` blocks: run.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    page.relative_to(ROOT).as_posix() for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+]
+BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# (?P<name>[\w/]+\.py)\n")
+
+
+class Command(NamedTuple):
+    """A command of a console block, and what the page says that it prints."""
+
+    words: str
+    output: str
+
+
+def commands(text: str) -> Iterator[Command]:
+    """Take a console block apart."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        words, _, output = part.partition("\n")
+        yield Command(words, output.rstrip("\n"))
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Say whether a page shows what was printed; ``...`` stands for anything."""
+    pattern = re.escape(shown).replace(re.escape("..."), "...")
+    pattern = re.sub(r"^\.\.\.(\\\n|\Z)", r"(?:.*\\n?)*?", pattern, flags=re.MULTILINE).replace("...", ".*")
+    return re.fullmatch(pattern, printed) is not None
+
+
+def perform(words: str, run: Callable[..., Any], last: int) -> tuple[int, str]:
+    """Run one command in this process; return its exit code and what a terminal would show."""
+    name, *rest = shlex.split(words)
+    if words == "echo $?":
+        return 0, str(last)
+    if name == "cat":
+        return 0, "".join(Path(file).read_text() for file in rest).rstrip("\n")
+    assert name == "cfgtrain", f"A page shows the command {words!r}, which this test cannot run"
+    ran = run(*rest)
+    return ran.code, (ran.err + ran.out).rstrip("\n")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_is_what_happens(
+    page: str, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every console block prints what the page says, and every Python block runs."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    names: dict[str, Any] = {}
+    code = 0
+    for block in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")):
+        language, text = block["language"], block["text"]
+        file = FILE.match(text)
+        if language == "python" and file:
+            target = tmp_path / file["name"]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        elif language == "python":
+            exec(compile(text, f"{page}: {text.splitlines()[0]}", "exec"), names)
+        elif language == "console":
+            for command in commands(text):
+                code, printed = perform(command.words, run, code)
+                assert matches(command.output, printed), f"{page}: {command.words}\n{printed}"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("a b", "a b", True),
+        ("a b", "a c", False),
+        ("a ... c", "a b b c", True),
+        ("a ... c", "a\nc", False),
+        ("a\n...\nd", "a\nb\nc\nd", True),
+        ("a\n...\nd", "a\nd", True),
+        ("...\nd", "b\nd", True),
+        ("a\n...", "a\nb\nc", True),
+        ("a\n...\nd", "a\nb\nc", False),
+        ("1.5 (x)", "1.5 (x)", True),
+        ("1.5", "1x5", False),
+        ("", "", True),
+    ],
+)
+def test_dots_stand_for_anything(shown: str, printed: str, same: bool) -> None:
+    """Within a line they are any text, alone on a line any lines; all else is as it stands."""
+    assert matches(shown, printed) is same
