@@ -100,6 +100,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("dict(type='SGD', lr=0.05, momentum=0.9)", "dict(backbone=dict(type='SGD', lr=1, momentun=0.9))", BuildError, "optimizer.backbone.momentun", "Did you mean 'momentum'"),
     ("grad_clip=None", "grad_clip=dict(max_nrm=1)", ConfigValueError, "optimizer_config", "Did you mean 'max_norm'"),
     ("grad_clip=None", "dtype='float8'", ConfigValueError, "optimizer_config", "'float16' or 'bfloat16'"),
+    ("seed = 0", "fp16 = 512", ConfigValueError, "fp16", "fp16 is a dict such as"),
     # schedules
     ("policy='step', step=[2, 3]", "policy='CosineRestart', periods=[3], min_lr=0", ConfigValueError, "lr_config", "the periods [3] end at 3, and the run at 4"),
     ("policy='step', step=[2, 3]", "policy='Torch', scheduler=dict(type='StepLr')", ConfigValueError, "lr_config", "Did you mean 'StepLR'"),

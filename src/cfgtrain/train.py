@@ -30,6 +30,7 @@ from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.signals import stop_on_signals
 from cfgtrain.runner.stages import RunStopped
+from cfgtrain.runner.wiring import optimizer_settings
 from cfgtrain.work_dir import config_stem, make_work_dir, new_run_id, run_log, sole_use, write_config
 
 __all__ = ["TrainResult", "train"]
@@ -171,7 +172,7 @@ def register_hooks(runner: BaseRunner, cfg: Config) -> None:
     """Give a runner the hooks that the config asks for, but the evaluation, which needs data."""
     runner.register_training_hooks(
         cfg.get("lr_config"),
-        cfg.get("optimizer_config", {}),
+        optimizer_settings(cfg._cfg_dict),
         cfg.get("checkpoint_config", {"interval": 1 if runner.by_epoch else 1000}),
         cfg.get("log_config", {"interval": 10, "hooks": [{"type": "TextLoggerHook"}]}),
         cfg.get("momentum_config"),

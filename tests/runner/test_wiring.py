@@ -130,3 +130,25 @@ def test_wrong_argument_is_named_with_its_place() -> None:
     """An argument that the hook does not take is an error with a suggestion."""
     with pytest.raises(BuildError, match=r"no argument 'intervall'. Did you mean 'interval'"):
         list(wiring.hooks_for("checkpoint_config", {"intervall": 1}))
+
+
+@pytest.mark.parametrize(
+    ("cfg", "settings"),
+    [
+        ({}, {}),
+        ({"optimizer_config": None, "fp16": {"loss_scale": 8.0}}, None),
+        ({"fp16": {"loss_scale": 8.0}}, {"type": "Fp16OptimizerHook", "loss_scale": 8.0}),
+        (
+            {
+                "fp16": {},
+                "optimizer_config": {"type": "GradientCumulativeFp16OptimizerHook", "cumulative_iters": 2},
+            },
+            {"type": "GradientCumulativeFp16OptimizerHook", "cumulative_iters": 2},
+        ),
+    ],
+)
+def test_fp16_of_a_config(cfg: dict[str, Any], settings: Any) -> None:
+    """``fp16`` beside ``optimizer_config`` asks for mixed precision, and changes neither."""
+    before = repr(cfg)
+    assert wiring.optimizer_settings(cfg) == settings
+    assert repr(cfg) == before

@@ -18,7 +18,7 @@ from cfgtrain.runner import wiring
 __all__ = ["TOP_LEVEL_KEYS", "check", "find_problems"]
 
 TOP_LEVEL_KEYS = (
-    "model", "data", "optimizer", "optimizer_config", "lr_config", "momentum_config", "runner",
+    "model", "data", "optimizer", "optimizer_config", "fp16", "lr_config", "momentum_config", "runner",
     "checkpoint_config", "log_config", "timer_config", "evaluation", "profiler_config", "workflow", "custom_hooks", "custom_imports",
     "load_from", "resume_from", "work_dir", "log_level", "seed", "deterministic", "device",
 )  # fmt: skip

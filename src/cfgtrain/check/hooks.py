@@ -66,6 +66,12 @@ def _constructor(runner: Mapping[str, Any]) -> Iterator[CfgTrainError]:
 def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the hooks that one key of the config stands for."""
     value, root = cfg.get(key), cfg._cfg_dict
+    if key == "optimizer_config":
+        fp16 = cfg.get("fp16")
+        if fp16 is not None and not isinstance(fp16, Mapping):
+            message = f"fp16 is a dict such as dict(loss_scale='dynamic'), or None, not {fp16!r}."
+            yield problem_at(ConfigValueError, message, root, "fp16")
+        value = wiring.optimizer_settings(root)
     if key == "log_config" and value is not None:
         yield from _log_config(value, root)
         if not isinstance(value, Mapping) or not isinstance(value.get("hooks", []), (list, tuple)):

@@ -12,7 +12,7 @@ from cfgtrain.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.utils.signatures import accepted_args
 
-__all__ = ["DEFAULT_TIMER", "WIRES", "Wire", "hook_cfgs", "hooks_for", "without"]
+__all__ = ["DEFAULT_TIMER", "WIRES", "Wire", "hook_cfgs", "hooks_for", "optimizer_settings", "without"]
 
 
 class Wire(NamedTuple):
@@ -87,6 +87,18 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
         else:
             default = {"type": wire.default_type} if wire.default_type else {}
             yield _with(without(each, "priority"), default), each.get("priority", wire.priority)
+
+
+def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
+    """Return the ``optimizer_config`` of a config, with what its ``fp16`` adds.
+
+    ``fp16 = dict(loss_scale=512.)`` is how configs of MMCV's family ask for mixed precision.
+    """
+    settings = cfg.get("optimizer_config", {})
+    fp16 = cfg.get("fp16")
+    if not isinstance(fp16, Mapping) or not isinstance(settings, Mapping):
+        return settings
+    return _with(settings, {"type": "Fp16OptimizerHook", **fp16})
 
 
 def without(cfg: Mapping[str, Any], key: str) -> Any:

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import same
+
+from cfgtrain.checkpoint import read_checkpoint
+
+PARTS = '''
+"""A project's own training: a policy, an optimizer and how it is built."""
+
+import torch
+
+from cfgtrain.optim import OPTIMIZER_BUILDERS, OPTIMIZERS, DefaultOptimizerConstructor
+from cfgtrain.runner import HOOKS, LrUpdaterHook, MomentumUpdaterHook
+
+
+@HOOKS.register_module()
+class TriangleLrUpdaterHook(LrUpdaterHook):
+    """Up and down again, every ``period`` iterations."""
+
+    def __init__(self, period, top=4.0, **kwargs):
+        self.period, self.top = period, top
+        super().__init__(**kwargs)
+
+    def get_lr(self, runner, base_lr):
+        share = abs((runner.iter % self.period) / self.period - 0.5) * 2
+        return base_lr * (self.top - (self.top - 1) * share)
+
+
+@HOOKS.register_module()
+class HalfMomentumUpdaterHook(MomentumUpdaterHook):
+    curve = staticmethod(lambda base, at, total: base * (1 - 0.5 * at / total))
+
+
+@OPTIMIZERS.register_module()
+class SignSGD(torch.optim.SGD):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p -= 0.01 * group["lr"] * p.grad.sign()
+
+
+@OPTIMIZER_BUILDERS.register_module()
+class DepthConstructor(DefaultOptimizerConstructor):
+    """The deeper a parameter, the smaller its rate."""
+
+    def add_params(self, params, module, prefix="", is_dcn_module=None):
+        for depth, (name, p) in enumerate(module.named_parameters()):
+            params.append({"params": [p], "lr": self.base_lr * self.paramwise_cfg["decay"] ** depth})
+'''
+
+CONFIG = """
+_base_ = {base!r}
+custom_imports = dict(imports=["shop.training"])
+optimizer = dict(
+    _delete_=True, type="SignSGD", lr=0.1, momentum=0.9, constructor="DepthConstructor", paramwise_cfg=dict(decay=0.9))
+lr_config = dict(_delete_=True, policy="triangle", period=8, by_epoch=False, warmup="linear", warmup_iters=4)
+momentum_config = dict(policy="Half")
+runner = dict(max_epochs=2)
+log_config = dict(interval=1)
+checkpoint_config = dict(interval=5, by_epoch=False, max_keep_ckpts=-1)
+evaluation = None
+"""
+
+
+@pytest.fixture
+def project(write: Callable[[str, str], Path], configs: Path) -> Path:
+    """A project outside the repository, with parts of its own and a config that names them."""
+    write("shop/__init__.py", "")
+    write("shop/training.py", PARTS)
+    return write("shop.py".replace("shop", "own"), CONFIG.format(base=str(configs / "digits" / "lenet5.py")))
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    lines = [
+        json.loads(line) for log in sorted(folder.glob("*.log.json")) for line in log.read_text().splitlines()
+    ]
+    return [line for line in lines if line.get("mode") == "train"]
+
+
+def expected_lr(at: int) -> float:
+    value = 0.1 * (4.0 - 3.0 * abs((at % 8) / 8 - 0.5) * 2)
+    return value * (1 - (1 - at / 4) * 0.9) if at < 4 else value
+
+
+def test_parts_of_a_project_train(project: Path, run: Callable[..., Any]) -> None:
+    """A policy, an optimizer and its constructor from ``custom_imports`` do what they say in a real run."""
+    done = run("train", project)
+    assert done.code == 0, done.err
+    lines = logged(Path("work_dirs/own"))
+    assert [line["lr"] for line in lines] == pytest.approx([expected_lr(at) for at in range(34)], abs=1e-5)
+    groups = read_checkpoint("work_dirs/own/latest.pth")["optimizer"]["param_groups"]
+    assert [group["initial_lr"] for group in groups] == pytest.approx([0.1 * 0.9**i for i in range(10)])
+    assert {group["momentum"] for group in groups} == {0.9 * 0.75}
+
+
+def test_parts_of_a_project_go_on(project: Path, run: Callable[..., Any]) -> None:
+    """Resumed in the middle of an epoch, the run ends with the same bits as the unbroken one."""
+    assert run("train", project).code == 0
+    whole = read_checkpoint("work_dirs/own/latest.pth")
+    resumed = run("train", project, "--work-dir", "again", "--resume", "work_dirs/own/iter_25.pth")
+    assert resumed.code == 0, resumed.err
+    again = read_checkpoint("again/latest.pth")
+    assert same(whole["state_dict"], again["state_dict"])
+    assert same(whole["optimizer"]["param_groups"], again["optimizer"]["param_groups"])
+
+
+def test_parts_of_a_project_are_checked(project: Path, run: Callable[..., Any]) -> None:
+    """Their names and arguments are checked before the run, as those that come along are."""
+    done = run(
+        "train",
+        project,
+        "--cfg-options",
+        "lr_config.policy=triangel",
+        "optimizer.constructor=DepthConstructer",
+    )
+    assert done.code == 2
+    assert "Did you mean 'Triangle'" in done.err
+    assert "Did you mean 'DepthConstructor'" in done.err
+    done = run("train", project, "--cfg-options", "+lr_config.perod=8")
+    assert "Did you mean 'period'" in done.err
+    assert not Path("work_dirs").exists()
+
+
+def test_parts_of_a_project_are_previewed(project: Path, run: Callable[..., Any]) -> None:
+    """``schedule`` shows the project's own policies."""
+    done = run("schedule", project)
+    assert done.code == 0, done.err
+    assert "0.01 → 0.4 (iteration 5) → 0.175  backbone.features.0.weight" in done.out
+    assert "0.9 → 0.675" in done.out
+
+
+STEPS = [
+    ["+optimizer_config.dtype=bfloat16"],
+    ["+optimizer_config.type=Fp16OptimizerHook"],
+    ["+fp16={loss_scale: dynamic}", "+optimizer_config.cumulative_iters=2"],
+    ["optimizer={_delete_: true, type: LBFGS, lr: 0.5, max_iter: 4}"],
+    ["optimizer={_delete_: true, backbone.features: {type: Adam, lr: 0.003}, backbone.classifier: {type: SGD, lr: 0.05}}"],
+    ["optimizer={_delete_: true, type: AdamW, lr: 0.003, fused: true}"],
+    ["+model.init_cfg={type: Xavier, layer: Conv2d}"],
+    ["lr_config={_delete_: true, policy: Torch, by_epoch: false, scheduler: {type: OneCycleLR, max_lr: 0.1, total_steps: 51}}"],
+    ["lr_config={_delete_: true, policy: ReduceOnPlateau, patience: 0}"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", STEPS, ids=lambda options: options[0].split("=")[0] + options[0][-30:])
+def test_every_kind_of_step_learns(options: list[str], configs: Path, run: Callable[..., Any]) -> None:
+    """Three epochs on the digits learn them to some degree, whatever makes the step."""
+    done = run("train", configs / "digits" / "lenet5.py", "--cfg-options", "runner.max_epochs=3", *options)
+    assert done.code == 0, done.err
+    assert float(done.out.split("accuracy ")[1].split()[0]) > 0.6
+    weights = read_checkpoint("work_dirs/lenet5/latest.pth")["state_dict"]
+    assert all(value.dtype == torch.float32 for value in weights.values())
