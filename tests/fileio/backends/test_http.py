@@ -248,6 +248,15 @@ def test_nobody_is_there(quick: HTTPBackend) -> None:
             quick.get(f"http://127.0.0.1:{taken.getsockname()[1]}/a")
 
 
+def test_pauses_are_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Why a download takes its time is in the log."""
+    site["/a"] = first(1, status(503), b"x")
+    assert HTTPBackend(backoff=0).get(f"{site.url}/a") == b"x"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{site.url}/a cannot be fetched: HTTP 503 Service Unavailable. Trying again in 0.0 s."
+    ]
+
+
 def test_pauses_double(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pause is twice the one before, less a part that chance decides; a server may ask for more."""
     pauses: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,8 @@ from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_
 from cfgtrain.fileio.uri import display_name, path_text
 
 __all__ = ["HTTPBackend"]
+
+logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
 _URL_MARKS = "!$%&'()*+,/:;=?@[]~"  # what is not to be quoted in the path or query of a URL
@@ -144,7 +147,9 @@ class HTTPBackend(BaseStorageBackend):
                 # Many processes fail at the same moment, and must not come back at the same moment. The
                 # system's generator, as drawing from Python's would change what a training draws from it.
                 pause = self._backoff * 2**attempt * random.SystemRandom().uniform(0.5, 1.0)
-                time.sleep(min(max(pause, error.wait), _LONGEST_PAUSE))
+                pause = min(max(pause, error.wait), _LONGEST_PAUSE)
+                logger.warning("%s Trying again in %.1f s.", error.message, pause)
+                time.sleep(pause)
 
     def _chunks(self, url: str, headers: dict[str, str]) -> Iterator[bytes]:
         from http.client import HTTPException

@@ -46,6 +46,8 @@ class LmdbBackend(BaseStorageBackend):
         self._lmdb = lmdb
         self.db_path = os.path.expanduser(str(db_path))  # noqa: PTH111  # a str, as in MMCV
         self._options = {"readonly": readonly, "lock": lock, "readahead": readahead, **kwargs}
+        self._kept: Any = None
+        self._kept_by = 0  # the process that opened it
 
     def get(self, filepath: str | Path) -> Any:
         """Return the value of a key as bytes, None where there is no such key."""
@@ -65,9 +67,11 @@ class LmdbBackend(BaseStorageBackend):
         return self.exists(filepath)
 
     def _environment(self) -> Any:
-        with _opening[0]:
-            self._kept = self._opened()
-            return self._kept
+        if self._kept_by != os.getpid():
+            with _opening[0]:
+                self._kept = self._opened()
+                self._kept_by = os.getpid()
+        return self._kept
 
     def _opened(self) -> Any:
         place = (os.getpid(), os.path.realpath(self.db_path))

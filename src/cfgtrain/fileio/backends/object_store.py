@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.errors import ArgumentError, BackendMethodError, MissingLibraryError
-from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
+from cfgtrain.fileio.backends.base import BaseStorageBackend, decode
 
 __all__ = ["CephBackend", "PetrelBackend"]
 
@@ -128,13 +128,10 @@ class PetrelBackend(BaseStorageBackend):
     @contextmanager
     def get_local_path(self, filepath: str | Path) -> Iterator[str | Path]:
         """Have an object on disk, with its extensions, for the time of a ``with``."""
-        path = self._path(filepath)
         if not self.isfile(filepath):
-            raise FileNotFoundError(f"There is no object {path}.")
-        with temporary_file(path) as file:
-            file.write(self.get(filepath))
-            file.close()
-            yield file.name
+            raise FileNotFoundError(f"There is no object {self._path(filepath)}.")
+        with super().get_local_path(filepath) as local:
+            yield local
 
     def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
         for name in self._method("list")(self._path(folder).removesuffix("/") + "/"):
