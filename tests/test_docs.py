@@ -67,7 +67,7 @@ def test_what_a_page_shows_is_what_happens(
 ) -> None:
     """Every console block prints what the page says, and every Python block runs."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "page"}
     code = 0
     for block in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")):
         language, text = block["language"], block["text"]
