@@ -1,8 +1,8 @@
 """A training that takes a fraction of a second, and what to ask of it afterwards.
 
 It has everything that could make a resumed run differ: dropout, a random transform, momentum,
-warm-up, windows of accumulated gradients, an evaluation that keeps the best, and an epoch of
-six batches that checkpoints every seven iterations never end with.
+warm-up, windows of accumulated gradients, averaged weights, an evaluation that keeps the best,
+and an epoch of six batches that checkpoints every seven iterations never end with.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ runner = dict({runner})
 checkpoint_config = dict(interval=7, by_epoch=False)
 log_config = dict(interval=2, hooks=[dict(type='TextLoggerHook')])
 evaluation = dict(interval={evaluated}, save_best='accuracy')
-custom_hooks = [dict(type='Probe', priority='LOWEST')]
+custom_hooks = [dict(type='EMAHook', momentum=0.7, warm_up=0), dict(type='Probe', priority='LOWEST')]
 device = 'cpu'
 seed = 3
 """

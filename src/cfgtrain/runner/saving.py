@@ -105,8 +105,8 @@ class RunSaving(HookRegistration):
         facts = {**(meta or {}), **(self.meta or {}), "epoch": self._epoch + 1, "iter": self._iter}
         # With gradients waiting in an open window there is no exact state to go on from.
         exact = save_optimizer and not self.window_open
+        self._check_finite()  # before a good checkpoint goes for a worthless one; averages are lost after the weights
         with self.evaluation_weights():
-            self._check_finite()  # before a good checkpoint goes for a worthless one
             resume = (self._state_at_interruption or self._state()) if exact else None
             set_aside(path, (self.meta or {}).get("run_id"))
             save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
