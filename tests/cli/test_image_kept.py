@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from photos import STORED, exif, letter_f, photograph, saved
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 Run = Callable[..., Any]
 
@@ -58,6 +58,18 @@ def test_pictures_are_put_upright(
     assert np.abs(out.astype(int) - upright).max() <= {"jpg": 30, "tif": 1}.get(suffix, 0)
     with Image.open(tmp_path / f"out.{suffix}") as written:
         assert written.getexif().get(274, 1) == 1
+
+
+@pytest.mark.skipif(
+    not (cv2.haveImageWriter("x.avif") and features.check("avif")), reason="OpenCV or Pillow without AVIF"
+)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_put_upright(orientation: int, run: Run, tmp_path: Path) -> None:
+    """An AVIF is turned as its container says, which is not in its EXIF data."""
+    saved(tmp_path / "in.avif", STORED[orientation](letter_f()), exif=exif(orientation), quality=95)
+    ran = run("image", "resize", "in.avif", "-o", "out.png", "--scale", "1")
+    assert (ran.code, "1 picture without EXIF" in ran.out) == (0, True), ran.err
+    assert np.abs(raw(tmp_path / "out.png").astype(int) - letter_f()).mean() < 4
 
 
 def test_a_turned_picture_is_decoded_small_and_flipped_as_seen(run: Run, tmp_path: Path) -> None:

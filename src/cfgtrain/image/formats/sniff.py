@@ -15,6 +15,12 @@ _ADDERS = {
 }  # fmt: skip
 
 
+# An AVIF says by boxes how it is turned, quarters to the left and then a mirror, and OpenCV does not look; its
+# EXIF orientation means nothing.
+_TURNS = {(None, 1): 2, (2, None): 3, (None, 0): 4, (1, 0): 5, (3, None): 6, (3, 0): 7, (1, None): 8,
+          (0, 1): 2, (0, 0): 4, (2, 0): 2, (2, 1): 4, (1, 1): 7, (3, 1): 5}  # fmt: skip
+
+
 def read_header(content: bytes) -> Header:
     """Read what a file says before its pixels are decoded.
 
@@ -62,4 +68,12 @@ def _avif(content: bytes) -> Header:
     head = content[: content.find(b"mdat")]
     names = {"EXIF": b"Exif" in head, "ICC profile": b"colrprof" in head or b"colrrICC" in head}
     lost = tuple(name for name, there in names.items() if there)
-    return Header("AVIF", lossless=False, several=head[8:12] == b"avis", metadata=Metadata(lost=lost))
+    orientation = _TURNS.get((_property(head, b"irot", 3), _property(head, b"imir", 1)), 1)
+    several = head[8:12] == b"avis"
+    return Header("AVIF", None, orientation, lossless=False, several=several, metadata=Metadata(lost=lost))
+
+
+def _property(head: bytes, box: bytes, mask: int) -> int | None:
+    """Return the value of a box of one byte, or None where there is no such box."""
+    _, found, after = head.partition(box)
+    return after[0] & mask if found and after else None
