@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tiny import TO_TENSORS, Squares, TinyNet, make_runner, squares_loader
 from torch import distributed as dist
 from torch import multiprocessing
 
+from cfgtrain.data.builder import build_dataloader
+from cfgtrain.data.metrics import accuracy
 from cfgtrain.dist import average_tensors, get_dist_info
+from cfgtrain.runner import DistEvalHook
 
 SECONDS = 60
 
@@ -33,6 +37,29 @@ def _run(name: str, rank: int, count: int, folder: Path) -> None:
     result = getattr(sys.modules[__name__], name)(rank)
     torch.save(result, folder / f"result_{rank}.pt")
     dist.destroy_process_group()
+
+
+def evaluate_in_shares(rank: int) -> Any:
+    """Train for an epoch and evaluate 23 samples in two shares, 12 and 11."""
+    data = Squares(pipeline=TO_TENSORS)
+    loader = build_dataloader(data, 5, shuffle=False, round_up=False, rank=rank, world_size=2)
+    seen: list[int] = []
+    data.evaluate = lambda results, logger=None: (
+        seen.append(len(results)) or {"acc": accuracy(results, data.labels)}
+    )
+    model = TinyNet()
+    model.norm.running_mean.fill_(float(rank))
+    runner = make_runner("epoch", 1, model, meta={})
+    hook = DistEvalHook(loader, save_best="acc")
+    runner.register_hook(hook, "LOW")
+    runner.run([squares_loader()], [("train", 1)])
+    return (
+        runner.rank,
+        hook.scores,
+        runner.meta["hook_msgs"]["best_score"],
+        seen,
+        model.norm.running_mean.tolist(),
+    )
 
 
 def average_buffers(rank: int) -> Any:

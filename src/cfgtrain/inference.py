@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import distributed as dist
 from torch import nn
 
+from cfgtrain.dist import get_dist_info
 from cfgtrain.random_state import isolated_random_state
 
-__all__ = ["single_gpu_test"]
+__all__ = ["multi_gpu_test", "single_gpu_test"]
 
 
 def single_gpu_test(
@@ -45,3 +47,39 @@ def single_gpu_test(
         for module, training in modes:
             module.training = training
     return results
+
+
+def multi_gpu_test(
+    model: nn.Module,
+    data_loader: Iterable[Any],
+    tmpdir: str | None = None,
+    gpu_collect: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> list[Any] | None:
+    """Predict with all processes, each for its share of the samples (MMCV name).
+
+    The samples have to be dealt out to the processes in turn, as the samplers of cfgtrain and
+    torch's ``DistributedSampler`` do. Shares may differ in length; samples that a sampler
+    added to make them equal are cut off.
+
+    Args:
+        model: As for ``single_gpu_test``.
+        data_loader: Over the share of this process; has a ``dataset`` with a length.
+        tmpdir: Taken as MMCV takes it; results go through memory.
+        gpu_collect: Likewise.
+        progress: Called with the number of samples done in each batch of this process.
+
+    Returns:
+        In the first process one prediction per sample, in the order of the data set; else None.
+    """
+    own = single_gpu_test(model, data_loader, progress)
+    rank, world_size = get_dist_info()
+    if world_size == 1:
+        return own
+    parts: list[list[Any]] | None = [[] for _ in range(world_size)] if rank == 0 else None
+    dist.gather_object(own, parts, dst=0)
+    if parts is None:
+        return None
+    longest = max(map(len, parts))
+    in_turn = [part[i] for i in range(longest) for part in parts if i < len(part)]
+    return in_turn[: len(data_loader.dataset)]  # type: ignore[attr-defined]  # see Args

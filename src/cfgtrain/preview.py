@@ -92,10 +92,16 @@ def preview_hooks(cfg: Config) -> str:
         cfg.runner, default_args={"model": _NoModel(), "logger": logger, "meta": {}}
     )
     register_hooks(runner, cfg)
-    register_evaluation(runner, cfg, {"val": []})
+    register_evaluation(runner, cfg, {"val": _NoData()})
     runner.register_hook(ProgressHook())
     runner.warn_of_silent_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
     return runner.get_hook_info()
+
+
+class _NoData:
+    """Stands in for the data of an evaluation."""
+
+    dataset = None
 
 
 class _NoModel(nn.Module):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from tiny import LOGGER, Recorder, make_runner, numbers
 
-from cfgtrain.errors import CheckpointError
-from cfgtrain.runner import saving
+from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.runner import CheckpointHook, saving
+from cfgtrain.runner.hooks import checkpoint
 
 
 def run(kind: str, length: int, batches: int = 2, window: int = 1, **cfg: Any) -> Any:
@@ -169,3 +170,18 @@ def test_log_says_where_and_what(caplog: pytest.LogCaptureFixture) -> None:
         "Saving checkpoint epoch_1.pth",
         "Saving checkpoint epoch_2.pth",
     ]
+
+
+def test_more_facts_and_synced_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``meta`` of the hook is saved with the rest, and ``sync_buffer`` averages the buffers before."""
+    synced: list[int] = []
+    monkeypatch.setattr(checkpoint, "average_tensors", lambda tensors: synced.append(len(list(tensors))))
+    run("epoch", 2, interval=2, meta={"author": "me"}, sync_buffer=True, file_client_args={"backend": "disk"})
+    assert torch.load("run/epoch_2.pth")["meta"]["author"] == "me"
+    assert synced == [0]
+
+
+def test_other_places_than_disks_are_refused() -> None:
+    """A checkpoint elsewhere could not be whole and durable."""
+    with pytest.raises(ArgumentError, match="disks only"):
+        CheckpointHook(file_client_args={"backend": "petrel"})

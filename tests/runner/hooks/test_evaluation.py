@@ -256,7 +256,10 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"interval": 0}, ValueError, "interval is positive"),
     ({"interval": -1}, ValueError, "interval is positive"),
     ({"start": -1}, ValueError, "start is not negative"),
-    ({"save_best": True}, TypeError, "save_best is the name"),
+    ({"save_best": True}, AssertionError, "save_best is the name"),
+    ({"by_epoch": 1}, AssertionError, "by_epoch is True or False"),
+    ({"rule": "greatest"}, KeyError, "Did you mean 'greater'"),
+    ({"file_client_args": {"backend": "s3"}}, ValueError, "written to disks only"),
     ({"save_best": "quality"}, ValueError, "set rule='greater' or 'less'"),
 ]
 
@@ -321,3 +324,26 @@ def test_scores_are_logged_as_val(kind: str, priority: str) -> None:
     assert [line["mode"] for line in lines.lines] == ["train", "val"]
     assert "loss" in lines.lines[0]
     assert (lines.lines[1]["acc"], lines.lines[1]["iter"], lines.lines[1]["epoch"]) == (0.75, 7, 1)
+
+
+def test_evaluation_needs_a_loader() -> None:
+    """What has no data set to ask for scores is no DataLoader."""
+    with pytest.raises(TypeError, match="needs a DataLoader"):
+        EvalHook([1, 2])
+
+
+def test_costs_nothing_where_it_has_nothing_to_do() -> None:
+    """By epoch the hook is not called in iterations, and the other way round; a subclass's own stage is."""
+
+    class Looking(EvalHook):
+        def after_train_iter(self, runner: Any) -> None:
+            pass
+
+    assert EvalHook(Scored()).get_triggered_stages() == [
+        "before_run",
+        "before_train_epoch",
+        "after_train_epoch",
+    ]
+    by_iter = EvalHook(Scored(), by_epoch=False).get_triggered_stages()
+    assert by_iter == ["before_run", "before_train_iter", "after_train_iter"]
+    assert "after_train_iter" in Looking(Scored()).get_triggered_stages()

@@ -3,6 +3,7 @@
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.adaptive import ReduceOnPlateauLrUpdaterHook, TorchLrUpdaterHook
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
+from cfgtrain.runner.hooks.dist_evaluation import DistEvalHook
 from cfgtrain.runner.hooks.early_stopping import EarlyStoppingHook
 from cfgtrain.runner.hooks.ema import EMAHook
 from cfgtrain.runner.hooks.evaluation import EvalHook
@@ -51,6 +52,7 @@ __all__ = [
     "NaNGuardHook",
     "ProfilerHook",
     "ClosureHook",
+    "DistEvalHook",
     "DistSamplerSeedHook",
     "EmptyCacheHook",
     "SyncBuffersHook",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cfgtrain.checkpoint.find import remove_own
-from cfgtrain.errors import CheckpointError
+from cfgtrain.dist import average_tensors
+from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.paths import replace_symlink
 
-__all__ = ["CheckpointHook"]
+__all__ = ["CheckpointHook", "check_disk_only"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ class CheckpointHook(Hook):
         save_last: Whether the end of the run is saved whatever the interval.
         filename_tmpl: Name of the files, with ``{}`` for the complete epochs or iterations.
         create_symlink: Whether ``latest.pth`` points at the newest.
+        sync_buffer: Whether the buffers of the model are averaged over all processes first.
+        file_client_args: For configs of MMCV: ``dict(backend='disk')`` or None.
+        meta: More facts to save, of plain types.
 
     Attributes:
         failed: Why the newest checkpoint could not be written, or None if it could.
@@ -51,7 +56,11 @@ class CheckpointHook(Hook):
         save_last: bool = True,
         filename_tmpl: str | None = None,
         create_symlink: bool = True,
+        sync_buffer: bool = False,
+        file_client_args: Mapping[str, Any] | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
+        check_disk_only(file_client_args)
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
@@ -60,6 +69,8 @@ class CheckpointHook(Hook):
         self.save_last = save_last
         self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
         self.create_symlink = create_symlink
+        self.sync_buffer = sync_buffer
+        self.meta = meta
         self.failed: str | None = None
         self._kept: dict[str, str | None] = {}  # path: run that wrote it, oldest first
         self._folder = Path()
@@ -136,6 +147,7 @@ class CheckpointHook(Hook):
                 str(self._folder),
                 name,
                 save_optimizer=self.save_optimizer if save_optimizer is None else save_optimizer,
+                meta=None if self.meta is None else dict(self.meta),
                 create_symlink=self.create_symlink,
             )
         except CheckpointError:
@@ -151,6 +163,8 @@ class CheckpointHook(Hook):
     def _save_when_closed(self, runner: RunnerView, done: int) -> None:
         """Save what has ``done`` complete epochs or iterations, unless gradients are waiting."""
         self._due = runner.window_open
+        if not self._due and self.sync_buffer:
+            average_tensors(runner.model.buffers())
         if not self._due and runner.work_dir is not None:
             runner.after_stage(lambda: self._try_to_save(runner, self.filename_tmpl.format(done)))
 
@@ -169,3 +183,15 @@ class CheckpointHook(Hook):
     def _note_last(runner: RunnerView, path: str | None) -> None:
         if runner.meta is not None:
             runner.meta.setdefault("hook_msgs", {})["last_ckpt"] = path
+
+
+def check_disk_only(file_client_args: Mapping[str, Any] | None) -> None:
+    """Refuse another place for checkpoints than a disk: elsewhere they cannot be made whole and durable.
+
+    Raises:
+        ArgumentError: Another backend is asked for.
+    """
+    if file_client_args is not None and file_client_args.get("backend", "disk") != "disk":
+        raise ArgumentError(
+            f"Checkpoints are written to disks only, and file_client_args is {dict(file_client_args)!r}."
+        )

@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.data.loader import length_of
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, UnknownNameError, suggest
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.checkpoint import check_disk_only
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.log_buffer import plain
@@ -51,6 +52,7 @@ class EvalHook(Hook):
         greater_keys: Names, or parts of names, of scores that are better when greater.
         less_keys: The same for smaller.
         out_dir: Where the best goes, in a folder named as the work directory.
+        file_client_args: For configs of MMCV: ``dict(backend='disk')`` or None.
         eval_kwargs: For ``evaluate``.
 
     Attributes:
@@ -75,14 +77,26 @@ class EvalHook(Hook):
         greater_keys: str | Sequence[str] | None = None,
         less_keys: str | Sequence[str] | None = None,
         out_dir: str | None = None,
+        file_client_args: Mapping[str, Any] | None = None,
         **eval_kwargs: Any,
     ) -> None:
         if interval <= 0:
             raise ArgumentError(f"interval is positive, not {interval!r}.")
         if start is not None and start < 0:
             raise ArgumentError(f"start is not negative, as {start!r} is.")
+        if not hasattr(dataloader, "dataset"):
+            raise ArgumentTypeError(
+                f"An evaluation needs a DataLoader, whose dataset knows the scores, not {dataloader!r}."
+            )
+        if not isinstance(by_epoch, bool):
+            raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
         if not isinstance(save_best, str | None):
-            raise ArgumentTypeError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
+            raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
+        if rule not in (None, *BETTER):
+            raise UnknownNameError(
+                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
+            )
+        check_disk_only(file_client_args)
         self.dataloader = dataloader
         self.start = start
         self.interval = interval
@@ -100,6 +114,13 @@ class EvalHook(Hook):
         self._initial = True
         self._best_run: str | None = None  # that wrote the best
         self._replaced: list[str | None] | None = None  # while it is: new name, old name, run of the old
+        idle = (
+            ("before_train_iter", "after_train_iter")
+            if by_epoch
+            else ("before_train_epoch", "after_train_epoch")
+        )
+        # But for those that a subclass has made its own.
+        self.idle_stages = [stage for stage in idle if getattr(type(self), stage) is getattr(EvalHook, stage)]
         if save_best not in (None, "auto"):
             self.rule = rule or self.guess_rule(str(save_best))
 
@@ -174,14 +195,22 @@ class EvalHook(Hook):
         runner.log_buffer.ready = True
         return scores
 
+    def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
+        """Return what ``test_fn`` makes of the model and the data, with as much of ``offered`` as it takes."""
+        return self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, offered))
+
+    def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
+        """Evaluate what was predicted, and say in the log of how many batches it is."""
+        length = length_of(self.dataloader)
+        runner.log_buffer.output["eval_iter_num"] = len(results) if length is None else length
+        return self.evaluate(runner, results)
+
     def _evaluate(self, runner: RunnerView) -> None:
         # By epoch an evaluation can be broken off and done again; within an epoch it is waited for.
         leave = {"progress": lambda done: runner.leave_if_interrupted()} if self.by_epoch else {}
         with runner.evaluation_weights():
-            results = self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, leave))
-        length = length_of(self.dataloader)
-        runner.log_buffer.output["eval_iter_num"] = len(results) if length is None else length
-        scores = self.evaluate(runner, results)
+            results = self.predict(runner, leave)
+        scores = self.score(runner, results)
         self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
         self.evaluations += 1
         if self.save_best is not None:
@@ -222,6 +251,8 @@ class EvalHook(Hook):
         self._best_run = (runner.meta or {}).get("run_id")
 
         def save() -> None:
+            if runner.rank != 0:
+                return
             old = before["best_ckpt"]
             if old not in (None, path) and Path(old).parent == folder:
                 self._replaced = [file, Path(old).name, written_by]
