@@ -104,6 +104,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     # schedules
     ("policy='step', step=[2, 3]", "policy='CosineRestart', periods=[3], min_lr=0", ConfigValueError, "lr_config", "the periods [3] end at 3, and the run at 4"),
     ("policy='step', step=[2, 3]", "policy='Torch', scheduler=dict(type='StepLr')", ConfigValueError, "lr_config", "Did you mean 'StepLR'"),
+    ("evaluation = dict(interval=1, metric='accuracy')", "lr_config = dict(policy='ReduceOnPlateau')", ConfigValueError, "lr_config", "there is no evaluation"),
     ("policy='step', step=[2, 3]", "policy='poly', pwer=2", BuildError, "lr_config.pwer", "Did you mean 'power'"),
     ("policy='step', step=[2, 3]", "policy='OneCycle', max_lr=1, by_epoch=True", ConfigValueError, "lr_config", "counts iterations"),
     ("momentum_config = None", "momentum_config = dict(policy='poly')", UnknownNameError, "momentum_config.policy", "known are CosineAnnealing, Cyclic"),

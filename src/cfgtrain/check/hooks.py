@@ -19,6 +19,7 @@ from cfgtrain.origin import at_place
 from cfgtrain.registries import DATASETS, HOOKS, RUNNER_BUILDERS, RUNNERS
 from cfgtrain.registry import resolve_cfg
 from cfgtrain.runner import wiring
+from cfgtrain.runner.hooks.adaptive import ReduceOnPlateauLrUpdaterHook
 from cfgtrain.runner.hooks.evaluation import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.priority import get_priority
@@ -149,10 +150,13 @@ def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:
 
 
 def _misfits(cfg: Config, hook_cfg: Any) -> Iterator[CfgTrainError]:
-    """Find curves that end before the run does, as far as its length stands in the config."""
+    """Find schedules that the run cannot follow: without scores, or that end before it does, as far as is known."""
     target, args = resolve_cfg(hook_cfg, HOOKS)
     if not (isinstance(target, type) and issubclass(target, ScheduleHook)) or not is_own(target):
         return
+    if issubclass(target, ReduceOnPlateauLrUpdaterHook) and cfg.get("evaluation") is None:
+        message = "policy='ReduceOnPlateau' goes by the scores of the evaluation, and there is no evaluation."
+        yield ConfigValueError(f"{message}{at_place(hook_cfg)}")
     hook = target(**args)
     runner = cfg.get("runner")
     counts_epochs = hook.by_epoch and getattr(_runner_class(cfg), "by_epoch", True)
