@@ -12,7 +12,7 @@ from cfgtrain.errors import ArgumentError, ImageDecodeError
 from cfgtrain.image.backends import Array
 from cfgtrain.image.flip import turn_upright
 from cfgtrain.image.formats.exif import rewrite
-from cfgtrain.image.formats.header import Header
+from cfgtrain.image.formats.header import Header, Metadata
 from cfgtrain.image.formats.png import without_profile
 from cfgtrain.image.formats.sniff import add_metadata, read_header
 from cfgtrain.image.io import imencode
@@ -129,23 +129,28 @@ def encode_picture(
     """
     suffix = suffix.lower()
     pixels, losses = _fitted(pixels, suffix)
-    content = imencode(suffix, pixels, _params(header, suffix, quality))
-    metadata = header.metadata
-    kept_format = _same_format(header, suffix)
-    lost = list(metadata.lost) + ([] if kept_format else [block.name for block in metadata.blocks])
-    exif = rewrite(metadata.exif, (pixels.shape[1], pixels.shape[0])) if metadata.exif else None
-    if metadata.exif and exif is None:
-        lost.append("damaged EXIF")
-    icc = metadata.icc
-    if icc and icc[16:20] != _ICC_COLOURS.get(1 if pixels.ndim == 2 else pixels.shape[2]):
-        icc = None
-        lost.append(
-            f"ICC profile for {metadata.icc[16:20].decode('latin-1').strip()}" if metadata.icc else ""
-        )
-    blocks = metadata.blocks if kept_format else ()
-    content, left = add_metadata(content, suffix, replace(metadata, exif=exif, icc=icc, blocks=blocks))
+    metadata, lost = _metadata_for(pixels, header, suffix)
+    content, left = add_metadata(imencode(suffix, pixels, _params(header, suffix, quality)), suffix, metadata)
     dropped = list(dict.fromkeys([*lost, *left]))
     return content, losses + ([f"without {', '.join(dropped)}"] if dropped else [])
+
+
+def _metadata_for(pixels: Array, header: Header, suffix: str) -> tuple[Metadata, list[str]]:
+    """Return what is true of the new picture, and the names of what is not."""
+    metadata, lost = header.metadata, list(header.metadata.lost)
+    if not _same_format(header, suffix):
+        lost += [block.name for block in metadata.blocks]
+        metadata = replace(metadata, blocks=())
+    if metadata.exif:
+        exif = rewrite(metadata.exif, (pixels.shape[1], pixels.shape[0]))
+        lost += [] if exif else ["damaged EXIF"]
+        metadata = replace(metadata, exif=exif)
+    if metadata.icc:
+        colours = metadata.icc[16:20]
+        if colours != _ICC_COLOURS.get(1 if pixels.ndim == 2 else pixels.shape[2]):
+            lost.append(f"ICC profile for {colours.decode('latin-1').strip()}")
+            metadata = replace(metadata, icc=None)
+    return metadata, lost
 
 
 def _is_enough(full: Size, wanted: Size, reduction: int) -> bool:
