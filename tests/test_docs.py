@@ -1,7 +1,7 @@
 """What the README and the pages of docs/ show is what happens.
 
 Of every page the blocks run from top to bottom, in a folder of their own that holds the
-example configs:
+example configs and a ``photo.jpg``:
 
 - ``console`` blocks: each line after ``$ `` is a command, the lines below it are what it
   prints. ``...`` stands for any text, alone on a line for any lines.
@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +69,7 @@ def test_what_a_page_shows_is_what_happens(
 ) -> None:
     """Every console block prints what the page says, and every Python block runs."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    cv2.imwrite("photo.jpg", np.zeros((60, 80, 3), np.uint8))
     names: dict[str, Any] = {"__name__": "page"}
     code = 0
     for block in BLOCK.finditer((ROOT / page).read_text(encoding="utf-8")):
