@@ -214,3 +214,18 @@ def test_nothing_and_itself_change_nothing(tree: Any) -> None:
 def test_leaves_are_shared(leaf: object) -> None:
     """What is no container is handed on, not copied."""
     assert laid({"a": leaf}, {}).a is leaf
+
+
+def schemed(leaf: st.SearchStrategy[Any], depth: int = 3) -> st.SearchStrategy[dict[str, Any]]:
+    """Return trees in which a dict stands at the same keys in all of them, and leaves at the others."""
+    inner = schemed(leaf, depth - 1) if depth else st.just({})
+    keys = {"x": leaf, "y": leaf, "d": inner, "e": inner}
+    return st.fixed_dictionaries({}, optional=keys)
+
+
+@settings(deadline=None, max_examples=60)
+@given(schemed(LEAVES), schemed(LEAVES), schemed(LEAVES))
+def test_merging_is_associative(a: Any, b: Any, c: Any) -> None:
+    """Where no leaf meets a dict, it makes no difference which of three configs are merged first."""
+    first, second, third = ConfigDict(a), ConfigDict(b), ConfigDict(c)
+    assert merge(merge(first, second), third) == merge(first, merge(second, third))

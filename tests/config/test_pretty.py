@@ -121,6 +121,28 @@ commas = [
 """
 
 
+LONG_LISTS = {
+    "a": {"b": [f"item {i}" for i in range(30)], "c": tuple(range(40)), "d": [[1] * 40, {"e": [0.5] * 40}]},
+    "f": [["x" * 80], [math.inf] * 20, ({"g": 1},) * 20, ("y" * 90,)],
+    "h i": {("k" * 50, ("l" * 50,)): {"m n": ["o" * 90] * 2}},
+}
+
+
+def test_long_lists() -> None:
+    """Lists of plain values are broken where they are too long, at every depth."""
+    text = pretty_python(LONG_LISTS)
+    assert run(text) == LONG_LISTS
+    assert max(map(len, text.splitlines())) < 130
+
+
+def test_many_names_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of keys has a limit, and none of it is lost to who is printing."""
+    monkeypatch.setattr("cfgtrain.config.pretty.MAX_NAMES", 10)
+    for start in range(0, 100, 20):
+        tree = {"a": {f"name{start + i}": {f"inner{start + i}": i} for i in range(20)}}
+        assert run(pretty_python(tree)) == tree
+
+
 def test_layout() -> None:
     """What fits in 79 columns stays on one line, what does not has one item per line."""
     assert pretty_python(run(LONG)) == LONG

@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from keyword import iskeyword
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar, cast
 from unicodedata import normalize
 
 from cfgtrain.config.dict import ConfigDict
@@ -22,6 +22,7 @@ from cfgtrain.origin import dotted
 
 WIDTH = 79
 INDENT = 4
+MAX_NAMES = 10_000  # that are remembered
 MAX_SHOWN = 8  # keys of a path, in a message
 
 # What the text calls: a key of that name may only be assigned after the last call.
@@ -72,6 +73,16 @@ def _printed(tree: Mapping[str, object], plain: frozenset[type]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def _edges(level: int) -> tuple[str, str, str, int]:
+    """Return what ends a line at ``level``, before a part, between two, and the room for a part."""
+    outer = "\n" + " " * (INDENT * level)
+    inner = outer + " " * INDENT
+    return outer, inner, f",{inner}", WIDTH - len(inner)  # the comma takes the place of the newline
+
+
+_EDGES = [_edges(level) for level in range(MAX_DEPTH + 2)]
+
+
 class _Printer:
     """Makes the rows of a text.
 
@@ -85,8 +96,7 @@ class _Printer:
 
     def __init__(self, plain: frozenset[type]) -> None:
         self.plain = plain
-        self.names: dict[object, str] = {}  # "key=" by key: most keys stand in a config many times
-        self.known: set[object] = set()  # the keys of names
+        self.names, self.known = _Names.current()
         self.row = _shortcut(self)
 
     def joined(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
@@ -97,19 +107,19 @@ class _Printer:
 
     def broken(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
         """Return the row of a container with one line, or more, per part."""
-        outer = "\n" + " " * (INDENT * level)
-        inner = outer + " " * INDENT
-        room = WIDTH - len(inner)  # the comma takes the place of the newline
+        outer, inner, comma, room = _EDGES[level]
         if max(map(len, rows)) > room:
             rows = [
                 row if len(row) <= room or "\n" in row else self.fitted(row, part, level + 1)
                 for row, part in zip(rows, parts, strict=True)
             ]
-        return f"{opening}{inner}{f',{inner}'.join(rows)},{outer}{closing}"
+        return f"{opening}{inner}{comma.join(rows)},{outer}{closing}"
 
     def fitted(self, row: str, value: object, level: int) -> str:
         """Return a row that is too wide for where it stands broken, if its value has parts."""
-        before = row[: len(row) - len(self.row("", value, level))]
+        plain = type(value) in (list, tuple) and self.plain.issuperset(map(type, cast("list[object]", value)))
+        text = repr(value) if plain else self.row("", value, level)
+        before = row[: len(row) - len(text)]
         container = self.container(before, value, level)
         return row if container is None else self.broken(*container, level)
 
@@ -165,10 +175,25 @@ class _Printer:
 
     def learn(self, keys: Iterable[object]) -> bool:
         """Remember the keys that can stand before the ``=`` of a call; say whether all can."""
-        names = {key: _name(key) for key in keys}
-        self.names.update((key, f"{name}=") for key, name in names.items() if name is not None)
-        self.known.update(self.names)
-        return None not in names.values()
+        names = [_name(key) for key in keys]
+        for name in names:
+            if name is not None:
+                self.names[name] = f"{name}="
+                self.known.add(name)
+        return None not in names
+
+
+class _Names:
+    """The keys that were found to be names: most stand in a config many times, and in most configs."""
+
+    found: ClassVar[tuple[dict[object, str], set[object]]] = ({}, set())  # "key=" by key, and the keys
+
+    @classmethod
+    def current(cls) -> tuple[dict[object, str], set[object]]:
+        """Return what is known, which the caller may add to."""
+        if len(cls.found[0]) > MAX_NAMES:
+            cls.found = ({}, set())  # whoever prints now keeps the old ones
+        return cls.found
 
 
 def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
@@ -192,12 +217,17 @@ def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
             if not (known.issuperset(value) or learn(value)):
                 return any_row(before, value, level)
             rows = []
+            fits = True
             for key, part in items(value):
                 kind = type(part)
                 if kind in plain or (kind in lists and plain.issuperset(map(type, part))):
                     rows.append(f"{names[key]}{part!r}")
                 else:
-                    rows.append(row(names[key], part, level + 1))
+                    text = row(names[key], part, level + 1)
+                    fits = fits and len(text) <= width
+                    rows.append(text)
+            if not fits:
+                return broken(f"{before}dict(", rows, ")", values(value), level)
             text = f"{before}dict({', '.join(rows)})"
             return text if len(text) <= width else broken(f"{before}dict(", rows, ")", values(value), level)
         if kind is list or kind is tuple:
@@ -290,5 +320,6 @@ def _name(key: object) -> str | None:
     if not isinstance(key, str):
         return None
     name = str.__str__(key)
-    usable = name.isidentifier() and not iskeyword(name) and name != "__debug__"
-    return name if usable and normalize("NFKC", name) == name else None  # Python normalizes names
+    if not name.isidentifier() or iskeyword(name) or name == "__debug__":
+        return None
+    return name if name.isascii() or normalize("NFKC", name) == name else None  # Python normalizes names
