@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import Config, ConfigDict, dump, load
+from cfgtrain.config.merge import merge
 from cfgtrain.errors import (
     ConfigFormatError,
     ConfigImportError,
@@ -24,6 +25,7 @@ from cfgtrain.errors import (
     ConfigMergeError,
     ConfigNotFoundError,
 )
+from cfgtrain.origin import Origin, where
 
 Write = Callable[[str, str], Path]
 
@@ -422,3 +424,39 @@ def test_text_and_config_agree(tree: dict[str, Any]) -> None:
     """The pretty text of what the pretty text loads as is the same text."""
     text = Config(tree).pretty_text
     assert Config.fromstring(text, ".py").pretty_text == text
+
+
+def test_there_are_no_double_underscores() -> None:
+    """What Python asks for by protocol is never looked up among the keys."""
+    cfg = Config({"__custom__": 1})
+    assert not hasattr(cfg, "__custom__")
+    assert cfg["__custom__"] == 1
+
+
+def test_an_origin_may_be_worked_out_by_a_function() -> None:
+    """Whoever merges options may name the place of each."""
+    cfg = Config({"a": 1})
+    cfg.merge_from_dict({"a": 2, "b": 3}, origin=lambda key, value: Origin(None, None, f"{key}!{value}"))
+    assert [str(cfg.origin(key)) for key in ("a", "b")] == ["a!2", "b!3"]
+
+
+def test_an_edit_is_the_newest_origin(write: Write) -> None:
+    """A line of code that sets a key is its newest place, before and after a merge."""
+    cfg = Config.fromfile(write("c.py", "a = dict(b=1, c=2)\n"))
+    cfg.a.b = 5
+    here = cfg.origin("a.b")
+    assert here is not None and here.file == __file__
+    cfg.merge_from_dict({"a.c": 3})
+    assert [place.text for place in cfg.history("a.b")] == ["a = dict(b=1, c=2)", "set in code"]
+    assert str(cfg.origin("a.c")) == "merge_from_dict a.c=3"
+    assert Config({"a": 1}).origin("a") is None
+
+
+def test_a_node_that_was_moved_keeps_its_history(write: Write) -> None:
+    """A part of one place merged over a part of another brings its lines along."""
+    cfg = Config.fromfile(write("c.py", "a = dict(x=1)\nb = dict(x=2, y=3)\n"))
+    merged = merge(cfg.a, cfg.b)
+    assert merged == {"x": 2, "y": 3}
+    assert [origin.line for origin in merged._trace.history("x")] == [1, 2]
+    assert str(where(merged, "y")).endswith("c.py:2")
+    assert where(merged, "z") is None

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import ConfigDict
-from cfgtrain.errors import ConfigAttributeError, ConfigKeyError
+from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 
 Point = namedtuple("Point", "x y")
 
@@ -282,3 +282,15 @@ def test_a_frozen_dict_takes_no_new_key() -> None:
     node.unfreeze()
     node.b.x = 4
     assert node == {"a": 3, "b": {"c": 2, "x": 4}}
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}, lambda value: (value,)])
+def test_depth_has_a_limit(wrap: Callable[[Any], Any]) -> None:
+    """A value that nests without end is an error and changes nothing."""
+    value: Any = 1
+    for _ in range(1000):
+        value = wrap(value)
+    node = ConfigDict(x=1)
+    with pytest.raises(ConfigValueError, match="deeper than 100 levels, or holds itself"):
+        node.x = value
+    assert node == {"x": 1}

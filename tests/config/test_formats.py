@@ -43,6 +43,7 @@ HOSTILE = {
     "digits.py": ("a = " + "9" * N, ConfigSyntaxError, "limit"),
     "list.json": ('{"a": ' + "[" * N + "]" * N + "}", ConfigSyntaxError, "deeper than 100 levels"),
     "open.json": ('{"a": ' + "[" * N * 10, ConfigSyntaxError, "deeper than 100 levels"),
+    "later.json": ('{"a": [[1], "]"], "b": ' + "[" * N, ConfigSyntaxError, "deeper than 100 levels"),
     "dict.json": ('{"a": ' * N + "1" + "}" * N, ConfigSyntaxError, "deeper than 100 levels"),
     "dict200.json": ('{"a": ' * 200 + "1" + "}" * 200, ConfigValueError, "deeper than 100 levels"),
     "key.json": (f'{{"a": {{"{LONG}": 1}}}}', ConfigKeyError, "1,000,000 characters"),
@@ -212,3 +213,9 @@ def test_errors_are_those_of_configs() -> None:
     for text in ("{", "[1,", '"', "a: b: c", "{a: 1", "%YAML 9"):
         with pytest.raises(ConfigError):
             parse_yaml(text, "a.yaml")
+
+
+def test_long_lines_are_no_harm(write: Write) -> None:
+    """Only a key has a limit: a value may be of any length."""
+    text = f"a = ['{LONG}', (1, {{'b': 2}})]\n"
+    assert Config.fromfile(write("c.py", text)) == {"a": [LONG, (1, {"b": 2})]}

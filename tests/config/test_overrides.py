@@ -9,7 +9,7 @@ import pytest
 
 from cfgtrain import Config
 from cfgtrain.config.overrides import check_known, override_tree, split_key
-from cfgtrain.errors import ConfigKeyError, ConfigMergeError, ConfigWarning
+from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError, ConfigWarning
 from cfgtrain.origin import Origin, describe
 
 HERE = Origin(None, None, "--cfg-options")
@@ -256,3 +256,11 @@ def test_a_negative_index_has_an_origin(cfg: Config) -> None:
     cfg.merge_from_dict({"pipeline[-1].scale[-2]": 4}, origin=HERE)
     for key in ("pipeline[-1].scale[0]", "pipeline.1.scale.-2", ("pipeline", 1, "scale", 0)):
         assert [str(place) for place in cfg.history(key)] == ["--cfg-options pipeline[-1].scale[-2]=4"]
+
+
+def test_several_unknown_keys_are_told_at_once(cfg: Config) -> None:
+    """Each unknown key is one of the errors."""
+    with pytest.raises(CheckError, match="2 problems with the options") as caught:
+        cfg.merge_from_dict({"itme1": 1, "item3": False, "item2.x": 1}, strict=True)
+    assert [error.key for error in caught.value.errors] == ["itme1", "item2.x"]  # type: ignore[attr-defined]
+    assert cfg == BASE

@@ -43,6 +43,7 @@ def test_json_and_yaml_are_what_their_libraries_write(tree: dict[str, Any]) -> N
     [
         ("json", {"a": {"b": [1, {1, 2j}, 3j]}}, "a.b[1]", "set"),
         ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot hold 2j, which is a complex"),
+        ("json", {"a": {"x": 1}, "b": [1], "c": 2j}, "c", "2j"),
         ("json", {"a": [{("x", 1): 2}]}, "a[0].('x', 1)", "the key ('x', 1), which is a tuple"),
         ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same one"),
         ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same one"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from types import FrameType
 from typing import NamedTuple, Protocol
 
 from cfgtrain.config.keys import Path, has_path
@@ -141,18 +140,16 @@ class Trace(NamedTuple):
 
 def calling_code() -> Origin:
     """Return the line of code, outside this package, that is changing a config now."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
         frame = frame.f_back
-    if frame is None:
-        return Origin(None, None, "set in code")
     return Origin(frame.f_code.co_filename, frame.f_lineno, "set in code")
 
 
 def stack_level() -> int:
     """Return the ``stacklevel`` with which a warning names the code outside this package."""
     level = 1
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
         frame, level = frame.f_back, level + 1
     return level

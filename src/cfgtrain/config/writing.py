@@ -45,21 +45,25 @@ def config_text(tree: dict[Any, Any], file_format: str, path: Path = (), **layou
         text.encode()
     except ConfigValueError:
         raise
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _explained(tree, file_format, path, error) from error
+    except (TypeError, ValueError) as error:
+        raise _explained(tree, file_format, path) from error
     return text
 
 
-def _explained(tree: Any, file_format: str, path: Path, error: Exception) -> ConfigValueError:
-    name = _NAMES[file_format]
-    for where, value in _leaves(tree, path):
-        try:
-            str(file_handlers[file_format].dump_to_str(value)).encode()
-        except (TypeError, ValueError):
-            return ConfigValueError(
-                f"{name} cannot hold {value!r}, which is a {type(value).__name__}.", key=dotted(where)
-            )
-    return ConfigValueError(f"{name} cannot hold this: {error}.", key=dotted(path) or None)
+def _explained(tree: Any, file_format: str, path: Path) -> ConfigValueError:
+    where, value = next(leaf for leaf in _leaves(tree, path) if not _can_hold(leaf[1], file_format))
+    return ConfigValueError(
+        f"{_NAMES[file_format]} cannot hold {value!r}, which is a {type(value).__name__}.",
+        key=dotted(where) or None,
+    )
+
+
+def _can_hold(value: Any, file_format: str) -> bool:
+    try:
+        str(file_handlers[file_format].dump_to_str(value)).encode()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
