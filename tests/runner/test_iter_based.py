@@ -257,3 +257,42 @@ def test_layers_that_are_frozen_stay_so() -> None:
     runner.register_hook(seen)
     runner.run([numbers(2)], [("train", 1)])
     assert seen.seen == [(True, False)] * 3
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_validation_that_is_broken_off_is_logged_as_a_whole(at: int, tmp_path: Path) -> None:
+    """A run that is stopped within a val flow goes on there, and the line of the flow is the same."""
+
+    def lines(folder: Path, stop: int | None = None, resume: bool = False) -> list[Any]:
+        model = Scalar()
+        model.val_step = lambda batch, optimizer: {"log_vars": {"loss": float(batch)}, "num_samples": 1}
+        runner = make_runner("iter", 4, model, work_dir=folder, meta={})
+        runner.timestamp = "resumed" if resume else "begun"
+        runner.register_training_hooks(
+            None,
+            {},
+            None,
+            {"interval": 2, "hooks": [{"type": "TextLoggerHook", "by_epoch": False}]},
+            timer_config=None,
+        )
+        seen: list[int] = []
+        stopping = Hook()
+        stopping.after_val_iter = lambda r: (
+            seen.append(1) or (r.stop("x", interrupted=True) if len(seen) == stop else 0)
+        )
+        runner.register_hook(stopping)
+        if resume:
+            runner.resume(folder / "latest.pth")
+        runner.run([numbers(9), numbers(9)], [("train", 2), ("val", 3)])
+        files = sorted(folder.glob("*.log.json"))
+        return [
+            line
+            for file in files
+            for line in map(json.loads, file.read_text().splitlines())
+            if "mode" in line
+        ]
+
+    whole = lines(tmp_path / "whole")
+    lines(tmp_path / "broken", stop=at)
+    assert lines(tmp_path / "broken", resume=True) == whole
+    assert [line["loss"] for line in whole if line["mode"] == "val"] == [1.0, 4.0]

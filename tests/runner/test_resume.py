@@ -349,3 +349,27 @@ def test_resume_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", LOGGER.name):
         make_runner("epoch", 3).resume(mmcv_file("old.pth", epoch=1, iter=2))
     assert "Resumed from old.pth: epoch 1, iteration 2" in caplog.text
+
+
+@pytest.mark.parametrize(("kind", "length", "file"), [("epoch", 2, "epoch_2.pth"), ("iter", 4, "iter_4.pth")])
+def test_flows_after_the_last_training_are_made_up_for(
+    kind: str, length: int, file: str, tmp_path: Path
+) -> None:
+    """A checkpoint of the last epoch or iteration stands before the val flow that follows; resuming runs that."""
+
+    def stages(resume: bool) -> list[str]:
+        runner = make_runner(kind, length, work_dir=tmp_path, meta={})
+        runner.register_training_hooks(None, {}, {"interval": length})
+        recorder = Recorder(
+            lambda stage, r: stage if stage.startswith("before_") and "_iter" in stage else None
+        )
+        runner.register_hook(recorder)
+        if resume:
+            runner.resume(tmp_path / file)
+        runner.run([numbers(2), numbers(2)], [("train", 2), ("val", 1)])
+        return recorder.seen
+
+    whole = stages(resume=False)
+    rest = stages(resume=True)
+    assert rest == whole[-len(rest) :]
+    assert set(rest) == {"before_val_iter"}

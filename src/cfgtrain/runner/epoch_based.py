@@ -56,7 +56,7 @@ class EpochBasedRunner(BaseRunner):
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
         self._max_iters = self._in_iters(train_loader)
         with self.running(workflow, f"{self._max_epochs} epochs"):
-            while self._epoch < self._max_epochs and not self.stopping:
+            while (self._epoch < self._max_epochs or self.within_round) and not self.stopping:
                 self._run_round(data_loaders, workflow, self._max_epochs, kwargs)
 
     def _run_round(

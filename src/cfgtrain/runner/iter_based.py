@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -78,7 +78,6 @@ class IterLoader:
 
 
 _END = object()
-_AS_IT_IS = nullcontext()
 
 
 class _Flow(NamedTuple):
@@ -147,26 +146,38 @@ class IterBasedRunner(BaseRunner):
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             self.restore_generators()
-            while self._iter < self._max_iters and not (self.stop_reason is not None and self.stopping):
+            while (self._iter < self._max_iters or self.within_round) and (
+                self.stop_reason is None or not self.stopping
+            ):
                 self._run_round(flows, self._max_iters, kwargs)
             self.call_hook("after_epoch")
 
     def _run_round(self, flows: list[_Flow], max_iters: int, kwargs: dict[str, Any]) -> None:
         """Run each flow as often as it asks, from where a resumed run stood."""
-        place = self._next
-        flow, done = place.flow, place.flow_done
-        for mode, times, run, loader in flows[flow:]:
-            self._inner_iter = done
-            with self.evaluation_weights() if mode == "val" else _AS_IT_IS:
-                while done < times and not (mode == "train" and self._iter >= max_iters):
-                    place.flow, place.flow_done = flow, done
-                    self.last_of_flow = done + 1 == times
-                    run(loader, **kwargs)
-                    if self.stop_reason is not None and self.stopping:
-                        return
-                    done += 1
-            flow, done = flow + 1, 0
-        place.flow = place.flow_done = 0
+        first, done = self._next.flow, self._next.flow_done
+        for at in range(first, len(flows)):
+            begin = done if at == first else 0
+            if flows[at].mode == "val":
+                with self.evaluation_weights():
+                    ended = self._run_flow(at, flows[at], begin, max_iters, kwargs)
+            else:
+                ended = self._run_flow(at, flows[at], begin, max_iters, kwargs)
+            if ended:
+                return
+        self._next.flow = self._next.flow_done = 0
+
+    def _run_flow(self, at: int, flow: _Flow, done: int, max_iters: int, kwargs: dict[str, Any]) -> bool:
+        """Run what is left of a flow; return whether the run ends here."""
+        mode, times, run, loader = flow
+        self._inner_iter = done
+        while done < times and not (mode == "train" and self._iter >= max_iters):
+            self._next.flow, self._next.flow_done = at, done
+            done += 1
+            self.last_of_flow = done == times
+            run(loader, **kwargs)
+            if self.stop_reason is not None and self.stopping:
+                return True
+        return False
 
     def train(self, data_loader: IterLoader, **kwargs: Any) -> None:
         """Train for one iteration."""

@@ -178,6 +178,11 @@ class RunSaving(HookRegistration):
         """Return where a run that is saved now goes on."""
         return replace(self._next, epochs=self._epochs) if self._epochs else self._next
 
+    @property
+    def within_round(self) -> bool:
+        """Whether the run stands within a round of the workflow: flows after the last training are still to come."""
+        return bool(self._next.flow or self._next.flow_done)
+
     def _check_finite(self) -> None:
         """Refuse to save what is lost: the loss so far, or a weight, is not finite."""
         self._training_log.fetch()
