@@ -30,19 +30,20 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execve(
-            str(BASH), ["bash", "--noprofile", "--rcfile", str(tmp_path / ".bashrc"), "-i"], environment
-        )
+    terminal, inside = pty.openpty()
+    words = [str(BASH), "--noprofile", "--rcfile", str(tmp_path / ".bashrc"), "-i"]
+    shell = subprocess.Popen(
+        words, stdin=inside, stdout=inside, stderr=inside, env=environment, start_new_session=True
+    )
+    os.close(inside)
     try:
         assert typed(terminal, "cfgtrain ima\t", "image ")
         assert typed(terminal, "resi\t", "resize ")
         assert typed(terminal, "--inter\t", "--interpolation ")
         assert typed(terminal, "lanc\t", "lanczos ")
     finally:
-        os.write(terminal, b"\x15exit\n")
-        os.waitpid(child, 0)
+        shell.kill()
+        shell.wait()
         os.close(terminal)
 
 
