@@ -63,7 +63,7 @@ def main() -> int:
 def torment(forker: Forker, kills: int, chance: random.Random, workers: int) -> int:
     """Kill a run of the experiment ``kills`` times and compare its end; return the exit code."""
     write_experiment(Path())
-    # Long enough that it is not over before the last kill, which comes after a few iterations each.
+    # Long enough not to be over before the last kill on most machines; if it is, there is another one.
     epochs = max(4, kills * 2 * INTERVAL // BATCHES)
     runner = f"type='EpochBasedRunner', max_epochs={epochs}"
     Path("long.py").write_text(CONFIG.format(runner=runner, evaluated=3), encoding="utf-8")
@@ -76,27 +76,32 @@ def torment(forker: Forker, kills: int, chance: random.Random, workers: int) -> 
     words = ["train", "long.py", "--work-dir"]
     seconds = typical_session(forker, [*words, "tried"], options)
 
+    forker.run(*words, "unbroken", *options, SESSION="unbroken")
+    end = compared(Path("unbroken"))
+
     lost: list[int] = []
-    without = ended = 0
-    run = Path("run")
-    for number in range(kills):
-        command = forker.start(*words, run, "--resume", "auto", *options, SESSION=str(number))
+    without, equal, session = 0, True, 0
+    runs = [Path("run-1")]
+    while len(lost) < kills:
+        session += 1
+        command = forker.start(*words, runs[-1], "--resume", "auto", *options, SESSION=str(session))
         kill_after(command, chance.uniform(0, seconds))
-        ended += command.code == 0
-        reached = max([progress_of(number), *([at(run)] if number == 0 else [])])
-        saved = at(run)
+        if command.code == 0:  # it was over before: on with another one
+            equal = same(compared(runs[-1]), end) and equal
+            runs.append(Path(f"run-{len(runs) + 1}"))
+            continue
+        reached, saved = progress_of(session), at(runs[-1])
         # Before the first save of all there is nothing to load, and less than an interval to lose.
         without += saved == 0 and reached >= INTERVAL + WINDOW
         lost.append(max(reached - saved, 0))
-        if (number + 1) % 20 == 0:
-            print(f"{number + 1} kills: at iteration {saved} of {epochs * BATCHES}", flush=True)
-    forker.run(*words, run, "--resume", "auto", *options, SESSION="last")
-    forker.run(*words, "unbroken", *options, SESSION="unbroken")
-    equal = same(compared(run), compared(Path("unbroken")))
+        if len(lost) % 20 == 0:
+            print(f"{len(lost)} kills: {runs[-1]} is at iteration {saved} of {epochs * BATCHES}", flush=True)
+    forker.run(*words, runs[-1], "--resume", "auto", *options, SESSION="last")
+    equal = same(compared(runs[-1]), end) and equal
     print(
-        f"{kills} kills ({ended} after the end): {without} without a loadable checkpoint; iterations lost: "
-        f"{statistics.mean(lost or [0]):.1f} on average, {max(lost, default=0)} at most, with an interval of {INTERVAL} "
-        f"and windows of {WINDOW}; the end is equal to the last bit: {'yes' if equal else 'NO'}"
+        f"{kills} kills in {len(runs)} run{'s' if len(runs) > 1 else ''}: {without} without a loadable checkpoint; "
+        f"iterations lost: {statistics.mean(lost or [0]):.1f} on average, {max(lost, default=0)} at most, with an "
+        f"interval of {INTERVAL} and windows of {WINDOW}; each end is equal to the last bit: {'yes' if equal else 'NO'}"
     )
     return 0 if equal and not without and max(lost, default=0) <= INTERVAL + WINDOW - 1 else 1
 
