@@ -216,7 +216,8 @@ def _without_signs(pattern: str, names: list[str]) -> str:
     """Point at the names that a pattern such as ``res*`` misses and ``res`` would find."""
     part = pattern.strip("*")
     held = [name for name in names if part and part != pattern and _fits(name, part)]
-    return f" {part!r} without the * is in {len(held)} names, {held[0]!r} for one." if held else ""
+    more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+    return f" {part!r} without the * is in {held[0]!r}{more}." if held else ""
 
 
 def _meant(word: str, names: list[str]) -> str:

@@ -49,11 +49,26 @@ class Bare(nn.Module):
 '''
 
 
+class Cat:
+    """Purrs."""
+
+
+class Catfish:
+    """Swims.
+
+    It does not purr.
+    """
+
+
 @pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the registries that other tests made and nobody has swept up yet."""
+def pets(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Know the registries of cfgtrain and one of pets, not those that other tests made and left."""
+    pets = Registry("small pet", scope="zoo")
+    pets.register_module(module=Cat)
+    pets.register_module(module=Catfish)
     own = [each for each in (*vars(cfgtrain.registries).values(), MODELS) if isinstance(each, Registry)]
-    monkeypatch.setattr(cfgtrain.registry, "_registries", weakref.WeakSet(own))
+    monkeypatch.setattr(cfgtrain.registry, "_registries", weakref.WeakSet([*own, pets]))
+    return pets
 
 
 @pytest.fixture
@@ -67,31 +82,39 @@ def test_the_registries_are_listed(run: Run) -> None:
     """Each registry has a line with its scope, how many names it holds, and which."""
     ran = run("list")
     assert (ran.code, ran.err) == (0, "")
-    lines = {line.split()[0]: line for line in ran.out.splitlines()}
-    assert {"dataset", "hook", "model", "optimizer", "pipeline", "runner", "sampler"} <= set(lines)
-    assert lines["runner"].split() == ["runner", "cfgtrain", "2", "EpochBasedRunner,", "IterBasedRunner"]
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert {"dataset", "hook", "model", "optimizer", "pipeline", "runner", "sampler"} <= {
+        line[0] for line in lines
+    }
+    assert ["small", "pet", "zoo", "2", "Cat,", "Catfish"] in lines
 
 
-@pytest.mark.parametrize("word", ["runner", "runners", "RUNNERS"])
+@pytest.mark.parametrize("word", ["small pet", "small-pets", "SMALL_PETS"])
 def test_a_registry_is_listed(word: str, run: Run) -> None:
     """Its names come with the first sentence of what they are; plural and capitals will do."""
-    lines = run("list", word).out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["EpochBasedRunner", "IterBasedRunner"]
-    assert all(line.endswith(".") for line in lines)
+    assert run("list", word).out == "Cat      Purrs.\nCatfish  Swims.\n"
 
 
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        (["optimizer", "adamw"], ["AdamW"]),
-        (["optimizers", "ada?"], ["Adam"]),
-        (["hook", "*steplr*"], ["StepLrUpdaterHook"]),
-        (["epochbased"], ["EpochBasedRunner"]),
+        (["small pet", "cat"], ["Cat", "Catfish"]),
+        (["small pet", "FISH"], ["Catfish"]),
+        (["small pet", "ca?"], ["Cat"]),
+        (["small pet", "*fish"], ["Catfish"]),
+        (["catfi"], ["Catfish"]),
+        (["StepLrUpdater*"], ["StepLrUpdaterHook"]),
     ],
 )
 def test_a_pattern_picks_names(words: list[str], names: list[str], run: Run) -> None:
     """A part of a name or a glob, in one registry or in all; case does not matter."""
     assert [line.split()[0] for line in run("list", *words).out.splitlines()] == names
+
+
+def test_an_empty_registry(pets: Registry, run: Run) -> None:
+    """A registry that holds nothing says so."""
+    pets.module_dict.clear()
+    assert "The small pet registry is empty." in run("list", "small pet").err
 
 
 def test_a_project_is_listed(project: Path, run: Run) -> None:
@@ -104,11 +127,12 @@ def test_a_project_is_listed(project: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["list", "hok"], "Did you mean 'hook'?"),
-        (["list", "hok", "x"], "There is no registry 'hok'. Did you mean 'hook'?"),
-        (["list", "hook", "chekpoint"], "The hook registry holds nothing like 'chekpoint'. Did you mean 'CheckpointHook'?"),
+        (["list", "smal pet"], "Did you mean 'small pet'?"),
+        (["list", "smal pet", "x"], "There is no registry 'smal pet'. Did you mean 'small pet'?"),
+        (["list", "hook", "chekpoint"], "The hook registry holds nothing like 'chekpoint'. Did you mean 'CheckpointHook'"),
         (["list", "hook", "step*r"], "The hook registry holds nothing like 'step*r'."),
-        (["list", "hook", "updater*"], "'updater' without the * is in"),
+        (["list", "small pet", "fish*"], "'fish' without the * is in 'Catfish'."),
+        (["list", "hook", "updater*"], " without the * is in 'CosineAnnealing"),
         (["list", "--config", "missing.py"], "missing.py"),
         (["list", "--cfg-options", "a=1"], "--config"),
         (["show", "Resiz"], "Did you mean 'Resize'?"),
@@ -175,12 +199,13 @@ def test_every_snippet_is_python() -> None:
 def test_both_commands_speak_json(project: Path, run: Run) -> None:
     """Registries, entries and all that is known of one are printed as JSON."""
     by_name = {each["name"]: each for each in json.loads(run("list", "--json").out)}
-    assert by_name["runner"] == {
-        "name": "runner", "scope": "cfgtrain", "parent": None, "entries": ["EpochBasedRunner", "IterBasedRunner"],
-    }  # fmt: skip
-    assert [each["name"] for each in json.loads(run("list", "runner", "--json").out)] == by_name["runner"][
-        "entries"
-    ]
+    assert by_name["small pet"] == {
+        "name": "small pet",
+        "scope": "zoo",
+        "parent": None,
+        "entries": ["Cat", "Catfish"],
+    }
+    assert [each["name"] for each in json.loads(run("list", "small pet", "--json").out)] == ["Cat", "Catfish"]
     (till,) = json.loads(run("show", "Till", "--json", "-c", project).out)
     assert (till["name"], till["registry"], till["scope"], till["path"]) == (
         "tills.Till",
