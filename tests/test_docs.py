@@ -6,7 +6,7 @@ example configs and a ``photo.jpg``:
 - ``console`` blocks: each line after ``$ `` is a command, the lines below it are what it
   prints. ``...`` stands for any text, alone on a line for any lines.
 - ``python`` blocks that begin with the comment ``# name.py``: a file of that name.
-- other ``python`` blocks: run.
+- other ``python`` blocks: run; ``py`` is for those that need what only a long run leaves.
 """
 
 from __future__ import annotations
