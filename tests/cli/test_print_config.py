@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,3 +87,20 @@ def test_help_and_version(words: list[str], said: str, run: Callable[..., object
     ran = run(*words)
     assert ran.code == 0
     assert said in ran.out
+
+
+def test_a_value_of_another_type_is_told(run: Callable[..., object], small: Path) -> None:
+    """The value is set all the same, and the warning has the place of what it replaces."""
+    ran = run("print-config", small, "--key", "optimizer.lr", "--cfg-options", "optimizer.lr=fast")
+    assert (ran.code, ran.out.strip()) == (0, "'fast'")
+    assert "Warning: optimizer.lr is now a str 'fast'; what it replaces is a float 0.1 (" in ran.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_told(small: Path) -> None:
+    """Output that cannot be written is one message and exit code 1."""
+    command = [sys.executable, "-m", "cfgtrain", "print-config", str(small)]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error: The output cannot be written: No space left on device."

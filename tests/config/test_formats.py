@@ -219,3 +219,15 @@ def test_long_lines_are_no_harm(write: Write) -> None:
     """Only a key has a limit: a value may be of any length."""
     text = f"a = ['{LONG}', (1, {{'b': 2}})]\n"
     assert Config.fromfile(write("c.py", text)) == {"a": [LONG, (1, {"b": 2})]}
+
+
+def test_json_is_read_where_the_stack_is_nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parser that has no room left is an error of the config too, though no line is to blame."""
+
+    def give_up(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("cfgtrain.config.formats.json.loads", give_up)
+    with pytest.raises(ConfigSyntaxError, match="deeper than 100") as caught:
+        parse_json('{"a": [1]}', "a.json")
+    assert caught.value.line is None

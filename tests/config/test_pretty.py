@@ -205,6 +205,7 @@ def function() -> None:
 
 
 BAD_VALUES = [
+    ({"a": {"b": 1}, "c": [1], "d": {1}, "e": len}, "e", "of type builtin_function_or_method"),
     ({"a": function}, "a", f"'{__name__}.function'"),
     ({"a": {"b": [1, {"c": OrderedDict}]}}, "a.b[1].c", "'collections.OrderedDict'"),
     ({"a": (0, object())}, "a[1]", "of type object"),
