@@ -44,11 +44,11 @@ def test_the_size_that_is_asked_for_is_of_the_upright_picture() -> None:
 
 
 def test_damage_in_the_pixels_is_told() -> None:
-    """A PNG whose compressed pixels are wrong is refused by the decoder, in our words."""
+    """A PNG whose compressed pixels are wrong is refused, and the chunk is named."""
     content = bytearray(encoded(letter_f(), "PNG"))
     place = content.index(b"IDAT") + 12
     content[place : place + 40] = b"\xaa" * 40
-    with pytest.raises(ImageDecodeError, match="PNG file is damaged"):
+    with pytest.raises(ImageDecodeError, match="checksum of its IDAT chunk"):
         read_picture(bytes(content))
 
 

@@ -163,7 +163,7 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
     flag = cv2.IMREAD_UNCHANGED
     if header.format == "JPEG":
         flag = (_GRAY if header.channels == 1 else _COLOUR)[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    if header.format == "PNG" and header.metadata.icc:
+    if header.format == "PNG" and b"iCCP" in content[: content.find(b"IDAT")]:
         content = without_profile(content)
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)

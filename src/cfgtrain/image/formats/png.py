@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from cfgtrain.errors import ImageDecodeError
 from cfgtrain.image.formats.exif import read_orientation
 from cfgtrain.image.formats.header import Block, Header, Metadata, truncated
 
@@ -26,7 +27,7 @@ def read_header(content: bytes) -> Header:
     """Read the chunks of a PNG.
 
     Raises:
-        ImageDecodeError: The file ends before the image does.
+        ImageDecodeError: The file ends before the image does, or a chunk of the image is damaged.
     """
     size = channels = exif = icc = dpi = None
     several, blocks = False, []
@@ -74,7 +75,7 @@ def without_profile(content: bytes) -> bytes:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """Yield name, content and position of each chunk, and see to it that the last one is there."""
+    """Yield name, content and position of each chunk; see to it that all are there, and whole where it matters."""
     view, position = memoryview(content), len(MAGIC)
     while True:
         if position + 12 > len(content):
@@ -83,6 +84,12 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
         end = position + 12 + length
         if end > len(content):
             raise truncated("PNG", f"{end - len(content)} bytes are missing in a chunk")
+        if name[:1].isupper() and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(
+            content[end - 4 : end]
+        ):
+            raise ImageDecodeError(
+                f"The PNG file is damaged: the checksum of its {name.decode('ascii', 'backslashreplace')} chunk is wrong."
+            )
         yield name, view[position + 8 : end - 4], position
         if name == b"IEND":
             return
