@@ -110,12 +110,8 @@ class ScheduleHook(Hook):
         self._warmup = None if warmup is None else Warmup(warmup, warmup_iters, warmup_ratio)
         self._regular: list[float] = []
         self._layout: dict[str, int] | None = None
-        if (
-            by_epoch
-            and warmup is None
-            and type(self).before_train_iter
-            is ScheduleHook.before_train_iter  # else it is the subclass's own
-        ):
+        in_epochs_alone = by_epoch and warmup is None
+        if in_epochs_alone and type(self).before_train_iter is ScheduleHook.before_train_iter:
             self.idle_stages = ("before_train_iter",)
 
     def value(self, runner: RunnerView, base: float) -> float:
