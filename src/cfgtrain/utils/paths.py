@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,7 +66,7 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
     """
     path = Path(path)
     # A name of 255 bytes is as long as one may be: not all of it is taken over.
-    temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("x+b") as file:
             yield file
