@@ -15,7 +15,7 @@ from cfgtrain.errors import CfgTrainError
 
 def styled(text: str, **style: Any) -> str:
     """Return ``text`` with a colour; see ``typer.style``. ``echo`` takes it out again."""
-    return typer.style(text, **style) if text else ""
+    return typer.style(text, **style) if text and style else text
 
 
 def echo(text: str, err: bool = False) -> None:

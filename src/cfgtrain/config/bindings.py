@@ -7,6 +7,7 @@ place of values: ``spots`` says what a spot knows.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from cfgtrain.config.keys import Path
@@ -221,9 +222,11 @@ class _Reader:
                 self.put(parts, _constant(key), self.value(value))
         return Spot(node.lineno, node, parts)
 
-    def dict_of(self, call: ast.Call) -> Spot:
-        """Read the keywords of ``dict(a=1, **b)``."""
+    def dict_of(self, call: ast.Call, given: Sequence[ast.expr] = ()) -> Spot:
+        """Read the keywords of ``dict(a=1, **b)``, laid over ``given``."""
         parts = Parts()
+        for each in given:
+            self.spread(parts, each)
         for keyword in call.keywords:
             if keyword.arg is None:
                 self.spread(parts, keyword.value)
@@ -245,18 +248,11 @@ class _Reader:
 
     def copied(self, call: ast.Call, name: str) -> Spot:
         """Read ``dict(x, a=1)``, ``list(x)``, ``x.copy()`` and ``copy.deepcopy(x)``."""
-        if name in _MAKES_DICT and not call.args:  # most are
-            return self.dict_of(call)
+        if name in _MAKES_DICT:
+            return self.dict_of(call, call.args[-1:])
         method = name == "copy" and isinstance(call.func, ast.Attribute) and not call.args
         given = [call.func.value] if method and isinstance(call.func, ast.Attribute) else call.args
         spot = self.value(given[-1]) if given else Spot(call.lineno)
-        if name in _MAKES_DICT:
-            made = self.dict_of(call)
-            if given and made.parts is not None:
-                own, made.parts = made.parts, Parts()
-                self.spread(made.parts, given[-1])
-                self.add_all(made.parts, Spot(call.lineno, None, own))
-            return made
         return Spot(
             call.lineno, given[-1] if given else call, spot.parts and spot.parts.copy(), self.read(call)
         )
