@@ -80,7 +80,7 @@ def find_config(work_dir: Path) -> Path:
     files = sorted(each for each in work_dir.glob("*.py") if each.is_file())
     found = [file for file in files if file.read_bytes().startswith(MARK.encode())] or files
     if not found:
-        others = sorted(each for each in work_dir.iterdir() if each.suffix in SUFFIXES)
+        others = sorted(each for each in work_dir.glob("*") if each.suffix in SUFFIXES)
         found = [each for each in others if not each.name.endswith(".log.json")]
     if len(found) == 1:
         return found[0]
