@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import random
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,14 @@ import pytest
 import torch
 
 import cfgtrain.registry as registry_module
+from cfgtrain.fileio.client import FileClient
+from cfgtrain.fileio.handlers import file_handlers
 from cfgtrain.utils.progress import log_console
 
 torch.set_num_threads(1)
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell in the background hands on that it is ignored
 for _home in ("cfgtrain.data", "cfgtrain.models", "cfgtrain.optim", "cfgtrain.runner"):
     importlib.import_module(_home)  # fills the registries, which only a first import can do
 
@@ -33,6 +39,9 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         registry: (dict(registry.module_dict), dict(registry.children))
         for registry in list(registry_module._registries)
     }
+    formats = dict(file_handlers)
+    backends, prefixes = dict(FileClient._backends), dict(FileClient._prefix_to_backends)
+    FileClient._instances.clear()
     path, modules = list(sys.path), set(sys.modules)
     root, own = logging.getLogger(), logging.getLogger("cfgtrain")
     handlers, level, own_level = list(root.handlers), root.level, own.level
@@ -41,6 +50,9 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for registry, (held, children) in entries.items():
         _restore(registry.module_dict, held)
         _restore(registry.children, children)
+    _restore(file_handlers, formats)
+    _restore(FileClient._backends, backends)
+    _restore(FileClient._prefix_to_backends, prefixes)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
