@@ -8,6 +8,7 @@ import pytest
 from torch import nn
 
 from cfgtrain.cnn import MODELS, build_model_from_cfg
+from cfgtrain.cnn.module import BaseModule, Sequential
 from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registry import Registry, build_from_cfg
 
@@ -36,6 +37,8 @@ def test_a_list_is_a_sequence(cfgs: list[dict[str, Any]], kinds: list[type]) -> 
     model = build_model_from_cfg(
         [{**cfg, **({"out_features": 2} if cfg is LINEAR else {})} for cfg in cfgs], MODELS
     )
+    assert type(model) is Sequential
+    assert isinstance(model, BaseModule)
     assert isinstance(model, nn.Sequential)
     assert [type(layer) for layer in model] == kinds
 

@@ -16,9 +16,9 @@ from cfgtrain_cli.names.snippet import snippet
 
 
 def print_registries(found: Sequence[Registry]) -> None:
-    """Print each registry in a line: its name, its scope, how many names it holds, and which."""
+    """Print each registry in a line: name, scope, how many names it holds, and which; a terminal folds them."""
     rows = [(each.name, each.scope, str(len(each)), ", ".join(sorted(each))) for each in found]
-    print_columns(rows, ("bold", "dim", "cyan", ""))
+    print_columns(rows, ("bold", "dim", "cyan", ""), wrap=True)
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 import cfgtrain.registries
 from cfgtrain.cnn import MODELS
@@ -87,6 +88,21 @@ def test_the_registries_are_listed(run: Run) -> None:
         line[0] for line in lines
     }
     assert ["small", "pet", "zoo", "2", "Cat,", "Catfish"] in lines
+
+
+def test_a_terminal_folds_the_registries(pets: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room, the names go on below each other, each whole."""
+    out = io.StringIO()
+    monkeypatch.setattr(
+        columns, "Console", lambda **options: Console(file=out, force_terminal=True, width=44)
+    )
+    for name in ("Lion", "Tiger", "Leopard", "Cheetah"):
+        pets.register_module(name, module=dict)
+    report.print_registries([pets])
+    lines = Text.from_ansi(out.getvalue()).plain.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 44
+    assert [word for line in lines for word in line.replace(",", " ").split()][4:] == sorted(pets)
 
 
 @pytest.mark.parametrize("word", ["small pet", "small-pets", "SMALL_PETS"])

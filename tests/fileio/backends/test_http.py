@@ -17,7 +17,7 @@ from fileio.conftest import Site, send
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfgtrain.errors import ArgumentError, BackendError, BackendMethodError, DownloadError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, BackendMethodError, DownloadError
 from cfgtrain.fileio import FileClient
 from cfgtrain.fileio.backends import HTTPBackend
 from cfgtrain.fileio.backends import http as http_module
@@ -388,6 +388,19 @@ def test_the_digest(site: Site, quick: HTTPBackend) -> None:
     assert site.asked == ["/a"] * 4
 
 
+@pytest.mark.parametrize("mark", ["sha256=", "sha256=abc", "SHA256=", "sha256:" + "g" * 64, "x=1&sha256="])
+def test_a_digest_that_is_none(mark: str, site: Site, quick: HTTPBackend) -> None:
+    """A digest that was forgotten or cut off is an error, and never a file that nobody has checked."""
+    site["/a"] = BODY
+    with pytest.raises(ArgumentError, match="64 hexadecimal digits"):
+        quick.get(f"{site.url}/a#{mark}")
+    with pytest.raises(ArgumentError, match="64 hexadecimal digits, not ''"):
+        quick.get(f"{site.url}/a", sha256="")
+    assert quick.get(f"{site.url}/a#part") == BODY
+    assert quick.get(f"{site.url}/a#SHA256={DIGEST}") == BODY
+    assert site.asked == ["/a"] * 2
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -414,6 +427,15 @@ def test_what_is_no_url(url: Any, quick: HTTPBackend) -> None:
     """Whatever is no HTTP URL is an error before anything is opened."""
     with pytest.raises((BackendError, TypeError)):
         quick.get(url)
+
+
+@pytest.mark.parametrize(
+    "args", [{"timeout": "3"}, {"timeout": [1]}, {"retries": 1.5}, {"retries": None}, {"backoff": "1"}]
+)
+def test_options_are_numbers(args: dict[str, Any]) -> None:
+    """An option of another type is refused by its name, before anything is fetched."""
+    with pytest.raises(ArgumentTypeError, match=f"{next(iter(args))} of HTTPBackend is a number"):
+        HTTPBackend(**args)
 
 
 @pytest.mark.parametrize(

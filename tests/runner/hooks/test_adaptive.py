@@ -101,6 +101,7 @@ def test_schedulers_by_epoch_go_on_within_one(cfg: dict[str, Any], tmp_path: Pat
         ({"type": "StepLr", "step_size": 2}, "Did you mean 'StepLR'"),
         ({"type": "StepLR", "step_sise": 2}, "Did you mean 'step_size'"),
         ({"type": "StepLR"}, "needs the argument 'step_size'"),
+        ({"type": "LRScheduler"}, "is not in the torch scheduler registry"),
         ({"type": "ReduceLROnPlateau"}, "policy='ReduceOnPlateau'"),
         ({"type": "ChainedScheduler", "schedulers": [{"type": "Step"}]}, "Did you mean 'StepLR'"),
         ("StepLR", "scheduler is a dict with the type"),

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple
-from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from cfgtrain.errors import ArgumentError, BackendError, DownloadError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, DownloadError
 from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
 from cfgtrain.fileio.uri import display_name, path_text
 
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
 _URL_MARKS = "!$%&'()*+,/:;=?@[]~"  # what is not to be quoted in the path or query of a URL
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
+_DIGEST_MARK = re.compile(r"(?:^|&)sha256[=:]([^&]*)", re.IGNORECASE)
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 _GONE = (404, 410)
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -57,6 +59,10 @@ class HTTPBackend(BaseStorageBackend):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         positive = {"timeout": timeout, "max_size": max_size, "time_limit": time_limit}
+        for name, value in {**positive, "retries": retries, "backoff": backoff}.items():
+            kinds = int if name == "retries" else (int, float)
+            if not (isinstance(value, kinds) or (value is None and name in positive)):
+                raise ArgumentTypeError(f"{name} of HTTPBackend is a number, not {value!r}.")
         for name, value in positive.items():
             if value is not None and value <= 0:
                 raise ArgumentError(f"{name} of HTTPBackend is positive, not {value!r}.")
@@ -79,6 +85,7 @@ class HTTPBackend(BaseStorageBackend):
         Raises:
             BackendError: It is no HTTP URL.
             DownloadError: It cannot be fetched, is too large or has another digest.
+            ArgumentError: What it is to be compared with is no digest; nothing is fetched.
         """
         content = io.BytesIO()
         self._download(filepath, content, sha256)
@@ -114,7 +121,7 @@ class HTTPBackend(BaseStorageBackend):
         import hashlib
 
         target = _target(filepath)
-        expected = sha256 or target.digest
+        expected = target.digest if sha256 is None else _checked_digest(sha256)
 
         def fetch(url: str, headers: dict[str, str]) -> None:
             out.seek(0)
@@ -123,10 +130,10 @@ class HTTPBackend(BaseStorageBackend):
             for chunk in self._chunks(url, headers):
                 digest.update(chunk)
                 out.write(chunk)
-            if expected is not None and digest.hexdigest() != expected.lower():
+            if expected is not None and digest.hexdigest() != expected:
                 raise DownloadError(
                     f"{display_name(url)} is not the file that was asked for: its SHA-256 is "
-                    f"{digest.hexdigest()}, not {expected.lower()}."
+                    f"{digest.hexdigest()}, not {expected}."
                 )
 
         self._repeat(target, fetch)
@@ -242,8 +249,15 @@ def _target(filepath: str | Path) -> _Target:
     return _Target(
         urlunsplit((parts.scheme, address, path, query, "")),
         {"Authorization": f"Basic {basic}"} if login else {},
-        parse_qs(parts.fragment).get("sha256", [None])[0],
+        _checked_digest(mark[1]) if (mark := _DIGEST_MARK.search(parts.fragment)) else None,
     )
+
+
+def _checked_digest(text: str) -> str:
+    """Return a SHA-256 in small letters; what is none, as an empty one, must not pass for one not asked for."""
+    if not _DIGEST.fullmatch(text):
+        raise ArgumentError(f"A SHA-256 is 64 hexadecimal digits, not {text!r}.")
+    return text.lower()
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -21,8 +21,10 @@ from cfgtrain.utils.signatures import argument_problem
 __all__ = ["ReduceOnPlateauLrUpdaterHook", "TorchLrUpdaterHook"]
 
 _SCHEDULERS = Registry("torch scheduler", scope="cfgtrain")
+_BASES = ("LRScheduler", "_LRScheduler")  # which schedule nothing themselves
 for _name, _found in vars(torch.optim.lr_scheduler).items():
-    if isinstance(_found, type) and issubclass(_found, torch.optim.lr_scheduler.LRScheduler):
+    _is_scheduler = isinstance(_found, type) and issubclass(_found, torch.optim.lr_scheduler.LRScheduler)
+    if _is_scheduler and _name not in _BASES:
         _SCHEDULERS.register_module(name=_name, module=_found)
 
 
