@@ -75,7 +75,7 @@ def _text(files: list[Path], changes: list[Change], new: Config) -> Iterator[str
         if path:
             yield styled(dotted(path), bold=True) + styled(_note(groups[path], path, new), dim=True)
         for mark, text, places in group:
-            gap = " " * (column - len(_indent(path) + text) + 2)
+            gap = " " * max(column - len(_indent(path) + text) + 2, 2)
             line = _indent(path) + styled(f"{mark} {text}", fg=_COLOURS[mark])
             yield f"{line}{gap}{styled(places, fg='cyan')}" if places else line
     yield ""

@@ -137,3 +137,12 @@ def test_colours(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) ->
     assert "\x1b[31m- momentum = 0.9\x1b[0m" in out
     assert "\x1b[32m+ [1] = dict(type='Flip')\x1b[0m" in out
     assert "\x1b[33m~ lr = 0.1 -> 0.2\x1b[0m" in out
+
+
+def test_a_long_value_stands_apart_from_its_place(
+    run: Callable[..., object], write: Callable[[str, str], Path]
+) -> None:
+    """A value that leaves the column of places behind is followed by spaces too."""
+    write("a.py", "x = 'a' * 100\ny = 1\n")
+    write("b.py", "y = 2\n")
+    assert "a'  a.py:1\n" in run("diff", "a.py", "b.py").out  # type: ignore[attr-defined]

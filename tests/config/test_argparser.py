@@ -97,6 +97,26 @@ def test_help(parsed: Callable[..., Config], capsys: pytest.CaptureFixture[str])
         assert shown in capsys.readouterr().out
 
 
+def test_keys_that_argparse_has_a_use_for(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key named help or no-x is an option as well; what dotted keys do not reach is none."""
+    file = write("odd.yaml", "help: 1\nno-x: 2\nx: true\n'a.b': 3\n5: 4\n")
+    monkeypatch.setattr("sys.argv", ["script", str(file), "--help", "7"])
+    parser, cfg = Config.auto_argparser()
+    cfg.merge_from_args(parser.parse_args())
+    assert cfg == {"help": 7, "no-x": 2, "x": True, "a.b": 3, 5: 4}
+    assert "--a.b" not in parser.format_help()
+    assert "--5" not in parser.format_help()
+
+
+def test_options_of_the_script_are_not_of_the_config(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may add options of its own to the parser; they change no config."""
+    monkeypatch.setattr("sys.argv", ["script", str(write("c.py", "lr = 0.1")), "--lr", "0.2", "--extra", "x"])
+    parser, cfg = Config.auto_argparser()
+    parser.add_argument("--extra")
+    cfg.merge_from_args(parser.parse_args())
+    assert cfg == {"lr": 0.2}
+
+
 def test_add_args_extends_a_parser() -> None:
     """A parser of one's own gains the options of a dict."""
     parser = add_args(argparse.ArgumentParser(), {"a": {"b": 1}})

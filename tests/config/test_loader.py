@@ -22,6 +22,7 @@ from cfgtrain.errors import (
     ConfigMergeError,
     ConfigNotFoundError,
     ConfigSyntaxError,
+    ConfigValueError,
     ConfigWarning,
 )
 
@@ -368,6 +369,21 @@ def test_a_circle_begins_where_it_closes(write: Write) -> None:
     write("b.py", "_base_ = 'a.py'\n")
     with pytest.raises(ConfigCycleError, match=r"circle: a\.py -> b\.py -> a\.py\."):
         load(write("c.py", "_base_ = 'a.py'\n"))
+
+
+def test_bases_without_end_are_refused(write: Write) -> None:
+    """Files that each name the next twice, and a line of files that goes on and on, are errors with a place."""
+    for i in range(120):
+        write(f"twice{i}.yaml", f"_base_: [twice{i + 1}.yaml, twice{i + 1}.yaml]")
+        write(f"line{i}.yaml", f"_base_: line{i + 1}.yaml")
+    write("twice30.yaml", "")
+    for file, place in ("line0.yaml", "line99.yaml:1"), ("twice0.yaml", r"twice\d+.yaml:1"):
+        with pytest.raises(
+            ConfigValueError, match=rf"may stand 100 deep and come to 1,000 files[^$]*{place}"
+        ):
+            load(file)
+    write("line99.yaml", "x: 1")
+    assert load("line0.yaml") == {"x": 1}
 
 
 def test_a_missing_base_is_placed_and_suggested(write: Write, tmp_path: Path) -> None:

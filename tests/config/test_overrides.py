@@ -141,7 +141,7 @@ def test_what_is_merged_has_attributes(cfg: Config) -> None:
         ({"pipeline.x": 1}, True, ConfigMergeError, "pipeline"),
         ({"pipeline.0.size": 1}, False, ConfigMergeError, "pipeline"),
         ({"item3.x": 1}, True, ConfigMergeError, "item3"),
-        ({"item1.0.x": 1}, True, ConfigMergeError, "item1.0"),
+        ({"item1.0.x": 1}, True, ConfigMergeError, "item1[0]"),
         ({"text": 1}, True, ConfigKeyError, "text"),
     ],
 )
@@ -153,6 +153,32 @@ def test_options_that_do_not_fit(
         cfg.merge_from_dict({"item4": "changed", **options}, allow_list_keys=allow)
     assert caught.value.key == key  # type: ignore[attr-defined]
     assert cfg == BASE
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({1: 2}, ConfigKeyError, "The option 1 is no dotted key, such as 'optimizer.lr'."),
+        (["a=1"], ConfigMergeError, "Options are a dict of values by dotted key, not ['a=1']."),
+        (None, ConfigMergeError, "Options are a dict of values by dotted key, not None."),
+    ],
+)
+def test_options_are_values_by_dotted_key(
+    options: Any, kind: type[Exception], message: str, cfg: Config
+) -> None:
+    """Anything else is refused in words."""
+    with pytest.raises(kind) as caught:
+        cfg.merge_from_dict(options)
+    assert message in str(caught.value)
+    assert cfg == BASE
+
+
+def test_a_number_is_a_key_where_the_config_has_it() -> None:
+    """A key that is a number, as in YAML, is reached by its digits, and has its origin."""
+    cfg = Config({"names": {0: "cat", 1: {"a": 1}}})
+    cfg.merge_from_dict({"names.0": "dog", "names.1.a": 2}, strict=True)
+    assert cfg == {"names": {0: "dog", 1: {"a": 2}}}
+    assert str(cfg.origin("names.0")) == "merge_from_dict names.0=dog"
 
 
 # -------------------------------------------------------------------------------- strict

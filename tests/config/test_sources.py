@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -214,6 +215,16 @@ def test_lines_of_data(name: str, text: str, keys: dict[str, int], write: Write)
     """In YAML and JSON a key, or an item of a list, has the line on which it begins."""
     write(name, text)
     assert dict(zip(keys, lines(name, *keys), strict=True)) == keys
+
+
+def test_lines_of_json_with_characters_in_halves(write: Write) -> None:
+    """JSON writes an emoji as two escapes, which YAML does not know; lines and keys are found all the same."""
+    text = json.dumps(
+        {"a": "\U0001f642", "\U0001f642": 1, "half": "\ud83d", "path": "C:\\ud83d", "b": {"c": 2}}, indent=1
+    )
+    assert r"\ud83d\ude42" in text
+    write("c.json", text)
+    assert lines("c.json", "a", "\U0001f642", "half", "path", "b.c") == [2, 3, 4, 5, 7]
 
 
 def test_lines_of_merged_keys(write: Write) -> None:

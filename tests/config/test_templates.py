@@ -324,3 +324,12 @@ def test_lists_of_bases_are_addressed_by_index(write: Write) -> None:
     write("base.py", "a = [dict(b=1), dict(b=2)]\n")
     text = "_base_ = 'base.py'\nx = [{{ _base_.a[0].b }}, {{ _base_.a[-1].b }}, {{ _base_.a.1.b }}]\n"
     assert load(write("c.py", text))["x"] == [1, 2, 2]
+
+
+def test_a_backslash_at_the_end_of_a_json_string(base: Path, write: Write) -> None:
+    """A backslash that is escaped itself does not hide the quote behind it."""
+    text = (
+        r'{"_base_": "base.py", "p": "C:\\", "q": "\"", "v": "{{ _base_.item3 }}", "w": {{ _base_.item1 }}}'
+    )
+    loaded = load(write("c.json", text))
+    assert (loaded["p"], loaded["q"], loaded["v"], loaded["w"]) == ("C:\\", '"', 2.5, [1, 2])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfgtrain.config.bases import SUFFIXES
+from cfgtrain.config.keys import split_key
 from cfgtrain.config.options import parse_value
 from cfgtrain.errors import OptionError
 
@@ -20,7 +21,9 @@ def config_parser(description: str | None = None) -> tuple[str, argparse.Argumen
     The config is the first word with the extension of one: options of it, and their values,
     may stand before.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(
+        description=description, conflict_handler="resolve"
+    )  # a key may be "help"
     parser.add_argument(CONFIG, help="path of the config")
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     named = [word for word in words if word.endswith(SUFFIXES)]
@@ -36,9 +39,12 @@ def add_args(
 
     The type is that of the leaf: a bool has ``--key`` and ``--no-key``, a list takes one word or more of the type
     of its first item, and what has no type of its own (None, an empty list) reads as ``--cfg-options`` does.
-    An option that is not given sets nothing in the namespace.
+    An option that is not given sets nothing in the namespace. A key that dotted keys do not reach
+    (it holds a dot, say) has no option.
     """
     for key, value in cfg.items():
+        if split_key(str(key)) != [key]:
+            continue
         name = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:
             add_args(parser, value, f"{name}.")

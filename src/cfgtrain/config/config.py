@@ -15,7 +15,7 @@ from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.loader import Loaded, load_file, load_text
 from cfgtrain.config.merge import absorb, remove_markers
-from cfgtrain.config.overrides import check_known, override_tree, type_changes
+from cfgtrain.config.overrides import check_form, check_known, override_tree, type_changes
 from cfgtrain.config.pretty import pretty_python
 from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.config.writing import config_text
@@ -101,10 +101,17 @@ class Config:
         return add_args(parser, cfg._cfg_dict), cfg
 
     def merge_from_args(self, args: argparse.Namespace) -> None:
-        """Lay the options over the config that the parser of ``auto_argparser`` found on a command line."""
-        options = {key: value for key, value in vars(args).items() if key != CONFIG}
-        for key, value in options.items():
-            if isinstance(look_up(self._cfg_dict, key), tuple):
+        """Lay the options over the config that the parser of ``auto_argparser`` found on a command line.
+
+        Options that a script has added to that parser, which are no keys of the config, are left out.
+        """
+        given = {key: value for key, value in vars(args).items() if key != CONFIG}
+        for key, value in given.items():
+            try:
+                old = look_up(self._cfg_dict, key)
+            except NoSuchKeyError:
+                continue
+            if isinstance(old, tuple):
                 value = tuple(value)  # argparse makes lists
             self.merge_from_dict({key: value}, origin=Origin(None, None, f"--{key} {value}"))
 
@@ -156,9 +163,10 @@ class Config:
                 so; ``origin()`` of the keys will name it.
 
         Raises:
-            ConfigKeyError: With ``strict``, an unknown key; an index outside a list.
-            ConfigMergeError: A dict meets a value it cannot be merged into.
+            ConfigKeyError: With ``strict``, an unknown key; an index outside a list; a key that is no string.
+            ConfigMergeError: A dict meets a value it cannot be merged into; the options are no mapping.
         """
+        check_form(options)
         if strict:
             check_known(self._cfg_dict, options)
         merged = copied(self._cfg_dict)

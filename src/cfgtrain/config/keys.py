@@ -64,6 +64,8 @@ def step(node: object, part: object) -> tuple[object, object]:
     if isinstance(node, dict):
         if part in node:
             return part, node[part]
+        if isinstance(part, str) and _NUMBER.fullmatch(part) and int(part) in node:
+            return int(part), node[int(part)]  # YAML and Python have numbers for keys too
     elif isinstance(node, (list, tuple)):
         index = index_in(part, len(node))
         if index is not None:

@@ -22,6 +22,7 @@ from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, SUFFIXES, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
 from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python, parse_yaml
+from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
@@ -40,6 +41,9 @@ from cfgtrain.errors import (
 from cfgtrain.origin import where
 
 DEPRECATION = "_deprecation_"
+
+# Bases that name bases, each twice, come to more files than anybody can read.
+MAX_FILES = 1000
 
 _DATA = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
 
@@ -107,10 +111,12 @@ class _File(NamedTuple):
 class _Reader:
     def __init__(self, use_predefined_variables: bool) -> None:
         self.use_predefined_variables = use_predefined_variables
+        self.files = 0  # read so far
 
     def load(self, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
         """Read the file at ``path``; ``chain`` holds the absolute paths of those that led here."""
         _check_file(path, shown)
+        self.files += 1
         try:
             with open(path, encoding="utf-8-sig") as file:  # skips the mark that some editors put first
                 text = file.read()
@@ -157,11 +163,15 @@ class _Reader:
                 raise ConfigCycleError(
                     f"The configs inherit from each other in a circle: {' -> '.join(map(_shown_path, circle))}."
                 )
+            if len(file.chain) >= MAX_DEPTH or self.files >= MAX_FILES:
+                raise ConfigValueError(
+                    f"The config has too many bases: they may stand {MAX_DEPTH} deep and come to {MAX_FILES:,} files."
+                )
             if not os.path.isfile(path):
                 raise ConfigNotFoundError(
                     f"The base config {name!r} is not there; it would be {path}.{near(path)}"
                 )
-        except (ConfigCycleError, ConfigNotFoundError) as error:
+        except (ConfigCycleError, ConfigNotFoundError, ConfigValueError) as error:
             error.file, error.line, error.key = file.shown, source.line((BASE,)), BASE
             raise
         return self.load(path, _shown_path(path), file.chain)

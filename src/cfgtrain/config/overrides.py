@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
 from cfgtrain.config.dict import DELETE, ConfigDict, traced
 from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.trace import FixedSource
-from cfgtrain.errors import CheckError, ConfigKeyError, close_names
+from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError, close_names
 from cfgtrain.origin import Origin, dotted
 
 
@@ -28,6 +28,20 @@ def override_tree(options: Mapping[str, Any], origin: Origin, config: ConfigDict
         _insert(tree, _settled(split_key(key), config), _copy(value))
     root: ConfigDict = traced(tree, FixedSource(tree, origin))
     return root
+
+
+def check_form(options: object) -> None:
+    """Raise for options that are no values by dotted key.
+
+    Raises:
+        ConfigMergeError: They are no mapping.
+        ConfigKeyError: A key is no string.
+    """
+    if not isinstance(options, Mapping):
+        raise ConfigMergeError(f"Options are a dict of values by dotted key, not {options!r}.")
+    for option in options:
+        if not isinstance(option, str):
+            raise ConfigKeyError(f"The option {option!r} is no dotted key, such as 'optimizer.lr'.")
 
 
 def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
@@ -128,15 +142,15 @@ def _fixed(missing: NoSuchKeyError, option: str) -> str | None:
     return ".".join([*map(str, missing.done), close[0], *rest]) if close else None
 
 
-def _settled(parts: list[str], config: ConfigDict | None) -> list[str]:
-    """Return the parts of a key with the index that is meant in place of a negative one."""
-    settled: list[str] = []
+def _settled(parts: list[str], config: ConfigDict | None) -> list[object]:
+    """Return the parts of a key as they stand in the config: ``-1`` as the index, ``1`` as the key that it means."""
+    settled: list[object] = []
     with suppress(NoSuchKeyError):
-        settled.extend(str(key) for key, _ in follow(config, parts))
+        settled.extend(key for key, _ in follow(config, parts))
     return settled + parts[len(settled) :]
 
 
-def _insert(tree: dict[Any, Any], keys: list[str], value: Any) -> None:
+def _insert(tree: dict[Any, Any], keys: Sequence[object], value: Any) -> None:
     """Put ``value`` at ``keys``; dicts that meet are merged, later options win."""
     for key in keys[:-1]:
         if not isinstance(tree.get(key), dict):

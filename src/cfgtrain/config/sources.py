@@ -8,6 +8,8 @@ is given the nearest line that can: the assignment it came out of, or the file a
 from __future__ import annotations
 
 import ast
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -21,6 +23,9 @@ from cfgtrain.origin import Origin
 
 # How many variables are followed back one through another.
 MAX_STEPS = 8
+
+# A character that JSON writes in halves; what another backslash escapes is none.
+_SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
 
 class Use(NamedTuple):
@@ -165,11 +170,38 @@ class MarkedSource(FileSource):
         """Yield the line and the node at each step along ``path``, as far as there are nodes."""
         node = self._root
         for part in path:
-            found = None if node is None else _marked_child(node, part)
+            found = None if node is None else self._child(node, part)
             if found is None:
                 return
             yield found
             node = found[1]
+
+    def _child(self, node: Any, part: object) -> tuple[int, Any] | None:
+        """Return the line and the node of one part."""
+        if node.id == "sequence":
+            inside = isinstance(part, int) and 0 <= part < len(node.value)
+            return (node.value[part].start_mark.line + 1, node.value[part]) if inside else None
+        return self._keys(node).get(str(part))
+
+    def _keys(self, node: Any) -> dict[str, tuple[int, Any]]:
+        """Return the line and the node of every key of a mapping, those that ``<<`` merges in included."""
+        if id(node) not in self._known_keys:
+            own: dict[str, tuple[int, Any]] = {}
+            merged: list[Any] = []
+            for key, value in node.value if node.id == "mapping" else ():
+                if key.value == "<<":
+                    merged += value.value if value.id == "sequence" else [value]
+                own[key.value] = (key.start_mark.line + 1, value)
+            inherited = [self._keys(each) for each in reversed(merged)]  # the first that has a key wins
+            self._known_keys[id(node)] = {
+                key: found for keys in [*inherited, own] for key, found in keys.items()
+            }
+        return self._known_keys[id(node)]
+
+    @cached_property
+    def _known_keys(self) -> dict[int, dict[str, tuple[int, Any]]]:
+        """The keys of each mapping that was asked for; a file may have thousands, each asked for."""
+        return {}
 
     @cached_property
     def _root(self) -> Any:
@@ -177,8 +209,7 @@ class MarkedSource(FileSource):
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            # JSON allows tabs between tokens, which YAML does not; inside JSON strings they cannot stand.
-            return yaml.compose(self.parseable.replace("\t", " "), Loader=loader)
+            return yaml.compose(_as_yaml(self.parseable), Loader=loader)
         except yaml.YAMLError:
             return None
 
@@ -195,21 +226,21 @@ class MarkedSource(FileSource):
         return found
 
 
+def _as_yaml(text: str) -> str:
+    """Return JSON, or YAML, with what YAML does not take of JSON in other words; lines stay lines."""
+    # Tabs between tokens; inside JSON strings they cannot stand.
+    return _SURROGATES.sub(_characters, text.replace("\t", " "))
+
+
+def _characters(match: re.Match[str]) -> str:
+    """Return the characters that JSON writes as halves, such as an emoji; a half alone becomes a ``?``."""
+    if match["halves"] is None:
+        return match[0]
+    characters: str = json.loads(f'"{match[0]}"')
+    return characters.encode(errors="replace").decode()
+
+
 def _marked_children(node: Any) -> list[tuple[object, Any]]:
     if node.id == "mapping":
         return [(key.value, value) for key, value in node.value]
     return list(enumerate(node.value)) if node.id == "sequence" else []
-
-
-def _marked_child(node: Any, part: object) -> tuple[int, Any] | None:
-    """Return the line and the node of one part, looked for in what ``<<`` merges in as well."""
-    if node.id == "sequence":
-        inside = isinstance(part, int) and 0 <= part < len(node.value)
-        return (node.value[part].start_mark.line + 1, node.value[part]) if inside else None
-    merged: list[Any] = []
-    for key, value in reversed(node.value) if node.id == "mapping" else ():
-        if key.value == str(part):
-            return key.start_mark.line + 1, value
-        if key.value == "<<":
-            merged += value.value if value.id == "sequence" else [value]
-    return next(filter(None, (_marked_child(each, part) for each in merged)), None)

@@ -26,7 +26,7 @@ _VALUE = re.compile(
     r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
     r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
 )
-_QUOTE = re.compile(r'(?<!\\)"')
+_QUOTE = re.compile(r'\\.|(")')  # what a backslash escapes is read past
 TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
 
@@ -114,7 +114,9 @@ def _quotes(text: str) -> Generator[bool, int, None]:
     asked = yield inside
     while True:
         start = text.rfind("\n", spot, asked) + 1  # no string goes over the end of a line
-        inside = (inside if not start else False) ^ (len(_QUOTE.findall(text, start or spot, asked)) % 2 == 1)
+        inside = (inside if not start else False) ^ (
+            _QUOTE.findall(text, start or spot, asked).count('"') % 2 == 1
+        )
         spot = asked
         asked = yield inside
 
