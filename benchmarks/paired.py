@@ -53,14 +53,19 @@ def median_interval(values: Sequence[float], resamples: int = 2000) -> tuple[flo
 
 
 def process_time(command: Sequence[str]) -> float:
-    """Run a command to its end and return the CPU seconds of it and its children.
-
-    Python keeps what it has compiled, as it does for a user, whatever the environment says:
-    else each start would be charged for compiling our modules, but not for those of the floor,
-    which an installer has compiled.
-    """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """Run a command to its end and return the CPU seconds of it and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=user_environment()
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def user_environment() -> dict[str, str]:
+    """Return the environment, but that Python keeps what it has compiled, as it does for a user.
+
+    Else each start would be charged for compiling our modules, but not for those of the floor,
+    which an installer has compiled.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
