@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cfgtrain.config import Config
-from cfgtrain.errors import BuildError
+from cfgtrain.errors import ArgumentError, BuildError
 from cfgtrain.preview import preview_schedule
 from cfgtrain.runner import HOOKS, Hook, LrUpdaterHook
 from cfgtrain.train import train
@@ -95,6 +96,22 @@ def test_given_length_leaves_the_data_alone(load: Load) -> None:
     cfg = load(runner=EPOCHS)
     cfg.data.train = {"type": "torch.empty", "size": "not built"}
     assert preview_schedule(cfg, iters_per_epoch=3).iters == 6
+
+
+def test_stream_needs_a_given_length(load: Load) -> None:
+    """Training data that does not tell its length trains, and is previewed with the length of an epoch given."""
+    cfg = load(runner=EPOCHS, lr_config={"policy": "step", "step": 1})
+    cfg.data.train = {"type": f"{__name__}.Stream"}
+    with pytest.raises(ArgumentError, match="--iters-per-epoch"):
+        preview_schedule(cfg)
+    assert preview_schedule(cfg, iters_per_epoch=3).iters == 6
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    """Nothing, without a length."""
+
+    def __iter__(self) -> Any:
+        return iter(())
 
 
 def test_plateaus_are_told(load: Load) -> None:

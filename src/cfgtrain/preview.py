@@ -11,6 +11,8 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
+from cfgtrain.data.loader import length_of
+from cfgtrain.errors import ArgumentError
 from cfgtrain.optim import build_optimizer
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
@@ -63,7 +65,11 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
     runner: BaseRunner = build_runner(cfg.runner, default_args=given)
     if runner.by_epoch and iters_per_epoch is None:
         cfg.seed = cfg.get("seed") or 0
-        iters_per_epoch = len(build_loader(cfg, "train"))
+        iters_per_epoch = length_of(build_loader(cfg, "train"))
+        if iters_per_epoch is None:
+            raise ArgumentError(
+                "The training data is a stream without a length: say how many iterations an epoch has (--iters-per-epoch)."
+            )
     for key in ("lr_config", "momentum_config"):
         runner.register_wired_hooks(key, cfg.get(key))
     scores = _NoScores()

@@ -3,11 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from tiny import Squares
 
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
 from cfgtrain.data.builder import loader_settings
-from cfgtrain.errors import BuildError
+from cfgtrain.data.loader import begin_epoch, length_of
+from cfgtrain.errors import ArgumentError, BuildError
 
 
 def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
@@ -90,3 +92,30 @@ def test_wrong_sampler_argument() -> None:
     """An argument that the sampler does not take is an error."""
     with pytest.raises(BuildError, match=r"no argument 'shufle'. Did you mean 'shuffle'"):
         build_dataloader(Squares(5), sampler={"type": "EpochSampler", "shufle": True})
+
+
+class Stream(torch.utils.data.IterableDataset[int]):
+    """Nine numbers, divided over the workers, that do not tell how many they are."""
+
+    def __iter__(self) -> Any:
+        worker = torch.utils.data.get_worker_info()
+        return iter(range(9)[worker.id :: worker.num_workers] if worker else range(9))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_stream_keeps_its_order(workers: int) -> None:
+    """A data set that is a stream is read in its own order, from any batch on, without touching the random state."""
+    loader = build_dataloader(Stream(), 4, workers, seed=1)
+    before = torch.get_rng_state()
+    assert [batch.tolist() for batch in begin_epoch(loader, 0)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    assert [batch.tolist() for batch in begin_epoch(loader, 1, 2)] == [[8]]
+    assert torch.equal(before, torch.get_rng_state())
+    assert length_of(loader) is None
+    loader.close()
+
+
+@pytest.mark.parametrize("words", [{"sampler": {"type": "EpochSampler"}}, {"world_size": 2}])
+def test_stream_cannot_be_ordered_or_shared(words: dict[str, Any]) -> None:
+    """A sampler for a stream, or several processes that would all read the same, is an error that says so."""
+    with pytest.raises(ArgumentError, match="Stream is a stream, which no sampler can order"):
+        build_dataloader(Stream(), **words)

@@ -11,7 +11,7 @@ from tiny import LOGGER, Recorder, Scalar, make_runner, numbers
 from torch import nn
 
 from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.runner import EpochBasedRunner, Hook, Runner, build_runner
+from cfgtrain.runner import ClosureHook, EpochBasedRunner, Hook, Runner, build_runner
 
 # stage, mode, epoch, iter, inner_iter, whether there is a batch
 TRACE = """
@@ -218,6 +218,27 @@ def test_stop_from_within_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     finally:
         runner.logger.removeHandler(handler)
     assert lines == ["a line", "Stopping: SIGINT"]
+
+
+def test_reason_of_an_interruption_is_said_before_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """However late the thread that says it comes to run, nothing about the end of the run is written before."""
+    runner, lines = make_runner("epoch", 1, work_dir=tmp_path), []
+    saving = threading.Event()
+
+    def info(text: str, *args: Any) -> None:
+        if text.startswith("Stopping"):
+            saving.wait(0.2)  # as a thread that has to wait for its turn
+        lines.append(text)
+
+    monkeypatch.setattr(runner.logger, "info", info)
+    monkeypatch.setattr(runner, "save_interrupted", lambda: (saving.set(), lines.append("saved")))
+    runner.register_hook(
+        ClosureHook("after_train_iter", lambda runner: runner.stop("SIGTERM", interrupted=True))
+    )
+    runner.run([numbers(2)], [("train", 1)])
+    assert lines[-2:] == ["Stopping: %s", "saved"]
 
 
 def test_stop_at_the_end_of_an_epoch_completes_it() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from cfgtrain.errors import MissingLibraryError
 from cfgtrain.visualization import Line, Panel, draw_panels
+from cfgtrain.visualization.curves import _draw
 
 PANELS = [
     Panel("learning rate", [Line("a", [0, 1, 2], [1.0, 2.0, 0.0]), Line("b", [0, 1, 2], [2.0, 1.0, 1.0])]),
@@ -31,6 +32,16 @@ def test_picture_shows_each_line_in_its_colour(tmp_path: Path) -> None:
     assert (0x00, 0x72, 0xB2) in colors
     assert (0xD5, 0x5E, 0x00) in colors
     assert (0x00, 0x9E, 0x73) not in colors
+
+
+def test_lines_of_one_colour_differ_in_dashes() -> None:
+    """When there are more lines than colours, no two look the same."""
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    _draw(axis, Panel("learning rate", [Line(str(i), [0, 1], [i, i]) for i in range(20)]))
+    looks = {(line.get_color(), line.get_linestyle()) for line in axis.get_lines()}
+    assert len(looks) == 20
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from cfgtrain.data.loader import EpochDataLoader
+from torch.utils.data import IterableDataset
+
+from cfgtrain.data.loader import EpochDataLoader, StreamLoader
+from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry import resolve_cfg
 from cfgtrain.utils.signatures import accepted_args
@@ -57,11 +60,12 @@ def build_dataloader(
     rank: int = 0,
     world_size: int = 1,
     round_up: bool = True,
-) -> EpochDataLoader:
+) -> EpochDataLoader | StreamLoader:
     """Build a loader whose order and augmentation are functions of the seed and the epoch.
 
     Args:
-        dataset: Has ``__len__`` and ``__getitem__(index)``.
+        dataset: Has ``__len__`` and ``__getitem__(index)``. Or a stream, torch's ``IterableDataset``: its
+            order and randomness are its own, it divides itself over workers, and ``shuffle`` has no meaning.
         samples_per_gpu: Batch size of this process (MMCV name).
         workers_per_gpu: Loading processes of this process (MMCV name).
         seed: Of the run; the same in all processes.
@@ -75,7 +79,23 @@ def build_dataloader(
         rank: Which of the processes this is.
         world_size: How many processes share an epoch.
         round_up: Whether all processes draw equally often, some samples twice.
+
+    Raises:
+        ArgumentError: A stream is to have a sampler, or to be shared by processes.
     """
+    if isinstance(dataset, IterableDataset):
+        if sampler is not None or world_size > 1:
+            raise ArgumentError(
+                f"{type(dataset).__name__} is a stream, which no sampler can order or divide over processes."
+            )
+        return StreamLoader(
+            dataset,
+            samples_per_gpu,
+            drop_last=drop_last,
+            num_workers=workers_per_gpu,
+            pin_memory=pin_memory,
+            prefetch_factor=prefetch_factor if workers_per_gpu > 0 else None,
+        )
     values = (len(dataset), shuffle, seed, rank, world_size, round_up)
     offered = dict(zip(SAMPLER_OFFERED, values, strict=True))
     sampler = sampler or {"type": "EpochSampler"}

@@ -18,7 +18,7 @@ from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
 from cfgtrain.errors import SampleError
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
 
-__all__ = ["EpochDataLoader", "SeededDataset", "begin_epoch", "describe_epoch", "length_of"]
+__all__ = ["EpochDataLoader", "SeededDataset", "StreamLoader", "begin_epoch", "describe_epoch", "length_of"]
 
 
 class SeededDataset(Dataset[Any]):
@@ -162,6 +162,28 @@ class EpochDataLoader(DataLoader[Any]):
         size = self.epoch_batches.batch_size
         draws = self.epoch_batches.sampler.draws(epoch, batch * size)
         return [draw.index for draw in islice(draws, size)]
+
+
+class StreamLoader(DataLoader[Any]):
+    """A DataLoader of a data set that is a stream, as torch's ``IterableDataset``: it has an order of its own.
+
+    Args:
+        dataset: Has ``__iter__``, and may have a ``__len__``.
+        batch_size: Samples per batch.
+        kwargs: For torch's DataLoader.
+    """
+
+    def __init__(self, dataset: Any, batch_size: int, **kwargs: Any) -> None:
+        generator = torch.Generator().manual_seed(0)  # the default draws from that of the training
+        super().__init__(dataset, batch_size, worker_init_fn=_quiet_worker, generator=generator, **kwargs)
+
+    def __iter__(self) -> Any:
+        with _workers_started_in_peace():
+            batches = super().__iter__()
+        yield from batches
+
+    def close(self) -> None:
+        """Do nothing: the workers end with each pass."""
 
 
 def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:

@@ -93,6 +93,7 @@ class BaseRunner(RunSaving, ABC):
         self.last_of_flow = False
         self.stop_reason: str | None = None
         self.interrupted = False
+        self._saying = _thread.allocate_lock()  # held while another thread says why the run stops
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = get_dist_info()
         self._stages = StageTable()
@@ -161,6 +162,7 @@ class BaseRunner(RunSaving, ABC):
             with suppress(RunStopped):
                 yield
             if self.interrupted:
+                self._wait_for_the_reason()
                 self._callbacks.clear()
                 self.restore_generators()  # a resumed run may not have come as far as that
                 self.save_interrupted()
@@ -240,9 +242,21 @@ class BaseRunner(RunSaving, ABC):
         if self.stop_reason is None:
             self.stop_reason, self.interrupted = reason, interrupted
             if interrupted:  # a signal may come while a line is written, and none can be within that
-                _thread.start_new_thread(self.logger.info, ("Stopping: %s", reason))
+                self._saying.acquire()
+                _thread.start_new_thread(self._say_stopping, ())
             else:
                 self.logger.info("Stopping: %s", reason)
+
+    def _say_stopping(self) -> None:
+        try:
+            self.logger.info("Stopping: %s", self.stop_reason)
+        finally:
+            self._saying.release()
+
+    def _wait_for_the_reason(self) -> None:
+        """Let the line of ``stop`` come before those about the end."""
+        with self._saying:
+            pass
 
     def leave_if_interrupted(self) -> None:
         """Leave the run here, for what may be broken off and done again.
@@ -251,6 +265,7 @@ class BaseRunner(RunSaving, ABC):
             RunStopped: It is caught where the run began.
         """
         if self.interrupted and self.stopping:
+            self._wait_for_the_reason()
             raise RunStopped
 
     @property

@@ -14,6 +14,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 # Told apart by people who see colours differently too (Okabe & Ito 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+DASHES = ("-", "--", ":", "-.")  # when the colours have all been used
 
 
 class Line(NamedTuple):
@@ -96,7 +97,16 @@ def draw_panels(
 def _draw(axis: Any, panel: Panel) -> None:
     for i, line in enumerate(panel.lines):
         color = COLORS[i % len(COLORS)]
-        axis.plot(line.at, line.values, color=color, linewidth=2, label=line.label, solid_capstyle="round")
+        dashes = DASHES[i // len(COLORS) % len(DASHES)]
+        axis.plot(
+            line.at,
+            line.values,
+            dashes,
+            color=color,
+            linewidth=2,
+            label=line.label,
+            solid_capstyle="round",
+        )
     if len(panel.lines) > 1:
         axis.legend(frameon=False, fontsize=8, labelcolor="#444444")
     axis.set_ylabel(panel.title, color="#444444")

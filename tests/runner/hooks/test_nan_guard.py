@@ -10,6 +10,7 @@ from torch import nn
 
 from cfgtrain.errors import NonFiniteLossError
 from cfgtrain.random_state import RandomState
+from cfgtrain.runner.hooks.nan_guard import NaNGuardHook, all_finite
 
 
 class Broken(TinyNet):
@@ -97,6 +98,41 @@ def test_looks_at_intervals(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLossError, match="iteration 3 "):
         runner.run([numbers(2)], [("train", 1)])
     assert not list(tmp_path.glob("nan_*"))
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1.5])
+def test_interval_is_a_positive_int(interval: Any) -> None:
+    """An interval at which it would never look is refused."""
+    with pytest.raises(ValueError, match="interval is a positive int"):
+        NaNGuardHook(interval=interval)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "expected"),
+    [
+        ([], True),
+        ([torch.zeros(0), torch.ones(2)], True),
+        ([torch.zeros(0)], True),
+        ([torch.full((2,), 1e300, dtype=torch.float64), torch.ones(1)], True),
+        ([torch.ones(2, dtype=torch.bfloat16), torch.tensor([1.0, float("nan")])], False),
+        ([torch.eye(3).to_sparse()], True),
+        ([torch.tensor([0.0, float("-inf")]).to_sparse()], False),
+    ],
+)
+def test_all_finite(tensors: list[torch.Tensor], expected: bool) -> None:
+    """Empty and sparse tensors, and doubles that no float32 could hold, are looked at as they are."""
+    assert all_finite(tensors) is expected
+
+
+def test_gradient_outside_the_model(tmp_path: Path) -> None:
+    """A parameter that the optimizer has and the model has not ends the run as well."""
+    runner = guarded("epoch", 1, Scalar(), tmp_path)
+    own = nn.Parameter(torch.ones(1))
+    own.grad = torch.tensor([float("inf")])
+    runner.optimizer.add_param_group({"params": [own]})
+    runner.optimizer.zero_grad = lambda: None
+    with pytest.raises(NonFiniteLossError, match="gradient of a parameter is inf"):
+        runner.run([numbers(2)], [("train", 1)])
 
 
 def test_batch_that_cannot_be_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

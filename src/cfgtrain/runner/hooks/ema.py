@@ -31,8 +31,8 @@ class EMAHook(Hook):
     Args:
         momentum: ``m``, the share of the new weights in each iteration; above 0, below 1.
         interval: Iterations between two updates; ``m`` is compounded over them.
-        warm_up: At the beginning ``m`` is at least ``(1 + iter) / (warm_up + iter)``, so that
-            the random weights that a training begins with are soon forgotten.
+        warm_up: At the beginning ``m`` is at most ``(1 + iter) / (warm_up + iter)``, so that a
+            large ``momentum`` comes in slowly; it changes nothing where ``momentum`` is below that.
         resume_from: A checkpoint to go on from; ``--resume`` is the better way.
         update_buffers: Whether buffers, such as the statistics of batch normalization, are
             averaged as well.

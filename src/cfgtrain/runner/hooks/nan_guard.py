@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cfgtrain.checkpoint.state_dict import get_state_dict
-from cfgtrain.errors import NonFiniteLossError
+from cfgtrain.errors import ArgumentError, NonFiniteLossError
 from cfgtrain.random_state import RandomState
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -31,7 +31,7 @@ class NaNGuardHook(Hook):
     the ``random`` states before the iteration, ``scalars`` (of the iteration, and the averages
     logged last), ``state_dict`` of the model, and ``what`` was not finite, ``where``.
 
-    With a dynamic loss scale, gradients that overflow are left to the scaler.
+    With a loss scale, gradients that overflow are left to the scaler.
 
     Args:
         interval: Iterations from one look to the next.
@@ -41,6 +41,8 @@ class NaNGuardHook(Hook):
     default_priority = "HIGH"  # before the optimizer
 
     def __init__(self, interval: int = 1, save: bool = True) -> None:
+        if not isinstance(interval, int) or interval < 1:  # type: ignore[redundant-expr]  # of a config
+            raise ArgumentError(f"interval is a positive int, not {interval!r}.")
         self.interval = interval
         self.save = save
         self._random: dict[str, Any] = {}
@@ -80,16 +82,12 @@ class NaNGuardHook(Hook):
 
     def _gradient_check(self, runner: RunnerView) -> Callable[..., None]:
         def look(optimizer: Any, args: Any, kwargs: Any) -> None:
-            grads = [
-                p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
-            ]
-            if self._due and grads and not all_finite(grads):
-                name, grad = next(
-                    (name, p.grad)
-                    for name, p in runner.model.named_parameters()
-                    if p.grad is not None and not bool(p.grad.isfinite().all())
-                )
-                self._fail(runner, f"gradient of {name}", float(grad[~grad.isfinite()][0]))
+            with_grad = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            if self._due and not all_finite([p.grad for p in with_grad]):
+                bad = next(p for p in with_grad if not all_finite([p.grad]))
+                name = next((name for name, p in runner.model.named_parameters() if p is bad), "a parameter")
+                values = _values(bad.grad)
+                self._fail(runner, f"gradient of {name}", float(values[~values.isfinite()][0]))
 
         return look
 
@@ -129,6 +127,13 @@ class NaNGuardHook(Hook):
 
 
 def all_finite(tensors: list[Tensor]) -> bool:
-    """Say whether all elements of all tensors are finite; the device is waited for once."""
-    largest = torch._foreach_norm([each.detach() for each in tensors], float("inf"))
-    return bool(torch.stack([each.to(largest[0].device, torch.float32) for each in largest]).isfinite().all())
+    """Say whether all elements of all tensors, sparse ones too, are finite; the device is waited for once."""
+    values = [each for each in map(_values, tensors) if each.numel()]
+    if not values:
+        return True
+    largest = torch._foreach_norm(values, float("inf"))
+    return bool(torch.stack([each.to(largest[0].device) for each in largest]).isfinite().all())
+
+
+def _values(tensor: Tensor) -> Tensor:
+    return tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
