@@ -141,6 +141,13 @@ def test_a_child_with_the_scope_of_its_parent_is_warned_about(family: Family) ->
     assert caught[0].filename == __file__
 
 
+def test_the_scope_of_old_configs_is_taken() -> None:
+    """A child of scope mmcv would be as much out of reach: that name stands for the parent's scope."""
+    parent = Registry("cat", scope="cfgtrain")
+    with pytest.warns(UserWarning, match="scope of its parent, 'mmcv'"):
+        Registry("cat", parent=parent, scope="mmcv")
+
+
 def test_a_parent_is_a_registry() -> None:
     """Anything else as a parent is a TypeError."""
     with pytest.raises(ArgumentTypeError, match="parent"):

@@ -287,9 +287,9 @@ class Registry:
                 f"The {self._name} registry has a child of scope {child.scope!r} already, "
                 f"{self._children[child.scope].name!r}: give {child.name!r} a scope of its own."
             )
-        if child.scope == self._scope:
+        if self._scope in (child.scope, SCOPE_ALIASES.get(child.scope)):
             warnings.warn(
-                f"The {child.name} registry has the scope of its parent, {self._scope!r}: "
+                f"The {child.name} registry has the scope of its parent, {child.scope!r}: "
                 "its entries cannot be reached from there.",
                 stacklevel=_outside(),
             )

@@ -50,6 +50,21 @@ def test_a_missing_module(imports: Any) -> None:
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("\nimport not_there_at_all\n", r"failing\.py:2\)\.$"),
+        ("def f():\n    return {}['a']\n\n\nf()\n", r"KeyError: 'a' \(.*failing\.py:2\)\.$"),
+        ("x = (\n", r"SyntaxError: .*\(failing\.py, line 1\)\.$"),
+    ],
+)
+def test_a_module_that_fails(text: str, end: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and line that failed are told, once."""
+    monkeypatch.syspath_prepend(write("failing.py", text).parent)
+    with pytest.raises(ConfigImportError, match=rf"'failing' cannot be imported: .*{end}"):
+        import_modules_from_strings("failing")
+
+
 @pytest.mark.parametrize("text", ["import not_there_at_all\n", "from json import not_there_at_all\n"])
 def test_a_module_that_lacks_something_itself(
     text: str, write: Write, monkeypatch: pytest.MonkeyPatch
