@@ -302,7 +302,16 @@ def test_a_failing_import_without_a_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["['a']", "'a'", "dict(imports=['a'], allow_failed=True)", "dict(allow_failed_imports=True)"]
+    "value",
+    [
+        "dict(imports=[1])",
+        "dict(imports=3)",
+        "dict(imports='os', allow_failed_imports='no')",
+        "['a']",
+        "'a'",
+        "dict(imports=['a'], allow_failed=True)",
+        "dict(allow_failed_imports=True)",
+    ],
 )
 def test_custom_imports_have_a_form(value: str, write: Write) -> None:
     """Anything but a dict of imports and allow_failed_imports is a TypeError at the key."""

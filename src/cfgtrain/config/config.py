@@ -125,8 +125,7 @@ class Config:
         wanted = self._cfg_dict.get("custom_imports")
         if not wanted:
             return
-        known = ("imports", "allow_failed_imports")
-        if not isinstance(wanted, Mapping) or not {"imports"} <= set(wanted) <= set(known):
+        if not _is_import_list(wanted):
             place = where(self._cfg_dict, "custom_imports")
             raise ConfigMergeError(
                 f"custom_imports is dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
@@ -322,6 +321,21 @@ def _place_of(origin: Origin | Callable[[str, Any], Origin] | None, option: str,
         return origin(option, value)
     place = origin or Origin(None, None, "merge_from_dict")
     return place._replace(text=f"{place.text} {option}={value}".strip())
+
+
+def _is_import_list(wanted: object) -> bool:
+    """Say whether ``custom_imports`` has the form that it is to have."""
+    if not isinstance(wanted, Mapping) or not {"imports"} <= set(wanted) <= {
+        "imports",
+        "allow_failed_imports",
+    }:
+        return False
+    names = wanted["imports"]
+    listed = names if isinstance(names, list | tuple) else [names or ""]
+    return all(isinstance(name, str) for name in listed) and wanted.get("allow_failed_imports", False) in (
+        True,
+        False,
+    )
 
 
 def _of(loaded: Loaded, filename: str | None) -> Config:
