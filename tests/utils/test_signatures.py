@@ -390,3 +390,16 @@ def test_an_annotation_that_cannot_be_read_says_nothing() -> None:
     """A name that does not exist where annotations are read makes no value wrong."""
     assert type_problem(unreadable, "x", 1) is None
     assert argument_problem(unreadable, {"x": 1}) is None
+
+
+def test_an_object_that_can_be_called_has_the_name_of_its_class() -> None:
+    """A message shows no address in memory."""
+
+    class Scorer:
+        def __call__(self, top: int) -> int:
+            return top
+
+    problem = argument_problem(Scorer(), {"tpo": 1})
+    assert problem is not None
+    assert problem.text.endswith("Scorer takes no argument 'tpo'. Did you mean 'top'?")
+    assert " at 0x" not in f"{problem.text}{problem.signature}"

@@ -113,9 +113,9 @@ def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[s
 
 
 def callable_name(target: Callable[..., Any]) -> str:
-    """Return the name of a class, function or partial as messages show it."""
+    """Return the name of a class, function or partial, or of the class of another object, as messages show it."""
     inner = target.func if isinstance(target, partial) else target
-    return str(getattr(inner, "__qualname__", inner))
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__))
 
 
 def signature_text(target: Callable[..., Any]) -> str:
