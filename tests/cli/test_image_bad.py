@@ -149,6 +149,26 @@ def test_floating_point_does_not_fit_everywhere(run: Run, tmp_path: Path) -> Non
     assert (ran.code, "floating-point" in ran.err, Path("out.png").exists()) == (1, True, False)
 
 
+def test_a_float_picture_with_alpha_goes_onto_white(run: Run, tmp_path: Path) -> None:
+    """Where a format of floats holds no alpha, an alpha of one is opaque."""
+    cv2.imwrite(str(tmp_path / "in.tif"), np.full((8, 8, 4), [0.25, 0.25, 0.25, 0.5], np.float32))
+    ran = run("image", "resize", "in.tif", "-o", "out.hdr", "--scale", "2")
+    assert ran.code == 0, ran.err
+    assert np.allclose(cv2.imread(str(tmp_path / "out.hdr"), -1), 0.625, atol=0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and links of POSIX")
+def test_pipes_and_broken_links_in_a_folder_are_left_out(run: Run, tmp_path: Path) -> None:
+    """What is named like a picture and is no file neither blocks nor stops the others."""
+    take(tmp_path / "in", "rocket.jpg", "coins.png")
+    os.mkfifo(tmp_path / "in" / "pipe.jpg")
+    (tmp_path / "in" / "broken.jpg").symlink_to("nowhere.jpg")
+    ran = run("image", "resize", "in", "-o", "out", "--scale", "0.1")
+    assert ran.code == 0, ran.err
+    assert "Left out: 2 files that are no pictures" in ran.out
+    assert sorted(p.name for p in Path("out").iterdir()) == ["coins.png", "rocket.jpg"]
+
+
 def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a write fails, the old file stays, no part of a new one is left, and the reason is told."""
     take(tmp_path / "in", "rocket.jpg")

@@ -122,7 +122,8 @@ def _pictures_below(top: Path, output: Path, plan: Plan) -> list[Path]:
             name for name in folders if not name.startswith(".") and (at / name).absolute() != inside
         )
         shown = sorted(name for name in files if not name.startswith("."))
-        pictures = [at / name for name in shown if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        named = [at / name for name in shown if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        pictures = [path for path in named if path.is_file()]  # no pipe, no link to nothing
         plan.others += len(shown) - len(pictures)
         found += pictures
     return found

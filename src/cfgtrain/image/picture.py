@@ -102,7 +102,7 @@ def resize_picture(pixels: Array, size: Size, interpolation: Interpolation) -> A
         return pixels
     if pixels.ndim < 3 or pixels.shape[2] != 4 or interpolation == "nearest":
         return imresize(pixels, size, interpolation=interpolation)
-    top = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
+    top = _opaque(pixels)
     weighted = pixels.astype(np.float32)
     weighted[..., :3] *= weighted[..., 3:] / top
     weighted = imresize(weighted, size, interpolation=interpolation)
@@ -179,8 +179,13 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
     return _without_alpha_in_colours(pixels) if header.premultiplied and pixels.shape[2:] == (4,) else pixels
 
 
+def _opaque(pixels: Array) -> float:
+    """Return the alpha that hides all behind it: 1 where pixels are floats."""
+    return float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
+
+
 def _without_alpha_in_colours(pixels: Array) -> Array:
-    top = np.iinfo(pixels.dtype).max
+    top = _opaque(pixels)
     alpha = pixels[..., 3:].astype(np.float32)
     colours = np.divide(
         pixels[..., :3] * np.float32(top),
@@ -188,7 +193,13 @@ def _without_alpha_in_colours(pixels: Array) -> Array:
         out=np.zeros_like(pixels[..., :3], np.float32),
         where=alpha > 0,
     )
-    return np.concatenate([colours.round().clip(0, top).astype(pixels.dtype), pixels[..., 3:]], axis=2)
+    return np.concatenate(
+        [
+            (colours.round().clip(0, top) if pixels.dtype.kind == "u" else colours).astype(pixels.dtype),
+            pixels[..., 3:],
+        ],
+        axis=2,
+    )
 
 
 def _fitted(pixels: Array, suffix: str) -> tuple[Array, list[str]]:
@@ -202,9 +213,10 @@ def _fitted(pixels: Array, suffix: str) -> tuple[Array, list[str]]:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
         losses.append("8 instead of 16 bits")
     if pixels.ndim == 3 and pixels.shape[2] == 4 and suffix not in _ALPHA:
-        alpha = pixels[..., 3:].astype(np.float32) / np.iinfo(pixels.dtype).max
-        white = np.iinfo(pixels.dtype).max * (1 - alpha)
-        pixels = (pixels[..., :3] * alpha + white).round().astype(pixels.dtype)
+        top = _opaque(pixels)
+        alpha = pixels[..., 3:].astype(np.float32) / top
+        laid = pixels[..., :3] * alpha + top * (1 - alpha)
+        pixels = (laid.round() if pixels.dtype.kind == "u" else laid).astype(pixels.dtype)
         losses.append("transparency laid on white")
     return pixels, losses
 
