@@ -18,6 +18,7 @@ from photos import encoded, letter_f, photograph, take
 from PIL import Image
 
 from cfgtrain.utils import paths
+from cfgtrain_cli.image import work
 
 Run = Callable[..., Any]
 
@@ -193,6 +194,24 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(run: Run, tmp_path: Path, m
     assert (ran.code, "File exists" in ran.err) == (1, True)
     assert Path("small.jpg").read_bytes() == b"precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rocket.jpg", "small.jpg"]
+
+
+def test_a_fault_of_our_own_costs_one_picture(run: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    """An exception that nobody foresaw is told for its picture, with the place; the others are done."""
+    take(tmp_path, "rocket.jpg")
+    take(tmp_path, "astronaut.png")
+
+    def failing(pixels: Any, header: Any, suffix: str, quality: Any) -> Any:
+        if suffix == ".jpg":
+            raise ZeroDivisionError("by nothing")
+        return encode(pixels, header, suffix, quality)
+
+    encode = work.encode_picture
+    monkeypatch.setattr(work, "encode_picture", failing)
+    ran = run("image", "resize", "rocket.jpg", "astronaut.png", "-o", "out", "--scale", "0.5")
+    assert ran.code == 1
+    assert "rocket.jpg: A fault of cfgtrain's: ZeroDivisionError: by nothing (test_image_bad.py:" in ran.err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["astronaut.png"]
 
 
 def test_an_output_folder_that_cannot_be(run: Run, tmp_path: Path) -> None:

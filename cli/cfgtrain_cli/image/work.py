@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 
@@ -115,6 +117,10 @@ def do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
             file.write(content)
     except (CfgTrainError, OSError, MemoryError) as error:
         return Outcome(job, error=_reason(error))
+    except Exception as error:  # a fault of ours; the pictures after this one are done all the same
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return Outcome(job, error=f"A fault of cfgtrain's: {type(error).__name__}: {error} ({place}).")
     return Outcome(job, picture.size, (pixels.shape[1], pixels.shape[0]), tuple(losses))
 
 
