@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFileSystem
 
 import cfgtrain.registry as registry_module
 from cfgtrain.fileio.client import FileClient
@@ -42,6 +43,8 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     formats = dict(file_handlers)
     backends, prefixes = dict(FileClient._backends), dict(FileClient._prefix_to_backends)
     FileClient._instances.clear()
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
     path, modules = list(sys.path), set(sys.modules)
     root, own = logging.getLogger(), logging.getLogger("cfgtrain")
     handlers, level, own_level = list(root.handlers), root.level, own.level
