@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -16,7 +16,8 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.optim import build_optimizer
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
-from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.evaluation import EvalHook
+from cfgtrain.runner.hooks.hook import STAGES
 from cfgtrain.runner.hooks.progress import ProgressHook
 from cfgtrain.runner.hooks.schedule import param_groups
 from cfgtrain.train import build_loader, register_evaluation, register_hooks
@@ -72,8 +73,7 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
             )
     for key in ("lr_config", "momentum_config"):
         runner.register_wired_hooks(key, cfg.get(key))
-    scores = _NoScores()
-    runner.register_hook(scores)
+    runner.register_hook(_NoEvaluation())
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     labels = [_label(group, names) for group in param_groups(optimizer)]
 
@@ -83,7 +83,7 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
         momentum=_lines(labels, [(at, momentum) for at, _, momentum in points]),
         iters=runner.max_iters or 0,
         iters_per_epoch=iters_per_epoch if runner.by_epoch else None,
-        follows_scores=scores.was_asked,
+        follows_scores=any(hasattr(hook, "watch") for hook in runner.hooks),
     )
 
 
@@ -118,20 +118,12 @@ class _NoModel(nn.Module):
         return {}
 
 
-class _NoScores(Hook):
+class _NoEvaluation(EvalHook):
     """Stands in for the evaluation, which has no scores without a training."""
 
-    save_best = None
-    scores: ClassVar[dict[str, float]] = {}
-
     def __init__(self) -> None:
-        self.was_asked = False
-
-    @property
-    def evaluations(self) -> int:
-        """None; that it was asked for means that a schedule goes by scores."""
-        self.was_asked = True
-        return 0
+        super().__init__(_NoData())
+        self.idle_stages = STAGES
 
 
 def _follow(

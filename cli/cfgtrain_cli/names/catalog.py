@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from cfgtrain.check.hooks import RUNNER_GIVEN
+from cfgtrain.check.runner import RUNNER_GIVEN
 from cfgtrain.data.builder import SAMPLER_OFFERED
 from cfgtrain.errors import UnknownNameError, close_names, one_of
 from cfgtrain.registries import OPTIMIZERS, RUNNERS, SAMPLERS

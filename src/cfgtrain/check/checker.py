@@ -7,8 +7,10 @@ from difflib import SequenceMatcher
 
 from cfgtrain.check.components import component, nested, problem_at
 from cfgtrain.check.data import data_problems
-from cfgtrain.check.hooks import evaluation_problems, hook_problems, runner_problems
+from cfgtrain.check.evaluation import evaluation_problems
+from cfgtrain.check.hooks import hook_problems
 from cfgtrain.check.optimizer import optimizer_problems
+from cfgtrain.check.runner import runner_problems
 from cfgtrain.check.values import value_problems
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config

@@ -9,7 +9,7 @@ import torch
 from tiny import Recorder, Scalar, make_runner, numbers
 
 from cfgtrain.errors import HookError
-from cfgtrain.runner import Hook, OptimizerHook, ReduceOnPlateauLrUpdaterHook, TorchLrUpdaterHook
+from cfgtrain.runner import EvalHook, Hook, OptimizerHook, ReduceOnPlateauLrUpdaterHook, TorchLrUpdaterHook
 
 
 def adam() -> tuple[Any, Any]:
@@ -119,30 +119,22 @@ def test_scheduler_by_epoch_in_a_run_of_iterations() -> None:
         rates("iter", 2, [TorchLrUpdaterHook({"type": "ExponentialLR", "gamma": 0.5})])
 
 
-class Scores(Hook):
-    """Stands for an evaluation: hands out one score after each epoch."""
-
-    save_best = "acc"
+class Scored:
+    """A loader whose data set has the next of some scores each time."""
 
     def __init__(self, values: list[float]) -> None:
-        self.values, self.scores, self.evaluations = values, {}, 0
+        self.dataset, self.left = self, iter(values)
 
-    def guess_rule(self, name: str) -> str:
-        return {"acc": "greater", "loss": "less"}[name]
+    def __len__(self) -> int:
+        return 1
 
-    def after_train_epoch(self, runner: Any) -> None:
-        self.scores = {
-            "other": 0.0,
-            "acc": self.values[self.evaluations],
-            "loss": -self.values[self.evaluations],
-        }
-        self.evaluations += 1
+    def evaluate(self, results: Any, logger: Any) -> dict[str, float]:
+        value = next(self.left)
+        return {"other": 0.0, "acc": value, "loss": -value}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"scores": self.scores, "evaluations": self.evaluations}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+def evaluation(values: list[float]) -> EvalHook:
+    return EvalHook(Scored(values), save_best="acc", test_fn=lambda *_: [])
 
 
 VALUES = [1, 2, 2, 1.9, 2.0001, 3, 2, 2, 2, 2, 2, 2, float("nan"), 2]
@@ -165,13 +157,13 @@ def test_plateaus_are_those_of_torch(cfg: dict[str, Any], monitor: str | None, t
         expected.append(optimizer.param_groups[0]["lr"])
         theirs.step(value)
 
-    def hooks() -> list[Hook]:
-        return [ReduceOnPlateauLrUpdaterHook(monitor, **cfg), Scores(VALUES)]
+    def hooks(done: int = 0) -> list[Hook]:
+        return [ReduceOnPlateauLrUpdaterHook(monitor, **cfg), evaluation(VALUES[max(done - 1, 0) // 3 :])]
 
     seen = [rate for rate, _ in rates("epoch", len(VALUES), hooks(), save=tmp_path, every=8)]
     assert seen[::3] == pytest.approx(expected)
     for done in (16, 24):
-        rest = rates("epoch", len(VALUES), hooks(), resume=str(tmp_path / f"iter_{done}.pth"))
+        rest = rates("epoch", len(VALUES), hooks(done), resume=str(tmp_path / f"iter_{done}.pth"))
         assert [rate for rate, _ in rest] == seen[done:]
 
 
@@ -182,7 +174,7 @@ def test_plateau_needs_scores() -> None:
     with pytest.raises(
         HookError, match=r"goes by 'ac', and the scores are other, acc, loss\. Did you mean 'acc'"
     ):
-        rates("epoch", 2, [ReduceOnPlateauLrUpdaterHook("ac"), Scores([1, 2])])
+        rates("epoch", 2, [ReduceOnPlateauLrUpdaterHook("ac"), evaluation([1, 2])])
 
 
 @pytest.mark.parametrize(

@@ -37,36 +37,65 @@ def epochs(
     [
         ([1, 2, 3, 4], {"patience": 0}, 4),
         ([1, 2, 2, 3], {"patience": 0}, 3),
-        ([5, 1, 2, 3, 4, 9], {"patience": 2}, 4),
-        ([1, 1.05, 1.09, 2], {"patience": 1, "min_delta": 0.1}, 3),
+        ([1, 2, 2, 3], {"patience": 1}, 3),
+        ([1, 2, 2, 3], {"patience": 2}, 4),
+        ([5, 1, 2, 3, 4, 9], {"patience": 2}, 3),
+        ([5, 1, 9, 3, 4, 5], {"patience": 2}, 5),
+        ([1, 1.05, 1.09, 2], {"patience": 2, "min_delta": 0.1}, 3),
         ([1, float("nan"), 2], {"patience": 5}, 2),
         ([1, float("nan"), 2], {"patience": 5, "check_finite": False}, 3),
         ([0.1, 0.8, 0.9, 1], {"stopping_threshold": 0.9}, 3),
-        ([3, 2, 1, 1, 1], {"patience": 1, "rule": "less"}, 5),
+        ([3, 2, 1, 1, 1], {"patience": 2, "rule": "less"}, 5),
+        ([float("nan")] * 4, {"patience": 3, "check_finite": False}, 3),
     ],
 )
 def test_when_it_stops(kind: str, scores: list[float], words: dict[str, Any], length: int) -> None:
-    """A run stops at the first score for which the settings give a reason."""
+    """A run stops at the first score for which the settings give a reason: the n-th without a better one."""
     assert epochs(scores, kind=kind, **words)[0] == length
 
 
 def test_rule_is_guessed_from_the_name() -> None:
     """A loss is better when it is smaller."""
     assert epochs([3, 2, 1, 0.5], "loss", patience=0) == (4, None)
-    assert epochs([1, 2], "loss", patience=0)[1] == "loss has not got better than 1.0000 in 1 evaluations"
+    assert epochs([1, 2], "loss", patience=0)[1] == "loss has not got better than 1.0000 in 1 evaluation"
 
 
 def test_unknown_score_is_named() -> None:
     """A score that the evaluation does not give is an error with a suggestion."""
-    with pytest.raises(HookError, match=r"watches 'ac', but the scores are acc. Did you mean 'acc'"):
+    with pytest.raises(HookError, match=r"goes by 'ac', and the scores are acc. Did you mean 'acc'"):
         epochs([1], monitor="ac")
+
+
+def test_unknown_score_is_named_before_the_run_where_the_names_are_known() -> None:
+    """A data set that tells its scores has a misspelt one found before a single iteration."""
+    runner = make_runner("epoch", 1, meta={})
+    loader = Scored("acc", [1])
+    loader.dataset.score_names = staticmethod(lambda metric: [metric])  # type: ignore[attr-defined]
+    runner.register_hook(EvalHook(loader, test_fn=lambda *_: [], metric="acc"), "LOW")
+    runner.register_hook(EarlyStoppingHook("ac"))
+    with pytest.raises(HookError, match=r"EarlyStoppingHook goes by 'ac', and the scores are acc"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.iter == 0
+
+
+@pytest.mark.parametrize("save_best", ["kappa", "auto", None])
+def test_rule_is_that_of_the_evaluation(save_best: str | None) -> None:
+    """Of the score that the evaluation keeps the best of, its rule holds and need not be said twice."""
+    runner = make_runner("epoch", 4, meta={})
+    runner.register_hook(
+        EvalHook(Scored("kappa", [3, 2, 1, 1]), test_fn=lambda *_: [], save_best=save_best, rule="less"),
+        "LOW",
+    )
+    runner.register_hook(EarlyStoppingHook(patience=2))
+    runner.run([numbers(1)], [("train", 1)])
+    assert (runner.epoch, runner.stop_reason) == (4, None)
 
 
 def test_needs_an_evaluation_before_it() -> None:
     """Without an evaluation there is nothing to watch, and one that comes later is seen too late."""
     runner = make_runner("epoch", 1, meta={})
     runner.register_hook(EarlyStoppingHook(), "HIGH")
-    with pytest.raises(HookError, match="this run has none"):
+    with pytest.raises(HookError, match="there is no evaluation"):
         runner.run([numbers(1)], [("train", 1)])
     runner.register_hook(EvalHook(Scored("acc", [1])), "LOW")
     with pytest.raises(HookError, match="priority after that of the evaluation"):

@@ -9,7 +9,7 @@ import torch
 from tiny import LOGGER, Recorder, make_runner, numbers, same
 from torch import nn
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import HookError
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner import EvalHook, TextLoggerHook
 
@@ -205,8 +205,24 @@ def test_no_scores_warn(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_save_best_has_to_be_among_the_scores() -> None:
     """A score that the data set does not return is an error that names those it does."""
-    with pytest.raises(ArgumentError, match="save_best='acc5', but the scores are acc, other"):
+    with pytest.raises(HookError, match="save_best goes by 'acc5', and the scores are acc, other"):
         train("epoch", 1, EvalHook(Scored(), save_best="acc5"))
+
+
+def test_save_best_is_looked_for_before_the_run_where_the_names_are_known() -> None:
+    """A data set that tells its scores has a misspelt ``save_best`` found before the first iteration."""
+
+    class Telling(Scored):
+        @classmethod
+        def score_names(cls, metric: str) -> list[str]:
+            return [metric, f"{metric}_per_class"]
+
+    hook = EvalHook(Telling(name="mIoU"), save_best="mIuO", metric="mIoU", rule="greater")
+    with pytest.raises(HookError, match=r"the scores are mIoU, mIoU_per_class\. Did you mean 'mIoU'"):
+        train("epoch", 1, hook)
+    assert hook.evaluations == 0
+    train("epoch", 1, EvalHook(Telling(name="mIoU"), save_best="mIoU", metric="mIoU"))
+    assert Path("run/best_mIoU_epoch_1.pth").is_file()
 
 
 def test_scores_are_a_dict() -> None:

@@ -68,9 +68,21 @@ class Digits:
         Raises:
             ArgumentError: Another metric is asked for.
         """
+        (name,) = self.score_names(metric)
+        return {name: accuracy(results, self.labels)}
+
+    @staticmethod
+    def score_names(metric: str = "accuracy") -> list[str]:
+        """Return the names of what ``evaluate`` gives, so that others are refused before the run.
+
+        Raises:
+            ArgumentError: There is no such metric.
+        """
         if metric != "accuracy":
-            raise ArgumentError(f"Digits are scored by 'accuracy', not by {metric!r}.")
-        return {"accuracy": accuracy(results, self.labels)}
+            raise ArgumentError(
+                f"Digits are scored by 'accuracy', not by {metric!r}.{suggest(str(metric), ['accuracy'])}"
+            )
+        return [metric]
 
 
 def _part(labels: np.ndarray[Any, Any], tenths: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 import torch
 
-from cfgtrain.errors import ArgumentError, CfgTrainError, HookError, suggest
+from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry import Registry, resolve_cfg
+from cfgtrain.runner.hooks.evaluation import Rule
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.schedule import Group, LrUpdaterHook, param_groups
+from cfgtrain.runner.hooks.score_watch import Score, ScoreWatch
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import argument_problem
 
@@ -112,7 +114,8 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
     Args:
         monitor: Name of the score; None is the one that the evaluation keeps the best of, or
             else its first.
-        rule: ``"greater"`` or ``"less"`` is better; None guesses from the name, as EvalHook does.
+        rule: ``"greater"`` or ``"less"`` is better; None is the evaluation's rule for that score,
+            or guesses from the name.
         factor: Multiplies the rate; below 1.
         patience: Evaluations without a better score that are borne.
         threshold: How much a better score is better, relative to the best or absolute.
@@ -125,7 +128,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
     def __init__(
         self,
         monitor: str | None = None,
-        rule: Literal["greater", "less"] | None = None,
+        rule: Rule | None = None,
         factor: float = 0.1,
         patience: int = 10,
         threshold: float = 1e-4,
@@ -134,27 +137,24 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         min_lr: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        if rule not in (None, "greater", "less"):
-            raise ArgumentError(f"rule is 'greater', 'less' or None, not {rule!r}.")
         if not 0 < factor < 1:
             raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.")
         if threshold_mode not in ("rel", "abs"):
             raise ArgumentError(f"threshold_mode is 'rel' or 'abs', not {threshold_mode!r}.")
-        self.monitor, self.rule = monitor, rule
+        self.watch = ScoreWatch("policy='ReduceOnPlateau'", monitor, rule)
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
         self.threshold, self.threshold_mode = threshold, threshold_mode
-        self.scale, self.best, self.seen = 1.0, math.nan, 0
+        self.scale, self.best = 1.0, math.nan
         self.bad, self.cooling = 0, 0
-        self._evaluation: Any = None
         super().__init__(**kwargs)
 
     def before_run(self, runner: RunnerView) -> None:
-        """Find the evaluation to go by."""
-        self._evaluation = next((hook for hook in runner.hooks if hasattr(hook, "scores")), None)
-        if self._evaluation is None:
-            raise HookError(
-                "policy='ReduceOnPlateau' goes by the scores of the evaluation, and there is no evaluation."
-            )
+        """Find the evaluation to go by.
+
+        Raises:
+            HookError: There is none, or it is known to have no such score.
+        """
+        self.watch.begin(runner)
         super().before_run(runner)
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:
@@ -163,33 +163,23 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
         """Look whether there are new scores, and return the rates."""
-        if self._evaluation.evaluations > self.seen:
-            self.seen = self._evaluation.evaluations
-            self._observe(runner, *self._score())
+        score = self.watch.newest()
+        if score is not None:
+            self._observe(runner, score)
         return super().regular_values(runner, groups)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what is remembered of the scores."""
-        return {name: getattr(self, name) for name in ("scale", "best", "seen", "bad", "cooling")}
+        return {name: getattr(self, name) for name in _REMEMBERED} | {"seen": self.watch.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it over."""
-        vars(self).update(state)
+        vars(self).update({name: state[name] for name in _REMEMBERED})
+        self.watch.seen = state["seen"]
 
-    def _score(self) -> tuple[str, float]:
-        scores = self._evaluation.scores
-        kept = self._evaluation.save_best
-        name = self.monitor or (kept if kept in scores else next(iter(scores), ""))
-        if name not in scores:
-            raise HookError(
-                f"policy='ReduceOnPlateau' goes by {name!r}, and the scores are {', '.join(scores) or 'none'}."
-                f"{suggest(name, scores)}"
-            )
-        return name, scores[name]
-
-    def _observe(self, runner: RunnerView, name: str, score: float) -> None:
-        if self._is_better(score, self.rule or self._evaluation.guess_rule(name)):
-            self.best, self.bad = score, 0
+    def _observe(self, runner: RunnerView, score: Score) -> None:
+        if self._is_better(score):
+            self.best, self.bad = score.value, 0
         else:
             self.bad += 1
         if self.cooling > 0:
@@ -199,17 +189,20 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
             self.cooling, self.bad = self.cooldown, 0
             runner.logger.info(
                 "No better %s than %.4g: the learning rate is now %.4g times its base.",
-                name,
+                score.name,
                 self.best,
                 self.scale,
             )
 
-    def _is_better(self, score: float, rule: str) -> bool:
+    def _is_better(self, score: Score) -> bool:
         if math.isnan(self.best):
-            return not math.isnan(score)
-        sign = 1 if rule == "greater" else -1
+            return not math.isnan(score.value)
+        sign = 1 if score.rule == "greater" else -1
         margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1)
-        return sign * (score - self.best) > margin
+        return sign * (score.value - self.best) > margin
+
+
+_REMEMBERED = ("scale", "best", "bad", "cooling")  # attributes that are saved with the run
 
 
 def _check_scheduler(cfg: Any) -> None:

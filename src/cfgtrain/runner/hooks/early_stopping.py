@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cfgtrain.errors import ArgumentError, HookError, suggest
+from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.evaluation import BETTER, EvalHook, Rule
+from cfgtrain.runner.hooks.evaluation import BETTER, Rule
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.score_watch import Score, ScoreWatch
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["EarlyStoppingHook"]
@@ -22,10 +23,12 @@ class EarlyStoppingHook(Hook):
     the evaluation's ``save_best``.
 
     Args:
-        monitor: Name of the score; None takes the first one.
-        rule: Whether a greater or a smaller score is better; guessed from the name by default.
+        monitor: Name of the score; None takes the one that the evaluation keeps the best of, or
+            else its first.
+        rule: Whether a greater or a smaller score is better; by default the evaluation's rule for
+            that score, or guessed from the name.
         min_delta: By how much a score has to be better to count.
-        patience: Evaluations in a row that may pass without a better score; the next one stops the run.
+        patience: So many evaluations in a row without a better score stop the run; 0 is as 1.
         check_finite: Whether a score that is infinite or not a number stops the run at once.
         stopping_threshold: A score that is good enough: the run stops when it is reached.
     """
@@ -41,40 +44,29 @@ class EarlyStoppingHook(Hook):
         check_finite: bool = True,
         stopping_threshold: float | None = None,
     ) -> None:
-        if rule not in (None, *BETTER):
-            raise ArgumentError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
-            )
+        self.watch = ScoreWatch(type(self).__name__, monitor, rule)
         if patience < 0 or min_delta < 0:
             raise ArgumentError(
                 f"patience and min_delta are not negative; they are {patience!r} and {min_delta!r}."
             )
-        self.monitor = monitor
-        self.rule = rule
         self.min_delta = min_delta
         self.patience = patience
         self.check_finite = check_finite
         self.stopping_threshold = stopping_threshold
         self.best: float | None = None
         self.waited = 0
-        self._evaluation: EvalHook | None = None
-        self._seen = 0
 
     def before_run(self, runner: RunnerView) -> None:
         """Find the evaluation whose scores are watched.
 
         Raises:
-            HookError: There is none, or it comes after this hook.
+            HookError: There is none, it comes after this hook, or it has no such score.
         """
-        found = next((hook for hook in runner.hooks if isinstance(hook, EvalHook)), None)
-        if found is None:
-            raise HookError("EarlyStoppingHook watches the scores of an evaluation, and this run has none.")
-        if runner.hooks.index(found) > runner.hooks.index(self):
+        self.watch.begin(runner)
+        if runner.hooks.index(self.watch.evaluation) > runner.hooks.index(self):
             raise HookError(
                 "EarlyStoppingHook needs a priority after that of the evaluation, such as 'LOWEST'."
             )
-        self._evaluation = found
-        self._seen = found.evaluations
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Look at the scores of an evaluation at the end of the epoch."""
@@ -86,44 +78,34 @@ class EarlyStoppingHook(Hook):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score and for how long there was no better one."""
-        return {"best": self.best, "waited": self.waited, "seen": self._seen}
+        return {"best": self.best, "waited": self.waited, "seen": self.watch.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it over."""
-        self.best, self.waited, self._seen = state["best"], state["waited"], state["seen"]
+        self.best, self.waited, self.watch.seen = state["best"], state["waited"], state["seen"]
 
     def _look(self, runner: RunnerView) -> None:
-        evaluation = self._evaluation
-        if evaluation is None or evaluation.evaluations == self._seen:
-            return
-        self._seen = evaluation.evaluations
-        if not evaluation.scores:
-            return
-        name = self.monitor or next(iter(evaluation.scores))
-        if name not in evaluation.scores:
-            hint = suggest(name, evaluation.scores)
-            raise HookError(
-                f"EarlyStoppingHook watches {name!r}, but the scores are {', '.join(evaluation.scores)}.{hint}"
-            )
-        self.rule = self.rule or evaluation.guess_rule(name)
-        why = self._reason(name, evaluation.scores[name])
+        score = self.watch.newest()
+        why = None if score is None else self._reason(score)
         if why is not None:
             runner.stop(why)
 
-    def _reason(self, name: str, score: float) -> str | None:
+    def _reason(self, score: Score) -> str | None:
         """Return why the run is to end after this score, or None."""
-        better = BETTER[self.rule or "greater"]
-        if not math.isfinite(score):
+        name, value, rule = score
+        better = BETTER[rule]
+        if not math.isfinite(value):
             if self.check_finite:
-                return f"{name} is {score}"
-        elif self.stopping_threshold is not None and not better(self.stopping_threshold, score):
-            return f"{name} is {score:.4f}, which is good enough ({self.stopping_threshold})"
-        margin = self.min_delta if self.rule == "greater" else -self.min_delta
-        if not math.isnan(score) and (self.best is None or better(score, self.best + margin)):
-            self.best, self.waited = score, 0
+                return f"{name} is {value}"
+        elif self.stopping_threshold is not None and not better(self.stopping_threshold, value):
+            return f"{name} is {value:.4f}, which is good enough ({self.stopping_threshold})"
+        margin = self.min_delta if rule == "greater" else -self.min_delta
+        if not math.isnan(value) and (self.best is None or better(value, self.best + margin)):
+            self.best, self.waited = value, 0
             return None
         self.waited += 1
-        if self.waited <= self.patience:
+        if self.waited < self.patience:
             return None
         best = "no score" if self.best is None else f"{self.best:.4f}"
-        return f"{name} has not got better than {best} in {self.waited} evaluations"
+        times = "1 evaluation" if self.waited == 1 else f"{self.waited} evaluations"
+        return f"{name} has not got better than {best} in {times}"

@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
 from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.data.loader import length_of
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, UnknownNameError, suggest
+from cfgtrain.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    CheckpointError,
+    HookError,
+    UnknownNameError,
+    suggest,
+)
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.checkpoint import check_disk_only
@@ -36,8 +43,10 @@ class EvalHook(Hook):
     """Runs the model over a data set at intervals and scores it there.
 
     The scores come from ``dataloader.dataset.evaluate(results, logger=..., **eval_kwargs)``,
-    a dict of numbers by name. Evaluating changes neither the model's mode nor the random
-    state of the training.
+    a dict of numbers by name. A data set class with a static or class method
+    ``score_names(**eval_kwargs)`` tells which they are, so that a misspelt name is found before
+    the run. Evaluating changes neither the
+    model's mode nor the random state of the training.
 
     Args:
         dataloader: Over the data set, in order.
@@ -125,7 +134,12 @@ class EvalHook(Hook):
             self.rule = rule or self.guess_rule(str(save_best))
 
     def before_run(self, runner: RunnerView) -> None:
-        """Settle where the best goes."""
+        """Settle where the best goes.
+
+        Raises:
+            HookError: ``save_best`` is known to be none of the scores.
+        """
+        self.check_save_best()
         folder = Path(runner.work_dir) if runner.work_dir is not None else None
         self._folder = Path(self.out_dir) / folder.name if self.out_dir and folder else folder
         if self.save_best is not None:
@@ -220,13 +234,10 @@ class EvalHook(Hook):
         if not scores:
             runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
             return
-        name = next(iter(scores)) if self.save_best == "auto" else str(self.save_best)
-        if name not in scores:
-            raise ArgumentError(f"save_best={name!r}, but the scores are {', '.join(scores)}.")
+        name, self.rule = self.choose(self.scores)
         self.save_best = name
-        self.rule = self.rule or self.guess_rule(name)
         messages = (runner.meta or {})["hook_msgs"]
-        score, best = float(scores[name]), messages.get("best_score")
+        score, best = self.scores[name], messages.get("best_score")
         if not math.isnan(score) and (best is None or BETTER[self.rule](score, best)):
             self._save_best(runner, messages, name, score)
 
@@ -269,6 +280,43 @@ class EvalHook(Hook):
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, file)
 
         runner.after_stage(save)
+
+    def score_names(self) -> list[str] | None:
+        """Return the names of the scores, where the data set knows them before the first evaluation."""
+        tell = getattr(self.dataloader.dataset, "score_names", None)
+        return None if tell is None else list(tell(**self.eval_kwargs))
+
+    def check_save_best(self) -> None:
+        """Refuse a ``save_best`` that is none of the scores, if their names are known before."""
+        names = self.score_names()
+        if names is not None and self.save_best is not None:
+            self.choose(names)
+
+    def choose(
+        self,
+        names: Collection[str],
+        monitor: str | None = None,
+        rule: Rule | None = None,
+        who: str = "save_best",
+    ) -> tuple[str, Rule]:
+        """Return the name of the score that is meant, and its rule.
+
+        Args:
+            names: Of the scores.
+            monitor: The one that is wanted; None is the one of ``save_best``, or else the first.
+            rule: Of it, if it is stated.
+            who: What wants it, for the message.
+
+        Raises:
+            HookError: There is no score of that name.
+            ArgumentError: Whether a greater one is better cannot be guessed.
+        """
+        kept = next(iter(names), "") if self.save_best in (None, "auto") else str(self.save_best)
+        name = monitor or kept
+        if name not in names:
+            listed = ", ".join(names) or "none"
+            raise HookError(f"{who} goes by {name!r}, and the scores are {listed}.{suggest(name, names)}")
+        return name, rule or (self.rule if name == kept else None) or self.guess_rule(name)
 
     def _is_start(self, done: int) -> bool:
         return self._initial and self.start is not None and done >= self.start
