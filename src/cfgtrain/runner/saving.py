@@ -97,7 +97,7 @@ class RunSaving(HookRegistration):
 
         Raises:
             CheckpointError: It cannot be written; the checkpoints that are there stay.
-            NonFiniteLossError: The loss, or a weight, is not finite.
+            NonFiniteLossError: The loss, a weight, or an average of weights, is not finite.
         """
         if not isinstance(meta, dict | None):
             raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
@@ -105,7 +105,7 @@ class RunSaving(HookRegistration):
         facts = {**(meta or {}), **(self.meta or {}), "epoch": self._epoch + 1, "iter": self._iter}
         # With gradients waiting in an open window there is no exact state to go on from.
         exact = save_optimizer and not self.window_open
-        self._check_finite()  # before a good checkpoint goes for a worthless one; averages are lost after the weights
+        self._check_finite()  # before a good checkpoint goes for a worthless one
         with self.evaluation_weights():
             resume = (self._state_at_interruption or self._state()) if exact else None
             set_aside(path, (self.meta or {}).get("run_id"))
@@ -184,13 +184,15 @@ class RunSaving(HookRegistration):
         return bool(self._next.flow or self._next.flow_done)
 
     def _check_finite(self) -> None:
-        """Refuse to save what is lost: the loss so far, or a weight, is not finite."""
+        """Refuse to save what is lost: the loss so far, a weight, or an average of weights, is not finite."""
         self._training_log.fetch()
-        for name, weight in self.model.named_parameters():
-            if weight.requires_grad and not bool(weight.isfinite().all()):
-                value = float(weight.detach().flatten()[~weight.detach().isfinite().flatten()][0])
-                place = (self._next.iter - 1, *self._batch_place)
-                raise NonFiniteLossError(name=f"weight {name}", value=value, place=place)
+        model = {f"weight {name}": p for name, p in self.model.named_parameters() if p.requires_grad}
+        for held in (model, *(hook.held_weights() for hook in self.hooks)):
+            for name, tensor in held.items():
+                if not bool(tensor.isfinite().all()):
+                    value = float(tensor.detach().flatten()[~tensor.detach().isfinite().flatten()][0])
+                    place = (self._next.iter - 1, *self._batch_place)
+                    raise NonFiniteLossError(name=name, value=value, place=place)
 
     def _know_epochs(self, data_loaders: list[Any], within: list[bool]) -> None:
         """Note what the epochs of the loaders are made of, and compare it with what they were.

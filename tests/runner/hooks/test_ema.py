@@ -8,7 +8,7 @@ import torch
 from tiny import Recorder, Scalar, TinyNet, make_runner, numbers, same, squares_loader
 from torch import nn
 
-from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.errors import ArgumentError, HookError, NonFiniteLossError
 from cfgtrain.runner import EMAHook, EvalHook, Hook
 
 
@@ -173,6 +173,31 @@ def test_resumed_run_is_the_unbroken_one(
     broken = run(tmp_path / "broken", at=stop)
     resumed = run(tmp_path / "broken", resume=broken.last_saved[0])
     assert same(resumed.model.state_dict(), whole.model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("at", "interval"), [(3, 2), (3, 1), (2, 2)], ids=["weight alone", "both", "average alone"]
+)
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_ruined_weights_and_averages_are_not_saved(kind: str, at: int, interval: int, tmp_path: Path) -> None:
+    """Whichever of the two the model holds, neither a lost weight nor a lost average replaces a good checkpoint."""
+
+    class Breaking(Climber):
+        def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
+            super().train_step(batch, optimizer)
+            with torch.no_grad():  # it recovers, as after a weight that was set by hand
+                self.w.fill_(float("nan") if runner.iter == at else 0.0)
+            return {}
+
+    model = Breaking()
+    runner = make_runner(kind, 2 if kind == "epoch" else 4, model, work_dir=tmp_path, meta={})
+    runner.register_hook(EMAHook(momentum=0.5, warm_up=0, interval=interval))
+    runner.register_checkpoint_hook({"interval": 1 if kind == "epoch" else 2})
+    with pytest.raises(NonFiniteLossError, match="weight w is nan at iteration 4"):
+        runner.run([numbers(2)], [("train", 1)])
+    assert [file.name for file in tmp_path.glob("*_*.pth")] == [
+        "epoch_1.pth" if kind == "epoch" else "iter_2.pth"
+    ]
 
 
 def test_warns_when_it_runs_before_the_step(caplog: pytest.LogCaptureFixture) -> None:

@@ -199,6 +199,35 @@ def test_values_of_gradients_can_be_clipped() -> None:
     assert "grad_norm" not in runner.log_buffer.val_history
 
 
+class Words(nn.Module):
+    """An embedding whose gradient is sparse, behind a layer whose gradient is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5, 2, sparse=True)
+        self.fc = nn.Linear(2, 1)
+
+    def train_step(self, data: torch.Tensor, optimizer: Any, **kwargs: Any) -> dict[str, Any]:
+        return {"loss": self.fc(self.words(data.long())).pow(2).mean(), "num_samples": len(data)}
+
+
+@pytest.mark.parametrize("clip", [{"max_norm": 1.0}, {"clip_value": 0.5}])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS])
+def test_sparse_gradients_that_cannot_be_clipped_are_named(kind: Any, clip: dict[str, float]) -> None:
+    """What PyTorch cannot clip is told with the parameter; without clipping it trains."""
+
+    def run(**hook: Any) -> Words:
+        model = Words()
+        runner = make_runner("iter", 2, model, optimizer=kind(model.parameters(), lr=0.1))
+        runner.register_hook(OptimizerHook(**hook))
+        runner.run([numbers(2)], [("train", 1)])
+        return model
+
+    with pytest.raises(HookError, match=r"cannot clip sparse gradients, and words\.weight got one"):
+        run(grad_clip=clip)
+    assert run().words.weight.isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [

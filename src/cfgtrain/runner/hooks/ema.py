@@ -57,6 +57,7 @@ class EMAHook(Hook):
         self.warm_up = warm_up
         self.resume_from = resume_from
         self.update_buffers = update_buffers
+        self._names: list[str] = []
         self._weights: list[Tensor] = []
         self._averages: list[Tensor] = []
         self._swapped = False  # the model holds the averages
@@ -124,6 +125,11 @@ class EMAHook(Hook):
         finally:
             self._swap(to_averages=was)
 
+    def held_weights(self) -> dict[str, Tensor]:
+        """Return what the model does not hold in the place of its weights: the averages, or the weights themselves."""
+        what = "weight" if self._swapped else "average of weight"
+        return {f"{what} {name}": held for name, held in zip(self._names, self._averages, strict=True)}
+
     def state_dict(self) -> dict[str, Any]:
         """Return whether the model is to be left with the averages; they are saved with its weights."""
         return {"stays": self._stays}
@@ -135,6 +141,7 @@ class EMAHook(Hook):
 
     def _register(self, model: nn.Module, names: Mapping[str, str]) -> None:
         tensors = _tensors(model, self.update_buffers)
+        self._names = list(names)
         self._weights = [tensors[name] for name in names]
         self._averages = []
         for name, buffer_name in names.items():

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from torch import Tensor
+
 from cfgtrain.data.loader import length_of
 from cfgtrain.errors import HookError
 from cfgtrain.runner.protocol import RunnerView
@@ -148,6 +150,10 @@ class Hook:
     def evaluation_weights(self, runner: RunnerView) -> AbstractContextManager[None]:
         """Return what is to be entered while the model is evaluated or saved; averages of weights go in here."""
         return nullcontext()
+
+    def held_weights(self) -> Mapping[str, Tensor]:
+        """Return tensors that lie in the model beside its weights and are saved with them: a ruined one is not saved."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs, as plain types; saved with every checkpoint."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
@@ -198,9 +198,22 @@ class OptimizerHook(Hook):
             runner.meta.setdefault("fp16", {})["loss_scaler"] = scaler.state_dict()
 
     def _clip(self, runner: RunnerView) -> None:
-        norm = self.clip_grads(runner.model.parameters())
+        norm = self._clip_model(runner.model)
         if norm is not None:
             runner.log_buffer.update({"grad_norm": norm}, runner.outputs.get("num_samples", 1))
+
+    def _clip_model(self, model: nn.Module) -> Tensor | None:
+        try:
+            return self.clip_grads(model.parameters())
+        except NotImplementedError as error:  # looked into only then: asking before would cost every step
+            sparse = [n for n, p in model.named_parameters() if p.grad is not None and p.grad.is_sparse]
+            if not sparse:
+                raise
+            raise HookError(
+                f"grad_clip cannot clip sparse gradients, and {' and '.join(sparse)} got "
+                f"{'one' if len(sparse) == 1 else 'such'}, as of an Embedding with sparse=True. Make it dense "
+                "(sparse=False), or do without grad_clip."
+            ) from error
 
     def _closure(self, runner: RunnerView, loss: Tensor) -> Callable[[], Tensor]:
         """Return what computes loss and gradients: at first those that are there, then anew."""
@@ -214,7 +227,7 @@ class OptimizerHook(Hook):
                 current = runner.model.train_step(runner.data_batch, runner.optimizer)["loss"]  # type: ignore[operator]
             current.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if self.grad_clip is not None:
-                self.clip_grads(runner.model.parameters())
+                self._clip_model(runner.model)
             return current
 
         return evaluate
