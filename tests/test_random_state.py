@@ -10,6 +10,7 @@ import torch
 from tiny import same
 
 from cfgtrain.random_state import (
+    OwnRandomState,
     RandomState,
     derive_seed,
     isolated_random_state,
@@ -90,6 +91,25 @@ def test_isolated_block_leaves_no_trace() -> None:
         draw()
         1 / 0  # noqa: B018
     assert same(RandomState.capture(), before)
+
+
+def test_state_of_its_own_goes_on_where_it_ended() -> None:
+    """Blocks draw what one block would have drawn, and leave the state outside as it was."""
+    torch.manual_seed(5)
+    outside = torch.get_rng_state()
+    whole, parts = OwnRandomState(3), OwnRandomState(3)
+    with whole.entered():
+        expected = [draw(), draw()]
+    drawn = []
+    for _ in range(2):
+        with parts.entered():
+            drawn.append(draw())
+        torch.rand(1)
+    torch.set_rng_state(outside)
+    assert drawn == expected
+    with pytest.raises(ZeroDivisionError), parts.entered():
+        raise ZeroDivisionError
+    assert torch.equal(torch.get_rng_state(), outside)
 
 
 def test_state_comes_back() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from cfgtrain.data.loader import set_epoch
 from cfgtrain.inference import single_gpu_test
 
 __all__ = ["evaluate"]
@@ -29,5 +30,6 @@ def evaluate(
         progress: Called with the number of samples done in each batch.
         eval_kwargs: For the data set's ``evaluate``, such as ``metric``.
     """
+    set_epoch(data_loader, 0)
     results = single_gpu_test(model, data_loader, progress)
     return dict(data_loader.dataset.evaluate(results, logger=logger, **eval_kwargs))

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 __all__ = [
+    "OwnRandomState",
     "RandomState",
     "derive_seed",
     "isolated_random_state",
@@ -90,13 +91,45 @@ def seed_sample(seed: int) -> None:
 @contextmanager
 def isolated_random_state() -> Iterator[None]:
     """Put the CPU generators back, on leaving, to what they were."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    before = _cpu_states()
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
+        _set_cpu_states(before)
+
+
+class OwnRandomState:
+    """A state of the CPU generators for one purpose: each block goes on where the last one ended.
+
+    Args:
+        seed: Where it begins; 64 bits.
+    """
+
+    def __init__(self, seed: int) -> None:
+        with isolated_random_state():
+            seed_sample(seed)
+            self._states = _cpu_states()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Draw from this state in a block, and leave that outside as it was."""
+        with isolated_random_state():
+            _set_cpu_states(self._states)
+            try:
+                yield
+            finally:
+                self._states = _cpu_states()
+
+
+def _cpu_states() -> tuple[Any, Any, torch.Tensor]:
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def _set_cpu_states(states: tuple[Any, Any, torch.Tensor]) -> None:
+    python, numpy, cpu = states
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(cpu)
 
 
 class RandomState:

@@ -101,10 +101,9 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
             best = best_checkpoint(runner)
-            scores = {} if runner.interrupted else test(model, runner, loaders, evaluation, best)
+            scores, samples = test(model, runner, loaders, evaluation, best)
             for loader in loaders.values():
                 loader.close()
-    samples = len(loaders["test"].dataset) if scores else 0
     return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
@@ -217,18 +216,24 @@ def test(
     loaders: dict[str, Any],
     evaluation: EvalHook | None,
     best: str | None,
-) -> dict[str, Any]:
-    """Score the best (else the last) weights, once, on the part that had no say in anything before."""
-    if "test" not in loaders:
-        return {}
+) -> tuple[dict[str, Any], int]:
+    """Score the best (else the last) weights, once, on the part that had no say in anything before.
+
+    Returns:
+        The scores and of how many samples they are; none of an interrupted run.
+    """
+    if "test" not in loaders or runner.interrupted:
+        return {}, 0
     if best is not None:
         load_checkpoint(model, best, strict=True)
+    samples = 0
+
+    def progress(done: int) -> None:
+        nonlocal samples
+        samples += done
+        runner.leave_if_interrupted()
+
+    settings = evaluation.eval_kwargs if evaluation else {}
     with suppress(RunStopped):
-        return evaluate(
-            model,
-            loaders["test"],
-            runner.logger,
-            progress=lambda done: runner.leave_if_interrupted(),
-            **(evaluation.eval_kwargs if evaluation else {}),
-        )
-    return {}
+        return evaluate(model, loaders["test"], runner.logger, progress, **settings), samples
+    return {}, 0

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from tiny import CROP, TO_TENSORS, Squares, same, squares_loader
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
 
-from cfgtrain.data.loader import EpochDataLoader, SeededDataset, begin_epoch
+from cfgtrain.data.loader import EpochDataLoader, SeededDataset, StreamLoader, begin_epoch
 from cfgtrain.data.samplers import Draw, EpochSampler
-from cfgtrain.errors import SampleError
+from cfgtrain.errors import CheckpointError, SampleError
 from cfgtrain.random_state import RandomState
 
 
@@ -88,6 +88,19 @@ def test_closed_loader_has_no_workers_and_can_begin_again() -> None:
         loader.close()
         assert not multiprocessing.active_children()
     assert same(epoch(loader, 0), first)
+    loader.close()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_passes_do_not_disturb_each_other(workers: int) -> None:
+    """A pass that begins while another one is open, of another epoch, leaves that where it is."""
+    expected = epoch(squares_loader(), 1)
+    loader = squares_loader(workers)
+    first = begin_epoch(loader, 1, 1)
+    begun = [next(first), next(first)]
+    assert len(epoch(loader, 0)) == 5
+    assert same([*begun, *first], expected[1:])
+    assert same(epoch(loader, 1), expected)
     loader.close()
 
 
@@ -193,3 +206,52 @@ def test_other_loaders_are_told_the_epoch(within_batch_sampler: bool) -> None:
 def test_batches_of_other_loaders_are_passed_over() -> None:
     """A plain list of batches can be begun in the middle too."""
     assert list(begin_epoch(["a", "b", "c"], 0, 2)) == ["c"]
+
+
+class NoiseStream(IterableDataset[Any]):
+    """Six numbers that a transform draws from all three global generators."""
+
+    def __iter__(self) -> Any:
+        for _ in range(6):
+            yield random.random() + np.random.random() + torch.rand(()).item()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_streams_draw_from_a_state_of_their_own(workers: int) -> None:
+    """What a stream draws is a function of seed and epoch, from any batch on, and the training does not notice."""
+
+    def drawn(number: int, start: int = 0, seed: int = 1) -> Any:
+        loader = StreamLoader(NoiseStream(), 2, seed, num_workers=workers)
+        return [batch.tolist() for batch in begin_epoch(loader, number, start)]
+
+    torch.manual_seed(0)
+    before = RandomState.capture()
+    first = drawn(0)
+    assert same(RandomState.capture(), before)
+    torch.manual_seed(7)
+    assert drawn(0) == first
+    assert drawn(0, start=2) == first[2:]
+    assert len({number for batch in [*first, *drawn(1), *drawn(0, seed=2)] for number in batch}) == 18
+
+
+def test_passing_over_batches_of_other_loaders_leaves_the_random_state_alone() -> None:
+    """Neither what a loader draws when it begins nor what its passed batches draw is missing afterwards."""
+
+    def noisy() -> Any:
+        return DataLoader([0, 1, 2, 3], collate_fn=lambda batch: torch.rand(()).item())
+
+    torch.manual_seed(3)
+    batches = begin_epoch(noisy(), 0)
+    begun = [next(batches), next(batches)]
+    state = torch.get_rng_state()
+    rest = [*batches]
+    torch.set_rng_state(state)
+    assert [*begin_epoch(noisy(), 0, 2)] == rest
+    assert len(begun + rest) == 4
+
+
+def test_epoch_that_is_over_before_its_place_is_refused() -> None:
+    """Data that have become fewer than were read is an error with both numbers; exactly as many are not."""
+    assert [*begin_epoch(["a", "b"], 0, 2)] == []
+    with pytest.raises(CheckpointError, match="after 3 batches of its epoch, and now there are only 2"):
+        begin_epoch(["a", "b"], 0, 3)

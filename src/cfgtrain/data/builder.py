@@ -65,7 +65,7 @@ def build_dataloader(
 
     Args:
         dataset: Has ``__len__`` and ``__getitem__(index)``. Or a stream, torch's ``IterableDataset``: its
-            order and randomness are its own, it divides itself over workers, and ``shuffle`` has no meaning.
+            order is its own, it divides itself over workers, and ``shuffle`` has no meaning.
         samples_per_gpu: Batch size of this process (MMCV name).
         workers_per_gpu: Loading processes of this process (MMCV name).
         seed: Of the run; the same in all processes.
@@ -91,6 +91,7 @@ def build_dataloader(
         return StreamLoader(
             dataset,
             samples_per_gpu,
+            seed,
             drop_last=drop_last,
             num_workers=workers_per_gpu,
             pin_memory=pin_memory,

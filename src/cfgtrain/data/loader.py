@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -15,10 +16,20 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
-from cfgtrain.errors import SampleError
-from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
+from cfgtrain.errors import CheckpointError, SampleError
+from cfgtrain.random_state import OwnRandomState, derive_seed, isolated_random_state, seed_sample
 
-__all__ = ["EpochDataLoader", "SeededDataset", "StreamLoader", "begin_epoch", "describe_epoch", "length_of"]
+__all__ = [
+    "EpochDataLoader",
+    "SeededDataset",
+    "StreamLoader",
+    "begin_epoch",
+    "describe_epoch",
+    "length_of",
+    "set_epoch",
+]
+
+logger = logging.getLogger(__name__)
 
 
 class SeededDataset(Dataset[Any]):
@@ -87,7 +98,8 @@ class SeededDataset(Dataset[Any]):
 class EpochDataLoader(DataLoader[Any]):
     """A DataLoader that can be told which epoch comes next and where in it to begin.
 
-    ``len()`` is always that of a whole epoch.
+    ``len()`` is always that of a whole epoch. A pass may begin while another one is open: the
+    two do not disturb each other.
 
     Args:
         dataset: Has ``__len__`` and ``__getitem__(index)``.
@@ -119,6 +131,7 @@ class EpochDataLoader(DataLoader[Any]):
         self.seeded = SeededDataset(dataset, seed)
         if num_workers:
             self.seeded.loading = torch.full((num_workers,), -1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._open = 0  # passes that have begun and not ended
         super().__init__(
             self.seeded,
             batch_sampler=self.epoch_batches,
@@ -139,8 +152,13 @@ class EpochDataLoader(DataLoader[Any]):
     def __iter__(self) -> Any:
         try:
             with _workers_started_in_peace():
-                batches = super().__iter__()
-            yield from batches
+                # Workers that live on would leave the open pass for this one.
+                batches = self._get_iterator() if self._open else super().__iter__()
+            self._open += 1
+            try:
+                yield from batches
+            finally:
+                self._open -= 1
         except RuntimeError as error:
             if "DataLoader worker" not in str(error) or isinstance(error, SampleError):
                 raise
@@ -167,41 +185,84 @@ class EpochDataLoader(DataLoader[Any]):
 class StreamLoader(DataLoader[Any]):
     """A DataLoader of a data set that is a stream, as torch's ``IterableDataset``: it has an order of its own.
 
+    What the stream draws from the global generators, to shuffle or to augment, comes from a
+    state of its own, a function of (seed, epoch), or in a worker process of its number too. So
+    an epoch that is read again is the same, and the training does not notice.
+
     Args:
-        dataset: Has ``__iter__``, and may have a ``__len__``.
+        dataset: Has ``__iter__``, and may have a ``__len__`` and a ``set_epoch(epoch)``.
         batch_size: Samples per batch.
+        seed: Of the run.
         kwargs: For torch's DataLoader.
     """
 
-    def __init__(self, dataset: Any, batch_size: int, **kwargs: Any) -> None:
-        generator = torch.Generator().manual_seed(0)  # the default draws from that of the training
-        super().__init__(dataset, batch_size, worker_init_fn=_quiet_worker, generator=generator, **kwargs)
+    def __init__(self, dataset: Any, batch_size: int, seed: int = 0, **kwargs: Any) -> None:
+        self.seed, self.epoch = seed, 0
+        super().__init__(
+            dataset, batch_size, worker_init_fn=_quiet_worker, generator=torch.Generator(), **kwargs
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the next pass is."""
+        self.epoch = epoch
+        if callable(getattr(self.dataset, "set_epoch", None)):
+            self.dataset.set_epoch(epoch)  # type: ignore[attr-defined]  # just seen
 
     def __iter__(self) -> Any:
-        with _workers_started_in_peace():
+        seed = derive_seed(self.seed, self.epoch)
+        self.generator.manual_seed(seed >> 1)  # which the workers are seeded from
+        state = OwnRandomState(seed)
+        with state.entered(), _workers_started_in_peace():
             batches = super().__iter__()
-        yield from batches
+        while True:
+            with state.entered():
+                batch = next(batches, _END)
+            if batch is _END:
+                return
+            yield batch
 
     def close(self) -> None:
         """Do nothing: the workers end with each pass."""
 
 
+_END = object()
+
+
+def set_epoch(loader: Any, epoch: int) -> None:
+    """Tell a loader, or its sampler, that its next pass is a whole one of ``epoch``, if it wants to know."""
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    may_ask = (loader, getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None))
+    told = next((each for each in may_ask if hasattr(each, "set_epoch")), None)
+    if told is not None:
+        told.set_epoch(epoch)
+
+
 def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
     """Return the batches of an epoch from ``start_batch`` on.
 
-    Ours are told where to begin and read nothing before it. Other loaders are told the
-    epoch if their sampler wants to know it (``set_epoch``), and batches that are to be
-    passed over are read and dropped.
+    Ours are told where to begin and read nothing before it. Of streams, and of other loaders,
+    the batches that are to be passed over are read and dropped, at once; the random state is
+    then as it was.
+
+    Raises:
+        CheckpointError: The epoch is over before ``start_batch``.
     """
     if isinstance(loader, EpochDataLoader):
         loader.set_epoch(epoch, start_batch)
         return iter(loader)
-    sampler: Any = getattr(loader, "sampler", None)
-    if not hasattr(sampler, "set_epoch"):
-        sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-    if hasattr(sampler, "set_epoch"):
-        sampler.set_epoch(epoch)
-    return islice(iter(loader), start_batch, None)
+    set_epoch(loader, epoch)
+    if start_batch == 0:
+        return iter(loader)
+    logger.info("Reading and dropping the %d batches of the epoch that are done", start_batch)
+    with isolated_random_state():
+        batches: Iterator[Any] = iter(loader)
+        passed = sum(1 for _ in islice(batches, start_batch))
+    if passed < start_batch:
+        raise CheckpointError(
+            f"The run is to go on after {start_batch} batches of its epoch, and now there are only {passed}: its "
+            "place in the data cannot be found."
+        )
+    return batches
 
 
 def length_of(loader: Any) -> int | None:

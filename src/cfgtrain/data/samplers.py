@@ -121,8 +121,11 @@ class EpochBatchSampler:
         return whole + (1 if rest and not self.drop_last else 0)
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        return self._batches(self.epoch, self.start_batch)  # another pass may begin before this one ends
+
+    def _batches(self, epoch: int, start_batch: int) -> Iterator[list[Draw]]:
         batch: list[Draw] = []
-        for draw in self.sampler.draws(self.epoch, self.start_batch * self.batch_size):
+        for draw in self.sampler.draws(epoch, start_batch * self.batch_size):
             batch.append(draw)
             if len(batch) == self.batch_size:
                 yield batch

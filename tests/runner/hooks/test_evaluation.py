@@ -6,9 +6,22 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LOGGER, Recorder, make_runner, numbers, same
+from tiny import (
+    CROP,
+    LOGGER,
+    TO_TENSORS,
+    Recorder,
+    Squares,
+    TinyNet,
+    make_runner,
+    numbers,
+    same,
+    squares_loader,
+)
 from torch import nn
 
+from cfgtrain.data.builder import build_dataloader
+from cfgtrain.data.loader import begin_epoch
 from cfgtrain.errors import HookError
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner import EvalHook, TextLoggerHook
@@ -363,3 +376,48 @@ def test_costs_nothing_where_it_has_nothing_to_do() -> None:
     by_iter = EvalHook(Scored(), by_epoch=False).get_triggered_stages()
     assert by_iter == ["before_run", "before_train_iter", "after_train_iter"]
     assert "after_train_iter" in Looking(Scored()).get_triggered_stages()
+
+
+class Seen(TinyNet):
+    """Remembers the images that it is validated and scored on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scored: list[Any] = []
+        self.validated: list[Any] = []
+
+    def forward(self, img: torch.Tensor, *args: Any, return_loss: bool = True, **kwargs: Any) -> Any:
+        if not return_loss:
+            self.scored.append(img)
+        return super().forward(img, *args, return_loss=return_loss, **kwargs)
+
+    def val_step(self, data: dict[str, Any], optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
+        self.validated.append(data["img"])
+        return self.train_step(data)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_flow_and_evaluation_may_share_a_loader(workers: int, tmp_path: Path) -> None:
+    """Each evaluation is over the same whole data, and the flow goes on where it was, in a resumed run too."""
+
+    def run(length: int, resume: str | None = None) -> Seen:
+        torch.manual_seed(0)
+        loader = build_dataloader(Squares(23, [CROP, *TO_TENSORS]), 5, workers, seed=3, shuffle=False)
+        model = Seen()
+        runner = make_runner("iter", length, model, work_dir=tmp_path, meta={})
+        runner.register_training_hooks(None, {}, {"interval": 1})
+        runner.register_hook(EvalHook(loader, interval=3, by_epoch=False), "LOW")
+        if resume is not None:
+            runner.resume(tmp_path / resume)
+        runner.run([squares_loader(), loader], [("train", 2), ("val", 2)])
+        loader.close()
+        return model
+
+    whole = run(12)
+    assert len(whole.scored) == 4 * 5
+    assert same(whole.scored[:5], whole.scored[15:])
+    expected = [*begin_epoch(build_dataloader(Squares(23, [CROP, *TO_TENSORS]), 5, seed=3, shuffle=False), 0)]
+    assert same(whole.validated[:5], [batch["img"] for batch in expected])
+    resumed = run(12, "iter_5.pth")  # within an epoch of the flow
+    assert same(resumed.scored, whole.scored[5:])
+    assert same(resumed.validated, whole.validated[4:])

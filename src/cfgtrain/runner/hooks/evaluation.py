@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cfgtrain.checkpoint.find import remove_own
-from cfgtrain.data.loader import length_of
+from cfgtrain.data.loader import length_of, set_epoch
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -121,6 +121,7 @@ class EvalHook(Hook):
         self.evaluations = 0
         self._folder: Path | None = None
         self._initial = True
+        self._batches = 0  # of this evaluation
         self._best_run: str | None = None  # that wrote the best
         self._replaced: list[str | None] | None = None  # while it is: new name, old name, run of the old
         idle = (
@@ -211,19 +212,26 @@ class EvalHook(Hook):
 
     def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
         """Return what ``test_fn`` makes of the model and the data, with as much of ``offered`` as it takes."""
+        set_epoch(self.dataloader, 0)  # each evaluation is the same, whatever flow has read of the loader
         return self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, offered))
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Evaluate what was predicted, and say in the log of how many batches it is."""
         length = length_of(self.dataloader)
-        runner.log_buffer.output["eval_iter_num"] = len(results) if length is None else length
+        batches = self._batches or len(results)  # where test_fn does not tell, one each
+        runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
 
     def _evaluate(self, runner: RunnerView) -> None:
-        # By epoch an evaluation can be broken off and done again; within an epoch it is waited for.
-        leave = {"progress": lambda done: runner.leave_if_interrupted()} if self.by_epoch else {}
+        self._batches = 0
+
+        def progress(done: int) -> None:
+            self._batches += 1
+            if self.by_epoch:  # it can be broken off and done again; within an epoch it is waited for
+                runner.leave_if_interrupted()
+
         with runner.evaluation_weights():
-            results = self.predict(runner, leave)
+            results = self.predict(runner, {"progress": progress})
         scores = self.score(runner, results)
         self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
         self.evaluations += 1
