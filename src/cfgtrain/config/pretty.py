@@ -53,20 +53,20 @@ def pretty_python(tree: Mapping[str, object]) -> str:
     except _UnprintableError:
         raise _explained(tree) from None
     # A loader fills in {{ fileDirname }} and the like: what is printed is to stay as it is. Two
-    # braces stand side by side in string literals only.
-    return text.replace("{{", r"{\x7b")
+    # braces stand side by side in string literals only. One is found many times as fast.
+    return text.replace("{{", r"{\x7b") if "{" in text else text
 
 
 def _printed(tree: Mapping[str, object], plain: frozenset[type]) -> str:
     printer = _Printer(plain)
+    row, names, known = printer.row, printer.names, printer.known
     rows: list[str] = []
     late: dict[object, object] = {}
     for key, value in tree.items():
-        name = _name(key)
-        if name is None or name in _CALLED:
+        if key in _CALLED or not (key in known or printer.learn((key,))):
             late[key] = value
         else:
-            rows.append(printer.row(f"{name} = ", value, 0))
+            rows.append(row(f"{names[key][:-1]} = ", value, 0))
     if late:
         text = printer.joined("globals().update({", printer.display(late, 1), "})", late.values(), 0)
         rows.append(text)
@@ -107,13 +107,16 @@ class _Printer:
 
     def broken(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
         """Return the row of a container with one line, or more, per part."""
-        outer, inner, comma, room = _EDGES[level]
-        if max(map(len, rows)) > room:
-            rows = [
-                row if len(row) <= room or "\n" in row else self.fitted(row, part, level + 1)
-                for row, part in zip(rows, parts, strict=True)
-            ]
-        return f"{opening}{inner}{comma.join(rows)},{outer}{closing}"
+        outer, inner, comma, _ = _EDGES[level]
+        return f"{opening}{inner}{comma.join(self.narrowed(rows, parts, level))},{outer}{closing}"
+
+    def narrowed(self, rows: list[str], parts: Iterable[Any], level: int) -> list[str]:
+        """Return rows with those broken that are too wide for a line of their own."""
+        room = _EDGES[level][3]
+        return [
+            row if len(row) <= room or "\n" in row else self.fitted(row, part, level + 1)
+            for row, part in zip(rows, parts, strict=True)
+        ]
 
     def fitted(self, row: str, value: object, level: int) -> str:
         """Return a row that is too wide for where it stands broken, if its value has parts."""
@@ -202,10 +205,10 @@ def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
     Printing takes twice as long as ``repr`` does: hence one function for dicts, lists and leaves,
     whose names are looked up neither in an object nor in a module.
     """
-    any_row, learn, broken = printer.any_row, printer.learn, printer.broken
+    any_row, learn, narrowed = printer.any_row, printer.learn, printer.narrowed
     names, known, plain = printer.names, printer.known, printer.plain
     items, values, width, max_depth, config_dict = dict.items, dict.values, WIDTH, MAX_DEPTH, ConfigDict
-    lists = frozenset({list, tuple})
+    lists, edges = frozenset({list, tuple}), _EDGES
 
     def row(before: str, value: Any, level: int) -> str:
         kind = type(value)
@@ -213,33 +216,47 @@ def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
             return f"{before}{value!r}"
         if not value or level >= max_depth:
             return any_row(before, value, level)
+        outer, inner, comma, room = edges[level]
+        rows = []
+        fits, wide = True, False  # wide: a row that can be broken and has not been may have to be
         if kind is config_dict or kind is dict:
             if not (known.issuperset(value) or learn(value)):
                 return any_row(before, value, level)
-            rows = []
-            fits = True
+            opening, closing, parts = "dict(", ")", values(value)
             for key, part in items(value):
                 kind = type(part)
-                if kind in plain or (kind in lists and plain.issuperset(map(type, part))):
+                if kind in plain:
                     rows.append(f"{names[key]}{part!r}")
+                    continue
+                if kind in lists and plain.issuperset(map(type, part)):
+                    text = f"{names[key]}{part!r}"
                 else:
                     text = row(names[key], part, level + 1)
-                    fits = fits and len(text) <= width
-                    rows.append(text)
-            if not fits:
-                return broken(f"{before}dict(", rows, ")", values(value), level)
-            text = f"{before}dict({', '.join(rows)})"
-            return text if len(text) <= width else broken(f"{before}dict(", rows, ")", values(value), level)
-        if kind is list or kind is tuple:
+                if len(text) > room:
+                    fits, wide = fits and len(text) <= width, wide or "\n" not in text
+                rows.append(text)
+        elif kind is list or kind is tuple:
             if plain.issuperset(map(type, value)):
                 text = f"{before}{value!r}"
                 if len(text) <= width:
                     return text
-            if kind is list:
-                rows = [row("", part, level + 1) for part in value]
-                text = f"{before}[{', '.join(rows)}]"
-                return text if len(text) <= width else broken(f"{before}[", rows, "]", value, level)
-        return any_row(before, value, level)
+            if kind is tuple:
+                return any_row(before, value, level)
+            opening, closing, parts = "[", "]", value
+            for part in value:
+                text = row("", part, level + 1)
+                if len(text) > room:
+                    fits, wide = fits and len(text) <= width, wide or "\n" not in text
+                rows.append(text)
+        else:
+            return any_row(before, value, level)
+        if fits:
+            text = f"{before}{opening}{', '.join(rows)}{closing}"
+            if len(text) <= width:
+                return text
+        if wide:
+            rows = narrowed(rows, parts, level)
+        return f"{before}{opening}{inner}{comma.join(rows)},{outer}{closing}"
 
     return row
 
