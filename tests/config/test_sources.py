@@ -275,6 +275,13 @@ def test_an_empty_file_has_no_lines() -> None:
     assert PythonSource("c.py", "", {}, "").origin(()) == Origin("c.py", None, "")
 
 
+def test_a_whole_config_came_from_its_newest_file(write: Write) -> None:
+    """The empty path is that of the config itself: the file that was read last, without a line."""
+    write("a.py", "x = 1\n")
+    file = write("b.py", "_base_ = 'a.py'\n")
+    assert Config.fromfile(file).origin(()) == Origin(str(file), None, "")
+
+
 # --------------------------------------------------------------------------------- history
 
 

@@ -63,12 +63,10 @@ class _Reader:
     def run_block(self, statement: ast.stmt) -> None:
         """Follow what an if, for, while, with, try or match holds: every branch in turn."""
         if isinstance(statement, ast.For):
-            self.bind(statement.target, Spot(statement.lineno, None, None, self.read(statement.iter)))
+            self.bind(statement.target, Spot(statement.lineno, reads=self.read(statement.iter)))
         for item in statement.items if isinstance(statement, ast.With) else ():
             if item.optional_vars is not None:
-                self.bind(
-                    item.optional_vars, Spot(statement.lineno, None, None, self.read(item.context_expr))
-                )
+                self.bind(item.optional_vars, Spot(statement.lineno, reads=self.read(item.context_expr)))
         loop = isinstance(statement, ast.For | ast.While)
         self.loops += loop
         for block in ("body", "handlers", "orelse", "finalbody", "cases"):
@@ -90,7 +88,7 @@ class _Reader:
             items = spot.parts.items if spot.parts is not None and spot.parts.items is not None else []
             for i, inner in enumerate(target.elts):
                 matched = len(items) == len(target.elts)
-                self.bind(inner, items[i] if matched else Spot(spot.line, None, None, spot.reads))
+                self.bind(inner, items[i] if matched else Spot(spot.line, reads=spot.reads))
         elif isinstance(target, ast.Subscript):
             holder = self.holder(target.value)
             if holder is not None:
@@ -114,7 +112,7 @@ class _Reader:
             return
         name, path, _ = _chain(target)
         before = Read(name, path, self.names.get(name))
-        self.bind(target, Spot(target.lineno, None, None, (before, *self.read(value))))
+        self.bind(target, Spot(target.lineno, reads=(before, *self.read(value))))
 
     def call(self, target: ast.expr, method: str, call: ast.Call) -> None:
         """Follow the methods that change a dict or list in place."""
@@ -126,7 +124,7 @@ class _Reader:
             for spot in [*args, self.dict_of(call)]:
                 self.add_all(holder, spot)
         elif method in ("append", "add") and args:
-            self.add_all(holder, Spot(call.lineno, None, Parts(args)))
+            self.add_all(holder, Spot(call.lineno, parts=Parts(args)))
         elif method == "extend" and args:
             self.add_all(holder, args[0])
         elif method == "setdefault" and len(args) == 2:
@@ -171,6 +169,7 @@ class _Reader:
         """Forget one part, or all whose place cannot be told any more."""
         if parts.items is None:
             parts.named.pop(key, None)
+            parts.whole = parts.whole and key is not ...
         elif isinstance(key, int) and -len(parts.items) <= key < len(parts.items) and not self.loops:
             del parts.items[key]
         else:
@@ -193,24 +192,19 @@ class _Reader:
     def value(self, node: ast.expr) -> Spot:
         """Return the spot that an expression makes."""
         if type(node) is ast.Constant:  # most are
-            return Spot(node.lineno, node, None, _tokens(node))
-        match node:
-            case ast.Name(id=name):
-                known = self.names.get(name)
-                return Spot(node.lineno, node, known.parts if known else None, self.read(node))
-            case ast.Dict():
-                return self.display(node)
-            case ast.List(elts=elts) | ast.Tuple(elts=elts):
-                return self.sequence(node, elts)
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in _COPIES:
-                return self.copied(node, name)
-            case ast.Subscript(value=inner, slice=at):
-                return self.subscript(node, inner, at)
-            case ast.IfExp(body=body, orelse=orelse):
-                return self.value(body).over(self.value(orelse))
-            case ast.BinOp(left=left, op=ast.Add() | ast.BitOr(), right=right):
-                return self.sum(node, self.value(left), self.value(right))
-        return Spot(node.lineno, node, None, self.read(node))
+            said = node.value
+            return Spot(node.lineno, said, None, _tokens(said) if type(said) is str else ())
+        read = _READERS.get(type(node))
+        return Spot(node.lineno, node, None, self.read(node)) if read is None else read(self, node)
+
+    def variable(self, node: ast.Name) -> Spot:
+        """Read ``x``: the same parts under another name."""
+        known = self.names.get(node.id)
+        return Spot(node.lineno, node, known.parts if known else None, self.read(node))
+
+    def choice(self, node: ast.IfExp) -> Spot:
+        """Read ``a if b else c``."""
+        return self.value(node.body).over(self.value(node.orelse))
 
     def display(self, node: ast.Dict) -> Spot:
         """Read ``{"a": 1, **b}``."""
@@ -220,60 +214,69 @@ class _Reader:
                 self.spread(parts, value)
             else:
                 self.put(parts, _constant(key), self.value(value))
-        return Spot(node.lineno, node, parts)
+        return Spot(node.lineno, parts=parts)
 
     def dict_of(self, call: ast.Call, given: Sequence[ast.expr] = ()) -> Spot:
         """Read the keywords of ``dict(a=1, **b)``, laid over ``given``."""
         parts = Parts()
+        named, read = parts.named, self.value
         for each in given:
             self.spread(parts, each)
         for keyword in call.keywords:
-            if keyword.arg is None:
-                self.spread(parts, keyword.value)
+            name, value = keyword.arg, keyword.value
+            if name is None:
+                self.spread(parts, value)
             else:
-                self.put(parts, keyword.arg, self.value(keyword.value))
-        return Spot(call.lineno, call, parts)
+                named[name] = read(value).over(named[name]) if name in named else read(value)
+        return Spot(call.lineno, parts=parts)
 
-    def sequence(self, node: ast.expr, elts: list[ast.expr]) -> Spot:
+    def sequence(self, node: ast.List | ast.Tuple) -> Spot:
         """Read ``[a, *b]``."""
-        parts = Parts([])
-        for item in elts:
+        parts = Parts([], list if type(node) is ast.List else tuple)
+        for item in node.elts:
             if isinstance(item, ast.Starred):
                 self.spread(parts, item.value)
             elif parts.items is not None and not self.loops:
                 parts.items.append(self.value(item))
             else:
-                self.add_all(parts, Spot(item.lineno, None, Parts([self.value(item)])))
-        return Spot(node.lineno, node, parts)
+                self.add_all(parts, Spot(item.lineno, parts=Parts([self.value(item)])))
+        return Spot(node.lineno, parts=parts)
 
-    def copied(self, call: ast.Call, name: str) -> Spot:
-        """Read ``dict(x, a=1)``, ``list(x)``, ``x.copy()`` and ``copy.deepcopy(x)``."""
+    def call_of(self, call: ast.Call) -> Spot:
+        """Read ``dict(x, a=1)``, ``list(x)``, ``x.copy()`` and ``copy.deepcopy(x)``; of other calls what they read."""
+        func = call.func
+        name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
         if name in _MAKES_DICT:
             return self.dict_of(call, call.args[-1:])
-        method = name == "copy" and isinstance(call.func, ast.Attribute) and not call.args
-        given = [call.func.value] if method and isinstance(call.func, ast.Attribute) else call.args
-        spot = self.value(given[-1]) if given else Spot(call.lineno)
-        return Spot(
-            call.lineno, given[-1] if given else call, spot.parts and spot.parts.copy(), self.read(call)
-        )
+        method = name == "copy" and isinstance(func, ast.Attribute) and not call.args
+        given = [func.value] if method and isinstance(func, ast.Attribute) else call.args[-1:]
+        if name not in _COPIES or not given:
+            return Spot(call.lineno, reads=self.read(call))
+        parts = self.value(given[0]).parts
+        return Spot(call.lineno, given[0], parts and parts.copy(), self.read(call))
 
-    def subscript(self, node: ast.Subscript, inner: ast.expr, at: ast.expr) -> Spot:
+    def subscript(self, node: ast.Subscript) -> Spot:
         """Read ``x["a"]`` and ``x[1:]``."""
-        holder, key = self.holder(inner), _constant(at)
+        at = node.slice
+        holder, key = self.holder(node.value), _constant(at)
         if holder is not None and holder.items is not None and isinstance(at, ast.Slice) and not holder.other:
             limits = [None if each is None else _constant(each) for each in (at.lower, at.upper, at.step)]
             if ... not in limits and holder.whole:
-                return Spot(node.lineno, node, Parts(holder.items[slice(*limits)]), self.read(node))
+                return Spot(
+                    node.lineno, node, Parts(holder.items[slice(*limits)], holder.kind), self.read(node)
+                )
         part = None if holder is None else _part(holder, key)
         return Spot(node.lineno, node, part.parts if part else None, self.read(node))
 
-    def sum(self, node: ast.expr, left: Spot, right: Spot) -> Spot:
+    def operation(self, node: ast.BinOp) -> Spot:
         """Read ``a + b`` of lists and ``a | b`` of dicts; of anything else only what it reads."""
-        if left.parts is None or right.parts is None:
-            return Spot(node.lineno, node, None, self.read(node))
-        parts = left.parts.copy()
-        self.add_all(parts, right)
-        return Spot(node.lineno, None, parts, self.read(node))
+        if isinstance(node.op, ast.Add | ast.BitOr):
+            left, right = self.value(node.left), self.value(node.right)
+            if left.parts is not None and right.parts is not None:
+                parts = left.parts.copy()
+                self.add_all(parts, right)
+                return Spot(node.lineno, parts=parts, reads=self.read(node))
+        return Spot(node.lineno, node, None, self.read(node))
 
     def spread(self, parts: Parts, node: ast.expr) -> None:
         """Add what ``**node`` or ``*node`` stands for; its parts remember the variable."""
@@ -283,19 +286,20 @@ class _Reader:
             known.named = {key: part.through(whole[0], key) for key, part in known.named.items()}
             if known.items is not None:
                 known.items = [part.through(whole[0], i) for i, part in enumerate(known.items)]
-        self.add_all(parts, Spot(node.lineno, None, known, whole))
+        self.add_all(parts, Spot(node.lineno, parts=known, reads=whole))
 
     def read(self, node: ast.expr) -> tuple[Read, ...]:
         """Return the variables and references that an expression reads."""
-        if type(node) is ast.Constant:
-            return _tokens(node)
+        if type(node) is ast.Name:
+            known = self.names.get(node.id)
+            return (Read(node.id, (), known),) if known is not None or TOKEN.fullmatch(node.id) else ()
         nodes = list(ast.walk(node))
         bound = {name.id for name in nodes if isinstance(name, ast.Name) and not _loads(name)}
         found: list[Read] = []
         below: set[int] = set()
         for inner in nodes:
-            if isinstance(inner, ast.Constant):
-                found += _tokens(inner)
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                found += _tokens(inner.value)
             if id(inner) in below or not isinstance(inner, ast.Name | ast.Subscript):
                 continue
             name, path, links = _chain(inner)
@@ -306,11 +310,22 @@ class _Reader:
         return tuple(dict.fromkeys(found))
 
 
-def _tokens(node: ast.Constant) -> tuple[Read, ...]:
+# How the expressions are read that say more than which variables they read.
+_READERS: dict[type[ast.expr], Any] = {
+    ast.Name: _Reader.variable,
+    ast.Dict: _Reader.display,
+    ast.List: _Reader.sequence,
+    ast.Tuple: _Reader.sequence,
+    ast.Call: _Reader.call_of,
+    ast.Subscript: _Reader.subscript,
+    ast.IfExp: _Reader.choice,
+    ast.BinOp: _Reader.operation,
+}
+
+
+def _tokens(text: str) -> tuple[Read, ...]:
     """Return the references within a string."""
-    if not isinstance(node.value, str) or "__" not in node.value:
-        return ()
-    return tuple(Read(token, (), None) for token in TOKEN.findall(node.value))
+    return tuple(Read(token, (), None) for token in TOKEN.findall(text)) if "__" in text else ()
 
 
 def _loads(name: ast.Name) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
 from cfgtrain.config.dict import DELETE, ConfigDict, copied, get_trace
-from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
+from cfgtrain.config.keys import NoSuchKeyError, look_up, split_key, step
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.loader import Loaded, load_file, load_text
 from cfgtrain.config.merge import absorb, remove_markers
@@ -204,13 +204,19 @@ class Config:
         node: Any = self._cfg_dict
         owner: ConfigDict = self._cfg_dict
         rest: KeyPath = ()
-        try:
-            for name, value in follow(node, split_key(key) if isinstance(key, str) else key):
-                owner, rest = (node, (name,)) if type(node) is ConfigDict else (owner, (*rest, name))
-                node = value
-        except NoSuchKeyError as missing:
-            shown = key if isinstance(key, str) else dotted(key)
-            raise ConfigKeyError(f"There is no key {shown!r}.{missing.hint()}", key=shown) from None
+        for part in split_key(key) if isinstance(key, str) else key:
+            if type(node) is ConfigDict:
+                owner, rest = node, ()
+                if part in node:  # most steps, without a call
+                    node, rest = node[part], (part,)
+                    continue
+            try:
+                name, node = step(node, part)
+            except KeyError:
+                shown = key if isinstance(key, str) else dotted(key)
+                hint = NoSuchKeyError(rest, part, node).hint()
+                raise ConfigKeyError(f"There is no key {shown!r}.{hint}", key=shown) from None
+            rest = (*rest, name)
         return get_trace(owner), rest
 
     @property

@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from cfgtrain.config.bindings import bindings
-from cfgtrain.config.keys import Path, has_path, split_key, value_at
-from cfgtrain.config.spots import Read, Spot, descent, reads, trail
+from cfgtrain.config.keys import Path, split_key, value_at
+from cfgtrain.config.spots import Parts, Read, Spot, descent, reads, trail
 from cfgtrain.config.templates import TOKEN
 from cfgtrain.origin import Origin
 
@@ -76,18 +76,29 @@ class FileSource(ABC):
         self.parseable = text if parseable is None else parseable
         self.references = references or {}
         self.bases: tuple[FileSource, ...] = ()
+        # Who asks for one value asks for those beside it.
+        self._holders: dict[Path, object] = {}  # what stands around a value
+        self._places: dict[int | None, Origin] = {}  # by line
 
     def defines(self, path: Path) -> bool:
         """Say whether the file set a value at ``path``."""
-        return has_path(self.tree, path)
+        if not path:
+            return True
+        holder = self._holders.get(path[:-1])
+        if holder is None:
+            holder = self._holders[path[:-1]] = value_at(self.tree, path[:-1])
+        return path[-1] in holder if type(holder) is dict else value_at(holder, path[-1:]) is not ...
 
     def origin(self, path: Path) -> Origin:
         """Return the place of the value at ``path``."""
-        return self._place(self.line(path))
+        line = self.line(path)
+        return self._places.get(line) or self._place(line)
 
     def _place(self, line: int | None) -> Origin:
-        line = None if line is None else min(line, len(self._lines))
-        return Origin(self.file, line, "" if line is None else self._lines[line - 1].strip())
+        last = None if line is None else min(line, len(self._lines))
+        text = "" if last is None else self._lines[last - 1].strip()
+        place = self._places[line] = Origin(self.file, last, text)
+        return place
 
     @abstractmethod
     def line(self, path: Path) -> int | None:
@@ -115,8 +126,30 @@ class PythonSource(FileSource):
 
     def line(self, path: Path) -> int | None:
         """Follow ``path`` through assignments, ``dict(...)`` calls, displays and names."""
-        spots = trail(self.names, self.tree, path) if path else []
-        return spots[-1].line if spots else None
+        return (self._nearest(path)[0].line or None) if path else None
+
+    def _nearest(self, path: Path) -> tuple[Spot, object, bool]:
+        """Return the last spot of the trail to ``path``, what stands there, and whether the spot is of that.
+
+        Whoever asks for one key asks for those beside it: what is above them is followed once.
+        """
+        above = self._above.get(path[:-1])
+        if above is None:
+            above = self._above[path[:-1]] = self._nearest(path[:-1])
+        spot, holder, found = above
+        key = path[-1]
+        value = holder[key] if type(holder) is dict and key in holder else value_at(holder, (key,))
+        part = spot.part(key, holder) if found else None
+        if part is None:
+            return spot, value, False
+        return part if part.older is None else part.fitting(value), value, True
+
+    @cached_property
+    def _above(self) -> dict[Path, tuple[Spot, object, bool]]:
+        """What is known of the dicts and lists that hold what was asked for, the file first."""
+        whole = Parts()
+        whole.named.update(self.names)
+        return {(): (Spot(0, parts=whole), self.tree, True)}
 
     def uses(self, path: Path) -> list[Use]:
         """Return what the expression at ``path``, or the nearest one around it, read."""

@@ -32,15 +32,17 @@ class Parts:
     """The parts of a dict or list; shared by all names of it.
 
     Attributes:
+        kind: dict, list or tuple.
         named: Spots by key.
         items: Spots in order, for a list or tuple; else None.
         other: What set parts that cannot be told by key, such as ``x[key] = ...`` in a loop.
         whole: Whether ``items`` are all there are, or at least the first ones.
     """
 
-    __slots__ = ("items", "named", "other", "whole")
+    __slots__ = ("items", "kind", "named", "other", "whole")
 
-    def __init__(self, items: list[Spot] | None = None) -> None:
+    def __init__(self, items: list[Spot] | None = None, kind: type = list) -> None:
+        self.kind = dict if items is None else kind
         self.named: dict[object, Spot] = {}
         self.items = items
         self.other: Spot | None = None
@@ -48,9 +50,19 @@ class Parts:
 
     def copy(self) -> Parts:
         """Return parts that can be changed alone."""
-        twin = Parts(None if self.items is None else list(self.items))
+        twin = Parts(None if self.items is None else list(self.items), self.kind)
         twin.named, twin.other, twin.whole = dict(self.named), self.other, self.whole
         return twin
+
+    def literal(self) -> object:
+        """Return the dict, list or tuple that the parts come to, or ``...``."""
+        if self.other is not None or not self.whole:
+            return ...
+        spots = self.named.values() if self.items is None else self.items
+        values = [spot.literal() for spot in spots]
+        if any(value is ... for value in values):
+            return ...
+        return self.kind(values if self.items is not None else zip(self.named, values, strict=True))
 
 
 class Spot:
@@ -58,24 +70,26 @@ class Spot:
 
     Attributes:
         line: 1-based.
-        node: The expression, where there is one.
+        said: What the expression says: the value of a constant; of anything else the expression,
+            or ``...`` where its parts say it all: were it kept there as well, the many objects
+            of the syntax tree would stay for as long as the config does.
         parts: Of a dict or list whose expression says them.
         reads: The variables that went into it.
         older: What it was before this, should the value show that this did not happen.
     """
 
-    __slots__ = ("line", "node", "older", "parts", "reads")
+    __slots__ = ("line", "older", "parts", "reads", "said")
 
     def __init__(
         self,
         line: int,
-        node: ast.expr | None = None,
+        said: object = ...,
         parts: Parts | None = None,
         reads: tuple[Read, ...] = (),
         older: Spot | None = None,
     ) -> None:
         self.line = line
-        self.node = node
+        self.said = said
         self.parts = parts
         self.reads = reads
         self.older = older
@@ -84,12 +98,12 @@ class Spot:
         """Return this spot with ``old`` behind it; both stay as they are: other names may hold them."""
         if old is None:
             return self
-        return Spot(self.line, self.node, self.parts, self.reads, self.older or old)
+        return Spot(self.line, self.said, self.parts, self.reads, self.older or old)
 
     def through(self, whole: Read, key: object) -> Spot:
         """Return this spot as the part ``key`` of something that was put in whole."""
         read = whole._replace(path=(*whole.path, key))
-        return Spot(self.line, self.node, self.parts, (*self.reads, read), self.older)
+        return Spot(self.line, self.said, self.parts, (*self.reads, read), self.older)
 
     def fitting(self, value: object) -> Spot:
         """Return this spot, or the newest older one that can have come to ``value``."""
@@ -102,12 +116,16 @@ class Spot:
 
     def is_same(self, other: Spot) -> bool:
         """Say whether both stand for one and the same setting."""
-        return (self.line, self.node, self.parts) == (other.line, other.node, other.parts)
+        return (self.line, self.parts) == (other.line, other.parts) and self.said is other.said
 
     def literal(self) -> object:
         """Return the value that the expression says, or ``...``."""
+        if self.parts is not None:
+            return self.parts.literal()
+        if not isinstance(self.said, ast.expr):
+            return self.said
         try:
-            return ... if self.node is None else ast.literal_eval(self.node)
+            return ast.literal_eval(self.said)
         except (ValueError, TypeError, SyntaxError):
             return ...
 
@@ -164,7 +182,7 @@ def reads(spots: list[Spot], path: Path) -> list[Read]:
     found: list[Read] = []
     for depth, spot in enumerate(spots, 1):
         rest = path[depth:]
-        whole = len(spot.reads) == 1 and isinstance(spot.node, ast.Name | ast.Subscript)
+        whole = len(spot.reads) == 1 and isinstance(spot.said, ast.Name | ast.Subscript)
         if not rest:
             found += spot.reads
         elif whole or depth == len(spots):

@@ -120,7 +120,7 @@ class Trace(NamedTuple):
         if self.edits and rest and rest[0] in self.edits:
             return self.edits[rest[0]]
         path = self.path + rest
-        for source in reversed(self.sources):
+        for source in self.sources[::-1]:
             if source.defines(path):
                 return source.origin(path)
         return None
