@@ -91,7 +91,11 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("num_classes=10)", "num_classes=10), init_cfg=[dict(type='Constant', vl=1)]", BuildError, "model.init_cfg[0].vl", "Did you mean 'val'"),
     ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Xavier', distribution='gauss')", ConfigValueError, "model.init_cfg.distribution", "'uniform' or 'normal'"),
     ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Normal', override=dict(type='Constnt', name='loss', val=0))", UnknownNameError, "model.init_cfg.override.type", "Did you mean 'Constant'"),
+    ("num_classes=10)", "num_classes=10), init_cfg=[dict(type='Pretrained', checkpoint='nothing.pth')]", ConfigValueError, "model.init_cfg[0].checkpoint", "'nothing.pth' is not there"),
     # the optimizer
+    ("lr=0.05, momentum=0.9)", "lr=-0.05, momentum=0.9)", ConfigValueError, "optimizer", "SGD does not take these values: Invalid learning rate: -0.05"),
+    ("momentum=0.9)", "momentum=0.9, fused=True, foreach=True)", ConfigValueError, "optimizer", "cannot be `True` together"),
+    ("dict(type='SGD', lr=0.05, momentum=0.9)", "dict(backbone=dict(type='Adam', lr=1, betas=(0.9, 2.0)))", ConfigValueError, "optimizer.backbone", "Invalid beta parameter at index 1: 2.0"),
     ("momentum=0.9)", "momentum=0.9, paramwise_cfg=dict(bias_lr_mul=2))", ConfigValueError, "optimizer.paramwise_cfg.bias_lr_mul", "Did you mean 'bias_lr_mult'"),
     ("momentum=0.9)", "paramwise_cfg=dict(norm_decay_mult=0))", ConfigValueError, "optimizer.paramwise_cfg.norm_decay_mult", "multiplies weight_decay, which the optimizer is not given"),
     ("momentum=0.9)", "paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mul=2))))", ConfigValueError, "optimizer.paramwise_cfg.custom_keys.head.lr_mul", "Did you mean 'lr_mult'?"),
@@ -175,6 +179,20 @@ def test_every_mistake_is_found_with_its_place(
     assert f"at {key} ({Path('cfg.py').absolute()}:" in message
     if new:
         assert f"cfg.py:{line})" in message
+
+
+@pytest.mark.parametrize("key", ["load_from", "model.init_cfg"])
+def test_files_need_not_be_there_to_look_at_a_config(load: Load, key: str) -> None:
+    """What only shows what a training would do is content without its checkpoints; a URL may be anything."""
+    cfg = load()
+    file: Any = "nothing.pth" if key == "load_from" else {"type": "Pretrained", "checkpoint": "nothing.pth"}
+    cfg.merge_from_dict({key: file})
+    check(cfg, files=False)
+    with pytest.raises(ConfigValueError, match=r"'nothing\.pth' is not there"):
+        check(cfg)
+    if key != "load_from":
+        cfg.model.init_cfg.checkpoint = "https://example.org/nothing.pth"
+        check(cfg)
 
 
 @pytest.mark.parametrize("key", ["model", "data", "optimizer", "runner"])

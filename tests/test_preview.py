@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import nn
 
+from cfgtrain.cnn import MODELS
 from cfgtrain.config import Config
+from cfgtrain.data import Digits
 from cfgtrain.errors import ArgumentError, BuildError
 from cfgtrain.preview import preview_schedule
 from cfgtrain.runner import HOOKS, Hook, LrUpdaterHook
@@ -145,3 +148,54 @@ def test_nothing_is_written(load: Load, tmp_path: Path) -> None:
     """A preview leaves no folder."""
     preview_schedule(load(runner=EPOCHS))
     assert list(tmp_path.iterdir()) == []
+
+
+@MODELS.register_module()
+class Watching(nn.Module):
+    """Tells where its weights are; ``look`` reads one while it is built."""
+
+    seen: ClassVar[list[Any]] = []
+
+    def __init__(self, look: bool = False, pretrained: Any = None) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+        self.tied = self.fc
+        self.seen.append((self.fc.weight.device.type, pretrained))
+        if look:
+            self.scale = self.fc.weight.detach().abs().max().item()
+
+    def train_step(self, batch: Any, optimizer: Any) -> Any:
+        raise AssertionError
+
+    def init_weights(self) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("look", "pretrained", "seen"),
+    [
+        (False, "torchvision://resnet50", [("meta", None)]),
+        (False, True, [("meta", False)]),
+        (True, None, [("meta", None), ("cpu", None)]),
+    ],
+)
+@pytest.mark.parametrize("fused", [False, True])
+def test_model_is_built_without_weights(
+    load: Load, look: bool, pretrained: Any, seen: list[Any], fused: bool
+) -> None:
+    """No memory, no initial weights and no file, but for a model that looks at its weights; all optimizers do."""
+    Watching.seen.clear()
+    cfg = load(runner=EPOCHS, model={"type": "Watching", "look": look, "pretrained": pretrained})
+    cfg.load_from = "nothing.pth"
+    cfg.optimizer = {"type": "Adam", "lr": 0.5, "fused": fused}
+    cfg.lr_config = {"policy": "fixed"}
+    preview = preview_schedule(cfg)
+    assert Watching.seen == seen
+    assert (preview.lr[0].label, set(preview.lr[0].values)) == ("all 2 parameters", {0.5})
+    assert cfg.model.pretrained == pretrained
+
+
+def test_no_sample_is_read(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the training data only the length is asked for."""
+    monkeypatch.delattr(Digits, "__getitem__")
+    assert preview_schedule(load(runner=EPOCHS)).iters == 34

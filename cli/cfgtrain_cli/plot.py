@@ -10,40 +10,81 @@ from cfgtrain.visualization.curves import Line, Panel
 
 COLORS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright_yellow", "bright_cyan")
 LABELS = 10  # columns for the values beside the curves
-MOST = len(COLORS)  # lines that can be told apart
+LETTERS = "abcdefghijkl"  # the keys of the lines: colours come again, and a pipe has none
+MOST = len(LETTERS)  # lines that are drawn
+APART = 24  # columns between two letters of a line
 
 # The dots of a braille character, by row and column.
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+
+
+class Canvas:
+    """Characters in rows and columns, each with the line that it belongs to."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self._dots = [[0] * columns for _ in range(rows)]
+        self._letters: dict[tuple[int, int], str] = {}
+        self._owners: dict[tuple[int, int], int] = {}
+
+    def draw(self, number: int, heights: Sequence[int]) -> None:
+        """Draw a line without gaps, given how far from the top it is, in dots, at each dot across."""
+        before = heights[0]
+        for x, y in enumerate(heights):
+            start = y if x == 0 else before + (1 if y > before else -1 if y < before else 0)
+            for each in range(min(start, y), max(start, y) + 1):
+                self._dots[each // 4][x // 2] |= DOTS[each % 4][x % 2]
+                self._owners.setdefault((each // 4, x // 2), number)
+            before = y
+
+    def mark(self, number: int, count: int, heights: Sequence[int]) -> None:
+        """Put the letter of the ``number``-th of ``count`` lines onto it, where no other letter is."""
+        for begin in range(APART * number // count, self.columns, APART):
+            for column in range(begin, min(begin + APART // 2, self.columns)):
+                cell = heights[2 * column] // 4, column
+                if cell not in self._letters:
+                    self._letters[cell], self._owners[cell] = LETTERS[number], number
+                    break
+
+    def row(self, row: int) -> Iterator[tuple[str, str]]:
+        """Yield the characters of a row with their styles."""
+        for column, dots in enumerate(self._dots[row]):
+            cell = row, column
+            letter = self._letters.get(cell)
+            style = COLORS[self._owners.get(cell, 0) % len(COLORS)]
+            yield (letter, f"bold {style}") if letter else (chr(0x2800 + dots) if dots else " ", style)
 
 
 def plot(panel: Panel, width: int, height: int, end: int) -> Iterator[Text]:
     """Yield the lines of text that show a panel.
 
     Args:
-        panel: Of more than six lines the first six are drawn.
+        panel: Of more than twelve lines the first twelve are drawn; two or more carry letters.
         width: In columns, all together.
         height: Of the curves, in rows.
         end: Last iteration.
     """
     lines = panel.lines[:MOST]
-    columns = max(width - LABELS - 2, 8)
+    canvas = Canvas(max(width - LABELS - 2, 8), height)
     low, high = _range(lines)
-    canvas: list[list[tuple[int, int]]] = [[(0, 0)] * columns for _ in range(height)]  # dots, line
-    for number, line in enumerate(lines):
-        _draw(canvas, number, line, end, low, high)
+    drawn = [_heights(line, canvas, end, low, high) for line in lines]
+    for number, heights in enumerate(drawn):
+        canvas.draw(number, heights)
+    for number, heights in enumerate(drawn if len(drawn) > 1 else []):
+        canvas.mark(number, len(drawn), heights)
     yield Text(panel.title, style="bold")
     marks = {
         0: high,
         (height - 1) // 2: high - (high - low) * ((height - 1) // 2) / max(height - 1, 1),
         height - 1: low,
     }
-    for row, cells in enumerate(canvas):
+    for row in range(height):
         label = f"{marks[row]:.3g}" if row in marks else ""
         text = Text(f"{label:>{LABELS}} ", style="dim").append("┤" if label else "│", style="dim")
-        for dots, number in cells:
-            text.append(chr(0x2800 + dots) if dots else " ", style=COLORS[number])
+        for character, style in canvas.row(row):
+            text.append(character, style=style)
         yield text
-    yield Text(" " * (LABELS + 1) + "└" + "─" * columns, style="dim")
+    yield Text(" " * (LABELS + 1) + "└" + "─" * canvas.columns, style="dim")
 
 
 def axis(width: int, ticks: Sequence[tuple[float, str]], name: str) -> Text:
@@ -63,13 +104,11 @@ def axis(width: int, ticks: Sequence[tuple[float, str]], name: str) -> Text:
     return Text(f"{name:>{LABELS}}  " + "".join(cells), style="dim")
 
 
-def legend(line: Line, number: int, course: str) -> Text:
-    """Return what is to be known of the ``number``-th line, whether it is drawn or not."""
+def legend(line: Line, number: int, count: int, course: str) -> Text:
+    """Return what is to be known of the ``number``-th of ``count`` lines, whether it is drawn or not."""
     text = Text(" " * (LABELS + 2))
-    if number < MOST:
-        text.append("━━ ", style=COLORS[number])
-    else:
-        text.append("   ")
+    key = "   " if number >= MOST else "━━ " if count == 1 else f"━{LETTERS[number]}━ "
+    text.append(key, style=COLORS[number % len(COLORS)])
     return text.append(course).append(f"  {line.label}", style="dim")
 
 
@@ -81,20 +120,14 @@ def _range(lines: Sequence[Line]) -> tuple[float, float]:
     return (low, high) if high > low else (low - abs(low) / 2 - 1e-12, high + abs(high) / 2 + 1e-12)
 
 
-def _draw(
-    canvas: list[list[tuple[int, int]]], number: int, line: Line, end: int, low: float, high: float
-) -> None:
-    """Put the dots of a line on the canvas, without gaps from column to column."""
-    across, down = 2 * len(canvas[0]), 4 * len(canvas)
-    before: int | None = None
+def _heights(line: Line, canvas: Canvas, end: int, low: float, high: float) -> list[int]:
+    """Return how far from the top the line is, in dots, at each dot across."""
+    across, down = 2 * canvas.columns, 4 * canvas.rows
+    heights = []
     place = 0
     for x in range(across):
         at = round(x / (across - 1) * end)
         while place + 1 < len(line.at) and line.at[place + 1] <= at:
             place += 1
-        y = round((high - line.values[place]) / (high - low) * (down - 1))
-        start = y if before is None else before + (1 if y > before else -1 if y < before else 0)
-        for each in range(min(start, y), max(start, y) + 1):
-            dots, owner = canvas[each // 4][x // 2]
-            canvas[each // 4][x // 2] = (dots | DOTS[each % 4][x % 2], number if not dots else owner)
-        before = y
+        heights.append(round((high - line.values[place]) / (high - low) * (down - 1)))
+    return heights

@@ -11,8 +11,6 @@ from cfgtrain.work_dir import config_stem
 from cfgtrain_cli.command import CfgOptions
 from cfgtrain_cli.loading import import_custom_modules, load_config
 
-MOST_TOLD = 12  # courses of one quantity
-
 if TYPE_CHECKING:
     from cfgtrain.preview import SchedulePreview
     from cfgtrain.visualization.curves import Line, Panel
@@ -58,7 +56,7 @@ def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cfgtrain_cli.plot import axis, legend, plot
+    from cfgtrain_cli.plot import MOST, axis, legend, plot
 
     console = Console(highlight=False)
     width = min(console.width, 100)
@@ -72,9 +70,10 @@ def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
         lines.append(axis(width, _ticks(preview.iters, 1), "iteration"))
         if preview.iters_per_epoch is not None:
             lines.append(axis(width, _ticks(preview.iters, preview.iters_per_epoch), "epoch"))
-        lines += [legend(line, i, _course(line)) for i, line in enumerate(panel.lines[:MOST_TOLD])]
-        if len(panel.lines) > MOST_TOLD:
-            lines.append(Text(f"and {len(panel.lines) - MOST_TOLD} more courses, not shown", style="dim"))
+        count = len(panel.lines)
+        lines += [legend(line, i, count, _course(line)) for i, line in enumerate(panel.lines[:MOST])]
+        if count > MOST:
+            lines.append(Text(f"and {count - MOST} more courses, not shown", style="dim"))
     if len(panels) == 1:
         lines.append(Text(f"\nmomentum: {_course(preview.momentum[0])}"))
     if preview.follows_scores:

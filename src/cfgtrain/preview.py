@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from cfgtrain.check import check
@@ -52,16 +54,18 @@ class SchedulePreview(NamedTuple):
 def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> SchedulePreview:
     """Check a config, and follow its schedules through the whole run.
 
-    The model is built, for its parameters, and so is the training data, for its length, but
-    for a run of iterations or with ``iters_per_epoch``. Nothing is written.
+    The model is built for the names of its parameters, without memory for them (on PyTorch's
+    meta device) and without weights from a file: ``init_cfg`` and ``load_from`` are left
+    alone, ``pretrained`` is switched off. A model that cannot be built like that gets memory.
+    The data set of the training is built for its length, but for a run of iterations or with
+    ``iters_per_epoch``; no sample is read. Nothing is written.
 
     Args:
         cfg: Of a training.
         iters_per_epoch: Iterations of an epoch, for where the data is not at hand.
     """
-    check(cfg)
-    model = MODELS.build(cfg.model)
-    optimizer = build_optimizer(model, cfg.optimizer)
+    check(cfg, files=False)
+    model, optimizer = _build(cfg)
     given = {"model": model, "optimizer": optimizer, "logger": logger, "meta": {}}
     runner: BaseRunner = build_runner(cfg.runner, default_args=given)
     if runner.by_epoch and iters_per_epoch is None:
@@ -93,7 +97,7 @@ def preview_hooks(cfg: Config) -> str:
     Neither the model nor the data is built. Hooks that would never do anything are told of in
     the log.
     """
-    check(cfg)
+    check(cfg, files=False)
     runner: BaseRunner = build_runner(
         cfg.runner, default_args={"model": _NoModel(), "logger": logger, "meta": {}}
     )
@@ -102,6 +106,39 @@ def preview_hooks(cfg: Config) -> str:
     runner.register_hook(ProgressHook())
     runner.warn_of_silent_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
     return runner.get_hook_info()
+
+
+def _build(cfg: Config) -> tuple[nn.Module, Any]:
+    """Build the model and its optimizer, of which only the parameter groups matter."""
+    bare = _without(cfg.model, {"pretrained"})
+    settings = _without(cfg.optimizer, {"fused", "capturable"})  # refused on no device, and no matter here
+    try:
+        with torch.device("meta"):
+            model = MODELS.build(bare)
+        return model, build_optimizer(model, settings)
+    except Exception as error:  # of code that looks at the weights while they are made
+        logger.info(
+            "The model is built with memory for its weights, as it cannot be without: %s: %s",
+            type(error).__name__,
+            error,
+        )
+    model = MODELS.build(bare)
+    return model, build_optimizer(model, settings)
+
+
+def _without(node: Any, switches: set[str]) -> Any:
+    """Return a copy of a config in which these are off, wherever they stand."""
+    node = deepcopy(node)
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            for key in switches & each.keys():
+                each[key] = False if isinstance(each[key], bool) else None  # type: ignore[index]  # a dict
+            waiting += each.values()
+        elif isinstance(each, (list, tuple)):
+            waiting += each
+    return node
 
 
 class _NoData:

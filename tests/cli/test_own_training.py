@@ -158,3 +158,31 @@ def test_every_kind_of_step_learns(options: list[str], configs: Path, run: Calla
     assert float(done.out.split("accuracy ")[1].split()[0]) > 0.25
     weights = read_checkpoint("work_dirs/lenet5/latest.pth")["state_dict"]
     assert all(value.dtype == torch.float32 for value in weights.values())
+
+
+IMPLEMENTATIONS = [
+    "{_delete_: true, type: SGD, lr: 0.05, momentum: 0.9, fused: true}",
+    "{_delete_: true, type: SGD, lr: 0.05, momentum: 0.9, foreach: true}",
+    "{_delete_: true, type: AdamW, lr: 0.003, fused: true, amsgrad: true}",
+]
+
+
+@pytest.mark.parametrize("optimizer", IMPLEMENTATIONS)
+def test_fused_and_foreach_steps_go_on(optimizer: str, configs: Path, run: Callable[..., Any]) -> None:
+    """With initial weights of its own, clipped and warmed up, a run that is gone on with has the same bits."""
+    words = [
+        configs / "digits" / "lenet5.py", "--cfg-options", f"optimizer={optimizer}", "runner.max_epochs=1",
+        "optimizer_config.grad_clip={max_norm: 5}", "checkpoint_config={interval: 5, by_epoch: false}",
+        "+model.init_cfg=[{type: Kaiming, layer: Conv2d}, {type: TruncNormal, layer: Linear, std: 0.02}]",
+    ]  # fmt: skip
+    whole = run("train", *words)
+    assert whole.code == 0, whole.err
+    log = next(Path("work_dirs/lenet5").glob("*.log")).read_text()
+    assert "backbone.features.0.weight - (6, 1, 5, 5): KaimingInit" in log
+    resumed = run("train", *words, "--work-dir", "again", "--resume", "work_dirs/lenet5/iter_10.pth")
+    assert resumed.code == 0, resumed.err
+    one, other = (read_checkpoint(f"{folder}/latest.pth") for folder in ("work_dirs/lenet5", "again"))
+    assert same(one["state_dict"], other["state_dict"])
+    assert same(one["optimizer"], other["optimizer"])
+    setting = "fused" if "fused" in optimizer else "foreach"
+    assert one["optimizer"]["param_groups"][0][setting] is True

@@ -31,12 +31,25 @@ def test_any_values_can_be_drawn(values: list[float]) -> None:
     assert any(0x2800 < ord(character) < 0x2900 for line in lines for character in line)
 
 
-def test_more_lines_than_colours() -> None:
-    """Only the first six are drawn, the others are told."""
-    lines = [Line(str(i), [0, 1], [float(i), float(i)]) for i in range(8)]
-    assert len(list(plot(Panel("rate", lines), 20, 4, 1))) == 6
-    assert "━━" in legend(lines[0], 0, "1 throughout").plain
-    assert "━━" not in legend(lines[7], 7, "1 throughout").plain
+def test_lines_carry_letters() -> None:
+    """Two lines and more are told apart without colours: each has its letter on it and in the legend, up to twelve."""
+    lines = [Line(str(i), [0, 1], [float(i), float(i)]) for i in range(14)]
+    rows = [text.plain for text in plot(Panel("rate", lines), 80, 14, 1)]
+    for letter, row in zip("lkjihgfedcba", range(1, 14), strict=False):
+        found = [text for text in rows[1:15] if letter in text[12:]]
+        assert len(found) == 1, (letter, row)
+    order = [character for text in rows[1:15] for character in text[12:] if character.isalpha()]
+    assert list(dict.fromkeys(order)) == list("lkjihgfedcba")
+    assert legend(lines[0], 0, 14, "1 throughout").plain == "            ━a━ 1 throughout  0"
+    assert "━" not in legend(lines[12], 12, 14, "1 throughout").plain
+    assert legend(lines[0], 0, 1, "1 throughout").plain == "            ━━ 1 throughout  0"
+
+
+def test_lines_that_coincide_show_both_letters() -> None:
+    """Of two lines on the same course neither hides the other's letter."""
+    lines = [Line(str(i), [0, 1], [1.0, 1.0]) for i in range(2)]
+    text = "".join(text.plain for text in plot(Panel("rate", lines), 80, 3, 1))
+    assert text.count("a") - "rate".count("a") == text.count("b") == 3
 
 
 def test_axis_has_round_numbers_that_do_not_touch() -> None:

@@ -44,6 +44,20 @@ def test_lines_of_one_colour_differ_in_dashes() -> None:
     assert len(looks) == 20
 
 
+@pytest.mark.parametrize(("count", "drawn", "title"), [(7, 7, ""), (40, 32, "and 8 more, not drawn")])
+def test_many_lines_are_named_beside_the_curves(count: int, drawn: int, title: str) -> None:
+    """Names that would cover the curves stand beside them; what cannot be told apart is counted."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    axis = figure.subplots()
+    _draw(axis, Panel("learning rate", [Line(str(i), [0, 1], [i, i]) for i in range(count)]))
+    figure.draw_without_rendering()
+    assert len(axis.get_lines()) == len(axis.get_legend().get_texts()) == drawn
+    assert axis.get_legend().get_title().get_text() == title
+    assert axis.get_legend().get_window_extent().x0 >= axis.get_window_extent().x1
+
+
 @pytest.mark.parametrize(
     ("path", "text"), [("curves.gif", "curves.gif is none of them"), ("none/curves.png", "no folder none")]
 )

@@ -11,7 +11,7 @@ from cfgtrain.check.evaluation import evaluation_problems
 from cfgtrain.check.hooks import hook_problems
 from cfgtrain.check.optimizer import optimizer_problems
 from cfgtrain.check.runner import runner_problems
-from cfgtrain.check.values import value_problems
+from cfgtrain.check.values import file_problems, value_problems
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError, close_names
@@ -27,14 +27,18 @@ TOP_LEVEL_KEYS = (
 REQUIRED_KEYS = ("model", "data", "optimizer", "runner")
 
 
-def check(cfg: Config) -> None:
+def check(cfg: Config, files: bool = True) -> None:
     """Raise for everything that is wrong with a config, before anything is built.
+
+    Args:
+        cfg: Of a training.
+        files: Whether the checkpoints that the training would read have to be there.
 
     Raises:
         CfgTrainError: The problem, if there is one; a ``CheckError`` that holds them all if
             there are several.
     """
-    problems = list(find_problems(cfg))
+    problems = [*find_problems(cfg), *(file_problems(cfg) if files else ())]
     if len(problems) == 1:
         raise problems[0]
     if problems:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
+from torch import nn
+
 from cfgtrain.check.components import component, problem_at
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, ConfigValueError
 from cfgtrain.optim import DEFAULT_CONSTRUCTOR, DefaultOptimizerConstructor, are_several, paramwise_problems
+from cfgtrain.origin import at_place
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.registry import resolve_cfg
 
@@ -45,11 +49,21 @@ def _one(node: Any, key: str) -> Iterator[CfgTrainError]:
     paramwise = bare.pop("paramwise_cfg", None)
     ours = isinstance(constructor, type) and issubclass(constructor, DefaultOptimizerConstructor)
     if ours or constructor is None:  # another one may take apart what it is given as it likes
-        problems = list(component([bare], 0, OPTIMIZERS, given=("params",)))
+        problems = list(component([bare], 0, OPTIMIZERS, given=("params",))) or list(_trial(bare))
         yield from problems
         known = vars(constructor).get("paramwise_keys") if constructor is not None else None
         if not problems:
             yield from _paramwise(cfg, paramwise, bare, known)
+
+
+def _trial(cfg: Any) -> Iterator[CfgTrainError]:
+    """Build an optimizer of PyTorch for a single weight, which costs nothing, to hear what it says of the values."""
+    target, args = resolve_cfg(cfg, OPTIMIZERS)
+    if str(target.__module__).startswith("torch.optim."):
+        try:
+            target([nn.Parameter(torch.zeros(1, 1))], **args)
+        except (ValueError, RuntimeError) as error:
+            yield ConfigValueError(f"{target.__name__} does not take these values: {error}.{at_place(cfg)}")
 
 
 def _paramwise(

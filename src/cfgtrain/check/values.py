@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cfgtrain.check.components import problem_at
 from cfgtrain.check.data import PARTS
@@ -12,7 +13,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError, suggest
 from cfgtrain.parallel.device import pick_device
 
-__all__ = ["value_problems"]
+__all__ = ["file_problems", "value_problems"]
 
 MAX_SEED = 2**63 - 1  # what torch takes
 
@@ -41,22 +42,45 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         pick_device(cfg.get("device"))
     except ArgumentError as error:
         yield problem_at(ConfigValueError, str(error), root, "device")
-    yield from _checkpoints(cfg)
     try:
         cfg.pretty_text  # noqa: B018  # what cannot be written could not be kept beside the run
     except ConfigError as error:
         yield error
 
 
-def _checkpoints(cfg: Config) -> Iterator[CfgTrainError]:
+def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield which checkpoints that a training reads are not there."""
     for key in ("load_from", "resume_from"):
         file = cfg.get(key)
         if file is None or (key == "resume_from" and file == "auto"):
             continue
-        if not (isinstance(file, str) and Path(file).expanduser().is_file()):
+        if not _is_there(file):
             auto = ", or 'auto'" if key == "resume_from" else ""
             message = f"{key} is the path of a checkpoint{auto}; {file!r} is not there."
             yield problem_at(ConfigValueError, message, cfg._cfg_dict, key)
+    yield from _pretrained(cfg.get("model"))
+
+
+def _pretrained(node: Any) -> Iterator[CfgTrainError]:
+    """Find initial weights from a file that is not there, in an ``init_cfg`` anywhere in the model."""
+    if isinstance(node, Mapping):
+        file = node.get("checkpoint")
+        if (
+            node.get("type") == "Pretrained"
+            and isinstance(file, str)
+            and "://" not in file
+            and not _is_there(file)
+        ):
+            message = f"checkpoint is the path or URL of a checkpoint; {file!r} is not there."
+            yield problem_at(ConfigValueError, message, node, "checkpoint")
+    for each in (
+        node.values() if isinstance(node, Mapping) else node if isinstance(node, (list, tuple)) else ()
+    ):
+        yield from _pretrained(each)
+
+
+def _is_there(file: object) -> bool:
+    return isinstance(file, str) and Path(file).expanduser().is_file()
 
 
 def _workflow(cfg: Config) -> Iterator[CfgTrainError]:

@@ -15,6 +15,8 @@ FORMATS = (".png", ".svg", ".pdf")
 # Told apart by people who see colours differently too (Okabe & Ito 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 DASHES = ("-", "--", ":", "-.")  # when the colours have all been used
+MOST = len(COLORS) * len(DASHES)  # lines that can be told apart
+WITHIN = 6  # names that find room among the curves; more stand beside them
 
 
 class Line(NamedTuple):
@@ -70,7 +72,7 @@ def draw_panels(
     """Draw panels below each other, over the same iterations, into a file.
 
     Args:
-        panels: From the top down.
+        panels: From the top down. Of more than 32 lines of one, 32 are drawn.
         path: Ends in .png, .svg or .pdf; overwritten.
         title: Above them.
         iters_per_epoch: Iterations between two marks of a second axis, in epochs; None for none.
@@ -79,7 +81,8 @@ def draw_panels(
         ArgumentError: See ``check_picture``.
         MissingLibraryError: There is no matplotlib.
     """
-    figure = check_picture(path)(figsize=(9, 0.9 + 2.7 * len(panels)), dpi=150, layout="constrained")
+    wide = 12 if any(len(panel.lines) > WITHIN for panel in panels) else 9
+    figure = check_picture(path)(figsize=(wide, 0.9 + 2.7 * len(panels)), dpi=150, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _draw(axis, panel)
@@ -95,7 +98,7 @@ def draw_panels(
 
 
 def _draw(axis: Any, panel: Panel) -> None:
-    for i, line in enumerate(panel.lines):
+    for i, line in enumerate(panel.lines[:MOST]):
         color = COLORS[i % len(COLORS)]
         dashes = DASHES[i // len(COLORS) % len(DASHES)]
         axis.plot(
@@ -107,8 +110,21 @@ def _draw(axis: Any, panel: Panel) -> None:
             label=line.label,
             solid_capstyle="round",
         )
-    if len(panel.lines) > 1:
-        axis.legend(frameon=False, fontsize=8, labelcolor="#444444")
+    count = len(panel.lines)
+    if count > 1:
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if count > WITHIN else {}
+        more = f"and {count - MOST} more, not drawn" if count > MOST else None
+        columns = 1 if count <= 12 else 2
+        legend = axis.legend(
+            frameon=False,
+            fontsize=8 if columns == 1 else 6,
+            labelcolor="#444444",
+            handlelength=3.2,  # shows a whole dash-dot
+            ncols=columns,
+            title=more,
+            **beside,
+        )
+        legend.get_title().set_fontsize(8)
     axis.set_ylabel(panel.title, color="#444444")
     axis.margins(x=0.01, y=0.08)
     axis.grid(color="#E6E6E6", linewidth=0.8)
