@@ -136,6 +136,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("samples_per_gpu=32", "sample_per_gpu=32", ConfigKeyError, "data.sample_per_gpu", "Did you mean 'samples_per_gpu'"),
     ("samples_per_gpu=64", "sample_per_gpu=64", BuildError, "data.val_dataloader.sample_per_gpu", "Did you mean 'samples_per_gpu'"),
     ("log_config = dict(interval=20", "log_config = dict(intervals=20", ConfigKeyError, "log_config.intervals", "Did you mean 'interval'"),
+    ("dict(type='TextLoggerHook')", "dict(type='TextLoggerHook', out_dir='s4://bucket')", ConfigValueError, "log_config.hooks[0]", "No file backend reads s4://"),
     # an argument that is missing
     ("step=[2, 3]", "", BuildError, "lr_config", "needs the argument 'step'"),
     ("mean=78, std=96", "mean=78", BuildError, "data.val.pipeline[0]", "needs the argument 'std'"),

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cfgtrain.errors import (
-    ArgumentError,
-    ArgumentTypeError,
     BuildError,
     CfgTrainError,
     ConfigError,
@@ -159,5 +157,5 @@ def _trial(cfg: Any, target: Any, args: dict[str, Any]) -> Iterator[CfgTrainErro
     """Build one of our own hooks or transforms, which costs nothing, to hear what it says of the values."""
     try:
         target(**args)
-    except (ArgumentError, ArgumentTypeError) as error:
+    except CfgTrainError as error:
         yield ConfigValueError(f"{error}{at_place(cfg)}")

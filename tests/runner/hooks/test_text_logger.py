@@ -10,6 +10,8 @@ import pytest
 import torch
 from tiny import LOGGER, Scalar, make_runner, numbers
 
+from cfgtrain.errors import HookError
+from cfgtrain.fileio import FileClient
 from cfgtrain.runner import TextLoggerHook
 
 
@@ -193,3 +195,83 @@ def test_time_left(done: int, left: str) -> None:
         runner.log_buffer.output["time"] = 3.0
         text = hook._text(runner, hook.line(runner))
     assert f"eta: {left}, time: 3.000" in text
+
+
+def exp_names(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the first words of what was logged."""
+    return [
+        line.split("\t")[0] for line in caplog.messages if line.startswith(("Exp name", "Epoch", "Iter ["))
+    ]
+
+
+def test_name_of_the_experiment(log: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It stands before the last line of an epoch, and before a line of every so many iterations."""
+    log("epoch", 1)
+    assert exp_names(caplog) == ["Epoch [1][2/4]", "Exp name: mine", "Epoch [1][4/4]"]
+    caplog.clear()
+    log("iter", 6, interval_exp_name=4)
+    assert exp_names(caplog) == ["Iter [2/6]", "Exp name: mine", "Iter [4/6]", "Iter [6/6]"]
+
+
+def copying(**hook: Any) -> Any:
+    """Train for an epoch with a copy of the logs; beside them lies what an earlier run left."""
+    runner = make_runner("epoch", 1, work_dir="run", meta={"exp_name": "mine"})
+    Path("run/20200101_000000.log").write_text("before")
+    Path("run/config.py").write_text("a = 1")
+    Path("run/epoch_1.pth").write_text("weights")
+    runner.register_logger_hooks({"interval": 1, "hooks": [{"type": "TextLoggerHook", **hook}]})
+    runner.run([numbers(2)], [("train", 1)])
+    return runner
+
+
+@pytest.mark.parametrize("out_dir", ["elsewhere", "memory://bucket/logs"])
+@pytest.mark.parametrize("keep_local", [True, False])
+def test_logs_are_copied(out_dir: str, keep_local: bool) -> None:
+    """What ends as told is at ``out_dir`` after the run; only the logs of the run itself may be removed here."""
+    runner = copying(out_dir=out_dir, keep_local=keep_local)
+    store = FileClient.infer_client(uri=out_dir)
+    own = f"{runner.timestamp}.log.json"
+    folder = store.join_path(out_dir, "run")
+    assert sorted(store.list_dir_or_file(folder)) == ["20200101_000000.log", own, "config.py"]
+    lines = store.get_text(store.join_path(folder, own)).splitlines()
+    assert [json.loads(line).get("iter") for line in lines] == [None, 1, 2]
+    left = {"20200101_000000.log", "config.py", "epoch_1.pth", *([own] if keep_local else [])}
+    assert {file.name for file in Path("run").iterdir()} == left
+
+
+def test_logs_of_other_names_are_copied() -> None:
+    """``out_suffix`` says which files."""
+    copying(out_dir="elsewhere", out_suffix=".py")
+    assert [file.name for file in Path("elsewhere/run").iterdir()] == ["config.py"]
+
+
+def test_copy_that_fails_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the copy cannot be written the run is still done, the files stay, and the log says why."""
+    Path("elsewhere").write_text("a file, and no folder")
+    runner = copying(out_dir="elsewhere", keep_local=False)
+    assert runner.iter == 2
+    assert Path(f"run/{runner.timestamp}.log.json").is_file()
+    assert "cannot be copied to elsewhere" in caplog.text
+
+
+@pytest.mark.parametrize("out_dir", [".", "{here}", "file://{here}"])
+def test_logs_are_not_copied_onto_themselves(out_dir: str) -> None:
+    """An ``out_dir`` that is the folder of the work directory is refused before the run."""
+    with pytest.raises(HookError, match="where the logs are written anyway"):
+        copying(out_dir=out_dir.format(here=Path.cwd()), keep_local=False)
+    assert Path("run/config.py").read_text() == "a = 1"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ({"out_dir": 3}, TypeError),
+        ({"file_client_args": {"backend": "disk"}}, ValueError),
+        ({"keep_local": False}, ValueError),
+        ({"out_dir": "s4://bucket"}, ValueError),
+    ],
+)
+def test_wrong_places(words: dict[str, Any], error: type[Exception]) -> None:
+    """A place that is none, and settings of a place where there is none, are refused."""
+    with pytest.raises(error):
+        TextLoggerHook(**words)

@@ -6,13 +6,16 @@ import datetime
 import json
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cfgtrain.data.loader import length_of
+from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.log_copies import LogCopies
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.paths import append_whole
@@ -33,19 +36,44 @@ class TextLoggerHook(LoggerHook):
         Epoch [1][10/20]\tlr: 1.000e-01, eta: 0:00:05, time: 0.004, data_time: 0.001, loss: 0.5123
         Epoch(val) [1][5]\taccuracy: 0.9512
 
-    The first line of JSON is the run's meta. Times are in seconds, memory in MB.
+    The first line of JSON is the run's meta. Times are in seconds, memory in MB. The name of the
+    experiment, ``exp_name`` in the meta, is logged now and then.
 
     Args:
         by_epoch: Whether lines count within the epoch, or over the run.
         interval: Iterations between two lines.
         ignore_last: Whether a shorter interval at the end of an epoch is left out.
         reset_flag: Whether this hook clears the output after logging.
+        interval_exp_name: Before a line of every so many iterations stands the name of the
+            experiment; by epoch it also does at the end of each.
+        out_dir: A path or URI. When the run ends, its files are copied there, into a folder
+            named as the work directory.
+        out_suffix: How the names of the files in the work directory end that are copied.
+        keep_local: Whether the logs of this run stay in the work directory once they are copied.
+        file_client_args: Arguments of ``FileClient`` for ``out_dir``.
     """
 
     def __init__(
-        self, by_epoch: bool = True, interval: int = 10, ignore_last: bool = True, reset_flag: bool = False
+        self,
+        by_epoch: bool = True,
+        interval: int = 10,
+        ignore_last: bool = True,
+        reset_flag: bool = False,
+        interval_exp_name: int = 1000,
+        out_dir: str | None = None,
+        out_suffix: str | Sequence[str] = (".log.json", ".log", ".py"),
+        keep_local: bool = True,
+        file_client_args: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(interval, ignore_last, reset_flag, by_epoch)
+        if out_dir is None and (file_client_args is not None or not keep_local):
+            raise ArgumentError(
+                "file_client_args and keep_local=False are for an out_dir, and there is none."
+            )
+        self.interval_exp_name = interval_exp_name
+        self._copies = (
+            None if out_dir is None else LogCopies(out_dir, out_suffix, keep_local, file_client_args)
+        )
         self._json: Path | None = None
         self._unwritten: deque[str] = deque(maxlen=MAX_UNWRITTEN)
         self._failed = False
@@ -53,8 +81,14 @@ class TextLoggerHook(LoggerHook):
         self._seconds = 0.0
 
     def before_run(self, runner: RunnerView) -> None:
-        """Open the JSON log with the run's meta."""
+        """Open the JSON log with the run's meta.
+
+        Raises:
+            HookError: ``out_dir`` would be the work directory itself.
+        """
         super().before_run(runner)
+        if self._copies is not None and runner.work_dir is not None:
+            self._copies.check(runner.work_dir)
         self._start_iter = runner.iter
         if runner.work_dir is not None and runner.rank == 0:
             self._json = Path(runner.work_dir) / f"{runner.timestamp}.log.json"
@@ -63,9 +97,17 @@ class TextLoggerHook(LoggerHook):
 
     def log(self, runner: RunnerView) -> None:
         """Write one line to each log."""
+        name = (runner.meta or {}).get("exp_name")
+        if name is not None and self._is_named(runner):
+            runner.logger.info("Exp name: %s", name)
         line = self.line(runner)
         runner.logger.info("%s", self._text(runner, line))
         self._append(line)
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Copy the logs to where they are wanted as well."""
+        if self._copies is not None and runner.work_dir is not None and runner.rank == 0:
+            self._copies.copy(runner.work_dir, runner.timestamp, runner.logger)
 
     def line(self, runner: RunnerView) -> OrderedDict[str, Any]:
         """Return what is logged now, in order."""
@@ -82,6 +124,11 @@ class TextLoggerHook(LoggerHook):
             line["memory"] = int(torch.cuda.max_memory_allocated() / 2**20)
         line.update(output)
         return line
+
+    def _is_named(self, runner: RunnerView) -> bool:
+        """Say whether the name of the experiment stands before this line."""
+        ends = self.by_epoch and length_of(runner.data_loader) is not None and self.end_of_epoch(runner)
+        return ends or self.every_n_iters(runner, self.interval_exp_name)
 
     def _iter(self, runner: RunnerView) -> int:
         """Return the iteration of the line; that of a val flow is how many batches it is about."""

@@ -1,0 +1,73 @@
+"""Logs that are kept somewhere else as well."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cfgtrain.errors import ArgumentTypeError, HookError
+from cfgtrain.fileio.backends.disk import HardDiskBackend
+from cfgtrain.fileio.client import FileClient
+from cfgtrain.utils.paths import scandir
+
+__all__ = ["LogCopies"]
+
+
+class LogCopies:
+    """Copies files of a work directory to a path or URI, into a folder of its name.
+
+    Args:
+        out_dir: Where to.
+        out_suffix: How the names of the files end.
+        keep_local: Whether the logs of the run stay once they are copied. Others are never removed.
+        file_client_args: Arguments of ``FileClient`` for ``out_dir``.
+    """
+
+    def __init__(
+        self,
+        out_dir: str,
+        out_suffix: str | Sequence[str],
+        keep_local: bool,
+        file_client_args: Mapping[str, Any] | None,
+    ) -> None:
+        if not isinstance(out_dir, str):
+            raise ArgumentTypeError(f"out_dir is a path or URI as a str, or None, not {out_dir!r}.")
+        self.out_dir = out_dir
+        self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
+        self.keep_local = keep_local
+        self._store = FileClient.infer_client(file_client_args, out_dir)
+
+    def check(self, work_dir: str) -> None:
+        """Refuse to copy files onto themselves.
+
+        Raises:
+            HookError: ``out_dir`` is where the work directory is.
+        """
+        if isinstance(self._store.client, HardDiskBackend):
+            with self._store.get_local_path(self._folder(work_dir)) as there:
+                if Path(there).resolve() == Path(work_dir).resolve():
+                    raise HookError(
+                        f"out_dir={self.out_dir!r} is where the logs are written anyway: name another one."
+                    )
+
+    def copy(self, work_dir: str, timestamp: str, logger: logging.Logger) -> None:
+        """Copy the files; a failure is logged and leaves the file where it is.
+
+        Args:
+            work_dir: Where they are.
+            timestamp: Of the run, with which the names of its logs begin.
+            logger: Of the run.
+        """
+        for name in scandir(work_dir, self.out_suffix, recursive=True):
+            file = Path(work_dir, name)
+            try:
+                self._store.put(file.read_bytes(), self._store.join_path(self._folder(work_dir), name))
+                if not self.keep_local and file.name.startswith(timestamp):
+                    file.unlink()
+            except Exception as error:  # each store has errors of its own
+                logger.error("%s cannot be copied to %s: %s", file, self.out_dir, error)
+
+    def _folder(self, work_dir: str) -> str:
+        return self._store.join_path(self.out_dir, Path(work_dir).name)
