@@ -83,8 +83,7 @@ def _refuse(option: str, *others: str | bool | None) -> None:
 def _text(value: Any, format: Format, path: KeyPath) -> str:  # noqa: A002
     if format is Format.py and not isinstance(value, dict):
         return repr(value)
-    plain = Config({"value": value}).to_dict()["value"]
-    return config_text(plain, format.value, path, **_LAYOUT.get(format, {})).removesuffix("...\n")
+    return config_text(value, format.value, path, **_LAYOUT.get(format, {})).removesuffix("...\n")
 
 
 def _look_up(cfg: Config, key: str) -> tuple[KeyPath, Any]:

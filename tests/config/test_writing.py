@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import Config
+from cfgtrain.config.annotate import annotated
 from cfgtrain.config.writing import config_text
-from cfgtrain.errors import ConfigFormatError, ConfigValueError
+from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 
 BRACES = {
     "a": "{{ fileDirname }}",
@@ -36,6 +37,41 @@ def test_json_and_yaml_are_what_their_libraries_write(tree: dict[str, Any]) -> N
     """Nothing is added to what json and yaml write."""
     assert config_text(tree, "json") == json.dumps(tree)
     assert config_text(tree, "yaml") == yaml.dump(tree)
+
+
+@pytest.mark.parametrize("file_format", ["py", "json", "yaml"])
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("__x", "at the top of a file it is no key of the config"),
+        ("_base_", "at the top of a file it is no key of the config"),
+        ("_deprecation_", "at the top of a file it is no key of the config"),
+        ("_delete_", "it says how a dict is merged"),
+        ("a._delete_", "it says how a dict is merged"),
+        ("a.list[1]._delete_", "it says how a dict is merged"),
+    ],
+)
+def test_a_key_that_would_be_lost_is_not_written(
+    key: str, words: str, file_format: str, tmp_path: Path
+) -> None:
+    """What reading a file takes out of it cannot be put in; the error says where it was set."""
+    cfg = Config.fromstring("a = dict(x=1, list=[0, dict(y=1)])", ".py")
+    node: Any = {"_delete_": cfg, "a._delete_": cfg.a, "a.list[1]._delete_": cfg.a.list[1]}.get(key, cfg)
+    node[key.rpartition(".")[2]] = True
+    with pytest.raises(ConfigKeyError, match=words) as caught:
+        cfg.dump(tmp_path / f"a.{file_format}")
+    assert (caught.value.key, caught.value.file) == (key, __file__)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigKeyError, match=words):
+        list(annotated(cfg))
+    del node[key.rpartition(".")[2]]
+    assert Config.fromstring(cfg.dumps(file_format), f".{file_format}") == cfg
+
+
+def test_such_a_name_further_down_is_written() -> None:
+    """Two underscores mean nothing within a dict, nor does a marker within a string."""
+    cfg = Config({"a": {"__x": 1, "_base_": 2, "_deprecation_": 3}, "b": "_delete_"})
+    assert Config.fromstring(cfg.pretty_text, ".py") == cfg
 
 
 @pytest.mark.parametrize(

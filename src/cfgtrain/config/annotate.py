@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cfgtrain.config.keys import Path
 from cfgtrain.config.lineage import leaves
 from cfgtrain.config.pretty import pretty_python
+from cfgtrain.config.writing import check_markers, check_names
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import Origin
 
@@ -38,10 +39,15 @@ def annotated(cfg: Config, path: Path = ()) -> Iterator[Line]:
     """Yield the lines of a config, or of the part at ``path``, which load back equal.
 
     A dict or list stands on one line where it fits and came from one place.
+
+    Raises:
+        ConfigKeyError: A key would be lost when the text is read.
     """
     value = cfg._cfg_dict
+    check_names(() if path else value)
     for key in path:
         value = value[key]
+    check_markers(value, path)
     if not isinstance(value, Mapping):
         yield from _lines(cfg, "", value, path, "")
         return

@@ -11,9 +11,15 @@ from cfgtrain.errors import ConfigNotFoundError, close_names, suggest
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
 BASE = "_base_"
+DEPRECATION = "_deprecation_"
 
 # Where packages that were written for MMCV 1.x keep their configs.
 _PACKAGE_FOLDERS = ("", "configs", ".mim", ".mim/configs")
+
+
+def is_private(name: object) -> bool:
+    """Say whether a name at the top of a file is none of the keys of its config."""
+    return isinstance(name, str) and (name == BASE or name.startswith("__"))
 
 
 def locate_base(name: str, folder: str) -> str:

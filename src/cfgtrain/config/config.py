@@ -16,7 +16,6 @@ from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.loader import Loaded, load_file, load_text
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.overrides import check_form, check_known, override_tree, type_changes
-from cfgtrain.config.pretty import pretty_python
 from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.config.writing import config_text
 from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
@@ -232,7 +231,7 @@ class Config:
     @property
     def pretty_text(self) -> str:
         """The config as Python source that loads back equal."""
-        return pretty_python(self._cfg_dict)
+        return self.dumps("py")
 
     def dump(self, file: str | Path | None = None) -> str | None:
         """Write the config in the format of the file's extension, or return its text.
@@ -243,6 +242,7 @@ class Config:
         Raises:
             ConfigFormatError: The extension is not that of a config.
             ConfigValueError: The format cannot hold a value; its key path is named.
+            ConfigKeyError: A key, such as one that begins with ``__``, would be lost when the text is read.
         """
         if file is None:
             return self.dumps(Path(self._filename).suffix.lstrip(".") if self._filename else "py")
@@ -257,8 +257,9 @@ class Config:
         Raises:
             ConfigFormatError: The format is another one.
             ConfigValueError: The format cannot hold a value; its key path is named.
+            ConfigKeyError: A key, such as one that begins with ``__``, would be lost when the text is read.
         """
-        return config_text(self._cfg_dict if file_format == "py" else self._cfg_dict.to_dict(), file_format)
+        return config_text(self._cfg_dict, file_format)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("_cfg_dict", "_filename", "_text"):

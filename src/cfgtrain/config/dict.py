@@ -129,7 +129,7 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
 
     def to_dict(self) -> dict[Any, Any]:
         """Return plain nested dicts, lists and tuples, without traces."""
-        return {key: _plain(value) for key, value in self.items()}
+        return {key: plain(value) for key, value in self.items()}
 
 
 _OWN_NAMES = frozenset(dir(ConfigDict))
@@ -248,11 +248,12 @@ def _endless(path: Path, count: int) -> ConfigValueError:
     return ConfigValueError(problem, key=dotted(path[:4]) + "...")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value with plain dicts in place of every ConfigDict."""
     if isinstance(value, ConfigDict):
         return value.to_dict()
     if type(value) in (list, tuple):
-        return type(value)(_plain(item) for item in value)
+        return type(value)(plain(item) for item in value)
     return value
 
 

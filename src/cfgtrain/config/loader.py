@@ -19,7 +19,7 @@ from types import GeneratorType, ModuleType
 from typing import Any, NamedTuple
 
 from cfgtrain.config import templates
-from cfgtrain.config.bases import BASE, SUFFIXES, literal_bases, locate_base, near
+from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
 from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python, parse_yaml
 from cfgtrain.config.keys import MAX_DEPTH
@@ -39,8 +39,6 @@ from cfgtrain.errors import (
     ConfigWarning,
 )
 from cfgtrain.origin import where
-
-DEPRECATION = "_deprecation_"
 
 # Bases that name bases, each twice, come to more files than anybody can read.
 MAX_FILES = 1000
@@ -219,11 +217,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     if references:
         found = _referenced(file, used, bases)
         values = templates.fill_tree(values, found, {token: str(value) for token, value in found.items()})
-    source.tree = {
-        key: value
-        for key, value in values.items()
-        if not (isinstance(key, str) and (key == BASE or key.startswith("__")))
-    }
+    source.tree = {key: value for key, value in values.items() if not is_private(key)}
     return source, bases
 
 
@@ -314,7 +308,7 @@ def _shown_path(path: str) -> str:
 
 def _is_public(name: object, value: object, shown: str) -> bool:
     """Say whether a name of a Python config is one of its keys: data, not tools it was made with."""
-    if name == BASE or (isinstance(name, str) and name.startswith("__")):  # globals() may hold any key
+    if is_private(name):
         return False
     if type(value) in _DATA:
         return True

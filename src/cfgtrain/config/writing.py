@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cfgtrain.config.bases import DEPRECATION, is_private
+from cfgtrain.config.dict import DELETE, plain
 from cfgtrain.config.keys import Path
 from cfgtrain.config.pretty import pretty_python
-from cfgtrain.errors import ConfigFormatError, ConfigValueError
+from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 from cfgtrain.fileio.handlers import SafeDumper, file_handlers
-from cfgtrain.origin import dotted
+from cfgtrain.origin import dotted, where
 
 _NAMES = {"json": "JSON", "yaml": "YAML", "yml": "YAML"}
 
 
-def config_text(tree: dict[Any, Any], file_format: str, path: Path = (), **layout: Any) -> str:
+def config_text(tree: Any, file_format: str, path: Path = (), **layout: Any) -> str:
     """Return a config, or a part of one, as text.
 
     Args:
-        tree: Plain dicts, lists, tuples and leaves; a dict for ``"py"``.
+        tree: Dicts, lists, tuples and leaves; a dict for ``"py"``.
         file_format: ``"py"``, ``"json"``, ``"yaml"`` or ``"yml"``.
         path: Where the part stands in the config, for messages.
         layout: Passed to the writer of JSON or YAML, such as ``indent=4``.
@@ -26,9 +28,47 @@ def config_text(tree: dict[Any, Any], file_format: str, path: Path = (), **layou
     Raises:
         ConfigFormatError: The format is another one.
         ConfigValueError: A value cannot be held by the format; its key path is named.
+        ConfigKeyError: A key would be lost when the text is read.
     """
-    if file_format == "py":
-        return pretty_python(tree)
+    text = pretty_python(tree) if file_format == "py" else _data_text(plain(tree), file_format, path, layout)
+    if not path:
+        check_names(tree)
+    if DELETE in text:
+        check_markers(tree, path)
+    return text
+
+
+def check_names(tree: Any) -> None:
+    """Raise for a key that is none at the top of a file."""
+    for key in tree:
+        if is_private(key) or key == DEPRECATION:
+            raise _lost(tree, key, (key,), "at the top of a file it is no key of the config")
+
+
+def check_markers(value: Any, path: Path) -> None:
+    """Raise for a key that says how a dict is merged, and is gone once it has been."""
+    if isinstance(value, dict):
+        if DELETE in value:
+            raise _lost(value, DELETE, (*path, DELETE), "it says how a dict is merged, and goes with that")
+        for key, part in value.items():
+            check_markers(part, (*path, key))
+    elif isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            check_markers(part, (*path, index))
+
+
+def _lost(node: Any, key: object, path: Path, why: str) -> ConfigKeyError:
+    place = where(node, key)
+    return ConfigKeyError(
+        f"The key {key!r} cannot be written: {why}, so that it would be lost. Take it out, or rename it.",
+        file=place.file if place else None,
+        line=place.line if place else None,
+        key=dotted(path),
+    )
+
+
+def _data_text(tree: Any, file_format: str, path: Path, layout: dict[str, Any]) -> str:
+    """Return JSON or YAML."""
     if file_format not in _NAMES or file_format not in file_handlers:
         raise ConfigFormatError(f"A config is written as py, json or yaml, not {file_format!r}.")
     try:
