@@ -49,6 +49,8 @@ def why(cfg: Config, key: str) -> str:
     name = dotted(story.path)
     rows = [*_step_rows(story), *_miss_rows(story)]
     lines = [f"{styled(name, bold=True)} = {styled(one_line(story.value, TEXT), bold=True)}"]
+    if story.value is ...:
+        lines = [f"{styled(name, bold=True)} is not in the config any more."]
     if rows:
         lines += ["", *_table(rows, cfg.filename)]
     else:
@@ -62,17 +64,21 @@ class _Row(NamedTuple):
     style: Mapping[str, Any] = {}
 
 
+# How the last step is shown, by whether it set the value.
+_LAST: dict[bool, Mapping[str, Any]] = {True: {"fg": "green"}, False: {"fg": "red", "bold": True}}
+
+
 def _step_rows(story: Story) -> Iterator[_Row]:
     last = len(story.steps) - 1
     for i, step in enumerate(story.steps):
-        style = {"fg": "green"} if i == last else {"dim": True}
+        style = _LAST[step.dropped is None] if i == last else {"dim": True}
         yield _Row(_what(step, first=i == 0 or story.steps[i - 1].dropped is not None), step.origin, style)
         yield from _use_rows(step.uses, "  ")
 
 
 def _what(step: Step, first: bool) -> str:
     if step.dropped is not None:
-        return f"dropped with {dotted(step.dropped)}"
+        return f"dropped with {dotted(step.dropped) or 'all that was inherited'}"
     value = "" if step.value is ... else f" {_value(step.value)}"
     merged = isinstance(step.value, Mapping) and not step.value.get(DELETE)
     return f"set to{value}" if first else f"{'merged with' if merged else 'replaced by'}{value}"

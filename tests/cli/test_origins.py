@@ -128,8 +128,21 @@ def test_why_tells_the_whole_story(run: Callable[..., object], child: str) -> No
             "x",
             ["set to dict(y=[1])", "NOT reached by the new n.b"],
         ),
+        (
+            {"c.py": "_base_ = 'a.py'\nx = dict(_delete_=True, z=1)\n", "a.py": "x = dict(y=1)\n"},
+            "x.y",
+            ["set to 1", "dropped with x"],
+        ),
+        (
+            {"c.py": "_base_ = 'a.py'\n_delete_ = True\nz = 1\n", "a.py": "x = dict(y=1)\n"},
+            "x.y",
+            ["set to 1", "dropped with all that was inherited"],
+        ),
     ],
-    ids=["_delete_", "merged", "dropped", "references", "environment", "an item that is gone", "whole"],
+    ids=[
+        "_delete_", "merged", "dropped", "references", "environment", "an item that is gone", "whole",
+        "gone", "gone with all",
+    ],
 )  # fmt: skip
 def test_the_words_of_why(
     files: dict[str, str],
@@ -143,7 +156,9 @@ def test_the_words_of_why(
         write(name, text)
     ran = run("print-config", "c.py", "--why", key)
     assert ran.code == 0, ran.err
-    table = ran.out.split("\n\n")[1].splitlines()
+    head, rows = ran.out.split("\n\n")[:2]
+    table = rows.splitlines()
+    assert head.endswith("is not in the config any more.") == ("dropped" in lines[-1])
     assert [
         words for words, line in zip(lines, table, strict=True) if not line.strip().startswith(words)
     ] == []

@@ -101,3 +101,38 @@ def test_values_without_a_story() -> None:
     assert (story.value, story.steps, story.misses) == (1, [], [])
     with pytest.raises(ConfigKeyError, match=r"There is no key 'a.lrr'. Did you mean 'lr'"):
         tell(Config({"a": {"lr": 1}}), "a.lrr")
+
+
+GONE = {
+    "a marker": ("x = dict(\n    _delete_=True, z=1)\n", "x.y", [("a.py:1", None), ("b.py:3", ("x",))]),
+    "a marker above": ("x = dict(\n    _delete_=True)\n", "x.l[1]", [("a.py:1", None), ("b.py:3", ("x",))]),
+    "a marker at the top": ("_delete_ = True\nz = 1\n", "x.y", [("a.py:1", None), ("b.py:2", ())]),
+    "another list": ("x = dict(l=[3])\n", "x.l.1", [("a.py:1", None), ("b.py:2", ("x", "l"))]),
+}
+
+
+@pytest.mark.parametrize(("text", "key", "told"), GONE.values(), ids=GONE.keys())
+def test_what_a_child_dropped_has_a_story(
+    text: str, key: str, told: list[tuple[str, object]], write: Write
+) -> None:
+    """A key that is not there any more is told of with the line that dropped it."""
+    write("a.py", "x = dict(y=1, l=[1, 2])\n")
+    write("b.py", f"_base_ = 'a.py'\n{text}")
+    story = tell(Config.fromfile("b.py"), key)
+    assert story.value is ...
+    assert [(str(step.origin), step.dropped) for step in story.steps] == told
+
+
+def test_what_code_deleted_has_a_story(write: Write) -> None:
+    """Nobody knows where code deleted a key, but where it was set."""
+    write("a.py", "x = dict(y=1)\n")
+    cfg = Config.fromfile("a.py")
+    del cfg.x.y
+    assert steps(tell(cfg, "x.y")) == [("a.py:1", 1)]
+
+
+def test_a_marker_has_no_story(write: Write) -> None:
+    """What says how a dict is merged is no key of the config, and never was."""
+    write("a.py", "x = dict(_delete_=True, y=1)\n")
+    with pytest.raises(ConfigKeyError, match=r"There is no key 'x\._delete_'"):
+        tell(Config.fromfile("a.py"), "x._delete_")

@@ -62,7 +62,7 @@ def value_in(source: Source, path: Path) -> object:
     """Return what a source set at ``path`` of the config, or ``...`` where that is not known."""
     if isinstance(source, FileSource):
         return value_at(source.tree, path)
-    if isinstance(source, FixedSource):
+    if isinstance(source, FixedSource) and path[: len(source.root)] == source.root:
         return value_at(source.tree, path[len(source.root) :])
     return ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfgtrain.config.dict import DELETE, ConfigDict
@@ -10,6 +11,7 @@ from cfgtrain.config.keys import NoSuchKeyError, Path, follow, split_key, value_
 from cfgtrain.config.lineage import (
     Miss,
     above,
+    ancestors,
     leaves,
     misses,
     misses_of,
@@ -34,7 +36,8 @@ class Step(NamedTuple):
         origin: Where.
         value: What it was set to; ``...`` where that is not known, and where it was dropped.
         uses: What that was computed from.
-        dropped: Key of what was replaced, the value with it, where nothing set it anew.
+        dropped: Key of what was replaced, the value with it, where nothing set it anew; ``()``
+            is all that was inherited.
     """
 
     origin: Origin
@@ -48,7 +51,7 @@ class Story(NamedTuple):
 
     Attributes:
         path: Of the value.
-        value: What it came to.
+        value: What it came to; ``...`` where it is not in the config any more.
         steps: What happened to it, oldest first; empty if nothing is known.
         misses: What was set anew and does not reach it.
         leaves_behind: What was computed from it, before it was set anew.
@@ -62,19 +65,23 @@ class Story(NamedTuple):
 
 
 def tell(cfg: Config, key: str) -> Story:
-    """Return the story of the value at a dotted key.
+    """Return the story of the value at a dotted key, or of one that a file set and another dropped.
 
     Raises:
-        ConfigKeyError: There is no such key.
+        ConfigKeyError: There is no such key, and has been none.
     """
     tree = cfg._cfg_dict
+    sources = sources_of(tree)
     try:
         steps = list(follow(tree, split_key(key)))
     except NoSuchKeyError as missing:
-        raise ConfigKeyError(f"There is no key {key!r}.{missing.hint()}", key=key) from None
+        sources = _with_bases(sources)
+        path = _path_in(sources, split_key(key))
+        if path is None:
+            raise ConfigKeyError(f"There is no key {key!r}.{missing.hint()}", key=key) from None
+        return Story(path, ..., _steps(sources, path, ...), [], [])
     path = tuple(part for part, _ in steps)
     value = steps[-1][1]
-    sources = sources_of(tree)
     return Story(
         path,
         value,
@@ -86,6 +93,24 @@ def tell(cfg: Config, key: str) -> Story:
             if miss.variable[: len(path)] == path
         ),
     )
+
+
+def _with_bases(sources: list[Source]) -> list[Source]:
+    """Return sources with the files below them, those whose every value was dropped too, oldest first."""
+    found: dict[int, Source] = {}
+    for source in sources:
+        family = [*ancestors(source), source] if isinstance(source, FileSource) else [source]
+        found |= {id(each): each for each in family}
+    return list(found.values())
+
+
+def _path_in(sources: list[Source], parts: list[str]) -> Path | None:
+    """Return the path of a key in the first file that set it, None where none did."""
+    for source in sources:
+        if isinstance(source, FileSource) and DELETE not in parts:
+            with suppress(NoSuchKeyError):
+                return tuple(part for part, _ in follow(source.tree, parts))
+    return None
 
 
 def _steps(sources: list[Source], path: Path, value: object) -> list[Step]:
@@ -105,12 +130,14 @@ def _steps(sources: list[Source], path: Path, value: object) -> list[Step]:
 
 def _dropped(source: Source, path: Path) -> list[Step]:
     """Say that a source replaced something around the value without setting the value."""
-    for end in range(1, len(path)):
+    for end in range(len(path)):
         around = value_in(source, path[:end])
         if around is ...:
             return []
-        if not isinstance(around, Mapping) or around.get(DELETE):
+        if not isinstance(around, Mapping):
             return [Step(source.origin(path[:end]), ..., (), path[:end])]
+        if around.get(DELETE):
+            return [Step(source.origin((*path[:end], DELETE)), ..., (), path[:end])]
     return []
 
 
