@@ -57,6 +57,10 @@ HOSTILE = {
     "merge.yaml": (bomb("a0: &a0 {k: 1}\n", "a{i}: &a{i} {{<<: [{old}]}}\n"), ConfigSyntaxError, "repeat more than"),
     "itself.yaml": ("a: &x\n  b: [*x]\n", ConfigSyntaxError, "stands within what it names"),
     "key.yaml": (f"? {LONG}\n: 1\n", ConfigKeyError, "1,000,000 characters"),
+    "plain key.yaml": (f"a: 1\n{LONG}: 1\n", ConfigKeyError, "1,000,000 characters"),
+    "first key.yaml": (f"{LONG}: 1\n", ConfigKeyError, "1,000,000 characters"),
+    "quoted key.yaml": (f"a:\n  '{LONG}': 1\n", ConfigKeyError, "1,000,000 characters"),
+    "long value.yaml": (f"a: {LONG}: 1\n", ConfigSyntaxError, "mapping values are not allowed"),
     "digits.yaml": (f"a: {'9' * N}\n", ConfigSyntaxError, "limit"),
 }  # fmt: skip
 

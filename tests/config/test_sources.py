@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -231,6 +233,62 @@ def test_lines_of_merged_keys(write: Write) -> None:
     """What ``<<`` merges in has the line in the mapping that it came from; own keys come first."""
     write("c.yaml", "a: &a\n  x: 1\n  y: 1\nb: &b\n  z: 1\nc:\n  <<: [*a, *b]\n  y: 2\nd:\n  <<: *a\n")
     assert lines("c.yaml", "c.x", "c.y", "c.z", "d.x") == [2, 8, 5, 2]
+
+
+YAML_KEYS = """\
+a:
+  yes: 1
+  ~: 1
+  1e3: 1
+  0x10: 1
+  2: 1
+  2001-01-01: 1
+  "3": 1
+  !!str 4: 1
+  =: 1
+  ? !!python/tuple [5, yes]
+  : 1
+  "<<": 1
+  {{ fileExtname }}: 1
+"""
+
+
+def test_lines_of_keys_that_are_not_spelt_as_they_are(write: Write) -> None:
+    """A key of YAML may be read as a number, a date or None: it has its line all the same."""
+    cfg = Config.fromfile(write("c.yaml", YAML_KEYS))
+    found = [origin and origin.line for origin in (cfg.origin(("a", key)) for key in cfg.a)]
+    assert found == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14]
+    assert list(cfg.a)[:5] == [True, None, 1000.0, 16, 2]
+
+
+def test_a_key_that_is_a_number_is_no_alias() -> None:
+    """A value below such a key is computed from nothing."""
+    assert MarkedSource("c.yaml", "1: {x: 2}\n", {1: {"x": 2}}).uses((1, "x")) == []
+
+
+def _steps_of(keys: int) -> int:
+    """Return how many lines of Python are run to find the origin of every key of a YAML config."""
+    cfg = Config.fromstring("a:\n" + "".join(f"  key{i}: {{x: {i}}}\n" for i in range(keys)), ".yaml")
+    steps = 0
+
+    def count(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        for i in range(keys):
+            cfg.origin(f"a.key{i}.x")
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def test_all_lines_of_yaml_are_found_in_time_linear_in_the_file() -> None:
+    """Twice as many keys take about twice as many steps to be found."""
+    assert _steps_of(400) < 3 * _steps_of(200)
 
 
 def test_what_yaml_and_json_are_computed_from() -> None:

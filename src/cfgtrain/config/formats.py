@@ -135,6 +135,8 @@ def parse_yaml(text: str, shown: str) -> Any:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        for place in filter(None, (error.context_mark, mark)):
+            _check_start(text.split("\n")[place.line : place.line + 1], shown, place.line + 1)
         reason = " ".join(filter(None, [error.context, error.problem]))
         raise ConfigSyntaxError(
             f"The config is not valid YAML: {reason}.", file=shown, line=mark.line + 1 if mark else None
@@ -143,6 +145,14 @@ def parse_yaml(text: str, shown: str) -> Any:
         raise
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", file=shown) from error
+
+
+def _check_start(lines: list[str], shown: str, line: int) -> None:
+    """Raise if what a line begins with is a key that is too long: the parser says other things of it."""
+    for text in lines:
+        key, colon, _ = f"{text.strip()} ".partition(": ")
+        if colon:
+            check_length(key.strip("'\""), shown, line)
 
 
 class _YamlReader:
@@ -208,7 +218,7 @@ class _YamlReader:
             if event.tag in (None, "!")
             else event.tag
         )
-        if tag in _TEXT:
+        if tag in TEXTS:
             value: Any = text
         else:
             make = self.loader.yaml_constructors.get(tag) or self.unknown(tag, event)
@@ -314,13 +324,13 @@ class _YamlReader:
 
 def _is_merge(event: Any) -> bool:
     return type(event) is yaml.ScalarEvent and (
-        (event.value == "<<" and event.tag is None and event.implicit[0]) or event.tag == _MERGE
+        (event.value == "<<" and event.tag is None and event.implicit[0]) or event.tag == MERGE
     )
 
 
-_STR, _MAP, _SET, _SEQ, _TUPLE, _MERGE, _VALUE, _OMAP, _TWOS = (
+_STR, _MAP, _SET, _SEQ, _TUPLE, MERGE, _VALUE, _OMAP, _TWOS = (
     f"tag:yaml.org,2002:{name}"
     for name in ("str", "map", "set", "seq", "python/tuple", "merge", "value", "omap", "pairs")
 )
-_TEXT = (_STR, _MERGE, _VALUE)
+TEXTS = (_STR, MERGE, _VALUE)  # tags of what is text as it stands
 _PAIRS = (_OMAP, _TWOS)

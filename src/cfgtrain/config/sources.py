@@ -15,10 +15,14 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import yaml
+
 from cfgtrain.config.bindings import bindings
+from cfgtrain.config.formats import MERGE, TEXTS
 from cfgtrain.config.keys import Path, split_key, value_at
 from cfgtrain.config.spots import Parts, Read, Spot, descent, reads, trail
 from cfgtrain.config.templates import TOKEN
+from cfgtrain.fileio.handlers import SafeLoader
 from cfgtrain.origin import Origin
 
 # How many variables are followed back one through another.
@@ -214,17 +218,18 @@ class MarkedSource(FileSource):
         if node.id == "sequence":
             inside = isinstance(part, int) and 0 <= part < len(node.value)
             return (node.value[part].start_mark.line + 1, node.value[part]) if inside else None
-        return self._keys(node).get(str(part))
+        return self._keys(node).get(part)
 
-    def _keys(self, node: Any) -> dict[str, tuple[int, Any]]:
+    def _keys(self, node: Any) -> dict[object, tuple[int, Any]]:
         """Return the line and the node of every key of a mapping, those that ``<<`` merges in included."""
         if id(node) not in self._known_keys:
-            own: dict[str, tuple[int, Any]] = {}
+            own: dict[object, tuple[int, Any]] = {}
             merged: list[Any] = []
             for key, value in node.value if node.id == "mapping" else ():
-                if key.value == "<<":
+                if key.tag == MERGE:
                     merged += value.value if value.id == "sequence" else [value]
-                own[key.value] = (key.start_mark.line + 1, value)
+                else:
+                    own[_key(key)] = (key.start_mark.line + 1, value)
             inherited = [self._keys(each) for each in reversed(merged)]  # the first that has a key wins
             self._known_keys[id(node)] = {
                 key: found for keys in [*inherited, own] for key, found in keys.items()
@@ -232,17 +237,14 @@ class MarkedSource(FileSource):
         return self._known_keys[id(node)]
 
     @cached_property
-    def _known_keys(self) -> dict[int, dict[str, tuple[int, Any]]]:
+    def _known_keys(self) -> dict[int, dict[object, tuple[int, Any]]]:
         """The keys of each mapping that was asked for; a file may have thousands, each asked for."""
         return {}
 
     @cached_property
     def _root(self) -> Any:
-        import yaml
-
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
-            return yaml.compose(_as_yaml(self.parseable), Loader=loader)
+            return yaml.compose(_as_yaml(self.parseable), Loader=SafeLoader)
         except yaml.YAMLError:
             return None
 
@@ -273,7 +275,16 @@ def _characters(match: re.Match[str]) -> str:
     return characters.encode(errors="replace").decode()
 
 
+def _key(node: Any) -> object:
+    """Return what a node is as a key: the text itself, or what YAML reads it as, such as a number."""
+    if node.id == "sequence":
+        return tuple(_key(item) for item in node.value)
+    if node.tag in TEXTS:
+        return node.value
+    return SafeLoader.yaml_constructors[node.tag](SafeLoader(""), node)
+
+
 def _marked_children(node: Any) -> list[tuple[object, Any]]:
     if node.id == "mapping":
-        return [(key.value, value) for key, value in node.value]
+        return [(_key(key), value) for key, value in node.value]
     return list(enumerate(node.value)) if node.id == "sequence" else []
