@@ -22,6 +22,7 @@ from cfgtrain.errors import (
     close_names,
     place,
     suggest,
+    with_article,
 )
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CfgTrainError)]
@@ -146,3 +147,12 @@ def test_near_names_are_those_of_difflib(word: str, names: list[str], count: int
     """Passing over what cannot be nearer changes nothing in what is found."""
     others = [name for name in names if not name.startswith(word)]  # these are found in another way, too
     assert close_names(word, others, count) == difflib.get_close_matches(word, others, count, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [("int", "an int"), ("OrderedDict", "an OrderedDict"), ("str", "a str"), ("uint8", "a uint8")],
+)
+def test_a_word_has_its_article(word: str, text: str) -> None:
+    """What begins with a vowel has an, but for u, which is mostly said as in unit."""
+    assert with_article(word) == text

@@ -80,6 +80,8 @@ class ConfigError(CfgTrainError):
         line: 1-based line in ``file``.
         key: Dotted key path, such as ``data.train.pipeline[1].type``.
         word: The word of the command line that says so, where no file does.
+        near: A word that is not there, and the names that are. Those like it are looked for when
+            the text is asked for: ``hasattr`` and the like never do.
     """
 
     exit_code = 2
@@ -92,15 +94,18 @@ class ConfigError(CfgTrainError):
         line: int | None = None,
         key: str | None = None,
         word: str | None = None,
+        near: tuple[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__(message)
         self.file = file
         self.line = line
         self.key = key
         self.word = word
+        self.near = near
 
     def __str__(self) -> str:
-        return self.message + place(self.file or self.word, self.line, self.key)
+        hint = suggest(*self.near) if self.near else ""
+        return self.message + hint + place(self.file or self.word, self.line, self.key)
 
 
 class ConfigNotFoundError(ConfigError, FileNotFoundError):
@@ -343,3 +348,8 @@ def one_of(names: Sequence[str]) -> str:
     """Return ``"'a', 'b' or 'c'"``."""
     quoted = [repr(name) for name in names]
     return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
+
+
+def with_article(word: str) -> str:
+    """Return ``"a str"``, ``"an int"``."""
+    return f"{'an' if word[:1].lower() in set('aeio') else 'a'} {word}"

@@ -12,7 +12,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar, cast, overload
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError, NameTakenError, UnknownNameError
+from cfgtrain.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BuildError,
+    NameTakenError,
+    UnknownNameError,
+    with_article,
+)
 from cfgtrain.misses import explain_miss
 from cfgtrain.origin import at_place, describe, folder_of
 from cfgtrain.utils.definitions import place_of
@@ -165,7 +172,7 @@ class Registry:
         None if the scope leads to no registry of the family.
         """
         if not isinstance(key, str):
-            raise ArgumentTypeError(f"A {self._name} is looked up by its name, a str, not by {key!r}.")
+            raise ArgumentTypeError(f"The name of {with_article(self._name)} is a str, not {key!r}.")
         scope, name = self.split_scope_key(key)
         if scope is None or self._scope in (scope, SCOPE_ALIASES.get(scope)):
             return self, name
@@ -332,12 +339,16 @@ def resolve_cfg(
     if not isinstance(registry, Registry):
         raise ArgumentTypeError(f"A config is built from a Registry, not from {registry!r}.")
     if not (isinstance(cfg, dict | Mapping) or hasattr(cfg, "_cfg_dict")):
-        raise ArgumentTypeError(f"A {registry.name} is built from a dict with a type, not from {cfg!r}.")
+        raise ArgumentTypeError(
+            f"A config of {with_article(registry.name)} is a dict with a type, not {cfg!r}."
+        )
     if not isinstance(default_args, dict | Mapping | None):
         raise ArgumentTypeError(f"default_args is a dict or None, not {default_args!r}.")
     args = {**(default_args or {}), **cfg}
     if "type" not in args:
-        raise UnknownNameError(f'The config of a {registry.name} must contain the key "type".{at_place(cfg)}')
+        raise UnknownNameError(
+            f'The config of {with_article(registry.name)} must contain the key "type".{at_place(cfg)}'
+        )
     kind = args.pop("type")
     if isinstance(kind, str):
         return _resolve_name(kind, cfg, registry), args

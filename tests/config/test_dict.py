@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfgtrain import ConfigDict
+from cfgtrain import ConfigDict, errors
 from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 
 Point = namedtuple("Point", "x y")
@@ -123,6 +123,21 @@ def test_a_missing_attribute_is_an_error(read: Callable[[ConfigDict], Any]) -> N
     assert not hasattr(node, "learning")
     assert getattr(node, "learning", 3) == 3
     assert node == {"learning_": 1, "a": {"learning_": 2}}
+
+
+def test_names_that_are_near_are_looked_for_by_who_reads_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking whether a key is there costs no search; the text of the error, later, has what was near then."""
+    searches = []
+    monkeypatch.setattr(errors, "close_names", lambda word, names: searches.append(word) or ["depth"])
+    node = ConfigDict(depth=1)
+    assert (hasattr(node, "dept"), getattr(node, "dept", 3)) == (False, 3)
+    with pytest.raises(KeyError) as caught:
+        node["dept"]
+    assert searches == []
+    del node.depth
+    assert str(caught.value) == "There is no key 'dept'. Did you mean 'depth'?"
+    assert searches == ["dept"]
+    assert caught.value.near == ("dept", ("depth",))  # type: ignore[attr-defined]
 
 
 def test_a_missing_item_is_an_error() -> None:

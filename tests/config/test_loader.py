@@ -240,11 +240,17 @@ def test_names_in_any_language_are_read(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "kind"), [("c.json", "[1]", "list"), ("c.yaml", "- 1\n", "list"), ("c.yaml", "x", "str")]
+    ("name", "text", "kind"),
+    [
+        ("c.json", "[1]", "a list"),
+        ("c.yaml", "- 1\n", "a list"),
+        ("c.yaml", "x", "a str"),
+        ("c.yaml", "3", "an int"),
+    ],
 )
 def test_a_config_is_a_mapping(name: str, text: str, kind: str, write: Write) -> None:
     """JSON and YAML that hold something else are a TypeError that says what."""
-    with pytest.raises(ConfigMergeError, match=f"mapping of keys to values; this file holds a {kind}"):
+    with pytest.raises(ConfigMergeError, match=f"mapping of keys to values; this file holds {kind}"):
         load(write(name, text))
 
 

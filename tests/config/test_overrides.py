@@ -214,6 +214,7 @@ def test_known_keys_pass(option: str, cfg: Config) -> None:
         ("item2.b", "A new key is added with a plus: '+item2.b=...'."),
         ("pipeline.7.size", "There is no item 7 in pipeline, so 'pipeline.7.size' cannot be set: its indices are 0 to 1."),
         ("pipeline.x", "There is no item x in pipeline"),
+        ("pipeline[x].size", "There is no key 'pipeline[x]' to override. In brackets stands the number of an item, as in pipeline[0]; a key follows a dot.\n"),
         ("empty.0", "its indices are none: it is empty."),
         ("item4.x", "item4 is 'test', which has no keys, so 'item4.x' cannot be set."),
     ],

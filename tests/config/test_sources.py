@@ -502,6 +502,16 @@ def test_a_copied_config_keeps_its_history(same: Callable[[Config], Config], fam
         assert same(family).history(key) == family.history(key)
 
 
+@pytest.mark.parametrize("suffix", [".py", ".yaml"])
+def test_a_pickle_holds_what_a_config_is(suffix: str) -> None:
+    """What was found out about a file to answer for an origin is not sent along."""
+    cfg = Config.fromstring("x: {y: [1, 2]}\n" if suffix == ".yaml" else "x = dict(y=[1, 2])\n", suffix)
+    before = pickle.dumps(cfg)
+    origin = cfg.origin("x.y[0]")
+    assert pickle.dumps(cfg) == before
+    assert pickle.loads(before).origin("x.y[0]") == origin
+
+
 def test_an_edit_of_a_copy_is_its_own(family: Config) -> None:
     """What code sets in a deep copy is not in the history of the original."""
     before = family.history("model.depth")

@@ -16,6 +16,11 @@ from cfgtrain.config.annotate import annotated
 from cfgtrain.config.writing import config_text
 from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 
+
+class Odd:
+    """Something that no format can hold."""
+
+
 BRACES = {
     "a": "{{ fileDirname }}",
     "b": ["x {{$HOME}} y", {"{{ _base_.a }}": "{{{{ 'q' }}}}"}],
@@ -81,6 +86,7 @@ def test_such_a_name_further_down_is_written() -> None:
         ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot hold 2j, which is a complex"),
         ("json", {"a": {"x": 1}, "b": [1], "c": 2j}, "c", "2j"),
         ("json", {"a": [{("x", 1): 2}]}, "a[0].('x', 1)", "the key ('x', 1), which is a tuple"),
+        ("json", {"a": Odd()}, "a", "which is an Odd."),
         ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same one"),
         ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same one"),
         ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot hold 2j, which is a complex"),

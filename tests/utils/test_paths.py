@@ -71,6 +71,15 @@ def test_an_exception_leaves_the_old_file(old: bytes | None, error: type[BaseExc
     assert held() == before
 
 
+@pytest.mark.parametrize("name", ["nowhere/a.txt", "file/a.txt"])
+def test_the_error_names_the_file_that_was_meant(name: str) -> None:
+    """Where no file can be made, the error says which one was to be, not the temporary one."""
+    Path("file").write_bytes(b"")
+    with pytest.raises((FileNotFoundError, NotADirectoryError)) as caught, atomic_write(name):
+        pass
+    assert caught.value.filename == name
+
+
 @pytest.mark.parametrize(
     ("owner", "name"), [(os, "fsync"), (Path, "replace"), (Path, "chmod")], ids=["fsync", "rename", "chmod"]
 )

@@ -15,7 +15,7 @@ from torch import nn
 
 from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.errors import CheckpointError, suggest
+from cfgtrain.errors import CheckpointError, suggest, with_article
 
 __all__ = ["load_checkpoint", "read_checkpoint"]
 
@@ -71,7 +71,9 @@ def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bo
             verdict.result()  # that the file is damaged says more than what became of it
             raise
     if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{filename} is no checkpoint: it holds a {type(checkpoint).__name__}.")
+        raise CheckpointError(
+            f"{filename} is no checkpoint: it holds {with_article(type(checkpoint).__name__)}."
+        )
     if not verdict.result() and "resume" in checkpoint:
         raise CheckpointError(f"The checkpoint {filename} is damaged: its digest is cut off.")
     return checkpoint

@@ -18,7 +18,7 @@ from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.overrides import check_form, check_known, override_tree, type_changes
 from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.config.writing import config_text
-from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
+from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning, with_article
 from cfgtrain.origin import Origin, dotted, where
 from cfgtrain.utils.imports import import_modules_from_strings
 from cfgtrain.utils.paths import atomic_write
@@ -50,7 +50,9 @@ class Config:
         filename: str | Path | None = None,
     ) -> None:
         if not isinstance(cfg_dict, Mapping | None):
-            raise ConfigMergeError(f"A config is made from a mapping, not from a {type(cfg_dict).__name__}.")
+            raise ConfigMergeError(
+                f"A config is made from a mapping, not from {with_article(type(cfg_dict).__name__)}."
+            )
         tree = copied(cfg_dict) if type(cfg_dict) is ConfigDict else ConfigDict(cfg_dict or {})
         _check_reserved(tree)
         text = cfg_text or (Path(filename).read_text(encoding="utf-8") if filename else "")

@@ -10,7 +10,7 @@ import addict
 
 from cfgtrain.config.keys import MAX_DEPTH, Path
 from cfgtrain.config.trace import FixedSource, Source, Trace, calling_code
-from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError, suggest
+from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 from cfgtrain.origin import dotted
 
 # Says of a dict that it replaces what is inherited rather than being merged into it.
@@ -54,11 +54,14 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
         return object.__getattribute__(self, name)
 
     def __getattr__(self, name: str) -> Any:
-        hint = "" if name.startswith("_") else suggest(name, map(str, self))
-        raise ConfigAttributeError(f"{type(self).__name__!r} has no key {name!r}.{hint}", key=_path(self))
+        near = None if name.startswith("_") else (name, tuple(map(str, self)))
+        raise ConfigAttributeError(
+            f"{type(self).__name__!r} has no key {name!r}.", key=_path(self), near=near
+        )
 
     def __missing__(self, key: object) -> Any:
-        raise ConfigKeyError(f"There is no key {key!r}.{suggest(str(key), map(str, self))}", key=_path(self))
+        near = str(key), tuple(map(str, self))
+        raise ConfigKeyError(f"There is no key {key!r}.", key=_path(self), near=near)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self.__dict__.get("__frozen") and key not in self:

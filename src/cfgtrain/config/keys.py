@@ -33,8 +33,17 @@ class NoSuchKeyError(LookupError):
         self.node = node
 
     def hint(self) -> str:
-        """Return ``" Did you mean 'x'?"`` for the keys nearest to the word, or ``""``."""
-        return suggest(str(self.part), map(str, self.node)) if isinstance(self.node, dict) else ""
+        """Return ``" Did you mean 'x'?"`` for the keys nearest to the word, other advice, or ``""``."""
+        if not isinstance(self.node, dict):
+            return ""
+        if name := self.listed():
+            return f" In brackets stands the number of an item, as in {name}[0]; a key follows a dot."
+        return suggest(str(self.part), map(str, self.node))
+
+    def listed(self) -> str:
+        """Return the key before the brackets if the word has some, which hold no number, else ``""``."""
+        name, bracket, _ = str(self.part).partition("[")
+        return name if bracket and isinstance(self.node, dict) and name in self.node else ""
 
     def indices(self) -> str:
         """Say which indices there are in the list that the word was looked for in."""

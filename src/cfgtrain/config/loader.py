@@ -37,6 +37,7 @@ from cfgtrain.errors import (
     ConfigSyntaxError,
     ConfigValueError,
     ConfigWarning,
+    with_article,
 )
 from cfgtrain.origin import where
 
@@ -206,7 +207,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigMergeError(
-            f"A config is a mapping of keys to values; this file holds a {type(values).__name__}.",
+            f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
             file=file.shown,
         )
     source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources())

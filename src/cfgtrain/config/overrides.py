@@ -10,7 +10,7 @@ from typing import Any, cast
 from cfgtrain.config.dict import DELETE, ConfigDict, traced
 from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.trace import FixedSource
-from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError, close_names
+from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError, close_names, with_article
 from cfgtrain.origin import Origin, dotted
 
 
@@ -102,7 +102,7 @@ def _kind(value: object) -> object:
 
 def _named(value: object) -> str:
     name = "dict" if isinstance(value, Mapping) else type(value).__name__
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name} {reprlib.repr(value)}"
+    return f"{with_article(name)} {reprlib.repr(value)}"
 
 
 def _check_known(config: ConfigDict, option: str) -> None:
@@ -128,15 +128,15 @@ def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
         inside = f" in {dotted(done)}" if done else ""
         fixed = _fixed(missing, option)
         hint = missing.hint() if fixed is None else f" Did you mean {fixed!r}?"
-        message = (
-            f"There is no key {part!r}{inside} to override.{hint} "
-            f"A new key is added with a plus: '+{option}=...'."
-        )
+        plus = "" if missing.listed() else f" A new key is added with a plus: '+{option}=...'."
+        message = f"There is no key {part!r}{inside} to override.{hint}{plus}"
     return ConfigKeyError(message, key=option)
 
 
 def _fixed(missing: NoSuchKeyError, option: str) -> str | None:
     """Return the whole option with the wrong word mended, when one name is near."""
+    if missing.listed():
+        return None
     close = close_names(str(missing.part), map(str, cast("dict[Any, Any]", missing.node)), count=1)
     rest = split_key(option)[len(missing.done) + 1 :]
     return ".".join([*map(str, missing.done), close[0], *rest]) if close else None

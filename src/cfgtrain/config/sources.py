@@ -28,6 +28,8 @@ from cfgtrain.origin import Origin
 # How many variables are followed back one through another.
 MAX_STEPS = 8
 
+_STATE = ("file", "text", "tree", "parseable", "references", "bases")
+
 # A character that JSON writes in halves; what another backslash escapes is none.
 _SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
@@ -83,6 +85,10 @@ class FileSource(ABC):
         # Who asks for one value asks for those beside it.
         self._holders: dict[Path, object] = {}  # what stands around a value
         self._places: dict[int | None, Origin] = {}  # by line
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the file is; what was found out about it is found out again by whoever asks."""
+        return {name: vars(self)[name] for name in _STATE} | {"_holders": {}, "_places": {}}
 
     def defines(self, path: Path) -> bool:
         """Say whether the file set a value at ``path``."""

@@ -9,7 +9,7 @@ from cfgtrain.config.bases import DEPRECATION, is_private
 from cfgtrain.config.dict import DELETE, plain
 from cfgtrain.config.keys import Path
 from cfgtrain.config.pretty import pretty_python
-from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
+from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError, with_article
 from cfgtrain.fileio.handlers import SafeDumper, file_handlers
 from cfgtrain.origin import dotted, where
 
@@ -93,9 +93,13 @@ def _data_text(tree: Any, file_format: str, path: Path, layout: dict[str, Any]) 
 def _explained(tree: Any, file_format: str, path: Path) -> ConfigValueError:
     where, value = next(leaf for leaf in _leaves(tree, path) if not _can_hold(leaf[1], file_format))
     return ConfigValueError(
-        f"{_NAMES[file_format]} cannot hold {value!r}, which is a {type(value).__name__}.",
+        f"{_NAMES[file_format]} cannot hold {value!r}, which is {_named(value)}.",
         key=dotted(where) or None,
     )
+
+
+def _named(value: object) -> str:
+    return with_article(type(value).__name__)
 
 
 def _can_hold(value: Any, file_format: str) -> bool:
@@ -126,7 +130,7 @@ def _check_keys(value: Any, path: Path) -> None:
         for key, part in value.items():
             if not isinstance(key, (str, int, float, bool, type(None))):
                 raise ConfigValueError(
-                    f"JSON cannot hold the key {key!r}, which is a {type(key).__name__}.",
+                    f"JSON cannot hold the key {key!r}, which is {_named(key)}.",
                     key=dotted((*path, key)),
                 )
             text = key if isinstance(key, str) else _json_key(key)

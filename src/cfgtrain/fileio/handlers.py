@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 import yaml
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, NameTakenError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NameTakenError, with_article
 from cfgtrain.utils.paths import atomic_write
 
 Handler = TypeVar("Handler", bound="type[BaseFileHandler]")
@@ -132,11 +132,13 @@ def _dump_yaml(obj: Any, file: IO[Any] | None, **kwargs: Any) -> Any:
         return yaml.dump(obj, file, **kwargs)
     except yaml.representer.RepresenterError as error:
         culprit = error.args[-1]
-        raise ArgumentTypeError(
-            f"YAML cannot hold {culprit!r}, which is a {type(culprit).__name__}."
-        ) from error
+        raise ArgumentTypeError(f"YAML cannot hold {_named(culprit)}.") from error
     except RecursionError as error:
         raise ArgumentError("YAML cannot hold what contains itself, or is nested very deep.") from error
+
+
+def _named(value: object) -> str:
+    return f"{value!r}, which is {with_article(type(value).__name__)}"
 
 
 def _represent_other(dumper: Any, data: Any) -> Any:
@@ -147,7 +149,7 @@ def _represent_other(dumper: Any, data: Any) -> Any:
 def _json_default(obj: Any) -> Any:
     plain = list(obj) if isinstance(obj, (set, frozenset)) else _plain(obj)
     if plain is _NOTHING:
-        raise ArgumentTypeError(f"JSON cannot hold {obj!r}, which is a {type(obj).__name__}.")
+        raise ArgumentTypeError(f"JSON cannot hold {_named(obj)}.")
     return plain
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from cfgtrain.dist import get_dist_info
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError, with_article
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.log_buffer import LogBuffer
@@ -139,7 +139,7 @@ class BaseRunner(RunSaving, ABC):
         if outputs.__class__ is not dict and not isinstance(outputs, dict):
             step = "train_step" if train_mode else "val_step"
             raise ArgumentTypeError(
-                f"{step} of {self.model_name} returns a dict, not a {type(outputs).__name__}."
+                f"{step} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
             )
         if "log_vars" in outputs:
             place = (self._iter, *self._batch_place)

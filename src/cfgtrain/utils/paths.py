@@ -63,6 +63,7 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
 
     Raises:
         FileExistsError: Without ``overwrite``, a file is there.
+        OSError: The file cannot be made; the error names ``path``.
     """
     path = Path(path)
     # A name of 255 bytes is as long as one may be: not all of it is taken over.
@@ -79,9 +80,11 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
             temporary.replace(path)
         else:
             _rename_to_new(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
+    except BaseException as error:
+        with suppress(FileNotFoundError, NotADirectoryError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # which is what the caller knows of
         raise
     if durable:
         sync_directory(path.parent)

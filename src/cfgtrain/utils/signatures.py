@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
-from cfgtrain.errors import suggest
+from cfgtrain.errors import suggest, with_article
 
 __all__ = [
     "ArgumentProblem",
@@ -274,4 +274,4 @@ def _spelled(annotation: Any) -> str:
         return "None"
     kind = origin or annotation
     name = kind.__name__ if inspect.isclass(kind) else str(kind)
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return with_article(name)
