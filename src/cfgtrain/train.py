@@ -15,6 +15,7 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
+from cfgtrain.checkpoint.out_dir import OutDir
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
@@ -77,9 +78,9 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     check(cfg)
     settle_folder(cfg)
     work_dir = make_work_dir(cfg)
-    folders = checkpoint_folders(cfg, work_dir)
+    folders = [work_dir, *(each.folder(work_dir).absolute() for each in out_dirs(cfg))]
     with sole_use(folders), run_log(work_dir, cfg.get("log_level", "INFO")) as (logger, stamp):
-        resumed = find_resume(cfg.get("resume_from"), folders, logger)
+        resumed = find_start(cfg, work_dir, folders, logger)
         settle_seed(cfg, resumed)
         write_config(cfg, work_dir)
         set_random_seed(cfg.seed, cfg.get("deterministic", False))
@@ -190,11 +191,20 @@ def register_evaluation(runner: BaseRunner, cfg: Config, loaders: dict[str, Any]
     return hook
 
 
-def checkpoint_folders(cfg: Config, work_dir: Path) -> list[Path]:
-    """Return where a run may have put checkpoints: the work directory, and ``out_dir`` of its hooks."""
+def out_dirs(cfg: Config) -> list[OutDir]:
+    """Return where a run may put checkpoints: ``out_dir`` of its hooks."""
     configured = (cfg.get(key) for key in ("checkpoint_config", "evaluation"))
-    elsewhere = (each.get("out_dir") for each in configured if isinstance(each, Mapping))
-    return [work_dir, *(Path(folder).absolute() / work_dir.name for folder in elsewhere if folder)]
+    settings = [each for each in configured if isinstance(each, Mapping)]
+    return [OutDir(each.get("out_dir"), each.get("file_client_args")) for each in settings]
+
+
+def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging.Logger) -> Resumed | None:
+    """Return the checkpoint to go on from, if there is to be one; the newest may have to be fetched."""
+    if cfg.get("resume_from") == "auto":
+        mirrors = [mirror for each in out_dirs(cfg) if (mirror := each.mirror(work_dir)) is not None]
+        for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
+            mirror.fetch(work_dir, logger)
+    return find_resume(cfg.get("resume_from"), folders, logger)
 
 
 def best_checkpoint(runner: BaseRunner) -> str | None:

@@ -8,6 +8,7 @@ import torch
 from tiny import LOGGER, Recorder, make_runner, numbers
 
 from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.fileio import FileClient
 from cfgtrain.runner import CheckpointHook, saving
 from cfgtrain.runner.hooks import checkpoint
 
@@ -181,7 +182,59 @@ def test_more_facts_and_synced_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert synced == [0]
 
 
-def test_other_places_than_disks_are_refused() -> None:
-    """A checkpoint elsewhere could not be whole and durable."""
-    with pytest.raises(ArgumentError, match="disks only"):
+def test_backend_is_for_an_out_dir() -> None:
+    """Another backend than the disk without a place in it is refused."""
+    with pytest.raises(ArgumentError, match="is for an out_dir, and there is none"):
         CheckpointHook(file_client_args={"backend": "petrel"})
+
+
+def mirrored() -> list[str]:
+    """Return what lies in the mirror of the run, but for its index."""
+    store = FileClient(prefix="memory")
+    return [name for name in store.list_dir_or_file("memory://bucket/run") if name != "checkpoints.json"]
+
+
+def test_checkpoints_are_copied_and_pruned_elsewhere() -> None:
+    """An ``out_dir`` that is no disk gets a copy of each checkpoint, and loses it with the original."""
+    run("epoch", 4, interval=1, out_dir="memory://bucket", max_keep_ckpts=2)
+    assert names() == mirrored() == ["epoch_3.pth", "epoch_4.pth"]
+    copied = FileClient(prefix="memory").get("memory://bucket/run/epoch_4.pth")
+    assert bytes(copied) == Path("run/epoch_4.pth").read_bytes()
+
+
+def test_copy_that_fails_costs_no_checkpoint(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The checkpoint stays on disk, the run goes on, the log says why, and the next one is copied again."""
+    put = FileClient.put
+
+    def failing(self: FileClient, content: bytes, path: str) -> None:
+        if str(path).endswith("epoch_2.pth"):
+            raise OSError("no route to host")
+        put(self, content, path)
+
+    monkeypatch.setattr(FileClient, "put", failing)
+    runner = run("epoch", 3, interval=1, out_dir="memory://bucket")
+    assert names() == ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]
+    assert mirrored() == ["epoch_1.pth", "epoch_3.pth"]
+    assert (
+        "cannot be copied to memory://bucket/run: no route to host. It is on this machine only."
+        in caplog.text
+    )
+    assert hook_of(runner).failed is None
+    assert "no route to host" in str(hook_of(run("epoch", 2, out_dir="memory://bucket")).failed)
+
+
+def hook_of(runner: Any) -> CheckpointHook:
+    return next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+
+
+def test_place_that_cannot_be_written_is_told_before_the_run() -> None:
+    """What forbids writing ends the run before its first iteration."""
+    runner = make_runner("epoch", 1, work_dir="run", meta={})
+    runner.register_checkpoint_hook(
+        {"out_dir": "http://127.0.0.1:9/bucket", "file_client_args": {"retries": 0}}
+    )
+    with pytest.raises(CheckpointError, match="cannot be copied to http://127"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.iter == 0

@@ -23,6 +23,7 @@ from torch import nn
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.data.loader import begin_epoch
 from cfgtrain.errors import HookError
+from cfgtrain.fileio import FileClient
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner import EvalHook, TextLoggerHook
 
@@ -191,6 +192,14 @@ def test_other_folder_for_the_best() -> None:
     assert [path.name for path in Path("elsewhere/run").iterdir()] == ["best_acc_epoch_2.pth"]
 
 
+def test_best_is_copied_elsewhere() -> None:
+    """An ``out_dir`` that is no disk has a copy of the best, and only of that."""
+    best([1, 2, 0], out_dir="memory://bucket")
+    assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_2.pth"]
+    listed = FileClient(prefix="memory").list_dir_or_file("memory://bucket/run")
+    assert list(listed) == ["best_acc_epoch_2.pth", "checkpoints.json"]
+
+
 def test_without_save_best_nothing_is_kept() -> None:
     """Evaluating alone writes no checkpoint and no messages."""
     assert train("epoch", 2, EvalHook(Scored([1, 2]))).meta == {}
@@ -288,7 +297,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"save_best": True}, AssertionError, "save_best is the name"),
     ({"by_epoch": 1}, AssertionError, "by_epoch is True or False"),
     ({"rule": "greatest"}, KeyError, "Did you mean 'greater'"),
-    ({"file_client_args": {"backend": "s3"}}, ValueError, "written to disks only"),
+    ({"file_client_args": {"backend": "s3"}}, ValueError, "is for an out_dir, and there is none"),
     ({"save_best": "quality"}, ValueError, "set rule='greater' or 'less'"),
 ]
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.checkpoint.find import remove_own
+from cfgtrain.checkpoint.out_dir import Mirror, OutDir
 from cfgtrain.dist import average_tensors
-from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.errors import CheckpointError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.paths import replace_symlink
 
-__all__ = ["CheckpointHook", "check_disk_only"]
+__all__ = ["CheckpointHook"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +34,18 @@ class CheckpointHook(Hook):
         interval: How often; -1 only at the end.
         by_epoch: Whether ``interval`` counts epochs, or iterations (``iter_N.pth``).
         save_optimizer: Whether the run can be continued from the file.
-        out_dir: Where to, in a folder named as the work directory; by default that itself.
+        out_dir: A path or URI: where to, in a folder named as the work directory; by default
+            that itself. What is no disk gets copies; see ``OutDir``.
         max_keep_ckpts: How many to keep, the oldest goes first; -1 keeps all.
         save_last: Whether the end of the run is saved whatever the interval.
         filename_tmpl: Name of the files, with ``{}`` for the complete epochs or iterations.
         create_symlink: Whether ``latest.pth`` points at the newest.
         sync_buffer: Whether the buffers of the model are averaged over all processes first.
-        file_client_args: For configs of MMCV: ``dict(backend='disk')`` or None.
+        file_client_args: Arguments of ``FileClient`` for ``out_dir``.
         meta: More facts to save, of plain types.
 
     Attributes:
-        failed: Why the newest checkpoint could not be written, or None if it could.
+        failed: Why the newest checkpoint could not be written, or copied, or None if it could.
     """
 
     def __init__(
@@ -60,7 +62,8 @@ class CheckpointHook(Hook):
         file_client_args: Mapping[str, Any] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
-        check_disk_only(file_client_args)
+        self._place = OutDir(out_dir, file_client_args)
+        self._mirror: Mirror | None = None
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
@@ -77,13 +80,19 @@ class CheckpointHook(Hook):
         self._due = False
 
     def before_run(self, runner: RunnerView) -> None:
-        """Settle where the checkpoints go."""
+        """Settle where the checkpoints go.
+
+        Raises:
+            CheckpointError: They cannot be copied to ``out_dir``.
+        """
         if runner.work_dir is None:
             return
-        self._folder = (
-            Path(self.out_dir) / Path(runner.work_dir).name if self.out_dir else Path(runner.work_dir)
-        )
+        self._folder = self._place.folder(runner.work_dir)
         runner.logger.info("Checkpoints will be saved to %s", self._folder)
+        self._mirror = self._place.mirror(runner.work_dir) if runner.rank == 0 else None
+        if self._mirror is not None:
+            self._mirror.try_out()
+            runner.logger.info("... and copied to %s", self._mirror.folder)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Save by epoch."""
@@ -134,7 +143,9 @@ class CheckpointHook(Hook):
 
         Raises:
             CheckpointError: The file cannot be written; the checkpoints that are there stay.
+                That it cannot be copied is logged.
         """
+        self.failed = None
         path = str(self._folder / name)
         before, last = self._kept, (runner.meta or {}).get("hook_msgs", {}).get("last_ckpt")
         # What the file says of itself has to be true once it is there.
@@ -154,11 +165,16 @@ class CheckpointHook(Hook):
             self._kept = before
             self._note_last(runner, last)
             raise
+        if self._mirror is not None:
+            self.failed = self._mirror.copy(Path(path), self._kept[path], runner.logger)
         self._remove_surplus(runner.logger)
 
     def _remove_surplus(self, log: logging.Logger) -> None:
         for old in list(self._kept)[: -self.max_keep_ckpts] if self.max_keep_ckpts > 0 else []:
-            remove_own(Path(old), self._kept.pop(old), log)
+            run = self._kept.pop(old)
+            remove_own(Path(old), run, log)
+            if self._mirror is not None:
+                self._mirror.remove(Path(old).name, run, log)
 
     def _save_when_closed(self, runner: RunnerView, done: int) -> None:
         """Save what has ``done`` complete epochs or iterations, unless gradients are waiting."""
@@ -176,22 +192,8 @@ class CheckpointHook(Hook):
             kept = next(reversed(self._kept), "none")
             runner.logger.error("%s The run goes on; the last good checkpoint is %s.", error, kept)
             self.failed = str(error)
-        else:
-            self.failed = None
 
     @staticmethod
     def _note_last(runner: RunnerView, path: str | None) -> None:
         if runner.meta is not None:
             runner.meta.setdefault("hook_msgs", {})["last_ckpt"] = path
-
-
-def check_disk_only(file_client_args: Mapping[str, Any] | None) -> None:
-    """Refuse another place for checkpoints than a disk: elsewhere they cannot be made whole and durable.
-
-    Raises:
-        ArgumentError: Another backend is asked for.
-    """
-    if file_client_args is not None and file_client_args.get("backend", "disk") != "disk":
-        raise ArgumentError(
-            f"Checkpoints are written to disks only, and file_client_args is {dict(file_client_args)!r}."
-        )

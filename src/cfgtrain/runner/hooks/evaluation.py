@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cfgtrain.checkpoint.find import remove_own
+from cfgtrain.checkpoint.out_dir import Mirror, OutDir
 from cfgtrain.data.loader import length_of, set_epoch
 from cfgtrain.errors import (
     ArgumentError,
@@ -22,7 +23,6 @@ from cfgtrain.errors import (
 )
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.checkpoint import check_disk_only
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.log_buffer import plain
@@ -60,8 +60,8 @@ class EvalHook(Hook):
         test_fn: ``(model, dataloader) -> results``.
         greater_keys: Names, or parts of names, of scores that are better when greater.
         less_keys: The same for smaller.
-        out_dir: Where the best goes, in a folder named as the work directory.
-        file_client_args: For configs of MMCV: ``dict(backend='disk')`` or None.
+        out_dir: A path or URI: where the best goes, as with ``CheckpointHook``.
+        file_client_args: Arguments of ``FileClient`` for ``out_dir``.
         eval_kwargs: For ``evaluate``.
 
     Attributes:
@@ -105,7 +105,8 @@ class EvalHook(Hook):
             raise UnknownNameError(
                 f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
             )
-        check_disk_only(file_client_args)
+        self._place = OutDir(out_dir, file_client_args)
+        self._mirror: Mirror | None = None
         self.dataloader = dataloader
         self.start = start
         self.interval = interval
@@ -139,10 +140,15 @@ class EvalHook(Hook):
 
         Raises:
             HookError: ``save_best`` is known to be none of the scores.
+            CheckpointError: The best cannot be copied to ``out_dir``.
         """
         self.check_save_best()
-        folder = Path(runner.work_dir) if runner.work_dir is not None else None
-        self._folder = Path(self.out_dir) / folder.name if self.out_dir and folder else folder
+        if runner.work_dir is not None:
+            self._folder = self._place.folder(runner.work_dir)
+            if self.save_best is not None and runner.rank == 0:
+                self._mirror = self._place.mirror(runner.work_dir)
+                if self._mirror is not None:
+                    self._mirror.try_out()
         if self.save_best is not None:
             if runner.meta is None:
                 runner.logger.warning("The runner has no meta: it is made, to remember the best score.")
@@ -197,7 +203,7 @@ class EvalHook(Hook):
         if state.get("replaced") and self._folder is not None:
             new, old, run = state["replaced"]
             if (self._folder / new).is_file():
-                remove_own(self._folder / old, run, logger)
+                self._remove(self._folder / old, run, logger)
 
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and put them into the log."""
@@ -282,12 +288,20 @@ class EvalHook(Hook):
                 self._best_run, self._replaced = written_by, None
                 runner.logger.error("%s The best checkpoint stays %s.", error, before["best_ckpt"])
                 return
+            if self._mirror is not None:
+                self._mirror.copy(Path(path), self._best_run, runner.logger, best=True)
             if self._replaced is not None:
-                remove_own(Path(str(old)), written_by, runner.logger)
+                self._remove(Path(str(old)), written_by, runner.logger)
             self._replaced = None
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, file)
 
         runner.after_stage(save)
+
+    def _remove(self, path: Path, run_id: str | None, log: logging.Logger) -> None:
+        """Remove a best that there is a better one for."""
+        remove_own(path, run_id, log)
+        if self._mirror is not None:
+            self._mirror.remove(path.name, run_id, log)
 
     def score_names(self) -> list[str] | None:
         """Return the names of the scores, where the data set knows them before the first evaluation."""

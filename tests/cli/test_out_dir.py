@@ -1,0 +1,69 @@
+"""Checkpoints that are copied to an object store, and fetched from there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from tiny import same
+
+from cfgtrain.checkpoint import read_checkpoint
+from cfgtrain.fileio import FileClient
+from cfgtrain.runner import HOOKS, Hook
+
+SETTINGS = [
+    "runner.max_epochs=2",
+    "checkpoint_config={interval: 5, by_epoch: false, max_keep_ckpts: 2, out_dir: 'memory://bucket'}",
+]
+
+
+@pytest.mark.parametrize("best", ["memory://bucket", "memory://other", None])
+def test_run_goes_on_where_its_disk_is_gone(best: str | None, configs: Path, run: Callable[..., Any]) -> None:
+    """With an empty work directory ``--resume auto`` fetches what it needs, and ends as the unbroken run."""
+    lost: dict[str, bytes] = {}  # what was in the store when the machine was lost
+
+    @HOOKS.register_module()
+    class Snapshot(Hook):
+        def before_train_iter(self, runner: Any) -> None:
+            if runner.iter == 32:
+                lost.update({path: file.getvalue() for path, file in MemoryFileSystem.store.items()})
+
+    words = [
+        configs / "digits" / "lenet5.py",
+        "--cfg-options",
+        *SETTINGS,
+        f"+evaluation.out_dir={best}",
+    ]
+    whole = run("train", *words, "+custom_hooks=[{type: Snapshot}]")
+    assert whole.code == 0, whole.err
+    end = read_checkpoint("work_dirs/lenet5/latest.pth")
+    shutil.rmtree("work_dirs")
+    MemoryFileSystem.store.clear()
+    for path, content in lost.items():
+        FileClient(prefix="memory").put(content, f"memory:/{path}")
+    resumed = run("train", *words, "--resume", "auto")
+    assert resumed.code == 0, resumed.err
+    again = read_checkpoint("work_dirs/lenet5/latest.pth")
+    assert same(again["state_dict"], end["state_dict"])
+    assert same(again["optimizer"], end["optimizer"])
+    assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]  # the scores of the best on the test part
+    log = "".join(path.read_text() for path in Path("work_dirs/lenet5").glob("*.log"))
+    assert "Fetched memory://bucket/lenet5/iter_30.pth" in log
+    assert ("Fetched memory://other/lenet5/best_accuracy_epoch_1.pth" in log) == (best == "memory://other")
+    stored = {path for path in MemoryFileSystem.store if path.endswith(".pth")}
+    copied = {f"/{best.split('/')[2]}/lenet5/best_accuracy_epoch_2.pth"} if best else set()
+    assert stored == {"/bucket/lenet5/iter_30.pth", "/bucket/lenet5/iter_34.pth"} | copied
+
+
+def test_unknown_place_is_told_before_the_run(configs: Path, run: Callable[..., Any]) -> None:
+    """An ``out_dir`` that no backend knows is an error of the config, with its place."""
+    for key in ("checkpoint_config", "evaluation"):
+        done = run("train", configs / "digits" / "lenet5.py", "--cfg-options", f"+{key}.out_dir=s4://bucket")
+        assert done.code == 2
+        assert "No file backend reads s4://" in done.err
+        assert f"at {key}" in done.err
+    assert not Path("work_dirs").exists()
