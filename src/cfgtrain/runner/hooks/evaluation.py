@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any, Literal
 
-from cfgtrain.checkpoint.find import remove_own
-from cfgtrain.checkpoint.out_dir import Mirror, OutDir
 from cfgtrain.data.loader import length_of, set_epoch
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
-    CheckpointError,
     HookError,
     UnknownNameError,
     suggest,
 )
 from cfgtrain.inference import single_gpu_test
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.best import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
 from cfgtrain.runner.log_buffer import plain
@@ -30,8 +26,6 @@ from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import accepted_args
 
 __all__ = ["BETTER", "EvalHook", "Rule"]
-
-logger = logging.getLogger(__name__)
 
 Rule = Literal["greater", "less"]
 
@@ -105,8 +99,7 @@ class EvalHook(Hook):
             raise UnknownNameError(
                 f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
             )
-        self._place = OutDir(out_dir, file_client_args)
-        self._mirror: Mirror | None = None
+        self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
         self.start = start
         self.interval = interval
@@ -120,11 +113,8 @@ class EvalHook(Hook):
         self.eval_kwargs = eval_kwargs
         self.scores: dict[str, float] = {}
         self.evaluations = 0
-        self._folder: Path | None = None
         self._initial = True
         self._batches = 0  # of this evaluation
-        self._best_run: str | None = None  # that wrote the best
-        self._replaced: list[str | None] | None = None  # while it is: new name, old name, run of the old
         idle = (
             ("before_train_iter", "after_train_iter")
             if by_epoch
@@ -143,17 +133,8 @@ class EvalHook(Hook):
             CheckpointError: The best cannot be copied to ``out_dir``.
         """
         self.check_save_best()
-        if runner.work_dir is not None:
-            self._folder = self._place.folder(runner.work_dir)
-            if self.save_best is not None and runner.rank == 0:
-                self._mirror = self._place.mirror(runner.work_dir)
-                if self._mirror is not None:
-                    self._mirror.try_out()
         if self.save_best is not None:
-            if runner.meta is None:
-                runner.logger.warning("The runner has no meta: it is made, to remember the best score.")
-                runner.meta = {}
-            self._find_best(runner.meta.setdefault("hook_msgs", {}))
+            self._best.begin(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Evaluate once before training, when the run begins at or after ``start``."""
@@ -183,27 +164,19 @@ class EvalHook(Hook):
             self._evaluate(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return whether the evaluation before training is still to come, and what became of the best.
-
-        The best before is told of in the new one, in case the run is killed before it is removed.
-        """
+        """Return the newest scores, whether the evaluation before training is still to come, and of the best."""
         return {
             "initial": self._initial,
-            "best_run": self._best_run,
-            "replaced": self._replaced,
             "scores": self.scores,
             "evaluations": self.evaluations,
+            **self._best.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it over."""
         self._initial = state["initial"]
-        self._best_run = state.get("best_run")
         self.scores, self.evaluations = state.get("scores", {}), state.get("evaluations", 0)
-        if state.get("replaced") and self._folder is not None:
-            new, old, run = state["replaced"]
-            if (self._folder / new).is_file():
-                self._remove(self._folder / old, run, logger)
+        self._best.load_state_dict(state)
 
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and put them into the log."""
@@ -248,60 +221,11 @@ class EvalHook(Hook):
         if not scores:
             runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
             return
-        name, self.rule = self.choose(self.scores)
-        self.save_best = name
-        messages = (runner.meta or {})["hook_msgs"]
-        score, best = self.scores[name], messages.get("best_score")
+        self.save_best, self.rule = self.choose(self.scores)
+        score, best = self.scores[self.save_best], (runner.meta or {})["hook_msgs"].get("best_score")
         if not math.isnan(score) and (best is None or BETTER[self.rule](score, best)):
-            self._save_best(runner, messages, name, score)
-
-    def _find_best(self, messages: dict[str, Any]) -> None:
-        """Take the best of a resumed run from where the run is now: its folder may have been copied."""
-        best = messages.get("best_ckpt")
-        if best is not None and self._folder is not None:
-            here = self._folder / Path(best).name
-            if here.is_file():
-                messages["best_ckpt"] = str(here)
-
-    def _save_best(self, runner: RunnerView, messages: dict[str, Any], name: str, score: float) -> None:
-        unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
-        file = f"best_{name}_{unit}_{done}.pth"
-        before = {key: messages.get(key) for key in ("best_score", "best_ckpt")}
-        written_by = self._best_run
-        messages["best_score"] = score
-        if self._folder is None:
-            return
-        folder, path = self._folder, str(self._folder / file)
-        messages["best_ckpt"] = path
-        self._best_run = (runner.meta or {}).get("run_id")
-
-        def save() -> None:
-            if runner.rank != 0:
-                return
-            old = before["best_ckpt"]
-            if old not in (None, path) and Path(old).parent == folder:
-                self._replaced = [file, Path(old).name, written_by]
-            try:
-                runner.save_checkpoint(str(folder), file, create_symlink=False)
-            except CheckpointError as error:
-                messages.update(before)
-                self._best_run, self._replaced = written_by, None
-                runner.logger.error("%s The best checkpoint stays %s.", error, before["best_ckpt"])
-                return
-            if self._mirror is not None:
-                self._mirror.copy(Path(path), self._best_run, runner.logger, best=True)
-            if self._replaced is not None:
-                self._remove(Path(str(old)), written_by, runner.logger)
-            self._replaced = None
-            runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, file)
-
-        runner.after_stage(save)
-
-    def _remove(self, path: Path, run_id: str | None, log: logging.Logger) -> None:
-        """Remove a best that there is a better one for."""
-        remove_own(path, run_id, log)
-        if self._mirror is not None:
-            self._mirror.remove(path.name, run_id, log)
+            unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
+            self._best.replace(runner, self.save_best, score, unit, done)
 
     def score_names(self) -> list[str] | None:
         """Return the names of the scores, where the data set knows them before the first evaluation."""
