@@ -98,7 +98,7 @@ class BaseRunner(RunSaving, ABC):
         self._rank, self._world_size = get_dist_info()
         self._stages = StageTable()
         self._callbacks: list[Callable[[], None]] = []
-        self._batch_place = (0, 0)
+        self._place = (0, 0, 0)
         self._max_epochs, self._max_iters = max_epochs, max_iters
 
     model_name = read_only("_model_name", "Class name of the model inside its wrappers.")
@@ -111,7 +111,9 @@ class BaseRunner(RunSaving, ABC):
     inner_iter = read_only(
         "_inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
     )
-    batch_place = read_only("_batch_place", "The epoch and the batch of it that ``data_batch`` is.")
+    place = read_only(
+        "_place", "The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is."
+    )
     max_epochs = read_only("_max_epochs", "Length of the run in epochs.")
     max_iters = read_only("_max_iters", "Length of the run in iterations.")
 
@@ -142,8 +144,7 @@ class BaseRunner(RunSaving, ABC):
                 f"{step} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
             )
         if "log_vars" in outputs:
-            place = (self._iter, *self._batch_place)
-            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], place)
+            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self._place)
         self.outputs = outputs
 
     @contextmanager

@@ -97,9 +97,14 @@ class EpochBasedRunner(BaseRunner):
             self.restore_generators()
             self._inner_iter = start - 1
         for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
-            self._inner_iter = i
-            self._batch_place = (self._epoch, i)
-            self._train_iter(data_batch, kwargs)
+            self._inner_iter, self.data_batch = i, data_batch
+            self._place = (self._iter, self._epoch, i)
+            self.call_hook("before_train_iter")
+            self.run_iter(data_batch, True, **kwargs)
+            self._next.iter, self._next.inner_iter = self._iter + 1, i + 1
+            self.call_hook("after_train_iter")
+            del self.data_batch
+            self._iter += 1
             if self.stop_reason is not None and self.stopping:
                 return
         self._end_epoch()
@@ -115,15 +120,6 @@ class EpochBasedRunner(BaseRunner):
             self._next, self._state_at_interruption = before, state
             raise
         self._epoch += 1
-
-    def _train_iter(self, data_batch: Any, kwargs: dict[str, Any]) -> None:
-        self.data_batch = data_batch
-        self.call_hook("before_train_iter")
-        self.run_iter(data_batch, True, **kwargs)
-        self._next.iter, self._next.inner_iter = self._iter + 1, self._inner_iter + 1
-        self.call_hook("after_train_iter")
-        del self.data_batch
-        self._iter += 1
 
     @torch.no_grad()
     def val(self, data_loader: Any, **kwargs: Any) -> None:
@@ -144,9 +140,8 @@ class EpochBasedRunner(BaseRunner):
         self.call_hook("before_val_epoch")
         for i, data_batch in enumerate(begin_epoch(data_loader, 0)):
             self.leave_if_interrupted()
-            self.data_batch = data_batch
-            self._inner_iter = i
-            self._batch_place = (0, i)
+            self._inner_iter, self.data_batch = i, data_batch
+            self._place = (self._iter, 0, i)
             self.call_hook("before_val_iter")
             self.run_iter(data_batch, False, **kwargs)
             self.call_hook("after_val_iter")

@@ -187,7 +187,7 @@ class IterBasedRunner(BaseRunner):
         self.data_loader = data_loader
         self._epoch = data_loader._epoch
         self.data_batch = next(data_loader)
-        self._batch_place = (data_loader._epoch, data_loader._batch - 1)
+        self._place = (self._iter, data_loader._epoch, data_loader._batch - 1)
         self.call_hook("before_train_iter")
         self.run_iter(self.data_batch, True, **kwargs)
         place = self._next
@@ -206,7 +206,7 @@ class IterBasedRunner(BaseRunner):
         self.data_loader = data_loader
         with self._logging_apart():
             self.data_batch = next(data_loader)
-            self._batch_place = (data_loader._epoch, data_loader._batch - 1)
+            self._place = (self._iter, data_loader._epoch, data_loader._batch - 1)
             self.call_hook("before_val_iter")
             self.run_iter(self.data_batch, False, **kwargs)
             self._next.flow_done += 1

@@ -38,15 +38,26 @@ class LogBuffer:
     """
 
     def __init__(self) -> None:
-        self.val_history: OrderedDict[str, deque[float]] = OrderedDict()
-        self.n_history: OrderedDict[str, deque[int]] = OrderedDict()
         self.output: OrderedDict[str, Any] = OrderedDict()
         self.latest: dict[str, float] = {}
         self.ready = False
         self.mode: str | None = None
+        self._values: OrderedDict[str, deque[float]] = OrderedDict()
+        self._counts: OrderedDict[str, deque[int]] = OrderedDict()
         self._totals: dict[str, tuple[float, int]] = {}
         self._pending: list[_Update] = []
-        self._room = MAX_PENDING
+
+    @property
+    def val_history(self) -> OrderedDict[str, deque[float]]:
+        """The newest values of each name, oldest first, all of them numbers."""
+        self.fetch()
+        return self._values
+
+    @property
+    def n_history(self) -> OrderedDict[str, deque[int]]:
+        """Their weights."""
+        self.fetch()
+        return self._counts
 
     def update(
         self, values: Mapping[str, Any], count: int = 1, place: tuple[int, int, int] | None = None
@@ -70,14 +81,13 @@ class LogBuffer:
             if value.__class__ is not float and isinstance(value, Tensor):
                 if value.requires_grad:
                     values[name] = value.detach()  # not to keep a graph until the next log line
-                if value.shape and value.numel() != 1:
+                if value.ndim and value.numel() != 1:
                     shape = tuple(value.shape)
                     raise ArgumentError(
                         f"A logged value is one number; {name!r} is a tensor of shape {shape}."
                     )
         self._pending.append((values, count, place))
-        self._room -= 1
-        if not self._room:
+        if len(self._pending) >= MAX_PENDING:
             self.fetch()
 
     def average(self, n: int = 0) -> None:
@@ -85,9 +95,9 @@ class LogBuffer:
         if n < 0:
             raise ArgumentError(f"An average is over n >= 0 values, not {n}.")
         self.fetch()
-        for name, values in self.val_history.items():
+        for name, values in self._values.items():
             if n:
-                total, weight = _weighed(_last(values, n), _last(self.n_history[name], n))
+                total, weight = _weighed(_last(values, n), _last(self._counts[name], n))
             else:
                 total, weight = self._totals[name]
             self.output[name] = self.latest[name] = total / weight if weight else float("nan")
@@ -107,16 +117,16 @@ class LogBuffer:
         """
         self.fetch()
         self._totals.clear()
-        self.val_history.clear()
-        self.n_history.clear()
+        self._values.clear()
+        self._counts.clear()
         self.clear_output()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything as plain types; histories as float64 tensors, which are quickly written."""
         self.fetch()
         return {
-            "values": {name: _as_tensor(values) for name, values in self.val_history.items()},
-            "counts": {name: _as_tensor(counts) for name, counts in self.n_history.items()},
+            "values": {name: _as_tensor(values) for name, values in self._values.items()},
+            "counts": {name: _as_tensor(counts) for name, counts in self._counts.items()},
             "totals": {name: list(total) for name, total in self._totals.items()},
             "output": {name: plain(value) for name, value in self.output.items()},
             "ready": self.ready,
@@ -127,8 +137,8 @@ class LogBuffer:
         """Take over what ``state_dict`` returned."""
         self.clear()
         for name, values in state["values"].items():
-            self.val_history[name] = deque(values.tolist(), MAX_HISTORY)
-            self.n_history[name] = deque(state["counts"][name].tolist(), MAX_HISTORY)
+            self._values[name] = deque(values.tolist(), MAX_HISTORY)
+            self._counts[name] = deque(state["counts"][name].tolist(), MAX_HISTORY)
             total, weight = state["totals"][name]
             self._totals[name] = (total, weight)
         self.output.update(state["output"])
@@ -140,7 +150,7 @@ class LogBuffer:
         Raises:
             NonFiniteLossError: A ``loss`` among them is infinite or not a number.
         """
-        pending, self._pending, self._room = self._pending, [], MAX_PENDING
+        pending, self._pending = self._pending, []
         columns = _columns(pending)
         _replace_tensors(columns)
         if "loss" in columns and not all(map(math.isfinite, columns["loss"].values)):
@@ -150,13 +160,10 @@ class LogBuffer:
             self._add(name, list(map(float, values)), list(map(int, counts)))
 
     def _add(self, name: str, values: list[float], counts: list[int]) -> None:
-        if name not in self.val_history:
-            self.val_history[name], self.n_history[name] = (
-                deque(maxlen=MAX_HISTORY),
-                deque(maxlen=MAX_HISTORY),
-            )
-        self.val_history[name].extend(values)
-        self.n_history[name].extend(counts)
+        if name not in self._values:
+            self._values[name], self._counts[name] = deque(maxlen=MAX_HISTORY), deque(maxlen=MAX_HISTORY)
+        self._values[name].extend(values)
+        self._counts[name].extend(counts)
         self._totals[name] = _weighed(values, counts, *self._totals.get(name, (0.0, 0)))
 
 
@@ -169,42 +176,38 @@ class _Column(NamedTuple):
 
 
 def _columns(updates: list[_Update]) -> dict[str, _Column]:
-    """Return the values of each name in order; ``+=`` appends here, as a method call would cost more."""
+    """Return the values of each name in order: those of equal dicts at once, as most of a run are."""
+    alike: defaultdict[tuple[str, ...], list[_Update]] = defaultdict(list)
+    for update in updates:
+        alike[tuple(update[0])].append(update)
+    distinct = len({name for names in alike for name in names}) == sum(map(len, alike))
     columns: dict[str, _Column] = {}
-    for named, count, place in updates:
-        for name in named:
-            if name not in columns:
-                columns[name] = _Column([], [], [])
-            values, counts, places = columns[name]
-            values += (named[name],)
-            counts += (count,)
-            places += (place,)
+    for rows in alike.values() if distinct else ([update] for update in updates):
+        named, counts, places = zip(*rows, strict=True)
+        for name, values in zip(named[0], zip(*map(dict.values, named), strict=True), strict=True):
+            column = columns[name] if name in columns else columns.setdefault(name, _Column([], [], []))
+            column.values.extend(values)
+            column.counts.extend(counts)
+            column.places.extend(places)
     return columns
 
 
 def _replace_tensors(columns: dict[str, _Column]) -> None:
-    """Turn the tensors among the values into numbers, all at once."""
-    holders = [
-        column.values
-        for column in columns.values()
-        if any(issubclass(kind, Tensor) for kind in {value.__class__ for value in column.values})
-    ]
-    numbers = iter(_fetched([value for values in holders for value in values]))
-    for values in holders:
-        values[:] = islice(numbers, len(values))
-
-
-def _fetched(values: list[Any]) -> list[Any]:
-    """Return the values with numbers for tensors; there is one transfer per dtype and device."""
-    numbers, alike = list(values), defaultdict[Any, list[int]](list)
-    for at, value in enumerate(values):
-        if isinstance(value, Tensor):
-            alike[value.dtype, value.device].append(at)
-    for places in alike.values():
-        together = torch.stack([values[at].reshape(()) if values[at].shape else values[at] for at in places])
-        for at, number in zip(places, together.tolist(), strict=True):
-            numbers[at] = number
-    return numbers
+    """Turn the tensors among the values into numbers, with one transfer per device and dtype."""
+    elsewhere: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
+    for values, _, _ in columns.values():
+        if not any(issubclass(kind, Tensor) for kind in set(map(type, values))):
+            continue
+        for at, value in enumerate(values):
+            if isinstance(value, Tensor):
+                if value.is_cpu:
+                    values[at] = value.item()
+                else:
+                    elsewhere[value.device, value.dtype].append((values, at, value.reshape(())))
+    for holders in elsewhere.values():
+        numbers = torch.stack([tensor for _, _, tensor in holders]).tolist()
+        for (values, at, _), number in zip(holders, numbers, strict=True):
+            values[at] = number
 
 
 def plain(value: Any) -> Any:

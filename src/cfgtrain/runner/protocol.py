@@ -86,8 +86,8 @@ class RunnerView(Protocol):
         """Return the momentum of each group, by optimizer name if there are several."""
 
     @property
-    def batch_place(self) -> tuple[int, int]:
-        """The epoch and the batch of it, 0-based, that ``data_batch`` is."""
+    def place(self) -> tuple[int, int, int]:
+        """The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is."""
 
     def evaluation_weights(self) -> AbstractContextManager[None]:
         """Return what is to be entered while the model is evaluated: it then has averaged weights, if any."""

@@ -53,7 +53,7 @@ class RunSaving(HookRegistration):
     _training_log: LogBuffer
     _validation_log: LogBuffer
     window_open: bool
-    _batch_place: tuple[int, int]
+    _place: tuple[int, int, int]
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class RunSaving(HookRegistration):
             for name, tensor in held.items():
                 if not bool(tensor.isfinite().all()):
                     value = float(tensor.detach().flatten()[~tensor.detach().isfinite().flatten()][0])
-                    place = (self._next.iter - 1, *self._batch_place)
+                    place = (self._next.iter - 1, *self._place[1:])
                     raise NonFiniteLossError(name=name, value=value, place=place)
 
     def _know_epochs(self, data_loaders: list[Any], within: list[bool]) -> None:

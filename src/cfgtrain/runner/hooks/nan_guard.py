@@ -92,7 +92,7 @@ class NaNGuardHook(Hook):
         return look
 
     def _fail(self, runner: RunnerView, name: str, value: float) -> None:
-        error = NonFiniteLossError(name=name, value=value, place=(runner.iter, *runner.batch_place))
+        error = NonFiniteLossError(name=name, value=value, place=runner.place)
         if self.save and runner.work_dir is not None:
             path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}.pt"
             try:
@@ -104,7 +104,7 @@ class NaNGuardHook(Hook):
         raise error
 
     def _evidence(self, runner: RunnerView, name: str, value: float) -> dict[str, Any]:
-        epoch, batch = runner.batch_place
+        _, epoch, batch = runner.place
         loader = runner.data_loader
         tell = getattr(loader, "batch_indices", lambda *_: None)
         indices = tell(epoch, batch)

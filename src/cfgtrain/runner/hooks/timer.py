@@ -16,7 +16,7 @@ class IterTimerHook(Hook):
     """Logs, in seconds, ``time`` per iteration and the part of it spent waiting for data, ``data_time``."""
 
     def __init__(self) -> None:
-        self._last = perf_counter()
+        self._last = self._ready = perf_counter()
 
     def before_run(self, runner: RunnerView) -> None:
         """Start the clock."""
@@ -28,10 +28,10 @@ class IterTimerHook(Hook):
 
     def before_iter(self, runner: RunnerView) -> None:
         """Note when the data was there."""
-        runner.log_buffer.update({"data_time": perf_counter() - self._last})
+        self._ready = perf_counter()
 
     def after_iter(self, runner: RunnerView) -> None:
-        """Note the whole time, and start again."""
-        now = perf_counter()
-        runner.log_buffer.update({"time": now - self._last})
+        """Log both times, and start again."""
+        now, last = perf_counter(), self._last
+        runner.log_buffer.update({"data_time": self._ready - last, "time": now - last})
         self._last = now
