@@ -142,7 +142,7 @@ class RandomState:
         kind, keys, position, has_gauss, gauss = cast("Any", np.random.get_state(legacy=True))
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {  # words as tensors: one by one they take longer to read safely than all the rest
-            "python": [version, torch.tensor(words), gauss_next],
+            "python": [version, torch.from_numpy(np.array(words, np.int64)), gauss_next],
             "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
             "torch": torch.get_rng_state(),
             "cuda": cuda,

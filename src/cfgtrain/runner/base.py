@@ -134,10 +134,12 @@ class BaseRunner(RunSaving, ABC):
         outputs: Any
         if self.batch_processor is not None:
             outputs = self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
-        elif train_mode:
-            outputs = self.model.train_step(data_batch, self.optimizer, **kwargs)  # type: ignore[operator]
         else:
-            outputs = self.model.val_step(data_batch, self.optimizer, **kwargs)  # type: ignore[operator]
+            step: Any = self.model.train_step if train_mode else self.model.val_step
+            optimizer = (
+                self.optimizer
+            )  # without ** where there is nothing to pass on: it is a slow way to call
+            outputs = step(data_batch, optimizer, **kwargs) if kwargs else step(data_batch, optimizer)
         if outputs.__class__ is not dict and not isinstance(outputs, dict):
             step = "train_step" if train_mode else "val_step"
             raise ArgumentTypeError(

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -169,12 +170,14 @@ class IterBasedRunner(BaseRunner):
     def _run_flow(self, at: int, flow: _Flow, done: int, max_iters: int, kwargs: dict[str, Any]) -> bool:
         """Run what is left of a flow; return whether the run ends here."""
         mode, times, run, loader = flow
+        if kwargs:  # and without ** where there are none: it is a slow way to call
+            run = partial(run, **kwargs)
         self._inner_iter = done
         while done < times and not (mode == "train" and self._iter >= max_iters):
             self._next.flow, self._next.flow_done = at, done
             done += 1
             self.last_of_flow = done == times
-            run(loader, **kwargs)
+            run(loader)
             if self.stop_reason is not None and self.stopping:
                 return True
         return False
@@ -186,10 +189,13 @@ class IterBasedRunner(BaseRunner):
         self.mode = "train"
         self.data_loader = data_loader
         self._epoch = data_loader._epoch
-        self.data_batch = next(data_loader)
+        self.data_batch = batch = data_loader.__next__()
         self._place = (self._iter, data_loader._epoch, data_loader._batch - 1)
         self.call_hook("before_train_iter")
-        self.run_iter(self.data_batch, True, **kwargs)
+        if kwargs:
+            self.run_iter(batch, True, **kwargs)
+        else:
+            self.run_iter(batch, True)
         place = self._next
         place.epoch, place.iter, place.inner_iter = self._epoch, self._iter + 1, self._inner_iter + 1
         place.flow_done += 1

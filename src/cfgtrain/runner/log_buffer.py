@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping
+from itertools import accumulate, islice
+from operator import mul
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +21,7 @@ __all__ = ["LogBuffer", "plain"]
 MAX_HISTORY = 10_000
 MAX_PENDING = 1_000
 
-# Values by name, their weight, and the (iteration, epoch, batch) that they are from.
-_Update = tuple[dict[str, Any], int, tuple[int, int, int] | None]
+Place = tuple[int, int, int]  # iteration, epoch, batch
 
 
 class LogBuffer:
@@ -45,7 +46,9 @@ class LogBuffer:
         self._values: OrderedDict[str, deque[float]] = OrderedDict()
         self._counts: OrderedDict[str, deque[int]] = OrderedDict()
         self._totals: dict[str, tuple[float, int]] = {}
-        self._pending: list[_Update] = []
+        # By name, one after the other in one flat list as that is least to write in each
+        # iteration: a value, its weight and its place, the next value ...
+        self._pending: defaultdict[str, list[Any]] = defaultdict(list)
 
     @property
     def val_history(self) -> OrderedDict[str, deque[float]]:
@@ -59,9 +62,7 @@ class LogBuffer:
         self.fetch()
         return self._counts
 
-    def update(
-        self, values: Mapping[str, Any], count: int = 1, place: tuple[int, int, int] | None = None
-    ) -> None:
+    def update(self, values: Mapping[str, Any], count: int = 1, place: Place | None = None) -> None:
         """Add one value per name, each the mean over ``count`` samples.
 
         Args:
@@ -75,19 +76,21 @@ class LogBuffer:
         """
         if values.__class__ is not dict and not isinstance(values, Mapping):
             raise ArgumentTypeError(f"Logged values are a dict, not {values!r}.")
-        values = {**values}  # the model may go on using its own
+        pending = self._pending
+        entries: list[Any] = []
         for name in values:
             value = values[name]
             if value.__class__ is not float and isinstance(value, Tensor):
-                if value.requires_grad:
-                    values[name] = value.detach()  # not to keep a graph until the next log line
                 if value.ndim and value.numel() != 1:
                     shape = tuple(value.shape)
                     raise ArgumentError(
                         f"A logged value is one number; {name!r} is a tensor of shape {shape}."
                     )
-        self._pending.append((values, count, place))
-        if len(self._pending) >= MAX_PENDING:
+                if value.requires_grad:
+                    value = value.detach()  # not to keep a graph until the next log line
+            entries = pending[name]
+            entries += (value, count, place)
+        if len(entries) >= 3 * MAX_PENDING:
             self.fetch()
 
     def average(self, n: int = 0) -> None:
@@ -150,9 +153,9 @@ class LogBuffer:
         Raises:
             NonFiniteLossError: A ``loss`` among them is infinite or not a number.
         """
-        pending, self._pending = self._pending, []
-        columns = _columns(pending)
-        _replace_tensors(columns)
+        columns = {name: _Column(each[::3], each[1::3], each[2::3]) for name, each in self._pending.items()}
+        self._pending.clear()
+        _replace_tensors([column.values for column in columns.values()])
         if "loss" in columns and not all(map(math.isfinite, columns["loss"].values)):
             bad = next(i for i, value in enumerate(columns["loss"].values) if not math.isfinite(value))
             raise NonFiniteLossError(value=columns["loss"].values[bad], place=columns["loss"].places[bad])
@@ -168,34 +171,17 @@ class LogBuffer:
 
 
 class _Column(NamedTuple):
-    """The values of one name, their weights, and the (iteration, epoch, batch) that each is from."""
+    """The values of one name, their weights, and where each is from."""
 
     values: list[Any]
     counts: list[int]
-    places: list[Any]
+    places: list[Place | None]
 
 
-def _columns(updates: list[_Update]) -> dict[str, _Column]:
-    """Return the values of each name in order: those of equal dicts at once, as most of a run are."""
-    alike: defaultdict[tuple[str, ...], list[_Update]] = defaultdict(list)
-    for update in updates:
-        alike[tuple(update[0])].append(update)
-    distinct = len({name for names in alike for name in names}) == sum(map(len, alike))
-    columns: dict[str, _Column] = {}
-    for rows in alike.values() if distinct else ([update] for update in updates):
-        named, counts, places = zip(*rows, strict=True)
-        for name, values in zip(named[0], zip(*map(dict.values, named), strict=True), strict=True):
-            column = columns[name] if name in columns else columns.setdefault(name, _Column([], [], []))
-            column.values.extend(values)
-            column.counts.extend(counts)
-            column.places.extend(places)
-    return columns
-
-
-def _replace_tensors(columns: dict[str, _Column]) -> None:
+def _replace_tensors(columns: list[list[Any]]) -> None:
     """Turn the tensors among the values into numbers, with one transfer per device and dtype."""
     elsewhere: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
-    for values, _, _ in columns.values():
+    for values in columns:
         if not any(issubclass(kind, Tensor) for kind in set(map(type, values))):
             continue
         for at, value in enumerate(values):
@@ -216,7 +202,7 @@ def plain(value: Any) -> Any:
 
 
 def _as_tensor(values: deque[Any]) -> Tensor:
-    return torch.tensor(list(values), dtype=torch.float64)
+    return torch.from_numpy(np.fromiter(values, np.float64, len(values)))
 
 
 def _last(values: deque[Any], n: int) -> list[Any]:
@@ -225,10 +211,12 @@ def _last(values: deque[Any], n: int) -> list[Any]:
 
 
 def _weighed(
-    values: Iterable[float], counts: Iterable[int], total: float = 0.0, weight: int = 0
+    values: Iterable[float], counts: Collection[int], total: float = 0.0, weight: int = 0
 ) -> tuple[float, int]:
-    """Add the values times their weights to ``total``, and the weights to ``weight``, one by one."""
-    for value, count in zip(values, counts, strict=True):
-        total += value * count
-        weight += count
-    return total, weight
+    """Add the values times their weights to ``total``, and the weights to ``weight``.
+
+    They are added one by one, as ``sum`` does not from Python 3.12 on: so the result does not
+    depend on where a run was interrupted.
+    """
+    *_, total = accumulate(map(mul, values, counts), initial=total)
+    return total, weight + sum(counts)

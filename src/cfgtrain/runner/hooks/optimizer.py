@@ -72,8 +72,12 @@ class OptimizerHook(Hook):
         self._autocast: torch.autocast | None = None
         self._autocast_open = False
         self._with_closure = False
-        is_plain = cumulative_iters == 1 and self.dtype is None
-        if is_plain and type(self).before_train_iter is OptimizerHook.before_train_iter:
+        self._is_plain = False
+        if (
+            cumulative_iters == 1
+            and self.dtype is None
+            and type(self).before_train_iter is OptimizerHook.before_train_iter
+        ):
             self.idle_stages = ("before_train_iter",)
 
     def before_run(self, runner: RunnerView) -> None:
@@ -90,6 +94,7 @@ class OptimizerHook(Hook):
             )
         device = next((p.device.type for p in runner.model.parameters()), "cpu")
         self._with_closure = self._wants_closure(optimizers)
+        self._is_plain = optimizers == [runner.optimizer] and self._asks_for_nothing_more()
         if self.loss_scale is not None:
             self.loss_scaler = torch.amp.GradScaler(device, **_scaler_settings(self.loss_scale))
             saved = ((runner.meta or {}).get("fp16") or {}).get("loss_scaler")  # of a resumed run
@@ -110,6 +115,18 @@ class OptimizerHook(Hook):
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Go backward, and clip and step when a window is full or the run ends."""
+        if "loss" not in runner.outputs:
+            raise HookError(_no_loss(runner))
+        loss = runner.outputs["loss"]
+        if self._is_plain:  # as most are: the bare loop, without a question in each iteration
+            optimizer = runner.optimizer
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        else:
+            self._go_backward(runner, loss)
+
+    def _go_backward(self, runner: RunnerView, loss: Tensor) -> None:
         if self._autocast_open:
             self._end_autocast()
         optimizer = runner.optimizer
@@ -117,9 +134,6 @@ class OptimizerHook(Hook):
         if not runner.window_open:
             for each in optimizers:
                 each.zero_grad()
-        if "loss" not in runner.outputs:
-            raise HookError(_no_loss(runner))
-        loss = runner.outputs["loss"]
         if self.detect_anomalous_params:
             self.detect_anomalous_parameters(loss, runner)
         if self._with_closure:
@@ -243,6 +257,14 @@ class OptimizerHook(Hook):
     def _window_length(self, runner: RunnerView) -> int:
         first = runner.iter // self.cumulative_iters * self.cumulative_iters
         return min(self.cumulative_iters, (runner.max_iters or first + self.cumulative_iters) - first)
+
+    def _asks_for_nothing_more(self) -> bool:
+        return (
+            self.cumulative_iters == 1
+            and (self.grad_clip, self.loss_scale, self.dtype) == (None, None, None)
+            and not (self.detect_anomalous_params or self._with_closure)
+            and type(self).backward is OptimizerHook.backward
+        )
 
     def _wants_closure(self, optimizers: Sequence[Any]) -> bool:
         wanting = [type(each).__name__ for each in optimizers if _needs_closure(each)]

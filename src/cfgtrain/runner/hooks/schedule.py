@@ -138,14 +138,17 @@ class ScheduleHook(Hook):
         if self._own_value is not None:
             own = getattr(self, self._own_value)
             return [own(runner, self._base(group)) for group in groups]
-        at, total = (runner.epoch, runner.max_epochs) if self.by_epoch else (runner.iter, runner.max_iters)
-        initial = self.slot.initial
+        if self.by_epoch:
+            at, total = runner.epoch, runner.max_epochs
+        else:
+            at, total = runner.iter, runner.max_iters
+        initial, curve = self.slot.initial, self.curve
         known: dict[float, float] = {}
         values = []
         for group in groups:  # a loop, and as few calls in it as can be: it may run in every iteration
             base = group[initial] if initial in group else self._base(group)
             if base not in known:
-                known[base] = self.curve(base, at, total or 0)  # type: ignore[misc]  # as in value()
+                known[base] = curve(base, at, total or 0)  # type: ignore[misc]  # as in value()
             values.append(known[base])
         return values
 
