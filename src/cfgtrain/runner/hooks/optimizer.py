@@ -15,6 +15,7 @@ from cfgtrain.amp import as_half_dtype, wrap_fp16_model
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.gradients import checked_clip, clear_gradients, unreached_parameters
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import argument_problem
@@ -62,7 +63,7 @@ class OptimizerHook(Hook):
     ) -> None:
         if not isinstance(cumulative_iters, int) or cumulative_iters < 1:  # type: ignore[redundant-expr]  # of a config
             raise ArgumentError(f"cumulative_iters is a positive int, not {cumulative_iters!r}.")
-        self.grad_clip = _checked_clip(grad_clip)
+        self.grad_clip = checked_clip(grad_clip)
         self.detect_anomalous_params = detect_anomalous_params
         self.cumulative_iters = cumulative_iters
         self.dtype = None if dtype is None else as_half_dtype(dtype)
@@ -120,7 +121,7 @@ class OptimizerHook(Hook):
         loss = runner.outputs["loss"]
         if self._is_plain:  # as most are: the bare loop, without a question in each iteration
             optimizer = runner.optimizer
-            optimizer.zero_grad()
+            clear_gradients(optimizer)
             loss.backward()
             optimizer.step()
         else:
@@ -133,7 +134,7 @@ class OptimizerHook(Hook):
         optimizers = optimizer.values() if isinstance(optimizer, dict) else (optimizer,)
         if not runner.window_open:
             for each in optimizers:
-                each.zero_grad()
+                clear_gradients(each)
         if self.detect_anomalous_params:
             self.detect_anomalous_parameters(loss, runner)
         if self._with_closure:
@@ -168,22 +169,8 @@ class OptimizerHook(Hook):
 
     def detect_anomalous_parameters(self, loss: Tensor, runner: RunnerView) -> None:
         """Log an error for each trainable parameter that ``loss`` does not depend on."""
-        reached: set[Any] = set()
-        seen: set[Any] = set()
-        waiting: list[Any] = [loss.grad_fn]
-        while waiting:
-            node = waiting.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            if hasattr(node, "variable"):
-                reached.add(node.variable)
-            waiting.extend(following for following, _ in node.next_functions)
-        for name, parameter in runner.model.named_parameters():
-            if parameter.requires_grad and parameter not in reached:
-                runner.logger.error(
-                    "The loss does not depend on %s with shape %s.", name, tuple(parameter.shape)
-                )
+        for name, parameter in unreached_parameters(runner.model, loss):
+            runner.logger.error("The loss does not depend on %s with shape %s.", name, tuple(parameter.shape))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the loss scale."""
@@ -237,7 +224,7 @@ class OptimizerHook(Hook):
             if losses:
                 current = losses.pop()
             else:
-                runner.optimizer.zero_grad()
+                clear_gradients(runner.optimizer)
                 current = runner.model.train_step(runner.data_batch, runner.optimizer)["loss"]  # type: ignore[operator]
             current.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if self.grad_clip is not None:
@@ -356,18 +343,6 @@ def _all(optimizer: Any) -> list[Any]:
 def _needs_closure(optimizer: Any) -> bool:
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     return closure is not None and closure.default is closure.empty
-
-
-def _checked_clip(grad_clip: Any) -> dict[str, Any] | None:
-    if grad_clip is None:
-        return None
-    if not isinstance(grad_clip, Mapping):
-        raise ArgumentError(f"grad_clip is a dict such as dict(max_norm=35), or None, not {grad_clip!r}.")
-    target = clip_grad_value_ if "clip_value" in grad_clip else clip_grad_norm_
-    problem = argument_problem(target, {"parameters": None, **grad_clip})
-    if problem is not None:
-        raise ArgumentError(f"grad_clip: {problem.text}")
-    return dict(grad_clip)
 
 
 def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:

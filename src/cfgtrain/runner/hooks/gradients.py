@@ -1,0 +1,66 @@
+"""What an optimizer step does with gradients beside following them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.optim import Optimizer
+
+from cfgtrain.errors import ArgumentError
+from cfgtrain.utils.signatures import argument_problem
+
+__all__ = ["checked_clip", "clear_gradients", "unreached_parameters"]
+
+
+def clear_gradients(optimizer: Any) -> None:
+    """Do what ``optimizer.zero_grad()`` does: set the gradients to None.
+
+    Most of the time that PyTorch's own takes goes into telling profilers of it. Where none is
+    listening, and the optimizer has no ``zero_grad`` of its own, that is left out.
+    """
+    is_own = type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in optimizer.__dict__
+    if is_own or torch._C._autograd._profiler_enabled():
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
+def checked_clip(grad_clip: Any) -> dict[str, Any] | None:
+    """Return the arguments of ``clip_grad_norm_`` or, with a ``clip_value``, of ``clip_grad_value_``.
+
+    Raises:
+        ArgumentError: They are not.
+    """
+    if grad_clip is None:
+        return None
+    if not isinstance(grad_clip, Mapping):
+        raise ArgumentError(f"grad_clip is a dict such as dict(max_norm=35), or None, not {grad_clip!r}.")
+    target = clip_grad_value_ if "clip_value" in grad_clip else clip_grad_norm_
+    problem = argument_problem(target, {"parameters": None, **grad_clip})
+    if problem is not None:
+        raise ArgumentError(f"grad_clip: {problem.text}")
+    return dict(grad_clip)
+
+
+def unreached_parameters(model: nn.Module, loss: Tensor) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield, by name, the trainable parameters that ``loss`` does not depend on; goes through its whole graph."""
+    reached: set[Any] = set()
+    seen: set[Any] = set()
+    waiting: list[Any] = [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            reached.add(node.variable)
+        waiting.extend(following for following, _ in node.next_functions)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter not in reached:
+            yield name, parameter
