@@ -77,6 +77,7 @@ def test_such_a_name_further_down_is_written() -> None:
     """Two underscores mean nothing within a dict, nor does a marker within a string."""
     cfg = Config({"a": {"__x": 1, "_base_": 2, "_deprecation_": 3}, "b": "_delete_"})
     assert Config.fromstring(cfg.pretty_text, ".py") == cfg
+    assert config_text(cfg.a, "json", ("a",)) == json.dumps(cfg.a)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from keyword import iskeyword
 from types import FunctionType
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from unicodedata import normalize
 
 from cfgtrain.config.dict import ConfigDict
@@ -58,7 +58,7 @@ def pretty_python(tree: Mapping[str, object]) -> str:
 
 
 def _printed(tree: Mapping[str, object], plain: frozenset[type]) -> str:
-    printer = _Printer(plain)
+    printer = _printer(plain)
     row, names, known = printer.row, printer.names, printer.known
     rows: list[str] = []
     late: dict[object, object] = {}
@@ -90,13 +90,16 @@ class _Printer:
         plain: The types that repr writes as they should be.
 
     Attributes:
+        names: ``key=`` by key, of keys that were found to be names.
+        known: These keys.
         row: Returns the row of a value; takes what stands before it on the line, the value,
             and how many steps the line is indented.
     """
 
     def __init__(self, plain: frozenset[type]) -> None:
         self.plain = plain
-        self.names, self.known = _Names.current()
+        self.names: dict[object, str] = {}
+        self.known: set[object] = set()
         self.row = _shortcut(self)
 
     def joined(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
@@ -186,17 +189,15 @@ class _Printer:
         return None not in names
 
 
-class _Names:
-    """The keys that were found to be names: most stand in a config many times, and in most configs."""
+_printers: dict[frozenset[type], _Printer] = {}
 
-    found: ClassVar[tuple[dict[object, str], set[object]]] = ({}, set())  # "key=" by key, and the keys
 
-    @classmethod
-    def current(cls) -> tuple[dict[object, str], set[object]]:
-        """Return what is known, which the caller may add to."""
-        if len(cls.found[0]) > MAX_NAMES:
-            cls.found = ({}, set())  # whoever prints now keeps the old ones
-        return cls.found
+def _printer(plain: frozenset[type]) -> _Printer:
+    """Return the printer of earlier texts: most names stand in a config many times, and in most configs."""
+    printer = _printers.get(plain)
+    if printer is None or len(printer.names) > MAX_NAMES:
+        printer = _printers[plain] = _Printer(plain)
+    return printer
 
 
 def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
