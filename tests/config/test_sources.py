@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import pickle
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -500,6 +502,32 @@ def test_a_copied_config_keeps_its_history(same: Callable[[Config], Config], fam
     family.merge_from_dict({"model.width": 2})
     for key in ("model.depth", "model.width", "list[0]"):
         assert same(family).history(key) == family.history(key)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collection_of_garbage_is_as_it_was(enabled: bool) -> None:
+    """Whoever has switched it off finds it off after asking for an origin, and who has not, on."""
+    cfg = Config.fromstring("x = 1\n", ".py")
+    if not enabled:
+        gc.disable()
+    try:
+        assert cfg.origin("x") == Origin("<string>", 1, "x = 1")
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+
+
+def test_a_config_that_nobody_holds_is_gone_at_once() -> None:
+    """Neither loading nor asking for an origin leaves what only a collection of garbage would free."""
+    cfg = Config.fromstring("x = dict(y=[1, dict(z=2)])\n", ".py")
+    cfg.origin("x.y[1].z")
+    source = weakref.ref(cfg._cfg_dict._trace.sources[0])
+    gc.disable()
+    try:
+        del cfg
+        assert source() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("suffix", [".py", ".yaml"])

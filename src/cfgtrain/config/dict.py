@@ -183,7 +183,10 @@ def traced(value: Any, source: Source, path: Path = (), marked: list[Path] | Non
                 _set_item(node, key, convert(part, (*path, key)))
         return node
 
-    return convert(value, path)
+    made = convert(value, path)
+    # It calls itself: until the next collection of garbage it would keep the source alive.
+    convert = None  # type: ignore[assignment]
+    return made
 
 
 def graft(value: Any, path: Path, source: Source) -> None:
