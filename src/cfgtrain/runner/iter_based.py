@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 
 import torch
@@ -82,12 +83,14 @@ _END = object()
 
 
 class _Flow(NamedTuple):
-    """One entry of a workflow, with what runs it."""
+    """One entry of a workflow, with what runs it, as long as fewer than ``until`` iterations are trained."""
 
+    at: int
     mode: str
     times: int
-    run: Callable[..., None]
+    run: Callable[[IterLoader], None]
     loader: IterLoader
+    until: float
 
 
 @RUNNERS.register_module()
@@ -141,8 +144,15 @@ class IterBasedRunner(BaseRunner):
             IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
         ]
         flows = [
-            _Flow(mode, times, flow_method(self, mode), loader)
-            for (mode, times), loader in zip(workflow, self._loaders, strict=True)
+            _Flow(
+                at,
+                mode,
+                times,
+                partial(flow_method(self, mode), **kwargs) if kwargs else flow_method(self, mode),
+                self._loaders[at],
+                self._max_iters if mode == "train" else inf,
+            )
+            for at, (mode, times) in enumerate(workflow)
         ]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
@@ -150,30 +160,28 @@ class IterBasedRunner(BaseRunner):
             while (self._iter < self._max_iters or self.within_round) and (
                 self.stop_reason is None or not self.stopping
             ):
-                self._run_round(flows, self._max_iters, kwargs)
+                self._run_round(flows)
             self.call_hook("after_epoch")
 
-    def _run_round(self, flows: list[_Flow], max_iters: int, kwargs: dict[str, Any]) -> None:
+    def _run_round(self, flows: list[_Flow]) -> None:
         """Run each flow as often as it asks, from where a resumed run stood."""
-        first, done = self._next.flow, self._next.flow_done
-        for at in range(first, len(flows)):
-            begin = done if at == first else 0
-            if flows[at].mode == "val":
+        done = self._next.flow_done
+        for flow in flows[self._next.flow :]:
+            if flow.mode == "val":
                 with self.evaluation_weights():
-                    ended = self._run_flow(at, flows[at], begin, max_iters, kwargs)
+                    ended = self._run_flow(flow, done)
             else:
-                ended = self._run_flow(at, flows[at], begin, max_iters, kwargs)
+                ended = self._run_flow(flow, done)
             if ended:
                 return
+            done = 0
         self._next.flow = self._next.flow_done = 0
 
-    def _run_flow(self, at: int, flow: _Flow, done: int, max_iters: int, kwargs: dict[str, Any]) -> bool:
+    def _run_flow(self, flow: _Flow, done: int) -> bool:
         """Run what is left of a flow; return whether the run ends here."""
-        mode, times, run, loader = flow
-        if kwargs:  # and without ** where there are none: it is a slow way to call
-            run = partial(run, **kwargs)
+        at, _, times, run, loader, until = flow
         self._inner_iter = done
-        while done < times and not (mode == "train" and self._iter >= max_iters):
+        while done < times and self._iter < until:
             self._next.flow, self._next.flow_done = at, done
             done += 1
             self.last_of_flow = done == times

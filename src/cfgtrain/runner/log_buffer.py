@@ -78,8 +78,7 @@ class LogBuffer:
             raise ArgumentTypeError(f"Logged values are a dict, not {values!r}.")
         pending = self._pending
         entries: list[Any] = []
-        for name in values:
-            value = values[name]
+        for name, value in values.items():
             if value.__class__ is not float and isinstance(value, Tensor):
                 if value.ndim and value.numel() != 1:
                     shape = tuple(value.shape)

@@ -188,10 +188,10 @@ class ScheduleHook(Hook):
         warmup = self._warmup
         if self.by_epoch and (warmup is None or runner.iter > warmup.iters):
             return
-        optimizer = runner.optimizer
-        groups = (
-            param_groups(optimizer) if isinstance(optimizer, dict) else getattr(optimizer, "param_groups", [])
-        )
+        try:
+            groups = runner.optimizer.param_groups
+        except AttributeError:  # several, or none
+            groups = param_groups(runner.optimizer)
         if not self.by_epoch:
             self._regular = self.regular_values(runner, groups)
         if warmup is not None and runner.iter < warmup.iters:
