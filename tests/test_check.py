@@ -150,6 +150,8 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("optimizer = dict(type='SGD', lr=0.05, momentum=0.9)", "optimizer = 'SGD'", ConfigValueError, "optimizer", "a dict with a type, not 'SGD'"),
     # plain settings
     ("workflow = [('train', 1), ('val', 1)]", "workflow = ['train']", ConfigValueError, "workflow", "such as [('train', 1)]"),
+    ("workflow = [('train', 1), ('val', 1)]", "workflow = [('train', 1), ('val', 0)]", ConfigValueError, "workflow", "A flow runs once or more often, and 'val' 0 times"),
+    ("metric='accuracy')", "metric='accuracy', save_best='acuracy')", ConfigValueError, "evaluation.save_best", "the scores are accuracy. Did you mean 'accuracy'?"),
     ("seed = 0", "seed = -1", ConfigValueError, "seed", "non-negative int or None, not -1"),
     ("seed = 0", "seed = True", ConfigValueError, "seed", "non-negative int or None, not True"),
     ("log_level = 'INFO'", "log_level = 'LOUD'", ConfigValueError, "log_level", "DEBUG, INFO, WARNING, ERROR"),

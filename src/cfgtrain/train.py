@@ -18,7 +18,7 @@ from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
 from cfgtrain.checkpoint.out_dir import OutDir
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
+from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.errors import CheckpointError
 from cfgtrain.evaluate import evaluate
 from cfgtrain.optim import build_optimizer
@@ -86,7 +86,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         set_random_seed(cfg.seed, cfg.get("deterministic", False))
 
         model = build_model(cfg)
-        loaders = {part: build_loader(cfg, part) for part in ("train", "val", "test") if cfg.data.get(part)}
+        loaders = {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id)
         evaluation = register_evaluation(runner, cfg, loaders)
@@ -174,7 +174,7 @@ def register_hooks(runner: BaseRunner, cfg: Config) -> None:
         cfg.get("lr_config"),
         optimizer_settings(cfg._cfg_dict),
         cfg.get("checkpoint_config", {"interval": 1 if runner.by_epoch else 1000}),
-        cfg.get("log_config", {"interval": 10, "hooks": [{"type": "TextLoggerHook"}]}),
+        cfg.get("log_config", {}),
         cfg.get("momentum_config"),
         cfg.get("timer_config", {"type": "IterTimerHook"}),
         cfg.get("custom_hooks"),

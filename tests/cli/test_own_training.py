@@ -186,3 +186,33 @@ def test_fused_and_foreach_steps_go_on(optimizer: str, configs: Path, run: Calla
     assert same(one["optimizer"], other["optimizer"])
     setting = "fused" if "fused" in optimizer else "foreach"
     assert one["optimizer"]["param_groups"][0][setting] is True
+
+
+FLOW = """
+from cfgtrain.runner import RUNNERS, EpochBasedRunner
+
+
+@RUNNERS.register_module()
+class Counting(EpochBasedRunner):
+    def count(self, data_loader):
+        self.logger.info("%d batches after epoch %d", len(data_loader), self.epoch)
+"""
+
+CONFIG_OF_FLOW = """
+_base_ = "own.py"
+data = dict(count={{_base_.data.val}}, count_dataloader=dict(samples_per_gpu=100))
+"""
+
+
+def test_flow_of_a_runner_of_ones_own(project: Path, run: Callable[..., Any], write: Any) -> None:
+    """A mode of the workflow that the project's runner has goes over the part of ``data`` of that name."""
+    write("shop/flow.py", FLOW)
+    words = ["custom_imports.imports=['shop.training','shop.flow']", "runner.type=Counting"]
+    words.append("workflow=[('train', 1), ('count', 1)]")
+    done = run("train", project, "--cfg-options", *words)
+    assert done.code == 2
+    assert "The workflow runs 'count', and data has no such part" in done.err
+    write("flow.py", CONFIG_OF_FLOW)
+    done = run("train", "flow.py", "--cfg-options", *words)
+    assert done.code == 0, done.err
+    assert "4 batches after epoch 2" in done.err

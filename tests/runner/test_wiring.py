@@ -87,6 +87,13 @@ def test_interval_is_offered_to_loggers() -> None:
     assert [hook.interval for hook in hooks] == [3, 7]
 
 
+def test_log_is_text_unless_said_otherwise() -> None:
+    """A ``log_config`` without ``hooks`` logs as one that is not there does; an empty list of them logs nothing."""
+    ((hook, priority),) = wiring.hooks_for("log_config", {"interval": 3})
+    assert (type(hook).__name__, hook.interval, priority) == ("TextLoggerHook", 3, "VERY_LOW")
+    assert not list(wiring.hooks_for("log_config", {"interval": 3, "hooks": []}))
+
+
 @pytest.mark.parametrize("key", ["lr_config", "momentum_config", "checkpoint_config", "log_config"])
 @pytest.mark.parametrize("by_epoch", [True, False])
 def test_hooks_count_as_the_runner_does(key: str, by_epoch: bool) -> None:

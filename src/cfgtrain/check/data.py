@@ -7,13 +7,11 @@ from typing import Any
 
 from cfgtrain.check.components import arguments, component, problem_at
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader
+from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader, parts_of
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError, suggest
 from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
 
-__all__ = ["PARTS", "data_problems"]
-
-PARTS = ("train", "val", "test")
+__all__ = ["data_problems"]
 
 
 def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -23,7 +21,8 @@ def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
         message = f"data is a dict of parts and loader settings, not {data!r}."
         yield problem_at(ConfigValueError, message, root, "data")
         return
-    known = (*PARTS, *(f"{part}_dataloader" for part in PARTS), *LOADER_KEYS)
+    parts = parts_of(cfg)
+    known = (*parts, *(f"{part}_dataloader" for part in parts), *LOADER_KEYS)
     for key in data:
         if key not in known:
             hint = suggest(str(key), known)
@@ -31,7 +30,7 @@ def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
     if data.get("train") is None:
         yield problem_at(ConfigKeyError, "data has no 'train', which a training needs.", root, "data")
     yield from _loader(data, {key: data[key] for key in LOADER_KEYS if key in data})
-    for part in PARTS:
+    for part in parts:
         if data.get(part) is not None:
             yield from _dataset(data, part)
         yield from _own_loader(data, part)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.check.components import problem_at
-from cfgtrain.check.data import PARTS
 from cfgtrain.config.config import Config
+from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError, suggest
 from cfgtrain.parallel.device import pick_device
 
@@ -89,8 +89,14 @@ def _workflow(cfg: Config) -> Iterator[CfgTrainError]:
         message = f"workflow is a list such as [('train', 1)], not {workflow!r}."
         yield problem_at(ConfigValueError, message, root, "workflow")
         return
+    for mode, times in workflow:
+        if times < 1:
+            message = (
+                f"A flow runs once or more often, and {mode!r} {times} times in the workflow {workflow!r}."
+            )
+            yield problem_at(ConfigValueError, message, root, "workflow")
     data = cfg.get("data")
-    parts = [part for part in PARTS if isinstance(data, Mapping) and data.get(part) is not None]
+    parts = [part for part in parts_of(cfg) if isinstance(data, Mapping) and data.get(part) is not None]
     for mode, _ in workflow:
         if parts and mode not in ("train", *parts):
             message = f"The workflow runs {mode!r}, and data has no such part.{suggest(str(mode), parts)}"
@@ -101,6 +107,4 @@ def _workflow(cfg: Config) -> Iterator[CfgTrainError]:
 
 
 def _is_flow(flow: object) -> bool:
-    if not isinstance(flow, (list, tuple)) or len(flow) != 2:
-        return False
-    return isinstance(flow[1], int) and flow[1] > 0
+    return isinstance(flow, (list, tuple)) and len(flow) == 2 and isinstance(flow[1], int)

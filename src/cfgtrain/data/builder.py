@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from torch.utils.data import IterableDataset
 
+from cfgtrain.config.config import Config
 from cfgtrain.data.loader import EpochDataLoader, StreamLoader
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry import resolve_cfg
 from cfgtrain.utils.signatures import accepted_args
 
-__all__ = ["build_dataloader", "build_dataset", "loader_settings"]
-
-Part = Literal["train", "val", "test"]
+__all__ = ["build_dataloader", "build_dataset", "loader_settings", "parts_of"]
 
 # Keys of `data` that hold for all parts; `data.<part>_dataloader` overrides them.
 LOADER_KEYS = (
@@ -34,12 +33,20 @@ LOADER_KEYS = (
 SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
 
 
+def parts_of(cfg: Config) -> list[str]:
+    """Return the parts that ``data`` may have: train, val, test and other flows of the workflow, for a runner of one's own."""
+    workflow = cfg.get("workflow")
+    flows = workflow if isinstance(workflow, (list, tuple)) else ()
+    modes = [flow[0] for flow in flows if isinstance(flow, (list, tuple)) and flow]
+    return list(dict.fromkeys(["train", "val", "test", *(mode for mode in modes if isinstance(mode, str))]))
+
+
 def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
     """Build a data set from its config."""
     return DATASETS.build(cfg, default_args=default_args)
 
 
-def loader_settings(data: Mapping[str, Any], part: Part) -> dict[str, Any]:
+def loader_settings(data: Mapping[str, Any], part: str) -> dict[str, Any]:
     """Return the loader settings of one part: those of ``data``, then its own."""
     common = {key: data[key] for key in LOADER_KEYS if key in data}
     return {**common, **data.get(f"{part}_dataloader", {})}

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
-from cfgtrain.errors import CheckpointError, SampleError
+from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
 from cfgtrain.random_state import OwnRandomState, derive_seed, isolated_random_state, seed_sample
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "begin_epoch",
     "describe_epoch",
     "length_of",
+    "nothing_to_train_on",
     "set_epoch",
 ]
 
@@ -271,6 +272,17 @@ def length_of(loader: Any) -> int | None:
         return len(loader)
     except TypeError:  # a loader has a __len__ that asks a data set which may have none
         return None
+
+
+def nothing_to_train_on(loader: Any) -> ArgumentError:
+    """Return the error for a loader that yields no batch, which would be asked for one for ever, or trained on in no time."""
+    why = ""
+    if isinstance(loader, EpochDataLoader):
+        batches = loader.epoch_batches
+        why = f": there are {len(loader.seeded)} samples"
+        if batches.drop_last:
+            why += f", and a batch of less than {batches.batch_size} is left out (drop_last=True)"
+    return ArgumentError(f"The data loader yields no batch at all{why}.")
 
 
 def describe_epoch(loader: Any) -> str:

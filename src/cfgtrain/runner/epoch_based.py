@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cfgtrain.data.loader import begin_epoch, length_of
+from cfgtrain.data.loader import begin_epoch, length_of, nothing_to_train_on
 from cfgtrain.errors import ArgumentError
 from cfgtrain.random_state import isolated_random_state
 from cfgtrain.registries import RUNNERS
@@ -110,6 +110,8 @@ class EpochBasedRunner(BaseRunner):
             self._iter += 1
             if self.stop_reason is not None and self.stopping:
                 return
+        if self._next.inner_iter == 0:
+            raise nothing_to_train_on(data_loader)
         self._end_epoch()
 
     def _end_epoch(self) -> None:

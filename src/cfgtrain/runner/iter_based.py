@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from cfgtrain.data.loader import begin_epoch, length_of
+from cfgtrain.data.loader import begin_epoch, length_of, nothing_to_train_on
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.registries import RUNNERS
 from cfgtrain.runner.base import BaseRunner, read_only
@@ -74,7 +74,7 @@ class IterLoader:
             self._batches = begin_epoch(self._dataloader, self._epoch)
             batch = next(self._batches, _END)
             if batch is _END:
-                raise ArgumentError("The data loader yields no batch at all.")
+                raise nothing_to_train_on(self._dataloader)
         self._batch += 1
         return batch
 

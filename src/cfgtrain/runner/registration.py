@@ -84,7 +84,7 @@ class HookRegistration:
         self.register_wired_hooks("timer_config", timer_config)
 
     def register_logger_hooks(self, log_config: Any) -> None:
-        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])`` or None."""
+        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])``, without ``hooks`` a TextLoggerHook, or None."""
         self.register_wired_hooks("log_config", log_config)
 
     def register_profiler_hook(self, profiler_config: Any) -> None:

@@ -42,6 +42,7 @@ WIRES = {
 }
 
 DEFAULT_TIMER = {"type": "IterTimerHook"}
+DEFAULT_LOGGERS = ({"type": "TextLoggerHook"},)
 
 
 # Keys whose hooks count in what the runner counts in, unless they say otherwise.
@@ -71,7 +72,7 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
     if cfg is None:
         return
     if key == "log_config":
-        for each in cfg.get("hooks", ()):
+        for each in cfg.get("hooks", DEFAULT_LOGGERS):
             if not isinstance(each, Mapping):
                 raise ArgumentTypeError(f"The hooks of log_config are dicts with a type, not {each!r}.")
             yield _with(each, {"interval": cfg["interval"]} if "interval" in cfg else {}), wire.priority
