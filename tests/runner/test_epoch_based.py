@@ -10,6 +10,7 @@ import torch
 from tiny import LOGGER, Recorder, Scalar, make_runner, numbers
 from torch import nn
 
+from cfgtrain.data.builder import build_dataloader
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.runner import ClosureHook, EpochBasedRunner, Hook, Runner, build_runner
 
@@ -476,6 +477,29 @@ def test_what_needs_a_length_says_so() -> None:
         runner.run([Endless()], [("train", 1)])
 
 
+def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
+    """Warm-up that counts epochs of a stream is refused, with what to do."""
+    runner = make_runner("epoch", 1)
+    warmup = {"warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}
+    runner.register_lr_hook({"policy": "step", "step": 1, **warmup})
+    with pytest.raises(
+        HookError, match=r"takes 1 epochs, .* is not known here: give warmup_iters in iterations"
+    ):
+        runner.run([Endless()], [("train", 1)])
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_no_batch_to_train_on_is_an_error(size: int) -> None:
+    """An epoch without a single batch is no epoch; the error tells the size of the data set and what ``drop_last`` does."""
+    runner = make_runner("epoch", 2)
+    with pytest.raises(
+        ArgumentError, match=f"no batch at all: there are {size} samples, .* less than 4 is left out"
+    ):
+        runner.run([build_dataloader(list(range(size)), 4, drop_last=True)], [("train", 1)])
+    with pytest.raises(ArgumentError, match="no batch at all"):
+        make_runner("epoch", 2).run([iter(())], [("train", 1)])
+
+
 def test_val_flow_needs_a_val_step() -> None:
     """A model without ``val_step`` is found before the run, not after the first epoch."""
 
@@ -529,6 +553,7 @@ def test_end_of_a_stopped_run_is_saved(stage: str, at: int, file: str, tmp_path:
     runner.run([numbers(3)], [("train", 1)])
     assert [path.name for path in tmp_path.glob("*_*.pth")] == [file]
     assert runner.last_saved[0] == str(tmp_path / file)
+    assert torch.load(tmp_path / file)["meta"]["epoch"] == 2  # those that have begun
 
 
 def test_old_name_of_the_runner_warns() -> None:

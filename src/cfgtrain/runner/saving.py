@@ -102,7 +102,8 @@ class RunSaving(HookRegistration):
         if not isinstance(meta, dict | None):
             raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(self._done_after_this())
-        facts = {**(meta or {}), **(self.meta or {}), "epoch": self._epoch + 1, "iter": self._iter}
+        epoch = self._next.epoch + (self._next.inner_iter > 0)  # one that has begun counts, as in MMCV
+        facts = {**(meta or {}), **(self.meta or {}), "epoch": max(epoch, 1), "iter": self._iter}
         # With gradients waiting in an open window there is no exact state to go on from.
         exact = save_optimizer and not self.window_open
         self._check_finite()  # before a good checkpoint goes for a worthless one

@@ -239,7 +239,9 @@ def test_save_best_is_looked_for_before_the_run_where_the_names_are_known() -> N
         def score_names(cls, metric: str) -> list[str]:
             return [metric, f"{metric}_per_class"]
 
-    hook = EvalHook(Telling(name="mIoU"), save_best="mIuO", metric="mIoU", rule="greater")
+    hook = EvalHook(
+        Telling(name="mIoU"), save_best="mIuO", metric="mIoU"
+    )  # no rule can be guessed of that name
     with pytest.raises(HookError, match=r"the scores are mIoU, mIoU_per_class\. Did you mean 'mIoU'"):
         train("epoch", 1, hook)
     assert hook.evaluations == 0

@@ -80,6 +80,19 @@ def test_first_gradient_that_is_not_finite(tmp_path: Path) -> None:
     assert not runner.optimizer._optimizer_step_pre_hooks
 
 
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("clip", [None, {"max_norm": 1.0}])
+def test_overflow_is_left_to_the_loss_scale(clip: Any, fused: bool, tmp_path: Path) -> None:
+    """A step whose scaled gradients overflow is left out, by a fused optimizer too, and the run goes on."""
+    model = Scalar()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=fused)
+    runner = make_runner("iter", 2, model, optimizer=optimizer, work_dir=tmp_path)
+    runner.register_optimizer_hook({"loss_scale": {"init_scale": 4.0}, "grad_clip": clip})
+    runner.register_custom_hooks({"type": "NaNGuardHook"})
+    runner.run([[torch.tensor([1e38]), torch.tensor([1.0])]], [("train", 1)])
+    assert model.w.item() == pytest.approx(0.9)
+
+
 def test_good_run_goes_through(tmp_path: Path) -> None:
     """Finite numbers, however large, stop nothing and leave no file."""
     model = Scalar()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +76,31 @@ def test_remainder_of_a_run_is_a_smaller_batch() -> None:
     small = weights("iter", 8, batches, cumulative_iters=3)
     big = weights("iter", 3, grouped(batches, 3))
     assert torch.allclose(small, big, atol=1e-6)
+
+
+class Unsized:
+    """A loader that does not tell how many batches it has."""
+
+    def __init__(self, batches: list[Any]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Any:
+        return iter(self.batches)
+
+
+@pytest.mark.parametrize("hook", [{}, {"grad_clip": {"max_norm": 0.01}}, {"loss_scale": 8.0}])
+def test_end_that_nobody_foresaw_closes_the_window(hook: dict[str, Any], tmp_path: Path) -> None:
+    """A run over a stream steps with what is left at its end as one of known length does, and is saved then."""
+    batches: Any = numbers(5)
+    model, known = Squared(), weights("epoch", 2, batches, cumulative_iters=4, **hook)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.5)
+    runner = make_runner("epoch", 2, model, optimizer=optimizer, work_dir=tmp_path)
+    runner.register_training_hooks(None, {"cumulative_iters": 4, **hook}, {"interval": 1})
+    runner.run([Unsized(batches)], [("train", 1)])
+    assert torch.allclose(torch.cat([p.detach().flatten() for p in model.parameters()]), known)
+    saved = torch.load(tmp_path / "epoch_2.pth")
+    assert saved["meta"]["iter"] == 10
+    assert same(saved["state_dict"], dict(model.state_dict()))
 
 
 def test_windows_cross_epochs() -> None:

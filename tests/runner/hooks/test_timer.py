@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 from tiny import Recorder, make_runner, numbers
 
-from cfgtrain.runner.hooks import timer
+from cfgtrain.runner import EvalHook
+from cfgtrain.runner.hooks import evaluation, timer
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A clock that goes on only when it is told to."""
     now = [0.0]
-    monkeypatch.setattr(timer, "perf_counter", lambda: now[0])
+    for module in (timer, evaluation):
+        monkeypatch.setattr(module, "perf_counter", lambda: now[0])
 
     def wait(seconds: float) -> None:
         now[0] += seconds
@@ -57,6 +59,21 @@ def test_time_between_epochs_belongs_to_none(clock: Any) -> None:
     runner.run([Slow(clock)], [("train", 1)])
     runner.log_buffer.average()
     assert runner.log_buffer.output["time"] == 2.0
+
+
+@pytest.mark.parametrize("priority", ["VERY_HIGH", "LOWEST"])
+def test_time_of_an_evaluation_belongs_to_none(priority: str, clock: Any) -> None:
+    """An evaluation between iterations slows none of them, whichever of the two hooks comes first."""
+    runner = make_runner("iter", 3)
+    runner.register_timer_hook({})
+    loader = Slow(clock)
+    loader.dataset = type("Data", (), {"evaluate": lambda *_, **__: {"acc": 1.0}})()  # type: ignore[attr-defined]
+    hook = EvalHook(loader, interval=2, by_epoch=False, test_fn=lambda *_: clock(60.0) or [])
+    runner.register_hook(hook, priority)
+    runner.run([Slow(clock)], [("train", 1)])
+    history = runner.log_buffer.val_history  # of what came after the evaluation, which clears it
+    assert history["time"][-1] == history["data_time"][-1] == 2.0
+    assert all(time == 2.0 for time in history["time"])
 
 
 def test_every_iteration_is_timed() -> None:

@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
+from time import perf_counter
 from typing import Any, Literal
 
 from cfgtrain.data.loader import length_of, set_epoch
@@ -21,6 +22,7 @@ from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.best import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.hooks.timer import IterTimerHook
 from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import accepted_args
@@ -122,7 +124,10 @@ class EvalHook(Hook):
         )
         # But for those that a subclass has made its own.
         self.idle_stages = [stage for stage in idle if getattr(type(self), stage) is getattr(EvalHook, stage)]
-        if save_best not in (None, "auto"):
+        known = self.score_names()
+        if save_best not in (None, "auto") and (
+            known is None or save_best in known
+        ):  # else see check_save_best
             self.rule = rule or self.guess_rule(str(save_best))
 
     def before_run(self, runner: RunnerView) -> None:
@@ -161,7 +166,11 @@ class EvalHook(Hook):
                 if isinstance(hook, LoggerHook):
                     hook.after_train_iter(runner)
             runner.log_buffer.clear()
+            began = perf_counter()
             self._evaluate(runner)
+            for hook in runner.hooks:
+                if isinstance(hook, IterTimerHook):
+                    hook.leave_out(perf_counter() - began)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the newest scores, whether the evaluation before training is still to come, and of the best."""

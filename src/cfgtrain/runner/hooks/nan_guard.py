@@ -82,6 +82,10 @@ class NaNGuardHook(Hook):
 
     def _gradient_check(self, runner: RunnerView) -> Callable[..., None]:
         def look(optimizer: Any, args: Any, kwargs: Any) -> None:
+            if (
+                getattr(optimizer, "found_inf", None) is not None
+            ):  # a fused one, which skips the step by itself
+                return
             with_grad = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             if self._due and not all_finite([p.grad for p in with_grad]):
                 bad = next(p for p in with_grad if not all_finite([p.grad]))

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
+from cfgtrain.dist import average_tensors
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
@@ -74,12 +75,15 @@ class OptimizerHook(Hook):
         self._autocast_open = False
         self._with_closure = False
         self._is_plain = False
-        if (
-            cumulative_iters == 1
-            and self.dtype is None
-            and type(self).before_train_iter is OptimizerHook.before_train_iter
-        ):
-            self.idle_stages = ("before_train_iter",)
+        idle = {
+            "before_train_iter": cumulative_iters == 1 and self.dtype is None,
+            "after_train_epoch": cumulative_iters == 1,
+        }
+        self.idle_stages = [
+            stage
+            for stage, is_idle in idle.items()  # but for those that a subclass has made its own
+            if is_idle and getattr(type(self), stage) is getattr(OptimizerHook, stage)
+        ]
 
     def before_run(self, runner: RunnerView) -> None:
         """Set up what the device, the model and the optimizers ask for.
@@ -144,6 +148,17 @@ class OptimizerHook(Hook):
         runner.window_open = self.cumulative_iters > 1 and not self._closes_window(runner)
         if not runner.window_open:
             self._step(runner, optimizers)
+
+    def after_train_epoch(self, runner: RunnerView) -> None:
+        """Step with what is left at the end of a run whose length in iterations was not known."""
+        if runner.window_open and self.is_last_epoch(runner):
+            length = runner.iter % self.cumulative_iters
+            with_grad = [p.grad for p in runner.model.parameters() if p.grad is not None]
+            for grad in with_grad:
+                grad.mul_(self.cumulative_iters / length)  # each loss was divided by a full window
+            average_tensors(with_grad)  # no iteration was known to be the last, and to exchange them
+            runner.window_open = False
+            self._step(runner, _all(runner.optimizer))
 
     def after_run(self, runner: RunnerView) -> None:
         """Leave model and process as they were, after an error too."""

@@ -218,6 +218,11 @@ class ScheduleHook(Hook):
                 f"{name} counts epochs ({setting}=True), and this run counts iterations: "
                 f"it would never change anything. Set {setting}=False."
             )
+        if self._warmup is not None and self.warmup_by_epoch and runner.max_iters is None:
+            raise HookError(
+                f"The warm-up of {name} takes {self.warmup_epochs} epochs, and how many iterations these have is not "
+                "known here: give warmup_iters in iterations, and warmup_by_epoch=False."
+            )
         total = runner.max_epochs if self.by_epoch else runner.max_iters
         if isinstance(curve, Curve):
             if curve.needs_total and total is None:

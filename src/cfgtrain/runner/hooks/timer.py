@@ -26,6 +26,11 @@ class IterTimerHook(Hook):
         """Start the clock: what lies between epochs belongs to none."""
         self._last = perf_counter()
 
+    def leave_out(self, seconds: float) -> None:
+        """Count the last ``seconds``, as of an evaluation between iterations, to none of them."""
+        self._last += seconds
+        self._ready += seconds
+
     def before_iter(self, runner: RunnerView) -> None:
         """Note when the data was there."""
         self._ready = perf_counter()
