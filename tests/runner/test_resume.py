@@ -23,7 +23,7 @@ from torch import nn
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.errors import ArgumentTypeError, CheckpointError
 from cfgtrain.random_state import RandomState, set_random_seed
-from cfgtrain.runner import EvalHook
+from cfgtrain.runner import EMAHook, EvalHook, Hook
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.resume import Position, RunState
 
@@ -373,3 +373,56 @@ def test_flows_after_the_last_training_are_made_up_for(
     rest = stages(resume=True)
     assert rest == whole[-len(rest) :]
     assert set(rest) == {"before_val_iter"}
+
+
+class Rising(Hook):
+    """Pushes the weight further in each iteration; begins anew with each epoch, and ends it with a push of its own."""
+
+    def before_epoch(self, runner: Any) -> None:
+        self.push = 1.0
+
+    def after_train_iter(self, runner: Any) -> None:
+        self.push *= 2
+        with torch.no_grad():
+            runner.model.w += self.push
+
+    def after_epoch(self, runner: Any) -> None:
+        self.push = -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"push": self.push}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.push = state["push"]
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+@pytest.mark.parametrize("averages", [True, False])
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_what_hooks_do_around_a_run_does_not_reach_the_resumed_one(
+    kind: str, averages: bool, interrupted: bool
+) -> None:
+    """A hook goes on with its state though the epoch began anew and, where the run was stopped, had ended."""
+
+    def build(folder: str, stop_at: int | None) -> Any:
+        runner = make_runner(kind, 1 if kind == "epoch" else 6, work_dir=folder, meta={})
+        runner.register_training_hooks(None, {}, {"interval": 100}, custom_hooks_config=[Rising()])
+        if averages:
+            runner.register_hook(EMAHook(momentum=0.3))
+        stop = Recorder(
+            lambda stage, r: (
+                r.stop("enough", interrupted) if (stage, r.iter) == ("after_train_iter", stop_at) else None
+            )
+        )
+        runner.register_hook(stop, "LOWEST")
+        return runner
+
+    runner = build("whole", None)
+    runner.run([numbers(6)], [("train", 1)])
+    whole = runner.model.state_dict()
+    build("broken", 2).run([numbers(6)], [("train", 1)])
+    runner = build("resumed", None)
+    runner.resume("broken/iter_3.pth")
+    runner.run([numbers(6)], [("train", 1)])
+    assert runner.iter == 6
+    assert same(runner.model.state_dict(), whole)

@@ -156,11 +156,17 @@ class IterBasedRunner(BaseRunner):
         ]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
+            if (
+                self._resumed is not None
+            ):  # that stage was over when the checkpoint was written; what it did is undone
+                self._resumed.restore_hooks(self.hooks)
             self.restore_generators()
             while (self._iter < self._max_iters or self.within_round) and (
                 self.stop_reason is None or not self.stopping
             ):
                 self._run_round(flows)
+            if self.stop_reason is not None:  # a resumed run goes on from before the stage
+                self._state_at_interruption = self._state()
             self.call_hook("after_epoch")
 
     def _run_round(self, flows: list[_Flow]) -> None:
