@@ -60,6 +60,12 @@ def test_rule_is_guessed_from_the_name() -> None:
     assert epochs([1, 2], "loss", patience=0)[1] == "loss has not got better than 1.0000 in 1 evaluation"
 
 
+def test_reason_names_the_margin() -> None:
+    """A score that is better, but not by enough, is not said to be no better."""
+    reason = epochs([1, 1.2, 2], patience=1, min_delta=0.5)[1]
+    assert reason == "acc has not got better than 1.0000 by more than 0.5 in 1 evaluation"
+
+
 def test_unknown_score_is_named() -> None:
     """A score that the evaluation does not give is an error with a suggestion."""
     with pytest.raises(HookError, match=r"goes by 'ac', and the scores are acc. Did you mean 'acc'"):

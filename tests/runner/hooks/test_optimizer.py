@@ -15,6 +15,7 @@ from cfgtrain.runner import (
     Fp16OptimizerHook,
     GradientCumulativeFp16OptimizerHook,
     GradientCumulativeOptimizerHook,
+    Hook,
     OptimizerHook,
 )
 
@@ -382,6 +383,33 @@ def test_half_precision(hook: OptimizerHook, dtype: torch.dtype, model: Any) -> 
     assert not torch.is_autocast_enabled("cpu")
     if hook.loss_scale != "dynamic":  # which begins so high that the first steps are left out
         assert torch.allclose(trained, weights("epoch", 2, numbers(3)), atol=0.02)
+
+
+class Look(Hook):
+    """Has the model predict before each training step."""
+
+    default_priority = "LOWEST"
+
+    def __init__(self) -> None:
+        self.dtypes: set[torch.dtype] = set()
+
+    def before_train_iter(self, runner: Any) -> None:
+        with torch.no_grad():
+            self.dtypes.add(runner.model.fc(torch.ones(1, 1)).dtype)
+
+
+def test_half_precision_is_for_the_step_alone() -> None:
+    """A hook that evaluates before an iteration does so in full precision, and changes nothing about the step."""
+    models = [Squared(), Squared()]
+    look = Look()
+    for model, hooks in zip(models, ([], [look]), strict=True):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        runner = make_runner("iter", 3, model, optimizer=optimizer)
+        runner.register_training_hooks(None, {"dtype": "bfloat16"}, custom_hooks_config=hooks)
+        runner.run([numbers(3)], [("train", 1)])
+    assert look.dtypes == {torch.float32}
+    assert same(models[0].state_dict(), models[1].state_dict())
+    assert not torch.is_autocast_enabled("cpu")
 
 
 def test_autocast_ends_with_a_failure() -> None:

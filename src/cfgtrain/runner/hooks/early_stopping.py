@@ -108,4 +108,5 @@ class EarlyStoppingHook(Hook):
             return None
         best = "no score" if self.best is None else f"{self.best:.4f}"
         times = "1 evaluation" if self.waited == 1 else f"{self.waited} evaluations"
-        return f"{name} has not got better than {best} in {times}"
+        margin_of = f" by more than {self.min_delta:g}" if self.min_delta else ""
+        return f"{name} has not got better than {best}{margin_of} in {times}"

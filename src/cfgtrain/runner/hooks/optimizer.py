@@ -115,8 +115,9 @@ class OptimizerHook(Hook):
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, self._closes_window(runner))
         if self._autocast is not None:
-            self._autocast.__enter__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            self._autocast_open = True
+            # No other hook of the stage is within it: an evaluation without gradients would leave weights there, cast
+            # already, that the step then takes and that get no gradients.
+            runner.after_stage(self._begin_autocast)
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Go backward, and clip and step when a window is full or the run ends."""
@@ -247,6 +248,11 @@ class OptimizerHook(Hook):
             return current
 
         return evaluate
+
+    def _begin_autocast(self) -> None:
+        if self._autocast is not None:
+            self._autocast.__enter__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self._autocast_open = True
 
     def _end_autocast(self) -> None:
         if self._autocast is not None and self._autocast_open:
