@@ -208,6 +208,7 @@ def test_known_keys_pass(option: str, cfg: Config) -> None:
     ("option", "message"),
     [
         ("itme1", "There is no key 'itme1' to override. Did you mean 'item1'?"),
+        ("pipelin[0].sizes.x", "There is no key 'pipelin' to override. Did you mean 'pipeline'?"),
         ("item2.zzz", "There is no key 'zzz' in item2 to override."),
         ("pipeline.0.szie", "Did you mean 'pipeline.0.size'?"),
         ("pipelin[0].size", "Did you mean 'pipeline.0.size'?"),

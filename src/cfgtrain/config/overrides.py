@@ -134,12 +134,17 @@ def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
 
 
 def _fixed(missing: NoSuchKeyError, option: str) -> str | None:
-    """Return the whole option with the wrong word mended, when one name is near."""
+    """Return the whole option with the wrong word mended, when one name is near and the rest of it is there."""
     if missing.listed():
         return None
     close = close_names(str(missing.part), map(str, cast("dict[Any, Any]", missing.node)), count=1)
     rest = split_key(option)[len(missing.done) + 1 :]
-    return ".".join([*map(str, missing.done), close[0], *rest]) if close else None
+    try:
+        for _ in follow(cast("dict[Any, Any]", missing.node), [*close, *rest]):
+            pass
+    except NoSuchKeyError:
+        return None
+    return ".".join([*map(str, missing.done), *close, *rest]) if close else None
 
 
 def _settled(parts: list[str], config: ConfigDict | None) -> list[object]:

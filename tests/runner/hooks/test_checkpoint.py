@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,18 @@ def test_place_that_cannot_be_written_is_told_before_the_run() -> None:
     with pytest.raises(CheckpointError, match="cannot be copied to http://127"):
         runner.run([numbers(1)], [("train", 1)])
     assert runner.iter == 0
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("e_{}_{}.pth", "with {} for a number"),
+        ("{epoch}.pth", "with {} for a number"),
+        ("{.pth", "with {} for a number"),
+        ("sub/e_{}.pth", "has a folder: that is out_dir"),
+    ],
+)
+def test_wrong_names_of_files(template: str, text: str) -> None:
+    """A name that cannot be made is refused before the run, and not when there is something to save."""
+    with pytest.raises(ArgumentError, match=re.escape(text)):
+        CheckpointHook(filename_tmpl=template)

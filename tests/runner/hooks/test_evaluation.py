@@ -225,6 +225,22 @@ def test_no_scores_warn(caplog: pytest.LogCaptureFixture) -> None:
     assert "eval_res is empty" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"), [({"interval": 3}, "due after 3"), ({"start": 5}, "due after 5")]
+)
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_evaluation_that_never_comes_is_told(
+    kind: str, settings: dict[str, int], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An evaluation that is due after the end of the run only is a warning before it; one at the end is none."""
+    with caplog.at_level(logging.WARNING, LOGGER.name):
+        train(kind, 2, EvalHook(Scored(), by_epoch=kind == "epoch", **settings))
+        assert text in caplog.text
+        caplog.clear()
+        train(kind, 2, EvalHook(Scored(), by_epoch=kind == "epoch", interval=2))
+    assert caplog.text == ""
+
+
 def test_save_best_has_to_be_among_the_scores() -> None:
     """A score that the data set does not return is an error that names those it does."""
     with pytest.raises(HookError, match="save_best goes by 'acc5', and the scores are acc, other"):

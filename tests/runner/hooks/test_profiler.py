@@ -21,6 +21,7 @@ from cfgtrain.runner import ProfilerHook
         {"activities": ["cpu", "gpu"]},
         {"on_trace_ready": {"type": "log_traces"}},
         {"on_trace_ready": 3},
+        {"schedule": {"wait": 1, "warmup": 1, "activ": 2}},
     ],
 )
 def test_wrong_arguments(wrong: dict[str, Any]) -> None:

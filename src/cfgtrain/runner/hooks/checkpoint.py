@@ -11,7 +11,7 @@ from typing import Any
 from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.checkpoint.out_dir import Mirror, OutDir
 from cfgtrain.dist import average_tensors
-from cfgtrain.errors import CheckpointError
+from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
@@ -71,6 +71,7 @@ class CheckpointHook(Hook):
         self.max_keep_ckpts = max_keep_ckpts
         self.save_last = save_last
         self.filename_tmpl = filename_tmpl or ("epoch_{}.pth" if by_epoch else "iter_{}.pth")
+        _check_template(self.filename_tmpl)
         self.create_symlink = create_symlink
         self.sync_buffer = sync_buffer
         self.meta = meta
@@ -197,3 +198,17 @@ class CheckpointHook(Hook):
     def _note_last(runner: RunnerView, path: str | None) -> None:
         if runner.meta is not None:
             runner.meta.setdefault("hook_msgs", {})["last_ckpt"] = path
+
+
+def _check_template(template: str) -> None:
+    """Refuse what gives no file name: that would show when the first epoch is done."""
+    try:
+        name = template.format(1)
+    except (IndexError, KeyError, ValueError) as error:
+        raise ArgumentError(
+            f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}."
+        ) from error
+    if Path(name).name != name:
+        raise ArgumentError(
+            f"filename_tmpl is the name of a file, and {template!r} has a folder: that is out_dir."
+        )

@@ -140,6 +140,15 @@ class EvalHook(Hook):
         self.check_save_best()
         if self.save_best is not None:
             self._best.begin(runner)
+        unit, total = ("epochs", runner.max_epochs) if self.by_epoch else ("iterations", runner.max_iters)
+        first = self.start or self.interval
+        if total is not None and first > total:
+            runner.logger.warning(
+                "The first evaluation is due after %d %s, and the run has %d: there will be none.",
+                first,
+                unit,
+                total,
+            )
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Evaluate once before training, when the run begins at or after ``start``."""

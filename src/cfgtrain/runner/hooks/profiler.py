@@ -13,6 +13,7 @@ from cfgtrain.errors import ArgumentError, HookError, suggest
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.signatures import argument_problem
 
 __all__ = ["ProfilerHook"]
 
@@ -65,7 +66,12 @@ class ProfilerHook(Hook):
         self.by_epoch = by_epoch
         self.profile_iters = profile_iters
         self.activities = [ACTIVITIES[name] for name in activities]
-        self.schedule = torch.profiler.schedule(**schedule) if isinstance(schedule, Mapping) else schedule
+        if isinstance(schedule, Mapping):
+            problem = argument_problem(torch.profiler.schedule, dict(schedule))
+            if problem is not None:
+                raise ArgumentError(f"schedule: {problem.text}")
+            schedule = torch.profiler.schedule(**schedule)
+        self.schedule = schedule
         self.on_trace_ready = on_trace_ready
         self.json_trace_path = json_trace_path
         self.profile_options: dict[str, Any] = {
