@@ -12,14 +12,14 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two installs into one environment would fight
-.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench faults docs clean
+.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-peers faults docs clean
 
 help: ## List the targets
 	@echo "make TARGET, with these targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... hands words on to demo, test and faults. The first target sets up $(VENV) by itself."
+	@echo "ARGS=... hands words on to demo, test, bench-peers and faults. The first target sets up $(VENV) by itself."
 	@echo "PYTHON=python3.12 chooses the Python, TORCH_INDEX=URL the index that PyTorch comes from."
 
 demo: $(VENV)/.installed ## Train LeNet-5 on the digits that come with cfgtrain
@@ -53,12 +53,16 @@ cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they miss
 	"$(BIN)/coverage" run -m pytest $(ARGS)
 	"$(BIN)/coverage" report
 
-bench: $(VENV)/.installed-dev ## Run every measurement in benchmarks/
-	@for file in $(filter-out benchmarks/paired.py,$(wildcard benchmarks/*.py)); do \
+bench: $(VENV)/.installed-dev ## Run the measurements in benchmarks/, but for that of bench-peers
+	@for file in $(filter-out benchmarks/paired.py benchmarks/loop_peers.py,$(wildcard benchmarks/*.py)); do \
 		if [ ! -e "$$file" ]; then echo "There are no measurements in benchmarks/ yet."; exit 0; fi; \
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \
 	done
+
+bench-peers: ## Measure the loops of other libraries beside ours; ARGS="--rounds N"
+	@$(MAKE) --no-print-directory VENV=.venv-peers .venv-peers/.installed-peers
+	.venv-peers/bin/python benchmarks/loop_peers.py $(ARGS)
 
 faults: $(VENV)/.installed-dev ## Kill a training 200 times and compare its end; ARGS="--kills N"
 	"$(BIN)/python" scripts/faults.py $(ARGS)
@@ -103,6 +107,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	@$(PIP) -e ".[dev]"
 	@touch "$(VENV)/.installed" "$@"
 	@echo "Installed; this is done again only when pyproject.toml or constraints.txt changes."
+
+$(VENV)/.installed-peers: $(VENV)/.installed benchmarks/requirements-peers.txt
+	@echo "Installing the libraries to compare with ..."
+	@$(PIP) -r benchmarks/requirements-peers.txt
+	@touch "$@"
 
 $(VENV)/.installed-docs: $(VENV)/.installed
 	@echo "Installing what builds the documentation ..."

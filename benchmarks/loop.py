@@ -15,6 +15,7 @@ profiler counts are compared with those of the bare loop.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import math
@@ -25,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from paired import median_interval
@@ -146,24 +147,38 @@ def by_hand(batches: list[Any], iters: int, model: Classifier, folder: Path) -> 
                 times.append(now - last)
                 last = now
                 if done % INTERVAL == 0:
-                    line = {
-                        "mode": "train",
-                        "epoch": done // EPOCH + 1,
-                        "iter": done,
-                        "lr": group["lr"],
-                        "data_time": statistics.fmean(waits),
-                        "loss": statistics.fmean(torch.stack(losses).tolist()),
-                        "time": statistics.fmean(times),
-                    }
+                    write_line(logger, log, done, iters, group["lr"], losses, times, waits)
                     losses, times, waits = [], [], []
-                    logger.info(
-                        "Iter [%d/%d]\tlr: %.3e, time: %.3f, data_time: %.3f, loss: %.4f",
-                        done, iters, line["lr"], line["time"], line["data_time"], line["loss"],
-                    )  # fmt: skip
-                    log.write(json.dumps(line) + "\n")
-                    log.flush()
     torch.save({"state_dict": model.state_dict(), "optimizer": optimizer.state_dict()}, folder / "hand.pth")
     close(logger)
+
+
+def write_line(
+    logger: logging.Logger,
+    log: TextIO,
+    done: int,
+    iters: int,
+    lr: float,
+    losses: list[Tensor],
+    times: list[float],
+    waits: list[float],
+) -> None:
+    """Write the means of the last iterations as text and as a line of JSON."""
+    line = {
+        "mode": "train",
+        "epoch": done // EPOCH + 1,
+        "iter": done,
+        "lr": lr,
+        "data_time": statistics.fmean(waits),
+        "loss": statistics.fmean(torch.stack(losses).tolist()),
+        "time": statistics.fmean(times),
+    }
+    logger.info(
+        "Iter [%d/%d]\tlr: %.3e, time: %.3f, data_time: %.3f, loss: %.4f",
+        done, iters, lr, line["time"], line["data_time"], line["loss"],
+    )  # fmt: skip
+    log.write(json.dumps(line) + "\n")
+    log.flush()
 
 
 def with_runner(
@@ -241,7 +256,8 @@ def calls_per_iter(variant: Callable[..., None], lines: bool, hooks: int = 0) ->
         hooks: How many hooks that override nothing are added.
     """
     lengths = (4 * INTERVAL, 2 * INTERVAL) if lines else (INTERVAL - 2, INTERVAL // 2)
-    counted(variant, 2, hooks)  # what happens once in a process
+    for _ in range(2):  # what happens once in a process; imports in the first run empty caches of the second
+        counted(variant, 2, hooks)
     long, short = (counted(variant, length, hooks) for length in lengths)
     return {event: (long[event] - short[event]) / (lengths[0] - lengths[1]) for event in ("call", "c_call")}
 
@@ -279,6 +295,7 @@ def operators(variant: Callable[..., None]) -> Counter[str]:
 def seconds(variant: Callable[..., None], iters: int, batches: list[Any]) -> float:
     """Return the CPU seconds of a run, its log lines and its checkpoint included."""
     model = mlp()
+    gc.collect()  # no run pays for what the one before has left
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         variant(batches, iters, model, Path(folder))
