@@ -8,7 +8,7 @@ A tiny MLP (64-64-10, batch 32, batches in memory) is trained by
 - ``EpochBasedRunner`` and ``IterBasedRunner`` with hooks that do that.
 
 Shown are what noise cannot change, the calls per iteration that ``sys.setprofile`` sees, and
-CPU time, in runs that take turns. On a ResNet-18 with 32x32 images the operators that the
+CPU time, each run between two of the bare loop. On a ResNet-18 with 32x32 images the operators that the
 profiler counts are compared with those of the bare loop.
 """
 
@@ -333,18 +333,25 @@ def report_operators() -> None:
 
 
 def report_time(iters: int, rounds: int) -> None:
-    """Print the CPU time that each variant adds to the bare loop."""
+    """Print the CPU time that each variant adds to the bare loop, which runs before and after each."""
     batches = batches_of((64,), EPOCH)
-    rows = [
-        {name: seconds(variant, iters, batches) for name, variant in VARIANTS.items()}
-        for _ in range(rounds + 1)
-    ][1:]  # the first one only warmed up
-    bare_us = statistics.median(row["bare loop"] for row in rows) / iters * 1e6
+    names = list(VARIANTS)[1:]
+    bare_runs: list[float] = []
+    added: dict[str, list[float]] = {name: [] for name in names}
+    for name in VARIANTS:  # warms up
+        seconds(VARIANTS[name], iters, batches)
+    for _ in range(rounds):
+        for name in names:
+            before, own, after = (
+                seconds(VARIANTS[each], iters, batches) for each in ("bare loop", name, "bare loop")
+            )
+            bare_runs += (before, after)
+            added[name].append((own - (before + after) / 2) / iters * 1e6)
+    bare_us = statistics.median(bare_runs) / iters * 1e6
     print(f"CPU time, {rounds} rounds of {iters} iterations each; the bare loop takes {bare_us:.0f} us:")
-    for name in list(VARIANTS)[1:]:
-        added = [(row[name] - row["bare loop"]) / iters * 1e6 for row in rows]
-        low, high = median_interval(added)
-        print(f"  {name:<18} {statistics.median(added):+.1f} us (95 %: {low:+.1f} to {high:+.1f})")
+    for name in names:
+        low, high = median_interval(added[name])
+        print(f"  {name:<18} {statistics.median(added[name]):+.1f} us (95 %: {low:+.1f} to {high:+.1f})")
 
 
 def main() -> None:
