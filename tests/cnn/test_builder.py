@@ -52,5 +52,5 @@ def test_defaults_go_to_each() -> None:
 @pytest.mark.parametrize("cfg", [(RELU, RELU), "LeNet5", None])
 def test_other_types_are_refused(cfg: Any) -> None:
     """A tuple is no list of models, and a name no config."""
-    with pytest.raises(ArgumentTypeError, match="built from a dict"):
+    with pytest.raises(ArgumentTypeError, match="is a dict with a type"):
         MODELS.build(cfg)
