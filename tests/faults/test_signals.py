@@ -207,8 +207,9 @@ def test_a_signal_at_the_end_changes_no_exit_code(forker: Forker) -> None:
     with Path("parts.py").open("a") as file:
         file.write("\n\nimport atexit\natexit.register(reach, 'exit')\n")
     words = ["train", "epoch.py", "--work-dir", "run"]
-    forker.run(*words, code=STOPPED, FAULTS="iter:9:SIGTERM exit:1:SIGTERM")
-    forker.run(*words, "--resume", "auto", FAULTS="exit:1:SIGTERM")
+    stopped = forker.run(*words, code=STOPPED, FAULTS="iter:9:SIGTERM exit:1:SIGTERM")
+    done = forker.run(*words, "--resume", "auto", code=0, FAULTS="exit:1:SIGTERM")
+    assert "Traceback" not in stopped + done
 
 
 def test_the_doubled_signal_of_timeout_is_one(forker: Forker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,13 @@ def test_file_says_who_holds_it(tmp_path: Path) -> None:
 def test_full_disk_locks_all_the_same(tmp_path: Path) -> None:
     """Where nothing can be written the lock holds without a name in it."""
     (tmp_path / LOCK_NAME).symlink_to("/dev/full")
+    code = "import sys; from pathlib import Path; from cfgtrain.utils.lock import locked_folder as hold\n"
+    code += "with hold(Path(sys.argv[1])): pass"
     with locked_folder(tmp_path):
-        pass
+        other = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
+        )
+    assert "is in use by another process" in other.stderr
 
 
 def test_file_that_cannot_be_opened(tmp_path: Path) -> None:

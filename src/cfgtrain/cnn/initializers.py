@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -42,7 +43,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-class BaseInit:
+class BaseInit(ABC):
     """Base of the initializers: which layers, and their bias.
 
     Args:
@@ -65,9 +66,9 @@ class BaseInit:
         self.layer = [layer] if isinstance(layer, str) else list(layer or ())
         self.wholemodule = False
 
+    @abstractmethod
     def init_layer(self, layer: nn.Module) -> None:
         """Initialize one layer."""
-        raise NotImplementedError
 
     def __call__(self, module: nn.Module) -> None:
         """Initialize the layers of ``module`` that are meant, all of them with ``wholemodule``."""

@@ -47,7 +47,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError) as error:
                 file.seek(0)
-                holder = file.read().decode(errors="replace").strip() or "another process"
+                holder = file.read(1000).decode(errors="replace").strip("\0 \n") or "another process"
                 raise WorkDirError(
                     f"The folder {folder} is in use by {holder}. "
                     "Wait for it to end, or choose another with --work-dir."
