@@ -136,14 +136,13 @@ class BaseRunner(RunSaving, ABC):
             outputs = self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
         else:
             step: Any = self.model.train_step if train_mode else self.model.val_step
-            optimizer = (
-                self.optimizer
-            )  # without ** where there is nothing to pass on: it is a slow way to call
+            optimizer = self.optimizer
+            # Without ** where there is nothing to pass on: it is a slow way to call.
             outputs = step(data_batch, optimizer, **kwargs) if kwargs else step(data_batch, optimizer)
         if outputs.__class__ is not dict and not isinstance(outputs, dict):
-            step = "train_step" if train_mode else "val_step"
+            name = "train_step" if train_mode else "val_step"
             raise ArgumentTypeError(
-                f"{step} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
+                f"{name} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
             )
         if "log_vars" in outputs:
             self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self._place)
