@@ -10,8 +10,8 @@ leaves to its user is done as in ``by_hand``. All are given the same list of bat
 iterates over it: no loader is measured. That all train the same is checked: they end with the
 weights that ``by_hand`` ends with.
 
-Every library has a process of its own, in which the bare loop takes turns with it, and the
-processes take turns. Calls and CPU time are what a long run has more than a short one, so what
+Every library has a process of its own, in which it takes turns with the bare loop every 50
+iterations, and the processes take turns. Calls and CPU time are what a long run has more than a short one, so what
 happens once in a run does not count. The table is in Markdown.
 """
 
@@ -43,8 +43,8 @@ from loop import (
     batches_of,
     calls_per_iter,
     close,
+    in_turns,
     mlp,
-    seconds,
     sgd,
     text_logger,
     write_line,
@@ -58,7 +58,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 class Batches:
     """What the libraries want for a loader: it has a length, and a list is something else to them."""
 
-    def __init__(self, batches: list[Any]) -> None:
+    def __init__(self, batches: Any) -> None:
         self.dataset = batches  # MMEngine looks whether it has `metainfo`
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class EndlessBatches(Batches):
     """The same again and again, as from the ``InfiniteSampler`` of MMEngine's loops by iteration."""
 
     def __iter__(self) -> Iterator[Any]:
-        return itertools.cycle(self.dataset)
+        return itertools.chain.from_iterable(itertools.repeat(self.dataset))
 
 
 def with_mmengine(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
@@ -273,14 +273,15 @@ def epoch() -> list[Any]:
     return batches_of((64,), EPOCH)
 
 
-def microseconds(train: Callable[..., None], iters: int) -> float:
-    """Return the CPU time of an iteration: what a run has more than one of 50 iterations."""
-    return (seconds(train, iters, epoch()) - seconds(train, INTERVAL, epoch())) / (iters - INTERVAL) * 1e6
-
-
 def timed_pair(name: str, iters: int) -> tuple[float, float]:
-    """Return the microseconds of an iteration of the bare loop and of another, one after the other."""
-    return microseconds(bare, iters), microseconds(LOOPS[name].train, iters)
+    """Return the microseconds of an iteration of the bare loop, and of another in turns with it.
+
+    They are what a run has more than one of 50 iterations.
+    """
+    train = LOOPS[name].train
+    short, long = (in_turns(train, length, epoch()) for length in (INTERVAL, iters))
+    floor, own = ((more - less) / (iters - INTERVAL) * 1e6 for less, more in zip(short, long, strict=True))
+    return floor, own
 
 
 def measure(names: list[str], iters: int, rounds: int) -> None:

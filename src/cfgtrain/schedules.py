@@ -25,7 +25,7 @@ WarmupKind = Literal["constant", "linear", "exp"]
 
 
 class Curve(ABC):
-    """What a schedule is made of.
+    """What a schedule is made of: it says the same whenever it is asked, and may be asked in advance.
 
     Attributes:
         needs_total: Whether the length of the run changes the curve.

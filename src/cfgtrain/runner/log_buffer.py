@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
-from itertools import accumulate, islice
-from operator import mul
+from functools import reduce
+from itertools import islice
+from operator import add, mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,10 +100,11 @@ class LogBuffer:
         self.fetch()
         for name, values in self._values.items():
             if n:
-                total, weight = _weighed(_last(values, n), _last(self._counts[name], n))
+                mean = _mean(_last(values, n), _last(self._counts[name], n))
             else:
                 total, weight = self._totals[name]
-            self.output[name] = self.latest[name] = total / weight if weight else float("nan")
+                mean = total / weight if weight else math.nan
+            self.output[name] = self.latest[name] = mean
         self.ready = True
 
     def clear_output(self) -> None:
@@ -154,12 +156,15 @@ class LogBuffer:
         """
         columns = {name: _Column(each[::3], each[1::3], each[2::3]) for name, each in self._pending.items()}
         self._pending.clear()
-        _replace_tensors([column.values for column in columns.values()])
-        if "loss" in columns and not all(map(math.isfinite, columns["loss"].values)):
-            bad = next(i for i, value in enumerate(columns["loss"].values) if not math.isfinite(value))
-            raise NonFiniteLossError(value=columns["loss"].values[bad], place=columns["loss"].places[bad])
-        for name, (values, counts, _) in columns.items():
-            self._add(name, list(map(float, values)), list(map(int, counts)))
+        _bring_to_cpu([column.values for column in columns.values()])
+        numbers = {name: list(map(float, column.values)) for name, column in columns.items()}
+        if not all(map(math.isfinite, numbers.get("loss", ()))):
+            at = next(at for at, loss in enumerate(numbers["loss"]) if not math.isfinite(loss))
+            raise NonFiniteLossError(value=numbers["loss"][at], place=columns["loss"].places[at])
+        for name, (_, counts, _) in columns.items():
+            self._add(
+                name, numbers[name], counts if set(map(type, counts)) == {int} else list(map(int, counts))
+            )
 
     def _add(self, name: str, values: list[float], counts: list[int]) -> None:
         if name not in self._values:
@@ -177,18 +182,13 @@ class _Column(NamedTuple):
     places: list[Place | None]
 
 
-def _replace_tensors(columns: list[list[Any]]) -> None:
-    """Turn the tensors among the values into numbers, with one transfer per device and dtype."""
+def _bring_to_cpu(columns: list[list[Any]]) -> None:
+    """Turn the tensors on other devices into numbers, with one transfer per device and dtype."""
     elsewhere: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
     for values in columns:
-        if not any(issubclass(kind, Tensor) for kind in set(map(type, values))):
-            continue
         for at, value in enumerate(values):
-            if isinstance(value, Tensor):
-                if value.is_cpu:
-                    values[at] = value.item()
-                else:
-                    elsewhere[value.device, value.dtype].append((values, at, value.reshape(())))
+            if value.__class__ is not float and isinstance(value, Tensor) and not value.is_cpu:
+                elsewhere[value.device, value.dtype].append((values, at, value.reshape(())))
     for holders in elsewhere.values():
         numbers = torch.stack([tensor for _, _, tensor in holders]).tolist()
         for (values, at, _), number in zip(holders, numbers, strict=True):
@@ -209,6 +209,14 @@ def _last(values: deque[Any], n: int) -> list[Any]:
     return list(islice(reversed(values), n))[::-1]
 
 
+def _mean(values: list[float], counts: list[int]) -> float:
+    """Return the mean of the values, each with its weight; mostly that is the same for all."""
+    if counts.count(counts[0]) == len(counts):
+        return sum(values) / len(values) if counts[0] else math.nan
+    total, weight = _weighed(values, counts)
+    return total / weight if weight else math.nan
+
+
 def _weighed(
     values: Iterable[float], counts: Collection[int], total: float = 0.0, weight: int = 0
 ) -> tuple[float, int]:
@@ -217,5 +225,4 @@ def _weighed(
     They are added one by one, as ``sum`` does not from Python 3.12 on: so the result does not
     depend on where a run was interrupted.
     """
-    *_, total = accumulate(map(mul, values, counts), initial=total)
-    return total, weight + sum(counts)
+    return reduce(add, map(mul, values, counts), total), weight + sum(counts)

@@ -15,8 +15,9 @@ from cfgtrain.registries import HOOKS
 from cfgtrain.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.evaluation import Rule
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.hooks.schedule import Group, LrUpdaterHook, param_groups
+from cfgtrain.runner.hooks.schedule import LrUpdaterHook, param_groups
 from cfgtrain.runner.hooks.score_watch import Score, ScoreWatch
+from cfgtrain.runner.hooks.slots import Group
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.signatures import argument_problem
 

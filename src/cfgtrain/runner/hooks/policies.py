@@ -13,13 +13,8 @@ from typing import Any
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.schedule import (
-    Group,
-    LrUpdaterHook,
-    MomentumUpdaterHook,
-    ScheduleHook,
-    per_group,
-)
+from cfgtrain.runner.hooks.schedule import LrUpdaterHook, MomentumUpdaterHook, ScheduleHook, per_group
+from cfgtrain.runner.hooks.slots import Group
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.schedules import (
     AnnealStrategy,

@@ -5,67 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from torch import Tensor
-
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.slots import Group, MomentumSlot, Slot, ValueTable
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.schedules import Curve, Warmup, WarmupKind
 
-__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook", "Slot", "param_groups", "per_group"]
+__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook", "param_groups", "per_group"]
 
-Group = dict[str, Any]
 Values = list[float] | dict[str, list[float]]
-
-
-class Slot:
-    """An entry of parameter groups that a schedule writes to.
-
-    Args:
-        name: Of the entry.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.initial = f"initial_{name}"
-
-    def read(self, group: Group) -> float:
-        """Return the group's value."""
-        return float(group[self.name])
-
-    def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
-        """Set the value of each group; one that is a tensor stays that tensor."""
-        name = self.name
-        for group, value in zip(groups, values, strict=False):
-            if isinstance(group[name], Tensor):
-                group[name].fill_(value)
-            else:
-                group[name] = value
-
-
-class MomentumSlot(Slot):
-    """``momentum``, or the first of ``betas``."""
-
-    def read(self, group: Group) -> float:
-        """Return the group's momentum.
-
-        Raises:
-            HookError: The optimizer has none.
-        """
-        if "momentum" not in group and "betas" not in group:
-            raise HookError(
-                "There is a momentum schedule, and the optimizer has neither 'momentum' nor 'betas'; "
-                f"its settings are {', '.join(key for key in group if key != 'params')}."
-            )
-        return float(group["momentum"] if "momentum" in group else group["betas"][0])
-
-    def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
-        """Set the momentum of each group."""
-        for group, value in zip(groups, values, strict=False):
-            if "momentum" in group:
-                group["momentum"] = value
-            else:
-                group["betas"] = (value, *group["betas"][1:])
 
 
 class ScheduleHook(Hook):
@@ -110,6 +58,7 @@ class ScheduleHook(Hook):
         self._warmup = None if warmup is None else Warmup(warmup, warmup_iters, warmup_ratio)
         self._regular: list[float] = []
         self._layout: dict[str, int] | None = None
+        self._table: ValueTable | None = None
         in_epochs_alone = by_epoch and warmup is None
         if in_epochs_alone and type(self).before_train_iter is ScheduleHook.before_train_iter:
             self.idle_stages = ("before_train_iter",)
@@ -138,19 +87,10 @@ class ScheduleHook(Hook):
         if self._own_value is not None:
             own = getattr(self, self._own_value)
             return [own(runner, self._base(group)) for group in groups]
-        if self.by_epoch:
-            at, total = runner.epoch, runner.max_epochs
-        else:
-            at, total = runner.iter, runner.max_iters
-        initial, curve = self.slot.initial, self.curve
-        known: dict[float, float] = {}
-        values = []
-        for group in groups:  # a loop, and as few calls in it as can be: it may run in every iteration
-            base = group[initial] if initial in group else self._base(group)
-            if base not in known:
-                known[base] = curve(base, at, total or 0)  # type: ignore[misc]  # as in value()
-            values.append(known[base])
-        return values
+        at, total = self._position(runner)
+        bases = [self._base(group) for group in groups]
+        known = {base: self.curve(base, at, total) for base in set(bases)}  # type: ignore[misc]  # as in value()
+        return [known[base] for base in bases]
 
     def warm_values(self, at: int) -> list[float]:
         """Return the share that warm-up leaves of the regular values at iteration ``at``."""
@@ -178,6 +118,7 @@ class ScheduleHook(Hook):
         if self._warmup is not None and self.warmup_epochs is not None:
             self.warmup_iters = self.warmup_epochs * len(runner.data_loader)
             self._warmup = Warmup(self._warmup.kind, self.warmup_iters, self._warmup.ratio)
+            self._table = None
         if self.by_epoch:
             groups = param_groups(runner.optimizer)
             self._regular = self.regular_values(runner, groups)
@@ -185,19 +126,37 @@ class ScheduleHook(Hook):
 
     def before_train_iter(self, runner: RunnerView) -> None:
         """Set the value of the iteration, or its share of it during warm-up."""
-        warmup = self._warmup
+        warmup, table = self._warmup, self._table
         if self.by_epoch and (warmup is None or runner.iter > warmup.iters):
             return
         try:
             groups = runner.optimizer.param_groups
         except AttributeError:  # several, or none
             groups = param_groups(runner.optimizer)
+        if table is not None and table.curve is self.curve:
+            regular = table.write(groups, runner.iter, runner.max_iters)
+            if regular is not None:
+                self._regular = regular
+                return
         if not self.by_epoch:
             self._regular = self.regular_values(runner, groups)
         if warmup is not None and runner.iter < warmup.iters:
             self.slot.write(groups, self.warm_values(runner.iter))
         else:
             self.slot.write(groups, self._regular)
+            self._table = self._look_ahead(runner, groups)
+
+    def _look_ahead(self, runner: RunnerView, groups: Sequence[Group]) -> ValueTable | None:
+        """Return the next values, where they are those of a curve that can be asked in advance."""
+        if (
+            self.by_epoch
+            or not isinstance(self.curve, Curve)
+            or self._own_value is not None
+            or type(self).regular_values is not ScheduleHook.regular_values
+            or not self.slot.is_plain(groups)
+        ):
+            return None
+        return ValueTable(self.curve, runner.iter, runner.max_iters, self.slot, groups)
 
     def _position(self, runner: RunnerView) -> tuple[int, int]:
         if self.by_epoch:
