@@ -25,6 +25,8 @@ __all__ = [
     "sync_directory",
 ]
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+
 
 def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
     """Make a folder and its parents unless it is there; ``~`` is expanded, ``""`` means here."""
@@ -34,16 +36,18 @@ def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
 
 def append_whole(path: Path, data: bytes) -> None:
     """Add ``data`` at the end of a file, or leave the file as it was and raise OSError."""
-    with path.open("ab", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
+    descriptor = os.open(path, _APPEND, 0o666)
+    try:
+        size = os.lseek(descriptor, 0, os.SEEK_END)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
+            while data:
+                data = data[os.write(descriptor, data) :]
         except OSError:
             with suppress(OSError):
-                file.truncate(size)
+                os.ftruncate(descriptor, size)
             raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 MAX_UNWRITTEN = 1000  # lines that wait for room on the disk
 
+_as_json = json.JSONEncoder(default=str).encode
+
 
 @HOOKS.register_module()
 class TextLoggerHook(LoggerHook):
@@ -166,7 +168,7 @@ class TextLoggerHook(LoggerHook):
         """Write a line, after those that could not be written before: a full disk ends no training."""
         if self._json is None:
             return
-        self._unwritten.append(json.dumps(_rounded(line), default=str) + "\n")
+        self._unwritten.append(_as_json(_rounded(line)) + "\n")
         try:
             while self._unwritten:
                 append_whole(self._json, self._unwritten[0].encode())
