@@ -164,29 +164,23 @@ class IterBasedRunner(BaseRunner):
             while (self._iter < self._max_iters or self.within_round) and (
                 self.stop_reason is None or not self.stopping
             ):
-                self._run_round(flows)
+                for flow in flows[self._next.flow :]:  # from where a resumed run stood
+                    if self._run_val_flow(flow) if flow.mode == "val" else self._run_flow(flow):
+                        break
+                else:
+                    self._next.flow = self._next.flow_done = 0
             if self.stop_reason is not None:  # a resumed run goes on from before the stage
                 self._state_at_interruption = self._state()
             self.call_hook("after_epoch")
 
-    def _run_round(self, flows: list[_Flow]) -> None:
-        """Run each flow as often as it asks, from where a resumed run stood."""
-        done = self._next.flow_done
-        for flow in flows[self._next.flow :]:
-            if flow.mode == "val":
-                with self.evaluation_weights():
-                    ended = self._run_flow(flow, done)
-            else:
-                ended = self._run_flow(flow, done)
-            if ended:
-                return
-            done = 0
-        self._next.flow = self._next.flow_done = 0
+    def _run_val_flow(self, flow: _Flow) -> bool:
+        with self.evaluation_weights():
+            return self._run_flow(flow)
 
-    def _run_flow(self, flow: _Flow, done: int) -> bool:
+    def _run_flow(self, flow: _Flow) -> bool:
         """Run what is left of a flow; return whether the run ends here."""
         at, _, times, run, loader, until = flow
-        self._inner_iter = done
+        self._inner_iter = done = self._next.flow_done if self._next.flow == at else 0
         while done < times and self._iter < until:
             self._next.flow, self._next.flow_done = at, done
             done += 1

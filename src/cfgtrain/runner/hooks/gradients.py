@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch._C._autograd import _profiler_enabled
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
@@ -23,7 +23,7 @@ def clear_gradients(optimizer: Any) -> None:
     listening, and the optimizer has no ``zero_grad`` of its own, that is left out.
     """
     is_own = type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in optimizer.__dict__
-    if is_own or torch._C._autograd._profiler_enabled():
+    if is_own or _profiler_enabled():
         optimizer.zero_grad()
         return
     for group in optimizer.param_groups:
