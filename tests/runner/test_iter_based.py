@@ -296,3 +296,40 @@ def test_validation_that_is_broken_off_is_logged_as_a_whole(at: int, tmp_path: P
     lines(tmp_path / "broken", stop=at)
     assert lines(tmp_path / "broken", resume=True) == whole
     assert [line["loss"] for line in whole if line["mode"] == "val"] == [1.0, 4.0]
+
+
+def test_flow_that_is_alone_begins_again() -> None:
+    """Within each flow iterations are counted from 0, and the last one is known."""
+    runner = make_runner("iter", 7)
+    recorder = Recorder(
+        lambda stage, r: (r.inner_iter, r.last_of_flow) if stage == "after_train_iter" else None
+    )
+    runner.register_hook(recorder)
+    runner.run([numbers(5)], [("train", 3)])
+    assert recorder.seen == [*[(0, False), (1, False), (2, True)] * 2, (0, False)]
+    assert runner.inner_iter == 1
+
+
+def test_resumed_with_a_shorter_flow(tmp_path: Path) -> None:
+    """A run that stands beyond the end of what is now a flow begins the next."""
+    runner = make_runner("iter", 9, work_dir=tmp_path, meta={})
+    stopping = Hook()
+    stopping.after_train_iter = lambda r: r.stop("x", interrupted=True) if r.iter == 3 else None
+    runner.register_hook(stopping)
+    runner.run([numbers(5)], [("train", 5)])
+
+    runner = make_runner("iter", 9, work_dir=tmp_path, meta={})
+    recorder = Recorder(lambda stage, r: r.inner_iter if stage == "after_train_iter" else None)
+    runner.register_hook(recorder)
+    runner.resume(tmp_path / "latest.pth")
+    runner.run([numbers(5)], [("train", 2)])
+    assert (runner.iter, recorder.seen) == (9, [0, 1, 0, 1, 0])
+
+
+def test_length_that_a_hook_changes_is_kept_to() -> None:
+    """A hook of MMCV's days that shortens the run by its private attribute ends it."""
+    runner, hook = make_runner("iter", 9), Hook()
+    hook.after_train_iter = lambda r: setattr(r, "_max_iters", 4)
+    runner.register_hook(hook)
+    runner.run([numbers(5)], [("train", 1)])
+    assert runner.iter == 4

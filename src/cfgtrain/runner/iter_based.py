@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from math import inf
 from typing import Any, NamedTuple
 
 import torch
@@ -83,14 +82,14 @@ _END = object()
 
 
 class _Flow(NamedTuple):
-    """One entry of a workflow, with what runs it, as long as fewer than ``until`` iterations are trained."""
+    """One entry of a workflow, with what runs it."""
 
     at: int
     mode: str
     times: int
     run: Callable[[IterLoader], None]
     loader: IterLoader
-    until: float
+    is_alone: bool  # then it begins again at its end
 
 
 @RUNNERS.register_module()
@@ -150,7 +149,7 @@ class IterBasedRunner(BaseRunner):
                 times,
                 partial(flow_method(self, mode), **kwargs) if kwargs else flow_method(self, mode),
                 self._loaders[at],
-                self._max_iters if mode == "train" else inf,
+                len(workflow) == 1,
             )
             for at, (mode, times) in enumerate(workflow)
         ]
@@ -179,9 +178,14 @@ class IterBasedRunner(BaseRunner):
 
     def _run_flow(self, flow: _Flow) -> bool:
         """Run what is left of a flow; return whether the run ends here."""
-        at, _, times, run, loader, until = flow
+        at, mode, times, run, loader, is_alone = flow
+        trains = mode == "train"
         self._inner_iter = done = self._next.flow_done if self._next.flow == at else 0
-        while done < times and self._iter < until:
+        while not trains or self._iter < self._max_iters:  # type: ignore[operator]  # run() has seen to it
+            if done >= times:
+                if not is_alone:
+                    break
+                self._inner_iter = done = 0
             self._next.flow, self._next.flow_done = at, done
             done += 1
             self.last_of_flow = done == times

@@ -7,7 +7,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
 from itertools import islice
-from operator import add, mul
+from operator import add, attrgetter, mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ MAX_HISTORY = 10_000
 MAX_PENDING = 1_000
 
 Place = tuple[int, int, int]  # iteration, epoch, batch
+
+_is_cpu = attrgetter("is_cpu")
 
 
 class LogBuffer:
@@ -186,8 +188,11 @@ def _bring_to_cpu(columns: list[list[Any]]) -> None:
     """Turn the tensors on other devices into numbers, with one transfer per device and dtype."""
     elsewhere: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
     for values in columns:
+        kinds = set(map(type, values))
+        if kinds == {float} or (kinds == {Tensor} and all(map(_is_cpu, values))):
+            continue  # as most are, and found out without a line of Python for each
         for at, value in enumerate(values):
-            if value.__class__ is not float and isinstance(value, Tensor) and not value.is_cpu:
+            if isinstance(value, Tensor) and not value.is_cpu:
                 elsewhere[value.device, value.dtype].append((values, at, value.reshape(())))
     for holders in elsewhere.values():
         numbers = torch.stack([tensor for _, _, tensor in holders]).tolist()
