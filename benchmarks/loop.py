@@ -337,13 +337,19 @@ def operators(variant: Callable[..., None]) -> Counter[str]:
 
 
 def in_turns(variant: Callable[..., None], iters: int, batches: list[Any]) -> tuple[float, float]:
-    """Return the CPU seconds of the bare loop and, in turns with it, of a run with its set-up, log and checkpoint."""
+    """Return the CPU seconds of the bare loop and, in turns with it, of a run with its set-up, log and checkpoint.
+
+    Raises:
+        ValueError: ``iters`` are no whole epochs, for a runner that counts these.
+    """
     model, turns = mlp(), Turns(batches)
     gc.collect()  # no run pays for what the one before has left
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         variant(turns, iters, model, Path(folder))
         both = time.process_time() - began
+    if turns.iters < iters:
+        raise ValueError(f"{turns.iters} iterations were trained rather than {iters}: are they whole epochs?")
     return turns.seconds / turns.iters * iters, both - turns.seconds
 
 

@@ -279,7 +279,7 @@ def timed_pair(name: str, iters: int) -> tuple[float, float]:
     They are what a run has more than one of 50 iterations.
     """
     train = LOOPS[name].train
-    short, long = (in_turns(train, length, epoch()) for length in (INTERVAL, iters))
+    short, long = (in_turns(train, length, epoch()[:length]) for length in (INTERVAL, iters))
     floor, own = ((more - less) / (iters - INTERVAL) * 1e6 for less, more in zip(short, long, strict=True))
     return floor, own
 
