@@ -76,9 +76,9 @@ class MomentumSlot(Slot):
 class ValueTable:
     """What a curve says for the next iterations, ready to be written.
 
-    The model empties the processor's caches between two iterations, so that there each line of
-    Python and each object that it touches costs ten times what it does in a loop of its own. To
-    look a value up takes less than half of the time that it takes to ask the curve.
+    The model empties the processor's caches between two iterations, so that each line of Python
+    and each object that it touches costs there several times what it does in a loop of its own.
+    To look a value up touches less than to ask the curve.
 
     Args:
         curve: Asked at once for 64 iterations, or for those that are left of the run.
