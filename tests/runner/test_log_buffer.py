@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import same
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, NonFiniteLossError
 from cfgtrain.runner import log_buffer
 from cfgtrain.runner.log_buffer import LogBuffer
 
@@ -162,3 +162,11 @@ def test_state_can_be_saved_and_taken_over() -> None:
         buffer.average()
     assert second.output == first.output
     assert (second.mode, second.ready) == ("val", True)
+
+
+def test_loss_that_is_not_finite_is_told_before_a_wrong_value() -> None:
+    """What ends the run is said first, whatever else is wrong with what is logged."""
+    buffer = LogBuffer()
+    buffer.update({"a": "x", "loss": float("nan")})
+    with pytest.raises(NonFiniteLossError):
+        buffer.fetch()

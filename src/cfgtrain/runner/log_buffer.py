@@ -159,10 +159,9 @@ class LogBuffer:
         columns = {name: _Column(each[::3], each[1::3], each[2::3]) for name, each in self._pending.items()}
         self._pending.clear()
         _bring_to_cpu([column.values for column in columns.values()])
+        if "loss" in columns:
+            _check_finite(columns["loss"])
         numbers = {name: list(map(float, column.values)) for name, column in columns.items()}
-        if not all(map(math.isfinite, numbers.get("loss", ()))):
-            at = next(at for at, loss in enumerate(numbers["loss"]) if not math.isfinite(loss))
-            raise NonFiniteLossError(value=numbers["loss"][at], place=columns["loss"].places[at])
         for name, (_, counts, _) in columns.items():
             self._add(
                 name, numbers[name], counts if set(map(type, counts)) == {int} else list(map(int, counts))
@@ -182,6 +181,14 @@ class _Column(NamedTuple):
     values: list[Any]
     counts: list[int]
     places: list[Place | None]
+
+
+def _check_finite(losses: _Column) -> None:
+    values = list(map(float, losses.values))
+    if not all(map(math.isfinite, values)):
+        at = next(at for at, value in enumerate(values) if not math.isfinite(value))
+        raise NonFiniteLossError(value=values[at], place=losses.places[at])
+    losses.values[:] = values
 
 
 def _bring_to_cpu(columns: list[list[Any]]) -> None:
@@ -217,7 +224,7 @@ def _last(values: deque[Any], n: int) -> list[Any]:
 def _mean(values: list[float], counts: list[int]) -> float:
     """Return the mean of the values, each with its weight; mostly that is the same for all."""
     if counts.count(counts[0]) == len(counts):
-        return sum(values) / len(values) if counts[0] else math.nan
+        return reduce(add, values) / len(values) if counts[0] else math.nan
     total, weight = _weighed(values, counts)
     return total / weight if weight else math.nan
 

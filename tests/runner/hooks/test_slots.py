@@ -101,6 +101,35 @@ def test_what_the_policy_says_can_be_asked_of_it() -> None:
     assert said[1:] == [[0.1 * (ITERS - at)] for at in range(ITERS - 1)]
 
 
+def test_slot_that_writes_its_own_way_does_so_in_each_iteration() -> None:
+    class Halved(Slot):
+        def write(self, groups: Any, values: Any) -> None:
+            super().write(groups, [value / 2 for value in values])
+
+    assert rates(lambda runner, hook: setattr(hook, "slot", Halved("lr")))[0] == [
+        0.1 * (ITERS - at) / 2 for at in range(ITERS)
+    ]
+
+
+def test_curve_is_not_asked_beyond_the_end_of_a_stream() -> None:
+    """Where the length of a run is not known, no iteration is asked for that may not come."""
+
+    class Table(Curve):
+        def __call__(self, base: float, at: int, total: int) -> float:
+            return base * [4, 3, 2, 1][at]
+
+    class Stream:
+        def __iter__(self) -> Any:
+            return iter(numbers(4))
+
+    hook = LrUpdaterHook(by_epoch=False)
+    hook.curve = Table()
+    runner = make_runner("epoch", 1)
+    runner.register_hook(hook)
+    runner.run([Stream()], [("train", 1)])
+    assert runner.current_lr() == [0.1]
+
+
 def test_table_tells_no_other_iterations() -> None:
     groups = [{"lr": 0.1, "initial_lr": 0.1}]
     table = ValueTable(Line(), 5, 8, Slot("lr"), groups)

@@ -150,6 +150,7 @@ class ScheduleHook(Hook):
         """Return the next values, where they are those of a curve that can be asked in advance."""
         if (
             self.by_epoch
+            or runner.max_iters is None  # there may be an end beyond which the curve cannot be asked
             or not isinstance(self.curve, Curve)
             or self._own_value is not None
             or type(self).regular_values is not ScheduleHook.regular_values

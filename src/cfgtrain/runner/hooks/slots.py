@@ -33,9 +33,10 @@ class Slot:
         return float(group[self.name])
 
     def is_plain(self, groups: Sequence[Group]) -> bool:
-        """Return whether all groups have the entry, not as a tensor, and beside it what it began with."""
-        return all(
-            self.initial in group and not isinstance(group.get(self.name), Tensor | None) for group in groups
+        """Return whether to write is to set the entry, which all groups have beside what it began with."""
+        return type(self) in (Slot, MomentumSlot) and all(
+            type(group.get(self.initial)) is float and not isinstance(group.get(self.name), Tensor | None)
+            for group in groups
         )
 
     def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
@@ -83,20 +84,18 @@ class ValueTable:
     Args:
         curve: Asked at once for 64 iterations, or for those that are left of the run.
         start: The first of them.
-        total: Length of the run in iterations, if it is known.
+        total: Length of the run in iterations.
         slot: Where the values are written to; plain in all groups.
         groups: They say at which values the curve begins.
     """
 
-    def __init__(
-        self, curve: Curve, start: int, total: int | None, slot: Slot, groups: Sequence[Group]
-    ) -> None:
+    def __init__(self, curve: Curve, start: int, total: int, slot: Slot, groups: Sequence[Group]) -> None:
         self.curve = curve
         self._start, self._total = start, total
-        self._stop = start + TABLE_ITERS if total is None else min(start + TABLE_ITERS, total)
+        self._stop = min(start + TABLE_ITERS, total)
         self._name, self._initial = slot.name, slot.initial
         self._values = {
-            base: [curve(base, at, total or 0) for at in range(start, self._stop)]
+            base: [curve(base, at, total) for at in range(start, self._stop)]
             for base in {group[slot.initial] for group in groups}
         }
 
