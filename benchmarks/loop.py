@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -118,12 +118,17 @@ def bare(batches: list[Any], iters: int, model: Classifier, folder: Path) -> Non
     model.train()
     done = 0
     while done < iters:
-        for batch in batches[: iters - done]:
-            outputs = model.train_step(batch, optimizer)
-            optimizer.zero_grad()
-            outputs["loss"].backward()
-            optimizer.step()
-            done += 1
+        train_on(batches[: iters - done], model, optimizer)
+        done += len(batches)
+
+
+def train_on(batches: Iterable[Any], model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+    """Go through some batches, and do nothing else."""
+    for batch in batches:
+        outputs = model.train_step(batch, optimizer)
+        optimizer.zero_grad()
+        outputs["loss"].backward()
+        optimizer.step()
 
 
 class Turns:
@@ -155,13 +160,8 @@ class Turns:
 
     def _train_on(self, start: int) -> list[Any]:
         batches = self.dataset[start : start + INTERVAL]
-        model, optimizer = self._model, self._optimizer
         began = time.process_time()
-        for batch in batches:
-            outputs = model.train_step(batch, optimizer)
-            optimizer.zero_grad()
-            outputs["loss"].backward()
-            optimizer.step()
+        train_on(batches, self._model, self._optimizer)
         self.seconds += time.process_time() - began
         self.iters += len(batches)
         return batches
