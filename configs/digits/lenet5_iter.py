@@ -1,4 +1,4 @@
-# The experiment of lenet5.py counted in iterations: 17 are an epoch.
+# The experiment of lenet5.py with its length in iterations; an epoch has 17.
 _base_ = "lenet5.py"
 
 runner = dict(_delete_=True, type="IterBasedRunner", max_iters=255)

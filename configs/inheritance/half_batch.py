@@ -1,4 +1,4 @@
-# Level 3: batches of half the size want half the rate. Lists are replaced whole, so the pipeline is said again.
+# Level 3: half the batch size and half the learning rate. Lists are replaced, so the whole pipeline is repeated.
 _base_ = "lenet5.py"
 
 optimizer = dict(lr={{_base_.lr}} / 2)

@@ -1,4 +1,4 @@
-# Level 2: what to train, and on what.
+# Level 2: the model and the data.
 _base_ = [
     "schedule.py",
     "../_base_/models/lenet5.py",

@@ -1,4 +1,4 @@
-# 1,797 handwritten digits that come with cfgtrain: nothing is downloaded.
+# 1,797 handwritten digits that are included in cfgtrain; nothing is downloaded.
 train_pipeline = [
     dict(type="Resize", scale=(32, 32)),
     dict(type="RandomCrop", size=32, padding=2),
@@ -19,5 +19,5 @@ data = dict(
     val=dict(type="Digits", split="val", pipeline=test_pipeline),
     test=dict(type="Digits", split="test", pipeline=test_pipeline),
 )
-# Score on the val part after each epoch, and keep the best.
+# Evaluate on the val dataset after each epoch and keep the best checkpoint.
 evaluation = dict(interval=1, metric="accuracy", save_best="accuracy")
