@@ -1,70 +1,70 @@
-# Everything a newcomer or a contributor runs. `make` alone lists the targets.
-# Works with GNU make 3.81 (macOS) and newer; writes to $(VENV) and this folder only.
+# The commands for users and contributors. `make` without a target lists the targets.
+# Works with GNU make 3.81 (macOS) and newer; writes only to $(VENV) and this folder.
 
 PYTHON ?= python3
 VENV ?= .venv
-# Words to hand on: make test ARGS="-k registry"; make demo ARGS="--cfg-options optimizer.lr=0.02"
+# Arguments that are passed on: make test ARGS="-k registry"; make demo ARGS="--cfg-options optimizer.lr=0.02"
 ARGS ?=
-# A package index to take PyTorch from, such as one with builds for the CPU alone; empty: PyPI
+# The package index to install PyTorch from, such as one with CPU-only builds; if empty, PyPI
 TORCH_INDEX ?=
 
 BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
-.NOTPARALLEL: # two installs into one environment would fight
+.NOTPARALLEL: # two simultaneous installs into one environment would conflict
 .PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-peers faults docs clean
 
-help: ## List the targets
-	@echo "make TARGET, with these targets:"
+help: ## Show this list
+	@echo "Usage: make TARGET. Targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... hands words on to demo, test, bench-peers and faults. The first target sets up $(VENV) by itself."
-	@echo "PYTHON=python3.12 chooses the Python, TORCH_INDEX=URL the index that PyTorch comes from."
+	@echo "ARGS=... passes arguments to demo, test, cov, bench-peers and faults. $(VENV) is created when it is needed."
+	@echo "PYTHON=python3.12 selects the Python version, TORCH_INDEX=URL the package index for PyTorch."
 
-demo: $(VENV)/.installed ## Train LeNet-5 on the digits that come with cfgtrain
+demo: $(VENV)/.installed ## Train LeNet-5 on the included handwritten digits
 	"$(BIN)/cfgtrain" train configs/digits/lenet5.py $(ARGS)
 
 test: $(VENV)/.installed-dev ## Run the tests
 	"$(BIN)/pytest" $(ARGS)
 
-check: fmt-check lint types test ## All that must pass before a commit: format, lint, types, tests
+check: fmt-check lint types test ## Run all checks that must pass before a commit: format, lint, types, tests
 
-fmt: $(VENV)/.installed-dev ## Format the code and repair what the linter can
+fmt: $(VENV)/.installed-dev ## Format the code and apply the automatic fixes of the linter
 	"$(BIN)/ruff" format
 	"$(BIN)/ruff" check --fix
 
-fmt-check: $(VENV)/.installed-dev ## Check the format, changing nothing
+fmt-check: $(VENV)/.installed-dev ## Check the format without changing files
 	"$(BIN)/ruff" format --check
 
-lint: $(VENV)/.installed-dev ## Check the code with the linter
+lint: $(VENV)/.installed-dev ## Run the linter
 	"$(BIN)/ruff" check
 
-types: $(VENV)/.installed-dev ## Check the types
+types: $(VENV)/.installed-dev ## Run the type checker
 	"$(BIN)/mypy"
 
-package: $(VENV)/.installed-dev ## Build the wheel and the sdist, and check what is in them
+package: $(VENV)/.installed-dev ## Build the wheel and the source distribution, and check their contents
 	"$(BIN)/python" scripts/check_package.py
 
-opencv-swap: $(VENV)/.installed-dev ## Test the images with opencv-python, the OpenCV with windows
+opencv-swap: $(VENV)/.installed-dev ## Run the image tests with opencv-python, the OpenCV package with GUI windows
 	"$(BIN)/python" scripts/check_opencv_swap.py
 
-cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they miss
+cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they do not cover
 	"$(BIN)/coverage" run -m pytest $(ARGS)
 	"$(BIN)/coverage" report
 
-bench: $(VENV)/.installed-dev ## Run the measurements in benchmarks/, but for that of bench-peers
+bench: $(VENV)/.installed-dev ## Run the benchmarks in benchmarks/, except bench-peers
 	@for file in $(filter-out benchmarks/paired.py benchmarks/loop_peers.py,$(wildcard benchmarks/*.py)); do \
-		if [ ! -e "$$file" ]; then echo "There are no measurements in benchmarks/ yet."; exit 0; fi; \
+		if [ ! -e "$$file" ]; then echo "There are no benchmarks in benchmarks/ yet."; exit 0; fi; \
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \
 	done
 
-bench-peers: ## Measure the loops of other libraries beside ours; ARGS="--rounds N"
+bench-peers: ## Compare the training loop with those of other libraries; ARGS="--rounds N"
 	@$(MAKE) --no-print-directory VENV=.venv-peers .venv-peers/.installed-peers
 	.venv-peers/bin/python benchmarks/loop_peers.py $(ARGS)
 
-faults: $(VENV)/.installed-dev ## Kill a training 200 times and compare its end; ARGS="--kills N"
+faults: $(VENV)/.installed-dev ## Kill a training run 200 times and compare the result; ARGS="--kills N"
 	"$(BIN)/python" scripts/faults.py $(ARGS)
 
 ifneq ($(wildcard mkdocs.yml),)
@@ -72,23 +72,23 @@ docs: $(VENV)/.installed-docs ## Build the documentation into site/
 	"$(BIN)/mkdocs" build --strict
 else
 docs:
-	@echo "There is no mkdocs.yml here, so there is no documentation to build."
+	@echo "There is no mkdocs.yml, so there is no documentation to build."
 endif
 
-clean: ## Remove caches and what was built; keeps the virtual environment and work_dirs
+clean: ## Remove caches and build outputs; keeps the virtual environments and work_dirs
 	rm -rf build dist site htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . \( -name '.venv*' -o -name .git -o -name work_dirs \) -prune -o \
 		-type d -name __pycache__ -prune -exec rm -rf {} +
 
-# Makes the environment where there is none, and says so in one line when Python is too old.
+# Creates the environment if there is none. If Python is too old, prints a one-line error.
 define environment
 @python="$(BIN)/python"; test -x "$$python" || python="$(PYTHON)"; \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	found=$$("$$python" --version 2>&1) || found="not there"; \
-	echo "cfgtrain needs Python 3.11 or newer, and $$python is $$found: try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	found=$$("$$python" --version 2>&1) || found="not found"; \
+	echo "cfgtrain needs Python 3.11 or newer, but $$python is $$found. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
 	exit 1; }
 @test -x "$(BIN)/python" || { \
-	echo "Making a virtual environment in $(VENV) ..."; \
+	echo "Creating a virtual environment in $(VENV) ..."; \
 	"$(PYTHON)" -m venv "$(VENV)"; }
 $(if $(TORCH_INDEX),@echo "Installing PyTorch from $(TORCH_INDEX) ..." && \
 	$(PIP) --index-url "$(TORCH_INDEX)" --no-deps torch)
@@ -96,24 +96,24 @@ endef
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(environment)
-	@echo "Installing cfgtrain and what it needs; PyTorch is large, so this takes a minute or two ..."
+	@echo "Installing cfgtrain and its dependencies; PyTorch is large, so this takes a minute or two ..."
 	@$(PIP) -e .
 	@touch "$@"
-	@echo "Installed; this is done again only when pyproject.toml or constraints.txt changes."
+	@echo "Installed. This is repeated only when pyproject.toml or constraints.txt changes."
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt
 	$(environment)
 	@echo "Installing cfgtrain and its developer tools; PyTorch is large, so this takes a minute or two ..."
 	@$(PIP) -e ".[dev]"
 	@touch "$(VENV)/.installed" "$@"
-	@echo "Installed; this is done again only when pyproject.toml or constraints.txt changes."
+	@echo "Installed. This is repeated only when pyproject.toml or constraints.txt changes."
 
 $(VENV)/.installed-peers: $(VENV)/.installed benchmarks/requirements-peers.txt
-	@echo "Installing the libraries to compare with ..."
+	@echo "Installing the libraries for the comparison ..."
 	@$(PIP) -r benchmarks/requirements-peers.txt
 	@touch "$@"
 
 $(VENV)/.installed-docs: $(VENV)/.installed
-	@echo "Installing what builds the documentation ..."
+	@echo "Installing the documentation tools ..."
 	@$(PIP) -e ".[docs]"
 	@touch "$@"
