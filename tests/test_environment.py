@@ -51,5 +51,5 @@ def test_the_environment_by_subject(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts["torch"]["version"] == torch.__version__
     assert facts["variables"]["OMP_NUM_THREADS"] == "1"
     assert "RANK" not in facts["variables"]
-    assert {"numpy", "PyYAML", "addict"} <= set(facts["libraries"])
+    assert {"numpy", "PyYAML", "addict", "pillow", "packaging", "urllib3"} <= set(facts["libraries"])
     assert all(isinstance(value, str) for group in facts.values() for value in group.values())

@@ -15,11 +15,13 @@ import torch
 
 __all__ = ["collect_env", "describe_environment"]
 
-LIBRARIES = ("numpy", "opencv-python-headless", "opencv-python", "PyYAML", "typer", "rich", "addict")
+LIBRARIES = (
+    "numpy", "opencv-python-headless", "opencv-python", "PyYAML", "typer", "rich", "addict", "pillow", "packaging",
+    "urllib3",
+)  # fmt: skip
 EXTRAS = (
     "torchvision",
     "timm",
-    "pillow",
     "tifffile",
     "tensorboard",
     "wandb",

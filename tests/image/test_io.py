@@ -11,13 +11,12 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
+from PIL import Image
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image import backends
 from cfgtrain.image.backends import use_backend
 from cfgtrain.image.io import imencode, imfrombytes, imread, imwrite
-
-PILLOW = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +37,12 @@ NOISE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 
 def encoded(img: Any, format: str = "PNG", **options: Any) -> bytes:  # noqa: A002
     file = BytesIO()
-    (img if hasattr(img, "save") else PILLOW.fromarray(img)).save(file, format, **options)
+    (img if hasattr(img, "save") else Image.fromarray(img)).save(file, format, **options)
     return file.getvalue()
 
 
 def turned(orientation: int) -> bytes:
-    exif = PILLOW.Exif()
+    exif = Image.Exif()
     exif[274] = orientation
     return encoded(picture(), exif=exif)
 
@@ -112,7 +111,7 @@ def test_pillow_reads_gray_with_alpha_on_a_canvas() -> None:
     """Where LA is transparent, Pillow's color shows one gray-brown; the rest is the image."""
     la = np.dstack([picture()[..., 0], np.full((30, 40), 255, np.uint8)])
     la[20:, 20:, 1] = 0
-    content = encoded(PILLOW.fromarray(la))
+    content = encoded(Image.fromarray(la))
     read = imfrombytes(content, "color", "rgb", "pillow")
     assert (read[20:, 20:] == (124, 117, 104)).all()
     assert np.array_equal(read[:20, :, 0], la[:20, :, 0])

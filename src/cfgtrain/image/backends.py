@@ -49,9 +49,7 @@ def use_backend(backend: Backend) -> None:
         MissingLibraryError: Its library is not installed, or does not work. Nothing has changed then.
     """
     check_backend(backend)
-    if backend == "pillow":
-        pillow()
-    elif backend == "turbojpeg":
+    if backend == "turbojpeg":
         _turbojpeg()
     elif backend == "tifffile":
         _tifffile()
@@ -75,15 +73,6 @@ def check_backend(backend: str) -> str:
             f"There is no image backend {backend!r}: {known}.{suggest(str(backend), supported_backends)}"
         )
     return backend
-
-
-def pillow() -> Any:
-    """Return the module ``PIL.Image``."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise _missing("Pillow", "pillow", error) from error
-    return Image
 
 
 def _tifffile() -> Any:
@@ -140,11 +129,10 @@ def _decode_cv2(content: bytes | memoryview, flag: Flag | int, rgb: bool) -> Arr
 
 def _decode_pillow(content: bytes | memoryview, flag: Flag, rgb: bool) -> Array:
     _check_flag(flag, get_args(Flag), "pillow")
-    image = pillow()
-    from PIL import ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with image.open(BytesIO(content)) as img:
+        with Image.open(BytesIO(content)) as img:
             img.load()
             if flag == "unchanged":
                 return _bgr(np.array(img))
@@ -156,18 +144,19 @@ def _decode_pillow(content: bytes | memoryview, flag: Flag, rgb: bool) -> Array:
             return array if rgb else _bgr(array)
     except UnidentifiedImageError as error:
         raise _unreadable("Pillow") from error
-    except (OSError, SyntaxError, ValueError, image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise _unreadable("Pillow", error) from error
 
 
 def _to_rgb(img: Any) -> Any:
-    image = pillow()
+    from PIL import Image
+
     if img.mode == "LA":
-        canvas = image.new("RGB", img.size, _CANVAS)
+        canvas = Image.new("RGB", img.size, _CANVAS)
         canvas.paste(img.convert("RGB"), mask=img.getchannel("A"))
         return canvas
     if img.mode.startswith("I"):  # Pillow would clip 16 bits at 255
-        return image.fromarray((np.array(img) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((np.array(img) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     return img.convert("RGB")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, suggest
-from cfgtrain.image.backends import Array, check_backend, current_backend, pillow
+from cfgtrain.image.backends import Array, check_backend, current_backend
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 PillowInterpolation = Literal["nearest", "bilinear", "bicubic", "box", "lanczos", "hamming"]
@@ -203,10 +203,11 @@ def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -
 
 
 def _resize_pillow(img: Array, size: Size, interpolation: str, out: Array | None) -> Array:
+    from PIL import Image
+
     _check_interpolation(interpolation, _PILLOW, "pillow")
     if img.dtype != np.uint8:
         raise ArgumentError(f"Pillow resizes images of dtype uint8, not {img.dtype}.")
-    image = pillow()
-    resample: Any = image.Resampling[interpolation.upper()]
+    resample = Image.Resampling[interpolation.upper()]
     single = img[..., 0] if img.ndim == 3 and img.shape[2] == 1 else img
-    return np.array(image.fromarray(single).resize(size, resample))
+    return np.array(Image.fromarray(single).resize(size, resample))

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import re
+from packaging.version import InvalidVersion, Version
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["digit_version", "get_git_hash", "parse_version_info"]
 
-# PEP 440, with its spellings of old.
-_VERSION = re.compile(
-    r"""v?(?:\d+!)?(?P<release>\d+(?:\.\d+)*)
-    (?:[-_.]?(?P<pre>alpha|beta|preview|pre|rc|a|b|c)[-_.]?(?P<pre_number>\d*))?
-    (?P<post>-(?P<post_dash>\d+)|[-_.]?(?:post|rev|r)[-_.]?(?P<post_number>\d*))?
-    (?P<dev>[-_.]?dev[-_.]?(?P<dev_number>\d*))?
-    (?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_PRE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 _ORDER = {"dev": -4, "a": -3, "b": -2, "rc": -1, "": 0, "post": 1}
 
 
@@ -82,16 +72,16 @@ def _parse(version_str: str, length: int) -> tuple[list[int], str, int]:
     """Return the numbers of the release, the stage and its number."""
     if not isinstance(version_str, str):
         raise ArgumentTypeError(f"A version is a str, not {version_str!r}.")
-    found = _VERSION.fullmatch(version_str.strip())
-    if found is None:
-        raise ArgumentError(f"{version_str!r} is no version such as '1.2.3' or '1.2.3rc1'.")
-    release = [int(part) for part in found["release"].split(".")][:length]
+    try:
+        version = Version(version_str)
+    except InvalidVersion as error:
+        raise ArgumentError(f"{version_str!r} is no version such as '1.2.3' or '1.2.3rc1'.") from error
+    release = list(version.release[:length])
     release += [0] * (length - len(release))
-    if found["pre"]:
-        name = found["pre"].lower()
-        return release, _PRE.get(name, name), int(found["pre_number"] or 0)
-    if found["post"]:
-        return release, "post", int(found["post_dash"] or found["post_number"] or 0)
-    if found["dev"]:
-        return release, "dev", int(found["dev_number"] or 0)
+    if version.pre is not None:
+        return release, *version.pre
+    if version.post is not None:
+        return release, "post", version.post
+    if version.dev is not None:
+        return release, "dev", version.dev
     return release, "", 0

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import random
 import socket
+import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -161,6 +166,11 @@ def test_user_and_password(site: Site, quick: HTTPBackend) -> None:
     assert "p%40ss" not in str(caught.value)
     assert "abc" not in str(caught.value)
     assert f"{site.url}/b" in str(caught.value)
+    with pytest.raises(
+        DownloadError, match=r"http://h%/a.* cannot be fetched: the address is not valid"
+    ) as caught:
+        quick.get("http://me:secret@h%/a?signature=abc")
+    assert "abc" not in str(caught.value)
 
 
 # ------------------------------------------------------------------------- what passes
@@ -275,6 +285,24 @@ def test_pauses_double(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert random.getstate() == state
 
 
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Wed, 21 Oct 2065 07:28:00 GMT", 60),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("soon", 0),
+        ("9" * 5000, 0),
+    ],
+)
+def test_retry_after(header: str, expected: float, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause that a server asks for may be a date; what is neither a date nor a number is ignored."""
+    pauses: list[float] = []
+    monkeypatch.setattr(http_module.time, "sleep", pauses.append)
+    site["/a"] = first(1, status(503, Retry_After=header), b"x")
+    assert HTTPBackend(backoff=0).get(f"{site.url}/a") == b"x"
+    assert pauses == [expected]
+
+
 def test_full_disks_are_not_tried_again(
     site: Site, quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,12 +366,21 @@ def test_redirects_away_from_http(target: str, code: int, site: Site, quick: HTT
 
 def test_redirects_from_https_to_http() -> None:
     """What was asked for under encryption is not taken without."""
-    from urllib.request import Request
+    with pytest.raises(DownloadError, match="https://a/x redirects to http://a/y: refused"):
+        http_module._redirect_url("https://a/x", "http://a/y")
+    assert http_module._redirect_url("https://a/x", "/y") == "https://a/y"
+    assert http_module._redirect_url("http://a/x", "https://a/y") == "https://a/y"
 
-    redirects = next(h for h in http_module._opener().handlers if type(h).__name__ == "Redirects")
-    with pytest.raises(DownloadError, match="refused"):
-        redirects.redirect_request(Request("https://a/x"), None, 302, "", {}, "http://a/x")
-    assert redirects.redirect_request(Request("http://a/x"), None, 302, "", {}, "https://a/x") is not None
+
+def test_redirects_that_are_not_ascii(site: Site, quick: HTTPBackend) -> None:
+    """A redirect may hold spaces and the bytes of UTF-8; one that is not a URL is an error, tried once."""
+    site["/a"] = to("/ä b".encode().decode("latin-1"))
+    site["/%C3%A4%20b"] = b"x"
+    site["/c"] = to("http://[::1/b")
+    assert quick.get(f"{site.url}/a") == b"x"
+    with pytest.raises(DownloadError, match=r"cannot be fetched: .*IPv6"):
+        quick.get(f"{site.url}/c")
+    assert site.asked == ["/a", "/%C3%A4%20b", "/c"]
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -475,3 +512,97 @@ def test_no_pause_without_a_failure(site: Site, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("a pause"))
     site["/a"] = b"x"
     assert HTTPBackend().get(f"{site.url}/a") == b"x"
+
+
+# ------------------------------------------------------------------------- connections
+
+
+@pytest.fixture
+def connections(site: Site) -> list[Any]:
+    """Keep connections open at ``/a``, and return the client's end of each request."""
+    ports: list[Any] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        ports.append(handler.client_address)
+        handler.protocol_version = "HTTP/1.1"
+        handler.close_connection = False
+        send(handler, b"x")
+
+    site["/a"] = answer
+    return ports
+
+
+def test_a_connection_is_used_again(site: Site, connections: list[Any], quick: HTTPBackend) -> None:
+    """All backends of a process share their connections, and a pickled backend is as good as the first."""
+    copy = pickle.loads(pickle.dumps(quick))
+    for each in (quick, copy, HTTPBackend(timeout=3)):
+        assert each.exists(f"{site.url}/a")
+        assert each.get(f"{site.url}/a") == b"x"
+    assert len(connections) == 6
+    assert len(set(connections)) == 1
+
+
+def test_a_fork_has_its_own_connections(
+    site: Site, connections: list[Any], quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forked process does not write into the connections of its parent."""
+    quick.get(f"{site.url}/a")
+    monkeypatch.setattr(http_module.os, "getpid", lambda: -1)
+    quick.get(f"{site.url}/a")
+    quick.get(f"{site.url}/a")
+    assert len(connections) == 3
+    assert connections[0] != connections[1] == connections[2]
+
+
+def test_many_threads(
+    site: Site, connections: list[Any], quick: HTTPBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Threads download at the same time, and nothing is logged about it."""
+    with ThreadPoolExecutor(16) as threads:
+        results = list(threads.map(lambda _: quick.get(f"{site.url}/a"), range(64)))
+    assert results == [b"x"] * 64
+    assert len(connections) == 64
+    assert [each.message for each in caplog.records if each.levelname != "DEBUG"] == []
+
+
+def test_the_proxy_of_the_environment(
+    site: Site, quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests go to the proxy that the environment names, with its password, except where it says no."""
+    site["http://example.invalid/a"] = BODY
+    site["/b"] = b"x"
+    monkeypatch.setenv("http_proxy", site.url.replace("http://", "me:p%40ss@"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert quick.get("http://example.invalid/a") == BODY
+    assert quick.get(f"{site.url}/b") == b"x"
+    assert site.asked == ["http://example.invalid/a", "/b"]
+    assert [each.get("Proxy-Authorization") for each in site.headers] == ["Basic bWU6cEBzcw==", None]
+
+
+def test_certificates_are_verified(quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that nobody vouches for is an error, and not tried again."""
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+
+    def connect(connection: Any) -> None:
+        tries.append(connection.cert_reqs)
+        raise error
+
+    tries: list[Any] = []
+    monkeypatch.setattr("urllib3.connection.HTTPSConnection.connect", connect)
+    with pytest.raises(DownloadError, match=r"https://h/a cannot be fetched: .*certificate verify failed"):
+        quick.get("https://h/a")
+    assert tries == [ssl.CERT_REQUIRED]
+
+
+def test_a_header_that_cannot_be_sent(site: Site) -> None:
+    """A header with a line end is an error, and nothing is sent."""
+    with pytest.raises(DownloadError, match="cannot be fetched: Invalid header value"):
+        HTTPBackend(headers={"X-A": "b\r\nX-C: d"}).get(f"{site.url}/a")
+    assert site.asked == []
+
+
+def test_urllib3_is_loaded_by_the_first_request() -> None:
+    """Programs that download nothing do not wait for it."""
+    code = "import sys; from cfgtrain.fileio import FileClient; FileClient('http'); print('urllib3' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

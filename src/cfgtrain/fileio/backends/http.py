@@ -1,21 +1,27 @@
-"""Files on a web server: read only, with limits on time and size."""
+"""Files on a web server: read-only, with limits on time and size."""
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import re
+import string
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from typing import IO, TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, DownloadError
 from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
 from cfgtrain.fileio.uri import display_name, path_text
+
+# urllib3 is imported where it is used: a command that downloads nothing does not wait for it.
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
 
 __all__ = ["HTTPBackend"]
 
@@ -27,25 +33,26 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _DIGEST_MARK = re.compile(r"(?:^|&)sha256[=:]([^&]*)", re.IGNORECASE)
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
 _GONE = (404, 410)
-_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
-_LONGEST_PAUSE = 60.0
-_SECRETS = ("Authorization", "Cookie")
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_MAX_PAUSE = 60.0
+_MAX_REDIRECTS = 10
+_MAX_THREADS = 64  # so many keep their connection to a host; urllib3 logs a warning for each one above
 
 
 class HTTPBackend(BaseStorageBackend):
     """Files by ``http://`` and ``https://`` URL.
 
-    A URL may end in ``#sha256=`` and the digest in hexadecimal: then nothing else is accepted.
-    Failures that may pass (no connection, silence, a download cut short, answers such as 429
-    and 503) are tried again, after pauses that double. A redirect may lead to another host, but
-    neither away from HTTP nor from HTTPS to HTTP.
+    A URL may end in ``#sha256=`` and the digest in hexadecimal: no other content is accepted
+    then. Transient failures (no connection, a timeout, an incomplete download, responses such
+    as 429 and 503) are retried, after pauses that double. A redirect may lead to another host,
+    but neither away from HTTP nor from HTTPS to HTTP.
 
     Args:
-        timeout: Seconds that the server may be silent.
-        retries: How often to try again.
-        backoff: Seconds before the first new try.
-        max_size: Bytes that a file may have, None for any number.
-        time_limit: Seconds that one try may take in all, None for any number.
+        timeout: Seconds to wait for the server to send something.
+        retries: How often to retry.
+        backoff: Seconds before the first retry.
+        max_size: Maximum size of a file in bytes, None for no limit.
+        time_limit: Seconds that one attempt may take in total, None for no limit.
         headers: Of the request. ``Authorization`` and ``Cookie`` are not sent to another host.
     """
 
@@ -73,19 +80,20 @@ class HTTPBackend(BaseStorageBackend):
         self._backoff = backoff
         self._max_size = max_size
         self._time_limit = time_limit
-        self._headers = {"User-Agent": "cfgtrain", "Accept-Encoding": "identity", **(headers or {})}
+        self._headers = {"User-Agent": "cfgtrain", "Accept-Encoding": "identity"}
+        self._headers |= {name.title(): value for name, value in (headers or {}).items()}
 
     def get(self, filepath: str | Path, sha256: str | None = None) -> bytes:
         """Return the content of a file.
 
         Args:
             filepath: Its URL.
-            sha256: Digest that it has to have, in hexadecimal.
+            sha256: Digest that it must have, in hexadecimal.
 
         Raises:
-            BackendError: It is no HTTP URL.
-            DownloadError: It cannot be fetched, is too large or has another digest.
-            ArgumentError: What it is to be compared with is no digest; nothing is fetched.
+            BackendError: ``filepath`` is not an HTTP URL.
+            DownloadError: The file cannot be fetched, is too large or has another digest.
+            ArgumentError: ``sha256`` is not a digest; nothing is fetched.
         """
         content = io.BytesIO()
         self._download(filepath, content, sha256)
@@ -96,9 +104,10 @@ class HTTPBackend(BaseStorageBackend):
         return decode(self.get(filepath), encoding)
 
     def exists(self, filepath: str | Path) -> bool:
-        """Whether the server has the file; any answer but yes and no is a ``DownloadError``."""
+        """Return whether the server has the file; any response but yes and no is a ``DownloadError``."""
+        target = _target(filepath)
         try:
-            self._repeat(_target(filepath), lambda url, headers: self._open(url, headers, "HEAD").close())
+            self._retry(lambda: self._open(target, "HEAD").drain_conn())
         except DownloadError as error:
             if error.status in _GONE:
                 return False
@@ -106,218 +115,227 @@ class HTTPBackend(BaseStorageBackend):
         return True
 
     def isfile(self, filepath: str | Path) -> bool:
-        """Whether the server has the file."""
+        """Return whether the server has the file."""
         return self.exists(filepath)
 
     @contextmanager
     def get_local_path(self, filepath: str | Path, sha256: str | None = None) -> Iterator[str | Path]:
-        """Have the file on disk, with its extensions, for the time of a ``with``."""
+        """Keep the file on disk, with its extensions, while a ``with`` block runs."""
         with temporary_file(filepath) as file:
             self._download(filepath, file, sha256)
             file.close()
             yield file.name
 
     def _download(self, filepath: str | Path, out: IO[bytes], sha256: str | None) -> None:
-        import hashlib
-
         target = _target(filepath)
         expected = target.digest if sha256 is None else _checked_digest(sha256)
+        self._retry(lambda: self._fetch(target, out, expected))
 
-        def fetch(url: str, headers: dict[str, str]) -> None:
-            out.seek(0)
-            out.truncate()
-            digest = hashlib.sha256()
-            for chunk in self._chunks(url, headers):
-                digest.update(chunk)
-                out.write(chunk)
-            if expected is not None and digest.hexdigest() != expected:
-                raise DownloadError(
-                    f"{display_name(url)} is not the file that was asked for: its SHA-256 is "
-                    f"{digest.hexdigest()}, not {expected}."
-                )
+    def _fetch(self, target: _Target, out: IO[bytes], expected: str | None) -> None:
+        import hashlib
 
-        self._repeat(target, fetch)
-
-    def _repeat(self, target: _Target, action: Callable[[str, dict[str, str]], None]) -> None:
-        """Call ``action(url, headers)`` until it succeeds, fails for good or has failed too often."""
-        import random
-
-        headers = {**self._headers, **target.headers}
-        for attempt in range(self._retries + 1):
-            try:
-                action(target.url, headers)
-                return
-            except _PassingError as error:
-                if attempt == self._retries:
-                    tries = f" ({attempt + 1} tries)" if attempt else ""
-                    raise DownloadError(error.message + tries, status=error.status) from error.__cause__
-                # Many processes fail at the same moment, and must not come back at the same moment. The
-                # system's generator, as drawing from Python's would change what a training draws from it.
-                pause = self._backoff * 2**attempt * random.SystemRandom().uniform(0.5, 1.0)
-                pause = min(max(pause, error.wait), _LONGEST_PAUSE)
-                logger.warning("%s Trying again in %.1f s.", error.message, pause)
-                time.sleep(pause)
-
-    def _chunks(self, url: str, headers: dict[str, str]) -> Iterator[bytes]:
-        from http.client import HTTPException
-
+        out.seek(0)
+        out.truncate()
         started = time.monotonic()
         size = 0
-        with self._open(url, headers) as response:
-            announced = response.length
-            self._check_size(url, announced or 0)
+        digest = hashlib.sha256()
+        with self._open(target) as response:
+            announced = response.length_remaining
             while True:
-                try:
+                if self._max_size is not None and max(size, announced or 0) > self._max_size:
+                    raise DownloadError(
+                        f"{target.name} is larger than {self._max_size} bytes. If that is right, allow more: "
+                        "file_client_args=dict(backend='http', max_size=...)."
+                    )
+                if self._time_limit is not None and time.monotonic() - started > self._time_limit:
+                    raise _TransientError(f"{target.name} took longer than {self._time_limit} s.")
+                with _translated_errors(f"{target.name} broke off"):
                     chunk = response.read1(_CHUNK)
-                except (OSError, HTTPException) as error:
-                    raise _PassingError(f"{display_name(url)} broke off: {_reason(error)}.") from error
                 if not chunk:
                     break
                 size += len(chunk)
-                self._check_size(url, size)
-                if self._time_limit is not None and time.monotonic() - started > self._time_limit:
-                    raise _PassingError(f"{display_name(url)} took longer than {self._time_limit} s.")
-                yield chunk
+                digest.update(chunk)
+                out.write(chunk)
         if announced is not None and size < announced:
-            raise _PassingError(f"{display_name(url)} broke off after {size} of {announced} bytes.")
-
-    def _open(self, url: str, headers: dict[str, str], method: str = "GET") -> Any:
-        from http.client import HTTPException, InvalidURL
-        from ssl import SSLCertVerificationError
-        from urllib.error import HTTPError, URLError
-        from urllib.request import Request
-
-        name = display_name(url)
-        try:
-            request = Request(url, headers=headers, method=method)  # noqa: S310  # _target lets HTTP through alone
-            return _opener().open(request, timeout=self._timeout)
-        except DownloadError:  # of a redirect
-            raise
-        except HTTPError as error:
-            error.close()
-            kind = _PassingError if error.code in _TRY_AGAIN else DownloadError
-            problem = kind(
-                f"{name} cannot be fetched: HTTP {error.code} {_printable(error.reason)}.", status=error.code
-            )
-            if isinstance(problem, _PassingError):
-                problem.wait = _seconds(error.headers.get("Retry-After"))
-            raise problem from error
-        except InvalidURL as error:
-            raise BackendError(f"{name} is no URL: {error}.") from error
-        except (OSError, HTTPException) as error:
-            cause = error.reason if isinstance(error, URLError) else error
-            # A certificate that is wrong now is wrong in a second.
-            kind = DownloadError if isinstance(cause, SSLCertVerificationError) else _PassingError
-            raise kind(f"{name} cannot be fetched: {_reason(cause)}.") from error
-
-    def _check_size(self, url: str, size: int) -> None:
-        if self._max_size is not None and size > self._max_size:
+            raise _TransientError(f"{target.name} broke off after {size} of {announced} bytes.")
+        if expected is not None and digest.hexdigest() != expected:
             raise DownloadError(
-                f"{display_name(url)} is larger than {self._max_size} bytes. If that is right, allow more: "
-                "file_client_args=dict(backend='http', max_size=...)."
+                f"{target.name} is not the file that was asked for: its SHA-256 is "
+                f"{digest.hexdigest()}, not {expected}."
             )
 
+    def _retry(self, action: Callable[[], None]) -> None:
+        """Call a function until it succeeds, fails permanently or has failed too often."""
+        import random
 
-class _PassingError(DownloadError):
-    """A failure that may have passed when the next try is made, after ``wait`` seconds or more."""
+        for attempt in range(self._retries + 1):
+            try:
+                action()
+                return
+            except _TransientError as error:
+                if attempt == self._retries:
+                    tries = f" ({attempt + 1} tries)" if attempt else ""
+                    raise DownloadError(error.message + tries, status=error.status) from error.__cause__
+                # Many processes fail at the same moment, and must not come back at the same moment. Python's
+                # global generator, which urllib3's Retry uses, would change what a training draws from it.
+                pause = self._backoff * 2**attempt * random.SystemRandom().uniform(0.5, 1.0)
+                pause = min(max(pause, error.retry_after), _MAX_PAUSE)
+                logger.warning("%s Trying again in %.1f s.", error.message, pause)
+                time.sleep(pause)
 
-    wait = 0.0
+    def _open(self, target: _Target, method: str = "GET") -> BaseHTTPResponse:
+        """Return the response to a request, after redirects.
+
+        urllib3 would follow them to any scheme, and read the whole body of each.
+        """
+        from urllib3 import Retry
+        from urllib3.exceptions import InvalidHeader
+
+        url, headers = target.url, {**self._headers, **target.headers}
+        with _translated_errors(f"{target.name} cannot be fetched"):
+            for _ in range(_MAX_REDIRECTS + 1):
+                response = _pool_manager(os.getpid(), _proxy(url)).request(
+                    method,
+                    url,
+                    headers=headers,
+                    timeout=self._timeout,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                    enforce_content_length=False,  # _fetch does, with a message that has the sizes
+                )
+                location = response.get_redirect_location()
+                if not location:
+                    break
+                response.close()
+                previous, url = url, _redirect_url(url, location)
+                if urlsplit(previous)[:2] != urlsplit(url)[:2]:
+                    for name in Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT:
+                        headers.pop(name, None)
+        if response.status < 300:
+            return response
+        response.close()
+        kind = _TransientError if response.status in _TRANSIENT else DownloadError
+        reason = _printable(response.reason or "")
+        error = kind(
+            f"{target.name} cannot be fetched: HTTP {response.status} {reason}.", status=response.status
+        )
+        if isinstance(error, _TransientError):
+            with suppress(InvalidHeader, ValueError):
+                error.retry_after = Retry().get_retry_after(response) or 0.0
+        raise error
+
+
+class _TransientError(DownloadError):
+    """A failure that is retried, after ``retry_after`` seconds or more."""
+
+    retry_after = 0.0
 
 
 class _Target(NamedTuple):
-    """A URL as servers take it, the header that its user and password are, and the digest after ``#sha256=``."""
+    """A URL as servers take it, its name in messages, the header for its user and password, and its digest."""
 
     url: str
+    name: str
     headers: dict[str, str]
     digest: str | None
 
 
 def _target(filepath: str | Path) -> _Target:
-    from base64 import b64encode
-
     text = path_text(filepath)
     try:
         parts = urlsplit(text)
+        _ = parts.port  # raises if it is not a number
         login, _, address = parts.netloc.rpartition("@")
         address = address if address.isascii() else address.encode("idna").decode()
         path, query = quote(parts.path, _URL_MARKS), quote(parts.query, _URL_MARKS)
     except ValueError as error:
-        raise BackendError(f"{display_name(text)!r} is no URL: {error}.") from error
+        raise BackendError(f"{display_name(text)!r} is not a URL: {error}.") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or _NO_HOST.search(address):
         raise BackendError(f"HTTPBackend reads http:// and https:// URLs, not {display_name(text)!r}.")
-    basic = b64encode(unquote(login).encode()).decode()
+    url = urlunsplit((parts.scheme, address, path, query, ""))
+    mark = _DIGEST_MARK.search(parts.fragment)
     return _Target(
-        urlunsplit((parts.scheme, address, path, query, "")),
-        {"Authorization": f"Basic {basic}"} if login else {},
-        _checked_digest(mark[1]) if (mark := _DIGEST_MARK.search(parts.fragment)) else None,
+        url,
+        display_name(url),
+        {"Authorization": _basic_auth(login)} if login else {},
+        _checked_digest(mark[1]) if mark else None,
     )
 
 
 def _checked_digest(text: str) -> str:
-    """Return a SHA-256 in small letters; what is none, as an empty one, must not pass for one not asked for."""
+    """Return a SHA-256 in lower case; an empty text is an error too, rather than no check."""
     if not _DIGEST.fullmatch(text):
         raise ArgumentError(f"A SHA-256 is 64 hexadecimal digits, not {text!r}.")
     return text.lower()
 
 
-def _seconds(retry_after: str | None) -> float:
-    """Return the pause that a server asks for; one that is given as a date is not kept."""
-    return float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
+def _basic_auth(login: str) -> str:
+    """Return the header for ``user:password`` of a URL (urllib3's takes Latin-1 alone)."""
+    from base64 import b64encode
+
+    return f"Basic {b64encode(unquote(login).encode()).decode()}"
 
 
-def _reason(error: object) -> str:
-    if isinstance(error, TimeoutError):
-        return "the server is silent"
-    return _printable(error).strip() or type(error).__name__
+def _redirect_url(url: str, location: str) -> str:
+    """Return the URL that a redirect leads to.
+
+    Raises:
+        DownloadError: It leads away from HTTP, or from HTTPS to HTTP.
+    """
+    location = quote(location, string.punctuation, encoding="latin-1")  # as http.client decodes headers
+    target = urljoin(url, location)
+    allowed = ("https",) if url.startswith("https:") else ("http", "https")
+    if urlsplit(target).scheme not in allowed:
+        raise DownloadError(f"{display_name(url)} redirects to {display_name(target)}: refused.")
+    return target
+
+
+@contextmanager
+def _translated_errors(what: str) -> Iterator[None]:
+    """Raise urllib3's errors as a `DownloadError` that begins with ``what``."""
+    from urllib3.exceptions import HTTPError, LocationParseError
+
+    try:
+        yield
+    except LocationParseError:  # its text is the whole URL, with passwords and signatures
+        raise DownloadError(f"{what}: the address is not valid.") from None
+    except (HTTPError, ValueError) as error:
+        cause: BaseException | None = error
+        while cause is not None:  # urllib3 wraps the errors of sockets and http.client, some of them twice
+            root = cause
+            cause = root.__cause__ or next((arg for arg in root.args if isinstance(arg, Exception)), None)
+        reason = "the server is silent" if isinstance(root, TimeoutError) else _printable(root).strip()
+        # An invalid address, header or certificate, all of them a ValueError, will be so the next time.
+        kind = DownloadError if isinstance(root, ValueError) else _TransientError
+        raise kind(f"{what}: {reason or type(root).__name__}.") from error
 
 
 def _printable(words: object) -> str:
-    """Return what a server said without what would steer a terminal."""
+    """Return what a server sent without the characters that would control a terminal."""
     return "".join(char if char.isprintable() else " " for char in str(words))
 
 
+def _proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxy = None if proxy_bypass(parts.netloc.rpartition("@")[2]) else getproxies().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
 @cache
-def _opener() -> Any:
-    """Return what opens URLs: through the proxies of the environment, and through HTTP(S) alone."""
+def _pool_manager(pid: int, proxy: str | None) -> PoolManager:
+    """Return the connections of a process: a fork shares the sockets of its parent, but must not use them."""
     import ssl
-    from urllib import request  # takes tens of ms, which a command that fetches nothing shall not wait for
 
-    class Redirects(request.HTTPRedirectHandler):
-        def redirect_request(
-            self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-        ) -> request.Request | None:
-            old, new = urlsplit(req.full_url), urlsplit(newurl)
-            if new.scheme not in ("http", "https") or (old.scheme == "https" and new.scheme == "http"):
-                raise DownloadError(
-                    f"{display_name(req.full_url)} redirects to {display_name(newurl)}: refused."
-                )
-            follow = super().redirect_request(req, fp, code, msg, headers, newurl)
-            if follow is not None and (old.scheme, old.netloc) != (new.scheme, new.netloc):
-                for name in _SECRETS:
-                    follow.remove_header(name)
-            return follow
+    from urllib3 import PoolManager, ProxyManager
 
-        def http_error_302(
-            self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any
-        ) -> Any:
-            target = headers.get("Location") or headers.get("URI") or ""
-            if urlsplit(target).scheme not in ("", "http", "https"):
-                raise DownloadError(
-                    f"{display_name(req.full_url)} redirects to {display_name(target)}: refused."
-                )
-            return super().http_error_302(req, fp, code, msg, headers)
-
-        http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-    opener = request.OpenerDirector()
-    for handler in (
-        request.ProxyHandler(),
-        request.HTTPHandler(),
-        request.HTTPSHandler(context=ssl.create_default_context()),
-        Redirects(),
-        request.HTTPDefaultErrorHandler(),
-        request.HTTPErrorProcessor(),
-        request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener
+    context = ssl.create_default_context()
+    if proxy is None:
+        return PoolManager(maxsize=_MAX_THREADS, ssl_context=context)
+    login = urlsplit(proxy).netloc.rpartition("@")[0]
+    headers = {"Proxy-Authorization": _basic_auth(login)} if login else None
+    return ProxyManager(proxy, proxy_headers=headers, maxsize=_MAX_THREADS, ssl_context=context)
