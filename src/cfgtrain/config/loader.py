@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.formats import check_keys, compile_python, parse_json, parse_python
+from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python
 from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
@@ -276,7 +276,10 @@ def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
     except ConfigValueError as error:
         error.file = source.file
         raise
-    check_keys(child, source.file)
+    if (
+        max(map(len, source.text.splitlines()), default=0) > MAX_KEY
+    ):  # else there is no need to visit every key
+        check_keys(child, source.file)
     tree = absorb(base, child)
     if marked:
         remove_markers(tree)
