@@ -1,9 +1,12 @@
 """What loading, printing and reading a config costs, against the least that each could take.
 
-- load: ``open().read()`` and ``exec(compile())`` of the same files
-- load of YAML: PyYAML's safe loader in C
-- ``pretty_text``: ``repr`` of the same tree
-- attribute access: that of ``addict.Dict``
+- load: ``open().read()`` and ``exec(compile())`` of the same files, at most 2 times that, or 6 times where the origin of every
+  value is asked for
+- load of YAML: PyYAML's safe loader in C, at most 2 times that
+- ``pretty_text``: ``repr`` of the same tree, at most 15 times that
+- attribute access: that of ``addict.Dict``, at most as much
+
+These budgets are ceilings: below them plain code is preferred to fast code.
 
 Run it with the Python that cfgtrain is installed in: ``python benchmarks/config.py``.
 """
@@ -28,17 +31,17 @@ SECONDS = 0.05  # of CPU that one side of a pair is repeated for
 
 
 def main() -> None:
-    """Print every ratio beside its target."""
+    """Print every ratio beside its budget."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, target, ours, least in cases(Path(folder)):
+        for name, budget, ours, least in cases(Path(folder)):
             result = compare(timer(ours), timer(least), pairs=PAIRS)
-            met = "met" if result.ratio <= target else "MISSED"
+            met = "met" if result.ratio <= budget else "EXCEEDED"
             times = f"{result.a * 1e6:10.2f} us against {result.b * 1e6:10.2f} us"
-            print(f"{name:44} {times}  ratio {result}, target {target}: {met}")
+            print(f"{name:44} {times}  ratio {result}, budget {budget}: {met}")
 
 
 def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Callable[[], object]]]:
-    """Yield a name, the highest ratio aimed at, what is measured and what it is measured against."""
+    """Yield a name, the highest ratio allowed, what is measured and what it is measured against."""
     (single := folder / "single.py").write_text(SINGLE)
     chain = write_chain(folder)
     many = folder / "many.yaml"
@@ -50,26 +53,26 @@ def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Call
     yield "load, 60 lines", 2.0, partial(Config.fromfile, single), partial(run, [single])
     yield (
         "load, 60 lines, every origin",
-        4.0,
+        6.0,
         partial(origins, single, list(leaves(Config.fromfile(single)._cfg_dict))),
         partial(run, [single]),
     )
     yield "load, 4 levels, 400 keys", 2.0, partial(Config.fromfile, chain[-1]), partial(run, chain)
     yield (
         "load, 4 levels, 400 keys, every origin",
-        4.0,
+        6.0,
         partial(origins, chain[-1], list(leaves(tree))),
         partial(run, chain),
     )
-    yield "load, YAML of 5,000 keys", 1.5, partial(Config.fromfile, many), partial(read_yaml, many)
+    yield "load, YAML of 5,000 keys", 2.0, partial(Config.fromfile, many), partial(read_yaml, many)
     yield (
         "pretty_text, 60 lines",
-        3.0,
+        15.0,
         partial(pretty, Config.fromfile(single)),
         partial(repr, Config.fromfile(single)._cfg_dict),
     )
-    yield "pretty_text, 400 keys", 3.0, partial(pretty, Config(tree)), partial(repr, tree)
-    yield "attribute access", 0.6, partial(attributes, ours), partial(attributes, plain)
+    yield "pretty_text, 400 keys", 15.0, partial(pretty, Config(tree)), partial(repr, tree)
+    yield "attribute access", 1.0, partial(attributes, ours), partial(attributes, plain)
 
 
 def timer(work: Callable[[], object]) -> Callable[[], float]:

@@ -144,7 +144,7 @@ def test_a_suggestion_is_a_sentence(names: list[str], text: str) -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_near_names_are_those_of_difflib(word: str, names: list[str], count: int) -> None:
-    """Passing over what cannot be nearer changes nothing in what is found."""
+    """Names that do not begin with the word are found as difflib finds them."""
     others = [name for name in names if not name.startswith(word)]  # these are found in another way, too
     assert close_names(word, others, count) == difflib.get_close_matches(word, others, count, 0.6)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cfgtrain import Config
-from cfgtrain.config.formats import parse_json, parse_python, parse_yaml
-from cfgtrain.errors import ConfigError, ConfigKeyError, ConfigSyntaxError, ConfigValueError
+from cfgtrain.config.formats import parse_json, parse_python
+from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError, ConfigValueError
 
 Write = Callable[[str, str], Path]
 
@@ -113,68 +108,6 @@ def test_a_key_that_stands_twice(name: str, text: str, line: int | None, message
     assert caught.value.line == line
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "message"),
-    [
-        ("x: 1\na: !!python/object/apply:os.system ['true']\n", 2, "no tag !!python/object/apply:os.system"),
-        ("a: !!python/name:os.system\n", 1, "YAML runs no code"),
-        ("a: !mine 3\n", 1, "no tag !mine"),
-        ("a: !!map [1]\n", 1, "no tag !!map here"),
-        ("a: !!seq {b: 1}\n", 1, "no tag !!seq here"),
-        ("a: !!omap [1]\n", 1, "no tag !!omap here"),
-        ("a: *x\n", 1, "no anchor 'x' before"),
-        ("a: 1\n---\nb: 2\n", 2, "one document"),
-        ("? [1, 2]\n: 3\n", 1, "no list or mapping can be a key"),
-        ("a: 1\n<<: 3\n", 2, "<< merges a mapping"),
-        ("a:\n\tb: 1\n", 2, "not valid YAML"),
-        ("a: \x00\n", None, "not valid YAML"),
-    ],
-)
-def test_yaml_that_is_no_config(text: str, line: int | None, message: str) -> None:
-    """What YAML allows and a config does not is an error at its line."""
-    with pytest.raises(ConfigSyntaxError, match=message) as caught:
-        parse_yaml(text, "a.yaml")
-    assert (caught.value.file, caught.value.line) == ("a.yaml", line)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("", None),
-        ("# nothing\n", None),
-        ("a: [1, 1.5, 1e-3, true, ~, x, '1', 0x1F]", {"a": [1, 1.5, 0.001, True, None, "x", "1", 31]}),
-        ("a: !!str 1\nb: !!int '2'\n", {"a": "1", "b": 2}),
-        ("a: !!python/tuple [1, !!python/tuple [2]]\n", {"a": (1, (2,))}),
-        ("? !!python/tuple [1, 2]\n: 3\n=: 4\n", {(1, 2): 3, "=": 4}),
-        ("a: !!set {x, y}\nb: !!omap [{x: 1}]\nc: !!pairs [{x: 1}, {x: 2}]\n", {"a": {"x", "y"}, "b": [("x", 1)], "c": [("x", 1), ("x", 2)]}),
-        ("a: 2020-01-02\nb: !!binary aGk=\n", {"a": datetime.date(2020, 1, 2), "b": b"hi"}),
-        ("a: &x 1\nb: &y [*x, *x]\nc: *y\n", {"a": 1, "b": [1, 1], "c": [1, 1]}),
-        ("b: &b {x: 1, y: 2}\nc: &c {x: 3, z: 4}\nd: {<<: [*b, *c], y: 5}\n", {"b": {"x": 1, "y": 2}, "c": {"x": 3, "z": 4}, "d": {"x": 1, "z": 4, "y": 5}}),
-        ("b: &b {x: 1}\nc: &c {x: 2, y: 3}\nd:\n  <<: *b\n  <<: *c\n", {"b": {"x": 1}, "c": {"x": 2, "y": 3}, "d": {"x": 1, "y": 3}}),
-        ("a: '<<'\n'<<': 1\n", {"a": "<<", "<<": 1}),
-    ],
-)  # fmt: skip
-def test_yaml(text: str, value: object) -> None:
-    """Each construct of YAML that is data comes to what it means."""
-    assert parse_yaml(text, "a.yaml") == value
-
-
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
-trees = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(scalars, inner), max_leaves=12)
-
-
-@settings(deadline=None, max_examples=50)
-@given(trees, st.sampled_from([None, True, False]))
-def test_yaml_is_read_as_pyyaml_reads_it(tree: Any, flow: bool | None) -> None:
-    """Whatever PyYAML writes comes to the same as with its own safe loader."""
-    try:
-        text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True)
-        text.encode()
-    except (UnicodeEncodeError, yaml.YAMLError):
-        return
-    assert parse_yaml(text, "a.yaml") == yaml.safe_load(text)
-
-
 def test_json() -> None:
     """JSON comes to what it says, nothing to None."""
     value = {"a": [1, 2.5, None, True, "x"], "b": {}}
@@ -210,13 +143,6 @@ def test_threads_do_not_disturb_each_other(write: Write) -> None:
     for configs in found.values():
         assert configs == [cfg for cfg in alone for _ in range(3)]
     assert len(found) == len(threads)
-
-
-def test_errors_are_those_of_configs() -> None:
-    """Whatever is wrong with data is a ConfigError."""
-    for text in ("{", "[1,", '"', "a: b: c", "{a: 1", "%YAML 9"):
-        with pytest.raises(ConfigError):
-            parse_yaml(text, "a.yaml")
 
 
 def test_long_lines_are_no_harm(write: Write) -> None:

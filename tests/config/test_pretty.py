@@ -135,14 +135,6 @@ def test_long_lists() -> None:
     assert max(map(len, text.splitlines())) < 130
 
 
-def test_many_names_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered of keys has a limit, and none of it is lost to who is printing."""
-    monkeypatch.setattr("cfgtrain.config.pretty.MAX_NAMES", 10)
-    for start in range(0, 100, 20):
-        tree = {"a": {f"name{start + i}": {f"inner{start + i}": i} for i in range(20)}}
-        assert run(pretty_python(tree)) == tree
-
-
 def test_layout() -> None:
     """What fits in 79 columns stays on one line, what does not has one item per line."""
     assert pretty_python(run(LONG)) == LONG

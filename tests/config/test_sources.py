@@ -305,6 +305,14 @@ def test_what_yaml_and_json_are_computed_from() -> None:
     assert source.uses(("a", "x")) == source.uses(("nothing", "there")) == []
 
 
+def test_what_merges_within_one_mapping_is_computed_from() -> None:
+    """A key that ``<<`` merges in is computed from the mapping before it, written in place it is not."""
+    text = "q: &q {x: {y: 1}}\n<<: *q\nr: {<<: {z: 1}}\n"
+    source = MarkedSource("c.yaml", text, {"q": {"x": {"y": 1}}, "x": {"y": 1}, "r": {"z": 1}})
+    assert [use.path for use in source.uses(("x", "y"))] == [("q", "x", "y")]
+    assert source.uses(("q", "x", "y")) == source.uses(("r", "z")) == []
+
+
 def test_a_value_of_a_base_has_the_line_of_its_reference(write: Write) -> None:
     """What a reference in YAML put in, at any depth, stands on the line of the reference."""
     write("a.py", "item = dict(b=dict(c=[1]))\n")
@@ -502,19 +510,6 @@ def test_a_copied_config_keeps_its_history(same: Callable[[Config], Config], fam
     family.merge_from_dict({"model.width": 2})
     for key in ("model.depth", "model.width", "list[0]"):
         assert same(family).history(key) == family.history(key)
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_collection_of_garbage_is_as_it_was(enabled: bool) -> None:
-    """Whoever has switched it off finds it off after asking for an origin, and who has not, on."""
-    cfg = Config.fromstring("x = 1\n", ".py")
-    if not enabled:
-        gc.disable()
-    try:
-        assert cfg.origin("x") == Origin("<string>", 1, "x = 1")
-        assert gc.isenabled() == enabled
-    finally:
-        gc.enable()
 
 
 def test_a_config_that_nobody_holds_is_gone_at_once() -> None:

@@ -71,10 +71,10 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
 def _top_level(cfg: Config) -> Iterator[CfgTrainError]:
     """Find keys that look like a known one: a config may hold variables of its own beside those."""
     for key in cfg:
-        near = close_names(str(key), TOP_LEVEL_KEYS, count=1)
-        if key in TOP_LEVEL_KEYS or str(key).startswith("_") or not near or not _similar(key, near[0]):
+        if key in TOP_LEVEL_KEYS or str(key).startswith("_"):
             continue
-        if not _beside(cfg, key, near[0]):
+        near = close_names(str(key), TOP_LEVEL_KEYS, count=1)
+        if near and _similar(key, near[0]) and not _beside(cfg, key, near[0]):
             yield problem_at(
                 ConfigKeyError,
                 f"There is no setting {key!r}. Did you mean {near[0]!r}? "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
-from cfgtrain.config.dict import DELETE, ConfigDict, copied, get_trace
+from cfgtrain.config.dict import DELETE, ConfigDict, copied
 from cfgtrain.config.keys import NoSuchKeyError, look_up, split_key, step
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.loader import Loaded, load_file, load_text
@@ -208,9 +208,6 @@ class Config:
         for part in split_key(key) if isinstance(key, str) else key:
             if type(node) is ConfigDict:
                 owner, rest = node, ()
-                if part in node:  # most steps, without a call
-                    node, rest = node[part], (part,)
-                    continue
             try:
                 name, node = step(node, part)
             except KeyError:
@@ -218,7 +215,7 @@ class Config:
                 hint = NoSuchKeyError(rest, part, node).hint()
                 raise ConfigKeyError(f"There is no key {shown!r}.{hint}", key=shown) from None
             rest = (*rest, name)
-        return get_trace(owner), rest
+        return owner._trace, rest
 
     @property
     def filename(self) -> str | None:

@@ -43,21 +43,16 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
         dict.__init__(self, *args, **kwargs)
         set_trace(self, None)
         for key, value in self.items():
-            if type(value) not in _SCALARS:
-                dict.__setitem__(self, key, _converted(value, 1))
-
-    def __getattribute__(self, name: str) -> Any:
-        # Asking the dict first spares each access to a key the AttributeError that Python
-        # would make and drop before it called __getattr__.
-        if name in self and name not in _OWN_NAMES:
-            return self[name]
-        return object.__getattribute__(self, name)
+            dict.__setitem__(self, key, _converted(value, 1))
 
     def __getattr__(self, name: str) -> Any:
-        near = None if name.startswith("_") else (name, tuple(map(str, self)))
-        raise ConfigAttributeError(
-            f"{type(self).__name__!r} has no key {name!r}.", key=_path(self), near=near
-        )
+        try:
+            return self[name]
+        except KeyError:
+            near = None if name.startswith("_") else (name, tuple(map(str, self)))
+            raise ConfigAttributeError(
+                f"{type(self).__name__!r} has no key {name!r}.", key=_path(self), near=near
+            ) from None
 
     def __missing__(self, key: object) -> Any:
         near = str(key), tuple(map(str, self))
@@ -135,11 +130,9 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
         return {key: plain(value) for key, value in self.items()}
 
 
-_OWN_NAMES = frozenset(dir(ConfigDict))
-# The slot itself, past what the class makes of attributes, and what fills a node without a call back into it.
-get_trace = vars(ConfigDict)["_trace"].__get__
-set_trace = vars(ConfigDict)["_trace"].__set__
-_new, _update, _set_item = dict.__new__, dict.update, dict.__setitem__
+def set_trace(node: ConfigDict, trace: Trace | None) -> None:
+    """Set the trace of a node, as an attribute and not as a key."""
+    object.__setattr__(node, "_trace", trace)
 
 
 def traced(value: Any, source: Source, path: Path = (), marked: list[Path] | None = None) -> Any:
@@ -155,38 +148,34 @@ def traced(value: Any, source: Source, path: Path = (), marked: list[Path] | Non
         ConfigValueError: The value nests deeper than MAX_DEPTH, or holds more than
             MAX_CONTAINERS lists and dicts.
     """
-    sources = (source,)
-    count = 0
+    return _Tracer(source, marked).copy(value, path)
 
-    def convert(value: Any, path: Path) -> Any:
-        nonlocal count
-        count += 1
-        if len(path) > MAX_DEPTH or count > MAX_CONTAINERS:
-            raise _endless(path, count)
-        kind = type(value)
-        if kind is list or kind is tuple:
-            if _SCALARS.issuperset(map(type, value)):
-                return kind(value)
-            return kind(
-                [
-                    part if type(part) in _SCALARS else convert(part, (*path, i))
-                    for i, part in enumerate(value)
-                ]
-            )
-        if kind is not dict and not isinstance(value, Mapping):
+
+class _Tracer:
+    """Makes the copy that ``traced`` returns."""
+
+    def __init__(self, source: Source, marked: list[Path] | None) -> None:
+        self.sources = (source,)
+        self.marked = marked
+        self.count = 0  # of containers so far
+
+    def copy(self, value: Any, path: Path) -> Any:
+        """Return the copy of one value at ``path``."""
+        if type(value) in _SCALARS:
             return value
-        node = _node(value, _trace_of(path, sources))
-        if DELETE in node and marked is not None:
-            marked.append(path)
-        for key, part in value.items():
-            if type(part) not in _SCALARS:
-                _set_item(node, key, convert(part, (*path, key)))
+        self.count += 1
+        if len(path) > MAX_DEPTH or self.count > MAX_CONTAINERS:
+            raise _endless(path, self.count)
+        if type(value) in (list, tuple):
+            return type(value)([self.copy(item, (*path, i)) for i, item in enumerate(value)])
+        if not isinstance(value, Mapping):
+            return value
+        node = _node(
+            {key: self.copy(item, (*path, key)) for key, item in value.items()}, Trace(path, self.sources)
+        )
+        if DELETE in node and self.marked is not None:
+            self.marked.append(path)
         return node
-
-    made = convert(value, path)
-    # It calls itself: until the next collection of garbage it would keep the source alive.
-    convert = None  # type: ignore[assignment]
-    return made
 
 
 def graft(value: Any, path: Path, source: Source) -> None:
@@ -204,12 +193,9 @@ def graft(value: Any, path: Path, source: Source) -> None:
 def copied(value: Any) -> Any:
     """Return a copy of all containers in ``value``, traces kept; leaves are shared."""
     if type(value) is ConfigDict:
-        trace = get_trace(value)
-        node = _node(value, trace if trace is None else trace.copy())
-        for key, item in value.items():
-            if type(item) not in _SCALARS:
-                dict.__setitem__(node, key, copied(item))
-        return node
+        trace = value._trace
+        items = {key: copied(item) for key, item in value.items()}
+        return _node(items, trace if trace is None else trace.copy())
     if type(value) in (list, tuple):
         return type(value)([copied(item) for item in value])
     return value
@@ -217,14 +203,10 @@ def copied(value: Any) -> Any:
 
 def _node(items: Mapping[Any, Any] | Iterable[tuple[Any, Any]], trace: Trace | None) -> ConfigDict:
     """Return a ConfigDict of ready-made items, without converting or recording anything."""
-    node = _new(ConfigDict)
-    _update(node, items)
+    node = ConfigDict.__new__(ConfigDict)
+    dict.update(node, items)
     set_trace(node, trace)
     return node
-
-
-def _trace_of(path: Path, sources: tuple[Source, ...]) -> Trace:
-    return tuple.__new__(Trace, (path, sources, None))  # half the time of Trace(path, sources)
 
 
 def _converted(value: Any, depth: int) -> Any:
@@ -234,11 +216,7 @@ def _converted(value: Any, depth: int) -> Any:
     if type(value) is ConfigDict:
         return value
     if isinstance(value, dict):
-        node = _node(value, None)
-        for key, item in value.items():
-            if type(item) not in _SCALARS:
-                dict.__setitem__(node, key, _converted(item, depth + 1))
-        return node
+        return _node({key: _converted(item, depth + 1) for key, item in value.items()}, None)
     if type(value) in (list, tuple):
         return type(value)([_converted(item, depth + 1) for item in value])
     return value

@@ -90,14 +90,10 @@ def follow(tree: object, parts: Sequence[object]) -> Iterator[tuple[object, obje
     """
     node, done = tree, list[object]()
     for part in parts:
-        key = part
-        if isinstance(node, dict) and part in node:  # most steps, without a call
-            node = node[part]
-        else:
-            try:
-                key, node = step(node, part)
-            except KeyError:
-                raise NoSuchKeyError(tuple(done), part, node) from None
+        try:
+            key, node = step(node, part)
+        except KeyError:
+            raise NoSuchKeyError(tuple(done), part, node) from None
         done.append(key)
         yield key, node
 
@@ -120,9 +116,6 @@ def value_at(tree: object, path: Path) -> object:
     An index may stand in the tree as the digits of an override: ``{"pipeline": {"0": ...}}``.
     """
     for part in path:
-        if isinstance(tree, dict) and part in tree:  # most steps, without a call
-            tree = tree[part]
-            continue
         try:
             _, tree = step(tree, part)
         except KeyError:

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python, parse_yaml
+from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python
 from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
 from cfgtrain.config.trace import stack_level
+from cfgtrain.config.yaml_reader import json_as_yaml, parse_yaml
 from cfgtrain.errors import (
     ConfigCycleError,
     ConfigDeprecationWarning,
@@ -203,14 +204,20 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
 
 def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     code, references, variables = file.hidden
-    values = (parse_json if file.suffix == ".json" else parse_yaml)(code, file.shown)
+    document = None
+    if file.suffix == ".json":
+        values = parse_json(code, file.shown)
+        code = json_as_yaml(code)  # the YAML reader finds the lines of JSON as well, once they are asked for
+    else:
+        document = parse_yaml(code, file.shown)
+        values = document.value
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigMergeError(
             f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
             file=file.shown,
         )
-    source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources())
+    source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources(), document)
     used = templates.used_tokens(repr(values)) if references or variables else set()
     if variables:
         values = templates.fill_tree(values, *_environment(file, used))
@@ -269,7 +276,9 @@ def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
     except ConfigValueError as error:
         error.file = source.file
         raise
-    if max(map(len, source.text.splitlines()), default=0) > MAX_KEY:
+    if (
+        max(map(len, source.text.splitlines()), default=0) > MAX_KEY
+    ):  # else there is no need to visit every key
         check_keys(child, source.file)
     tree = absorb(base, child)
     if marked:

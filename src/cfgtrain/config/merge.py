@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cfgtrain.config.dict import DELETE, ConfigDict, copied, get_trace, set_trace
+from cfgtrain.config.dict import DELETE, ConfigDict, copied, set_trace
 from cfgtrain.config.keys import NoSuchKeyError, Path, index_in
 from cfgtrain.errors import ConfigKeyError, ConfigMergeError
 from cfgtrain.origin import dotted, where
@@ -38,10 +38,9 @@ def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path
     """
     if child.get(DELETE):
         return child
-    above = get_trace(child)
+    above = child._trace
     if above is not None:
-        below = get_trace(base)
-        set_trace(base, above if below is None else above.over(below))
+        set_trace(base, above if base._trace is None else above.over(base._trace))
     for key, new in child.items():
         if type(new) is ConfigDict and key in base:
             new = _combined(base[key], new, child, key, list_keys, path)

@@ -1,36 +1,30 @@
 """Print a config as the Python source that evaluates to it.
 
-From the leaves up, each value becomes a row: its text on one line or, where that is wider than
-a line, one row per part. A container can only be broken if all around it are, so that its
-indentation is known when it is: one walk makes the whole text, in time linear in its length.
+Each value becomes a row, built from the leaves up: its text on one line, if that is short enough
+for any line, and the rows of its parts. The rows are then written from the top down, broken into
+one line per part where one line is too wide. Both take time linear in the length of the text.
 """
 
 from __future__ import annotations
 
-import re
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from keyword import iskeyword
 from types import FunctionType
-from typing import Any, cast
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
-from cfgtrain.config.dict import ConfigDict
 from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import dotted
 
 WIDTH = 79
 INDENT = 4
-MAX_NAMES = 10_000  # that are remembered
 MAX_SHOWN = 8  # keys of a path, in a message
 
 # What the text calls: a key of that name may only be assigned after the last call.
 _CALLED = frozenset({"dict", "float", "complex", "set", "frozenset", "globals"})
-
-# What repr writes as the text should have it, but for floats that have no literal.
-_REPR: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes})
-_NO_LITERAL = re.compile(r"\b(?:inf|nan)\b")
 
 
 def pretty_python(tree: Mapping[str, object]) -> str:
@@ -44,222 +38,106 @@ def pretty_python(tree: Mapping[str, object]) -> str:
     Raises:
         ConfigValueError: If a value has no literal (an object, a function), or nests deeper than MAX_DEPTH.
     """
+    lines: list[str] = []
+    late: dict[object, object] = {}
     try:
-        text = _printed(tree, _REPR)
-        if ("inf" in text or "nan" in text) and _NO_LITERAL.search(
-            text
-        ):  # or a string that only looks like it
-            text = _printed(tree, _REPR - {float})
+        for key, value in tree.items():
+            name = _name(key)
+            if name is None or name in _CALLED:
+                late[key] = value
+            else:
+                _write(_row(f"{name} = ", value), lines)
+        if late:
+            _write(_joined("globals().update({", _items(late, 0), "})"), lines)
     except _UnprintableError:
         raise _explained(tree) from None
     # A loader fills in {{ fileDirname }} and the like: what is printed is to stay as it is. Two
-    # braces stand side by side in string literals only. One is found many times as fast.
-    return text.replace("{{", r"{\x7b") if "{" in text else text
+    # braces stand side by side in string literals only.
+    return ("\n".join(lines) + "\n").replace("{{", r"{\x7b")
 
 
-def _printed(tree: Mapping[str, object], plain: frozenset[type]) -> str:
-    printer = _printer(plain)
-    row, names, known = printer.row, printer.names, printer.known
-    rows: list[str] = []
-    late: dict[object, object] = {}
-    for key, value in tree.items():
-        if key in _CALLED or not (key in known or printer.learn((key,))):
-            late[key] = value
-        else:
-            rows.append(row(f"{names[key][:-1]} = ", value, 0))
-    if late:
-        text = printer.joined("globals().update({", printer.display(late, 1), "})", late.values(), 0)
-        rows.append(text)
-    return "\n".join(rows) + "\n"
-
-
-def _edges(level: int) -> tuple[str, str, str, int]:
-    """Return what ends a line at ``level``, before a part, between two, and the room for a part."""
-    outer = "\n" + " " * (INDENT * level)
-    inner = outer + " " * INDENT
-    return outer, inner, f",{inner}", WIDTH - len(inner)  # the comma takes the place of the newline
-
-
-_EDGES = [_edges(level) for level in range(MAX_DEPTH + 2)]
-
-
-class _Printer:
-    """Makes the rows of a text.
-
-    Args:
-        plain: The types that repr writes as they should be.
+class _Row(NamedTuple):
+    """A value as text.
 
     Attributes:
-        names: ``key=`` by key, of keys that were found to be names.
-        known: These keys.
-        row: Returns the row of a value; takes what stands before it on the line, the value,
-            and how many steps the line is indented.
+        text: All of it on one line, what stands before the value included; None where that is
+            wider than a line.
+        opening: The line before the parts.
+        parts: What has a line of its own where the value does not fit on one; empty for a value without parts.
+        closing: The line after the parts.
     """
 
-    def __init__(self, plain: frozenset[type]) -> None:
-        self.plain = plain
-        self.names: dict[object, str] = {}
-        self.known: set[object] = set()
-        self.row = _shortcut(self)
+    text: str | None
+    opening: str = ""
+    parts: Collection[_Row] = ()
+    closing: str = ""
 
-    def joined(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
-        """Return the row of a container: on one line if that is not too wide."""
-        comma = "," if closing == ")" and len(rows) == 1 and isinstance(parts, tuple) else ""
-        text = f"{opening}{', '.join(rows)}{comma}{closing}"
-        return text if len(text) <= WIDTH else self.broken(opening, rows, closing, parts, level)
 
-    def broken(self, opening: str, rows: list[str], closing: str, parts: Iterable[Any], level: int) -> str:
-        """Return the row of a container with one line, or more, per part."""
-        outer, inner, comma, _ = _EDGES[level]
-        return f"{opening}{inner}{comma.join(self.narrowed(rows, parts, level))},{outer}{closing}"
+def _write(row: _Row, lines: list[str], level: int = 0, comma: str = "") -> None:
+    """Append the lines of a row to ``lines``."""
+    indent = " " * (INDENT * level)
+    fits = row.text is not None and len(indent + row.text + comma) <= WIDTH
+    if fits or not row.parts:
+        lines.append(f"{indent}{row.text}{comma}")
+        return
+    lines.append(indent + row.opening)
+    for part in row.parts:
+        _write(part, lines, level + 1, ",")
+    lines.append(indent + row.closing + comma)
 
-    def narrowed(self, rows: list[str], parts: Iterable[Any], level: int) -> list[str]:
-        """Return rows with those broken that are too wide for a line of their own."""
-        room = _EDGES[level][3]
-        return [
-            row if len(row) <= room or "\n" in row else self.fitted(row, part, level + 1)
-            for row, part in zip(rows, parts, strict=True)
+
+def _row(before: str, value: Any, level: int = 0, width: int = WIDTH) -> _Row:
+    """Return the row of a value.
+
+    Args:
+        before: What stands before the value on its line, such as ``"lr="``.
+        value: The value.
+        level: How many containers it is in.
+        width: Of the widest text that is kept.
+
+    Raises:
+        _UnprintableError: The value has no text, or nests deeper than MAX_DEPTH.
+    """
+    text = _atom(value)
+    if text is not None:
+        return _Row(before + text)
+    if level >= MAX_DEPTH or not isinstance(value, _CONTAINERS):
+        raise _UnprintableError
+    if not value:
+        return _Row(before + _empty(value))
+    if isinstance(value, Mapping):
+        names = [_name(key) for key in value]
+        if None in names:
+            return _joined(f"{before}{{", _items(value, level, width), "}", width)
+        parts = [
+            _row(f"{name}=", part, level + 1, width) for name, part in zip(names, value.values(), strict=True)
         ]
-
-    def fitted(self, row: str, value: object, level: int) -> str:
-        """Return a row that is too wide for where it stands broken, if its value has parts."""
-        plain = type(value) in (list, tuple) and self.plain.issuperset(map(type, cast("list[object]", value)))
-        text = repr(value) if plain else self.row("", value, level)
-        before = row[: len(row) - len(text)]
-        container = self.container(before, value, level)
-        return row if container is None else self.broken(*container, level)
-
-    def any_row(self, before: str, value: Any, level: int) -> str:
-        """Return what ``row`` returns, of values that have no shortcut there."""
-        container = self.container(before, value, level)
-        if container is None:
-            return before + (_atom(value) or _empty(value))
-        return self.joined(*container, level)
-
-    def container(
-        self, before: str, value: Any, level: int
-    ) -> tuple[str, list[str], str, Iterable[Any]] | None:
-        """Return opening, rows, closing and parts of a container, None for anything that has none."""
-        if _atom(value) is not None:
-            return None
-        if level >= MAX_DEPTH:
-            raise _UnprintableError
-        row = self.row
-        if isinstance(value, (dict, Mapping)):
-            if not value:
-                return None
-            if not self.are_names(value):
-                return f"{before}{{", self.display(value, level + 1), "}", value.values()
-            rows = [row(self.names[key], part, level + 1) for key, part in value.items()]
-            return f"{before}dict(", rows, ")", value.values()
-        if isinstance(value, (list, tuple)):
-            opening, closing = "[]" if isinstance(value, list) else "()"
-        elif isinstance(value, (set, frozenset)):
-            opening, closing = "{}" if isinstance(value, set) else ("frozenset({", "})")
-            value = sorted(value, key=repr)
-        else:
-            raise _UnprintableError
-        rows = [row("", part, level + 1) for part in value]
-        return (before + opening, rows, closing, value) if value else None
-
-    def display(self, value: Mapping[Any, Any], level: int) -> list[str]:
-        """Return ``'key': text`` for each item."""
-        return [self.row(f"{self.one_line(key, level)}: ", part, level) for key, part in value.items()]
-
-    def one_line(self, value: Any, level: int) -> str:
-        """Return the text of a value as if there were no end of the line: such are the keys of a display."""
-        container = self.container("", value, level)
-        if container is None:
-            return self.any_row("", value, level)
-        opening, _, closing, parts = container
-        comma = "," if isinstance(parts, tuple) and len(parts) == 1 else ""
-        return f"{opening}{', '.join(self.one_line(part, level + 1) for part in parts)}{comma}{closing}"
-
-    def are_names(self, keys: Iterable[object]) -> bool:
-        """Say whether all keys can stand before the ``=`` of a call."""
-        return self.known.issuperset(keys) or self.learn(keys)
-
-    def learn(self, keys: Iterable[object]) -> bool:
-        """Remember the keys that can stand before the ``=`` of a call; say whether all can."""
-        names = [_name(key) for key in keys]
-        for name in names:
-            if name is not None:
-                self.names[name] = f"{name}="
-                self.known.add(name)
-        return None not in names
+        return _joined(f"{before}dict(", parts, ")", width)
+    if isinstance(value, (set, frozenset)):
+        opening, closing = ("{", "}") if isinstance(value, set) else ("frozenset({", "})")
+        value = sorted(value, key=repr)
+    else:
+        opening, closing = "[]" if isinstance(value, list) else "()"
+    parts = [_row("", part, level + 1, width) for part in value]
+    return _joined(before + opening, parts, closing, width, is_tuple=isinstance(value, tuple))
 
 
-_printers: dict[frozenset[type], _Printer] = {}
+def _items(value: Mapping[Any, Any], level: int, width: int = WIDTH) -> list[_Row]:
+    """Return a row ``'key': value`` for each item. A key is never broken into lines."""
+    keys = [_row("", key, level + 1, sys.maxsize).text for key in value]
+    return [_row(f"{key}: ", part, level + 1, width) for key, part in zip(keys, value.values(), strict=True)]
 
 
-def _printer(plain: frozenset[type]) -> _Printer:
-    """Return the printer of earlier texts: most names stand in a config many times, and in most configs."""
-    printer = _printers.get(plain)
-    if printer is None or len(printer.names) > MAX_NAMES:
-        printer = _printers[plain] = _Printer(plain)
-    return printer
-
-
-def _shortcut(printer: _Printer) -> Callable[[str, Any, int], str]:
-    """Return the function that makes one row, quickly for what stands in most configs.
-
-    Printing takes twice as long as ``repr`` does: hence one function for dicts, lists and leaves,
-    whose names are looked up neither in an object nor in a module.
-    """
-    any_row, learn, narrowed = printer.any_row, printer.learn, printer.narrowed
-    names, known, plain = printer.names, printer.known, printer.plain
-    items, values, width, max_depth, config_dict = dict.items, dict.values, WIDTH, MAX_DEPTH, ConfigDict
-    lists, edges = frozenset({list, tuple}), _EDGES
-
-    def row(before: str, value: Any, level: int) -> str:
-        kind = type(value)
-        if kind in plain:
-            return f"{before}{value!r}"
-        if not value or level >= max_depth:
-            return any_row(before, value, level)
-        outer, inner, comma, room = edges[level]
-        rows = []
-        fits, wide = True, False  # wide: a row that can be broken and has not been may have to be
-        if kind is config_dict or kind is dict:
-            if not (known.issuperset(value) or learn(value)):
-                return any_row(before, value, level)
-            opening, closing, parts = "dict(", ")", values(value)
-            for key, part in items(value):
-                kind = type(part)
-                if kind in plain:
-                    rows.append(f"{names[key]}{part!r}")
-                    continue
-                if kind in lists and plain.issuperset(map(type, part)):
-                    text = f"{names[key]}{part!r}"
-                else:
-                    text = row(names[key], part, level + 1)
-                if len(text) > room:
-                    fits, wide = fits and len(text) <= width, wide or "\n" not in text
-                rows.append(text)
-        elif kind is list or kind is tuple:
-            if plain.issuperset(map(type, value)):
-                text = f"{before}{value!r}"
-                if len(text) <= width:
-                    return text
-            if kind is tuple:
-                return any_row(before, value, level)
-            opening, closing, parts = "[", "]", value
-            for part in value:
-                text = row("", part, level + 1)
-                if len(text) > room:
-                    fits, wide = fits and len(text) <= width, wide or "\n" not in text
-                rows.append(text)
-        else:
-            return any_row(before, value, level)
-        if fits:
-            text = f"{before}{opening}{', '.join(rows)}{closing}"
-            if len(text) <= width:
-                return text
-        if wide:
-            rows = narrowed(rows, parts, level)
-        return f"{before}{opening}{inner}{comma.join(rows)},{outer}{closing}"
-
-    return row
+def _joined(
+    opening: str, parts: Collection[_Row], closing: str, width: int = WIDTH, is_tuple: bool = False
+) -> _Row:
+    """Return the row of a container."""
+    texts = [part.text for part in parts if part.text is not None]
+    text = None
+    if len(texts) == len(parts):  # no part is too wide already
+        comma = "," if is_tuple and len(parts) == 1 else ""
+        text = f"{opening}{', '.join(texts)}{comma}{closing}"
+    return _Row(text if text is not None and len(text) <= width else None, opening, parts, closing)
 
 
 def _empty(value: object) -> str:

@@ -1,39 +1,32 @@
 """Find the line of a config file that set a value.
 
-A file is parsed a second time for this, on the first question only, so that a plain load
-does not pay for it. What cannot be read off the text (a value that a function returned)
+A Python file is parsed a second time for this, on the first question only, so that a plain
+load does not pay for it. What cannot be read off the text (a value that a function returned)
 is given the nearest line that can: the assignment it came out of, or the file alone.
 """
 
 from __future__ import annotations
 
 import ast
-import gc
-import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
 
 from cfgtrain.config.bindings import bindings
-from cfgtrain.config.formats import MERGE, TEXTS
-from cfgtrain.config.keys import Path, split_key, value_at
+from cfgtrain.config.keys import Path, has_path, split_key, value_at
 from cfgtrain.config.spots import Parts, Read, Spot, descent, reads, trail
 from cfgtrain.config.templates import TOKEN
-from cfgtrain.fileio.handlers import SafeLoader
+from cfgtrain.config.yaml_reader import YamlDocument, parse_yaml
+from cfgtrain.errors import ConfigError
 from cfgtrain.origin import Origin
 
 # How many variables are followed back one through another.
 MAX_STEPS = 8
 
 _STATE = ("file", "text", "tree", "parseable", "references", "bases")
-
-# A character that JSON writes in halves; what another backslash escapes is none.
-_SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
 
 class Use(NamedTuple):
@@ -84,33 +77,24 @@ class FileSource(ABC):
         self.parseable = text if parseable is None else parseable
         self.references = references or {}
         self.bases: tuple[FileSource, ...] = ()
-        # Who asks for one value asks for those beside it.
-        self._holders: dict[Path, object] = {}  # what stands around a value
-        self._places: dict[int | None, Origin] = {}  # by line
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what the file is; what was found out about it is found out again by whoever asks."""
-        return {name: vars(self)[name] for name in _STATE} | {"_holders": {}, "_places": {}}
+        return {name: vars(self)[name] for name in _STATE}
 
     def defines(self, path: Path) -> bool:
         """Say whether the file set a value at ``path``."""
-        if not path:
-            return True
-        holder = self._holders.get(path[:-1])
-        if holder is None:
-            holder = self._holders[path[:-1]] = value_at(self.tree, path[:-1])
-        return path[-1] in holder if type(holder) is dict else value_at(holder, path[-1:]) is not ...
+        return has_path(self.tree, path)
 
     def origin(self, path: Path) -> Origin:
         """Return the place of the value at ``path``."""
-        line = self.line(path)
-        return self._places.get(line) or self._place(line)
+        return self._place(self.line(path))
 
     def _place(self, line: int | None) -> Origin:
-        last = None if line is None else min(line, len(self._lines))
-        text = "" if last is None else self._lines[last - 1].strip()
-        place = self._places[line] = Origin(self.file, last, text)
-        return place
+        if line is None:
+            return Origin(self.file, None, "")
+        line = min(line, len(self._lines))
+        return Origin(self.file, line, self._lines[line - 1].strip())
 
     @abstractmethod
     def line(self, path: Path) -> int | None:
@@ -171,8 +155,7 @@ class PythonSource(FileSource):
     @cached_property
     def names(self) -> dict[str, Spot]:
         """What each name of the file is bound to at its end."""
-        with _no_collection():
-            return bindings(ast.parse(self.parseable))
+        return bindings(ast.parse(self.parseable))
 
     def _use(self, read: Read, depth: int) -> Use:
         if read.spot is None:
@@ -189,10 +172,27 @@ class PythonSource(FileSource):
 
 
 class MarkedSource(FileSource):
-    """A ``.yaml`` or ``.json`` config, located by the node marks of the YAML parser."""
+    """A ``.yaml`` or ``.json`` config, located by the nodes of the YAML reader.
+
+    Args:
+        document: What the YAML reader made of ``parseable``, where that is known already.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        tree: dict[Any, Any],
+        parseable: str | None = None,
+        references: Mapping[str, str] | None = None,
+        document: YamlDocument | None = None,
+    ) -> None:
+        super().__init__(file, text, tree, parseable, references)
+        if document is not None:
+            self._document = document
 
     def line(self, path: Path) -> int | None:
-        """Follow ``path`` through the composed nodes."""
+        """Follow ``path`` through the nodes."""
         line = None
         for line, _ in self._steps(path):  # noqa: B007  # the last one is meant
             pass
@@ -205,7 +205,7 @@ class MarkedSource(FileSource):
             tokens = TOKEN.findall(node.value) if node.id == "scalar" else []
             rest = path[depth:]
             found += [self._referenced(token, rest) for token in tokens]
-            first = self._first_paths[id(node)]
+            first = self._first_paths[node]
             if first != path[:depth]:
                 there = (*first, *rest)
                 uses = tuple(self.uses(there))
@@ -214,102 +214,39 @@ class MarkedSource(FileSource):
 
     def _steps(self, path: Path) -> Iterator[tuple[int, Any]]:
         """Yield the line and the node at each step along ``path``, as far as there are nodes."""
-        node = self._root
+        node: Any = self._document.root
         for part in path:
-            found = None if node is None else self._child(node, part)
-            if found is None:
+            if isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+                node = marked = node.value[part]
+            elif isinstance(node, MappingNode) and part in self._document.entries[node]:
+                marked, node = self._document.entries[node][part]
+            else:
                 return
-            yield found
-            node = found[1]
-
-    def _child(self, node: Any, part: object) -> tuple[int, Any] | None:
-        """Return the line and the node of one part."""
-        if node.id == "sequence":
-            inside = isinstance(part, int) and 0 <= part < len(node.value)
-            return (node.value[part].start_mark.line + 1, node.value[part]) if inside else None
-        return self._keys(node).get(part)
-
-    def _keys(self, node: Any) -> dict[object, tuple[int, Any]]:
-        """Return the line and the node of every key of a mapping, those that ``<<`` merges in included."""
-        if id(node) not in self._known_keys:
-            own: dict[object, tuple[int, Any]] = {}
-            merged: list[Any] = []
-            for key, value in node.value if node.id == "mapping" else ():
-                if key.tag == MERGE:
-                    merged += value.value if value.id == "sequence" else [value]
-                else:
-                    own[_key(key)] = (key.start_mark.line + 1, value)
-            inherited = [self._keys(each) for each in reversed(merged)]  # the first that has a key wins
-            self._known_keys[id(node)] = {
-                key: found for keys in [*inherited, own] for key, found in keys.items()
-            }
-        return self._known_keys[id(node)]
+            yield marked.start_mark.line + 1, node
 
     @cached_property
-    def _known_keys(self) -> dict[int, dict[object, tuple[int, Any]]]:
-        """The keys of each mapping that was asked for; a file may have thousands, each asked for."""
-        return {}
-
-    @cached_property
-    def _root(self) -> Any:
+    def _document(self) -> YamlDocument:
         try:
-            return yaml.compose(_as_yaml(self.parseable), Loader=SafeLoader)
-        except yaml.YAMLError:
-            return None
+            return parse_yaml(self.parseable, self.file)
+        except ConfigError:  # JSON that YAML does not read, such as a very long key
+            return YamlDocument(None, None, {})
 
     @cached_property
-    def _first_paths(self) -> dict[int, Path]:
+    def _first_paths(self) -> dict[Node, Path]:
         """The path at which each node first stands: an alias is the same node once more."""
-        found: dict[int, Path] = {}
-        todo: list[tuple[Any, Path]] = [(self._root, ())]
+        found: dict[Node, Path] = {}
+        todo: list[tuple[Any, Path]] = [(self._document.root, ())]
         while todo:
             node, path = todo.pop()
-            if id(node) not in found:
-                found[id(node)] = path
-                todo += reversed([(child, (*path, key)) for key, child in _marked_children(node)])
+            if node not in found:
+                found[node] = path
+                todo += reversed([(child, (*path, key)) for key, child in self._children(node)])
         return found
 
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Put off the collection of garbage, for milliseconds.
-
-    A syntax tree is thousands of objects, none of which is garbage before all of them are: each
-    collection on the way walks them in vain.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _as_yaml(text: str) -> str:
-    """Return JSON, or YAML, with what YAML does not take of JSON in other words; lines stay lines."""
-    # Tabs between tokens; inside JSON strings they cannot stand.
-    return _SURROGATES.sub(_characters, text.replace("\t", " "))
-
-
-def _characters(match: re.Match[str]) -> str:
-    """Return the characters that JSON writes as halves, such as an emoji; a half alone becomes a ``?``."""
-    if match["halves"] is None:
-        return match[0]
-    characters: str = json.loads(f'"{match[0]}"')
-    return characters.encode(errors="replace").decode()
-
-
-def _key(node: Any) -> object:
-    """Return what a node is as a key: the text itself, or what YAML reads it as, such as a number."""
-    if node.id == "sequence":
-        return tuple(_key(item) for item in node.value)
-    if node.tag in TEXTS:
-        return node.value
-    return SafeLoader.yaml_constructors[node.tag](SafeLoader(""), node)
-
-
-def _marked_children(node: Any) -> list[tuple[object, Any]]:
-    if node.id == "mapping":
-        return [(_key(key), value) for key, value in node.value]
-    return list(enumerate(node.value)) if node.id == "sequence" else []
+    def _children(self, node: Any) -> list[tuple[object, Any]]:
+        """Return the keys or indices of a node and the nodes there, in the order of the text."""
+        if isinstance(node, MappingNode):
+            entries = self._document.entries[node].items()  # in which the merged ones come first
+            ordered = sorted(entries, key=lambda entry: entry[1][0].start_mark.index)
+            return [(key, value) for key, (_, value) in ordered]
+        return list(enumerate(node.value)) if isinstance(node, SequenceNode) else []

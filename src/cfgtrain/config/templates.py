@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Generator
+from bisect import bisect
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ _VALUE = re.compile(
     r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
     r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
 )
-_QUOTE = re.compile(r'\\.|(")')  # what a backslash escapes is read past
+_JSON_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
 
@@ -87,9 +87,7 @@ def fill_file_variables(text: str, file: str) -> str:
 def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
     """Replace each ``{{ _base_.x }}`` and ``{{$NAME}}`` by a token that the format's parser accepts."""
     hidden = Hidden(text, {}, {})
-    in_string = _quotes(text) if suffix == ".json" else None
-    if in_string is not None:
-        next(in_string)
+    strings = [match.span() for match in _JSON_STRING.finditer(text)] if suffix == ".json" else []
 
     def token(match: re.Match[str]) -> str:
         if match["path"]:
@@ -103,22 +101,13 @@ def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
             )
         else:
             return match[0]
-        return name if in_string is None or in_string.send(match.start()) else f'"{name}"'
+        if suffix != ".json":
+            return name
+        before = bisect(strings, (match.start(), 0))  # number of strings that begin before the match
+        in_string = before > 0 and match.start() < strings[before - 1][1]
+        return name if in_string else f'"{name}"'
 
     return hidden._replace(text=_VALUE.sub(token, text))
-
-
-def _quotes(text: str) -> Generator[bool, int, None]:
-    """Say of each place sent, in order, whether it is within a JSON string."""
-    spot, inside = 0, False
-    asked = yield inside
-    while True:
-        start = text.rfind("\n", spot, asked) + 1  # no string goes over the end of a line
-        inside = (inside if not start else False) ^ (
-            _QUOTE.findall(text, start or spot, asked).count('"') % 2 == 1
-        )
-        spot = asked
-        asked = yield inside
 
 
 def used_tokens(text: str) -> set[str]:

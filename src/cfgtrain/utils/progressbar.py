@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
+from multiprocessing import Pool
 from typing import Any, TextIO, TypeVar
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
@@ -148,8 +149,6 @@ def track_parallel_progress(
     Raises:
         ArgumentTypeError: ``tasks`` has no length, or ``initargs`` is no tuple.
     """
-    from multiprocessing import Pool  # costs milliseconds that few scripts need
-
     if not isinstance(initargs, tuple | None):
         raise ArgumentTypeError(f"initargs is a tuple, not {initargs!r}.")
     items, number = _counted(tasks)

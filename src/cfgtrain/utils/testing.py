@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
@@ -44,8 +45,6 @@ def check_python_script(cmd: str) -> None:
     Raises:
         SystemExit: The script ends by it.
     """
-    import runpy  # costs milliseconds that few programs need
-
     words = shlex.split(cmd)
     words = words[1:] if words and words[0].startswith("python") else words
     before = sys.argv
