@@ -152,6 +152,14 @@ def test_stop_ends_the_run_after_the_iteration() -> None:
     assert (runner.iter, runner.stop_reason) == (3, "enough")
 
 
+def test_new_length_is_seen_within_a_flow() -> None:
+    """A hook that shortens the run ends a flow of several iterations there."""
+    runner = make_runner("iter", 9)
+    runner.register_hook(Recorder(lambda stage, r: setattr(r, "_max_iters", 4) if r.iter == 2 else None))
+    runner.run([numbers(2)], [("train", 8)])
+    assert runner.iter == 4
+
+
 def test_length_may_be_given_to_run_but_warns() -> None:
     """``run(max_iters=...)`` is the old way."""
     runner = make_runner("iter", 5)

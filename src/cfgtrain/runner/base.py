@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import time
 import warnings
@@ -93,7 +92,7 @@ class BaseRunner(RunSaving, ABC):
         self.last_of_flow = False
         self.stop_reason: str | None = None
         self.interrupted = False
-        self._saying = _thread.allocate_lock()  # held while another thread says why the run stops
+        self._interruption_logged = False
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = get_dist_info()
         self._stages = StageTable()
@@ -136,10 +135,8 @@ class BaseRunner(RunSaving, ABC):
             outputs = self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
         else:
             step: Any = self.model.train_step if train_mode else self.model.val_step
-            optimizer = self.optimizer
-            # Without ** where there is nothing to pass on: it is a slow way to call.
-            outputs = step(data_batch, optimizer, **kwargs) if kwargs else step(data_batch, optimizer)
-        if outputs.__class__ is not dict and not isinstance(outputs, dict):
+            outputs = step(data_batch, self.optimizer, **kwargs)
+        if not isinstance(outputs, dict):
             name = "train_step" if train_mode else "val_step"
             raise ArgumentTypeError(
                 f"{name} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
@@ -164,7 +161,7 @@ class BaseRunner(RunSaving, ABC):
             with suppress(RunStopped):
                 yield
             if self.interrupted:
-                self._wait_for_the_reason()
+                self._log_interruption()
                 self._callbacks.clear()
                 self.restore_generators()  # a resumed run may not have come as far as that
                 self.save_interrupted()
@@ -220,7 +217,7 @@ class BaseRunner(RunSaving, ABC):
         Raises:
             HookError: There is no such stage.
         """
-        if self._stages.hooks != self._hooks:  # compares pointers: it costs no call
+        if self._stages.hooks != self._hooks:
             self._stages.follow(self._hooks)
         for method in self._stages[fn_name]:
             method(self)
@@ -239,26 +236,20 @@ class BaseRunner(RunSaving, ABC):
 
         Args:
             reason: For the log.
-            interrupted: Whether it is to go on later: a checkpoint is saved for that.
+            interrupted: Whether it is to go on later: a checkpoint is saved for that. The reason is
+                then logged at the safe point, as a signal handler cannot log: it may have come
+                while a line is being written.
         """
         if self.stop_reason is None:
             self.stop_reason, self.interrupted = reason, interrupted
-            if interrupted:  # a signal may come while a line is written, and none can be within that
-                self._saying.acquire()
-                _thread.start_new_thread(self._say_stopping, ())
-            else:
+            if not interrupted:
                 self.logger.info("Stopping: %s", reason)
 
-    def _say_stopping(self) -> None:
-        try:
+    def _log_interruption(self) -> None:
+        """Log, once, why the run is interrupted."""
+        if not self._interruption_logged:
+            self._interruption_logged = True
             self.logger.info("Stopping: %s", self.stop_reason)
-        finally:
-            self._saying.release()
-
-    def _wait_for_the_reason(self) -> None:
-        """Let the line of ``stop`` come before those about the end."""
-        with self._saying:
-            pass
 
     def leave_if_interrupted(self) -> None:
         """Leave the run here, for what may be broken off and done again.
@@ -267,7 +258,7 @@ class BaseRunner(RunSaving, ABC):
             RunStopped: It is caught where the run began.
         """
         if self.interrupted and self.stopping:
-            self._wait_for_the_reason()
+            self._log_interruption()
             raise RunStopped
 
     @property

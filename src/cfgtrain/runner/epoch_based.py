@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -98,17 +96,16 @@ class EpochBasedRunner(BaseRunner):
                 self._resumed.restore_hooks(self.hooks)
             self.restore_generators()
             self._inner_iter = start - 1
-        run_iter: Callable[..., None] = partial(self.run_iter, **kwargs) if kwargs else self.run_iter
         for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
             self._inner_iter, self.data_batch = i, data_batch
             self._place = (self._iter, self._epoch, i)
             self.call_hook("before_train_iter")
-            run_iter(data_batch, True)
+            self.run_iter(data_batch, True, **kwargs)
             self._next.iter, self._next.inner_iter = self._iter + 1, i + 1
             self.call_hook("after_train_iter")
             del self.data_batch
             self._iter += 1
-            if self.stop_reason is not None and self.stopping:
+            if self.stopping:
                 return
         if self._next.inner_iter == 0:
             raise nothing_to_train_on(data_loader)

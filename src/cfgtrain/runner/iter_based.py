@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from cfgtrain.data.loader import begin_epoch, length_of, nothing_to_train_on
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.registries import RUNNERS
-from cfgtrain.runner.base import BaseRunner, read_only
+from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.resume import Position
-from cfgtrain.runner.workflow import check_workflow, flow_method
+from cfgtrain.runner.workflow import check_workflow
 
 __all__ = ["IterBasedRunner", "IterLoader"]
 
@@ -36,7 +35,10 @@ class IterLoader:
         self._batch = batch
         self._batches: Iterator[Any] | None = None
 
-    epoch = read_only("_epoch", "0-based; advances when the first batch of the next epoch is asked for.")
+    @property
+    def epoch(self) -> int:
+        """0-based; advances when the first batch of the next epoch is asked for."""
+        return self._epoch
 
     @property
     def place(self) -> tuple[int, int]:
@@ -79,17 +81,6 @@ class IterLoader:
 
 
 _END = object()
-
-
-class _Flow(NamedTuple):
-    """One entry of a workflow, with what runs it."""
-
-    at: int
-    mode: str
-    times: int
-    run: Callable[[IterLoader], None]
-    loader: IterLoader
-    is_alone: bool  # then it begins again at its end
 
 
 @RUNNERS.register_module()
@@ -142,17 +133,6 @@ class IterBasedRunner(BaseRunner):
         self._loaders = [
             IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
         ]
-        flows = [
-            _Flow(
-                at,
-                mode,
-                times,
-                partial(flow_method(self, mode), **kwargs) if kwargs else flow_method(self, mode),
-                self._loaders[at],
-                len(workflow) == 1,
-            )
-            for at, (mode, times) in enumerate(workflow)
-        ]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             if (
@@ -160,39 +140,35 @@ class IterBasedRunner(BaseRunner):
             ):  # that stage was over when the checkpoint was written; what it did is undone
                 self._resumed.restore_hooks(self.hooks)
             self.restore_generators()
-            while (self._iter < self._max_iters or self.within_round) and (
-                self.stop_reason is None or not self.stopping
-            ):
-                for flow in flows[self._next.flow :]:  # from where a resumed run stood
-                    if self._run_val_flow(flow) if flow.mode == "val" else self._run_flow(flow):
-                        break
-                else:
-                    self._next.flow = self._next.flow_done = 0
+            while (self._iter < self._max_iters or self.within_round) and not self.stopping:
+                self._run_round(workflow, kwargs)
             if self.stop_reason is not None:  # a resumed run goes on from before the stage
                 self._state_at_interruption = self._state()
             self.call_hook("after_epoch")
 
-    def _run_val_flow(self, flow: _Flow) -> bool:
-        with self.evaluation_weights():
-            return self._run_flow(flow)
+    def _run_round(self, workflow: list[tuple[str, int]], kwargs: dict[str, Any]) -> None:
+        """Run each flow for as many iterations as it asks, from where a resumed run stood."""
+        for flow in range(self._next.flow, len(workflow)):
+            mode, times = workflow[flow]
+            if mode == "val":
+                with self.evaluation_weights():
+                    self._run_flow(flow, mode, times, kwargs)
+            else:
+                self._run_flow(flow, mode, times, kwargs)
+            if self.stopping:
+                return
+        self._next.flow = self._next.flow_done = 0
 
-    def _run_flow(self, flow: _Flow) -> bool:
-        """Run what is left of a flow; return whether the run ends here."""
-        at, mode, times, run, loader, is_alone = flow
-        trains = mode == "train"
-        self._inner_iter = done = self._next.flow_done if self._next.flow == at else 0
-        while not trains or self._iter < self._max_iters:  # type: ignore[operator]  # run() has seen to it
-            if done >= times:
-                if not is_alone:
-                    break
-                self._inner_iter = done = 0
-            self._next.flow, self._next.flow_done = at, done
-            done += 1
-            self.last_of_flow = done == times
-            run(loader)
-            if self.stop_reason is not None and self.stopping:
-                return True
-        return False
+    def _run_flow(self, flow: int, mode: str, times: int, kwargs: dict[str, Any]) -> None:
+        first = self._inner_iter = self._next.flow_done if self._next.flow == flow else 0
+        for done in range(first, times):
+            if mode == "train" and self._iter >= self._max_iters:  # type: ignore[operator]  # run() has seen to it
+                break
+            self._next.flow, self._next.flow_done = flow, done
+            self.last_of_flow = done + 1 == times
+            getattr(self, mode)(self._loaders[flow], **kwargs)
+            if self.stopping:
+                break
 
     def train(self, data_loader: IterLoader, **kwargs: Any) -> None:
         """Train for one iteration."""
@@ -200,17 +176,14 @@ class IterBasedRunner(BaseRunner):
             self.model.train()
         self.mode = "train"
         self.data_loader = data_loader
-        self._epoch = data_loader._epoch
-        self.data_batch = batch = data_loader.__next__()
+        self._epoch = data_loader.epoch
+        self.data_batch = batch = next(data_loader)
         self._place = (self._iter, data_loader._epoch, data_loader._batch - 1)
         self.call_hook("before_train_iter")
-        if kwargs:
-            self.run_iter(batch, True, **kwargs)
-        else:
-            self.run_iter(batch, True)
-        place = self._next
-        place.epoch, place.iter, place.inner_iter = self._epoch, self._iter + 1, self._inner_iter + 1
-        place.flow_done += 1
+        self.run_iter(batch, True, **kwargs)
+        self._next.epoch, self._next.iter = self._epoch, self._iter + 1
+        self._next.inner_iter = self._inner_iter + 1
+        self._next.flow_done += 1
         self.call_hook("after_train_iter")
         del self.data_batch
         self._inner_iter += 1

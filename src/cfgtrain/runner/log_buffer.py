@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Collection, Iterable, Mapping
-from functools import reduce
+from collections.abc import Mapping
 from itertools import islice
-from operator import add, attrgetter, mul
-from typing import Any, NamedTuple
+from operator import mul
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,11 +18,9 @@ __all__ = ["LogBuffer", "plain"]
 
 # An average over "the last n" remembers at most this many values; one over all of them is exact.
 MAX_HISTORY = 10_000
-MAX_PENDING = 1_000
+MAX_PENDING = 10_000
 
 Place = tuple[int, int, int]  # iteration, epoch, batch
-
-_is_cpu = attrgetter("is_cpu")
 
 
 class LogBuffer:
@@ -49,9 +45,8 @@ class LogBuffer:
         self._values: OrderedDict[str, deque[float]] = OrderedDict()
         self._counts: OrderedDict[str, deque[int]] = OrderedDict()
         self._totals: dict[str, tuple[float, int]] = {}
-        # By name, one after the other in one flat list as that is least to write in each
-        # iteration: a value, its weight and its place, the next value ...
-        self._pending: defaultdict[str, list[Any]] = defaultdict(list)
+        self._pending: defaultdict[str, list[tuple[Any, int, Place | None]]] = defaultdict(list)
+        self._num_updates = 0  # since the last fetch
 
     @property
     def val_history(self) -> OrderedDict[str, deque[float]]:
@@ -77,22 +72,20 @@ class LogBuffer:
             ArgumentTypeError: ``values`` is not a mapping.
             ArgumentError: A tensor among them holds more than one number, or none.
         """
-        if values.__class__ is not dict and not isinstance(values, Mapping):
+        if not isinstance(values, (dict, Mapping)):  # a dict, as most are, is recognized at once
             raise ArgumentTypeError(f"Logged values are a dict, not {values!r}.")
-        pending = self._pending
-        entries: list[Any] = []
         for name, value in values.items():
-            if value.__class__ is not float and isinstance(value, Tensor):
-                if value.ndim and value.numel() != 1:
+            if isinstance(value, Tensor):
+                if value.numel() != 1:
                     shape = tuple(value.shape)
                     raise ArgumentError(
                         f"A logged value is one number; {name!r} is a tensor of shape {shape}."
                     )
                 if value.requires_grad:
                     value = value.detach()  # not to keep a graph until the next log line
-            entries = pending[name]
-            entries += (value, count, place)
-        if len(entries) >= 3 * MAX_PENDING:
+            self._pending[name].append((value, count, place))
+        self._num_updates += 1
+        if self._num_updates >= MAX_PENDING:
             self.fetch()
 
     def average(self, n: int = 0) -> None:
@@ -128,7 +121,7 @@ class LogBuffer:
         self.clear_output()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything as plain types; histories as float64 tensors, which are quickly written."""
+        """Return everything as plain types; histories as float64 tensors."""
         self.fetch()
         return {
             "values": {name: _as_tensor(values) for name, values in self._values.items()},
@@ -156,15 +149,17 @@ class LogBuffer:
         Raises:
             NonFiniteLossError: A ``loss`` among them is infinite or not a number.
         """
-        columns = {name: _Column(each[::3], each[1::3], each[2::3]) for name, each in self._pending.items()}
+        pending = dict(self._pending)
         self._pending.clear()
-        _bring_to_cpu([column.values for column in columns.values()])
-        if "loss" in columns:
-            _check_finite(columns["loss"])
-        numbers = {name: list(map(float, column.values)) for name, column in columns.items()}
-        for name, (_, counts, _) in columns.items():
+        self._num_updates = 0
+        columns = {name: [value for value, _, _ in entries] for name, entries in pending.items()}
+        _bring_to_cpu(list(columns.values()))
+        for value, (_, _, place) in zip(columns.get("loss", ()), pending.get("loss", ()), strict=True):
+            if not math.isfinite(float(value)):
+                raise NonFiniteLossError(value=float(value), place=place)
+        for name, entries in pending.items():
             self._add(
-                name, numbers[name], counts if set(map(type, counts)) == {int} else list(map(int, counts))
+                name, [float(value) for value in columns[name]], [int(count) for _, count, _ in entries]
             )
 
     def _add(self, name: str, values: list[float], counts: list[int]) -> None:
@@ -172,36 +167,22 @@ class LogBuffer:
             self._values[name], self._counts[name] = deque(maxlen=MAX_HISTORY), deque(maxlen=MAX_HISTORY)
         self._values[name].extend(values)
         self._counts[name].extend(counts)
-        self._totals[name] = _weighed(values, counts, *self._totals.get(name, (0.0, 0)))
-
-
-class _Column(NamedTuple):
-    """The values of one name, their weights, and where each is from."""
-
-    values: list[Any]
-    counts: list[int]
-    places: list[Place | None]
-
-
-def _check_finite(losses: _Column) -> None:
-    values = list(map(float, losses.values))
-    if not all(map(math.isfinite, values)):
-        at = next(at for at, value in enumerate(values) if not math.isfinite(value))
-        raise NonFiniteLossError(value=values[at], place=losses.places[at])
-    losses.values[:] = values
+        total, weight = self._totals.get(name, (0.0, 0))
+        for value, count in zip(values, counts, strict=True):
+            # One by one, as sum() does not from Python 3.12 on: the result does not depend on when they are fetched.
+            total += value * count
+            weight += count
+        self._totals[name] = total, weight
 
 
 def _bring_to_cpu(columns: list[list[Any]]) -> None:
-    """Turn the tensors on other devices into numbers, with one transfer per device and dtype."""
-    elsewhere: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
+    """Turn the tensors into numbers, with one transfer per device and dtype."""
+    tensors: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
     for values in columns:
-        kinds = set(map(type, values))
-        if kinds == {float} or (kinds == {Tensor} and all(map(_is_cpu, values))):
-            continue  # as most are, and found out without a line of Python for each
         for at, value in enumerate(values):
-            if isinstance(value, Tensor) and not value.is_cpu:
-                elsewhere[value.device, value.dtype].append((values, at, value.reshape(())))
-    for holders in elsewhere.values():
+            if isinstance(value, Tensor):
+                tensors[value.device, value.dtype].append((values, at, value.reshape(())))
+    for holders in tensors.values():
         numbers = torch.stack([tensor for _, _, tensor in holders]).tolist()
         for (values, at, _), number in zip(holders, numbers, strict=True):
             values[at] = number
@@ -213,7 +194,7 @@ def plain(value: Any) -> Any:
 
 
 def _as_tensor(values: deque[Any]) -> Tensor:
-    return torch.from_numpy(np.fromiter(values, np.float64, len(values)))
+    return torch.tensor(list(values), dtype=torch.float64)
 
 
 def _last(values: deque[Any], n: int) -> list[Any]:
@@ -222,19 +203,6 @@ def _last(values: deque[Any], n: int) -> list[Any]:
 
 
 def _mean(values: list[float], counts: list[int]) -> float:
-    """Return the mean of the values, each with its weight; mostly that is the same for all."""
-    if counts.count(counts[0]) == len(counts):
-        return reduce(add, values) / len(values) if counts[0] else math.nan
-    total, weight = _weighed(values, counts)
-    return total / weight if weight else math.nan
-
-
-def _weighed(
-    values: Iterable[float], counts: Collection[int], total: float = 0.0, weight: int = 0
-) -> tuple[float, int]:
-    """Add the values times their weights to ``total``, and the weights to ``weight``.
-
-    They are added one by one, as ``sum`` does not from Python 3.12 on: so the result does not
-    depend on where a run was interrupted.
-    """
-    return reduce(add, map(mul, values, counts), total), weight + sum(counts)
+    """Return the mean of the values, each with its weight."""
+    weight = sum(counts)
+    return sum(map(mul, values, counts)) / weight if weight else math.nan

@@ -7,10 +7,10 @@ import torch
 from tiny import Recorder, make_runner, numbers
 
 from cfgtrain.runner import LrUpdaterHook
-from cfgtrain.runner.hooks.slots import TABLE_ITERS, MomentumSlot, Slot, ValueTable
+from cfgtrain.runner.hooks.slots import Slot
 from cfgtrain.schedules import Curve
 
-ITERS = 2 * TABLE_ITERS + 10
+ITERS = 40
 
 
 class Line(Curve):
@@ -40,14 +40,13 @@ def rates(change: Any = None, curve: Any = None) -> tuple[list[float], Line]:
     return recorder.seen, line
 
 
-def test_curve_is_asked_in_advance_and_once_for_each_iteration_but_the_first_of_a_table() -> None:
+def test_curve_is_asked_once_in_each_iteration() -> None:
     seen, line = rates()
     assert seen == [0.1 * (ITERS - at) for at in range(ITERS)]
-    assert sorted(set(line.asked)) == list(range(ITERS))  # and none beyond the end of the run
-    assert len(line.asked) == ITERS + 3
+    assert line.asked == list(range(ITERS))  # and not for iterations beyond the end of the run
 
 
-def test_function_of_ones_own_is_asked_in_each_iteration() -> None:
+def test_custom_function_is_asked_in_each_iteration() -> None:
     asked = []
 
     def curve(base: float, at: int, total: int) -> float:
@@ -128,15 +127,3 @@ def test_curve_is_not_asked_beyond_the_end_of_a_stream() -> None:
     runner.register_hook(hook)
     runner.run([Stream()], [("train", 1)])
     assert runner.current_lr() == [0.1]
-
-
-def test_table_tells_no_other_iterations() -> None:
-    groups = [{"lr": 0.1, "initial_lr": 0.1}]
-    table = ValueTable(Line(), 5, 8, Slot("lr"), groups)
-    assert [table.write(groups, at, 8) is None for at in range(4, 9)] == [True, False, False, False, True]
-
-
-def test_betas_are_not_plain() -> None:
-    slot = MomentumSlot("momentum")
-    assert slot.is_plain([{"momentum": 0.9, "initial_momentum": 0.9}])
-    assert not slot.is_plain([{"betas": (0.9, 0.99), "initial_momentum": 0.9}])

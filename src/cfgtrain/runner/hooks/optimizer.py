@@ -74,7 +74,6 @@ class OptimizerHook(Hook):
         self._autocast: torch.autocast | None = None
         self._autocast_open = False
         self._with_closure = False
-        self._is_plain = False
         idle = {
             "before_train_iter": cumulative_iters == 1 and self.dtype is None,
             "after_train_epoch": cumulative_iters == 1,
@@ -99,7 +98,6 @@ class OptimizerHook(Hook):
             )
         device = next((p.device.type for p in runner.model.parameters()), "cpu")
         self._with_closure = self._wants_closure(optimizers)
-        self._is_plain = optimizers == [runner.optimizer] and self._asks_for_nothing_more()
         if self.loss_scale is not None:
             self.loss_scaler = torch.amp.GradScaler(device, **_scaler_settings(self.loss_scale))
             saved = ((runner.meta or {}).get("fp16") or {}).get("loss_scaler")  # of a resumed run
@@ -124,29 +122,18 @@ class OptimizerHook(Hook):
         if "loss" not in runner.outputs:
             raise HookError(_no_loss(runner))
         loss = runner.outputs["loss"]
-        if self._is_plain:  # as most are: the bare loop, without a question in each iteration
-            optimizer = runner.optimizer
-            clear_gradients(optimizer)
-            loss.backward()
-            optimizer.step()
-        else:
-            self._go_backward(runner, loss)
-
-    def _go_backward(self, runner: RunnerView, loss: Tensor) -> None:
-        if self._autocast_open:
-            self._end_autocast()
-        optimizer = runner.optimizer
-        optimizers = optimizer.values() if isinstance(optimizer, dict) else (optimizer,)
+        self._end_autocast()
+        optimizers = _all(runner.optimizer)
         if not runner.window_open:
-            for each in optimizers:
-                clear_gradients(each)
+            for optimizer in optimizers:
+                clear_gradients(optimizer)
         if self.detect_anomalous_params:
             self.detect_anomalous_parameters(loss, runner)
         if self._with_closure:
-            optimizer.step(self._closure(runner, loss))
+            runner.optimizer.step(self._closure(runner, loss))
             return
         self.backward(runner, loss)
-        runner.window_open = self.cumulative_iters > 1 and not self._closes_window(runner)
+        runner.window_open = not self._closes_window(runner)
         if not runner.window_open:
             self._step(runner, optimizers)
 
@@ -197,7 +184,7 @@ class OptimizerHook(Hook):
         if self.loss_scaler is not None:
             self.loss_scaler.load_state_dict(state["loss_scaler"])
 
-    def _step(self, runner: RunnerView, optimizers: Any) -> None:
+    def _step(self, runner: RunnerView, optimizers: list[Any]) -> None:
         scaler = self.loss_scaler
         if self.grad_clip is not None:
             if scaler is not None:
@@ -265,14 +252,6 @@ class OptimizerHook(Hook):
     def _window_length(self, runner: RunnerView) -> int:
         first = runner.iter // self.cumulative_iters * self.cumulative_iters
         return min(self.cumulative_iters, (runner.max_iters or first + self.cumulative_iters) - first)
-
-    def _asks_for_nothing_more(self) -> bool:
-        return (
-            self.cumulative_iters == 1
-            and (self.grad_clip, self.loss_scale, self.dtype) == (None, None, None)
-            and not (self.detect_anomalous_params or self._with_closure)
-            and type(self).backward is OptimizerHook.backward
-        )
 
     def _wants_closure(self, optimizers: Sequence[Any]) -> bool:
         wanting = [type(each).__name__ for each in optimizers if _needs_closure(each)]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.hooks.slots import Group, MomentumSlot, Slot, ValueTable
+from cfgtrain.runner.hooks.slots import Group, MomentumSlot, Slot
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.schedules import Curve, Warmup, WarmupKind
 
@@ -58,7 +58,6 @@ class ScheduleHook(Hook):
         self._warmup = None if warmup is None else Warmup(warmup, warmup_iters, warmup_ratio)
         self._regular: list[float] = []
         self._layout: dict[str, int] | None = None
-        self._table: ValueTable | None = None
         in_epochs_alone = by_epoch and warmup is None
         if in_epochs_alone and type(self).before_train_iter is ScheduleHook.before_train_iter:
             self.idle_stages = ("before_train_iter",)
@@ -88,9 +87,7 @@ class ScheduleHook(Hook):
             own = getattr(self, self._own_value)
             return [own(runner, self._base(group)) for group in groups]
         at, total = self._position(runner)
-        bases = [self._base(group) for group in groups]
-        known = {base: self.curve(base, at, total) for base in set(bases)}  # type: ignore[misc]  # as in value()
-        return [known[base] for base in bases]
+        return [self.curve(self._base(group), at, total) for group in groups]  # type: ignore[misc]  # as in value()
 
     def warm_values(self, at: int) -> list[float]:
         """Return the share that warm-up leaves of the regular values at iteration ``at``."""
@@ -118,7 +115,6 @@ class ScheduleHook(Hook):
         if self._warmup is not None and self.warmup_epochs is not None:
             self.warmup_iters = self.warmup_epochs * len(runner.data_loader)
             self._warmup = Warmup(self._warmup.kind, self.warmup_iters, self._warmup.ratio)
-            self._table = None
         if self.by_epoch:
             groups = param_groups(runner.optimizer)
             self._regular = self.regular_values(runner, groups)
@@ -126,38 +122,16 @@ class ScheduleHook(Hook):
 
     def before_train_iter(self, runner: RunnerView) -> None:
         """Set the value of the iteration, or its share of it during warm-up."""
-        warmup, table = self._warmup, self._table
+        warmup = self._warmup
         if self.by_epoch and (warmup is None or runner.iter > warmup.iters):
             return
-        try:
-            groups = runner.optimizer.param_groups
-        except AttributeError:  # several, or none
-            groups = param_groups(runner.optimizer)
-        if table is not None and table.curve is self.curve:
-            regular = table.write(groups, runner.iter, runner.max_iters)
-            if regular is not None:
-                self._regular = regular
-                return
+        groups = param_groups(runner.optimizer)
         if not self.by_epoch:
             self._regular = self.regular_values(runner, groups)
         if warmup is not None and runner.iter < warmup.iters:
             self.slot.write(groups, self.warm_values(runner.iter))
         else:
             self.slot.write(groups, self._regular)
-            self._table = self._look_ahead(runner, groups)
-
-    def _look_ahead(self, runner: RunnerView, groups: Sequence[Group]) -> ValueTable | None:
-        """Return the next values, where they are those of a curve that can be asked in advance."""
-        if (
-            self.by_epoch
-            or runner.max_iters is None  # there may be an end beyond which the curve cannot be asked
-            or not isinstance(self.curve, Curve)
-            or self._own_value is not None
-            or type(self).regular_values is not ScheduleHook.regular_values
-            or not self.slot.is_plain(groups)
-        ):
-            return None
-        return ValueTable(self.curve, runner.iter, runner.max_iters, self.slot, groups)
 
     def _position(self, runner: RunnerView) -> tuple[int, int]:
         if self.by_epoch:

@@ -8,13 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from cfgtrain.errors import HookError
-from cfgtrain.schedules import Curve
 
-__all__ = ["Group", "MomentumSlot", "Slot", "ValueTable"]
+__all__ = ["Group", "MomentumSlot", "Slot"]
 
 Group = dict[str, Any]
-
-TABLE_ITERS = 64
 
 
 class Slot:
@@ -31,13 +28,6 @@ class Slot:
     def read(self, group: Group) -> float:
         """Return the group's value."""
         return float(group[self.name])
-
-    def is_plain(self, groups: Sequence[Group]) -> bool:
-        """Return whether to write is to set the entry, which all groups have beside what it began with."""
-        return type(self) in (Slot, MomentumSlot) and all(
-            type(group.get(self.initial)) is float and not isinstance(group.get(self.name), Tensor | None)
-            for group in groups
-        )
 
     def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
         """Set the value of each group; one that is a tensor stays that tensor."""
@@ -72,50 +62,3 @@ class MomentumSlot(Slot):
                 group["momentum"] = value
             else:
                 group["betas"] = (value, *group["betas"][1:])
-
-
-class ValueTable:
-    """What a curve says for the next iterations, ready to be written.
-
-    The model empties the processor's caches between two iterations, so that each line of Python
-    and each object that it touches costs there several times what it does in a loop of its own.
-    To look a value up touches less than to ask the curve.
-
-    Args:
-        curve: Asked at once for 64 iterations, or for those that are left of the run.
-        start: The first of them.
-        total: Length of the run in iterations.
-        slot: Where the values are written to; plain in all groups.
-        groups: They say at which values the curve begins.
-    """
-
-    def __init__(self, curve: Curve, start: int, total: int, slot: Slot, groups: Sequence[Group]) -> None:
-        self.curve = curve
-        self._start, self._total = start, total
-        self._stop = min(start + TABLE_ITERS, total)
-        self._name, self._initial = slot.name, slot.initial
-        self._values = {
-            base: [curve(base, at, total) for at in range(start, self._stop)]
-            for base in {group[slot.initial] for group in groups}
-        }
-
-    def write(self, groups: Sequence[Group], at: int, total: int | None) -> list[float] | None:
-        """Set the value of each group at iteration ``at``, and return them.
-
-        None says that the table does not tell: it is for other iterations, another length of the
-        run or other groups.
-        """
-        if not self._start <= at < self._stop or total != self._total:
-            return None
-        row, name, initial, values = at - self._start, self._name, self._initial, self._values
-        written = []
-        try:
-            for group in groups:
-                value = values[group[initial]][row]
-                if group[name].__class__ is Tensor:
-                    return None
-                group[name] = value
-                written.append(value)
-        except KeyError:
-            return None
-        return written
