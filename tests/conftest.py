@@ -16,10 +16,10 @@ import pytest
 import torch
 from fsspec.implementations.memory import MemoryFileSystem
 
-import cfgtrain.registry as registry_module
+import cfgtrain.registry.registry as registry_module
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.handlers import file_handlers
-from cfgtrain.utils.progress import log_console
+from cfgtrain.terminal import log_console
 
 torch.set_num_threads(1)
 signal.signal(

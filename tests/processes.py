@@ -12,8 +12,8 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from cfgtrain.data.builder import build_dataloader
-from cfgtrain.data.metrics import accuracy
-from cfgtrain.dist import average_tensors, get_dist_info
+from cfgtrain.metrics.classification import accuracy
+from cfgtrain.parallel.dist import average_tensors, get_dist_info
 from cfgtrain.runner import DistEvalHook
 
 SECONDS = 60

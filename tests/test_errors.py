@@ -14,16 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import errors
-from cfgtrain.errors import (
-    CfgTrainError,
-    CheckError,
-    ConfigError,
-    ConfigKeyError,
-    close_names,
-    place,
-    suggest,
-    with_article,
-)
+from cfgtrain.errors import CfgTrainError, CheckError, ConfigError, ConfigKeyError, place
+from cfgtrain.suggestions import close_names, suggest, with_article
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CfgTrainError)]
 CONFIG_ERRORS = [cls for cls in CLASSES if issubclass(cls, ConfigError) and cls is not CheckError]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cfgtrain.data.builder import build_dataloader
-from cfgtrain.data.metrics import accuracy
 from cfgtrain.data.transforms import Compose
+from cfgtrain.metrics.classification import accuracy
 from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner
 
 LOGGER = logging.getLogger("cfgtrain.tests")

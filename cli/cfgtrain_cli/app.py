@@ -17,7 +17,7 @@ from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain_cli import diff, env, hooks, print_config, schedule, train
 from cfgtrain_cli.command import ConfigCommand
 from cfgtrain_cli.image import commands as image
-from cfgtrain_cli.names import commands as names
+from cfgtrain_cli.registry_commands import commands as names
 
 INTERRUPTED = 130
 
@@ -103,6 +103,6 @@ def _print_error(error: CfgTrainError) -> None:
 
 
 def _print(text: str, style: str) -> None:
-    from cfgtrain.utils.progress import log_console
+    from cfgtrain.terminal import log_console
 
     log_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -42,7 +42,7 @@ def _drop_output() -> None:
 
 def log_to_terminal() -> None:
     """Send log records to stderr: coloured on a terminal, plain lines into a pipe."""
-    from cfgtrain.utils.progress import log_console  # loads rich, which other commands do without
+    from cfgtrain.terminal import log_console  # loads rich, which other commands do without
 
     root = logging.getLogger()
     if any(handler.get_name() == "cfgtrain" for handler in root.handlers):

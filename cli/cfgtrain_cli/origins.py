@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cfgtrain.config.annotate import WIDTH, annotated, one_line
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import DELETE
-from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.key_paths import Path, value_at
 from cfgtrain.config.lineage import Miss, leaves
 from cfgtrain.config.sources import Use
 from cfgtrain.config.story import Step, Story, tell

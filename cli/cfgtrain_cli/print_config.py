@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.keys import NoSuchKeyError, follow, split_key
-from cfgtrain.config.keys import Path as KeyPath
-from cfgtrain.config.writing import config_text
+from cfgtrain.config.dump import config_text
+from cfgtrain.config.key_paths import NoSuchKeyError, follow, split_key
+from cfgtrain.config.key_paths import Path as KeyPath
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain_cli import origins
 from cfgtrain_cli.command import CfgOptions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfgtrain.work_dir import config_stem
+from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain_cli.command import CfgOptions
 from cfgtrain_cli.loading import import_custom_modules, load_config
 

@@ -15,7 +15,7 @@ if _TYPE_CHECKING:
     from cfgtrain.config import *
     from cfgtrain.fileio import *
     from cfgtrain.image import *
-    from cfgtrain.registry import *
+    from cfgtrain.registry.registry import *
     from cfgtrain.utils import *
 
     __version__: str

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.suggestions import suggest
 
 __all__ = [
     "LossScaler",

@@ -44,7 +44,9 @@ and shows its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+from cfgtrain.suggestions import suggest
 
 
 class CfgTrainError(Exception):
@@ -287,36 +289,3 @@ def place(file: str | None, line: int | None = None, key: str | None = None) -> 
     if key:
         spot = f"{key} ({spot})" if spot else key
     return f"\n  at {spot}" if spot else ""
-
-
-def close_names(word: str, names: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
-    """Return up to ``count`` of ``names`` that look like ``word`` or begin with it, ignoring case.
-
-    The best come first. ``cutoff``, from 0 to 1, is how much alike they are at least.
-    """
-    from difflib import get_close_matches  # only errors need it
-
-    word = word.lower()
-    by_lower: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        by_lower.setdefault(name.lower(), []).append(name)
-    begun = sorted(lower for lower in by_lower if lower.startswith(word)) if len(word) > 2 else []
-    found = dict.fromkeys([*get_close_matches(word, by_lower, count, cutoff), *begun])
-    return [name for lower in found for name in by_lower[lower]][:count]
-
-
-def suggest(word: str, names: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the names nearest to ``word``, or ``""``."""
-    close = close_names(word, names)
-    return f" Did you mean {one_of(close)}?" if close else ""
-
-
-def one_of(names: Sequence[str]) -> str:
-    """Return ``"'a', 'b' or 'c'"``."""
-    quoted = [repr(name) for name in names]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
-
-
-def with_article(word: str) -> str:
-    """Return ``"a str"``, ``"an int"``."""
-    return f"{'an' if word[:1].lower() in set('aeio') else 'a'} {word}"

@@ -15,14 +15,14 @@ from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import length_of
 from cfgtrain.errors import ArgumentError
-from cfgtrain.optim import build_optimizer
+from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
+from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
-from cfgtrain.runner.hooks.evaluation import EvalHook
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.hook import STAGES
-from cfgtrain.runner.hooks.progress import ProgressHook
-from cfgtrain.runner.hooks.schedule import param_groups
-from cfgtrain.train import build_loader, register_evaluation, register_hooks
+from cfgtrain.runner.hooks.loggers.progress import ProgressHook
+from cfgtrain.runner.hooks.schedules.base import param_groups
 from cfgtrain.visualization.curves import Line
 
 __all__ = ["SchedulePreview", "preview_hooks", "preview_schedule"]

@@ -1,6 +1,6 @@
 """Every registry but MODELS, which lives beside its build function in ``cfgtrain.cnn``."""
 
-from cfgtrain.registry import Registry
+from cfgtrain.registry.registry import Registry
 
 # What goes through the data: data sets, the transforms of a pipeline, the order of samples.
 DATASETS = Registry("dataset", scope="cfgtrain", home="cfgtrain.data")
@@ -19,4 +19,4 @@ OPTIMIZERS = Registry("optimizer", scope="cfgtrain", home="cfgtrain.optim")
 OPTIMIZER_BUILDERS = Registry("optimizer builder", scope="cfgtrain", home="cfgtrain.optim")
 
 # Initial weights, by the type of an init_cfg.
-INITIALIZERS = Registry("weight initializer", scope="cfgtrain", home="cfgtrain.cnn.initializers")
+INITIALIZERS = Registry("weight initializer", scope="cfgtrain", home="cfgtrain.cnn.init.initializers")

@@ -18,7 +18,7 @@ from photos import encoded, letter_f, photograph, take
 from PIL import Image
 
 from cfgtrain.utils import paths
-from cfgtrain_cli.image import work
+from cfgtrain_cli.image import batch
 
 Run = Callable[..., Any]
 
@@ -206,8 +206,8 @@ def test_a_fault_of_our_own_costs_one_picture(run: Run, tmp_path: Path, monkeypa
             raise ZeroDivisionError("by nothing")
         return encode(pixels, header, suffix, quality)
 
-    encode = work.encode_picture
-    monkeypatch.setattr(work, "encode_picture", failing)
+    encode = batch.encode_picture
+    monkeypatch.setattr(batch, "encode_picture", failing)
     ran = run("image", "resize", "rocket.jpg", "astronaut.png", "-o", "out", "--scale", "0.5")
     assert ran.code == 1
     assert "rocket.jpg: A fault of cfgtrain's: ZeroDivisionError: by nothing (test_image_bad.py:" in ran.err

@@ -10,7 +10,7 @@ from torch import nn
 from cfgtrain.cnn import MODELS, build_model_from_cfg
 from cfgtrain.cnn.module import BaseModule, Sequential
 from cfgtrain.errors import ArgumentTypeError
-from cfgtrain.registry import Registry, build_from_cfg
+from cfgtrain.registry.registry import Registry, build_from_cfg
 
 RELU, LINEAR = {"type": "torch.nn.ReLU"}, {"type": "torch.nn.Linear", "in_features": 2}
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfgtrain import ConfigDict, errors
+from cfgtrain import ConfigDict, suggestions
 from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 
 Point = namedtuple("Point", "x y")
@@ -128,7 +128,7 @@ def test_a_missing_attribute_is_an_error(read: Callable[[ConfigDict], Any]) -> N
 def test_names_that_are_near_are_looked_for_by_who_reads_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking whether a key is there costs no search; the text of the error, later, has what was near then."""
     searches = []
-    monkeypatch.setattr(errors, "close_names", lambda word, names: searches.append(word) or ["depth"])
+    monkeypatch.setattr(suggestions, "close_names", lambda word, names: searches.append(word) or ["depth"])
     node = ConfigDict(depth=1)
     assert (hasattr(node, "dept"), getattr(node, "dept", 3)) == (False, 3)
     with pytest.raises(KeyError) as caught:

@@ -43,7 +43,7 @@ from cfgtrain.cnn import MODELS
 from cfgtrain.data import DATASETS, PIPELINES
 import cfgtrain.checkpoint.save
 from cfgtrain.runner import HOOKS, Hook
-from cfgtrain.runner.hooks import text_logger
+from cfgtrain.runner.hooks.loggers import text
 
 # FAULTS is a list of PLACE:COUNT:ACTION: at the COUNT-th time at PLACE, do ACTION.
 PLAN = [word.split(":") for word in os.environ.get("FAULTS", "").split()]
@@ -98,7 +98,7 @@ PLACES = {
     "rename": (Path, "replace"),
     "remove": (Path, "unlink"),
     "save": (torch, "save"),
-    "json": (text_logger, "append_whole"),
+    "json": (text, "append_whole"),
     "log": (logging.FileHandler, "flush"),
     "digest": (sys.modules["cfgtrain.checkpoint.save"], "append_digest"),
 }

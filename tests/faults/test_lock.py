@@ -44,13 +44,13 @@ def test_a_clock_that_was_put_back_changes_nothing(forker: Forker) -> None:
     """What a resumed run wrote is newer than what it was resumed from, whatever the clock says."""
     with Path("parts.py").open("a") as file:
         file.write(
-            "\n\nimport cfgtrain.work_dir\nfrom datetime import datetime, timezone\n"
+            "\n\nimport cfgtrain.experiment.work_dir\nfrom datetime import datetime, timezone\n"
             "class Early(datetime):\n"
             "    @classmethod\n"
             "    def now(cls, tz=None):\n"
             "        return datetime(2001, 1, 1, tzinfo=timezone.utc)\n"
             "if SESSION == 'early':\n"
-            "    sys.modules['cfgtrain.work_dir'].datetime = Early\n"
+            "    sys.modules['cfgtrain.experiment.work_dir'].datetime = Early\n"
         )
     forker.run(*WORDS, code=-signal.SIGKILL, FAULTS="iter:9:SIGKILL")
     forker.run(*WORDS, "--resume", "auto", code=-signal.SIGKILL, FAULTS="iter:17:SIGKILL", SESSION="early")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cfgtrain.errors import ConfigImportError
-from cfgtrain.utils.imports import import_modules_from_strings, import_object
+from cfgtrain.introspection.imports import import_object
+from cfgtrain.utils.imports import import_modules_from_strings
 
 Write = Callable[[str, str], Path]
 

@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 
+from cfgtrain.filesystem.atomic import atomic_write, replace_symlink, sync_directory
 from cfgtrain.utils.paths import (
-    atomic_write,
     check_file_exist,
     find_vcs_root,
     fopen,
     is_filepath,
     mkdir_or_exist,
-    replace_symlink,
     scandir,
     symlink,
-    sync_directory,
 )
 
 

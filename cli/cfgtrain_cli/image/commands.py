@@ -168,9 +168,9 @@ def _run(
     json: bool,
 ) -> None:
     """Plan, do, tell."""
+    from cfgtrain_cli.image.batch import Batch, Settings, look_at
     from cfgtrain_cli.image.plan import make_plan
     from cfgtrain_cli.image.report import as_json, failures, planned, summary, with_progress
-    from cfgtrain_cli.image.work import Batch, Settings, look_at
 
     begin = time.perf_counter()
     plan = make_plan(inputs, output, overwrite=overwrite, skip_existing=skip_existing)

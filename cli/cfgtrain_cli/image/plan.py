@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
 
-from cfgtrain.errors import ArgumentError, close_names, suggest
+from cfgtrain.errors import ArgumentError
 from cfgtrain.image.io import IMAGE_SUFFIXES
+from cfgtrain.suggestions import close_names, suggest
 
 _SHOWN = 8
 

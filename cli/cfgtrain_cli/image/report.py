@@ -7,8 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from cfgtrain_cli.image.batch import Outcome
 from cfgtrain_cli.image.plan import Plan
-from cfgtrain_cli.image.work import Outcome
 
 _SHOWN = 20
 
@@ -18,7 +18,7 @@ def with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
     if total < 2 or not sys.stderr.isatty():
         yield from outcomes
         return
-    from cfgtrain.utils.progress import LiveProgress  # loads rich, which pipes do without
+    from cfgtrain.terminal import LiveProgress  # loads rich, which pipes do without
 
     progress = LiveProgress(total)
     failed = 0

@@ -14,8 +14,9 @@ from cfgtrain.check.runner import runner_problems
 from cfgtrain.check.values import file_problems, value_problems
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
-from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError, close_names
-from cfgtrain.runner import wiring
+from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError
+from cfgtrain.runner import hook_configs
+from cfgtrain.suggestions import close_names
 
 __all__ = ["TOP_LEVEL_KEYS", "check", "find_problems"]
 
@@ -62,7 +63,7 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
         yield from optimizer_problems(cfg)
     if "runner" in cfg:
         yield from runner_problems(cfg)
-    for key in wiring.WIRES:
+    for key in hook_configs.WIRES:
         yield from hook_problems(cfg, key)
     yield from evaluation_problems(cfg)
     yield from value_problems(cfg)

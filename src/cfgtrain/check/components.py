@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.errors import (
-    BuildError,
-    CfgTrainError,
-    ConfigError,
-    ConfigValueError,
-    close_names,
-)
+from cfgtrain.errors import BuildError, CfgTrainError, ConfigError, ConfigValueError
+from cfgtrain.introspection.signatures import accepted_args, argument_problem, type_problem
 from cfgtrain.origin import at_place, dotted, key_path, where
 from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
-from cfgtrain.registry import Registry, resolve_cfg
+from cfgtrain.registry.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
-from cfgtrain.utils.signatures import accepted_args, argument_problem, type_problem
+from cfgtrain.suggestions import close_names
 
 __all__ = ["arguments", "component", "is_own", "nested", "problem_at"]
 

@@ -8,8 +8,9 @@ from typing import Any
 from cfgtrain.check.components import arguments, component, problem_at
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader, parts_of
-from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError, suggest
+from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
+from cfgtrain.suggestions import suggest
 
 __all__ = ["data_problems"]
 

@@ -16,13 +16,13 @@ from cfgtrain.errors import (
     ConfigKeyError,
     ConfigValueError,
     HookError,
-    suggest,
 )
+from cfgtrain.introspection.signatures import argument_problem, parameters_of
 from cfgtrain.origin import at_place
 from cfgtrain.registries import DATASETS
-from cfgtrain.runner.hooks.evaluation import EvalHook
-from cfgtrain.runner.hooks.score_watch import ScoreWatch
-from cfgtrain.utils.signatures import argument_problem, parameters_of
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreWatch
+from cfgtrain.suggestions import suggest
 
 __all__ = ["evaluation_problems", "watch_problems"]
 

@@ -9,16 +9,17 @@ from cfgtrain.check.components import component, is_own, problem_at
 from cfgtrain.check.evaluation import watch_problems
 from cfgtrain.check.runner import counts_epochs, runner_class
 from cfgtrain.config.config import Config
-from cfgtrain.errors import ArgumentTypeError, CfgTrainError, ConfigKeyError, ConfigValueError, suggest
+from cfgtrain.errors import ArgumentTypeError, CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.origin import at_place
 from cfgtrain.registries import HOOKS
-from cfgtrain.registry import resolve_cfg
-from cfgtrain.runner import wiring
+from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.runner import hook_configs
+from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreWatch
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.priority import get_priority
-from cfgtrain.runner.hooks.schedule import ScheduleHook
-from cfgtrain.runner.hooks.score_watch import ScoreWatch
+from cfgtrain.runner.hooks.schedules.base import ScheduleHook
 from cfgtrain.schedules import Curve
+from cfgtrain.suggestions import suggest
 
 __all__ = ["hook_problems"]
 
@@ -31,13 +32,13 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
         if fp16 is not None and not isinstance(fp16, Mapping):
             message = f"fp16 is a dict such as dict(loss_scale='dynamic'), or None, not {fp16!r}."
             yield problem_at(ConfigValueError, message, root, "fp16")
-        value = wiring.optimizer_settings(root)
+        value = hook_configs.optimizer_settings(root)
     if key == "log_config" and value is not None:
         yield from _log_config(value, root)
         if not isinstance(value, Mapping) or not isinstance(value.get("hooks", []), (list, tuple)):
             return
     try:
-        wired = list(wiring.hook_cfgs(key, value))
+        wired = list(hook_configs.hook_cfgs(key, value))
     except ArgumentTypeError as error:
         yield problem_at(ConfigValueError, str(error), root, key)
         return

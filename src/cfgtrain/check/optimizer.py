@@ -11,10 +11,11 @@ from torch import nn
 from cfgtrain.check.components import component, problem_at
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, ConfigValueError
-from cfgtrain.optim import DEFAULT_CONSTRUCTOR, DefaultOptimizerConstructor, are_several, paramwise_problems
+from cfgtrain.optim.builder import DEFAULT_CONSTRUCTOR, are_several
+from cfgtrain.optim.paramwise import DefaultOptimizerConstructor, paramwise_problems
 from cfgtrain.origin import at_place
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
-from cfgtrain.registry import resolve_cfg
+from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["optimizer_problems"]
 

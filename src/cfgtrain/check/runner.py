@@ -9,8 +9,8 @@ from cfgtrain.check.components import component, problem_at
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, ConfigValueError
 from cfgtrain.registries import RUNNER_BUILDERS, RUNNERS
-from cfgtrain.registry import resolve_cfg
-from cfgtrain.runner import wiring
+from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.runner import hook_configs
 
 __all__ = ["RUNNER_GIVEN", "counts_epochs", "runner_class", "runner_problems"]
 
@@ -24,7 +24,7 @@ def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     node: Any = cfg._cfg_dict
     if isinstance(runner, Mapping) and "constructor" in runner:
         yield from _constructor(runner)
-        node = {"runner": wiring.without(runner, "constructor")}
+        node = {"runner": hook_configs.without(runner, "constructor")}
     problems = list(component(node, "runner", RUNNERS, given=RUNNER_GIVEN))
     yield from problems
     if problems or not hasattr(target, "by_epoch"):

@@ -10,8 +10,9 @@ from typing import Any
 from cfgtrain.check.components import problem_at
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import parts_of
-from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError, suggest
+from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError
 from cfgtrain.parallel.device import pick_device
+from cfgtrain.suggestions import suggest
 
 __all__ = ["file_problems", "value_problems"]
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.errors import CheckpointError, suggest, with_article
+from cfgtrain.errors import CheckpointError
+from cfgtrain.suggestions import suggest, with_article
 
 __all__ = ["load_checkpoint", "read_checkpoint"]
 

@@ -14,7 +14,7 @@ from cfgtrain.checkpoint.find import run_of, set_aside
 from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.fileio.backends.disk import HardDiskBackend
 from cfgtrain.fileio.client import FileClient
-from cfgtrain.utils.paths import atomic_write
+from cfgtrain.filesystem.atomic import atomic_write
 
 __all__ = ["Mirror", "OutDir"]
 

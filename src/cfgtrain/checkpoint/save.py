@@ -20,8 +20,9 @@ from torch import nn
 from cfgtrain.checkpoint.digest import append_digest
 from cfgtrain.checkpoint.state_dict import get_state_dict, weights_to_cpu
 from cfgtrain.errors import ArgumentTypeError, CheckpointError
+from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.parallel.wrappers import unwrap_model
-from cfgtrain.utils.paths import atomic_write, mkdir_or_exist
+from cfgtrain.utils.paths import mkdir_or_exist
 
 __all__ = ["save_checkpoint", "write_checkpoint"]
 

@@ -1,7 +1,7 @@
 """Network parts and small networks, and their initial weights."""
 
 from cfgtrain.cnn.builder import MODELS, build_model_from_cfg
-from cfgtrain.cnn.init import (
+from cfgtrain.cnn.init.functions import (
     bias_init_with_prob,
     caffe2_xavier_init,
     constant_init,
@@ -11,8 +11,7 @@ from cfgtrain.cnn.init import (
     uniform_init,
     xavier_init,
 )
-from cfgtrain.cnn.init_record import update_init_info
-from cfgtrain.cnn.initializers import (
+from cfgtrain.cnn.init.initializers import (
     INITIALIZERS,
     Caffe2XavierInit,
     ConstantInit,
@@ -24,6 +23,7 @@ from cfgtrain.cnn.initializers import (
     XavierInit,
     initialize,
 )
+from cfgtrain.cnn.init.record import update_init_info
 from cfgtrain.cnn.lenet import LeNet5
 
 __all__ = [

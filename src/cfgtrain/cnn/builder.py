@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfgtrain.cnn.module import Sequential
-from cfgtrain.registry import Registry, build_from_cfg
+from cfgtrain.registry.registry import Registry, build_from_cfg
 
 __all__ = ["MODELS", "build_model_from_cfg"]
 

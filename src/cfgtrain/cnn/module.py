@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.init_record import InitRecord, update_init_info
-from cfgtrain.cnn.initializers import initialize
+from cfgtrain.cnn.init.initializers import initialize
+from cfgtrain.cnn.init.record import InitRecord, update_init_info
 
 __all__ = ["BaseModule", "ModuleDict", "ModuleList", "Sequential"]
 

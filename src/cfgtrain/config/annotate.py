@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from keyword import iskeyword
 from typing import TYPE_CHECKING, NamedTuple
 
-from cfgtrain.config.keys import Path
+from cfgtrain.config.dump import check_markers, check_names
+from cfgtrain.config.key_paths import Path
 from cfgtrain.config.lineage import leaves
 from cfgtrain.config.pretty import pretty_python
-from cfgtrain.config.writing import check_markers, check_names
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import Origin
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfgtrain.config.bases import SUFFIXES
-from cfgtrain.config.keys import split_key
+from cfgtrain.config.key_paths import split_key
 from cfgtrain.config.options import parse_value
 from cfgtrain.errors import OptionError
 

@@ -7,7 +7,8 @@ import importlib.util
 import os.path
 from pathlib import Path
 
-from cfgtrain.errors import ConfigNotFoundError, close_names, suggest
+from cfgtrain.errors import ConfigNotFoundError
+from cfgtrain.suggestions import close_names, suggest
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
 BASE = "_base_"

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from cfgtrain.config.keys import Path
+from cfgtrain.config.key_paths import Path
 from cfgtrain.config.spots import Parts, Read, Spot
 from cfgtrain.config.templates import TOKEN
 

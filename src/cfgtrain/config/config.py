@@ -11,17 +11,18 @@ from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
 from cfgtrain.config.dict import DELETE, ConfigDict, copied
-from cfgtrain.config.keys import NoSuchKeyError, look_up, split_key, step
-from cfgtrain.config.keys import Path as KeyPath
+from cfgtrain.config.dump import config_text
+from cfgtrain.config.key_paths import NoSuchKeyError, look_up, split_key, step
+from cfgtrain.config.key_paths import Path as KeyPath
 from cfgtrain.config.loader import Loaded, load_file, load_text
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.overrides import check_form, check_known, override_tree, type_changes
 from cfgtrain.config.trace import Trace, stack_level
-from cfgtrain.config.writing import config_text
-from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning, with_article
+from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
+from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.origin import Origin, dotted, where
+from cfgtrain.suggestions import with_article
 from cfgtrain.utils.imports import import_modules_from_strings
-from cfgtrain.utils.paths import atomic_write
 
 RESERVED_KEYS = ("filename", "text", "pretty_text")
 

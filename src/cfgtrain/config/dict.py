@@ -8,7 +8,7 @@ from typing import Any
 
 import addict
 
-from cfgtrain.config.keys import MAX_DEPTH, Path
+from cfgtrain.config.key_paths import MAX_DEPTH, Path
 from cfgtrain.config.trace import FixedSource, Source, Trace, calling_code
 from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 from cfgtrain.origin import dotted

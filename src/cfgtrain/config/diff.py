@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cfgtrain.config.keys import Path
+from cfgtrain.config.key_paths import Path
 from cfgtrain.origin import Origin
 
 if TYPE_CHECKING:

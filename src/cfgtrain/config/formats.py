@@ -12,7 +12,7 @@ import re
 from types import CodeType
 from typing import Any
 
-from cfgtrain.config.keys import MAX_DEPTH
+from cfgtrain.config.key_paths import MAX_DEPTH
 from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
 
 MAX_KEY = 1000  # characters

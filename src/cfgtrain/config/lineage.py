@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from cfgtrain.config.dict import ConfigDict
-from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.key_paths import Path, value_at
 from cfgtrain.config.sources import FileSource, Use
 from cfgtrain.config.trace import EditSource, FixedSource, Source
 from cfgtrain.origin import Origin

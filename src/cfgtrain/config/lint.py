@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cfgtrain.config.annotate import one_line
 from cfgtrain.config.dict import DELETE
-from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.key_paths import Path, value_at
 from cfgtrain.config.lineage import Miss, ancestors, misses, newest, sources_of, whole
 from cfgtrain.config.sources import FileSource
 from cfgtrain.errors import ConfigWarning, place

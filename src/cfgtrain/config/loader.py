@@ -22,8 +22,8 @@ from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
 from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python
-from cfgtrain.config.keys import MAX_DEPTH
-from cfgtrain.config.keys import Path as KeyPath
+from cfgtrain.config.key_paths import MAX_DEPTH
+from cfgtrain.config.key_paths import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
 from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
 from cfgtrain.config.trace import stack_level
@@ -38,9 +38,9 @@ from cfgtrain.errors import (
     ConfigSyntaxError,
     ConfigValueError,
     ConfigWarning,
-    with_article,
 )
 from cfgtrain.origin import where
+from cfgtrain.suggestions import with_article
 
 # Bases that name bases, each twice, come to more files than anybody can read.
 MAX_FILES = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cfgtrain.config.dict import DELETE, ConfigDict, copied, set_trace
-from cfgtrain.config.keys import NoSuchKeyError, Path, index_in
+from cfgtrain.config.key_paths import NoSuchKeyError, Path, index_in
 from cfgtrain.errors import ConfigKeyError, ConfigMergeError
 from cfgtrain.origin import dotted, where
 

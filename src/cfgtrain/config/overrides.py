@@ -8,10 +8,11 @@ from contextlib import suppress
 from typing import Any, cast
 
 from cfgtrain.config.dict import DELETE, ConfigDict, traced
-from cfgtrain.config.keys import NoSuchKeyError, follow, look_up, split_key
+from cfgtrain.config.key_paths import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.trace import FixedSource
-from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError, close_names, with_article
+from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError
 from cfgtrain.origin import Origin, dotted
+from cfgtrain.suggestions import close_names, with_article
 
 
 def override_tree(options: Mapping[str, Any], origin: Origin, config: ConfigDict | None = None) -> ConfigDict:

@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
-from cfgtrain.config.keys import MAX_DEPTH
+from cfgtrain.config.key_paths import MAX_DEPTH
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import dotted
 

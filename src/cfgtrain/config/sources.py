@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from yaml.nodes import MappingNode, Node, SequenceNode
 
 from cfgtrain.config.bindings import bindings
-from cfgtrain.config.keys import Path, has_path, split_key, value_at
+from cfgtrain.config.key_paths import Path, has_path, split_key, value_at
 from cfgtrain.config.spots import Parts, Read, Spot, descent, reads, trail
 from cfgtrain.config.templates import TOKEN
 from cfgtrain.config.yaml_reader import YamlDocument, parse_yaml

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.key_paths import Path, value_at
 
 
 class Read(NamedTuple):

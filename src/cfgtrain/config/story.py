@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfgtrain.config.dict import DELETE, ConfigDict
-from cfgtrain.config.keys import NoSuchKeyError, Path, follow, split_key, value_at
+from cfgtrain.config.key_paths import NoSuchKeyError, Path, follow, split_key, value_at
 from cfgtrain.config.lineage import (
     Miss,
     above,

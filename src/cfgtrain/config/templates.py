@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.config.dict import copied
-from cfgtrain.config.keys import NoSuchKeyError, look_up
+from cfgtrain.config.key_paths import NoSuchKeyError, look_up
 from cfgtrain.config.options import parse_value
-from cfgtrain.errors import ConfigKeyError, OptionError, suggest
+from cfgtrain.errors import ConfigKeyError, OptionError
+from cfgtrain.suggestions import suggest
 
 _FILE_VARIABLE = re.compile(r"\{\{\s*(fileDirname|fileBasename|fileBasenameNoExtension|fileExtname)\s*\}\}")
 _VALUE = re.compile(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from cfgtrain.config.keys import Path, has_path
+from cfgtrain.config.key_paths import Path, has_path
 from cfgtrain.origin import Origin
 
 _OWN_MODULES = ("cfgtrain.config", "addict")

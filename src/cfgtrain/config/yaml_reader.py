@@ -17,7 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from cfgtrain.config.dict import MAX_CONTAINERS
 from cfgtrain.config.formats import check_length, too_deep
-from cfgtrain.config.keys import MAX_DEPTH
+from cfgtrain.config.key_paths import MAX_DEPTH
 from cfgtrain.errors import ConfigError, ConfigKeyError, ConfigSyntaxError
 from cfgtrain.fileio.handlers import SafeLoader
 

@@ -3,17 +3,11 @@
 from cfgtrain.data.builder import build_dataloader, build_dataset
 from cfgtrain.data.datasets import Digits
 from cfgtrain.data.loader import EpochDataLoader, SeededDataset
-from cfgtrain.data.metrics import accuracy
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, EpochSampler
-from cfgtrain.data.transforms import (
-    Collect,
-    Compose,
-    ImageToTensor,
-    Normalize,
-    RandomCrop,
-    Resize,
-    ToTensor,
-)
+from cfgtrain.data.transforms.compose import Compose
+from cfgtrain.data.transforms.formatting import Collect, ImageToTensor, ToTensor
+from cfgtrain.data.transforms.image import Normalize, RandomCrop, Resize
+from cfgtrain.metrics.classification import accuracy
 from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
 
 __all__ = [

@@ -10,9 +10,9 @@ from torch.utils.data import IterableDataset
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import EpochDataLoader, StreamLoader
 from cfgtrain.errors import ArgumentError
+from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import DATASETS, SAMPLERS
-from cfgtrain.registry import resolve_cfg
-from cfgtrain.utils.signatures import accepted_args
+from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["build_dataloader", "build_dataset", "loader_settings", "parts_of"]
 

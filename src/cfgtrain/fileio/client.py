@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, ClassVar, Self, TypeVar
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, NameTakenError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, NameTakenError
 from cfgtrain.fileio.backends.base import BaseStorageBackend
 from cfgtrain.fileio.backends.disk import HardDiskBackend
 from cfgtrain.fileio.backends.fsspec import FsspecBackend, fsspec_protocols
@@ -17,7 +17,8 @@ from cfgtrain.fileio.backends.http import HTTPBackend
 from cfgtrain.fileio.backends.key_value import LmdbBackend, MemcachedBackend
 from cfgtrain.fileio.backends.object_store import CephBackend, PetrelBackend
 from cfgtrain.fileio.uri import uri_prefix
-from cfgtrain.utils.signatures import argument_problem
+from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.suggestions import suggest
 
 __all__ = ["FileClient"]
 

@@ -14,8 +14,9 @@ from typing import IO, Any, TypeVar
 
 import yaml
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, NameTakenError, with_article
-from cfgtrain.utils.paths import atomic_write
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NameTakenError
+from cfgtrain.filesystem.atomic import atomic_write
+from cfgtrain.suggestions import with_article
 
 Handler = TypeVar("Handler", bound="type[BaseFileHandler]")
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.handlers import BaseFileHandler, file_handlers
 from cfgtrain.fileio.uri import display_name, file_name
+from cfgtrain.suggestions import suggest
 
 __all__ = ["dump", "load"]
 

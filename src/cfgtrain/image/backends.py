@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError, suggest
+from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
+from cfgtrain.suggestions import suggest
 
 try:  # the first file of the package to be loaded, and so the one that meets a broken OpenCV
     import cv2

@@ -7,8 +7,9 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
-from cfgtrain.errors import ArgumentError, suggest
+from cfgtrain.errors import ArgumentError
 from cfgtrain.image.backends import Array
+from cfgtrain.suggestions import suggest
 
 Direction = Literal["horizontal", "vertical", "diagonal"]
 

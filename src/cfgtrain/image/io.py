@@ -10,11 +10,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.image import backends
 from cfgtrain.image.backends import Array, Flag
+from cfgtrain.suggestions import suggest
 
 ChannelOrder = Literal["bgr", "rgb"]
 

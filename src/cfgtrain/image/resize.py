@@ -8,8 +8,9 @@ from typing import Literal, overload
 import cv2
 import numpy as np
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.backends import Array, check_backend, current_backend
+from cfgtrain.suggestions import suggest
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 PillowInterpolation = Literal["nearest", "bilinear", "bicubic", "box", "lanczos", "hamming"]

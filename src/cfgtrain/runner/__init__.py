@@ -3,16 +3,11 @@
 from cfgtrain.amp import LossScaler, auto_fp16, force_fp32, wrap_fp16_model
 from cfgtrain.checkpoint import load_checkpoint, load_state_dict, save_checkpoint, weights_to_cpu
 from cfgtrain.cnn.module import BaseModule, ModuleDict, ModuleList, Sequential
-from cfgtrain.dist import get_dist_info
-from cfgtrain.optim import (
-    OPTIMIZER_BUILDERS,
-    OPTIMIZERS,
-    DefaultOptimizerConstructor,
-    build_optimizer,
-    build_optimizer_constructor,
-)
+from cfgtrain.optim.builder import build_optimizer, build_optimizer_constructor
+from cfgtrain.optim.paramwise import DefaultOptimizerConstructor
+from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.random_state import set_random_seed
-from cfgtrain.registries import HOOKS, RUNNER_BUILDERS, RUNNERS
+from cfgtrain.registries import HOOKS, OPTIMIZER_BUILDERS, OPTIMIZERS, RUNNER_BUILDERS, RUNNERS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import DefaultRunnerConstructor, build_runner, build_runner_constructor
 from cfgtrain.runner.epoch_based import EpochBasedRunner, Runner

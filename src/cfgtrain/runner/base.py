@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from cfgtrain.dist import get_dist_info
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError, with_article
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
-from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.saving import RunSaving
 from cfgtrain.runner.stages import RunStopped, StageTable, silent_hook
+from cfgtrain.suggestions import with_article
 
 __all__ = ["BaseRunner"]
 

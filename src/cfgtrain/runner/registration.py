@@ -7,7 +7,7 @@ from typing import Any
 
 from cfgtrain.errors import HookError
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner import wiring
+from cfgtrain.runner import hook_configs
 from cfgtrain.runner.hooks.hook import STAGES, Hook, stage_method
 from cfgtrain.runner.hooks.priority import Priority, get_priority
 from cfgtrain.runner.stages import check_stages
@@ -55,12 +55,12 @@ class HookRegistration:
 
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
         """Build a hook from its config, which may hold a ``priority``, and add it."""
-        cfg = wiring.without(hook_cfg, "priority")
+        cfg = hook_configs.without(hook_cfg, "priority")
         self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority"))
 
     def register_wired_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``wiring.WIRES``."""
-        for hook, priority in wiring.hooks_for(key, cfg, self.by_epoch):
+        """Add the hooks that the config key ``key`` stands for; see ``hook_configs.WIRES``."""
+        for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
     def register_lr_hook(self, lr_config: Any) -> None:
@@ -102,7 +102,7 @@ class HookRegistration:
         checkpoint_config: Any = None,
         log_config: Any = None,
         momentum_config: Any = None,
-        timer_config: Any = wiring.DEFAULT_TIMER,
+        timer_config: Any = hook_configs.DEFAULT_TIMER,
         custom_hooks_config: Any = None,
     ) -> None:
         """Add all hooks of a training but the profiler, in MMCV's order; no config is changed."""

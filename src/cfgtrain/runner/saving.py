@@ -18,11 +18,11 @@ from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.data.loader import describe_epoch
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
+from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.registration import HookRegistration
 from cfgtrain.runner.resume import Position, RunState
-from cfgtrain.utils.paths import replace_symlink
 
 if TYPE_CHECKING:
     from cfgtrain.runner.protocol import RunnerView

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from cfgtrain.errors import HookError, suggest
+from cfgtrain.errors import HookError
 from cfgtrain.runner.hooks.hook import Hook, stage_method
+from cfgtrain.suggestions import suggest
 
 __all__ = ["RunStopped", "StageTable", "check_stages"]
 

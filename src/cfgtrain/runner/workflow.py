@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.parallel.wrappers import unwrap_model
+from cfgtrain.suggestions import suggest
 
 __all__ = ["check_workflow", "flow_method"]
 

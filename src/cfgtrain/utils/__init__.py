@@ -23,14 +23,18 @@ _MODULES = (
 
 if _TYPE_CHECKING:
     from cfgtrain.checkpoint.url import load_url
-    from cfgtrain.cnn.checks import assert_is_norm_layer, assert_params_all_zeros
+    from cfgtrain.cnn.checks import (
+        assert_is_norm_layer,
+        assert_params_all_zeros,
+        is_jit_tracing,
+        torch_meshgrid,
+    )
     from cfgtrain.config.config import Config
     from cfgtrain.config.dict import ConfigDict
     from cfgtrain.config.options import DictAction
     from cfgtrain.environment import collect_env
     from cfgtrain.random_state import worker_init_fn
-    from cfgtrain.registry import Registry, build_cfg, build_from_cfg
-    from cfgtrain.tensors import is_jit_tracing, torch_meshgrid
+    from cfgtrain.registry.registry import Registry, build_cfg, build_from_cfg
     from cfgtrain.utils.checks import *
     from cfgtrain.utils.deprecation import *
     from cfgtrain.utils.imports import *
@@ -52,7 +56,7 @@ __all__ = [
     "import_modules_from_strings", "check_prerequisites", "requires_package", "requires_executable",
     "deprecated_api_warning",
     # files and folders
-    "atomic_write", "check_file_exist", "find_vcs_root", "fopen", "is_filepath", "mkdir_or_exist", "scandir",
+    "check_file_exist", "find_vcs_root", "fopen", "is_filepath", "mkdir_or_exist", "scandir",
     "symlink",
     # time, progress, logs, versions
     "Timer", "TimerError", "check_time", "ProgressBar", "track_progress", "track_iter_progress",
@@ -70,12 +74,16 @@ _ELSEWHERE = {
     "cfgtrain.config.config": ("Config",),
     "cfgtrain.config.dict": ("ConfigDict",),
     "cfgtrain.config.options": ("DictAction",),
-    "cfgtrain.registry": ("Registry", "build_cfg", "build_from_cfg"),
+    "cfgtrain.registry.registry": ("Registry", "build_cfg", "build_from_cfg"),
     "cfgtrain.checkpoint.url": ("load_url",),
-    "cfgtrain.cnn.checks": ("assert_is_norm_layer", "assert_params_all_zeros"),
+    "cfgtrain.cnn.checks": (
+        "assert_is_norm_layer",
+        "assert_params_all_zeros",
+        "is_jit_tracing",
+        "torch_meshgrid",
+    ),
     "cfgtrain.environment": ("collect_env",),
     "cfgtrain.random_state": ("worker_init_fn",),
-    "cfgtrain.tensors": ("is_jit_tracing", "torch_meshgrid"),
 }
 
 

@@ -1,19 +1,21 @@
-"""Import modules and objects that are named by strings."""
+"""Import modules that are named by strings, as ``custom_imports`` does."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, cast
+from typing import cast
 
-from cfgtrain.errors import ArgumentTypeError, ConfigImportError, close_names
+from cfgtrain.errors import ArgumentTypeError, ConfigImportError
+from cfgtrain.introspection.imports import near_paths
 
-__all__ = ["import_modules_from_strings", "import_object", "near_paths"]
+__all__ = [
+    "import_modules_from_strings",
+]
 
 
 def import_modules_from_strings(
@@ -40,70 +42,6 @@ def import_modules_from_strings(
     if not isinstance(imports, (list, tuple)) or not all(isinstance(name, str) for name in imports):
         raise ArgumentTypeError(f"custom_imports names a module or a list of modules, not {imports!r}.")
     return [_import(name, allow_failed_imports) for name in imports]
-
-
-def import_object(path: str) -> Callable[..., Any] | None:
-    """Return what can be called at a full import path, or None where there is no such thing.
-
-    ``torch.nn.GELU`` is a class of a module, ``pathlib.Path.cwd`` a method of a class.
-
-    Raises:
-        Exception: What a module on the way raises when it is imported.
-    """
-    parts = path.split(".")
-    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        return None
-    for end in range(len(parts) - 1, 0, -1):
-        found: Any = _import_if_there(".".join(parts[:end]))
-        if found is not None:
-            for part in parts[end:]:
-                found = getattr(found, part, None)
-            return found if callable(found) else None
-    return None
-
-
-def near_paths(path: str) -> tuple[str, list[str]]:
-    """Return how far an import path leads, and the paths that it may have been meant to be.
-
-    ``"torch.nn.Gelu"`` leads as far as ``"torch.nn"``, where ``"torch.nn.GELU"`` is near;
-    ``"trch.nn.GELU"`` leads nowhere, ``""``.
-    """
-    parts = path.split(".")
-    reached, found = 0, None
-    for end, part in enumerate(parts, 1):
-        try:
-            deeper = getattr(found, part, None) or _import_if_there(".".join(parts[:end]))
-        except Exception:  # it is there, but broken: what it holds cannot be told
-            break
-        if deeper is None:
-            break
-        reached, found = end, deeper
-    if reached == len(parts):
-        return path, []
-    begin, wrong, rest = ".".join(parts[:reached]), parts[reached], parts[reached + 1 :]
-    # Of all modules there are, one that is only somewhat alike was hardly meant.
-    nearest = close_names(wrong, _names_in(found), cutoff=0.6 if begin else 0.75)
-    return begin, [".".join(filter(None, (begin, name, *rest))) for name in nearest]
-
-
-def _names_in(found: Any) -> list[str]:
-    """Return the public names of a module, with its sub-modules, or class; of nothing, all top-level modules."""
-    if found is None:
-        names = {*sys.stdlib_module_names, *(each.name for each in pkgutil.iter_modules())}
-    else:
-        below = pkgutil.iter_modules(getattr(found, "__path__", []))
-        names = {*dir(found), *(each.name for each in below)}
-    return sorted(name for name in names if not name.startswith("_"))
-
-
-def _import_if_there(name: str) -> ModuleType | None:
-    """Import a module; None if it, or a package on the way to it, is not there."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            return None
-        raise
 
 
 def _import(name: str, allow_failure: bool) -> ModuleType | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.registries import HOOKS
-from cfgtrain.utils.signatures import parameters_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "hooks.md"
 NAMES = sorted(name for name in HOOKS if not name.endswith("UpdaterHook"))

@@ -6,14 +6,15 @@ import pytest
 from tiny import Recorder, make_runner, numbers
 
 from cfgtrain.runner import EvalHook
-from cfgtrain.runner.hooks import evaluation, timer
+from cfgtrain.runner.hooks import timer
+from cfgtrain.runner.hooks.evaluation import eval_hook
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A clock that goes on only when it is told to."""
     now = [0.0]
-    for module in (timer, evaluation):
+    for module in (timer, eval_hook):
         monkeypatch.setattr(module, "perf_counter", lambda: now[0])
 
     def wait(seconds: float) -> None:

@@ -8,8 +8,8 @@ import torch
 from processes import in_processes
 from tiny import TinyNet, make_runner, numbers, same, squares_loader
 
-from cfgtrain.dist import get_dist_info
 from cfgtrain.errors import ArgumentError
+from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.runner import ClosureHook, DistSamplerSeedHook, EmptyCacheHook, Hook, SyncBuffersHook
 
 

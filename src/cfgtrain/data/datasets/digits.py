@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cfgtrain.data.metrics import accuracy
-from cfgtrain.data.transforms import Compose
-from cfgtrain.errors import ArgumentError, suggest
+from cfgtrain.data.transforms.compose import Compose
+from cfgtrain.errors import ArgumentError
+from cfgtrain.metrics.classification import accuracy
 from cfgtrain.registries import DATASETS
+from cfgtrain.suggestions import suggest
 
 __all__ = ["Digits"]
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from cfgtrain.errors import BackendError
 from cfgtrain.fileio.backends.base import BaseStorageBackend
 from cfgtrain.fileio.uri import path_text
-from cfgtrain.utils.paths import atomic_write
+from cfgtrain.filesystem.atomic import atomic_write
 
 __all__ = ["HardDiskBackend"]
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.errors import BackendError, MissingLibraryError, suggest
+from cfgtrain.errors import BackendError, MissingLibraryError
 from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
 from cfgtrain.fileio.uri import path_text
+from cfgtrain.suggestions import suggest
 
 __all__ = ["FsspecBackend", "fsspec_protocols"]
 

@@ -1,14 +1,17 @@
 """Hooks: what happens at the stages of a run."""
 
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.adaptive import ReduceOnPlateauLrUpdaterHook, TorchLrUpdaterHook
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
-from cfgtrain.runner.hooks.dist_evaluation import DistEvalHook
-from cfgtrain.runner.hooks.early_stopping import EarlyStoppingHook
+from cfgtrain.runner.hooks.closure import ClosureHook
 from cfgtrain.runner.hooks.ema import EMAHook
-from cfgtrain.runner.hooks.evaluation import EvalHook
+from cfgtrain.runner.hooks.empty_cache import EmptyCacheHook
+from cfgtrain.runner.hooks.evaluation.dist_eval_hook import DistEvalHook
+from cfgtrain.runner.hooks.evaluation.early_stopping import EarlyStoppingHook
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.hooks.logger import LoggerHook
+from cfgtrain.runner.hooks.loggers.base import LoggerHook
+from cfgtrain.runner.hooks.loggers.progress import ProgressHook
+from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
 from cfgtrain.runner.hooks.nan_guard import NaNGuardHook
 from cfgtrain.runner.hooks.optimizer import (
     Fp16OptimizerHook,
@@ -16,7 +19,12 @@ from cfgtrain.runner.hooks.optimizer import (
     GradientCumulativeOptimizerHook,
     OptimizerHook,
 )
-from cfgtrain.runner.hooks.policies import (
+from cfgtrain.runner.hooks.priority import Priority, get_priority
+from cfgtrain.runner.hooks.profiler import ProfilerHook
+from cfgtrain.runner.hooks.sampler_seed import DistSamplerSeedHook
+from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook, MomentumUpdaterHook, ScheduleHook
+from cfgtrain.runner.hooks.schedules.plateau import ReduceOnPlateauLrUpdaterHook
+from cfgtrain.runner.hooks.schedules.policies import (
     CosineAnnealingLrUpdaterHook,
     CosineAnnealingMomentumUpdaterHook,
     CosineRestartLrUpdaterHook,
@@ -34,17 +42,9 @@ from cfgtrain.runner.hooks.policies import (
     StepLrUpdaterHook,
     StepMomentumUpdaterHook,
 )
-from cfgtrain.runner.hooks.priority import Priority, get_priority
-from cfgtrain.runner.hooks.profiler import ProfilerHook
-from cfgtrain.runner.hooks.progress import ProgressHook
-from cfgtrain.runner.hooks.schedule import (
-    LrUpdaterHook,
-    MomentumUpdaterHook,
-    ScheduleHook,
-)
-from cfgtrain.runner.hooks.text_logger import TextLoggerHook
+from cfgtrain.runner.hooks.schedules.torch_scheduler import TorchLrUpdaterHook
+from cfgtrain.runner.hooks.sync_buffers import SyncBuffersHook
 from cfgtrain.runner.hooks.timer import IterTimerHook
-from cfgtrain.runner.hooks.upkeep import ClosureHook, DistSamplerSeedHook, EmptyCacheHook, SyncBuffersHook
 
 __all__ = [
     "EMAHook",

@@ -10,12 +10,12 @@ from typing import Any
 
 from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.checkpoint.out_dir import Mirror, OutDir
-from cfgtrain.dist import average_tensors
 from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.filesystem.atomic import replace_symlink
+from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.utils.paths import replace_symlink
 
 __all__ = ["CheckpointHook"]
 

@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.utils.signatures import argument_problem
+from cfgtrain.introspection.signatures import argument_problem
 
 __all__ = ["checked_clip", "clear_gradients", "unreached_parameters"]
 

@@ -12,14 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
-from cfgtrain.dist import average_tensors
 from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.gradients import checked_clip, clear_gradients, unreached_parameters
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.utils.signatures import argument_problem
 
 __all__ = [
     "Fp16OptimizerHook",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError, suggest
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
+from cfgtrain.suggestions import suggest
 
 __all__ = ["Priority", "get_priority"]
 

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 
-from cfgtrain.errors import ArgumentError, HookError, suggest
+from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.introspection.signatures import argument_problem
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.utils.signatures import argument_problem
+from cfgtrain.suggestions import suggest
 
 __all__ = ["ProfilerHook"]
 

@@ -1,0 +1,73 @@
+"""How a config says that something is to be built: lines to paste."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from cfgtrain.cnn.builder import MODELS
+from cfgtrain.introspection.signatures import short_repr
+from cfgtrain.registries import HOOKS, OPTIMIZERS, RUNNERS
+from cfgtrain.runner.hook_configs import WIRES
+from cfgtrain_cli.registry_commands.catalog import Entry, annotation
+
+# The keys of a config that hold one object each.
+_KEYS = {OPTIMIZERS: "optimizer", RUNNERS: "runner", MODELS: "model"}
+
+
+def snippet(entry: Entry) -> str:
+    """Return the lines of a config that build an entry, with every default.
+
+    A value that has to be given stands as ``...``; a default that no config can hold is a
+    comment.
+    """
+    begin, kind, end = _frame(entry)
+    lines = [kind, *_arguments(entry)] if kind else list(_arguments(entry))
+    return "\n".join([begin, *(f"    {line}" for line in lines), end])
+
+
+def _frame(entry: Entry) -> tuple[str, str, str]:
+    """Return what stands before the arguments, what says the type, and what stands after them."""
+    root = entry.registry.root if entry.registry else None
+    kind = f"type={entry.name!r},"
+    if root is HOOKS:
+        for key, wire in WIRES.items():
+            if wire.default_type == entry.name:
+                return f"{key} = dict(", "", ")"
+            if wire.policy_suffix and entry.name.endswith(wire.policy_suffix):
+                policy = entry.name.removesuffix(wire.policy_suffix)
+                policy = policy.lower() if policy.istitle() else policy  # as most configs write it: 'step'
+                return f"{key} = dict(", f"policy={policy!r},", ")"
+        key = "log_config = dict(hooks=" if entry.name.endswith("LoggerHook") else "custom_hooks = "
+        return f"{key}[dict(", kind, ")])" if "(" in key else ")]"
+    key = next((f"{key} = " for each, key in _KEYS.items() if each is root), "")
+    return f"{key}dict(", kind, ")"
+
+
+def _arguments(entry: Entry) -> Iterator[str]:
+    parameters = entry.parameters
+    if parameters is None:
+        yield "# its arguments cannot be read"
+        return
+    for name in parameters.names:
+        kind = annotation(parameters, name)
+        if name in entry.given:
+            continue
+        if name not in parameters.defaults:
+            yield f"{name}=...,  # {kind or 'required'}"
+            continue
+        text = repr(parameters.defaults[name])
+        if _is_literal(text):
+            yield f"{name}={text},"
+        else:
+            yield f"# {name}={short_repr(parameters.defaults[name])},"
+    if parameters.open_ended:
+        yield "# and what else it takes by name"
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,47 @@
+"""Initial weights: functions, initializers for ``init_cfg``, and the record of what was initialized."""
+
+from cfgtrain.cnn.init.functions import (
+    bias_init_with_prob,
+    caffe2_xavier_init,
+    constant_init,
+    kaiming_init,
+    normal_init,
+    trunc_normal_init,
+    uniform_init,
+    xavier_init,
+)
+from cfgtrain.cnn.init.initializers import (
+    Caffe2XavierInit,
+    ConstantInit,
+    KaimingInit,
+    NormalInit,
+    PretrainedInit,
+    TruncNormalInit,
+    UniformInit,
+    XavierInit,
+    initialize,
+)
+from cfgtrain.cnn.init.record import update_init_info
+from cfgtrain.registries import INITIALIZERS
+
+__all__ = [
+    "INITIALIZERS",
+    "Caffe2XavierInit",
+    "ConstantInit",
+    "KaimingInit",
+    "NormalInit",
+    "PretrainedInit",
+    "TruncNormalInit",
+    "UniformInit",
+    "XavierInit",
+    "bias_init_with_prob",
+    "caffe2_xavier_init",
+    "constant_init",
+    "initialize",
+    "kaiming_init",
+    "normal_init",
+    "trunc_normal_init",
+    "uniform_init",
+    "update_init_info",
+    "xavier_init",
+]

@@ -1,0 +1,277 @@
+"""What a class or function can be called with, and what is wrong with a call."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, cast
+
+from cfgtrain.suggestions import suggest, with_article
+
+__all__ = [
+    "ArgumentProblem",
+    "Parameters",
+    "accepted_args",
+    "argument_problem",
+    "callable_name",
+    "parameters_of",
+    "short_repr",
+    "signature_text",
+    "type_problem",
+]
+
+
+class Parameters(NamedTuple):
+    """What can be given by name.
+
+    Attributes:
+        names: Every name, in order.
+        required: Those without a default.
+        open_ended: Whether any other name is taken as well.
+        annotations: Types by name, where they are stated and can be read.
+        defaults: Values by name, of those that have one.
+    """
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    open_ended: bool
+    annotations: dict[str, Any]
+    defaults: dict[str, Any]
+
+
+class ArgumentProblem(NamedTuple):
+    """What is wrong with a call.
+
+    Attributes:
+        text: For the user, with the nearest name.
+        argument: The argument that is wrong, None for one that is missing.
+        signature: What is called, and with what.
+    """
+
+    text: str
+    argument: str | None
+    signature: str
+
+    def at(self, place: str) -> str:
+        """Return the whole message: what is wrong, its place (a line or nothing), the signature."""
+        return f"{self.text}{place}\n  in {self.signature}"
+
+
+def argument_problem(
+    target: Callable[..., Any], args: Mapping[str, Any], *, partial_args: bool = False
+) -> ArgumentProblem | None:
+    """Return what is wrong with the names of ``target(**args)``, or None.
+
+    Args:
+        target: A class or function; one without a readable signature is never wrong.
+        args: Its keyword arguments.
+        partial_args: Whether others will be added, so that none can be missing yet.
+    """
+    parameters = parameters_of(target)
+    if parameters is None:
+        return None
+    unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
+    if unknown:
+        hint = suggest(str(unknown[0]), parameters.names)
+        text = f"{callable_name(target)} takes no argument {unknown[0]!r}.{hint}"
+        return ArgumentProblem(text, unknown[0], signature_text(target))
+    missing = [] if partial_args else [name for name in parameters.required if name not in args]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        listed = " and ".join(map(repr, missing))
+        text = f"{callable_name(target)} needs the argument{plural} {listed}."
+        return ArgumentProblem(text, None, signature_text(target))
+    return None
+
+
+def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | None:
+    """Return what is wrong with the type of one argument, or None.
+
+    Only plain annotations are judged (numbers, str, bool, None, containers, Literal and
+    unions of these); an int is a float, a list stands for any sequence, and a dict may
+    describe any object that is built from it.
+    """
+    parameters = parameters_of(target)
+    annotation = parameters.annotations.get(name) if parameters is not None else None
+    if annotation is None or _fits(value, annotation) is not False:
+        return None
+    wanted = _spelled(annotation)
+    return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
+
+
+def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of ``args`` that ``target`` takes by name: what it is offered, not forced to know."""
+    parameters = parameters_of(target)
+    if parameters is None or parameters.open_ended:
+        return dict(args)
+    return {name: value for name, value in args.items() if name in parameters.names}
+
+
+def callable_name(target: Callable[..., Any]) -> str:
+    """Return the name of a class, function or partial, or of the class of another object, as messages show it."""
+    inner = target.func if isinstance(target, partial) else target
+    return str(getattr(inner, "__qualname__", type(inner).__qualname__))
+
+
+def signature_text(target: Callable[..., Any]) -> str:
+    """Return ``"Cat(name, age=0)"``: what can be given by name, with the defaults."""
+    parameters = parameters_of(target)
+    if parameters is None:
+        return f"{callable_name(target)}(...)"
+    words = [
+        f"{name}={short_repr(parameters.defaults[name])}" if name in parameters.defaults else name
+        for name in parameters.names
+    ]
+    return f"{callable_name(target)}({', '.join([*words, *(['**kwargs'] if parameters.open_ended else [])])})"
+
+
+def short_repr(value: Any) -> str:
+    """Return the repr of a default, or ``...`` where that would be long or an address in memory."""
+    text = value.__qualname__ if inspect.isclass(value) or inspect.isroutine(value) else repr(value)
+    return text if len(text) <= 40 and " at 0x" not in text and "\n" not in text else "..."
+
+
+def parameters_of(target: Callable[..., Any]) -> Parameters | None:
+    """Return what ``target`` takes by name, or None where its signature cannot be read.
+
+    Where a constructor passes its ``**kwargs`` on to ``super().__init__``, what that takes
+    is taken too.
+    """
+    try:
+        return _cached_parameters(target)
+    except TypeError:  # it cannot be hashed
+        return _parameters(target)
+
+
+def _parameters(target: Callable[..., Any]) -> Parameters | None:
+    own = _signature_parameters(target)
+    if own is None or not own.open_ended or not inspect.isclass(target):
+        return own
+    names, required = list(own.names), list(own.required)
+    annotations, defaults = dict(own.annotations), dict(own.defaults)
+    for cls, base in zip(target.__mro__, target.__mro__[1:], strict=False):
+        inherited = _signature_parameters(base) if base is not object else Parameters((), (), False, {}, {})
+        if inherited is None:
+            break
+        filled = _filled_by(cls, inherited)
+        if filled is None:
+            return Parameters(tuple(names), tuple(required), True, annotations, defaults)
+        taken = {*names, *filled}
+        names += [name for name in inherited.names if name not in taken]
+        required += [name for name in inherited.required if name not in taken]
+        annotations = {**inherited.annotations, **annotations}
+        defaults |= {name: value for name, value in inherited.defaults.items() if name not in taken}
+        if not inherited.open_ended:
+            return Parameters(tuple(names), tuple(required), False, annotations, defaults)
+    return own
+
+
+_cached_parameters = lru_cache(maxsize=4096)(_parameters)
+
+
+def _signature_parameters(target: Callable[..., Any]) -> Parameters | None:
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (ValueError, TypeError):
+        return None
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return Parameters(
+        names=tuple(p.name for p in named),
+        required=tuple(p.name for p in named if p.default is p.empty),
+        open_ended=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        annotations=_annotations(target, {p.name for p in named if p.default is None}),
+        defaults={p.name: p.default for p in named if p.default is not p.empty},
+    )
+
+
+def _annotations(target: Callable[..., Any], optional: set[str]) -> dict[str, Any]:
+    """Return the types by name; what is ``optional``, as in ``x: int = None``, may be None as well."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = typing.get_type_hints(function)
+        return {name: hint | None if name in optional else hint for name, hint in hints.items()}
+    except Exception:  # an annotation may name anything: one that cannot be read says nothing
+        return {}
+
+
+def _filled_by(cls: type, inherited: Parameters) -> set[str] | None:
+    """Return the arguments that the constructor of ``cls`` gives to the inherited one by itself.
+
+    None if it does anything with its ``**kwargs`` but to pass them to ``super().__init__``
+    once: what ``kwargs.pop("x")`` takes, or an ``if`` sends elsewhere, cannot be known.
+    """
+    if "__init__" not in vars(cls):
+        return set()
+    try:
+        function = ast.parse(textwrap.dedent(inspect.getsource(vars(cls)["__init__"]))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return None
+    if not isinstance(function, ast.FunctionDef) or function.args.kwarg is None:
+        return None
+    kwargs = function.args.kwarg.arg
+    uses = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == kwargs]
+    calls = [node for node in ast.walk(function) if _passes_on(node, kwargs)]
+    if len(uses) != 1 or not calls:
+        return None
+    call = cast("ast.Call", calls[0])
+    explicit_self = not isinstance(cast("ast.Attribute", call.func).value, ast.Call)  # Base.__init__(self)
+    args = call.args[explicit_self:]
+    if args and isinstance(args[-1], ast.Starred) and function.args.vararg is not None:
+        args = args[:-1]  # super().__init__(*args, **kwargs): a config gives names only
+    if any(isinstance(arg, ast.Starred) for arg in args):
+        return None
+    return {*inherited.names[: len(args)], *(k.arg for k in call.keywords if k.arg is not None)}
+
+
+def _passes_on(node: ast.AST, kwargs: str) -> bool:
+    """Say whether a node is ``super().__init__(..., **kwargs)``."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="__init__"), keywords=keywords):
+            spread = [keyword.value for keyword in keywords if keyword.arg is None]
+            return any(isinstance(value, ast.Name) and value.id == kwargs for value in spread)
+    return False
+
+
+def _fits(value: Any, annotation: Any) -> bool | None:
+    """Say whether a value fits an annotation; None where that cannot be judged."""
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        verdicts = [_fits(value, option) for option in typing.get_args(annotation)]
+        return None if None in verdicts and True not in verdicts else True in verdicts
+    if origin is typing.Literal:
+        return value in typing.get_args(annotation)
+    kind = origin or annotation
+    if kind is type(None):
+        return value is None
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind in (int, float):
+        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    if kind is str:
+        return isinstance(value, str)
+    if kind in (list, tuple, Sequence):
+        return isinstance(value, Sequence if kind is Sequence else (list, tuple))
+    if kind in (dict, Mapping):
+        return isinstance(value, Mapping)
+    # A class may be made from what is given, as a Path is from a str; a tensor never is.
+    return (
+        False if isinstance(value, str) and getattr(kind, "__name__", "") in ("Tensor", "ndarray") else None
+    )
+
+
+def _spelled(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_spelled(option) for option in typing.get_args(annotation))
+    if origin is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(annotation)))
+    if annotation is type(None):
+        return "None"
+    kind = origin or annotation
+    name = kind.__name__ if inspect.isclass(kind) else str(kind)
+    return with_article(name)

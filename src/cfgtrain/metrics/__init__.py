@@ -1,0 +1,5 @@
+"""Metrics: scores of predictions."""
+
+from cfgtrain.metrics.classification import accuracy
+
+__all__ = ["accuracy"]

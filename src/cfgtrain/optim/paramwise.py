@@ -1,0 +1,270 @@
+"""Per-parameter optimizer settings: MMCV's ``paramwise_cfg``."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.parallel.wrappers import unwrap_model
+from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
+from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.suggestions import suggest
+
+__all__ = [
+    "DefaultOptimizerConstructor",
+    "ParamwiseProblem",
+    "paramwise_problems",
+]
+
+logger = logging.getLogger(__name__)
+
+
+# What paramwise_cfg multiplies, by what it multiplies with.
+LR_KEYS = ("bias_lr_mult", "dcn_offset_lr_mult")
+DECAY_KEYS = ("bias_decay_mult", "norm_decay_mult", "dwconv_decay_mult")
+SWITCHES = ("bypass_duplicate", "merge_groups")
+
+_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+_DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}  # by name: several packages have one
+
+
+@OPTIMIZER_BUILDERS.register_module()
+class DefaultOptimizerConstructor:
+    """Builds an optimizer, with settings of their own for some parameters.
+
+    Without ``paramwise_cfg`` all parameters are one group. With it each is a group of its own,
+    in the order of the modules, whose learning rate and weight decay are the optimizer's times:
+
+    - ``custom_keys``: a dict of ``dict(lr_mult=1, decay_mult=1)`` by a part of the parameter's
+      name. The longest key that is in the name wins, and none of the following applies.
+    - ``bias_lr_mult``, ``bias_decay_mult``: of biases, except those of norms (and, in
+      deformable convolutions, of offsets).
+    - ``norm_decay_mult``: of weights and biases of norms.
+    - ``dwconv_decay_mult``: of depthwise convolutions, which have more than one group and as
+      many as channels.
+    - ``dcn_offset_lr_mult``: of what computes the offsets in deformable convolutions.
+
+    and two switches:
+
+    - ``bypass_duplicate``: skip, with a warning, a parameter that is there already, instead of
+      refusing it.
+    - ``merge_groups``: put parameters with equal settings into one group, which is faster.
+
+    A subclass that is registered in OPTIMIZER_BUILDERS overrides ``add_params`` or
+    ``__call__``; it may know other keys.
+
+    Args:
+        optimizer_cfg: ``type`` and arguments of the optimizer.
+        paramwise_cfg: See above; may be None.
+
+    Raises:
+        ArgumentTypeError: One of them is not a dict.
+        ArgumentError: A key is unknown, or its value out of place.
+    """
+
+    paramwise_keys: ClassVar[tuple[str, ...]] = ("custom_keys", *LR_KEYS, *DECAY_KEYS, *SWITCHES)
+
+    def __init__(
+        self, optimizer_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None
+    ) -> None:
+        if not isinstance(optimizer_cfg, Mapping):
+            raise ArgumentTypeError(f"optimizer_cfg is a dict with a type, not {optimizer_cfg!r}.")
+        if paramwise_cfg is not None and not isinstance(paramwise_cfg, Mapping):
+            raise ArgumentTypeError(f"paramwise_cfg is a dict or None, not {paramwise_cfg!r}.")
+        self.optimizer_cfg = optimizer_cfg
+        self.paramwise_cfg: Mapping[str, Any] = paramwise_cfg or {}
+        self.base_lr = _base_lr(optimizer_cfg)
+        self.base_wd = optimizer_cfg.get("weight_decay")
+        keys = vars(type(self)).get("paramwise_keys")  # a subclass need not tell its own
+        for problem in paramwise_problems(self.paramwise_cfg, optimizer_cfg, keys):
+            raise problem.error(problem.text)
+
+    def __call__(self, model: nn.Module) -> Any:
+        """Build the optimizer of ``model``."""
+        model = unwrap_model(model)
+        if not self.paramwise_cfg:
+            return OPTIMIZERS.build(self.optimizer_cfg, default_args={"params": model.parameters()})
+        params: list[dict[str, Any]] = []
+        self.add_params(params, model)
+        self._tell_unused_keys(model)
+        if self.paramwise_cfg.get("merge_groups", False):
+            params = _merged(params)
+        return OPTIMIZERS.build(self.optimizer_cfg, default_args={"params": params})
+
+    def add_params(
+        self,
+        params: list[dict[str, Any]],
+        module: nn.Module,
+        prefix: str = "",
+        is_dcn_module: bool | None = None,
+    ) -> None:
+        """Add a group for each parameter of a module, and of those inside it, to ``params``.
+
+        Args:
+            params: The groups so far; changed in place.
+            module: Whose parameters.
+            prefix: Its name in the model.
+            is_dcn_module: Whether the module is a part of a deformable convolution.
+        """
+        for name, parameter in module.named_parameters(recurse=False):
+            whole = f"{prefix}.{name}"
+            if parameter.requires_grad and _holds(params, parameter):
+                if not self.paramwise_cfg.get("bypass_duplicate", False):
+                    raise ArgumentError(
+                        f"{whole} is a parameter that the model has under another name too. It is taken once with "
+                        "paramwise_cfg=dict(bypass_duplicate=True)."
+                    )
+                warnings.warn(
+                    f"{prefix} is duplicate. It is skipped since bypass_duplicate=True", stacklevel=2
+                )
+                continue
+            settings = self._settings(whole, module, bool(is_dcn_module)) if parameter.requires_grad else {}
+            params.append({"params": [parameter], **settings})
+        inside = any(kind.__name__ in _DEFORMABLE for kind in type(module).__mro__)
+        for name, child in module.named_children():
+            self.add_params(params, child, f"{prefix}.{name}" if prefix else name, is_dcn_module=inside)
+
+    def _settings(self, whole: str, module: nn.Module, in_dcn: bool) -> dict[str, Any]:
+        """Return what is set apart for the parameter with the name ``whole`` of a module."""
+        custom = self.paramwise_cfg.get("custom_keys", {})
+        key = next((key for key in sorted(sorted(custom), key=len, reverse=True) if key in whole), None)
+        if key is not None:
+            return self._times(
+                custom[key].get("lr_mult", 1.0), custom[key].get("decay_mult", 1.0), always=True
+            )
+        is_bias = whole.rpartition(".")[2] == "bias"
+        is_norm = isinstance(module, _NORMS)
+        is_conv = isinstance(module, nn.Conv2d)
+        lr_mult = decay_mult = None
+        if is_bias and not is_norm and not in_dcn:
+            lr_mult = self.paramwise_cfg.get("bias_lr_mult")
+        if in_dcn and is_conv and "conv_offset" in whole.rpartition(".")[0]:
+            lr_mult = self.paramwise_cfg.get("dcn_offset_lr_mult")
+        if is_norm:
+            decay_mult = self.paramwise_cfg.get("norm_decay_mult")
+        elif isinstance(module, nn.Conv2d) and module.in_channels == module.groups > 1:
+            decay_mult = self.paramwise_cfg.get("dwconv_decay_mult")
+        elif is_bias and not in_dcn:
+            decay_mult = self.paramwise_cfg.get("bias_decay_mult")
+        return self._times(lr_mult, decay_mult)
+
+    def _times(self, lr_mult: float | None, decay_mult: float | None, always: bool = False) -> dict[str, Any]:
+        settings = {}
+        if lr_mult is not None and self.base_lr is not None:
+            settings["lr"] = self.base_lr * lr_mult
+        if self.base_wd is not None and (decay_mult is not None or always):
+            settings["weight_decay"] = self.base_wd * (1.0 if decay_mult is None else decay_mult)
+        return settings
+
+    def _tell_unused_keys(self, model: nn.Module) -> None:
+        """Warn of custom keys that are in no parameter's name: slips, or parts this model lacks."""
+        parts = {part for name, _ in model.named_parameters() for part in name.split(".")}
+        names = [name for name, _ in model.named_parameters()]
+        for key in self.paramwise_cfg.get("custom_keys", {}):
+            if not any(key in name or key in f".{name}" for name in names):
+                hint = suggest(key, parts)
+                logger.warning("The custom key %r is in the name of no parameter.%s", key, hint)
+
+
+class ParamwiseProblem(NamedTuple):
+    """What is wrong with a ``paramwise_cfg``.
+
+    Attributes:
+        keys: Where, from its top down.
+        text: What.
+        error: The class of its error.
+    """
+
+    keys: tuple[str, ...]
+    text: str
+    error: type[ArgumentError | ArgumentTypeError]
+
+
+def paramwise_problems(
+    paramwise_cfg: Mapping[str, Any], optimizer_cfg: Mapping[str, Any], known: tuple[str, ...] | None
+) -> Iterator[ParamwiseProblem]:
+    """Yield what is wrong with a ``paramwise_cfg``.
+
+    Args:
+        paramwise_cfg: It.
+        optimizer_cfg: Config of the optimizer whose settings it multiplies.
+        known: The keys there are, or None where others are possible.
+    """
+    for key, value in paramwise_cfg.items():
+        if known is not None and key not in known:
+            hint = suggest(str(key), known) or f" It has {', '.join(known)}."
+            yield ParamwiseProblem((key,), f"paramwise_cfg has no setting {key!r}.{hint}", ArgumentError)
+        elif key in SWITCHES and not isinstance(value, bool):
+            yield ParamwiseProblem((key,), f"{key} is True or False, not {value!r}.", ArgumentTypeError)
+        elif key in (*LR_KEYS, *DECAY_KEYS):
+            yield from _multiplier_problem((key,), value, optimizer_cfg)
+    custom = paramwise_cfg.get("custom_keys", {})
+    if not isinstance(custom, Mapping):
+        text = (
+            f"custom_keys is a dict of dict(lr_mult=..., decay_mult=...) by a part of a name, not {custom!r}."
+        )
+        yield ParamwiseProblem(("custom_keys",), text, ArgumentTypeError)
+        return
+    for part, settings in custom.items():
+        if not isinstance(settings, Mapping):
+            text = f"The settings of a custom key are dict(lr_mult=..., decay_mult=...), not {settings!r}."
+            yield ParamwiseProblem(("custom_keys", part), text, ArgumentTypeError)
+            continue
+        for key, value in settings.items():
+            where = ("custom_keys", part, key)
+            if key in ("lr_mult", "decay_mult"):
+                yield from _multiplier_problem(where, value, optimizer_cfg)
+            elif known is not None:
+                hint = suggest(str(key), ("lr_mult", "decay_mult")) or " It has lr_mult and decay_mult."
+                yield ParamwiseProblem(where, f"A custom key has no setting {key!r}.{hint}", ArgumentError)
+
+
+def _multiplier_problem(
+    keys: tuple[str, ...], value: Any, optimizer_cfg: Mapping[str, Any]
+) -> Iterator[ParamwiseProblem]:
+    name = keys[-1]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        yield ParamwiseProblem(keys, f"{name} is a number, not {value!r}.", ArgumentTypeError)
+    elif "decay" in name and optimizer_cfg.get("weight_decay") is None:
+        text = f"{name} multiplies weight_decay, which the optimizer is not given."
+        yield ParamwiseProblem(keys, text, ArgumentError)
+    elif "lr" in name and _base_lr(optimizer_cfg) is None:
+        yield ParamwiseProblem(
+            keys, f"{name} multiplies lr, which the optimizer is not given.", ArgumentError
+        )
+
+
+def _base_lr(optimizer_cfg: Mapping[str, Any]) -> float | None:
+    """Return the learning rate that is stated, or else the optimizer's default."""
+    if optimizer_cfg.get("lr") is not None or "type" not in optimizer_cfg:
+        return optimizer_cfg.get("lr")
+    target, _ = resolve_cfg(optimizer_cfg, OPTIMIZERS)
+    try:
+        parameter = inspect.signature(target).parameters.get("lr")
+    except (TypeError, ValueError):  # it has no signature that can be read
+        return None
+    default = parameter.default if parameter is not None else None
+    return default if isinstance(default, (int, float)) else None
+
+
+def _holds(params: list[dict[str, Any]], parameter: nn.Parameter) -> bool:
+    return any(each is parameter for group in params for each in group["params"])
+
+
+def _merged(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups in which all parameters with equal settings are together, in their order."""
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for group in params:
+        settings = {key: value for key, value in group.items() if key != "params"}
+        merged.setdefault(tuple(sorted(settings.items())), {"params": [], **settings})["params"] += group[
+            "params"
+        ]
+    return list(merged.values())

@@ -1,0 +1,176 @@
+"""What to say when a registry does not hold a name: the sentence that solves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol
+
+from cfgtrain.introspection.imports import near_paths
+from cfgtrain.introspection.source_search import Definition, find_definition
+from cfgtrain.suggestions import close_names, one_of
+
+__all__ = ["explain_miss"]
+
+MAX_LISTED = 12  # names of a registry that nothing is near to
+
+
+class RegistryView(Protocol):
+    """A ``Registry``, as far as its errors need it: the two files do not import each other."""
+
+    @property
+    def name(self) -> str:
+        """What the registry holds."""
+
+    @property
+    def scope(self) -> str:
+        """The scope of its names."""
+
+    @property
+    def parent(self) -> RegistryView | None:
+        """The registry that it extends."""
+
+    @property
+    def root(self) -> RegistryView:
+        """The topmost registry of its family."""
+
+    @property
+    def children(self) -> Mapping[str, RegistryView]:
+        """The registries that extend it, by scope."""
+
+    def keys(self) -> KeysView[str]:
+        """Return its names."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def get(self, key: str) -> Callable[..., Any] | None:
+        """Return the entry for a key, or None."""
+
+    def locate(self, key: str) -> tuple[RegistryView, str] | None:
+        """Return the registry that a key belongs to, and the name there."""
+
+    def split_scope_key(self, key: str) -> tuple[str | None, str]:
+        """Split a key into its scope and the rest."""
+
+
+def explain_miss(
+    registry: RegistryView, key: str, folder: Path | None, others: Iterable[RegistryView]
+) -> str:
+    """Return the message for a name that was looked up in vain.
+
+    Args:
+        registry: Which was asked.
+        key: What for, with or without a scope.
+        folder: Of the config, whose sources may define the name.
+        others: All registries, of this family or not.
+    """
+    place = registry.locate(key)
+    if place is None:
+        return f"{key!r} is not in the {registry.name} registry{_no_such_scope(registry, key, folder)}"
+    holder, name = place
+    where = f" of scope {holder.scope!r}" if holder is not registry else ""
+    return (
+        f"{key!r} is not in the {holder.name} registry{where}.{_hint(registry, holder, name, folder, others)}"
+    )
+
+
+def _hint(
+    registry: RegistryView,
+    holder: RegistryView,
+    name: str,
+    folder: Path | None,
+    others: Iterable[RegistryView],
+) -> str:
+    relatives = [each for each in _family(registry.root) if each is not holder]
+    exact = [_key(registry, each, name) for each in relatives if name in each.keys()]  # noqa: SIM118  # no look-up
+    if exact:
+        return f" With its scope it is {one_of(exact)}."
+    elsewhere = sorted(each.name for each in others if each not in relatives and name in each.keys())  # noqa: SIM118
+    if elsewhere:
+        return f" The {elsewhere[0]} registry has that name."
+    return (
+        _waiting(holder, name, folder)
+        or _near(registry, [holder], name)
+        or _near(registry, relatives, name)
+        or _listed(holder)
+    )
+
+
+def _near(registry: RegistryView, holders: Sequence[RegistryView], name: str) -> str:
+    """Suggest entries of some registries, as the one that was asked calls them."""
+    entries = close_names(name, chain.from_iterable(holders))
+    near = [_key(registry, each, entry) for entry in entries for each in holders if entry in each.keys()]  # noqa: SIM118
+    return f" Did you mean {one_of(near)}?" if near else ""
+
+
+def _waiting(holder: RegistryView, name: str, folder: Path | None) -> str:
+    """Say which source file defines the name, and what would register it."""
+    found = find_definition(name, folder) if name.isidentifier() else None
+    if found is None or (found.imported and name in found.names):
+        return ""
+    if not found.names:
+        return f" {found} defines it but does not register it, as @...register_module() above it would."
+    if name not in found.names:
+        return f" {found} registers it as {one_of(found.names)}."
+    return _not_imported(found)
+
+
+def _not_imported(found: Definition) -> str:
+    remedy = f": custom_imports = dict(imports=[{found.module!r}])" if found.module is not None else ""
+    return f" {found} defines it, but was not imported{remedy}."
+
+
+def _no_such_scope(registry: RegistryView, key: str, folder: Path | None) -> str:
+    """Explain a key whose first part is no scope, and which is no import path either."""
+    scope, name = registry.split_scope_key(key)
+    begin, near = near_paths(key)
+    if begin == key:
+        return ", and what has that import path cannot be called."
+    last = key.rpartition(".")[2]
+    found = find_definition(last, folder) if last.isidentifier() else None
+    if found is not None and last in found.names and not found.imported and not near:
+        inside = f"{found.module}.".startswith(f"{scope}.")  # of a package that is there, only its own
+        if inside or not begin:
+            return "." + _not_imported(found)
+    if begin:
+        return f": {begin!r} has no {key[len(begin) + 1 :].split('.')[0]!r}." + (
+            f" Did you mean {one_of(near)}?" if near else ""
+        )
+    scopes = {_key(registry, each, ""): each for each in _family(registry.root)}
+    known = [each.rstrip(".") for each in scopes if each]
+    bare = registry.scope if registry.scope not in known else None
+    known = [*([bare] if bare else []), *known]
+    meant = [f"{each}.{name}" for each in close_names(scope or "", known)]
+    right = [each for each in meant if registry.get(each) is not None]
+    hint = f" Did you mean {one_of(right or meant or near)}?" if right or meant or near else ""
+    return (
+        f": there is no scope and no module {scope!r}.{hint} Known scopes are {', '.join(map(repr, known))}."
+    )
+
+
+def _family(root: RegistryView) -> Iterator[RegistryView]:
+    yield root
+    for child in root.children.values():
+        yield from _family(child)
+
+
+def _key(asked: RegistryView, holder: RegistryView, name: str) -> str:
+    """Return the key by which one registry of a family reaches an entry of another."""
+    if holder is asked:
+        return name
+    scopes = []
+    each: RegistryView | None = holder
+    while each is not None and each is not asked:
+        scopes.append(each.scope)
+        each = each.parent
+    if each is None and len(scopes) > 1:
+        scopes.pop()  # the root is not named on the way down from it
+    return ".".join([*reversed(scopes), name])
+
+
+def _listed(holder: RegistryView) -> str:
+    names = sorted(holder)
+    if not names:
+        return " It is empty: is the module that fills it in custom_imports?"
+    return f" It holds {', '.join(names[:MAX_LISTED])}{', ...' if len(names) > MAX_LISTED else ''}."

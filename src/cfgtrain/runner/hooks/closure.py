@@ -1,0 +1,45 @@
+"""Call a function at one stage of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cfgtrain.errors import ArgumentError, UnknownNameError
+from cfgtrain.introspection.imports import import_object
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.suggestions import suggest
+
+__all__ = [
+    "ClosureHook",
+]
+
+
+@HOOKS.register_module()
+class ClosureHook(Hook):
+    """Calls a function at one stage, for what needs no class of its own.
+
+    Args:
+        fn_name: The stage, such as ``"after_train_epoch"``.
+        fn: ``(runner) -> None``, or its import path, as in a config: ``"shop.parts.announce"``.
+
+    Raises:
+        ArgumentError: There is no such stage, or ``fn`` cannot be called.
+        UnknownNameError: There is nothing at the import path.
+    """
+
+    def __init__(self, fn_name: str, fn: Callable[[Any], None] | str) -> None:
+        if fn_name not in _STAGES:
+            raise ArgumentError(
+                f"There is no stage {fn_name!r} for a function.{suggest(str(fn_name), _STAGES)}"
+            )
+        found = import_object(fn) if isinstance(fn, str) else fn
+        if found is None:
+            raise UnknownNameError(f"There is nothing to import at {fn!r}.")
+        if not callable(found):
+            raise ArgumentError(f"A function is called at {fn_name}, not {found!r}.")
+        setattr(self, fn_name, found)
+
+
+_STAGES = tuple(name for name in dir(Hook) if name.startswith(("before_", "after_")))

@@ -1,0 +1,76 @@
+"""Evaluate with several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed as dist
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from cfgtrain.evaluation.inference import multi_gpu_test
+from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["DistEvalHook"]
+
+
+@HOOKS.register_module()
+class DistEvalHook(EvalHook):
+    """``EvalHook`` with several processes: each predicts its share, the first one scores them all.
+
+    Every sample counts once. The scores, and which of them is the best, are known to all
+    processes; only the first logs and saves.
+
+    Args:
+        dataloader: Over the share of this process, dealt out in turn.
+        broadcast_bn_buffer: Whether all processes take the statistics of batch normalization
+            from the first one before.
+        tmpdir: Handed to ``test_fn`` if it takes it; by default ``<work_dir>/.eval_hook``.
+        gpu_collect: Likewise.
+        kwargs: Those of ``EvalHook``; ``test_fn`` is ``multi_gpu_test`` by default.
+    """
+
+    def __init__(
+        self,
+        dataloader: Any,
+        *args: Any,
+        broadcast_bn_buffer: bool = True,
+        tmpdir: str | None = None,
+        gpu_collect: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dataloader, *args, **kwargs)
+        if kwargs.get("test_fn") is None:
+            self.test_fn = multi_gpu_test
+        self.broadcast_bn_buffer = broadcast_bn_buffer
+        self.tmpdir = tmpdir
+        self.gpu_collect = gpu_collect
+
+    def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
+        """Let all processes predict; what is gathered is there in the first one only."""
+        if self.broadcast_bn_buffer and get_dist_info()[1] > 1:
+            _broadcast_statistics(runner.model)
+        folder = None if runner.work_dir is None else str(Path(runner.work_dir) / ".eval_hook")
+        collect = {"tmpdir": self.tmpdir or folder, "gpu_collect": self.gpu_collect}
+        return super().predict(runner, {**collect, **offered})
+
+    def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
+        """Score in the first process, and tell the others."""
+        rank, world_size = get_dist_info()
+        scores = [super().score(runner, results) if rank == 0 else {}]
+        if world_size > 1:
+            dist.broadcast_object_list(scores, src=0)
+        return scores[0]
+
+
+def _broadcast_statistics(model: torch.nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            for buffer in (module.running_var, module.running_mean):
+                if buffer is not None:
+                    dist.broadcast(buffer, src=0)

@@ -1,0 +1,199 @@
+"""Lines for people, and lines of JSON for programs."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cfgtrain.data.loader import length_of
+from cfgtrain.errors import ArgumentError
+from cfgtrain.filesystem.atomic import append_whole
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.loggers.base import LoggerHook
+from cfgtrain.runner.hooks.loggers.log_upload import LogCopies
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["TextLoggerHook"]
+
+logger = logging.getLogger(__name__)
+
+MAX_UNWRITTEN = 1000  # lines that wait for room on the disk
+
+_as_json = json.JSONEncoder(default=str).encode
+
+
+@HOOKS.register_module()
+class TextLoggerHook(LoggerHook):
+    r"""Logs to the run's logger, and to ``<work_dir>/<timestamp>.log.json`` one object a line.
+
+    The keys and the layout are MMCV's::
+
+        Epoch [1][10/20]\tlr: 1.000e-01, eta: 0:00:05, time: 0.004, data_time: 0.001, loss: 0.5123
+        Epoch(val) [1][5]\taccuracy: 0.9512
+
+    The first line of JSON is the run's meta. Times are in seconds, memory in MB. The name of the
+    experiment, ``exp_name`` in the meta, is logged now and then.
+
+    Args:
+        by_epoch: Whether lines count within the epoch, or over the run.
+        interval: Iterations between two lines.
+        ignore_last: Whether a shorter interval at the end of an epoch is left out.
+        reset_flag: Whether this hook clears the output after logging.
+        interval_exp_name: Before a line of every so many iterations stands the name of the
+            experiment; by epoch it also does at the end of each.
+        out_dir: A path or URI. When the run ends, its files are copied there, into a folder
+            named as the work directory.
+        out_suffix: How the names of the files in the work directory end that are copied.
+        keep_local: Whether the logs of this run stay in the work directory once they are copied.
+        file_client_args: Arguments of ``FileClient`` for ``out_dir``.
+    """
+
+    def __init__(
+        self,
+        by_epoch: bool = True,
+        interval: int = 10,
+        ignore_last: bool = True,
+        reset_flag: bool = False,
+        interval_exp_name: int = 1000,
+        out_dir: str | None = None,
+        out_suffix: str | Sequence[str] = (".log.json", ".log", ".py"),
+        keep_local: bool = True,
+        file_client_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(interval, ignore_last, reset_flag, by_epoch)
+        if out_dir is None and (file_client_args is not None or not keep_local):
+            raise ArgumentError(
+                "file_client_args and keep_local=False are for an out_dir, and there is none."
+            )
+        self.interval_exp_name = interval_exp_name
+        self._copies = (
+            None if out_dir is None else LogCopies(out_dir, out_suffix, keep_local, file_client_args)
+        )
+        self._json: Path | None = None
+        self._unwritten: deque[str] = deque(maxlen=MAX_UNWRITTEN)
+        self._failed = False
+        self._start_iter = 0
+        self._seconds = 0.0
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Open the JSON log with the run's meta.
+
+        Raises:
+            HookError: ``out_dir`` would be the work directory itself.
+        """
+        super().before_run(runner)
+        if self._copies is not None and runner.work_dir is not None:
+            self._copies.check(runner.work_dir)
+        self._start_iter = runner.iter
+        if runner.work_dir is not None and runner.rank == 0:
+            self._json = Path(runner.work_dir) / f"{runner.timestamp}.log.json"
+            if runner.meta is not None:
+                self._append({key: value for key, value in runner.meta.items() if key != "config"})
+
+    def log(self, runner: RunnerView) -> None:
+        """Write one line to each log."""
+        name = (runner.meta or {}).get("exp_name")
+        if name is not None and self._is_named(runner):
+            runner.logger.info("Exp name: %s", name)
+        line = self.line(runner)
+        runner.logger.info("%s", self._text(runner, line))
+        self._append(line)
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Copy the logs to where they are wanted as well."""
+        if self._copies is not None and runner.work_dir is not None and runner.rank == 0:
+            self._copies.copy(runner.work_dir, runner.timestamp, runner.logger)
+
+    def line(self, runner: RunnerView) -> OrderedDict[str, Any]:
+        """Return what is logged now, in order."""
+        output = dict(runner.log_buffer.output)
+        mode = self.get_mode(runner)
+        lr = runner.current_lr()
+        line: OrderedDict[str, Any] = OrderedDict(
+            mode=mode,
+            epoch=self.get_epoch(runner),
+            iter=output.pop("eval_iter_num", self._iter(runner)),
+            lr={name: each[0] for name, each in lr.items()} if isinstance(lr, dict) else lr[0],
+        )
+        if "time" in output and torch.cuda.is_available():
+            line["memory"] = int(torch.cuda.max_memory_allocated() / 2**20)
+        line.update(output)
+        return line
+
+    def _is_named(self, runner: RunnerView) -> bool:
+        """Say whether the name of the experiment stands before this line."""
+        ends = self.by_epoch and length_of(runner.data_loader) is not None and self.end_of_epoch(runner)
+        return ends or self.every_n_iters(runner, self.interval_exp_name)
+
+    def _iter(self, runner: RunnerView) -> int:
+        """Return the iteration of the line; that of a val flow is how many batches it is about."""
+        return runner.inner_iter + 1 if runner.mode == "val" else self.get_iter(runner, inner_iter=True)
+
+    def _text(self, runner: RunnerView, line: OrderedDict[str, Any]) -> str:
+        items = {k: v for k, v in line.items() if k not in ("mode", "epoch", "iter", "lr")}
+        if line["mode"] != "train":
+            head = (
+                f"Epoch(val) [{line['epoch']}][{line['iter']}]"
+                if self.by_epoch
+                else f"Iter(val) [{line['iter']}]"
+            )
+            return head + "\t" + ", ".join(f"{name}: {_value(value)}" for name, value in items.items())
+        if self.by_epoch:
+            length = length_of(runner.data_loader)
+            head = f"Epoch [{line['epoch']}][{line['iter']}{'' if length is None else f'/{length}'}]"
+        else:
+            head = f"Iter [{line['iter']}/{runner.max_iters}]"
+        parts = [_lr(line["lr"])]
+        if "time" in items:
+            if runner.max_iters is not None:
+                parts.append(f"eta: {self._eta(runner, runner.max_iters, items['time'])}")
+            parts += [f"{name}: {items.pop(name):.3f}" for name in ("time", "data_time") if name in items]
+        return (
+            head + "\t" + ", ".join([*parts, *(f"{name}: {_value(value)}" for name, value in items.items())])
+        )
+
+    def _eta(self, runner: RunnerView, max_iters: int, seconds_per_iter: float) -> datetime.timedelta:
+        self._seconds += seconds_per_iter * self.interval
+        average = self._seconds / (runner.iter - self._start_iter + 1)
+        return datetime.timedelta(seconds=int(average * (max_iters - runner.iter - 1)))
+
+    def _append(self, line: dict[str, Any]) -> None:
+        """Write a line, after those that could not be written before: a full disk ends no training."""
+        if self._json is None:
+            return
+        self._unwritten.append(_as_json(_rounded(line)) + "\n")
+        try:
+            while self._unwritten:
+                append_whole(self._json, self._unwritten[0].encode())
+                self._unwritten.popleft()
+        except OSError as error:
+            if not self._failed:
+                logger.error("%s cannot be written: %s. It is tried again with each line.", self._json, error)
+            self._failed = True
+        else:
+            self._failed = False
+
+
+def _lr(lr: Any) -> str:
+    if isinstance(lr, dict):
+        return " ".join(f"lr_{name}: {value:.3e}" for name, value in lr.items())
+    return f"lr: {lr:.3e}"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, (list, tuple)) else value

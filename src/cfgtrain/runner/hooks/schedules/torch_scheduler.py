@@ -1,0 +1,128 @@
+"""Any scheduler of ``torch.optim.lr_scheduler`` as a hook."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
+from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.registries import HOOKS
+from cfgtrain.registry.registry import Registry, resolve_cfg
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.schedules.base import param_groups
+from cfgtrain.runner.hooks.schedules.slots import Group
+from cfgtrain.runner.protocol import RunnerView
+
+__all__ = ["TorchLrUpdaterHook"]
+
+
+_SCHEDULERS = Registry("torch scheduler", scope="cfgtrain")
+
+
+_BASES = ("LRScheduler", "_LRScheduler")  # which schedule nothing themselves
+for _name, _found in vars(torch.optim.lr_scheduler).items():
+    _is_scheduler = isinstance(_found, type) and issubclass(_found, torch.optim.lr_scheduler.LRScheduler)
+    if _is_scheduler and _name not in _BASES:
+        _SCHEDULERS.register_module(name=_name, module=_found)
+
+
+@HOOKS.register_module()
+class TorchLrUpdaterHook(Hook):
+    """``policy='Torch'``: any scheduler of ``torch.optim.lr_scheduler``.
+
+    It steps before each training epoch or iteration but the first. Its state, and what it
+    wrote into the parameter groups, is saved with the run and goes on exactly.
+
+    Args:
+        scheduler: ``type``, a name in ``torch.optim.lr_scheduler`` or an import path, and
+            arguments; the optimizer is added. In ``schedulers``, as SequentialLR and
+            ChainedScheduler have it, are further such configs.
+        by_epoch: Whether it steps by epoch, or by iteration.
+    """
+
+    def __init__(self, scheduler: Mapping[str, Any], by_epoch: bool = True) -> None:
+        _check_scheduler(scheduler)
+        self.scheduler = scheduler
+        self.by_epoch = by_epoch
+        self.idle_stages = ("before_train_iter",) if by_epoch else ("before_train_epoch",)
+        self._schedulers: dict[str, Any] = {}
+        self._steps = 0
+        self._groups: list[Group] = []
+        self._resumed: list[Group] = []  # what was in the groups when the run began
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Build a scheduler for each optimizer."""
+        if self.by_epoch and runner.max_epochs is None:
+            raise HookError(
+                "The scheduler steps by epoch, and this run counts iterations: it would never step. Set by_epoch=False."
+            )
+        optimizer = runner.optimizer
+        named = optimizer if isinstance(optimizer, dict) else {"": optimizer} if optimizer else {}
+        self._groups = param_groups(optimizer)
+        self._resumed = [{k: v for k, v in group.items() if k != "params"} for group in self._groups]
+        for group in self._groups:
+            group["lr"] = group.get("initial_lr", group["lr"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's about how it steps within itself
+            self._schedulers = {name: _build(self.scheduler, each) for name, each in named.items()}
+        self._steps = 0
+
+    def before_train_epoch(self, runner: RunnerView) -> None:
+        """Step, if by epoch."""
+        self._advance(runner.epoch)
+
+    def before_train_iter(self, runner: RunnerView) -> None:
+        """Step, if by iteration."""
+        self._advance(runner.iter)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the schedulers are."""
+        states = {name: each.state_dict() for name, each in self._schedulers.items()}
+        return {"steps": self._steps, "schedulers": states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it over; the groups get back what building the schedulers has overwritten."""
+        for name, each in self._schedulers.items():
+            each.load_state_dict(deepcopy(state["schedulers"][name]))  # some take items out
+        self._steps = state["steps"]
+        for group, settings in zip(self._groups, self._resumed, strict=True):
+            group.update(settings)
+
+    def _advance(self, at: int) -> None:
+        if self._steps < at:
+            with warnings.catch_warnings():
+                # They want an optimizer step before each of theirs, which accumulation and a
+                # run that goes on do not have.
+                warnings.simplefilter("ignore")
+                while self._steps < at:
+                    for each in self._schedulers.values():
+                        each.step()
+                    self._steps += 1
+
+
+def _check_scheduler(cfg: Any) -> None:
+    if not isinstance(cfg, Mapping) or "type" not in cfg:
+        raise ArgumentError(f"scheduler is a dict with the type of a scheduler, not {cfg!r}.")
+    try:
+        target, given = resolve_cfg(cfg, _SCHEDULERS)
+    except CfgTrainError as error:
+        raise ArgumentError(str(error)) from error
+    if getattr(target, "__name__", "") == "ReduceLROnPlateau":
+        raise ArgumentError("ReduceLROnPlateau needs scores to go by: that is policy='ReduceOnPlateau'.")
+    problem = argument_problem(target, {"optimizer": None, **given})
+    if problem is not None:
+        raise ArgumentError(problem.text)
+    for each in given.get("schedulers", ()):
+        _check_scheduler(each)
+
+
+def _build(cfg: Mapping[str, Any], optimizer: Any) -> Any:
+    args = dict(cfg)
+    if "schedulers" in args:
+        args["schedulers"] = [_build(each, optimizer) for each in args["schedulers"]]
+    return _SCHEDULERS.build(args, default_args={"optimizer": optimizer})

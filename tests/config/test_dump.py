@@ -1,0 +1,167 @@
+"""Writing configs, and what each format can hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cfgtrain import Config
+from cfgtrain.config.annotate import annotated
+from cfgtrain.config.dump import config_text
+from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
+
+
+class Odd:
+    """Something that no format can hold."""
+
+
+BRACES = {
+    "a": "{{ fileDirname }}",
+    "b": ["x {{$HOME}} y", {"{{ _base_.a }}": "{{{{ 'q' }}}}"}],
+    "c": "\\{{ x }}",
+}
+
+
+@pytest.mark.parametrize("file_format", ["py", "json", "yaml", "yml"])
+def test_braces_load_back_as_they_are(file_format: str, tmp_path: Path) -> None:
+    """A written string in double braces is no placeholder to whoever loads the file."""
+    file = tmp_path / f"a.{file_format}"
+    Config(BRACES).dump(file)
+    assert Config.fromfile(file) == BRACES
+    assert Config.fromstring(file.read_text(), file.suffix) == BRACES
+
+
+@pytest.mark.parametrize("tree", [{}, {"b": [1, 2.5, None, True, "x"], "a": {"c": "'"}}])
+def test_json_and_yaml_are_what_their_libraries_write(tree: dict[str, Any]) -> None:
+    """Nothing is added to what json and yaml write."""
+    assert config_text(tree, "json") == json.dumps(tree)
+    assert config_text(tree, "yaml") == yaml.dump(tree)
+
+
+@pytest.mark.parametrize("file_format", ["py", "json", "yaml"])
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("__x", "at the top of a file it is no key of the config"),
+        ("_base_", "at the top of a file it is no key of the config"),
+        ("_deprecation_", "at the top of a file it is no key of the config"),
+        ("_delete_", "it says how a dict is merged"),
+        ("a._delete_", "it says how a dict is merged"),
+        ("a.list[1]._delete_", "it says how a dict is merged"),
+    ],
+)
+def test_a_key_that_would_be_lost_is_not_written(
+    key: str, words: str, file_format: str, tmp_path: Path
+) -> None:
+    """What reading a file takes out of it cannot be put in; the error says where it was set."""
+    cfg = Config.fromstring("a = dict(x=1, list=[0, dict(y=1)])", ".py")
+    node: Any = {"_delete_": cfg, "a._delete_": cfg.a, "a.list[1]._delete_": cfg.a.list[1]}.get(key, cfg)
+    node[key.rpartition(".")[2]] = True
+    with pytest.raises(ConfigKeyError, match=words) as caught:
+        cfg.dump(tmp_path / f"a.{file_format}")
+    assert (caught.value.key, caught.value.file) == (key, __file__)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigKeyError, match=words):
+        list(annotated(cfg))
+    del node[key.rpartition(".")[2]]
+    assert Config.fromstring(cfg.dumps(file_format), f".{file_format}") == cfg
+
+
+def test_such_a_name_further_down_is_written() -> None:
+    """Two underscores mean nothing within a dict, nor does a marker within a string."""
+    cfg = Config({"a": {"__x": 1, "_base_": 2, "_deprecation_": 3}, "b": "_delete_"})
+    assert Config.fromstring(cfg.pretty_text, ".py") == cfg
+    assert config_text(cfg.a, "json", ("a",)) == json.dumps(cfg.a)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "tree", "key", "words"),
+    [
+        ("json", {"a": {"b": [1, {1, 2j}, 3j]}}, "a.b[1]", "set"),
+        ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot hold 2j, which is a complex"),
+        ("json", {"a": {"x": 1}, "b": [1], "c": 2j}, "c", "2j"),
+        ("json", {"a": [{("x", 1): 2}]}, "a[0].('x', 1)", "the key ('x', 1), which is a tuple"),
+        ("json", {"a": Odd()}, "a", "which is an Odd."),
+        ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same one"),
+        ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same one"),
+        ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot hold 2j, which is a complex"),
+        ("yaml", {"a": {"b": len}}, "a.b", "builtin_function_or_method"),
+        ("yaml", {"a": {"b": "\ud800"}}, "a.b", "YAML cannot hold '\\ud800'"),
+        ("py", {"a": {"b": [len]}}, "a.b[0]", "cannot be written in a config"),
+    ],
+)  # fmt: skip
+def test_what_a_format_cannot_hold_is_named(
+    file_format: str, tree: dict[str, Any], key: str, words: str, tmp_path: Path
+) -> None:
+    """The error has the key path and the value, and no file is left behind."""
+    with pytest.raises(ConfigValueError) as caught:
+        Config(tree).dump(tmp_path / f"a.{file_format}")
+    assert caught.value.key == key
+    assert words in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_format_that_is_no_config() -> None:
+    """Formats that cannot be read back as a config are refused."""
+    with pytest.raises(ConfigFormatError, match="py, json or yaml, not 'pkl'"):
+        config_text({}, "pkl")
+
+
+texts = st.text() | st.sampled_from(
+    ["{{ fileDirname }}", "{{", "1e-3", "=", "<<", "~", "0x1F", "1_000", "on", " x ", "a: b", "# x"]
+)
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+lists = [lambda inner: st.lists(inner, max_size=3), lambda inner: st.lists(inner, max_size=3).map(tuple)]
+
+
+def values(keys: st.SearchStrategy[Any], leaf: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        leaf,
+        lambda inner: st.one_of(*(each(inner) for each in lists), st.dictionaries(keys, inner, max_size=3)),
+        max_leaves=10,
+    )
+
+
+def as_json(value: Any) -> Any:
+    """Return what becomes of a value in JSON: lists for tuples, strings for keys."""
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str) else json.dumps(key): as_json(part) for key, part in value.items()
+        }
+    return [as_json(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+top = texts.filter(lambda key: key not in ("filename", "text", "pretty_text") and not key.startswith("__"))
+anything = values(texts | st.integers() | st.tuples(st.integers(), texts), leaves | st.binary())
+plain = values(texts | st.integers(), leaves)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.dictionaries(top, anything, max_size=3))
+def test_python_and_yaml_give_back_what_they_were_given(tree: dict[str, Any]) -> None:
+    """Tuples, odd keys and odd strings survive, with their types."""
+    for suffix in (".py", ".yaml"):
+        try:
+            text = config_text(tree, suffix[1:])
+        except ConfigValueError:
+            assert "\\u" in ascii(tree)  # a lone surrogate has no UTF-8
+            continue
+        assert Config.fromstring(text, suffix)._cfg_dict.to_dict() == tree
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.dictionaries(top, plain, max_size=3))
+def test_json_gives_back_what_it_can_hold(tree: dict[str, Any]) -> None:
+    """Tuples become lists and keys strings, unless two keys would become one."""
+    try:
+        text = config_text(tree, "json")
+    except ConfigValueError as error:
+        assert "as the same one" in str(error)
+        return
+    assert Config.fromstring(text, ".json")._cfg_dict.to_dict() == as_json(tree)

@@ -1,0 +1,86 @@
+"""Dotted keys: how they are written and followed."""
+
+from __future__ import annotations
+
+import pytest
+
+from cfgtrain.config.key_paths import (
+    NoSuchKeyError,
+    follow,
+    has_path,
+    index_in,
+    look_up,
+    split_key,
+    step,
+    value_at,
+)
+
+TREE = {"a": {"b": [10, {"c": 20}], "6": 1}, "t": (1, 2), 3: "three"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("a.b.0", 10),
+        ("a.b[1].c", 20),
+        ("a.b.-1.c", 20),
+        ("a.b[-2]", 10),
+        ("t[1]", 2),
+        ("a.6", 1),
+        ("+t.0", 1),
+    ],
+)
+def test_a_key_leads_to_its_value(key: str, value: object) -> None:
+    """Dots and brackets lead into dicts, lists and tuples, from either end."""
+    assert look_up(TREE, key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "done", "part", "hint"),
+    [
+        ("aa.b", (), "aa", " Did you mean 'a'?"),
+        ("a.b.2", ("a", "b"), "2", ""),
+        ("a.b.-3", ("a", "b"), "-3", ""),
+        ("a.b.x", ("a", "b"), "x", ""),
+        ("t.0.x", ("t", 0), "x", ""),
+        ("4", (), "4", ""),
+        ("a[x].c", (), "a[x]", " In brackets stands the number of an item, as in a[0]; a key follows a dot."),
+        ("a['b']", (), "a['b']", " In brackets stands the number of an item, as in a[0]"),
+        ("aa[x]", (), "aa[x]", ""),
+    ],
+)
+def test_a_key_that_leads_nowhere(key: str, done: tuple[object, ...], part: str, hint: str) -> None:
+    """The error says how far it leads and which word is wrong."""
+    with pytest.raises(NoSuchKeyError) as caught:
+        look_up(TREE, key)
+    assert (caught.value.done, caught.value.part) == (done, part)
+    assert caught.value.hint().startswith(hint)
+
+
+def test_steps() -> None:
+    """Each step yields the key as it is in the tree."""
+    assert list(follow(TREE, split_key("a.b.-1.c")))[1:] == [("b", TREE["a"]["b"]), (1, {"c": 20}), ("c", 20)]
+    assert step({3: 4}, 3) == (3, 4)
+    assert step({3: 4}, "3") == (3, 4)
+    assert step({3: 4, "3": 5}, "3") == ("3", 5)
+    with pytest.raises(KeyError):
+        step({}, "a")
+
+
+@pytest.mark.parametrize(
+    ("part", "length", "index"),
+    [(0, 2, 0), ("1", 2, 1), ("-1", 2, 1), (2, 2, None), ("x", 2, None), (None, 2, None)],
+)
+def test_indices(part: object, length: int, index: int | None) -> None:
+    """An index counts from 0, from the end where it is negative."""
+    assert index_in(part, length) == index
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("a", "b", 1, "c"), 20), (("a", 6), 1), (("a", 7), ...), (("x",), ...), ((3,), "three"), ((), TREE)],
+)
+def test_paths(path: tuple[object, ...], value: object) -> None:
+    """A path is followed as it is; the digits of an override stand for an index."""
+    assert value_at(TREE, path) == value
+    assert has_path(TREE, path) is (value is not ...)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import TO_TENSORS, Squares, TinyNet, same
+from torch import nn
+
+from cfgtrain.data import build_dataloader
+from cfgtrain.evaluation.inference import single_gpu_test
+from cfgtrain.random_state import RandomState
+
+
+class Echo(nn.Module):
+    """Predicts what it is given; remembers how it was called."""
+
+    def __init__(self, as_list: bool = False) -> None:
+        super().__init__()
+        self.inner = nn.Dropout()
+        self.as_list = as_list
+        self.calls: list[Any] = []
+
+    def forward(self, return_loss: bool = True, **batch: torch.Tensor) -> Any:
+        self.calls.append((return_loss, self.training, self.inner.training, torch.is_grad_enabled()))
+        return batch["x"].tolist() if self.as_list else batch["x"]
+
+
+BATCHES = [{"x": torch.tensor([[1.0], [2.0]])}, {"x": torch.tensor([[3.0]])}]
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_one_prediction_per_sample_in_order(as_list: bool) -> None:
+    """Batches, of tensors or lists, come apart into samples in the order of the loader."""
+    results = single_gpu_test(Echo(as_list), BATCHES)
+    assert [float(result[0]) for result in results] == [1, 2, 3]
+    assert as_list or all(isinstance(result, np.ndarray) for result in results)
+
+
+def test_model_is_asked_for_predictions() -> None:
+    """The model is called with ``return_loss=False``, in eval mode throughout, without gradients."""
+    model = Echo()
+    single_gpu_test(model, BATCHES)
+    assert model.calls == [(False, False, False, False)] * 2
+
+
+def test_modes_come_back() -> None:
+    """Each module is afterwards in the mode it was in, a frozen part too."""
+    model = Echo()
+    model.inner.eval()
+    single_gpu_test(model, BATCHES)
+    assert (model.training, model.inner.training) == (True, False)
+
+
+def test_modes_come_back_after_an_error() -> None:
+    """A failing model is left in the mode it was in."""
+    model = Echo()
+    with pytest.raises(KeyError):
+        single_gpu_test(model, [{"y": torch.ones(1)}])
+    assert model.training
+
+
+def test_random_state_comes_back() -> None:
+    """What the model and the data draw is not missed by the training."""
+
+    class Noisy(Echo):
+        def forward(self, return_loss: bool = True, **batch: torch.Tensor) -> Any:
+            return torch.rand(2) + np.random.rand()
+
+    before = RandomState.capture()
+    single_gpu_test(Noisy(), BATCHES)
+    assert same(RandomState.capture(), before)
+
+
+def test_progress_is_told_per_batch() -> None:
+    """The callback gets the number of samples of each batch."""
+    done: list[int] = []
+    single_gpu_test(Echo(), BATCHES, done.append)
+    assert done == [2, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_weights_and_buffers_are_left_alone(workers: int) -> None:
+    """Predicting for a real loader changes neither weights nor batch statistics."""
+    model = TinyNet(dropout=0.5)
+    dataset = Squares(7, pipeline=[*TO_TENSORS, {"type": "Collect", "keys": ["img"]}])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    results = single_gpu_test(model, build_dataloader(dataset, 3, workers, shuffle=False))
+    assert np.stack(results).shape == (7, 3)
+    assert same(model.state_dict(), before)

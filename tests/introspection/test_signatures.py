@@ -1,0 +1,405 @@
+"""What can be called with what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import pytest
+
+from cfgtrain.introspection.signatures import (
+    accepted_args,
+    argument_problem,
+    callable_name,
+    parameters_of,
+    signature_text,
+    type_problem,
+)
+
+ADDRESS = object()
+
+
+def plain(a: int, b: str = "x", *args: int, c: float = 1.0) -> None: ...
+
+
+def open_ended(a: int, **rest: int) -> None: ...
+
+
+def positional(a: int, /, b: int) -> None: ...
+
+
+class Base:
+    def __init__(self, depth: int, width: int = 1, *, name: str = "") -> None: ...
+
+
+class Tensor:
+    """Stands for torch's."""
+
+
+class Inherits(Base):
+    pass
+
+
+class PassesOn(Base):
+    def __init__(self, extra: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class PassesOnTwice(PassesOn):
+    def __init__(self, more: int = 0, **others: Any) -> None:
+        super().__init__(**others)
+
+
+class BelowPassing(PassesOn):
+    pass
+
+
+class PassesAll(Base):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+class PassesByName(Base):
+    def __init__(self, **kwargs: Any) -> None:
+        Base.__init__(self, **kwargs)
+
+
+class FillsFirst(Base):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(18, **kwargs)
+
+
+class FillsFirstByName(Base):
+    def __init__(self, **kwargs: Any) -> None:
+        Base.__init__(self, 18, **kwargs)
+
+
+class FillsKeyword(Base):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(depth=18, **kwargs)
+
+
+class Renames(Base):
+    def __init__(self, layers: int = 3, **kwargs: Any) -> None:
+        super().__init__(layers, **kwargs)
+
+
+class BelowRenames(Renames):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class HasDefault(Base):
+    def __init__(self, depth: int = 18, **kwargs: Any) -> None:
+        super().__init__(depth=depth, **kwargs)
+
+
+class BelowDefault(HasDefault):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class Swallows(Base):
+    def __init__(self, a: int, **kwargs: Any) -> None:
+        super().__init__(a)
+        self.kwargs = kwargs
+
+
+class Takes(Base):
+    def __init__(self, **kwargs: Any) -> None:
+        self.own = kwargs.pop("own", None)
+        super().__init__(**kwargs)
+
+
+class Chooses(Base):
+    def __init__(self, deep: bool, **kwargs: Any) -> None:
+        if deep:
+            super().__init__(50, **kwargs)
+        else:
+            super().__init__(18, **kwargs)
+
+
+class Spreads(Base):
+    def __init__(self, sizes: Sequence[int] = (), **kwargs: Any) -> None:
+        super().__init__(*sizes, **kwargs)
+
+
+class OfObject:
+    def __init__(self, a: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class BelowBuiltin(dict[str, int]):
+    def __init__(self, a: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class Sourceless:
+    exec("def __init__(self, a, **kwargs): super().__init__(**kwargs)")
+
+
+class Lambda:
+    __init__ = lambda self, a, **kwargs: None  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("target", "names", "required", "is_open"),
+    [
+        (plain, "a b c", "a", False),
+        (open_ended, "a", "a", True),
+        (positional, "b", "b", False),
+        (partial(plain, 1), "b c", "", False),
+        (partial(plain, a=1), "a b c", "", False),
+        (Base, "depth width name", "depth", False),
+        (Inherits, "depth width name", "depth", False),
+        # **kwargs that are passed on are followed
+        (PassesOn, "extra depth width name", "extra depth", False),
+        (PassesOnTwice, "more extra depth width name", "extra depth", False),
+        (BelowPassing, "extra depth width name", "extra depth", False),
+        (PassesAll, "depth width name", "depth", False),
+        (PassesByName, "depth width name", "depth", False),
+        (OfObject, "a", "a", False),
+        # what the constructor gives by itself cannot be given again
+        (FillsFirst, "width name", "", False),
+        (FillsFirstByName, "width name", "", False),
+        (FillsKeyword, "width name", "", False),
+        (Renames, "layers width name", "", False),
+        (BelowRenames, "layers width name", "", False),
+        (HasDefault, "depth width name", "", False),
+        (BelowDefault, "depth width name", "", False),
+        # what becomes of them otherwise cannot be known
+        (Swallows, "a", "a", True),
+        (Takes, "", "", True),
+        (Chooses, "deep", "deep", True),
+        (Spreads, "sizes", "", True),
+        (BelowBuiltin, "a", "a", True),
+        (Sourceless, "a", "a", True),
+        (Lambda, "a", "a", True),
+    ],
+)
+def test_parameters(target: Callable[..., Any], names: str, required: str, is_open: bool) -> None:
+    """The names, those without a default, and whether others are taken, are read from the signatures."""
+    found = parameters_of(target)
+    assert found is not None
+    assert (list(found.names), list(found.required)) == (names.split(), required.split())
+    assert found.open_ended == is_open
+
+
+def test_a_target_without_a_signature() -> None:
+    """Some builtins tell nothing of their arguments: nothing is ever wrong with them."""
+    assert parameters_of(dict) is None
+    assert argument_problem(dict, {"x": 1}) is None
+    assert type_problem(dict, "x", 1) is None
+    assert accepted_args(dict, {"x": 1}) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "text", "argument"),
+    [
+        (plain, {"a": 1}, None, None),
+        (plain, {"a": 1, "b": "", "c": 1}, None, None),
+        (open_ended, {"a": 1, "z": 1}, None, None),
+        (plain, {"aa": 1}, "plain takes no argument 'aa'. Did you mean 'a'?", "aa"),
+        (plain, {"a": 1, "zzz": 1}, "plain takes no argument 'zzz'.", "zzz"),
+        (plain, {}, "plain needs the argument 'a'.", None),
+        (open_ended, {"z": 1}, "open_ended needs the argument 'a'.", None),
+        (PassesOn, {}, "PassesOn needs the arguments 'extra' and 'depth'.", None),
+        (PassesOn, {"extra": 1, "depth": 1, "widht": 2}, "PassesOn takes no argument 'widht'. Did you mean 'width'?", "widht"),
+        (FillsFirst, {"width": 2}, None, None),
+        (Takes, {"own": 1, "depth": 1}, None, None),
+        (partial(plain, 1), {"b": "x"}, None, None),
+    ],
+)  # fmt: skip
+def test_argument_problems(
+    target: Callable[..., Any], args: dict[str, Any], text: str | None, argument: str | None
+) -> None:
+    """A name that is not taken, or one that is missing, is told with what would be right."""
+    problem = argument_problem(target, args)
+    assert (problem and problem.text, problem and problem.argument) == (text, argument)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (plain, "plain(a, b='x', c=1.0)"),
+        (open_ended, "open_ended(a, **kwargs)"),
+        (PassesOnTwice, "PassesOnTwice(more=0, extra, depth, width=1, name='')"),
+        (HasDefault, "HasDefault(depth=18, width=1, name='')"),
+        (partial(plain, a=3), "plain(a=3, b='x', c=1.0)"),
+        (dict, "dict(...)"),
+        (lambda x=Base, y=len, z=ADDRESS, w="w" * 50: None, "<lambda>(x=Base, y=len, z=..., w=...)"),
+    ],
+)
+def test_signatures_as_text(target: Callable[..., Any], text: str) -> None:
+    """Each name has its default; one that would be long, or is an address, is left out."""
+    assert signature_text(target).split(".<locals>.")[-1] == text
+
+
+def test_a_whole_message() -> None:
+    """What is wrong, where, and what would be right stand on three lines."""
+    problem = argument_problem(plain, {"aa": 1})
+    assert problem is not None
+    assert problem.at("\n  at cat.aa (cat.py:3)").splitlines() == [
+        "plain takes no argument 'aa'. Did you mean 'a'?",
+        "  at cat.aa (cat.py:3)",
+        "  in plain(a, b='x', c=1.0)",
+    ]
+
+
+def test_arguments_that_will_be_added() -> None:
+    """With partial_args nothing is missing yet, but a wrong name is wrong."""
+    assert argument_problem(plain, {}, partial_args=True) is None
+    assert argument_problem(plain, {"zzz": 1}, partial_args=True) is not None
+
+
+class Unhashable:
+    """Can be called, and compares with anything."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, a: int = 1) -> int:
+        return a
+
+
+def test_a_target_that_cannot_be_hashed() -> None:
+    """It is read as others are, each time anew."""
+    assert signature_text(Unhashable()).endswith("(a=1)")
+    assert argument_problem(Unhashable(), {"b": 1}) is not None
+
+
+def test_an_argument_that_is_no_text() -> None:
+    """A key such as 1 is no argument, and is told as it is."""
+    problem = argument_problem(plain, {"a": 1, 1: 2})  # type: ignore[dict-item]
+    assert problem is not None
+    assert problem.text == "plain takes no argument 1."
+
+
+@pytest.mark.parametrize(
+    ("target", "taken"),
+    [(plain, ["a", "b"]), (open_ended, ["a", "b", "depth"]), (Base, ["depth"]), (PassesOn, ["depth"])],
+)
+def test_what_is_offered(target: Callable[..., Any], taken: list[str]) -> None:
+    """Of the arguments on offer those are handed out that the target takes."""
+    assert list(accepted_args(target, {"a": 1, "b": 2, "depth": 3})) == taken
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (plain, "plain"),
+        (Base, "Base"),
+        (partial(plain, 1), "plain"),
+        (Base.__init__, "Base.__init__"),
+        (len, "len"),
+    ],
+)
+def test_names_for_messages(target: Callable[..., Any], name: str) -> None:
+    """Classes, functions and partials have the name that their source has."""
+    assert callable_name(target) == name
+
+
+# ------------------------------------------------------------------------------------ types
+
+FITTING: list[tuple[Any, list[Any], list[Any]]] = [
+    # annotation, what fits, what does not
+    (int, [1, -1], [1.0, "1", None, True, [1]]),
+    (float, [1, 1.5], ["1e-3", None, True]),
+    (bool, [True], [1, 0, "true", None]),
+    (str, ["", "x"], [1, None, ["x"]]),
+    (None, [None], [0, "", False]),
+    (list, [[], [1], (1,)], ["x", 1, {}, None]),
+    (list[int], [[], (1,)], ["x", 1]),
+    (tuple[int, ...], [(), [1]], ["x", 1]),
+    (Sequence[int], [[1], (1,), range(3), "x"], [1, None, {}]),
+    (dict, [{}], [[], 1, None]),
+    (dict[str, int], [{"a": 1}], [[], None]),
+    (Mapping[str, int], [{}], ["x"]),
+    (int | None, [1, None], ["x", 1.5]),
+    (Optional[str], ["x", None], [1]),  # noqa: UP045  # as older code spells it
+    (int | list[int], [1, [1]], ["x", None]),
+    (Literal["a", "b"], ["a"], ["c", None]),
+    (Literal[1] | None, [1, None], [2]),
+    # what cannot be judged is never wrong
+    (Any, [1, "x", None], []),
+    (Path, ["x", 1, None], []),
+    (Base, [{}, "x", 3], []),
+    (Tensor, [[1.0], 3], ["x"]),  # no text becomes a tensor
+    (int | Base, [1, {}, "x"], []),
+    (Callable[..., Any], ["x", len], []),
+    (set[int], [[], "x"], []),
+]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "fits"),
+    [(kind, value, True) for kind, good, _ in FITTING for value in good]
+    + [(kind, value, False) for kind, _, bad in FITTING for value in bad],
+)
+def test_types(annotation: Any, value: Any, fits: bool) -> None:
+    """Plain annotations are judged: an int is a float, a bool no number, a list any sequence."""
+
+    def target(x) -> None: ...  # type: ignore[no-untyped-def]
+
+    target.__annotations__["x"] = annotation
+    assert (type_problem(target, "x", value) is None) == fits
+
+
+def old_style(x: int = None, y: list[str] | None = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
+    """Defaults of None without saying so, as much code has them."""
+
+
+@pytest.mark.parametrize(("name", "value", "fits"), [("x", None, True), ("x", "a", False), ("y", None, True)])
+def test_a_default_of_none_fits(name: str, value: Any, fits: bool) -> None:
+    """An argument whose default is None may be None, whatever its annotation says."""
+    assert (type_problem(old_style, name, value) is None) == fits
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (float, "x of target is a float, not 'no'."),
+        (int, "x of target is an int, not 'no'."),
+        (int | None, "x of target is an int or None, not 'no'."),
+        (Literal["by", 1], "x of target is 'by' or 1, not 'no'."),
+        (list[int] | dict[str, int], "x of target is a list or a dict, not 'no'."),
+    ],
+)
+def test_a_wrong_type_is_spelled(annotation: Any, text: str) -> None:
+    """The message has what is taken, in words, and what was given."""
+
+    def target(x) -> None: ...  # type: ignore[no-untyped-def]
+
+    target.__annotations__["x"] = annotation
+    target.__qualname__ = "target"
+    assert type_problem(target, "x", "no") == text
+
+
+def test_types_of_inherited_arguments() -> None:
+    """Arguments that **kwargs pass on are judged by the class that takes them."""
+    assert type_problem(PassesOnTwice, "depth", "x") == "depth of PassesOnTwice is an int, not 'x'."
+    assert type_problem(PassesOnTwice, "nothing", "x") is None
+
+
+def unreadable(x: NotThere) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """An annotation that names what is not there."""
+
+
+def test_an_annotation_that_cannot_be_read_says_nothing() -> None:
+    """A name that does not exist where annotations are read makes no value wrong."""
+    assert type_problem(unreadable, "x", 1) is None
+    assert argument_problem(unreadable, {"x": 1}) is None
+
+
+def test_an_object_that_can_be_called_has_the_name_of_its_class() -> None:
+    """A message shows no address in memory."""
+
+    class Scorer:
+        def __call__(self, top: int) -> int:
+            return top
+
+    problem = argument_problem(Scorer(), {"tpo": 1})
+    assert problem is not None
+    assert problem.text.endswith("Scorer takes no argument 'tpo'. Did you mean 'top'?")
+    assert " at 0x" not in f"{problem.text}{problem.signature}"
