@@ -68,7 +68,7 @@ def pets(monkeypatch: pytest.MonkeyPatch) -> Registry:
     pets.register_module(module=Cat)
     pets.register_module(module=Catfish)
     own = [each for each in (*vars(cfgtrain.registries).values(), MODELS) if isinstance(each, Registry)]
-    monkeypatch.setattr(cfgtrain.registry, "_registries", weakref.WeakSet([*own, pets]))
+    monkeypatch.setattr(cfgtrain.registry.registry, "_registries", weakref.WeakSet([*own, pets]))
     return pets
 
 
