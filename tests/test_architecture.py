@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 # Lowest first. A module belongs to the longest entry that begins its name.
 LAYERS = [
-    ("cfgtrain.errors", "cfgtrain.suggestions", "cfgtrain.origin"),
+    ("cfgtrain.errors", "cfgtrain.exit_codes", "cfgtrain.suggestions", "cfgtrain.origin"),
     ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils"),
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.keys", "cfgtrain.schedules"),
     ("cfgtrain.image", "cfgtrain.visualization"),
