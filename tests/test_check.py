@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from cfgtrain.check import TOP_LEVEL_KEYS, check, find_problems
+from cfgtrain.check import check, find_problems
 from cfgtrain.cnn import MODELS
 from cfgtrain.config import Config
 from cfgtrain.data import DATASETS, PIPELINES
 from cfgtrain.errors import BuildError, CheckError, ConfigKeyError, ConfigValueError, UnknownNameError
+from cfgtrain.keys import KEYS
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import Hook
 
@@ -93,7 +94,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Normal', override=dict(type='Constnt', name='loss', val=0))", UnknownNameError, "model.init_cfg.override.type", "Did you mean 'Constant'"),
     ("num_classes=10)", "num_classes=10), init_cfg=[dict(type='Pretrained', checkpoint='nothing.pth')]", ConfigValueError, "model.init_cfg[0].checkpoint", "'nothing.pth' is not there"),
     # the optimizer
-    ("lr=0.05, momentum=0.9)", "lr=-0.05, momentum=0.9)", ConfigValueError, "optimizer", "SGD does not take these values: Invalid learning rate: -0.05"),
+    ("lr=0.05, momentum=0.9)", "lr=-0.05, momentum=0.9)", ConfigValueError, "optimizer", "SGD does not accept these values: Invalid learning rate: -0.05"),
     ("momentum=0.9)", "momentum=0.9, fused=True, foreach=True)", ConfigValueError, "optimizer", "cannot be `True` together"),
     ("dict(type='SGD', lr=0.05, momentum=0.9)", "dict(backbone=dict(type='Adam', lr=1, betas=(0.9, 2.0)))", ConfigValueError, "optimizer.backbone", "Invalid beta parameter at index 1: 2.0"),
     ("momentum=0.9)", "momentum=0.9, paramwise_cfg=dict(bias_lr_mul=2))", ConfigValueError, "optimizer.paramwise_cfg.bias_lr_mul", "Did you mean 'bias_lr_mult'"),
@@ -113,7 +114,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("dict(type='IterTimerHook', priority='LOW')", "dict(type='EarlyStoppingHook', monitor='acuracy')", ConfigValueError, "custom_hooks[0].monitor", "EarlyStoppingHook goes by 'acuracy', and the scores are accuracy. Did you mean 'accuracy'?"),
     ("policy='step', step=[2, 3]", "policy='ReduceOnPlateau', monitor='loss'", ConfigValueError, "lr_config.monitor", "goes by 'loss', and the scores are accuracy"),
     ("metric='accuracy')", "metric='accuracy', save_best='acc')", ConfigValueError, "evaluation.save_best", "save_best goes by 'acc', and the scores are accuracy"),
-    ("metric='accuracy'", "metric='acuracy'", ConfigValueError, "evaluation", "scored by 'accuracy', not by 'acuracy'. Did you mean 'accuracy'?"),
+    ("metric='accuracy'", "metric='acuracy'", ConfigValueError, "evaluation", "metric is 'accuracy', not 'acuracy'. Did you mean 'accuracy'?"),
     ("policy='step', step=[2, 3]", "policy='poly', pwer=2", BuildError, "lr_config.pwer", "Did you mean 'power'"),
     ("policy='step', step=[2, 3]", "policy='OneCycle', max_lr=1, by_epoch=True", ConfigValueError, "lr_config", "counts iterations"),
     ("momentum_config = None", "momentum_config = dict(policy='poly')", UnknownNameError, "momentum_config.policy", "known are CosineAnnealing, Cyclic"),
@@ -150,7 +151,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("optimizer = dict(type='SGD', lr=0.05, momentum=0.9)", "optimizer = 'SGD'", ConfigValueError, "optimizer", "a dict with a type, not 'SGD'"),
     # plain settings
     ("workflow = [('train', 1), ('val', 1)]", "workflow = ['train']", ConfigValueError, "workflow", "such as [('train', 1)]"),
-    ("workflow = [('train', 1), ('val', 1)]", "workflow = [('train', 1), ('val', 0)]", ConfigValueError, "workflow", "A flow runs once or more often, and 'val' 0 times"),
+    ("workflow = [('train', 1), ('val', 1)]", "workflow = [('train', 1), ('val', 0)]", ConfigValueError, "workflow", "A flow runs at least once, not 0 times, as 'val'"),
     ("metric='accuracy')", "metric='accuracy', save_best='acuracy')", ConfigValueError, "evaluation.save_best", "the scores are accuracy. Did you mean 'accuracy'?"),
     ("seed = 0", "seed = -1", ConfigValueError, "seed", "non-negative int or None, not -1"),
     ("seed = 0", "seed = True", ConfigValueError, "seed", "non-negative int or None, not True"),
@@ -296,7 +297,7 @@ def test_variables_of_ones_own_are_fine(load: Load, line: str) -> None:
     check(load(text=f"{RIGHT}work_dir = None\n{line}\n"))
 
 
-@pytest.mark.parametrize("key", TOP_LEVEL_KEYS)
+@pytest.mark.parametrize("key", KEYS)
 def test_known_keys_are_no_slips(key: str) -> None:
     """No known setting is taken for a slip of another."""
     problems = find_problems(Config({key: None}))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.suggestions import suggest
 
@@ -131,8 +132,7 @@ class LossScaler:
         scale_factor: float = 2.0,
         scale_window: int = 1000,
     ) -> None:
-        if mode not in ("dynamic", "static"):
-            raise ArgumentError(f"mode is 'dynamic' or 'static', not {mode!r}.")
+        check_choice("mode", mode, ("dynamic", "static"))
         self.cur_scale, self.cur_iter = init_scale, 0
         self.mode, self.last_overflow_iter = mode, -1
         self.scale_factor, self.scale_window = scale_factor, scale_window

@@ -16,6 +16,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.loader import length_of
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
+from cfgtrain.keys import setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
@@ -104,7 +105,7 @@ def preview_hooks(cfg: Config) -> str:
     register_hooks(runner, cfg)
     register_evaluation(runner, cfg, {"val": _NoData()})
     runner.register_hook(ProgressHook())
-    runner.warn_of_silent_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
+    runner.warn_of_silent_hooks({mode for mode, _ in setting(cfg, "workflow")})
     return runner.get_hook_info()
 
 

@@ -43,7 +43,7 @@ CASES = {
     ),
     "argument of an import path": ("model = dict(loss=dict(weigth=1))", "", ["Did you mean 'weight'", "small.py:5"]),
     "unknown sampler": ("data = dict(sampler=dict(type='Epoch'))", "", ["'EpochSampler'", "data.sampler.type"]),
-    "no hook": ("custom_hooks = [dict(type='torch.nn.ReLU')]", "", ["ReLU is no Hook", "custom_hooks[0].type"]),
+    "no hook": ("custom_hooks = [dict(type='torch.nn.ReLU')]", "", ["ReLU is not a Hook", "custom_hooks[0].type"]),
     "hooks that are no list": ("log_config = dict(hooks=3)", "", ["log_config.hooks", "small.py:5"]),
     "hook that counts what the run does not": (
         "runner = dict(_delete_=True, type='IterBasedRunner', max_iters=3)\nlr_config = dict(by_epoch=True)", "",

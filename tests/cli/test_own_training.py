@@ -211,7 +211,7 @@ def test_flow_of_a_runner_of_ones_own(project: Path, run: Callable[..., Any], wr
     words.append("workflow=[('train', 1), ('count', 1)]")
     done = run("train", project, "--cfg-options", *words)
     assert done.code == 2
-    assert "The workflow runs 'count', and data has no such part" in done.err
+    assert "The workflow runs 'count', but data has no dataset of that name" in done.err
     write("flow.py", CONFIG_OF_FLOW)
     done = run("train", "flow.py", "--cfg-options", *words)
     assert done.code == 0, done.err

@@ -9,6 +9,7 @@ from typing import Any, Literal, Optional
 
 import pytest
 
+from cfgtrain import Config
 from cfgtrain.introspection.signatures import (
     accepted_args,
     argument_problem,
@@ -237,15 +238,20 @@ def test_signatures_as_text(target: Callable[..., Any], text: str) -> None:
     assert signature_text(target).split(".<locals>.")[-1] == text
 
 
-def test_a_whole_message() -> None:
-    """What is wrong, where, and what would be right stand on three lines."""
+def test_the_error_has_the_message_the_place_and_the_signature(write: Callable[[str, str], Path]) -> None:
+    """What is wrong, where, and what would be right are on three lines, and can be read one by one."""
+    write("cat.py", "\n\ncat = dict(aa=1)\n")
     problem = argument_problem(plain, {"aa": 1})
     assert problem is not None
-    assert problem.at("\n  at cat.aa (cat.py:3)").splitlines() == [
+    error = problem.error(Config.fromfile("cat.py").cat)
+    assert str(error).splitlines() == [
         "plain takes no argument 'aa'. Did you mean 'a'?",
         "  at cat.aa (cat.py:3)",
         "  in plain(a, b='x', c=1.0)",
     ]
+    assert (error.message, error.hint) == ("plain takes no argument 'aa'.", "Did you mean 'a'?")
+    assert (error.file, error.line, error.key) == ("cat.py", 3, "cat.aa")
+    assert error.signature == "plain(a, b='x', c=1.0)"
 
 
 def test_arguments_that_will_be_added() -> None:

@@ -62,8 +62,7 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        listed = "\n".join(f"{i}. {error}" for i, error in enumerate(errors, 1))
-        raise CheckError(f"There are {len(errors)} problems with the options.\n{listed}", errors)
+        raise CheckError(f"There are {len(errors)} problems with the options.", errors)
 
 
 def type_changes(

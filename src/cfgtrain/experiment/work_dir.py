@@ -17,6 +17,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.filesystem.atomic import atomic_write, remove_unfinished
 from cfgtrain.filesystem.lock import locked_folder
+from cfgtrain.origin import Origin
 
 MARK = "# The merged config of a run, written by cfgtrain."
 
@@ -86,7 +87,7 @@ def find_config(work_dir: Path) -> Path:
         return found[0]
     names = ", ".join(file.name for file in found)
     problem = f"holds {len(found)} configs: {names}. Name one of them" if found else "holds no config"
-    raise ConfigNotFoundError(f"The folder {work_dir} {problem}.", file=str(work_dir))
+    raise ConfigNotFoundError(f"The folder {work_dir} {problem}.", origin=Origin(str(work_dir)))
 
 
 @contextmanager

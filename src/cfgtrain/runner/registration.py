@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cfgtrain.config.dict import without
 from cfgtrain.errors import HookError
+from cfgtrain.keys import KEYS
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import hook_configs
 from cfgtrain.runner.hooks.hook import STAGES, Hook, stage_method
@@ -55,11 +57,10 @@ class HookRegistration:
 
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
         """Build a hook from its config, which may hold a ``priority``, and add it."""
-        cfg = hook_configs.without(hook_cfg, "priority")
-        self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority"))
+        self.register_hook(HOOKS.build(without(hook_cfg, "priority")), hook_cfg.get("priority"))
 
     def register_wired_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``hook_configs.WIRES``."""
+        """Add the hooks that the config key ``key`` stands for; see ``cfgtrain.keys``."""
         for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
@@ -102,7 +103,7 @@ class HookRegistration:
         checkpoint_config: Any = None,
         log_config: Any = None,
         momentum_config: Any = None,
-        timer_config: Any = hook_configs.DEFAULT_TIMER,
+        timer_config: Any = KEYS["timer_config"].default,
         custom_hooks_config: Any = None,
     ) -> None:
         """Add all hooks of a training but the profiler, in MMCV's order; no config is changed."""
