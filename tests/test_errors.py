@@ -1,4 +1,4 @@
-"""The family of errors."""
+"""The family of errors, and the suggestions in their messages."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from cfgtrain.origin import Origin
 from cfgtrain.suggestions import close_names, suggest, with_article
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CfgTrainError)]
-DRAWN = re.compile(r"^ {4}[│ ]*[├└]── (\w+) *(?:\(([\w, ]+)\))?", re.MULTILINE)
+TREE = re.compile(r"^ {4}[│ ]*[├└]── (\w+) *(?:\(([\w, ]+)\))?", re.MULTILINE)
 
 
-def drawn() -> dict[str, set[str]]:
-    """Return the builtins behind each class in the drawing at the top of the module."""
-    return {name: set(filter(None, kinds.split(", "))) for name, kinds in DRAWN.findall(errors.__doc__ or "")}
+def tree() -> dict[str, set[str]]:
+    """Return the builtins of each class in the tree at the top of the module."""
+    return {name: set(filter(None, kinds.split(", "))) for name, kinds in TREE.findall(errors.__doc__ or "")}
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_the_drawing_shows_each_class_with_its_builtins(cls: type[CfgTrainError]) -> None:
-    """Every class stands in the tree of the docstring, beside the builtins that it is caught as."""
+def test_the_tree_shows_each_class_with_its_builtins(cls: type[CfgTrainError]) -> None:
+    """The tree in the docstring has every class with the builtins that it inherits."""
     kinds = {base.__name__ for base in cls.__bases__ if hasattr(builtins, base.__name__)}
-    assert cls is CfgTrainError or drawn()[cls.__name__] == kinds
+    assert cls is CfgTrainError or tree()[cls.__name__] == kinds
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_the_text_is_the_message(cls: type[CfgTrainError]) -> None:
-    """No builtin parent puts quotes or an errno into the text."""
+    """No builtin base class adds quotes or an errno to the text."""
     assert str(cls("It's wrong.")) == "It's wrong."
     assert str(cls()) == cls().message
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("through", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_an_error_travels_whole(cls: type[CfgTrainError], through: object) -> None:
-    """A copy, such as a worker process sends home, keeps class, text, places and notes."""
+def test_an_error_can_be_copied_and_pickled(cls: type[CfgTrainError], through: object) -> None:
+    """A copy, such as one from a worker process, keeps the class, text, place, hint and notes."""
     error = cls("wrong", origin=Origin("a.py", 3), key="a.b", near=("lr", ["lrs"]))
     error.add_note("while building")
     twin = through(error)  # type: ignore[operator]
@@ -93,8 +93,8 @@ def test_a_build_error_ends_with_the_signature() -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_what_the_user_got_wrong_exits_with_2(cls: type[CfgTrainError]) -> None:
-    """Errors in a config, a registry, a hook, an init_cfg or an argument are wrong usage; the others are a failure."""
+def test_errors_of_usage_have_exit_code_2(cls: type[CfgTrainError]) -> None:
+    """Errors in a config, registry, hook, init_cfg or argument are wrong usage; the others are failures."""
     given = errors.ArgumentError | errors.ArgumentTypeError
     usage = issubclass(
         cls, errors.ConfigError | errors.RegistryError | errors.HookError | errors.InitError | given
@@ -102,7 +102,7 @@ def test_what_the_user_got_wrong_exits_with_2(cls: type[CfgTrainError]) -> None:
     assert cls.exit_code == (2 if usage else 1)
 
 
-def test_a_check_keeps_each_problem() -> None:
+def test_a_check_error_holds_each_problem() -> None:
     """CheckError holds the problems as the errors that they would be alone, and lists them."""
     problems = [ConfigKeyError("one", key="a.b"), CfgTrainError("two")]
     error = CheckError("Two problems.", problems)
@@ -123,7 +123,9 @@ def test_a_check_keeps_each_problem() -> None:
         ("a.py", 3, "a.b", "\n  at a.b (a.py:3)"),
     ],
 )
-def test_a_place_says_what_is_known(file: str | None, line: int | None, key: str | None, text: str) -> None:
+def test_a_place_is_what_is_known_of_it(
+    file: str | None, line: int | None, key: str | None, text: str
+) -> None:
     """The place is one line of the key, file and line that are known."""
     assert str(CfgTrainError("wrong", origin=Origin(file, line), key=key)) == f"wrong{text}"
     if file is None:
@@ -176,12 +178,12 @@ def test_a_right_choice_is_accepted(value: object, choices: Any) -> None:
     ],
 )
 def test_close_names_are_found_in_any_case(word: str, names: list[str], close: list[str]) -> None:
-    """At most three names that look like the word, or begin with it, are returned, in any case."""
+    """At most three names that are similar to the word, or begin with it, are returned, ignoring case."""
     assert sorted(close_names(word, names)) == sorted(close)
 
 
 def test_the_closest_name_comes_first() -> None:
-    """Names are ordered by how near they are."""
+    """Names are ordered by similarity."""
     assert close_names("momentun", ["moment", "momentum"])[0] == "momentum"
 
 
@@ -195,7 +197,7 @@ def test_the_closest_name_comes_first() -> None:
     ],
 )
 def test_a_suggestion_is_a_sentence(names: list[str], text: str) -> None:
-    """The near names are one question, and nothing is said when none is near."""
+    """The similar names are in one question; without any the text is empty."""
     assert suggest("depth", names) == text
 
 
@@ -205,9 +207,9 @@ def test_a_suggestion_is_a_sentence(names: list[str], text: str) -> None:
     count=st.integers(1, 4),
 )
 @settings(max_examples=60, deadline=None)
-def test_near_names_are_those_of_difflib(word: str, names: list[str], count: int) -> None:
-    """Names that do not begin with the word are found as difflib finds them."""
-    others = [name for name in names if not name.startswith(word)]  # these are found in another way, too
+def test_similar_names_are_those_of_difflib(word: str, names: list[str], count: int) -> None:
+    """For names that do not begin with the word the result is that of difflib."""
+    others = [name for name in names if not name.startswith(word)]  # those are also found without difflib
     assert close_names(word, others, count) == difflib.get_close_matches(word, others, count, 0.6)
 
 
@@ -216,5 +218,5 @@ def test_near_names_are_those_of_difflib(word: str, names: list[str], count: int
     [("int", "an int"), ("OrderedDict", "an OrderedDict"), ("str", "a str"), ("uint8", "a uint8")],
 )
 def test_a_word_has_its_article(word: str, text: str) -> None:
-    """What begins with a vowel has an, but for u, which is mostly said as in unit."""
+    """A word that begins with a vowel has "an", except u, as in unit."""
     assert with_article(word) == text

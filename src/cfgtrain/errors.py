@@ -90,7 +90,7 @@ class CfgTrainError(Exception):
         self.origin = origin
         self.key = key
         self.near = near
-        self._hint = hint
+        self._hint = hint.strip()  # a text of `suggest` begins with a space
 
     @property
     def hint(self) -> str:

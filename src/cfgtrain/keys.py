@@ -43,7 +43,7 @@ class HookKey(Key):
         list_key: Key of the list of hook configs, where the value has other settings as well.
         follows_runner: Whether its hooks count epochs or iterations as the runner does, unless
             their config has a ``by_epoch``.
-        needs_data: Whether the hook needs a data loader, so that a config alone cannot build it.
+        needs_data: Whether its hook needs a data loader and so is not built from the config alone.
     """
 
     priority: str | None = None
@@ -92,7 +92,7 @@ _TABLE = (
 )  # fmt: skip
 
 KEYS = {key.name: key for key in _TABLE}
-HOOK_KEYS = {key.name: key for key in _TABLE if isinstance(key, HookKey) and not key.needs_data}
+HOOK_KEYS = {key.name: key for key in _TABLE if isinstance(key, HookKey)}
 
 
 def setting(cfg: Any, name: str, by_epoch: bool = True) -> Any:

@@ -218,7 +218,10 @@ def test_argument_problems(
 ) -> None:
     """A name that is not taken, or one that is missing, is told with what would be right."""
     problem = argument_problem(target, args)
-    assert (problem and problem.text, problem and problem.argument) == (text, argument)
+    assert (problem and str(problem.error({})).split("\n")[0], problem and problem.argument) == (
+        text,
+        argument,
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,7 +282,7 @@ def test_an_argument_that_is_no_text() -> None:
     """A key such as 1 is no argument, and is told as it is."""
     problem = argument_problem(plain, {"a": 1, 1: 2})  # type: ignore[dict-item]
     assert problem is not None
-    assert problem.text == "plain takes no argument 1."
+    assert (problem.message, problem.hint) == ("plain takes no argument 1.", "")
 
 
 @pytest.mark.parametrize(
@@ -407,5 +410,6 @@ def test_an_object_that_can_be_called_has_the_name_of_its_class() -> None:
 
     problem = argument_problem(Scorer(), {"tpo": 1})
     assert problem is not None
-    assert problem.text.endswith("Scorer takes no argument 'tpo'. Did you mean 'top'?")
-    assert " at 0x" not in f"{problem.text}{problem.signature}"
+    assert problem.message.endswith("Scorer takes no argument 'tpo'.")
+    assert problem.hint == " Did you mean 'top'?"
+    assert " at 0x" not in f"{problem.message}{problem.signature}"

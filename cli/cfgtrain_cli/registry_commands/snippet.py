@@ -32,7 +32,7 @@ def _frame(entry: Entry) -> tuple[str, str, str]:
     kind = f"type={entry.name!r},"
     if root is HOOKS:
         for key, hook_key in HOOK_KEYS.items():
-            if hook_key.default_type == entry.name and not hook_key.list_key:
+            if hook_key.default_type == entry.name and not (hook_key.list_key or hook_key.needs_data):
                 return f"{key} = dict(", "", ")"
             if hook_key.policy_suffix and entry.name.endswith(hook_key.policy_suffix):
                 policy = entry.name.removesuffix(hook_key.policy_suffix)

@@ -57,8 +57,9 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
         yield from optimizer_problems(cfg)
     if "runner" in cfg:
         yield from runner_problems(cfg)
-    for name in HOOK_KEYS:
-        yield from hook_problems(cfg, name)
+    for hook_key in HOOK_KEYS.values():
+        if not hook_key.needs_data:
+            yield from hook_problems(cfg, hook_key.name)
     yield from evaluation_problems(cfg)
     yield from value_problems(cfg)
 

@@ -92,7 +92,7 @@ def _arguments(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
     rest = {key: value for key, value in evaluation.items() if key not in own}
     problem = argument_problem(evaluate, {"self": None, "results": None, **rest}) if evaluate else None
     if problem is not None:
-        hint = f"{problem.hint}{suggest(problem.argument or '', own)}".strip()
+        hint = problem.hint + suggest(problem.argument or "", own)
         yield problem._replace(hint=hint).error(evaluation)
 
 

@@ -23,7 +23,11 @@ MAX_SEED = 2**63 - 1  # what torch takes
 def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the settings that are plain values."""
     yield from _workflow_problems(cfg)
-    seed, deterministic, level = setting(cfg, "seed"), setting(cfg, "deterministic"), setting(cfg, "log_level")
+    seed, deterministic, level = (
+        setting(cfg, "seed"),
+        setting(cfg, "deterministic"),
+        setting(cfg, "log_level"),
+    )
     if seed is not None and (
         not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED
     ):
@@ -91,7 +95,9 @@ def _workflow_problems(cfg: Config) -> Iterator[CfgTrainError]:
         return
     for mode, times in workflow:
         if times < 1:
-            message = f"A flow runs at least once, not {times} times, as {mode!r} in the workflow {workflow!r}."
+            message = (
+                f"A flow runs at least once, not {times} times, as {mode!r} in the workflow {workflow!r}."
+            )
             yield ConfigValueError(message, **where)
     data = cfg.get("data")
     parts = [part for part in parts_of(cfg) if isinstance(data, Mapping) and data.get(part) is not None]

@@ -208,7 +208,7 @@ class Config:
             except KeyError:
                 shown = key if isinstance(key, str) else dotted(key)
                 hint = NoSuchKeyError(rest, part, node).hint()
-                raise ConfigKeyError(f"There is no key {shown!r}.{hint}", key=shown) from None
+                raise ConfigKeyError(f"There is no key {shown!r}.", hint=hint, key=shown) from None
             rest = (*rest, name)
         return owner._trace, rest
 

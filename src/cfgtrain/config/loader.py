@@ -169,7 +169,7 @@ class _Reader:
                 )
             if not os.path.isfile(path):
                 raise ConfigNotFoundError(
-                    f"The base config {name!r} is not there; it would be {path}.{near(path)}"
+                    f"The base config {name!r} is not there; it would be {path}.", hint=near(path)
                 )
         except (ConfigCycleError, ConfigNotFoundError, ConfigValueError) as error:
             error.origin, error.key = Origin(file.shown, source.line((BASE,))), BASE
@@ -303,7 +303,7 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
 def _check_file(path: str, shown: str) -> None:
     if not os.path.isfile(path):
         what = "is a folder, not a config file" if os.path.isdir(path) else "is not there"
-        raise ConfigNotFoundError(f"The config {shown!r} {what}.{near(path)}", origin=Origin(shown))
+        raise ConfigNotFoundError(f"The config {shown!r} {what}.", hint=near(path), origin=Origin(shown))
     if not path.endswith(SUFFIXES):
         name = os.path.basename(path)
         message = f"A config is one of {', '.join(SUFFIXES)}, not {name!r}."

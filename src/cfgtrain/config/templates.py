@@ -129,7 +129,8 @@ def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) 
             values[token] = copied(look_up(bases, path))
         except NoSuchKeyError as missing:
             raise ConfigKeyError(
-                f"The bases define no {path!r}: {missing.part!r} is not there.{missing.hint()}",
+                f"The bases define no {path!r}: {missing.part!r} is not there.",
+                hint=missing.hint(),
                 origin=Origin(file, _line(token, text)),
                 key=f"_base_.{path}",
             ) from None
@@ -147,8 +148,8 @@ def read_environment(variables: dict[str, Variable], file: str, text: str) -> di
         found = os.environ.get(name, default)
         if found is None:
             raise ConfigKeyError(
-                f"The environment variable {name} is not set.{suggest(name, os.environ)} "
-                f"Set it, or give it a default: {{{{${name}:default}}}}.",
+                f"The environment variable {name} is not set.",
+                hint=f"{suggest(name, os.environ)} Set it, or give it a default: {{{{${name}:default}}}}.",
                 origin=Origin(file, _line(token, text)),
             )
         value: Any = found

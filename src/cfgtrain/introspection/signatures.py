@@ -61,11 +61,6 @@ class ArgumentProblem(NamedTuple):
     signature: str
     hint: str = ""
 
-    @property
-    def text(self) -> str:
-        """The message with the hint."""
-        return f"{self.message} {self.hint}".rstrip()
-
     def error(self, cfg: object) -> BuildError:
         """Return the error about the arguments in a config."""
         return BuildError(
@@ -89,7 +84,7 @@ def argument_problem(
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
         message = f"{callable_name(target)} takes no argument {unknown[0]!r}."
-        hint = suggest(str(unknown[0]), parameters.names).strip()
+        hint = suggest(str(unknown[0]), parameters.names)
         return ArgumentProblem(message, unknown[0], signature_text(target), hint)
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
     if missing:

@@ -225,7 +225,7 @@ def paramwise_problems(
 
 
 def _unknown(owner: str, key: str, known: tuple[str, ...]) -> ArgumentError:
-    hint = suggest(str(key), known).strip() or f"It has {', '.join(known)}."
+    hint = suggest(str(key), known) or f"It has {', '.join(known)}."
     return ArgumentError(f"{owner} has no setting {key!r}.", hint=hint)
 
 

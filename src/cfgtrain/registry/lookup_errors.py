@@ -68,11 +68,11 @@ def explain_miss(
     place = registry.locate(key)
     if place is None:
         problem, hint = _no_such_scope(registry, key, folder)
-        return f"{key!r} is not in the {registry.name} registry{problem}", hint.strip()
+        return f"{key!r} is not in the {registry.name} registry{problem}", hint
     holder, name = place
     where = f" of scope {holder.scope!r}" if holder is not registry else ""
     hint = _hint(registry, holder, name, folder, others)
-    return f"{key!r} is not in the {holder.name} registry{where}.", hint.strip()
+    return f"{key!r} is not in the {holder.name} registry{where}.", hint
 
 
 def _hint(

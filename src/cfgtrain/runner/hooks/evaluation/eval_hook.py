@@ -20,7 +20,6 @@ from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.hooks.timer import IterTimerHook
 from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
 __all__ = ["BETTER", "EvalHook", "Rule"]
 
@@ -94,7 +93,7 @@ class EvalHook(Hook):
             raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
         if rule not in (None, *BETTER):
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
+                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(BETTER))
             )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
@@ -274,7 +273,8 @@ class EvalHook(Hook):
         name = monitor or kept
         if name not in names:
             listed = ", ".join(names) or "none"
-            raise HookError(f"{who} goes by {name!r}, and the scores are {listed}.{suggest(name, names)}")
+            message = f"{who} goes by {name!r}, and the scores are {listed}."
+            raise HookError(message, near=(name, list(names)))
         return name, rule or (self.rule if name == kept else None) or self.guess_rule(name)
 
     def _is_start(self, done: int) -> bool:
