@@ -25,7 +25,7 @@ def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging
         cfg: Config of the run.
         work_dir: With ``"auto"``, copies of newer checkpoints are first downloaded into it.
         folders: Searched with ``"auto"``; see ``checkpoint_folders``.
-        logger: Is told which checkpoints are damaged.
+        logger: Logs which checkpoints are damaged and skipped.
 
     Raises:
         CheckpointError: The checkpoint does not exist or is damaged.
