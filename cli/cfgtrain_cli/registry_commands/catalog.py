@@ -43,14 +43,11 @@ class Entry(NamedTuple):
     @property
     def documentation(self) -> str:
         """Its own docstring, or that of its constructor; never one of a base class."""
-        for owner in (
-            self.target,
-            vars(self.target).get("__init__") if inspect.isclass(self.target) else None,
-        ):
-            text = getattr(owner, "__doc__", None)
-            if isinstance(text, str) and owner is not object.__init__:
-                return inspect.cleandoc(text)
-        return ""
+        documented = [self.target]
+        if inspect.isclass(self.target) and "__init__" in vars(self.target):
+            documented.append(vars(self.target)["__init__"])
+        texts = (getattr(each, "__doc__", None) for each in documented)
+        return next((inspect.cleandoc(text) for text in texts if isinstance(text, str)), "")
 
     @property
     def path(self) -> str:

@@ -41,7 +41,10 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
     line = getattr(error, "lineno", None)
     code = (getattr(error, "text", None) or "").strip()
     code = code if len(code) <= 100 else code[:97] + "..."
-    reason = getattr(error, "msg", None) or str(error) or "too much for Python to read"
+    if isinstance(error, RecursionError | MemoryError):  # each Python version says it in its own words
+        reason = "an expression is nested too deeply for Python to parse"
+    else:
+        reason = getattr(error, "msg", None) or str(error)
     return ConfigSyntaxError(
         f"There are syntax errors in config file {shown}: {reason}." + (f"\n    {code}" if code else ""),
         origin=Origin(shown, line),
