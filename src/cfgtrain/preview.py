@@ -13,7 +13,7 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
-from cfgtrain.data.loader import length_of
+from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
 from cfgtrain.keys import setting
@@ -73,13 +73,13 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
     runner: BaseRunner = build_runner(cfg.runner, default_args=given)
     if runner.by_epoch and iters_per_epoch is None:
         cfg.seed = cfg.get("seed") or 0
-        iters_per_epoch = length_of(build_loader(cfg, "train"))
+        iters_per_epoch = num_batches(build_loader(cfg, "train"))
         if iters_per_epoch is None:
             raise ArgumentError(
                 "The training data is a stream without a length: give the number of iterations in an epoch (--iters-per-epoch)."
             )
     for key in ("lr_config", "momentum_config"):
-        runner.register_wired_hooks(key, cfg.get(key))
+        runner.register_config_hooks(key, cfg.get(key))
     evaluation = EvalHook(_NoData())  # its scores are unknown, but schedules may look for it
     evaluation.idle_stages = STAGES
     runner.register_hook(evaluation)
@@ -109,7 +109,7 @@ def preview_hooks(cfg: Config) -> str:
     register_hooks(runner, cfg)
     register_evaluation(runner, cfg, {"val": _NoData()})
     runner.register_hook(ProgressHook())
-    runner.warn_of_silent_hooks({mode for mode, _ in setting(cfg, "workflow")})
+    runner.warn_about_inactive_hooks({mode for mode, _ in setting(cfg, "workflow")})
     return runner.get_hook_info()
 
 

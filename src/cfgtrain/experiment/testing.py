@@ -12,7 +12,7 @@ from cfgtrain.errors import CheckpointError
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
-from cfgtrain.runner.stages import RunStopped
+from cfgtrain.runner.stages import StopRun
 
 __all__ = ["best_checkpoint", "score_test_dataset"]
 
@@ -59,9 +59,9 @@ def score_test_dataset(
     def progress(done: int) -> None:
         nonlocal samples
         samples += done
-        runner.leave_if_interrupted()
+        runner.check_interrupt()
 
     settings = evaluation.eval_kwargs if evaluation else {}
-    with suppress(RunStopped):
+    with suppress(StopRun):
         return evaluate(model, loader, runner.logger, progress, **settings), samples
     return {}, 0
