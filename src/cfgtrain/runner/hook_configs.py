@@ -73,10 +73,10 @@ def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
 
 def _with_defaults(cfg: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
     """Return a copy of ``cfg`` with the items of ``defaults`` whose keys it does not have."""
-    twin = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
+    copied = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
     for key, value in defaults.items():
-        dict.setdefault(twin, key, value)
-    return twin
+        dict.setdefault(copied, key, value)
+    return copied
 
 
 def _policy_hook(policy: Any, suffix: str, cfg: Mapping[str, Any]) -> str:
