@@ -14,8 +14,9 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A module belongs to the longest entry that begins its name.
 LAYERS = [
     ("cfgtrain.errors", "cfgtrain.exit_codes", "cfgtrain.suggestions", "cfgtrain.origin"),
-    ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils"),
-    ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.schedules"),
+    ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils",
+     "cfgtrain.arguments"),
+    ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.keys", "cfgtrain.schedules"),
     ("cfgtrain.image", "cfgtrain.visualization"),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.amp", "cfgtrain.random_state",
      "cfgtrain.environment"),

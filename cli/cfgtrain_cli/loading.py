@@ -89,6 +89,5 @@ def _failure_in(file: Path, error: BaseException) -> ConfigError:
     last = inside[-1] if inside else None
     return ConfigError(
         f"The config raised {type(error).__name__}: {error}." + (f"\n    {last.line}" if last else ""),
-        file=last.filename if last else str(file),
-        line=last.lineno if last else None,
+        origin=Origin(last.filename, last.lineno) if last else Origin(str(file)),
     )

@@ -90,5 +90,7 @@ def _look_up(cfg: Config, key: str) -> tuple[KeyPath, Any]:
         return tuple(part for part, _ in steps), steps[-1][1]
     except NoSuchKeyError as missing:
         raise ConfigKeyError(
-            f"The config has no key {key!r}: {missing.part!r} does not exist.{missing.hint()}", key=key
+            f"The config has no key {key!r}: {missing.part!r} does not exist.",
+            hint=missing.hint(),
+            key=key,
         ) from None
