@@ -16,8 +16,6 @@ from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.hooks.loggers.base import LoggerHook
-from cfgtrain.runner.hooks.timer import IterTimerHook
 from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 
@@ -165,15 +163,10 @@ class EvalHook(Hook):
     def after_train_iter(self, runner: RunnerView) -> None:
         """Evaluate by iteration; what the loggers hold of the training is logged first."""
         if not self.by_epoch and self._is_due(runner.iter + 1):
-            for hook in runner.hooks:
-                if isinstance(hook, LoggerHook):
-                    hook.after_train_iter(runner)
-            runner.log_buffer.clear()
+            runner.flush_logs()
             began = perf_counter()
             self._evaluate(runner)
-            for hook in runner.hooks:
-                if isinstance(hook, IterTimerHook):
-                    hook.leave_out(perf_counter() - began)
+            runner.exclude_time(perf_counter() - began)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the newest scores, whether the evaluation before training is still to come, and of the best."""
