@@ -15,7 +15,7 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
-from cfgtrain.checkpoint.out_dir import OutDir
+from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import CheckpointError
@@ -86,7 +86,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     check(cfg)
     settle_folder(cfg)
     work_dir = make_work_dir(cfg)
-    folders = [work_dir, *(each.folder(work_dir).absolute() for each in out_dirs(cfg))]
+    folders = [work_dir, *(each.folder_for(work_dir).absolute() for each in checkpoint_stores(cfg))]
     with sole_use(folders), run_log(work_dir, cfg.get("log_level", "INFO")) as (logger, stamp):
         resumed = find_start(cfg, work_dir, folders, logger)
         settle_seed(cfg, resumed)
@@ -132,17 +132,18 @@ def settle_seed(cfg: Config, resumed: Resumed | None) -> None:
         cfg.seed = random.SystemRandom().randrange(2**31) if begun_with is None else begun_with
 
 
-def out_dirs(cfg: Config) -> list[OutDir]:
-    """Return where a run may put checkpoints: ``out_dir`` of its hooks."""
+def checkpoint_stores(cfg: Config) -> list[CheckpointStore]:
+    """Return where a run may write checkpoints: ``out_dir`` of its hooks."""
     configured = (cfg.get(key) for key in ("checkpoint_config", "evaluation"))
     settings = [each for each in configured if isinstance(each, Mapping)]
-    return [OutDir(each.get("out_dir"), each.get("file_client_args")) for each in settings]
+    return [CheckpointStore(each.get("out_dir"), each.get("file_client_args")) for each in settings]
 
 
 def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging.Logger) -> Resumed | None:
     """Return the checkpoint to go on from, if there is to be one; the newest may have to be fetched."""
     if cfg.get("resume_from") == "auto":
-        mirrors = [mirror for each in out_dirs(cfg) if (mirror := each.mirror(work_dir)) is not None]
+        stores = checkpoint_stores(cfg)
+        mirrors = [mirror for each in stores if (mirror := each.mirror_for(work_dir)) is not None]
         for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
             mirror.fetch(work_dir, logger)
     return find_resume(cfg.get("resume_from"), folders, logger)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from cfgtrain.check.components import problem_at
+from cfgtrain.checkpoint.schemes import checkpoint_exists
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError
@@ -50,38 +50,40 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
 
 
 def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Yield which checkpoints that a training reads are not there."""
+    """Yield an error for each checkpoint that a training reads and that does not exist."""
     for key in ("load_from", "resume_from"):
         file = cfg.get(key)
         if file is None or (key == "resume_from" and file == "auto"):
             continue
-        if not _is_there(file):
+        problem = _file_problem(file)
+        if problem is not None:
             auto = ", or 'auto'" if key == "resume_from" else ""
-            message = f"{key} is the path of a checkpoint{auto}; {file!r} is not there."
+            message = f"{key} is the path or URL of a checkpoint{auto}; {problem}"
             yield problem_at(ConfigValueError, message, cfg._cfg_dict, key)
     yield from _pretrained(cfg.get("model"))
 
 
 def _pretrained(node: Any) -> Iterator[CfgTrainError]:
-    """Find initial weights from a file that is not there, in an ``init_cfg`` anywhere in the model."""
+    """Yield an error for initial weights from a file that does not exist, in an ``init_cfg`` anywhere in the model."""
     if isinstance(node, Mapping):
         file = node.get("checkpoint")
-        if (
-            node.get("type") == "Pretrained"
-            and isinstance(file, str)
-            and "://" not in file
-            and not _is_there(file)
-        ):
-            message = f"checkpoint is the path or URL of a checkpoint; {file!r} is not there."
-            yield problem_at(ConfigValueError, message, node, "checkpoint")
+        if node.get("type") == "Pretrained" and isinstance(file, str):
+            problem = _file_problem(file)
+            if problem is not None:
+                message = f"checkpoint is the path or URL of a checkpoint; {problem}"
+                yield problem_at(ConfigValueError, message, node, "checkpoint")
     for each in (
         node.values() if isinstance(node, Mapping) else node if isinstance(node, (list, tuple)) else ()
     ):
         yield from _pretrained(each)
 
 
-def _is_there(file: object) -> bool:
-    return isinstance(file, str) and Path(file).expanduser().is_file()
+def _file_problem(file: object) -> str | None:
+    try:
+        exists = isinstance(file, str) and checkpoint_exists(file)
+    except CfgTrainError as error:
+        return str(error)
+    return None if exists else f"{file!r} is not there."
 
 
 def _workflow(cfg: Config) -> Iterator[CfgTrainError]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
-from cfgtrain.checkpoint.find import set_aside
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint, read_checkpoint
+from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.data.loader import describe_epoch
@@ -109,7 +109,7 @@ class RunSaving(HookRegistration):
         self._check_finite()  # before a good checkpoint goes for a worthless one
         with self.evaluation_weights():
             resume = (self._state_at_interruption or self._state()) if exact else None
-            set_aside(path, (self.meta or {}).get("run_id"))
+            rename_foreign(path, (self.meta or {}).get("run_id"))
             save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
         if exact:
             self.last_saved = (str(path), replace(self.position()))

@@ -139,7 +139,7 @@ def test_old_checkpoint_goes_after_the_new_one_is_there(
     assert names() == files
     assert Path("run/latest.pth").readlink() == Path(files[0])
     assert runner.meta["hook_msgs"]["last_ckpt"].endswith(files[0])
-    assert caplog.text.count("No space left. The run goes on; the last good checkpoint is") == len(failing)
+    assert caplog.text.count("No space left. The run continues; the last good checkpoint is") == len(failing)
 
 
 def test_resumed_run_removes_checkpoints_of_the_first() -> None:
@@ -219,7 +219,7 @@ def test_copy_that_fails_costs_no_checkpoint(
     assert names() == ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]
     assert mirrored() == ["epoch_1.pth", "epoch_3.pth"]
     assert (
-        "cannot be copied to memory://bucket/run: no route to host. It is on this machine only."
+        "cannot be copied to memory://bucket/run: no route to host. It exists only on this machine."
         in caplog.text
     )
     assert hook_of(runner).failed is None
@@ -247,7 +247,7 @@ def test_place_that_cannot_be_written_is_told_before_the_run() -> None:
         ("e_{}_{}.pth", "with {} for a number"),
         ("{epoch}.pth", "with {} for a number"),
         ("{.pth", "with {} for a number"),
-        ("sub/e_{}.pth", "has a folder: that is out_dir"),
+        ("sub/e_{}.pth", "contains a folder: use out_dir"),
     ],
 )
 def test_wrong_names_of_files(template: str, text: str) -> None:
