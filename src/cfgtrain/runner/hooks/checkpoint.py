@@ -150,11 +150,11 @@ class CheckpointHook(Hook):
 
     def _save_unless_accumulating(self, runner: RunnerView, done: int) -> None:
         """Save after the current stage, unless gradients are being accumulated; ``done`` is for the name."""
-        self._due = runner.window_open
+        self._due = runner.accumulating
         if not self._due and self.sync_buffer:
             average_tensors(runner.model.buffers())
         if not self._due and runner.work_dir is not None:
-            runner.after_stage(lambda: self._try_to_save(runner, self.filename_tmpl.format(done)))
+            runner.defer(lambda: self._try_to_save(runner, self.filename_tmpl.format(done)))
 
     def _try_to_save(self, runner: RunnerView, name: str) -> None:
         """Save, or log an error: the run continues, and the next interval saves again."""

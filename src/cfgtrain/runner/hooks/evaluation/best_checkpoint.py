@@ -98,4 +98,4 @@ class BestCheckpoint:
             self._store.commit(1, runner.logger, best=True)
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, path.name)
 
-        runner.after_stage(save)
+        runner.defer(save)
