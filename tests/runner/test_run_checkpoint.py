@@ -25,7 +25,8 @@ from cfgtrain.errors import ArgumentTypeError, CheckpointError
 from cfgtrain.random_state import RandomState, set_random_seed
 from cfgtrain.runner import EMAHook, EvalHook, Hook
 from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.resume import Position, RunState
+from cfgtrain.runner.position import Position
+from cfgtrain.runner.run_checkpoint import RunState
 
 EPOCHS, BATCHES = 3, 5
 # Due every third iteration, but a window of two has to close first; 10 ends the second epoch.
@@ -329,16 +330,18 @@ class Counter(Recorder):
 
 def test_hooks_of_one_class_keep_their_own_states() -> None:
     """Two hooks of a class get back the states that they saved, in order."""
-    saved = RunState.capture(Position(iter=3), [Counter(1), Counter(2)], LogBuffer(), LogBuffer())
+    saved = RunState.capture(
+        Position(iter=3).state_dict(), [Counter(1), Counter(2)], LogBuffer(), LogBuffer()
+    )
     one, two = Counter(), Counter()
     state = RunState.read(saved)
     state.restore_hooks([one, two])
-    assert (one.count, two.count, state.position.iter) == (1, 2, 3)
+    assert (one.count, two.count, state.position["iter"]) == (1, 2, 3)
 
 
 def test_hooks_without_a_saved_state_are_left_alone() -> None:
     """A hook that is new in the resumed run keeps the state it has."""
-    saved = RunState.capture(Position(), [], LogBuffer(), LogBuffer())
+    saved = RunState.capture(Position().state_dict(), [], LogBuffer(), LogBuffer())
     hook = Counter(4)
     RunState.read(saved).restore_hooks([hook])
     assert hook.count == 4
