@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from torch.optim import Optimizer
+
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.optim.optimizers import Optimizers, optimizers_of
 from cfgtrain.runner.hooks.hook import Hook
@@ -290,6 +292,8 @@ class MomentumUpdaterHook(ScheduleHook):
 
 def param_groups(optimizer: Optimizers) -> list[Group]:
     """Return the parameter groups of all optimizers."""
+    if isinstance(optimizer, Optimizer):  # called in each iteration
+        return optimizer.param_groups
     return [group for each in optimizers_of(optimizer).values() for group in each.param_groups]
 
 
