@@ -117,5 +117,5 @@ def test_stream_keeps_its_order(workers: int) -> None:
 @pytest.mark.parametrize("words", [{"sampler": {"type": "EpochSampler"}}, {"world_size": 2}])
 def test_stream_cannot_be_ordered_or_shared(words: dict[str, Any]) -> None:
     """A sampler for a stream, or several processes that would all read the same, is an error that says so."""
-    with pytest.raises(ArgumentError, match="Stream is a stream, which no sampler can order"):
+    with pytest.raises(ArgumentError, match="Stream is a stream: it cannot have a sampler"):
         build_dataloader(Stream(), **words)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from cfgtrain.errors import CheckpointError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import uri_prefix
-from cfgtrain.suggestions import suggest
 
 __all__ = ["SCHEMES", "Scheme", "checkpoint_exists", "local_checkpoint"]
 
@@ -72,7 +71,7 @@ def local_checkpoint(filename: str | Path) -> Iterator[Path]:
     if not scheme.exists(filename):
         folder = Path(filename).expanduser().parent
         names = [path.name for path in folder.glob("*.pth")] if folder.is_dir() else []
-        raise CheckpointError(f"There is no checkpoint {filename}.{suggest(Path(filename).name, names)}")
+        raise CheckpointError(f"There is no checkpoint {filename}.", near=(Path(filename).name, names))
     with ExitStack() as stack:
         try:
             local = stack.enter_context(scheme.local_path(filename))

@@ -6,10 +6,9 @@ import operator
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
-from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
-from cfgtrain.suggestions import suggest
+from cfgtrain.errors import ArgumentError, HookError
 
-__all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "ScoreRules", "check_rule"]
+__all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "ScoreRules"]
 
 Rule = Literal["greater", "less"]
 
@@ -19,12 +18,6 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "l
 # Names, or parts of names, of scores for which greater or smaller values are better.
 GREATER_KEYS = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc")
 LESS_KEYS = ("loss",)
-
-
-def check_rule(rule: object, error: type[CfgTrainError] = ArgumentError) -> None:
-    """Raise ``error`` for a rule that is neither ``"greater"`` nor ``"less"`` nor None."""
-    if rule not in (None, *COMPARE):
-        raise error(f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), COMPARE)}")
 
 
 class ScoreRules:
@@ -73,9 +66,8 @@ class ScoreRules:
         selected = name or main
         if selected not in names:
             listed = ", ".join(names) or "none"
-            raise HookError(
-                f"{owner} uses the score {selected!r}, and the scores are {listed}.{suggest(selected, names)}"
-            )
+            message = f"{owner} uses the score {selected!r}, and the scores are {listed}."
+            raise HookError(message, near=(selected, list(names)))
         return selected, rule or (self.rule if selected == main else None) or self.guess_rule(selected)
 
     def guess_rule(self, name: str) -> Rule:

@@ -11,7 +11,7 @@ from typing import Any
 from cfgtrain.data.loader import num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import single_gpu_test
-from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules, check_rule
+from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
@@ -83,7 +83,10 @@ class EvalHook(Hook):
             raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
         if not isinstance(save_best, str | None):
             raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
-        check_rule(rule, UnknownNameError)  # as in MMCV
+        if rule not in (None, *COMPARE):  # a KeyError, as in MMCV
+            raise UnknownNameError(
+                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(COMPARE))
+            )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
         self.start = start

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import HookError
-from cfgtrain.evaluation.score_rules import Rule, check_rule
+from cfgtrain.evaluation.score_rules import COMPARE, Rule
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.protocol import RunnerView
 
@@ -42,7 +43,7 @@ class ScoreMonitor:
     """
 
     def __init__(self, owner: str, monitor: str | None = None, rule: Rule | None = None) -> None:
-        check_rule(rule)
+        check_choice("rule", rule, (*COMPARE, None))
         self.owner, self.monitor, self.rule = owner, monitor, rule
         self.evaluation: EvalHook | None = None
         self.seen = 0
