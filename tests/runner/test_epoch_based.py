@@ -473,7 +473,7 @@ def test_what_needs_a_length_says_so() -> None:
     runner.register_hook(
         Recorder(lambda stage, r: Hook().end_of_epoch(r) if stage == "after_train_iter" else None)
     )
-    with pytest.raises(HookError, match="where an epoch ends, and the data loader has no length"):
+    with pytest.raises(HookError, match="needs the end of the epoch, but the data loader has no length"):
         runner.run([Endless()], [("train", 1)])
 
 
@@ -483,7 +483,7 @@ def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
     warmup = {"warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}
     runner.register_lr_hook({"policy": "step", "step": 1, **warmup})
     with pytest.raises(
-        HookError, match=r"takes 1 epochs, .* is not known here: give warmup_iters in iterations"
+        HookError, match=r"takes 1 epochs, .* is not known: set warmup_iters in iterations"
     ):
         runner.run([Endless()], [("train", 1)])
 

@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, verified and loaded without running code."""
+"""Checkpoints: written atomically, verified, and loaded without running code."""
 
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
 from cfgtrain.checkpoint.save import save_checkpoint

@@ -1,4 +1,4 @@
-"""Run a model on a data set and score its results."""
+"""Run a model on a dataset and score its results."""
 
 from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.scoring import evaluate
