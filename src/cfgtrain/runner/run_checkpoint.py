@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.save import save_checkpoint
@@ -187,7 +188,11 @@ class RunCheckpoint:
         if "optimizer" in loaded and resume_optimizer:
             _load_optimizer(runner.optimizer, loaded["optimizer"])
         meta = loaded["meta"]
-        runner.meta = {**meta, **(runner.meta or {}), "hook_msgs": meta.get("hook_msgs", {})}
+        runner.meta = {
+            **meta,
+            **(runner.meta or {}),
+            "hook_msgs": relocated(meta.get("hook_msgs", {}), checkpoint),
+        }
         if state is not None:
             self._resumed = state
             self._position.load_state_dict(state.position)

@@ -116,6 +116,44 @@ def test_best_checkpoint_is_kept(scores: list[Any], kwargs: dict[str, Any], file
     assert messages == {"best_score": score, "best_ckpt": str(Path("run").absolute() / file)}
 
 
+@pytest.mark.parametrize(
+    "name", ["val/acc", "../acc", "acc{x}", "acc {}", "acc%s 50%", "top\\acc", "acc\n" * 200]
+)
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_any_score_name_makes_a_file_name(kind: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The best checkpoint is a file in the work directory, and log, meta and the file itself name it."""
+    caplog.set_level(logging.INFO)
+    hook = EvalHook(Scored([1, 3, 2], name), by_epoch=kind == "epoch", save_best=name)
+    messages = train(kind, 3, hook).meta["hook_msgs"]
+    (file,) = Path("run").iterdir()
+    assert file.is_file()
+    assert file.name.startswith("best_")
+    assert file.name.endswith(f"_{kind}_2.pth")
+    assert messages["best_ckpt"] == str(file.absolute())
+    assert f"at 2 {kind}: {file.name}" in caplog.text
+    assert torch.load(file)["meta"]["hook_msgs"] == messages
+
+
+@pytest.mark.parametrize("out_dir", [None, "elsewhere"])
+@pytest.mark.parametrize("resumed", ["epoch_2.pth", "latest.pth"])
+def test_best_is_found_after_the_run_was_moved(resumed: str, out_dir: str | None, tmp_path: Path) -> None:
+    """The path of the best checkpoint is found from the folder of the checkpoint that is resumed."""
+    first = make_runner("epoch", 2, work_dir="a/run", meta={})
+    first.register_checkpoint_hook({"interval": 1})
+    best_dir = None if out_dir is None else str(tmp_path / "a" / out_dir)
+    first.register_hook(EvalHook(Scored([4, 1], "val/acc"), save_best="val/acc", out_dir=best_dir), "LOW")
+    first.run([numbers(1)], [("train", 1)])
+    old = Path(first.meta["hook_msgs"]["best_ckpt"])
+    new = tmp_path / "b" / old.relative_to(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = make_runner("epoch", 3, work_dir="another", meta={})
+    second.register_hook(EvalHook(Scored([0], "val/acc"), save_best="val/acc"), "LOW")
+    second.resume(tmp_path / "b" / "run" / resumed)
+    second.run([numbers(1)], [("train", 1)])
+    assert second.meta["hook_msgs"]["best_ckpt"] == str(new)
+    assert new.is_file()
+
+
 def test_only_nan_keeps_nothing() -> None:
     """If all scores are NaN, there is no best checkpoint."""
     assert best([NAN, NAN]) == {}
