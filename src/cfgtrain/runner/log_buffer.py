@@ -31,6 +31,7 @@ class LogBuffer:
 
     Attributes:
         output: Averages and other values that the next log line shows.
+        counters: Numbers that are shown with the averages as they are, such as counts.
         latest: The newest average of each name; not cleared after logging.
         ready: Whether there is something to log.
         mode: What ``output`` is about when that is not what the runner is doing, such as
@@ -39,6 +40,7 @@ class LogBuffer:
 
     def __init__(self) -> None:
         self.output: OrderedDict[str, Any] = OrderedDict()
+        self.counters: dict[str, float] = {}
         self.latest: dict[str, float] = {}
         self.ready = False
         self.mode: str | None = None
@@ -100,6 +102,7 @@ class LogBuffer:
                 total, weight = self._totals[name]
                 mean = total / weight if weight else math.nan
             self.output[name] = self.latest[name] = mean
+        self.output.update(self.counters)
         self.ready = True
 
     def clear_output(self) -> None:
@@ -115,6 +118,7 @@ class LogBuffer:
             NonFiniteLossError: See ``fetch``.
         """
         self.fetch()
+        self.counters.clear()
         self._totals.clear()
         self._values.clear()
         self._counts.clear()
