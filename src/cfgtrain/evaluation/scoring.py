@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.data.loader import set_epoch
+from cfgtrain.data.loader import empty_loader_error, set_epoch
 from cfgtrain.evaluation.inference import single_gpu_test
 
 __all__ = ["evaluate"]
@@ -29,7 +29,12 @@ def evaluate(
         logger: Passed to the dataset's ``evaluate``.
         progress: Called after each batch with its number of samples.
         eval_kwargs: More arguments of ``evaluate``, such as ``metric``.
+
+    Raises:
+        ArgumentError: The loader yields no samples.
     """
     set_epoch(data_loader, 0)
     results = single_gpu_test(model, data_loader, progress)
+    if not results:
+        raise empty_loader_error(data_loader)
     return dict(data_loader.dataset.evaluate(results, logger=logger, **eval_kwargs))

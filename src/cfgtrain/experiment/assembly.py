@@ -11,11 +11,12 @@ from torch import nn
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
-from cfgtrain.experiment.work_dir import (
-    config_stem,
-)
+from cfgtrain.data.loader import empty_loader_error, num_batches
+from cfgtrain.errors import ConfigValueError
+from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.runner.base import BaseRunner
@@ -43,8 +44,18 @@ def build_model(cfg: Config) -> nn.Module:
 
 
 def build_loaders(cfg: Config) -> dict[str, Any]:
-    """Build the loaders of all datasets in ``data``, by name: ``train``, ``val``, ``test``, ..."""
-    return {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+    """Build the loaders of all datasets in ``data``, by name: ``train``, ``val``, ``test``, ...
+
+    Raises:
+        ConfigValueError: A dataset that the run uses is empty.
+    """
+    loaders = {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+    evaluated = {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
+    for part in loaders.keys() & {*evaluated, *(mode for mode, _ in setting(cfg, "workflow"))}:
+        if num_batches(loaders[part]) == 0:
+            error = empty_loader_error(loaders[part])
+            raise ConfigValueError(f"data.{part} is empty. {error.message}", **location(cfg.data, part))
+    return loaders
 
 
 def build_loader(cfg: Config, part: str) -> Any:

@@ -22,7 +22,7 @@ from torch import nn
 
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.data.loader import iterate_epoch
-from cfgtrain.errors import HookError
+from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.fileio import FileClient
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner import EvalHook, TextLoggerHook
@@ -488,3 +488,32 @@ def test_flow_and_evaluation_may_share_a_loader(workers: int, tmp_path: Path) ->
     resumed = run(12, "iter_5.pth")  # within an epoch of the flow
     assert same(resumed.scored, whole.scored[5:])
     assert same(resumed.validated, whole.validated[4:])
+
+
+class Stream:
+    """A loader without a length that yields no batch."""
+
+    dataset = Scored([0.0])
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_empty_dataset_is_an_error_before_the_run(kind: str) -> None:
+    """A dataset without samples has no scores; it is found before the first iteration."""
+    hook = EvalHook(squares_loader(size=0), by_epoch=kind == "epoch")
+    runner = make_runner(kind, 1)
+    runner.register_hook(hook)
+    with pytest.raises(ArgumentError, match="no batch at all: there are 0 samples"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.mode is None
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_empty_stream_is_an_error_at_the_evaluation(kind: str) -> None:
+    """Of a stream it is only known then; there is no score of nothing."""
+    runner = make_runner(kind, 1)
+    runner.register_hook(EvalHook(Stream(), by_epoch=kind == "epoch"))
+    with pytest.raises(ArgumentError, match="no batch at all"):
+        runner.run([numbers(1)], [("train", 1)])

@@ -8,7 +8,7 @@ from numbers import Real
 from time import perf_counter
 from typing import Any
 
-from cfgtrain.data.loader import num_batches, set_epoch
+from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
@@ -131,9 +131,13 @@ class EvalHook(Hook):
         """Determine where the best checkpoint goes.
 
         Raises:
+            ArgumentError: There are no samples to evaluate.
             HookError: ``save_best`` is known not to be one of the scores.
             CheckpointError: The best checkpoint cannot be copied to ``out_dir``.
         """
+        # Of several processes, one may have no share of a small dataset.
+        if num_batches(self.dataloader) == 0 and runner.world_size == 1:
+            raise empty_loader_error(self.dataloader)
         self.check_save_best()
         if self.save_best is not None:
             self._best.begin(runner)
@@ -209,6 +213,8 @@ class EvalHook(Hook):
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of the results, and log the number of batches."""
         length = num_batches(self.dataloader)
+        if length is None and not results:
+            raise empty_loader_error(self.dataloader)
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
