@@ -170,3 +170,116 @@ def test_empty_stream_of_a_val_flow_is_an_error(project: Project, run: Callable[
     done = run("train", project('{"acc": 0.0}', change, without))
     assert done.code != 0
     assert "no batch at all" in done.err
+
+
+NOT_NUMBERS = [
+    ('{"acc": None}', "which is None"),
+    ('{"acc": "high"}', "which is 'high'"),
+    ('{"acc": torch.ones(2)}', "which is [1.0, 1.0]"),
+    ('{"acc": {"top1": 1.0}}', "which is {'top1': 1.0}"),
+    ('{"acc": 1j}', "which is 1j"),
+    ('{"accuracy": 1.0}', "and the scores are accuracy"),
+    ("{1: 1.0}", "and the scores are 1."),
+]
+
+
+@pytest.mark.parametrize(("scores", "text"), NOT_NUMBERS)
+def test_score_that_is_not_a_number_fails_the_run(
+    project: Project, run: Callable[..., Any], scores: str, text: str
+) -> None:
+    """The message names the score and its value; the training had begun, so the exit code is 1."""
+    done = run("train", project(scores))
+    assert done.code == 1
+    assert "save_best uses the score 'acc', " in done.err
+    assert text in done.err
+
+
+@pytest.mark.parametrize("scores", ["None", "0.5", "[1]", '{1: 0.5, "1": 0.5}'])
+def test_scores_that_are_not_a_dict_of_names_fail_the_run(
+    project: Project, run: Callable[..., Any], scores: str
+) -> None:
+    """The same is true if there is no dict, or two scores have one name."""
+    done = run("train", project(scores))
+    assert done.code == 1
+    assert "Error: evaluate() of a dataset return" in done.err
+
+
+@pytest.mark.parametrize("scores", ["None", "0.5", "[1]", '{1: 0.5, "1": 0.5}'])
+def test_test_scores_are_checked_too(project: Project, run: Callable[..., Any], scores: str) -> None:
+    """An error after the last iteration also has exit code 1, and the run was saved."""
+    done = run("train", project(scores, ('evaluation = dict(interval=1, save_best="acc")', "")))
+    assert done.code == 1
+    assert "Error: evaluate() of a dataset return" in done.err
+    assert Path("work_dirs/toy/latest.pth").exists()
+
+
+def test_other_values_are_logged(project: Project, run: Callable[..., Any]) -> None:
+    """Values that no hook uses may be anything, and names are converted to str."""
+    scores = (
+        '{"note": "fine", None: None, 3: torch.tensor([[0.5]]), "list": [1, 2], "acc": torch.tensor([0.25])}'
+    )
+    done = run("train", project(scores))
+    assert done.code == 0, done.err
+    (line, *_) = lines_of("val")
+    assert {key: line[key] for key in ("note", "None", "3", "list", "acc")} == {
+        "note": "fine", "None": None, "3": 0.5, "list": [1, 2], "acc": 0.25,
+    }  # fmt: skip
+
+
+AUTO = ('save_best="acc"', 'save_best="auto"')
+
+
+def test_automatic_score_is_the_first_number(project: Project, run: Callable[..., Any]) -> None:
+    """``save_best="auto"`` ignores what is not a number."""
+    assert run("train", project('{"note": "fine", "acc": 1.0}', AUTO)).code == 0
+    assert len(list(Path("work_dirs/toy").glob("best_acc_*.pth"))) == 1
+
+
+def test_automatic_score_needs_a_number(project: Project, run: Callable[..., Any]) -> None:
+    """If nothing is a number, the message names the first value."""
+    done = run("train", project('{"note": "fine"}', AUTO))
+    assert done.code == 1
+    assert "save_best uses the score 'note', which is 'fine': it must be a number" in done.err
+
+
+@pytest.mark.parametrize("score", ["nan", "inf", "-inf"])
+def test_score_that_is_not_finite_is_never_the_best(
+    project: Project, run: Callable[..., Any], score: str
+) -> None:
+    """It causes a warning, and a finite score is better."""
+    scores = f'{{"acc": float("{score}") if not Path("seen").exists() and not Path("seen").touch() else 1.0}}'
+    cfg = project(scores, ("interval=1, save_best", "interval=1, rule='less', save_best"))
+    parts = Path("parts.py")
+    parts.write_text("from pathlib import Path\n" + parts.read_text())
+    done = run("train", cfg, "--cfg-options", "+evaluation.start=1")
+    assert done.code == 0, done.err
+    assert f"The score 'acc' is {score}: it is never the best one." in done.err
+    assert len(list(Path("work_dirs/toy").glob("best_acc_*_2.pth"))) == 1
+
+
+HOOK = """
+custom_hooks = [dict(type="EarlyStoppingHook", monitor="acc")]
+"""
+
+
+def test_monitored_score_that_is_not_a_number_fails_the_run(
+    project: Project, run: Callable[..., Any]
+) -> None:
+    """A hook that uses the score says the same."""
+    cfg = project('{"acc": None}', (', save_best="acc")', ")" + HOOK))
+    done = run("train", cfg)
+    assert done.code == 1
+    assert "EarlyStoppingHook uses the score 'acc', which is None" in done.err
+
+
+@pytest.mark.parametrize(
+    "error", ["raise SystemExit(2)", "from cfgtrain import errors; raise errors.ConfigValueError('x')"]
+)
+def test_exit_code_2_never_comes_from_a_training_that_began(
+    project: Project, run: Callable[..., Any], error: str
+) -> None:
+    """Any error of custom code in a training has exit code 1."""
+    cfg = project()
+    parts = Path("parts.py")
+    parts.write_text(parts.read_text().replace("        loss = self(**data)\n", f"        {error}\n"))
+    assert run("train", cfg).code == 1

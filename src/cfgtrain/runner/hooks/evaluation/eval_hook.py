@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from time import perf_counter
 from typing import Any
 
@@ -12,11 +11,11 @@ from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
+from cfgtrain.evaluation.scoring import checked_scores, is_number
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["EvalHook"]
@@ -50,6 +49,7 @@ class EvalHook(Hook):
     Attributes:
         score_rules: Selects a score, and knows whether greater or smaller values are better.
         scores: The newest scores that are numbers; saved with the run.
+        newest: Everything that the newest evaluation of this process returned.
         evaluations: Number of evaluations so far; saved with the run.
     """
 
@@ -103,6 +103,7 @@ class EvalHook(Hook):
         self.out_dir = out_dir
         self.eval_kwargs = eval_kwargs
         self.scores: dict[str, float] = {}
+        self.newest: dict[str, Any] = {}
         self.evaluations = 0
         self._initial = True
         self._batches = 0  # in the current evaluation
@@ -195,9 +196,7 @@ class EvalHook(Hook):
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and log them."""
         scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
-        if not isinstance(scores, Mapping):
-            raise ArgumentTypeError(f"evaluate() of a dataset returns a dict of scores, not {scores!r}.")
-        scores = {name: plain(value) for name, value in scores.items()}
+        scores = checked_scores(scores)
         runner.log_buffer.output.update(scores)
         runner.log_buffer.mode = "val"
         runner.log_buffer.ready = True
@@ -230,7 +229,8 @@ class EvalHook(Hook):
         with runner.evaluation_context():
             results = self.predict(runner, {"progress": progress})
         scores = self.score(runner, results)
-        self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
+        self.scores = {name: float(score) for name, score in scores.items() if is_number(score)}
+        self.newest = scores
         self.evaluations += 1
         if self.save_best is not None:
             self._keep_best(runner, scores)
@@ -239,10 +239,12 @@ class EvalHook(Hook):
         if not scores:
             runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
             return
-        name, rule = self.score_rules.select(self.scores)
+        name, rule = self.score_rules.select(scores)
         self.score_rules.name, self.score_rules.rule = name, rule
         score, best = self.scores[name], (runner.meta or {})["hook_msgs"].get("best_score")
-        if not math.isnan(score) and (best is None or COMPARE[rule](score, best)):
+        if not math.isfinite(score):
+            runner.logger.warning("The score %r is %s: it is never the best one.", name, score)
+        elif best is None or COMPARE[rule](score, best):
             unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
             self._best.replace(runner, name, score, unit, done)
 
@@ -268,7 +270,3 @@ class EvalHook(Hook):
     def _is_due(self, done: int) -> bool:
         since = done - (self.start or 0)
         return since >= 0 and since % self.interval == 0
-
-
-def _is_number(score: Any) -> bool:
-    return isinstance(score, Real) or getattr(score, "ndim", None) == 0  # a scalar of NumPy or PyTorch
