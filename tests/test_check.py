@@ -382,3 +382,17 @@ def test_an_existing_checkpoint_is_accepted(load: Load) -> None:
     """``load_from`` may be an existing file."""
     Path("w.pth").write_bytes(b"")
     check(load(("seed = 0", "load_from = 'w.pth'")))
+
+
+def test_dataset_without_scores_cannot_be_evaluated(load: Load) -> None:
+    """An evaluation on a dataset without ``evaluate`` is found before the run."""
+
+    @DATASETS.register_module()
+    class Unscored:
+        def __init__(self, pipeline: Any) -> None:
+            pass
+
+    cfg = load(("type='Digits', split='val'", "type='Unscored'"))
+    with pytest.raises(ConfigValueError, match="Unscored has no evaluate") as caught:
+        check(cfg)
+    assert caught.value.key == "data.val.type"

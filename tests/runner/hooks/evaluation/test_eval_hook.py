@@ -26,6 +26,7 @@ from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.fileio import FileClient
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner import EvalHook, TextLoggerHook
+from cfgtrain.runner.iter_based import IterLoader
 
 NAN = float("nan")
 SCORES = [1, 4, 3, 7, 2, -3, 4, 6]
@@ -517,3 +518,60 @@ def test_empty_stream_is_an_error_at_the_evaluation(kind: str) -> None:
     runner.register_hook(EvalHook(Stream(), by_epoch=kind == "epoch"))
     with pytest.raises(ArgumentError, match="no batch at all"):
         runner.run([numbers(1)], [("train", 1)])
+
+
+def loader_of(**attributes: Any) -> Any:
+    """An object of a new class with these attributes."""
+    return type("Loader", (), {"dataset": Scored(), **attributes})()
+
+
+NO_LOADERS = [
+    (loader_of(), "Loader cannot be iterated over"),
+    (loader_of(dataset=None, __iter__=lambda self: iter(())), "NoneType has none"),
+    (loader_of(dataset=[1], __iter__=lambda self: iter(())), "list has none"),
+    (loader_of(__iter__=lambda self: self, __next__=lambda self: {}), "Loader is an iterator"),
+    (IterLoader(Scored()), "IterLoader is an iterator"),
+]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize(("loader", "text"), NO_LOADERS)
+def test_what_is_no_loader_is_refused_before_the_run(kind: str, loader: Any, text: str) -> None:
+    """An object that no evaluation could read is found before the first iteration."""
+    runner = make_runner(kind, 1)
+    runner.register_hook(EvalHook(loader, by_epoch=kind == "epoch"))
+    with pytest.raises(TypeError, match=text):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.mode is None
+
+
+@pytest.mark.parametrize(
+    ("loader", "kwargs", "text"),
+    [
+        (None, {}, "needs a DataLoader"),
+        (5, {}, "needs a DataLoader"),
+        (torch.utils.data.DataLoader, {}, "needs a DataLoader"),
+        (type(loader_of()), {}, "not the class Loader itself"),
+        (Scored(), {"test_fn": "single_gpu_test"}, "test_fn is a function"),
+    ],
+)
+def test_what_is_no_loader_is_refused(loader: Any, kwargs: dict[str, Any], text: str) -> None:
+    """What cannot be a loader, or a function, is refused when the hook is built."""
+    with pytest.raises(TypeError, match=text):
+        EvalHook(loader, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_subclass_may_score_without_the_dataset(kind: str) -> None:
+    """If a subclass overrides ``evaluate``, the dataset needs none, and the loader needs no length."""
+
+    class Own(EvalHook):
+        def evaluate(self, runner: Any, results: Any) -> dict[str, Any]:
+            return {"acc": float(len(results))}
+
+    hook = Own(loader_of(dataset=None, __iter__=lambda self: iter(())), by_epoch=kind == "epoch")
+    hook.test_fn = lambda model, loader: [1, 2]
+    runner = make_runner(kind, 1)
+    runner.register_hook(hook)
+    runner.run([numbers(1)], [("train", 1)])
+    assert hook.scores == {"acc": 2.0}

@@ -11,6 +11,7 @@ from torch import distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cfgtrain.data.loader import empty_loader_error
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.evaluation.inference import multi_gpu_test
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.registries import HOOKS
@@ -55,10 +56,16 @@ class DistEvalHook(EvalHook):
         """Do the same, and check that the dataset has samples: the share of one process may have none.
 
         Raises:
+            ArgumentTypeError: The samples are shared by several processes, and their number is not known.
             ArgumentError: The dataset has no samples.
         """
         dataset = self.dataloader.dataset
-        if hasattr(dataset, "__len__") and len(dataset) == 0:
+        known = hasattr(dataset, "__len__")
+        if not known and runner.world_size > 1 and self.test_fn is multi_gpu_test:
+            raise ArgumentTypeError(
+                f"An evaluation with several processes needs a dataset with a length; {type(dataset).__name__} has none."
+            )
+        if known and len(dataset) == 0:
             raise empty_loader_error(self.dataloader)
         super().before_run(runner)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from cfgtrain.evaluation.inference import single_gpu_test
+from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
 from cfgtrain.evaluation.scoring import checked_scores, is_number
 from cfgtrain.introspection.signatures import accepted_args
@@ -79,6 +79,12 @@ class EvalHook(Hook):
             raise ArgumentTypeError(
                 f"An evaluation needs a DataLoader with a dataset that returns scores, not {dataloader!r}."
             )
+        if isinstance(dataloader, type):
+            raise ArgumentTypeError(
+                f"An evaluation needs a DataLoader, not the class {dataloader.__name__} itself."
+            )
+        if test_fn is not None and not callable(test_fn):
+            raise ArgumentTypeError(f"test_fn is a function (model, dataloader) -> results, not {test_fn!r}.")
         if not isinstance(by_epoch, bool):
             raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
         if not isinstance(save_best, str | None):
@@ -132,10 +138,13 @@ class EvalHook(Hook):
         """Determine where the best checkpoint goes.
 
         Raises:
+            ArgumentTypeError: The loader cannot be iterated over again and again, or its dataset has
+                no ``evaluate``.
             ArgumentError: There are no samples to evaluate.
             HookError: ``save_best`` is known not to be one of the scores.
             CheckpointError: The best checkpoint cannot be copied to ``out_dir``.
         """
+        self._check_loader()
         # Of several processes, one may have no share of a small dataset.
         if num_batches(self.dataloader) == 0 and runner.world_size == 1:
             raise empty_loader_error(self.dataloader)
@@ -217,6 +226,25 @@ class EvalHook(Hook):
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
+
+    def _check_loader(self) -> None:
+        loader, kind = self.dataloader, type(self.dataloader).__name__
+        if self.test_fn in (single_gpu_test, multi_gpu_test):  # another one may read it in another way
+            if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
+                raise ArgumentTypeError(
+                    f"An evaluation needs a DataLoader, and {kind} cannot be iterated over."
+                )
+            if hasattr(loader, "__next__"):
+                raise ArgumentTypeError(
+                    f"An evaluation needs a DataLoader that yields all batches each time, and {kind} is an iterator."
+                )
+        dataset = loader.dataset
+        computes = type(self).evaluate is not EvalHook.evaluate  # a subclass may score in another way
+        if not computes and not callable(getattr(dataset, "evaluate", None)):
+            raise ArgumentTypeError(
+                f"An evaluation needs a dataset with evaluate(results, logger=...), which returns the scores; "
+                f"{type(dataset).__name__} has none."
+            )
 
     def _evaluate(self, runner: RunnerView) -> None:
         self._batches = 0
