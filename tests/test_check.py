@@ -146,6 +146,28 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("lr=0.05", "lr='0.05'", ConfigValueError, "optimizer.lr", "not '0.05'"),
     ("max_epochs=4", "max_epochs=4, constructor='DefaultRunnerConstruktor'", ConfigValueError, "runner.constructor", "Did you mean 'DefaultRunnerConstructor'"),
     ("max_epochs=4", "max_epochs=4.5", ConfigValueError, "runner.max_epochs", "not 4.5"),
+    ("samples_per_gpu=32", "samples_per_gpu=0", ConfigValueError, "data.samples_per_gpu", "samples_per_gpu is at least 1, not 0"),
+    ("samples_per_gpu=64", "samples_per_gpu=0", ConfigValueError, "data.val_dataloader.samples_per_gpu", "samples_per_gpu is at least 1, not 0"),
+    ("samples_per_gpu=32", "workers_per_gpu=-1", ConfigValueError, "data.workers_per_gpu", "workers_per_gpu is at least 0, not -1"),
+    ("samples_per_gpu=64", "workers_per_gpu=-1", ConfigValueError, "data.val_dataloader.workers_per_gpu", "workers_per_gpu is at least 0, not -1"),
+    ("samples_per_gpu=32", "workers_per_gpu=True", ConfigValueError, "data.workers_per_gpu", "is an int, not True"),
+    ("samples_per_gpu=64", "workers_per_gpu=True", ConfigValueError, "data.val_dataloader.workers_per_gpu", "is an int, not True"),
+    ("samples_per_gpu=32", "prefetch_factor=0", ConfigValueError, "data.prefetch_factor", "prefetch_factor is at least 1, not 0"),
+    ("samples_per_gpu=64", "prefetch_factor=0", ConfigValueError, "data.val_dataloader.prefetch_factor", "prefetch_factor is at least 1, not 0"),
+    ("samples_per_gpu=32", "prefetch_factor=-2", ConfigValueError, "data.prefetch_factor", "prefetch_factor is at least 1, not -2"),
+    ("samples_per_gpu=64", "prefetch_factor=-2", ConfigValueError, "data.val_dataloader.prefetch_factor", "prefetch_factor is at least 1, not -2"),
+    ("samples_per_gpu=32", "prefetch_factor=None", ConfigValueError, "data.prefetch_factor", "prefetch_factor of build_dataloader is an int, not None"),
+    ("samples_per_gpu=64", "prefetch_factor=None", ConfigValueError, "data.val_dataloader.prefetch_factor", "prefetch_factor of build_dataloader is an int, not None"),
+    ("samples_per_gpu=32", "pin_memory=1", ConfigValueError, "data.pin_memory", "pin_memory of build_dataloader is a bool, not 1"),
+    ("samples_per_gpu=64", "pin_memory=1", ConfigValueError, "data.val_dataloader.pin_memory", "pin_memory of build_dataloader is a bool, not 1"),
+    ("samples_per_gpu=32", "persistent_workers='no'", ConfigValueError, "data.persistent_workers", "persistent_workers of build_dataloader is a bool, not 'no'"),
+    ("samples_per_gpu=64", "persistent_workers='no'", ConfigValueError, "data.val_dataloader.persistent_workers", "persistent_workers of build_dataloader is a bool, not 'no'"),
+    ("samples_per_gpu=32", "drop_last=0", ConfigValueError, "data.drop_last", "drop_last of build_dataloader is a bool, not 0"),
+    ("samples_per_gpu=64", "drop_last=0", ConfigValueError, "data.val_dataloader.drop_last", "drop_last of build_dataloader is a bool, not 0"),
+    ("samples_per_gpu=32", "timeout=-1", ConfigKeyError, "data.timeout", "data has no setting 'timeout'"),
+    ("samples_per_gpu=64", "timeout=-1", BuildError, "data.val_dataloader.timeout", "takes no argument 'timeout'"),
+    ("samples_per_gpu=64", "seed=3", ConfigKeyError, "data.val_dataloader.seed", "'seed' is not a setting of a loader"),
+    ("samples_per_gpu=64", "world_size=2", ConfigKeyError, "data.val_dataloader.world_size", "determined by the run"),
     ("samples_per_gpu=32", "samples_per_gpu='all'", ConfigValueError, "data.samples_per_gpu", "not 'all'"),
     ("split='val'", "split='vall'", ConfigValueError, "data.val.split", "'train' or 'val' or 'test'"),
     ("optimizer = dict(type='SGD', lr=0.05, momentum=0.9)", "optimizer = 'SGD'", ConfigValueError, "optimizer", "a dict with a type, not 'SGD'"),
@@ -382,17 +404,3 @@ def test_an_existing_checkpoint_is_accepted(load: Load) -> None:
     """``load_from`` may be an existing file."""
     Path("w.pth").write_bytes(b"")
     check(load(("seed = 0", "load_from = 'w.pth'")))
-
-
-def test_dataset_without_scores_cannot_be_evaluated(load: Load) -> None:
-    """An evaluation on a dataset without ``evaluate`` is found before the run."""
-
-    @DATASETS.register_module()
-    class Unscored:
-        def __init__(self, pipeline: Any) -> None:
-            pass
-
-    cfg = load(("type='Digits', split='val'", "type='Unscored'"))
-    with pytest.raises(ConfigValueError, match="Unscored has no evaluate") as caught:
-        check(cfg)
-    assert caught.value.key == "data.val.type"

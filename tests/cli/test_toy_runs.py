@@ -283,3 +283,45 @@ def test_exit_code_2_never_comes_from_a_training_that_began(
     parts = Path("parts.py")
     parts.write_text(parts.read_text().replace("        loss = self(**data)\n", f"        {error}\n"))
     assert run("train", cfg).code == 1
+
+
+SAMPLER = "+data.sampler={type: torch.utils.data.SequentialSampler, data_source: []}"
+SETTINGS = [
+    (["+data.prefetch_factor=0"], "prefetch_factor is at least 1, not 0"),
+    (["data.workers_per_gpu=-1"], "workers_per_gpu is at least 0, not -1"),
+    (["+data.val_dataloader={prefetch_factor: 0}"], "prefetch_factor is at least 1, not 0"),
+    (["+data.pin_memory=3"], "pin_memory of build_dataloader is a bool, not 3"),
+    ([SAMPLER], "it has no draws"),
+    (
+        ["data.train.type=ToyStream", "+data.sampler={type: EpochSampler}"],
+        "is a stream: it cannot have a sampler",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), SETTINGS)
+def test_wrong_loader_setting_is_an_error_before_the_run(
+    project: Project, run: Callable[..., Any], options: list[str], text: str
+) -> None:
+    """The message has the place where the setting was made."""
+    done = run("train", project(), "--cfg-options", *options)
+    assert done.code == 2
+    assert text in done.err
+    key = options[-1].partition("=")[0]
+    assert f"at {key.removeprefix('+')}" in done.err
+    assert f"(--cfg-options {key}=" in done.err
+    assert not list(Path("work_dirs").glob("toy/*.pth"))
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_dataset_without_scores_is_an_error_before_the_run(
+    project: Project, run: Callable[..., Any], part: str
+) -> None:
+    """A dataset that is evaluated needs an ``evaluate`` method."""
+    cfg = project()
+    parts = Path("parts.py")
+    parts.write_text(parts.read_text().replace("self.evaluate = self.toy.evaluate", "pass"))
+    done = run("train", cfg, "--cfg-options", f"data.{part}.type=ToyStream")
+    assert done.code == 2
+    assert f"data.{part} has no evaluate(results, logger=...)" in done.err
+    assert not list(Path("work_dirs").glob("toy/*.pth"))

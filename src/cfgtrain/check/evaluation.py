@@ -39,11 +39,6 @@ def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
         message = "There is an evaluation, but no data.val to evaluate on."
         yield ConfigKeyError(message, **location(cfg, "evaluation"))
         return
-    dataset = _dataset_class(val)
-    if inspect.isclass(dataset) and not hasattr(dataset, "evaluate") and not hasattr(dataset, "__getattr__"):
-        message = f"The evaluation needs scores, and {dataset.__name__} has no evaluate(results, logger=...)."
-        yield ConfigValueError(message, **location(val, "type"))
-        return
     problems = [*_arguments(evaluation, val), *counts_epochs(cfg, evaluation)]
     yield from problems or _scores(evaluation, val)
 
