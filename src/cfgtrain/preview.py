@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from cfgtrain.check import check
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import length_of
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook

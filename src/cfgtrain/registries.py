@@ -1,6 +1,14 @@
-"""Every registry but MODELS, which lives beside its build function in ``cfgtrain.cnn``."""
+"""Every registry."""
 
 from cfgtrain.registry.registry import Registry
+
+# Networks and their layers. The build function needs torch: its import path is resolved when it is first used.
+MODELS = Registry(
+    "model",
+    build_func="cfgtrain.cnn.builder.build_model_from_cfg",
+    scope="cfgtrain",
+    home="cfgtrain.models",
+)
 
 # What goes through the data: data sets, the transforms of a pipeline, the order of samples.
 DATASETS = Registry("dataset", scope="cfgtrain", home="cfgtrain.data")
@@ -14,6 +22,11 @@ HOOKS = Registry("hook", scope="cfgtrain", home="cfgtrain.runner.hooks")
 
 # Every optimizer of torch.optim, and those of projects.
 OPTIMIZERS = Registry("optimizer", scope="cfgtrain", home="cfgtrain.optim")
+
+# The schedulers of torch.optim.lr_scheduler.
+TORCH_SCHEDULERS = Registry(
+    "torch scheduler", scope="cfgtrain", home="cfgtrain.runner.hooks.schedules.torch_scheduler"
+)
 
 # What decides which parameters an optimizer gets, and with which settings.
 OPTIMIZER_BUILDERS = Registry("optimizer builder", scope="cfgtrain", home="cfgtrain.optim")

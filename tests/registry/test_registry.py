@@ -685,6 +685,62 @@ def test_the_registry_that_is_asked_builds(cats: Registry) -> None:
     assert isinstance(cats.build({"type": "child.Cat"}), Cat)
 
 
+def test_an_import_path_of_the_build_function_is_imported_when_it_is_first_read(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the registry nor its child imports the module before ``build_func`` is read."""
+    folder = write("builders_of_pets.py", "def build(cfg, registry):\n    return registry.name, cfg\n").parent
+    monkeypatch.syspath_prepend(folder)
+    pets = Registry("pet", build_func="builders_of_pets.build", scope="pets")
+    child = Registry("child", parent=pets, scope="child")
+    assert "builders_of_pets" not in sys.modules
+    assert child.build({"a": 1}) == ("child", {"a": 1})
+    assert child.build_func is pets.build_func is sys.modules["builders_of_pets"].build
+
+
+def test_a_child_reads_the_build_function_of_its_parent_late(cats: Registry) -> None:
+    """A build function that the parent is given after the child was made holds for the child."""
+    child = Registry("child", parent=cats, scope="child")
+    cats.build_func = lambda cfg, registry: registry.name
+    assert child.build({}) == "child"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (
+            "graphlib.TopologicalSort",
+            "'graphlib' has no 'TopologicalSort'. Did you mean 'graphlib.TopologicalSorter'?",
+        ),
+        ("pathlib.Path.homes.x", "'pathlib.Path' has no 'homes'. Did you mean 'pathlib.Path.home.x'?"),
+        ("no_such_module_of_pets.build", "there is no module 'no_such_module_of_pets'."),
+        ("build_pet", "there is no module 'build_pet'."),
+        ("math.pi", "it cannot be called."),
+    ],
+)
+def test_a_wrong_import_path_of_the_build_function(path: str, reason: str) -> None:
+    """The error names the registry and the path, each time, and says what is wrong with the path."""
+    pets = Registry("pet", build_func=path, scope="pets")
+    child = Registry("child", parent=pets, scope="child")
+    for registry in (pets, child, pets):
+        with pytest.raises(ArgumentError) as caught:
+            registry.build({"type": "dict"})
+        assert str(caught.value) == (
+            f"The build_func of the pet registry cannot be imported from {path!r}: {reason}"
+        )
+
+
+def test_a_build_function_whose_module_is_broken(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exception of the module keeps its type and gains a note with the registry and the path."""
+    monkeypatch.syspath_prepend(write("broken_builders_of_pets.py", "1 / 0\n").parent)
+    pets = Registry("pet", build_func="broken_builders_of_pets.build", scope="pets")
+    with pytest.raises(ZeroDivisionError) as caught:
+        pets.build({})
+    assert caught.value.__notes__ == [
+        "while importing 'broken_builders_of_pets.build', the build_func of the pet registry"
+    ]
+
+
 # ----------------------------------------------------------------------------------- home
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -78,7 +77,6 @@ class Entry(NamedTuple):
 
 def registries() -> list[Registry]:
     """Return every registry, filled."""
-    importlib.import_module("cfgtrain.cnn.builder")  # MODELS; the others are imported above
     for registry in known_registries():
         registry.fill()
     return known_registries()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.introspection.signatures import short_repr
-from cfgtrain.registries import HOOKS, OPTIMIZERS, RUNNERS
+from cfgtrain.registries import HOOKS, MODELS, OPTIMIZERS, RUNNERS
 from cfgtrain.runner.hook_configs import WIRES
 from cfgtrain_cli.registry_commands.catalog import Entry, annotation
 

@@ -1,6 +1,6 @@
 """Network parts and small networks, and their initial weights."""
 
-from cfgtrain.cnn.builder import MODELS, build_model_from_cfg
+from cfgtrain.cnn.builder import build_model_from_cfg
 from cfgtrain.cnn.init.functions import (
     bias_init_with_prob,
     caffe2_xavier_init,
@@ -25,6 +25,7 @@ from cfgtrain.cnn.init.initializers import (
 )
 from cfgtrain.cnn.init.record import update_init_info
 from cfgtrain.cnn.lenet import LeNet5
+from cfgtrain.registries import MODELS
 
 __all__ = [
     "INITIALIZERS",

@@ -1,4 +1,4 @@
-"""MODELS, and how a model is built from its config."""
+"""How a model is built from its config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from cfgtrain.cnn.module import Sequential
 from cfgtrain.registry.registry import Registry, build_from_cfg
 
-__all__ = ["MODELS", "build_model_from_cfg"]
+__all__ = ["build_model_from_cfg"]
 
 
 def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None) -> Any:
@@ -16,6 +16,3 @@ def build_model_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str
     if isinstance(cfg, list):
         return Sequential(*(build_from_cfg(item, registry, default_args) for item in cfg))
     return build_from_cfg(cfg, registry, default_args)
-
-
-MODELS = Registry("model", build_func=build_model_from_cfg, scope="cfgtrain", home="cfgtrain.models")

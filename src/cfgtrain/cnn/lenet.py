@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cfgtrain.cnn.builder import MODELS
+from cfgtrain.registries import MODELS
 
 __all__ = ["LeNet5"]
 

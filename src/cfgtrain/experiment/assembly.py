@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
 from cfgtrain.experiment.work_dir import (
@@ -17,6 +16,7 @@ from cfgtrain.experiment.work_dir import (
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings

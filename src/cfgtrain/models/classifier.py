@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.cnn.module import BaseModule
 from cfgtrain.errors import ArgumentError
+from cfgtrain.registries import MODELS
 
 __all__ = ["ImageClassifier"]
 

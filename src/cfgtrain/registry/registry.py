@@ -8,6 +8,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar, cast, overload
@@ -19,12 +20,12 @@ from cfgtrain.errors import (
     NameTakenError,
     UnknownNameError,
 )
-from cfgtrain.introspection.imports import import_object
+from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.introspection.source_search import place_of
 from cfgtrain.origin import at_place, describe, folder_of
 from cfgtrain.registry.lookup_errors import explain_miss
-from cfgtrain.suggestions import with_article
+from cfgtrain.suggestions import one_of, with_article
 
 __all__ = ["Registry", "build_cfg", "build_from_cfg"]
 
@@ -55,8 +56,8 @@ class Registry:
 
     Args:
         name: What the registry holds, for messages.
-        build_func: Called as ``build_func(cfg, registry=..., **kwargs)`` by ``build``; the
-            parent's, or ``build_from_cfg``, by default.
+        build_func: Called as ``build_func(cfg, registry=..., **kwargs)`` by ``build``; a function
+            or its import path. The parent's, or ``build_from_cfg``, by default.
         parent: The registry this one extends.
         scope: By default inferred from the calling module.
         home: A module whose import fills the registry; imported on the first miss.
@@ -69,15 +70,15 @@ class Registry:
     def __init__(
         self,
         name: str,
-        build_func: Callable[..., Any] | None = None,
+        build_func: Callable[..., Any] | str | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
         home: str | None = None,
     ) -> None:
         if parent is not None and not isinstance(parent, Registry):
             raise ArgumentTypeError(f"The parent of a registry is a Registry, not {parent!r}.")
-        if build_func is not None and not callable(build_func):
-            raise ArgumentTypeError(f"build_func is a function, not {build_func!r}.")
+        if build_func is not None and not callable(build_func) and not isinstance(build_func, str):
+            raise ArgumentTypeError(f"build_func is a function or its import path, not {build_func!r}.")
         if not isinstance(scope, str | None):
             raise ArgumentTypeError(f"A scope is a str, not {scope!r}.")
         self._name = name
@@ -86,8 +87,7 @@ class Registry:
         self._scope = self.infer_scope() if scope is None else scope
         self.home = home
         self.parent = parent
-        inherited: Callable[..., Any] = parent.build_func if parent is not None else build_from_cfg
-        self.build_func: Callable[..., Any] = build_func or inherited
+        self._given_build_func = build_func
         if "." in self._scope or not self._scope:
             raise ArgumentError(f"A scope is one word without a dot, not {self._scope!r}.")
         if parent is not None:
@@ -103,6 +103,18 @@ class Registry:
     def scope(self) -> str:
         """The first part of ``"scope.Name"``."""
         return self._scope
+
+    @cached_property
+    def build_func(self) -> Callable[..., Any]:
+        """The function that ``build`` calls; an import path is imported when it is first read.
+
+        Raises:
+            ArgumentError: The import path leads to nothing that can be called.
+        """
+        given = self._given_build_func
+        if given is None:
+            return build_from_cfg if self.parent is None else self.parent.build_func
+        return _import_build_func(given, self._name) if isinstance(given, str) else given
 
     @property
     def module_dict(self) -> dict[str, Callable[..., Any]]:
@@ -375,6 +387,26 @@ def _resolve_name(name: str, cfg: Any, registry: Registry) -> Callable[..., Any]
     except Exception as error:  # the module at an import path may fail in any way
         error.add_note(f"while importing {name!r} for {describe(cfg, 'type') or 'a config'}")
         raise
+
+
+def _import_build_func(path: str, registry_name: str) -> Callable[..., Any]:
+    try:
+        found = import_object(path)
+    except Exception as error:  # the module at the import path may fail in any way
+        error.add_note(f"while importing {path!r}, the build_func of the {registry_name} registry")
+        raise
+    if found is not None:
+        return found
+    reached, near = near_paths(path)
+    if reached == path:
+        reason = "it cannot be called."
+    else:
+        missing = path[len(reached) :].lstrip(".").split(".")[0]
+        reason = f"{reached!r} has no {missing!r}." if reached else f"there is no module {missing!r}."
+    hint = f" Did you mean {one_of(near)}?" if near else ""
+    raise ArgumentError(
+        f"The build_func of the {registry_name} registry cannot be imported from {path!r}: {reason}{hint}"
+    )
 
 
 def _names(name: object) -> list[str] | None:
