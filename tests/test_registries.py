@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +47,16 @@ def test_the_home_fills_the_registry(name: str) -> None:
     """Importing the home of a registry leaves it with entries."""
     REGISTRIES[name].fill()
     assert len(REGISTRIES[name]) > 0
+
+
+@pytest.mark.parametrize("name", REGISTRIES)
+def test_what_is_registered_can_be_imported_from_its_package(name: str) -> None:
+    """Every class of cfgtrain in a registry is in ``__all__`` of the package that holds its module."""
+    REGISTRIES[name].fill()
+    own = [each for each in REGISTRIES[name].module_dict.values() if each.__module__.startswith("cfgtrain.")]
+    missing = [
+        f"{each.__module__}.{each.__name__}"
+        for each in own
+        if each.__name__ not in importlib.import_module(each.__module__.rpartition(".")[0]).__all__
+    ]
+    assert missing == []

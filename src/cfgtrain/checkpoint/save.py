@@ -24,7 +24,7 @@ from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.utils.paths import mkdir_or_exist
 
-__all__ = ["save_checkpoint", "write_checkpoint"]
+__all__ = ["save_checkpoint"]
 
 
 def save_checkpoint(

@@ -14,7 +14,7 @@ from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["build_dataloader", "build_dataset", "loader_settings", "parts_of"]
+__all__ = ["build_dataloader", "build_dataset"]
 
 # Keys of `data` that hold for all parts; `data.<part>_dataloader` overrides them.
 LOADER_KEYS = (

@@ -19,16 +19,7 @@ from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
 from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
 from cfgtrain.random_state import OwnRandomState, derive_seed, isolated_random_state, seed_sample
 
-__all__ = [
-    "EpochDataLoader",
-    "SeededDataset",
-    "StreamLoader",
-    "begin_epoch",
-    "describe_epoch",
-    "length_of",
-    "nothing_to_train_on",
-    "set_epoch",
-]
+__all__ = ["EpochDataLoader", "SeededDataset"]
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.random_state import derive_seed
 from cfgtrain.registries import SAMPLERS
 
-__all__ = ["Draw", "EpochBatchSampler", "EpochSampler", "PositionSampler"]
+__all__ = ["Draw", "EpochBatchSampler", "EpochSampler"]
 
 
 class Draw(NamedTuple):

@@ -18,6 +18,8 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError, NameTakenError
 from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.suggestions import with_article
 
+__all__ = ["BaseFileHandler", "JsonHandler", "PickleHandler", "YamlHandler", "register_handler"]
+
 Handler = TypeVar("Handler", bound="type[BaseFileHandler]")
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
 from cfgtrain.suggestions import suggest
 
+__all__ = ["supported_backends", "use_backend"]
+
 try:  # the first file of the package to be loaded, and so the one that meets a broken OpenCV
     import cv2
 except ImportError as _error:

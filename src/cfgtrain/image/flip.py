@@ -11,6 +11,8 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.image.backends import Array
 from cfgtrain.suggestions import suggest
 
+__all__ = ["imflip", "imflip_"]
+
 Direction = Literal["horizontal", "vertical", "diagonal"]
 
 _AXES: dict[str, int | tuple[int, int]] = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}

@@ -17,6 +17,8 @@ from cfgtrain.image import backends
 from cfgtrain.image.backends import Array, Flag
 from cfgtrain.suggestions import suggest
 
+__all__ = ["imfrombytes", "imread", "imwrite"]
+
 ChannelOrder = Literal["bgr", "rgb"]
 
 # Of the formats that OpenCV reads and writes, in one build or another.

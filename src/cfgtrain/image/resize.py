@@ -12,6 +12,8 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.backends import Array, check_backend, current_backend
 from cfgtrain.suggestions import suggest
 
+__all__ = ["imrescale", "imresize", "rescale_size"]
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 PillowInterpolation = Literal["nearest", "bilinear", "bicubic", "box", "lanczos", "hamming"]
 ResizeBackend = Literal["cv2", "pillow"]

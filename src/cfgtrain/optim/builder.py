@@ -14,13 +14,7 @@ from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.suggestions import suggest
 
-__all__ = [
-    "DEFAULT_CONSTRUCTOR",
-    "TORCH_OPTIMIZERS",
-    "are_several",
-    "build_optimizer",
-    "build_optimizer_constructor",
-]
+__all__ = ["TORCH_OPTIMIZERS", "are_several", "build_optimizer", "build_optimizer_constructor"]
 
 
 DEFAULT_CONSTRUCTOR = "DefaultOptimizerConstructor"

@@ -9,7 +9,7 @@ from torch import nn
 
 from cfgtrain.parallel.data import to_device
 
-__all__ = ["OnDevice", "is_module_wrapper", "set_gradient_sync", "unwrap_model"]
+__all__ = ["OnDevice", "is_module_wrapper", "unwrap_model"]
 
 
 class OnDevice(nn.Module):

@@ -14,11 +14,9 @@ from torch import Tensor, nn
 from cfgtrain.errors import ArgumentError
 
 __all__ = [
-    "Distribution",
     "bias_init_with_prob",
     "caffe2_xavier_init",
     "constant_init",
-    "is_uniform",
     "kaiming_init",
     "normal_init",
     "trunc_normal_init",

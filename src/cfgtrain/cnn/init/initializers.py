@@ -28,8 +28,6 @@ from cfgtrain.registries import INITIALIZERS
 from cfgtrain.suggestions import suggest
 
 __all__ = [
-    "INITIALIZERS",
-    "BaseInit",
     "Caffe2XavierInit",
     "ConstantInit",
     "KaimingInit",

@@ -9,7 +9,7 @@ from torch import nn
 
 from cfgtrain.errors import ArgumentError
 
-__all__ = ["InitRecord", "update_init_info"]
+__all__ = ["update_init_info"]
 
 UNCHANGED = "The value is the same before and after calling `init_weights`"
 

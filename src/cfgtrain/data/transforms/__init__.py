@@ -5,8 +5,12 @@ MMCV's: ``img`` an (H, W) or (H, W, C) array, channels BGR, and ``gt_label`` an 
 Random ones draw from the global generators, which a loader sets for each sample.
 """
 
-from cfgtrain.data.transforms.compose import Compose
-from cfgtrain.data.transforms.formatting import Collect, ImageToTensor, ToTensor
-from cfgtrain.data.transforms.image import Normalize, RandomCrop, Resize
+from typing import TYPE_CHECKING
 
-__all__ = ["Collect", "Compose", "ImageToTensor", "Normalize", "RandomCrop", "Resize", "ToTensor"]
+from cfgtrain.data.transforms import compose, formatting, image
+from cfgtrain.data.transforms.compose import *
+from cfgtrain.data.transforms.formatting import *
+from cfgtrain.data.transforms.image import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*compose.__all__, *formatting.__all__, *image.__all__]

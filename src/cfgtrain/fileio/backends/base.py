@@ -12,7 +12,7 @@ from typing import IO, NoReturn
 from cfgtrain.errors import ArgumentTypeError, BackendMethodError
 from cfgtrain.fileio.uri import file_name
 
-__all__ = ["BaseStorageBackend", "decode", "temporary_file"]
+__all__ = ["BaseStorageBackend"]
 
 
 class BaseStorageBackend(ABC):

@@ -12,7 +12,7 @@ from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_
 from cfgtrain.fileio.uri import path_text
 from cfgtrain.suggestions import suggest
 
-__all__ = ["FsspecBackend", "fsspec_protocols"]
+__all__ = ["FsspecBackend"]
 
 _NEEDED = "FsspecBackend needs fsspec: pip install fsspec."
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}

@@ -12,7 +12,7 @@ from cfgtrain.data.loader import length_of
 from cfgtrain.errors import HookError
 from cfgtrain.runner.protocol import RunnerView
 
-__all__ = ["STAGES", "Hook", "stage_method"]
+__all__ = ["Hook"]
 
 STAGES = (
     "before_run",

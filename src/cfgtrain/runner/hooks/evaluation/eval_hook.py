@@ -22,7 +22,7 @@ from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.suggestions import suggest
 
-__all__ = ["BETTER", "EvalHook", "Rule"]
+__all__ = ["EvalHook"]
 
 Rule = Literal["greater", "less"]
 
