@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from cfgtrain.introspection.cpus import count_usable_cpus
+
 __all__ = ["collect_env", "describe_environment"]
 
 LIBRARIES = (
@@ -78,7 +80,7 @@ def describe_environment() -> dict[str, dict[str, str]]:
         },
         "system": {
             "platform": platform.platform(),
-            "CPUs": f"{_cpus()} of {os.cpu_count()} usable, {platform.machine()}",
+            "CPUs": f"{count_usable_cpus()} of {os.cpu_count()} usable, {platform.machine()}",
             "memory": _memory(),
             "GCC": _first_line("gcc", "--version"),
         },
@@ -152,11 +154,6 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _cpus() -> int:
-    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(usable(0)) if usable is not None else os.cpu_count() or 1
 
 
 def _memory() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cfgtrain.config.key_paths import (
+    UNKNOWN,
     NoSuchKeyError,
     follow,
     has_path,
@@ -13,6 +14,7 @@ from cfgtrain.config.key_paths import (
     split_key,
     step,
     value_at,
+    walk,
 )
 
 TREE = {"a": {"b": [10, {"c": 20}], "6": 1}, "t": (1, 2), 3: "three"}
@@ -78,9 +80,42 @@ def test_indices(part: object, length: int, index: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [(("a", "b", 1, "c"), 20), (("a", 6), 1), (("a", 7), ...), (("x",), ...), ((3,), "three"), ((), TREE)],
+    [
+        (("a", "b", 1, "c"), 20),
+        (("a", 6), 1),
+        (("a", 7), UNKNOWN),
+        (("x",), UNKNOWN),
+        ((3,), "three"),
+        ((), TREE),
+    ],
 )
 def test_paths(path: tuple[object, ...], value: object) -> None:
     """A path is followed as it is; the digits of an override stand for an index."""
     assert value_at(TREE, path) == value
-    assert has_path(TREE, path) is (value is not ...)
+    assert has_path(TREE, path) is (value is not UNKNOWN)
+
+
+def test_walk_yields_the_outer_before_the_inner() -> None:
+    """Every container and every leaf is yielded once, with its path, below the path that is given."""
+    tree = {"b": [10, {"c": 20}], "t": (None,)}
+    assert list(walk(tree, ("a",))) == [
+        (("a",), tree),
+        (("a", "b"), [10, {"c": 20}]),
+        (("a", "b", 0), 10),
+        (("a", "b", 1), {"c": 20}),
+        (("a", "b", 1, "c"), 20),
+        (("a", "t"), (None,)),
+        (("a", "t", 0), None),
+    ]
+    assert list(walk("text")) == [((), "text")]
+
+
+def test_walk_lets_the_dict_be_changed() -> None:
+    """A key that is removed from the dict that was yielded last is not searched."""
+    tree = {"a": {"b": 1, "c": 2}}
+    found = []
+    for path, value in walk(tree):
+        if isinstance(value, dict):
+            value.pop("b", None)
+        found.append(path)
+    assert found == [(), ("a",), ("a", "c")]

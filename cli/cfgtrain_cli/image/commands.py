@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -10,6 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cfgtrain.introspection.cpus import count_usable_cpus
 
 if TYPE_CHECKING:
     from cfgtrain_cli.image.tasks import Task
@@ -174,7 +175,7 @@ def _run(
 
     begin = time.perf_counter()
     plan = make_plan(inputs, output, overwrite=overwrite, skip_existing=skip_existing)
-    settings = Settings(task, quality, overwrite, min(jobs or _processors(), max(len(plan.jobs), 1)))
+    settings = Settings(task, quality, overwrite, min(jobs or count_usable_cpus(), max(len(plan.jobs), 1)))
     batch = Batch(plan.jobs, settings)
     todo = (look_at(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
     try:
@@ -200,7 +201,3 @@ def _run(
         print(wrong, file=sys.stderr)
     if wrong:
         raise typer.Exit(1)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

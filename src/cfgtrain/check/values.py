@@ -9,6 +9,7 @@ from typing import Any
 
 from cfgtrain.check.components import problem_at
 from cfgtrain.config.config import Config
+from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError
 from cfgtrain.parallel.device import pick_device
@@ -64,20 +65,13 @@ def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
 
 def _pretrained(node: Any) -> Iterator[CfgTrainError]:
     """Find initial weights from a file that is not there, in an ``init_cfg`` anywhere in the model."""
-    if isinstance(node, Mapping):
-        file = node.get("checkpoint")
-        if (
-            node.get("type") == "Pretrained"
-            and isinstance(file, str)
-            and "://" not in file
-            and not _is_there(file)
-        ):
+    for _, each in walk(node):
+        if not isinstance(each, Mapping) or each.get("type") != "Pretrained":
+            continue
+        file = each.get("checkpoint")
+        if isinstance(file, str) and "://" not in file and not _is_there(file):
             message = f"checkpoint is the path or URL of a checkpoint; {file!r} is not there."
-            yield problem_at(ConfigValueError, message, node, "checkpoint")
-    for each in (
-        node.values() if isinstance(node, Mapping) else node if isinstance(node, (list, tuple)) else ()
-    ):
-        yield from _pretrained(each)
+            yield problem_at(ConfigValueError, message, each, "checkpoint")
 
 
 def _is_there(file: object) -> bool:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
-from cfgtrain.config.dict import DELETE, ConfigDict, copied
+from cfgtrain.config.dict import DELETE, ConfigDict, copy_tree
 from cfgtrain.config.dump import config_text
-from cfgtrain.config.key_paths import NoSuchKeyError, look_up, split_key, step
-from cfgtrain.config.key_paths import Path as KeyPath
+from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, look_up, split_key, step
 from cfgtrain.config.loader import Loaded, load_file, load_text
-from cfgtrain.config.merge import absorb, remove_markers
+from cfgtrain.config.merge import merge_in_place, remove_markers
 from cfgtrain.config.overrides import check_form, check_known, override_tree, type_changes
 from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
@@ -54,7 +53,7 @@ class Config:
             raise ConfigMergeError(
                 f"A config is made from a mapping, not from {with_article(type(cfg_dict).__name__)}."
             )
-        tree = copied(cfg_dict) if type(cfg_dict) is ConfigDict else ConfigDict(cfg_dict or {})
+        tree = copy_tree(cfg_dict) if type(cfg_dict) is ConfigDict else ConfigDict(cfg_dict or {})
         _check_reserved(tree)
         text = cfg_text or (Path(filename).read_text(encoding="utf-8") if filename else "")
         self.__setstate__((tree, None if filename is None else str(filename), text))
@@ -75,7 +74,7 @@ class Config:
                 Python config raises passes through as it is.
         """
         loaded = load_file(filename, use_predefined_variables)
-        cfg = _of(loaded, str(filename))
+        cfg = _from_loaded(loaded, str(filename))
         if import_custom_modules:
             cfg.import_custom_modules()
         return cfg
@@ -83,7 +82,7 @@ class Config:
     @staticmethod
     def fromstring(cfg_str: str, file_format: str) -> Config:
         """Read a config from text; ``file_format`` is its extension, such as ``".py"``."""
-        cfg = _of(load_text(cfg_str, file_format)._replace(text=cfg_str), None)
+        cfg = _from_loaded(load_text(cfg_str, file_format)._replace(text=cfg_str), None)
         cfg.import_custom_modules()
         return cfg
 
@@ -170,13 +169,13 @@ class Config:
         check_form(options)
         if strict:
             check_known(self._cfg_dict, options)
-        merged = copied(self._cfg_dict)
+        merged = copy_tree(self._cfg_dict)
         # A marker says what becomes of the inherited keys, wherever it stands among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
             place = _place_of(origin, option, options[option])
             tree = override_tree({option: options[option]}, place, merged)
             _check_reserved(tree)
-            merged = absorb(merged, tree, list_keys=allow_list_keys)
+            merged = merge_in_place(merged, tree, list_keys=allow_list_keys)
         remove_markers(merged)
         if strict:
             for change in type_changes(self._cfg_dict, options, self.origin):
@@ -345,7 +344,7 @@ def _is_import_list(wanted: object) -> bool:
     )
 
 
-def _of(loaded: Loaded, filename: str | None) -> Config:
+def _from_loaded(loaded: Loaded, filename: str | None) -> Config:
     """Wrap a tree that the loader made, which nobody else holds, without copying it."""
     _check_reserved(loaded.tree)
     cfg = Config.__new__(Config)

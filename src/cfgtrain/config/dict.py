@@ -8,7 +8,7 @@ from typing import Any
 
 import addict
 
-from cfgtrain.config.key_paths import MAX_DEPTH, Path
+from cfgtrain.config.key_paths import MAX_DEPTH, KeyPath
 from cfgtrain.config.trace import FixedSource, Source, Trace, calling_code
 from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 from cfgtrain.origin import dotted
@@ -69,7 +69,7 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
             place = calling_code()
             trace.edits[key] = place  # type: ignore[index]  # there are edits now
             path = (*trace.path, key)
-            graft(value, path, FixedSource(value, place, path))
+            attach_trace(value, path, FixedSource(value, place, path))
         dict.__setitem__(self, key, value)
 
     def __delitem__(self, key: Any) -> None:
@@ -135,13 +135,13 @@ def set_trace(node: ConfigDict, trace: Trace | None) -> None:
     object.__setattr__(node, "_trace", trace)
 
 
-def traced(value: Any, source: Source, path: Path = (), marked: list[Path] | None = None) -> Any:
+def with_trace(value: Any, source: Source, path: KeyPath = (), marked: list[KeyPath] | None = None) -> Any:
     """Return a copy of ``value`` with every dict a ConfigDict that knows its source.
 
     Args:
         value: Plain nested data; containers are copied, anything else is kept as it is.
         source: What set it.
-        path: Path of ``value`` in the config.
+        path: KeyPath of ``value`` in the config.
         marked: Takes the path of each dict that holds a DELETE.
 
     Raises:
@@ -152,14 +152,14 @@ def traced(value: Any, source: Source, path: Path = (), marked: list[Path] | Non
 
 
 class _Tracer:
-    """Makes the copy that ``traced`` returns."""
+    """Makes the copy that ``with_trace`` returns."""
 
-    def __init__(self, source: Source, marked: list[Path] | None) -> None:
+    def __init__(self, source: Source, marked: list[KeyPath] | None) -> None:
         self.sources = (source,)
         self.marked = marked
         self.count = 0  # of containers so far
 
-    def copy(self, value: Any, path: Path) -> Any:
+    def copy(self, value: Any, path: KeyPath) -> Any:
         """Return the copy of one value at ``path``."""
         if type(value) in _SCALARS:
             return value
@@ -178,26 +178,26 @@ class _Tracer:
         return node
 
 
-def graft(value: Any, path: Path, source: Source) -> None:
+def attach_trace(value: Any, path: KeyPath, source: Source) -> None:
     """Give the nodes below ``value`` that carry no trace one that names ``source``."""
     if type(value) is ConfigDict:
         if value._trace is None:
             set_trace(value, Trace(path, (source,)))
             for key, item in value.items():
-                graft(item, (*path, key), source)
+                attach_trace(item, (*path, key), source)
     elif type(value) in (list, tuple):
         for i, item in enumerate(value):
-            graft(item, (*path, i), source)
+            attach_trace(item, (*path, i), source)
 
 
-def copied(value: Any) -> Any:
+def copy_tree(value: Any) -> Any:
     """Return a copy of all containers in ``value``, traces kept; leaves are shared."""
     if type(value) is ConfigDict:
         trace = value._trace
-        items = {key: copied(item) for key, item in value.items()}
+        items = {key: copy_tree(item) for key, item in value.items()}
         return _node(items, trace if trace is None else trace.copy())
     if type(value) in (list, tuple):
-        return type(value)([copied(item) for item in value])
+        return type(value)([copy_tree(item) for item in value])
     return value
 
 
@@ -222,7 +222,7 @@ def _converted(value: Any, depth: int) -> Any:
     return value
 
 
-def _endless(path: Path, count: int) -> ConfigValueError:
+def _endless(path: KeyPath, count: int) -> ConfigValueError:
     if count > MAX_CONTAINERS:
         problem = (
             f"The config comes to more than {MAX_CONTAINERS:,} lists and dicts. Does a part repeat itself?"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cfgtrain.config.key_paths import Path
+from cfgtrain.config.key_paths import KeyPath
 from cfgtrain.origin import Origin
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Side(NamedTuple):
         origin: What set it, where that is known.
     """
 
-    path: Path
+    path: KeyPath
     value: object
     origin: Origin | None
 
@@ -65,7 +65,7 @@ def diff(old: Config, new: Config) -> list[Change]:
     ]
 
 
-_At = tuple[Path, Any]
+_At = tuple[KeyPath, Any]
 _Pair = tuple[_At | None, _At | None]
 
 

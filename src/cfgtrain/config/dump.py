@@ -7,7 +7,7 @@ from typing import Any
 
 from cfgtrain.config.bases import DEPRECATION, is_private
 from cfgtrain.config.dict import DELETE, plain
-from cfgtrain.config.key_paths import Path
+from cfgtrain.config.key_paths import KeyPath, walk
 from cfgtrain.config.pretty import pretty_python
 from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 from cfgtrain.fileio.handlers import SafeDumper, file_handlers
@@ -17,7 +17,7 @@ from cfgtrain.suggestions import with_article
 _NAMES = {"json": "JSON", "yaml": "YAML", "yml": "YAML"}
 
 
-def config_text(tree: Any, file_format: str, path: Path = (), **layout: Any) -> str:
+def config_text(tree: Any, file_format: str, path: KeyPath = (), **layout: Any) -> str:
     """Return a config, or a part of one, as text.
 
     Args:
@@ -46,19 +46,14 @@ def check_names(tree: Any) -> None:
             raise _lost(tree, key, (key,), "at the top of a file it is no key of the config")
 
 
-def check_markers(value: Any, path: Path) -> None:
+def check_markers(value: Any, path: KeyPath) -> None:
     """Raise for a key that says how a dict is merged, and is gone once it has been."""
-    if isinstance(value, dict):
-        if DELETE in value:
-            raise _lost(value, DELETE, (*path, DELETE), "it says how a dict is merged, and goes with that")
-        for key, part in value.items():
-            check_markers(part, (*path, key))
-    elif isinstance(value, (list, tuple)):
-        for index, part in enumerate(value):
-            check_markers(part, (*path, index))
+    for at, node in walk(value, path):
+        if isinstance(node, dict) and DELETE in node:
+            raise _lost(node, DELETE, (*at, DELETE), "it says how a dict is merged, and goes with that")
 
 
-def _lost(node: Any, key: object, path: Path, why: str) -> ConfigKeyError:
+def _lost(node: Any, key: object, path: KeyPath, why: str) -> ConfigKeyError:
     place = where(node, key)
     return ConfigKeyError(
         f"The key {key!r} cannot be written: {why}, so that it would be lost. Take it out, or rename it.",
@@ -68,7 +63,7 @@ def _lost(node: Any, key: object, path: Path, why: str) -> ConfigKeyError:
     )
 
 
-def _data_text(tree: Any, file_format: str, path: Path, layout: dict[str, Any]) -> str:
+def _data_text(tree: Any, file_format: str, path: KeyPath, layout: dict[str, Any]) -> str:
     """Return JSON or YAML."""
     if file_format not in _NAMES or file_format not in file_handlers:
         raise ConfigFormatError(f"A config is written as py, json or yaml, not {file_format!r}.")
@@ -91,7 +86,7 @@ def _data_text(tree: Any, file_format: str, path: Path, layout: dict[str, Any]) 
     return text
 
 
-def _explained(tree: Any, file_format: str, path: Path) -> ConfigValueError:
+def _explained(tree: Any, file_format: str, path: KeyPath) -> ConfigValueError:
     where, value = next(leaf for leaf in _leaves(tree, path) if not _can_hold(leaf[1], file_format))
     return ConfigValueError(
         f"{_NAMES[file_format]} cannot hold {value!r}, which is {_named(value)}.",
@@ -111,40 +106,32 @@ def _can_hold(value: Any, file_format: str) -> bool:
     return True
 
 
-def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
     """Yield the path and value of everything that is no dict, list or tuple, keys included."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield (*path, key), key
-            yield from _leaves(part, (*path, key))
-    elif isinstance(value, (list, tuple)):
-        for index, part in enumerate(value):
-            yield from _leaves(part, (*path, index))
-    else:
-        yield path, value
+    for at, node in walk(value, path):
+        if isinstance(node, dict):
+            yield from (((*at, key), key) for key in node)
+        elif not isinstance(node, (list, tuple)):
+            yield at, node
 
 
-def _check_keys(value: Any, path: Path) -> None:
+def _check_keys(value: Any, path: KeyPath) -> None:
     """Raise for two keys of one dict that JSON would write as one, and for keys that it has no form of."""
-    if isinstance(value, dict):
+    for at, node in walk(value, path):
         written: dict[str, Any] = {}
-        for key, part in value.items():
+        for key in node if isinstance(node, dict) else ():
             if not isinstance(key, (str, int, float, bool, type(None))):
                 raise ConfigValueError(
                     f"JSON cannot hold the key {key!r}, which is {_named(key)}.",
-                    key=dotted((*path, key)),
+                    key=dotted((*at, key)),
                 )
             text = key if isinstance(key, str) else _json_key(key)
             if text in written:
                 raise ConfigValueError(
                     f"JSON would write the keys {written[text]!r} and {key!r} as the same one.",
-                    key=dotted((*path, key)),
+                    key=dotted((*at, key)),
                 )
             written[text] = key
-            _check_keys(part, (*path, key))
-    elif isinstance(value, (list, tuple)):
-        for index, part in enumerate(value):
-            _check_keys(part, (*path, index))
 
 
 def _json_key(key: object) -> str:

@@ -12,7 +12,7 @@ import re
 from types import CodeType
 from typing import Any
 
-from cfgtrain.config.key_paths import MAX_DEPTH
+from cfgtrain.config.key_paths import MAX_DEPTH, walk
 from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
 
 MAX_KEY = 1000  # characters
@@ -103,13 +103,9 @@ def too_deep(shown: str, line: int | None) -> ConfigSyntaxError:
 
 def check_keys(value: Any, shown: str) -> None:
     """Raise for a key longer than MAX_KEY at any depth."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            check_length(key, shown, None)
-            check_keys(part, shown)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            check_keys(part, shown)
+    for path, _ in walk(value):
+        if path:
+            check_length(path[-1], shown, None)
 
 
 def check_length(key: object, shown: str, line: int | None) -> None:

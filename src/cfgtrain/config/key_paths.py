@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from cfgtrain.suggestions import suggest
 
-Path = tuple[object, ...]
+KeyPath = tuple[object, ...]
+Path = KeyPath  # for the modules that trace values
+
+# Stands for a value that is not known, or is not there.
+UNKNOWN: Any = ...
 
 # How deep values may stand within each other: a config that asks for more holds itself or
 # means harm, and Python reads no more than 200 brackets within each other.
@@ -26,7 +31,7 @@ class NoSuchKeyError(LookupError):
         node: What the word was looked for in.
     """
 
-    def __init__(self, done: Path, part: object, node: object) -> None:
+    def __init__(self, done: KeyPath, part: object, node: object) -> None:
         super().__init__(done, part, node)
         self.done = done
         self.part = part
@@ -110,8 +115,28 @@ def look_up(tree: object, key: str) -> object:
     return value
 
 
-def value_at(tree: object, path: Path) -> object:
-    """Return the value at ``path`` in a tree of dicts and lists, or ``...`` where there is none.
+def walk(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the path and the value of ``value`` and of everything in it, the outer before the inner.
+
+    Dicts, lists and tuples are searched. A dict may be changed while it is the value that was
+    yielded last: its items are read after that.
+
+    Args:
+        value: The tree.
+        path: Path of the tree in the config.
+    """
+    yield path, value
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    for key, part in items:
+        yield from walk(part, (*path, key))
+
+
+def value_at(tree: object, path: KeyPath) -> object:
+    """Return the value at ``path`` in a tree of dicts and lists, or UNKNOWN where there is none.
 
     An index may stand in the tree as the digits of an override: ``{"pipeline": {"0": ...}}``.
     """
@@ -120,11 +145,11 @@ def value_at(tree: object, path: Path) -> object:
             _, tree = step(tree, part)
         except KeyError:
             if not (isinstance(part, int) and isinstance(tree, dict) and str(part) in tree):
-                return ...
+                return UNKNOWN
             tree = tree[str(part)]
     return tree
 
 
-def has_path(tree: object, path: Path) -> bool:
+def has_path(tree: object, path: KeyPath) -> bool:
     """Say whether ``path`` leads to a value in a tree of dicts and lists."""
-    return value_at(tree, path) is not ...
+    return value_at(tree, path) is not UNKNOWN

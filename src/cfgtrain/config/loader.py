@@ -20,11 +20,10 @@ from typing import Any, NamedTuple
 
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
-from cfgtrain.config.dict import ConfigDict, traced
+from cfgtrain.config.dict import ConfigDict, with_trace
 from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python
-from cfgtrain.config.key_paths import MAX_DEPTH
-from cfgtrain.config.key_paths import Path as KeyPath
-from cfgtrain.config.merge import absorb, remove_markers
+from cfgtrain.config.key_paths import MAX_DEPTH, KeyPath
+from cfgtrain.config.merge import merge_in_place, remove_markers
 from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
 from cfgtrain.config.trace import stack_level
 from cfgtrain.config.yaml_reader import json_as_yaml, parse_yaml
@@ -138,7 +137,7 @@ class _Reader:
         source, bases = read(self, file)
         source.bases = tuple(base.source for base in bases)
         _warn_of_deprecation(source.tree.pop(DEPRECATION, None), file)
-        tree = _laid_over(_joined(bases), source)
+        tree = _merge_over_bases(_joined(bases), source)
         return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]), source)
 
     def bases(self, names: object, file: _File, source: FileSource) -> list[Loaded]:
@@ -264,15 +263,15 @@ def _joined(bases: list[Loaded]) -> ConfigDict:
                     line=second.line if second else None,
                     key=str(key),
                 )
-        joined = absorb(joined, base.tree)
+        joined = merge_in_place(joined, base.tree)
     return joined
 
 
-def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
+def _merge_over_bases(base: ConfigDict, source: FileSource) -> ConfigDict:
     """Return ``base``, which is used up, with the values of a file merged over it."""
     marked: list[KeyPath] = []
     try:
-        child = traced(source.tree, source, marked=marked)
+        child = with_trace(source.tree, source, marked=marked)
     except ConfigValueError as error:
         error.file = source.file
         raise
@@ -280,7 +279,7 @@ def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
         max(map(len, source.text.splitlines()), default=0) > MAX_KEY
     ):  # else there is no need to visit every key
         check_keys(child, source.file)
-    tree = absorb(base, child)
+    tree = merge_in_place(base, child)
     if marked:
         remove_markers(tree)
     return tree

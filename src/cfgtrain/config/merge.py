@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cfgtrain.config.dict import DELETE, ConfigDict, copied, set_trace
-from cfgtrain.config.key_paths import NoSuchKeyError, Path, index_in
+from cfgtrain.config.dict import DELETE, ConfigDict, copy_tree, set_trace
+from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, index_in, walk
 from cfgtrain.errors import ConfigKeyError, ConfigMergeError
 from cfgtrain.origin import dotted, where
 
@@ -26,12 +26,14 @@ def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> Co
         ConfigMergeError: A dict is laid over something that is neither a dict nor None.
         ConfigKeyError: An index is not in the list.
     """
-    merged = absorb(copied(base), copied(child), list_keys=list_keys)
+    merged = merge_in_place(copy_tree(base), copy_tree(child), list_keys=list_keys)
     remove_markers(merged)
     return merged
 
 
-def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: Path = ()) -> ConfigDict:
+def merge_in_place(
+    base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: KeyPath = ()
+) -> ConfigDict:
     """Merge as ``merge`` does, but use up both inputs and leave the markers in.
 
     It costs as much as ``child`` is large, however much is inherited.
@@ -49,23 +51,19 @@ def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path
 
 
 def remove_markers(value: Any) -> None:
-    """Take the markers out of a tree, in place, at any depth."""
-    if type(value) is ConfigDict:
-        dict.pop(value, DELETE, None)
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return
-    for item in value:
-        remove_markers(item)
+    """Remove the markers from a tree, in place, at any depth."""
+    for _, node in walk(value):
+        if type(node) is ConfigDict:
+            dict.pop(node, DELETE, None)
 
 
-def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: Path) -> Any:
+def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: KeyPath) -> Any:
     """Return the dict ``new``, which is ``child[key]``, laid over whatever ``old`` is."""
     if old is None or new.get(DELETE):
         return new
     here = (*path, key)
     if type(old) is ConfigDict:
-        return absorb(old, new, list_keys=list_keys, path=here)
+        return merge_in_place(old, new, list_keys=list_keys, path=here)
     listed = isinstance(old, (list, tuple))
     if list_keys and listed:
         return _merged_items(old, new, here)
@@ -80,7 +78,7 @@ def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys:
     )
 
 
-def _merged_items(old: Any, new: ConfigDict, path: Path) -> Any:
+def _merged_items(old: Any, new: ConfigDict, path: KeyPath) -> Any:
     """Merge ``{"0": ..., "2": ...}`` into the items of a list or tuple."""
     items = list(old)
     for key, item in new.items():
@@ -91,7 +89,7 @@ def _merged_items(old: Any, new: ConfigDict, path: Path) -> Any:
     return type(old)(items)
 
 
-def _index(key: Any, items: list[Any], path: Path) -> int:
+def _index(key: Any, items: list[Any], path: KeyPath) -> int:
     index = index_in(key, len(items))
     if index is not None:
         return index

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from cfgtrain.config.dict import DELETE, ConfigDict, traced
+from cfgtrain.config.dict import DELETE, ConfigDict, with_trace
 from cfgtrain.config.key_paths import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError
@@ -27,7 +27,7 @@ def override_tree(options: Mapping[str, Any], origin: Origin, config: ConfigDict
     tree: dict[Any, Any] = {}
     for key, value in options.items():
         _insert(tree, _settled(split_key(key), config), _copy(value))
-    root: ConfigDict = traced(tree, FixedSource(tree, origin))
+    root: ConfigDict = with_trace(tree, FixedSource(tree, origin))
     return root
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cfgtrain.config.dict import copied
+from cfgtrain.config.dict import copy_tree
 from cfgtrain.config.key_paths import NoSuchKeyError, look_up
 from cfgtrain.config.options import parse_value
 from cfgtrain.errors import ConfigKeyError, OptionError
@@ -125,7 +125,7 @@ def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) 
     values = {}
     for token, path in paths.items():
         try:
-            values[token] = copied(look_up(bases, path))
+            values[token] = copy_tree(look_up(bases, path))
         except NoSuchKeyError as missing:
             raise ConfigKeyError(
                 f"The bases define no {path!r}: {missing.part!r} is not there.{missing.hint()}",
@@ -181,7 +181,7 @@ class FillStrings(ast.NodeTransformer):
 def fill_tree(value: Any, values: dict[str, Any], texts: dict[str, str]) -> Any:
     """Put values into loaded YAML or JSON: typed where a token stands alone, else its text."""
     if isinstance(value, str):
-        return copied(values[value]) if value in values else fill_text(value, texts)
+        return copy_tree(values[value]) if value in values else fill_text(value, texts)
     if isinstance(value, dict):
         return {
             fill_text(k, texts) if isinstance(k, str) else k: fill_tree(v, values, texts)

@@ -11,7 +11,7 @@ from cfgtrain.introspection.imports import near_paths
 from cfgtrain.introspection.source_search import Definition, find_definition
 from cfgtrain.suggestions import close_names, one_of
 
-__all__ = ["explain_miss"]
+__all__ = ["explain_unknown_name"]
 
 MAX_LISTED = 12  # names of a registry that nothing is near to
 
@@ -54,7 +54,7 @@ class RegistryView(Protocol):
         """Split a key into its scope and the rest."""
 
 
-def explain_miss(
+def explain_unknown_name(
     registry: RegistryView, key: str, folder: Path | None, others: Iterable[RegistryView]
 ) -> str:
     """Return the message for a name that was looked up in vain.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar, cast, overload
 
 from cfgtrain.errors import (
@@ -20,11 +18,12 @@ from cfgtrain.errors import (
     NameTakenError,
     UnknownNameError,
 )
+from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.introspection.source_search import place_of
 from cfgtrain.origin import at_place, describe, folder_of
-from cfgtrain.registry.lookup_errors import explain_miss
+from cfgtrain.registry.lookup_errors import explain_unknown_name
 from cfgtrain.suggestions import one_of, with_article
 
 __all__ = ["Registry", "build_cfg", "build_from_cfg"]
@@ -153,11 +152,8 @@ class Registry:
     @staticmethod
     def infer_scope() -> str:
         """Return the top-level package of the module that is making a registry."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and isinstance(frame.f_locals.get("self"), Registry):
-            frame = frame.f_back
-        name = frame.f_globals.get("__name__") if frame is not None else None
-        return str(name or "__main__").split(".", 1)[0]
+        frame = find_caller(lambda frame: isinstance(frame.f_locals.get("self"), Registry)).frame
+        return str(frame.f_globals.get("__name__") or "__main__").split(".", 1)[0]
 
     @staticmethod
     def split_scope_key(key: str) -> tuple[str | None, str]:
@@ -211,7 +207,7 @@ class Registry:
         """
         found = self.get(name) or import_object(name)
         if found is None:
-            raise UnknownNameError(explain_miss(self, name, folder, _registries))
+            raise UnknownNameError(explain_unknown_name(self, name, folder, _registries))
         return found
 
     def build(self, cfg: Any, default_args: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -270,7 +266,7 @@ class Registry:
             "A class as the first argument of register_module, or register_module without parentheses, "
             "is deprecated: write @REGISTRY.register_module() or register_module(module=...).",
             DeprecationWarning,
-            stacklevel=_outside(),
+            stacklevel=_stack_level(),
         )
         if cls is None:
             return lambda decorated: self.deprecated_register_module(decorated, force)
@@ -283,7 +279,7 @@ class Registry:
     ) -> None:  # fmt: skip
         if module_class is not None:
             message = "_register_module(module_class=...) is deprecated: its name is module."
-            warnings.warn(message, DeprecationWarning, stacklevel=_outside())
+            warnings.warn(message, DeprecationWarning, stacklevel=_stack_level())
             module = module_class
         if not callable(module) or inspect.ismethod(module):
             raise ArgumentTypeError(f"A class or function is registered, not {module!r}.")
@@ -310,7 +306,7 @@ class Registry:
             warnings.warn(
                 f"The {child.name} registry has the scope of its parent, {child.scope!r}: "
                 "its entries cannot be reached from there.",
-                stacklevel=_outside(),
+                stacklevel=_stack_level(),
             )
         self._children[child.scope] = child
 
@@ -427,9 +423,6 @@ def _names(name: object) -> list[str] | None:
     return list(cast("Sequence[str]", names))
 
 
-def _outside() -> int:
-    """Return the stacklevel with which a warning points at the code that uses this module."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
-        level, frame = level + 1, frame.f_back
-    return level
+def _stack_level() -> int:
+    """Return the ``stacklevel`` with which a warning names the code that uses this module."""
+    return find_caller(in_modules(__name__)).stack_level
