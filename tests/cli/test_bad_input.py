@@ -57,7 +57,7 @@ CASES = {
     ),
     "unknown override": ("", "--cfg-options optimzer.lr=1", ["Did you mean 'optimizer.lr'?", "'+optimzer.lr=...'"]),
     "index that is not there": (
-        "", "--cfg-options data.train.pipeline.9.size=3", ["no item 9 in data.train.pipeline", "0 to 4"],
+        "", "--cfg-options data.train.pipeline.9.size=3", ["data.train.pipeline has no item 9", "0 to 4"],
     ),
     "unreadable override": ("", "--cfg-options optimizer.betas=[1,2", ["optimizer.betas=[1,2"]),
     "override of the wrong type": ("", "--cfg-options optimizer.lr=fast", ["lr of SGD", "'fast'", "optimizer.lr=fast"]),
@@ -83,12 +83,12 @@ def test_bad_input_is_one_message_and_writes_nothing(
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, ["'a.py' is not there", "Did you mean 'ab.py'?"]),
+        ({}, ["'a.py' does not exist", "Did you mean 'ab.py'?"]),
         (
             {"a.py": "_base_ = 'b.py'", "b.py": "_base_ = 'a.py'"},
-            ["in a circle", "a.py -> b.py -> a.py", "b.py:1"],
+            ["in a cycle", "a.py -> b.py -> a.py", "b.py:1"],
         ),
-        ({"a.py": "x = 1\n_base_ = 'abc.py'"}, ["'abc.py' is not there", "Did you mean 'ab.py'?", "a.py:2"]),
+        ({"a.py": "x = 1\n_base_ = 'abc.py'"}, ["'abc.py' does not exist", "Did you mean 'ab.py'?", "a.py:2"]),
         ({"a.py": ""}, ["There are 4 problems", "'model'", "'data'", "'optimizer'", "'runner'"]),
     ],
     ids=["missing config", "circle of bases", "missing base", "empty config"],

@@ -93,7 +93,7 @@ def test_a_value_of_another_type_is_told(run: Callable[..., object], small: Path
     """The value is set all the same, and the warning has the place of what it replaces."""
     ran = run("print-config", small, "--key", "optimizer.lr", "--cfg-options", "optimizer.lr=fast")
     assert (ran.code, ran.out.strip()) == (0, "'fast'")
-    assert "Warning: optimizer.lr is now a str 'fast'; what it replaces is a float 0.1 (" in ran.err
+    assert "Warning: optimizer.lr is now a str 'fast'; the value that it replaces is a float 0.1 (" in ran.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")

@@ -38,10 +38,10 @@ def test_a_base_out_of_a_package(name: str, value: str, package: Path, write: Wr
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nopackage::a.py", "There is no package 'nopackage'"),
-        ("json.decoder::a.py", "There is no package 'json.decoder'"),
-        ("textwrap::a.py", "There is no package 'textwrap'"),
-        ("withconfigs::a.py", "The package 'withconfigs' has no config 'a.py'; looked for"),
+        ("nopackage::a.py", "is in the package 'nopackage', which is not installed"),
+        ("json.decoder::a.py", "is in the package 'json.decoder', which is not installed"),
+        ("textwrap::a.py", "is in the package 'textwrap', which is not installed"),
+        ("withconfigs::a.py", "The package 'withconfigs' has no config 'a.py'; searched"),
     ],
 )
 def test_packages_and_configs_that_are_not_there(

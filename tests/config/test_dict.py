@@ -306,6 +306,6 @@ def test_depth_has_a_limit(wrap: Callable[[Any], Any]) -> None:
     for _ in range(1000):
         value = wrap(value)
     node = ConfigDict(x=1)
-    with pytest.raises(ConfigValueError, match="deeper than 100 levels, or holds itself"):
+    with pytest.raises(ConfigValueError, match="deeper than 100 levels, or contains itself"):
         node.x = value
     assert node == {"x": 1}

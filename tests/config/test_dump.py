@@ -48,12 +48,12 @@ def test_json_and_yaml_are_what_their_libraries_write(tree: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("__x", "at the top of a file it is no key of the config"),
-        ("_base_", "at the top of a file it is no key of the config"),
-        ("_deprecation_", "at the top of a file it is no key of the config"),
-        ("_delete_", "it says how a dict is merged"),
-        ("a._delete_", "it says how a dict is merged"),
-        ("a.list[1]._delete_", "it says how a dict is merged"),
+        ("__x", "at the top of a file it is not a key of the config"),
+        ("_base_", "at the top of a file it is not a key of the config"),
+        ("_deprecation_", "at the top of a file it is not a key of the config"),
+        ("_delete_", "it controls merging"),
+        ("a._delete_", "it controls merging"),
+        ("a.list[1]._delete_", "it controls merging"),
     ],
 )
 def test_a_key_that_would_be_lost_is_not_written(
@@ -88,8 +88,8 @@ def test_such_a_name_further_down_is_written() -> None:
         ("json", {"a": {"x": 1}, "b": [1], "c": 2j}, "c", "2j"),
         ("json", {"a": [{("x", 1): 2}]}, "a[0].('x', 1)", "the key ('x', 1), which is a tuple"),
         ("json", {"a": Odd()}, "a", "which is an Odd."),
-        ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same one"),
-        ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same one"),
+        ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same key"),
+        ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same key"),
         ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot hold 2j, which is a complex"),
         ("yaml", {"a": {"b": len}}, "a.b", "builtin_function_or_method"),
         ("yaml", {"a": {"b": "\ud800"}}, "a.b", "YAML cannot hold '\\ud800'"),
@@ -162,6 +162,6 @@ def test_json_gives_back_what_it_can_hold(tree: dict[str, Any]) -> None:
     try:
         text = config_text(tree, "json")
     except ConfigValueError as error:
-        assert "as the same one" in str(error)
+        assert "as the same key" in str(error)
         return
     assert Config.fromstring(text, ".json")._cfg_dict.to_dict() == as_json(tree)

@@ -46,8 +46,8 @@ def test_a_key_leads_to_its_value(key: str, value: object) -> None:
         ("a.b.x", ("a", "b"), "x", ""),
         ("t.0.x", ("t", 0), "x", ""),
         ("4", (), "4", ""),
-        ("a[x].c", (), "a[x]", " In brackets stands the number of an item, as in a[0]; a key follows a dot."),
-        ("a['b']", (), "a['b']", " In brackets stands the number of an item, as in a[0]"),
+        ("a[x].c", (), "a[x]", " Brackets take the index of an item, as in a[0]; a key follows a dot."),
+        ("a['b']", (), "a['b']", " Brackets take the index of an item, as in a[0]"),
         ("aa[x]", (), "aa[x]", ""),
     ],
 )

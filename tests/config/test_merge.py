@@ -116,7 +116,7 @@ def test_a_dict_does_not_merge_into_something_else(old: object, shown: str) -> N
 
 def test_digits_are_no_index_in_files() -> None:
     """A dict over a list is an error unless indices are allowed, which the message says."""
-    with pytest.raises(ConfigMergeError, match="addressed by index on the command line only"):
+    with pytest.raises(ConfigMergeError, match="set by index on the command line only"):
         laid({"a": [1]}, {"a": {"0": 2}})
 
 
@@ -146,7 +146,7 @@ def test_indices(items: Any, child: dict[Any, Any], merged: Any) -> None:
         ([1, 2], "2", ConfigKeyError, r"no item 2 in l: its indices are 0 to 1"),
         ([1, 2], "-3", ConfigKeyError, r"no item -3 in l"),
         ([], "0", ConfigKeyError, r"none: it is empty"),
-        ([1, 2], "x", ConfigMergeError, r"'x' is no index, and l is a list of 2"),
+        ([1, 2], "x", ConfigMergeError, r"'x' is not an index, and l is a list of 2"),
     ],
 )
 def test_wrong_indices(items: list[int], key: str, kind: type[Exception], message: str) -> None:

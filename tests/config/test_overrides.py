@@ -158,7 +158,7 @@ def test_options_that_do_not_fit(
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({1: 2}, ConfigKeyError, "The option 1 is no dotted key, such as 'optimizer.lr'."),
+        ({1: 2}, ConfigKeyError, "The option 1 is not a dotted key, such as 'optimizer.lr'."),
         (["a=1"], ConfigMergeError, "Options are a dict of values by dotted key, not ['a=1']."),
         (None, ConfigMergeError, "Options are a dict of values by dotted key, not None."),
     ],
@@ -212,10 +212,10 @@ def test_known_keys_pass(option: str, cfg: Config) -> None:
         ("item2.zzz", "There is no key 'zzz' in item2 to override."),
         ("pipeline.0.szie", "Did you mean 'pipeline.0.size'?"),
         ("pipelin[0].size", "Did you mean 'pipeline.0.size'?"),
-        ("item2.b", "A new key is added with a plus: '+item2.b=...'."),
-        ("pipeline.7.size", "There is no item 7 in pipeline, so 'pipeline.7.size' cannot be set: its indices are 0 to 1."),
-        ("pipeline.x", "There is no item x in pipeline"),
-        ("pipeline[x].size", "There is no key 'pipeline[x]' to override. In brackets stands the number of an item, as in pipeline[0]; a key follows a dot.\n"),
+        ("item2.b", "To add a new key, begin it with a plus: '+item2.b=...'."),
+        ("pipeline.7.size", "pipeline has no item 7, so 'pipeline.7.size' cannot be set: its indices are 0 to 1."),
+        ("pipeline.x", "pipeline has no item x"),
+        ("pipeline[x].size", "There is no key 'pipeline[x]' to override. Brackets take the index of an item, as in pipeline[0]; a key follows a dot.\n"),
         ("empty.0", "its indices are none: it is empty."),
         ("item4.x", "item4 is 'test', which has no keys, so 'item4.x' cannot be set."),
     ],
@@ -243,12 +243,12 @@ def test_strict_merging(cfg: Config) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "warning"),
     [
-        ("item3", 1, "item3 is now an int 1; what it replaces is a bool True."),
-        ("item4", 5, "item4 is now an int 5; what it replaces is a str 'test'. For a string write 'item4=\"5\"', the quotes included."),
-        ("item2.a", "x", "item2.a is now a str 'x'; what it replaces is an int 0."),
-        ("item2", 3, "item2 is now an int 3; what it replaces is a dict {'a': 0}."),
-        ("pipeline.0.size", 1.5, "pipeline.0.size is now a float 1.5; what it replaces is an int 1."),
-        ("item1", "x", "item1 is now a str 'x'; what it replaces is a list [1, 2]."),
+        ("item3", 1, "item3 is now an int 1; the value that it replaces is a bool True."),
+        ("item4", 5, "item4 is now an int 5; the value that it replaces is a str 'test'. For a string write 'item4=\"5\"', the quotes included."),
+        ("item2.a", "x", "item2.a is now a str 'x'; the value that it replaces is an int 0."),
+        ("item2", 3, "item2 is now an int 3; the value that it replaces is a dict {'a': 0}."),
+        ("pipeline.0.size", 1.5, "pipeline.0.size is now a float 1.5; the value that it replaces is an int 1."),
+        ("item1", "x", "item1 is now a str 'x'; the value that it replaces is a list [1, 2]."),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_a_warning(option: str, value: Any, warning: str, cfg: Config) -> None:

@@ -251,7 +251,7 @@ def test_a_value_that_holds_itself() -> None:
     assert pretty_python({"a": [shared, shared]}) == "a = [[1], [1]]\n"
     circle: list[object] = []
     circle.append({"again": circle})
-    with pytest.raises(ConfigValueError, match="holds itself"):
+    with pytest.raises(ConfigValueError, match="contains itself"):
         pretty_python({"a": circle})
 
 

@@ -1,7 +1,7 @@
-"""Read the text of one config: compile Python and parse JSON. Errors name the line.
+"""Parse the text of one config: compile Python and parse JSON. Errors have the line.
 
-JSON and YAML (``yaml_reader``) are data that anybody may have written. A key that is defined twice,
-values that nest without end and keys of a megabyte are errors before they cost anything.
+JSON and YAML (see ``yaml_reader``) may come from anybody. Duplicate keys, unlimited nesting and
+huge keys are rejected while parsing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
 
 
 def parse_python(code: str, shown: str) -> ast.Module:
-    """Return the syntax tree of a Python config; ``shown`` is the file as people know it."""
+    """Return the syntax tree of a Python config; ``shown`` is the path for messages."""
     try:
         return ast.parse(code, shown)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -29,7 +29,7 @@ def parse_python(code: str, shown: str) -> ast.Module:
 
 
 def compile_python(code: str | ast.Module, shown: str) -> CodeType:
-    """Return the compiled Python config, whose tracebacks name ``shown``."""
+    """Compile a Python config; its tracebacks show the file as ``shown``."""
     try:
         return compile(code, shown, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -40,7 +40,7 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
     line = getattr(error, "lineno", None)
     code = (getattr(error, "text", None) or "").strip()
     code = code if len(code) <= 100 else code[:97] + "..."
-    reason = getattr(error, "msg", None) or str(error) or "too much for Python to read"
+    reason = getattr(error, "msg", None) or str(error) or "too complex for Python"
     return ConfigSyntaxError(
         f"There are syntax errors in config file {shown}: {reason}." + (f"\n    {code}" if code else ""),
         file=shown,
@@ -49,7 +49,7 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
 
 
 def parse_json(text: str, shown: str) -> Any:
-    """Return what a JSON config holds, None if it is empty."""
+    """Return the value of a JSON config, or None if it is empty."""
     if not text.strip():
         return None
     try:
@@ -64,7 +64,7 @@ def parse_json(text: str, shown: str) -> Any:
         raise too_deep(shown, _deep_line(text)) from error
     except ConfigKeyError:
         raise
-    except ValueError as error:  # a number of more digits than Python takes
+    except ValueError as error:  # a number with more digits than Python parses
         raise ConfigSyntaxError(f"The config is not valid JSON: {error}.", file=shown) from error
 
 

@@ -1,4 +1,4 @@
-"""Lay one config over another: one rule, for files and for overrides."""
+"""Merge configs, by the same rules for files and for overrides."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cfgtrain.origin import dotted, where
 
 
 def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> ConfigDict:
-    """Return ``base`` with ``child`` laid over it.
+    """Return ``base`` with ``child`` merged into it.
 
-    Dicts are merged key by key; anything else, lists too, replaces what was there. A dict
-    with ``_delete_=True`` replaces instead of merging, at the root as well, and the marker
-    never reaches the result. Keys keep the order of ``base``; new ones follow.
+    Dicts are merged key by key; other values, including lists, replace the old value. A dict
+    with ``_delete_=True``, even the root, replaces the old value instead of being merged, and
+    this key is removed from the result. Keys keep the order of ``base``; new keys follow.
 
     Args:
-        base: What is inherited. Not changed.
-        child: What is laid over it. Not changed.
-        list_keys: Whether a dict over a list addresses its items by index (``{"0": ...}``).
+        base: The inherited config. Not changed.
+        child: The config that is merged into it. Not changed.
+        list_keys: Whether a dict that meets a list sets its items by index (``{"0": ...}``).
 
     Raises:
-        ConfigMergeError: A dict is laid over something that is neither a dict nor None.
-        ConfigKeyError: An index is not in the list.
+        ConfigMergeError: A dict meets a value that is neither a dict nor None.
+        ConfigKeyError: An index is out of range.
     """
     merged = merge_in_place(copy_tree(base), copy_tree(child), list_keys=list_keys)
     remove_markers(merged)
@@ -34,9 +34,9 @@ def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> Co
 def merge_in_place(
     base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: KeyPath = ()
 ) -> ConfigDict:
-    """Merge as ``merge`` does, but use up both inputs and leave the markers in.
+    """Merge ``child`` into ``base`` in place and return the result, with the markers still in it.
 
-    It costs as much as ``child`` is large, however much is inherited.
+    The result shares parts of both. The time depends on the size of ``child`` only.
     """
     if child.get(DELETE):
         return child
@@ -58,7 +58,7 @@ def remove_markers(value: Any) -> None:
 
 
 def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: KeyPath) -> Any:
-    """Return the dict ``new``, which is ``child[key]``, laid over whatever ``old`` is."""
+    """Return the dict ``new``, which is ``child[key]``, merged into ``old``."""
     if old is None or new.get(DELETE):
         return new
     here = (*path, key)
@@ -68,9 +68,9 @@ def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys:
     if list_keys and listed:
         return _merged_items(old, new, here)
     place = where(child, key)
-    hint = " Items are addressed by index on the command line only." if listed else ""
+    hint = " Items can be set by index on the command line only." if listed else ""
     raise ConfigMergeError(
-        f"A dict cannot be merged into the {type(old).__name__} {_short(old)} that is inherited.{hint} "
+        f"A dict cannot be merged into the inherited {type(old).__name__} {_short(old)}.{hint} "
         f"Add {DELETE}=True to the dict to replace it.",
         file=place.file if place else None,
         line=place.line if place else None,
@@ -95,7 +95,7 @@ def _index(key: Any, items: list[Any], path: KeyPath) -> int:
         return index
     if not isinstance(key, int) and not str(key).lstrip("-").isdecimal():
         raise ConfigMergeError(
-            f"{key!r} is no index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
+            f"{key!r} is not an index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
         )
     missing = NoSuchKeyError(path, key, items)
     raise ConfigKeyError(

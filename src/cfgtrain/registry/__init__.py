@@ -1,4 +1,4 @@
-"""Registries: names for classes and functions, and how configs build them."""
+"""Registries, which map names to classes and functions, and building from configs."""
 
 from typing import TYPE_CHECKING
 
