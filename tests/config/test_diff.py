@@ -1,4 +1,4 @@
-"""What two configs differ in."""
+"""The differences between two configs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Write = Callable[[str, str], Path]
 
 
 def shown(old: Any, new: Any) -> list[str]:
-    """Return the differences of two values as short lines."""
+    """Return the differences between two values as short lines."""
     lines = []
     for change in diff(Config({"x": old}), Config({"x": new})):
         a, b = (
@@ -61,12 +61,12 @@ CASES: dict[str, tuple[Any, Any, list[str]]] = {
 
 @pytest.mark.parametrize(("old", "new", "lines"), CASES.values(), ids=CASES.keys())
 def test_differences(old: Any, new: Any, lines: list[str]) -> None:
-    """Dicts are compared by key, lists of dicts by alignment, everything else as it is."""
+    """Dicts are compared by key, lists of dicts are aligned, other values are compared as a whole."""
     assert shown(old, new) == lines
 
 
-def test_both_places_are_told(write: Write) -> None:
-    """A change has the place of either side."""
+def test_both_sides_have_an_origin(write: Write) -> None:
+    """A change has the origin of both sides."""
     write("a.py", "x = dict(y=1)\n")
     write("b.py", "_base_ = 'a.py'\nx = dict(y=2, z=3)\n")
     changed, added = diff(Config.fromfile("a.py"), Config.fromfile("b.py"))
@@ -86,8 +86,8 @@ values = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(values, values)
-def test_nothing_differs_exactly_between_equals(old: Any, new: Any) -> None:
-    """A config does not differ from itself, and swapping the two swaps added and removed."""
+def test_equal_configs_do_not_differ(old: Any, new: Any) -> None:
+    """A config does not differ from itself, and swapping two configs swaps added and removed."""
     assert shown(old, old) == []
     there = diff(Config({"x": old}), Config({"x": new}))
     back = diff(Config({"x": new}), Config({"x": old}))

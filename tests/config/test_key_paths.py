@@ -1,4 +1,4 @@
-"""Dotted keys: how they are written and followed."""
+"""Key paths: parsing and following them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TREE = {"a": {"b": [10, {"c": 20}], "6": 1}, "t": (1, 2), 3: "three"}
     ],
 )
 def test_a_key_leads_to_its_value(key: str, value: object) -> None:
-    """Dots and brackets lead into dicts, lists and tuples, from either end."""
+    """Dots and brackets select items of dicts, lists and tuples, with indices from either end."""
     assert look_up(TREE, key) == value
 
 
@@ -51,8 +51,8 @@ def test_a_key_leads_to_its_value(key: str, value: object) -> None:
         ("aa[x]", (), "aa[x]", ""),
     ],
 )
-def test_a_key_that_leads_nowhere(key: str, done: tuple[object, ...], part: str, hint: str) -> None:
-    """The error says how far it leads and which word is wrong."""
+def test_a_key_that_does_not_exist(key: str, done: tuple[object, ...], part: str, hint: str) -> None:
+    """The error has the part that exists and the part that does not."""
     with pytest.raises(NoSuchKeyError) as caught:
         look_up(TREE, key)
     assert (caught.value.done, caught.value.part) == (done, part)
@@ -74,7 +74,7 @@ def test_steps() -> None:
     [(0, 2, 0), ("1", 2, 1), ("-1", 2, 1), (2, 2, None), ("x", 2, None), (None, 2, None)],
 )
 def test_indices(part: object, length: int, index: int | None) -> None:
-    """An index counts from 0, from the end where it is negative."""
+    """An index counts from 0, or from the end if it is negative."""
     assert index_in(part, length) == index
 
 
@@ -90,7 +90,7 @@ def test_indices(part: object, length: int, index: int | None) -> None:
     ],
 )
 def test_paths(path: tuple[object, ...], value: object) -> None:
-    """A path is followed as it is; the digits of an override stand for an index."""
+    """The parts of a path are used as they are; an override may have the digits of an index as a key."""
     assert value_at(TREE, path) == value
     assert has_path(TREE, path) is (value is not UNKNOWN)
 

@@ -1,4 +1,4 @@
-"""Reading YAML: values, limits, and the nodes that know the line of each value."""
+"""Reading YAML: values, limits, and the nodes with the line of each value."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from cfgtrain.errors import ConfigError, ConfigSyntaxError
         ("a: \x00\n", None, "not valid YAML"),
     ],
 )
-def test_yaml_that_is_no_config(text: str, line: int | None, message: str) -> None:
-    """What YAML allows and a config does not is an error at its line."""
+def test_yaml_that_is_not_a_config(text: str, line: int | None, message: str) -> None:
+    """Features of YAML that a config cannot have are an error with a line."""
     with pytest.raises(ConfigSyntaxError, match=message) as caught:
         parse_yaml(text, "a.yaml")
     assert (caught.value.file, caught.value.line) == ("a.yaml", line)
@@ -62,7 +62,7 @@ def test_yaml_that_is_no_config(text: str, line: int | None, message: str) -> No
     ],
 )  # fmt: skip
 def test_yaml(text: str, value: object) -> None:
-    """Each construct of YAML that is data comes to what it means."""
+    """Each construct of YAML for data gives the right value."""
     assert parse_yaml(text, "a.yaml").value == value
 
 
@@ -73,7 +73,7 @@ trees = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(sc
 @settings(deadline=None, max_examples=50)
 @given(trees, st.sampled_from([None, True, False]))
 def test_yaml_is_read_as_pyyaml_reads_it(tree: Any, flow: bool | None) -> None:
-    """Whatever PyYAML writes comes to the same as with its own safe loader."""
+    """A text that PyYAML writes gives the same value as with the safe loader of PyYAML."""
     try:
         text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True)
         text.encode()
@@ -83,14 +83,14 @@ def test_yaml_is_read_as_pyyaml_reads_it(tree: Any, flow: bool | None) -> None:
 
 
 def test_errors_are_those_of_configs() -> None:
-    """Whatever is wrong with data is a ConfigError."""
+    """Every error in the data is a ConfigError."""
     for text in ("{", "[1,", '"', "a: b: c", "{a: 1", "%YAML 9"):
         with pytest.raises(ConfigError):
             parse_yaml(text, "a.yaml")
 
 
-def test_the_nodes_know_the_lines() -> None:
-    """Each mapping has the nodes of its keys, those that << merges in and those of an alias included."""
+def test_the_nodes_have_the_lines() -> None:
+    """Each mapping has the nodes of its keys, including those that << merges and those of an alias."""
     document = parse_yaml("a: &a\n  x: 1\nb:\n  <<: *a\n  y: 2\nc: *a\n", "a.yaml")
     found = {}
     for key, (_, node) in document.entries[document.root].items():  # type: ignore[index]  # it is not empty
@@ -100,8 +100,8 @@ def test_the_nodes_know_the_lines() -> None:
     assert found == {"a": {"x": 2}, "b": {"x": 2, "y": 5}, "c": {"x": 2}}
 
 
-def test_an_anchor_can_be_used_again() -> None:
-    """An alias means the last anchor of its name before it."""
+def test_an_anchor_can_be_defined_again() -> None:
+    """An alias refers to the last anchor of its name before it."""
     assert parse_yaml("a: &x 1\nb: *x\nc: &x 2\nd: *x\n", "a.yaml").value == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
@@ -126,7 +126,7 @@ for text in ("a: " + "[" * 10_000, "a: 1\\na: 2", "a: &a [*a]", "a: !!python/nam
 
 
 def test_without_libyaml() -> None:
-    """Where PyYAML has no parser in C, the one in Python gives the same values, lines and errors."""
+    """Without the parser in C, PyYAML's parser in Python gives the same values, lines and errors."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_LIBYAML], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "{'a': {'x': 0.001}, 'b': {'x': 0.001, 'y': [1, (2,)]}} 1 4",
