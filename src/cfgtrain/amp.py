@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
-from cfgtrain.suggestions import suggest
 
 __all__ = [
     "LossScaler",
@@ -39,7 +39,8 @@ def as_half_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """Return the 16-bit type that ``"float16"``, ``"bfloat16"``, or short for them, names."""
     found = _HALVES.get(str(dtype).removeprefix("torch."))
     if found is None:
-        raise ArgumentError(f"dtype is 'float16' or 'bfloat16', not {dtype!r}.{suggest(str(dtype), _HALVES)}")
+        message = f"dtype is 'float16' or 'bfloat16', not {dtype!r}."
+        raise ArgumentError(message, near=(str(dtype), list(_HALVES)))
     return found
 
 
@@ -131,8 +132,7 @@ class LossScaler:
         scale_factor: float = 2.0,
         scale_window: int = 1000,
     ) -> None:
-        if mode not in ("dynamic", "static"):
-            raise ArgumentError(f"mode is 'dynamic' or 'static', not {mode!r}.")
+        check_choice("mode", mode, ("dynamic", "static"))
         self.cur_scale, self.cur_iter = init_scale, 0
         self.mode, self.last_overflow_iter = mode, -1
         self.scale_factor, self.scale_window = scale_factor, scale_window
@@ -208,7 +208,7 @@ def _checked(
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     for name in sorted(chosen):
         if name not in names and not takes_any:
-            raise ArgumentError(f"{method.__qualname__} has no argument {name!r}.{suggest(name, names)}")
+            raise ArgumentError(f"{method.__qualname__} has no argument {name!r}.", near=(name, names))
     return chosen
 
 

@@ -59,7 +59,11 @@ def test_many_lines_are_named_beside_the_curves(count: int, drawn: int, title: s
 
 
 @pytest.mark.parametrize(
-    ("path", "text"), [("curves.gif", "curves.gif is none of them"), ("none/curves.png", "no folder none")]
+    ("path", "text"),
+    [
+        ("curves.gif", ".png, .svg or .pdf, not as 'curves.gif'"),
+        ("none/curves.png", "the folder 'none' does not exist"),
+    ],
 )
 def test_what_cannot_be_written(path: str, text: str) -> None:
     """An unknown format and a missing folder are refused."""

@@ -62,8 +62,7 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        listed = "\n".join(f"{i}. {error}" for i, error in enumerate(errors, 1))
-        raise CheckError(f"There are {len(errors)} problems with the options.\n{listed}", errors)
+        raise CheckError(f"There are {len(errors)} problems with the options.", errors)
 
 
 def type_changes(
@@ -121,7 +120,7 @@ def _check_known(config: ConfigDict, option: str) -> None:
 
 
 def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
-    part, node, done = missing.part, missing.node, missing.done
+    part, node, done, hint = missing.part, missing.node, missing.done, ""
     if isinstance(node, (list, tuple)):
         message = f"{dotted(done)} has no item {part}, so {option!r} cannot be set: its indices are {missing.indices()}."
     elif not isinstance(node, dict):
@@ -131,8 +130,9 @@ def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
         corrected = _corrected(missing, option)
         hint = missing.hint() if corrected is None else f" Did you mean {corrected!r}?"
         plus = "" if missing.listed() else f" To add a new key, begin it with a plus: '+{option}=...'."
-        message = f"There is no key {part!r}{inside} to override.{hint}{plus}"
-    return ConfigKeyError(message, key=option)
+        message = f"There is no key {part!r}{inside} to override."
+        hint = hint + plus
+    return ConfigKeyError(message, hint=hint, key=option)
 
 
 def _corrected(missing: NoSuchKeyError, option: str) -> str | None:

@@ -94,7 +94,7 @@ class FileClient:
         make = cls._named(backend) if backend is not None else cls._prefixed(str(prefix), kwargs)
         problem = argument_problem(make, kwargs)
         if problem is not None:
-            raise ArgumentTypeError(problem.text)
+            raise ArgumentTypeError(problem.message, hint=problem.hint)
         self.client = make(**kwargs)
         self._arguments = (backend, prefix, kwargs)
         return self if key is None else cls._instances.setdefault(key, self)

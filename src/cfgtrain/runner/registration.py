@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cfgtrain.config.dict import without
 from cfgtrain.errors import HookError
+from cfgtrain.keys import KEYS
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import hook_configs
 from cfgtrain.runner.hooks.hook import STAGES, Hook, stage_method
@@ -55,45 +57,44 @@ class HookRegistration:
 
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
         """Build a hook from its config, which may hold a ``priority``, and add it."""
-        cfg = hook_configs.without(hook_cfg, "priority")
-        self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority"))
+        self.register_hook(HOOKS.build(without(hook_cfg, "priority")), hook_cfg.get("priority"))
 
-    def register_wired_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``hook_configs.WIRES``."""
+    def register_config_hooks(self, key: str, cfg: Any) -> None:
+        """Add the hooks that the config key ``key`` stands for; see ``cfgtrain.keys``."""
         for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
     def register_lr_hook(self, lr_config: Any) -> None:
         """Add the hook for ``lr_config``: a dict with ``policy``, a Hook or None."""
-        self.register_wired_hooks("lr_config", lr_config)
+        self.register_config_hooks("lr_config", lr_config)
 
     def register_momentum_hook(self, momentum_config: Any) -> None:
         """Add the hook for ``momentum_config``: a dict with ``policy``, a Hook or None."""
-        self.register_wired_hooks("momentum_config", momentum_config)
+        self.register_config_hooks("momentum_config", momentum_config)
 
     def register_optimizer_hook(self, optimizer_config: Any) -> None:
         """Add the hook for ``optimizer_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("optimizer_config", optimizer_config)
+        self.register_config_hooks("optimizer_config", optimizer_config)
 
     def register_checkpoint_hook(self, checkpoint_config: Any) -> None:
         """Add the hook for ``checkpoint_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("checkpoint_config", checkpoint_config)
+        self.register_config_hooks("checkpoint_config", checkpoint_config)
 
     def register_timer_hook(self, timer_config: Any) -> None:
         """Add the hook for ``timer_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("timer_config", timer_config)
+        self.register_config_hooks("timer_config", timer_config)
 
     def register_logger_hooks(self, log_config: Any) -> None:
         """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])``, without ``hooks`` a TextLoggerHook, or None."""
-        self.register_wired_hooks("log_config", log_config)
+        self.register_config_hooks("log_config", log_config)
 
     def register_profiler_hook(self, profiler_config: Any) -> None:
         """Add the hook for ``profiler_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("profiler_config", profiler_config)
+        self.register_config_hooks("profiler_config", profiler_config)
 
     def register_custom_hooks(self, custom_hooks: Any) -> None:
         """Add hooks of one's own: a dict or Hook, a list of them, or None."""
-        self.register_wired_hooks("custom_hooks", custom_hooks)
+        self.register_config_hooks("custom_hooks", custom_hooks)
 
     def register_training_hooks(
         self,
@@ -102,7 +103,7 @@ class HookRegistration:
         checkpoint_config: Any = None,
         log_config: Any = None,
         momentum_config: Any = None,
-        timer_config: Any = hook_configs.DEFAULT_TIMER,
+        timer_config: Any = KEYS["timer_config"].default,
         custom_hooks_config: Any = None,
     ) -> None:
         """Add all hooks of a training but the profiler, in MMCV's order; no config is changed."""

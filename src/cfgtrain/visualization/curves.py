@@ -54,9 +54,9 @@ def check_picture(path: str | Path) -> Any:
     """
     file = Path(path)
     if file.suffix.lower() not in FORMATS:
-        raise ArgumentError(f"A picture of curves is {', '.join(FORMATS)}; {file.name} is none of them.")
+        raise ArgumentError(f"A plot is saved as .png, .svg or .pdf, not as {file.name!r}.")
     if not file.absolute().parent.is_dir():
-        raise ArgumentError(f"There is no folder {file.parent} for {file.name}.")
+        raise ArgumentError(f"Cannot save {file.name!r}: the folder {str(file.parent)!r} does not exist.")
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -9,7 +9,7 @@ from numbers import Real
 from time import perf_counter
 from typing import Any, Literal
 
-from cfgtrain.data.loader import length_of, set_epoch
+from cfgtrain.data.loader import num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, HookError, UnknownNameError
 from cfgtrain.evaluation.inference import single_gpu_test
 from cfgtrain.introspection.signatures import accepted_args
@@ -20,7 +20,6 @@ from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.hooks.timer import IterTimerHook
 from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
 __all__ = ["EvalHook"]
 
@@ -94,7 +93,7 @@ class EvalHook(Hook):
             raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
         if rule not in (None, *BETTER):
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
+                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(BETTER))
             )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
@@ -209,7 +208,7 @@ class EvalHook(Hook):
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Evaluate what was predicted, and say in the log of how many batches it is."""
-        length = length_of(self.dataloader)
+        length = num_batches(self.dataloader)
         batches = self._batches or len(results)  # where test_fn does not tell, one each
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
@@ -220,9 +219,9 @@ class EvalHook(Hook):
         def progress(done: int) -> None:
             self._batches += 1
             if self.by_epoch:  # it can be broken off and done again; within an epoch it is waited for
-                runner.leave_if_interrupted()
+                runner.check_interrupt()
 
-        with runner.evaluation_weights():
+        with runner.evaluation_context():
             results = self.predict(runner, {"progress": progress})
         scores = self.score(runner, results)
         self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
@@ -274,7 +273,8 @@ class EvalHook(Hook):
         name = monitor or kept
         if name not in names:
             listed = ", ".join(names) or "none"
-            raise HookError(f"{who} goes by {name!r}, and the scores are {listed}.{suggest(name, names)}")
+            message = f"{who} goes by {name!r}, and the scores are {listed}."
+            raise HookError(message, near=(name, list(names)))
         return name, rule or (self.rule if name == kept else None) or self.guess_rule(name)
 
     def _is_start(self, done: int) -> bool:
