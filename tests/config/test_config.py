@@ -51,7 +51,7 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-# Private and reserved names are no keys.
+# Private and reserved names are not keys.
 NAMES = TEXTS.filter(lambda name: not name.startswith("_") and name != "text")
 TREES = st.dictionaries(NAMES, VALUES, max_size=4)
 

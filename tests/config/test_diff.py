@@ -39,9 +39,9 @@ CASES: dict[str, tuple[Any, Any, list[str]]] = {
     "a whole number": (1, 1.0, []),
     "a fraction": (1, 1.5, ["x=1 -> x=1.5"]),
     "true is not 1": (True, 1, ["x=True -> x=1"]),
-    "a tuple is no list": ((1, 2), [1, 2], ["x=(1, 2) -> x=[1, 2]"]),
+    "a tuple is not a list": ((1, 2), [1, 2], ["x=(1, 2) -> x=[1, 2]"]),
     "nan is nan": (float("nan"), float("nan"), []),
-    "a text is no number": ("1", 1, ["x=1 -> x=1"]),
+    "a str is not a number": ("1", 1, ["x=1 -> x=1"]),
     "lists of plain values": ([1, 2, 3], [1, 3], ["x=[1, 2, 3] -> x=[1, 3]"]),
     "no list": ([1, 2], [], ["x=[1, 2] -> x=[]"]),
     "an item between": ([A, C], [A, B, C], ["+ x[1]={'type': 'B', 'n': 1}"]),
@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Any, Any, list[str]]] = {
     "dicts and plain values": ([A, 1], [A, 2], ["x[1]=1 -> x[1]=2"]),
     "the same twice": ([A, A], [A, A, A], ["+ x[2]={'type': 'A', 'n': 1}"]),
     "a list of dicts from nothing": ([], [C], ["+ x[0]={'type': 'C'}"]),
-    "keys that are no text": ({1: {"a": 1}}, {1: {"a": 2}, "1": 3}, ["x[1].a=1 -> x[1].a=2", "+ x.1=3"]),
+    "keys that are not str": ({1: {"a": 1}}, {1: {"a": 2}, "1": 3}, ["x[1].a=1 -> x[1].a=2", "+ x.1=3"]),
 }  # fmt: skip
 
 

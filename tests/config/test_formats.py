@@ -84,7 +84,9 @@ def test_hostile_input_is_rejected(name: str, write: Write) -> None:
     assert str(caught.value.file).endswith(name)  # type: ignore[attr-defined]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process that was forked")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only on Linux is the peak memory of a forked process known"
+)
 def test_rejecting_is_cheap(write: Write) -> None:
     """Each takes less than a second of CPU time, and all of them less than 200 MB."""
     files = [write(name, text).name for name, (text, _, _) in HOSTILE.items()]
@@ -95,10 +97,10 @@ def test_rejecting_is_cheap(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "line", "message"),
     [
-        ("a.json", '{"a": 1,\n "b": 2,\n "a": 3}', 3, "The key 'a' stands twice in one object"),
-        ("a.json", '[{"a": 1, "a": 1}, {"a": 2}]', None, "The key 'a' stands twice"),
-        ("a.yaml", "a: 1\nb:\n  c: 1\n  c: 2\n", 4, "The key 'c' stands twice, first on line 3"),
-        ("a.yaml", "1: 2\nx: 1\n1: 3\n", 3, "The key 1 stands twice, first on line 1"),
+        ("a.json", '{"a": 1,\n "b": 2,\n "a": 3}', 3, "The key 'a' occurs twice in one object"),
+        ("a.json", '[{"a": 1, "a": 1}, {"a": 2}]', None, "The key 'a' occurs twice"),
+        ("a.yaml", "a: 1\nb:\n  c: 1\n  c: 2\n", 4, "The key 'c' occurs twice, first on line 3"),
+        ("a.yaml", "1: 2\nx: 1\n1: 3\n", 3, "The key 1 occurs twice, first on line 1"),
     ],
 )
 def test_duplicate_keys(name: str, text: str, line: int | None, message: str, write: Write) -> None:

@@ -230,7 +230,7 @@ def test_syntax_errors(name: str, text: str, line: int | None, message: str, wri
 def test_a_config_is_utf_8(tmp_path: Path) -> None:
     """A file in another encoding is an error of the config."""
     (tmp_path / "c.py").write_bytes(b"a = '\xff'\n")
-    with pytest.raises(ConfigSyntaxError, match="no UTF-8 text"):
+    with pytest.raises(ConfigSyntaxError, match="not UTF-8 text"):
         load("c.py")
 
 

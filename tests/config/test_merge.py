@@ -75,7 +75,7 @@ def test_merging(base: dict[Any, Any], child: dict[Any, Any], merged: dict[Any, 
         # one level and two levels down
         ({"a": {"b": 1}}, {"a": {"c": 2, **DELETE}}, {"a": {"c": 2}}),
         ({"a": {"b": {"c": 1}, "d": 2}}, {"a": {"b": {"e": 3, **DELETE}}}, {"a": {"b": {"e": 3}, "d": 2}}),
-        # over what is no dict
+        # over other values than dicts
         ({"a": [1, 2]}, {"a": {"b": 0, **DELETE}}, {"a": {"b": 0}}),
         ({"a": False}, {"a": {**DELETE}}, {"a": {}}),
         # over nothing, in nothing, within another

@@ -131,7 +131,7 @@ def test_without_libyaml() -> None:
     assert done.stdout.splitlines() == [
         "{'a': {'x': 0.001}, 'b': {'x': 0.001, 'y': [1, (2,)]}} 1 4",
         "The config nests deeper than 100 levels.",
-        "The key 'a' stands twice, first on line 1.",
+        "The key 'a' occurs twice, first on line 1.",
         "The config is not valid YAML: the alias 'a' is inside the value that it refers to.",
         "The config is not valid YAML: a value of this kind cannot have the tag !!python/name:os.system; a config may "
         "use the standard tags and !!python/tuple.",

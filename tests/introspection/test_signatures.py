@@ -155,14 +155,14 @@ class Lambda:
         (partial(plain, a=1), "a b c", "", False),
         (Base, "depth width name", "depth", False),
         (Inherits, "depth width name", "depth", False),
-        # **kwargs that are passed on are followed
+        # **kwargs that are passed to the base class
         (PassesOn, "extra depth width name", "extra depth", False),
         (PassesOnTwice, "more extra depth width name", "extra depth", False),
         (BelowPassing, "extra depth width name", "extra depth", False),
         (PassesAll, "depth width name", "depth", False),
         (PassesByName, "depth width name", "depth", False),
         (OfObject, "a", "a", False),
-        # what the constructor gives by itself cannot be given again
+        # arguments that the constructor itself passes cannot be given again
         (FillsFirst, "width name", "", False),
         (FillsFirstByName, "width name", "", False),
         (FillsKeyword, "width name", "", False),
@@ -170,7 +170,7 @@ class Lambda:
         (BelowRenames, "layers width name", "", False),
         (HasDefault, "depth width name", "", False),
         (BelowDefault, "depth width name", "", False),
-        # what becomes of them otherwise cannot be known
+        # other uses of them are not known
         (Swallows, "a", "a", True),
         (Takes, "", "", True),
         (Chooses, "deep", "deep", True),
@@ -312,7 +312,7 @@ def test_names_for_messages(target: Callable[..., Any], name: str) -> None:
 # ------------------------------------------------------------------------------------ types
 
 FITTING: list[tuple[Any, list[Any], list[Any]]] = [
-    # annotation, what fits, what does not
+    # annotation, valid values, invalid values
     (int, [1, -1], [1.0, "1", None, True, [1]]),
     (float, [1, 1.5], ["1e-3", None, True]),
     (bool, [True], [1, 0, "true", None]),
@@ -326,15 +326,15 @@ FITTING: list[tuple[Any, list[Any], list[Any]]] = [
     (dict[str, int], [{"a": 1}], [[], None]),
     (Mapping[str, int], [{}], ["x"]),
     (int | None, [1, None], ["x", 1.5]),
-    (Optional[str], ["x", None], [1]),  # noqa: UP045  # as older code spells it
+    (Optional[str], ["x", None], [1]),  # noqa: UP045  # as in older code
     (int | list[int], [1, [1]], ["x", None]),
     (Literal["a", "b"], ["a"], ["c", None]),
     (Literal[1] | None, [1, None], [2]),
-    # what cannot be judged is never wrong
+    # annotations that are not checked
     (Any, [1, "x", None], []),
     (Path, ["x", 1, None], []),
     (Base, [{}, "x", 3], []),
-    (Tensor, [[1.0], 3], ["x"]),  # no text becomes a tensor
+    (Tensor, [[1.0], 3], ["x"]),  # a tensor cannot be made from a str
     (int | Base, [1, {}, "x"], []),
     (Callable[..., Any], ["x", len], []),
     (set[int], [[], "x"], []),

@@ -80,8 +80,8 @@ def make_cat(name: str = "Tom") -> str:
         ("little", "dogs.Poodle", "Poodle"),
         ("mid", "hound.Dachshund", None),
         ("dogs", "BloodHound", None),  # children are not searched
-        ("hounds", "Poodle", None),  # nor are ancestors
-        ("dogs", "little_hound.Dachshund", None),  # a grandchild needs its whole path
+        ("hounds", "Poodle", None),  # ancestors are not searched
+        ("dogs", "little_hound.Dachshund", None),  # the key of a grandchild is its full path
         ("dogs", "Bulldog", None),
         ("mid", "wolf.Wolf", None),
         ("dogs", "wolf.Wolf", None),

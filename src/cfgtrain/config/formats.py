@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, An
         twice = next(key for key in names if names.count(key) > 1)
         places = [m.start() for m in re.finditer(re.escape(json.dumps(twice)) + r"\s*:", text)]
         line = text.count("\n", 0, places[1]) + 1 if len(places) == 2 else None
-        message = f"The key {twice!r} stands twice in one object."
+        message = f"The key {twice!r} occurs twice in one object."
         raise ConfigKeyError(message, origin=Origin(shown, line), key=twice)
     return found
 
@@ -114,6 +114,6 @@ def check_length(key: object, shown: str, line: int | None) -> None:
     """Raise for a key longer than MAX_KEY."""
     if isinstance(key, str) and len(key) > MAX_KEY:
         raise ConfigKeyError(
-            f"A key has {len(key):,} characters, {key[:40]!r}...; it may have {MAX_KEY:,}.",
+            f"A key has {len(key):,} characters, {key[:40]!r}...; the maximum is {MAX_KEY:,}.",
             origin=Origin(shown, line),
         )

@@ -159,7 +159,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
             key = self._key(key_node)
             if key in own:
                 raise ConfigKeyError(
-                    f"The key {key!r} stands twice, first on line {own[key][0].start_mark.line + 1}.",
+                    f"The key {key!r} occurs twice, first on line {own[key][0].start_mark.line + 1}.",
                     origin=Origin(self.shown, key_node.start_mark.line + 1),
                     key=str(key),
                 )
