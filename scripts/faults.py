@@ -139,7 +139,7 @@ def progress_of(session: int) -> int:
 def at(work_dir: Path) -> int:
     """Return the iteration that the run would be gone on from, or 0."""
     found = find_checkpoint(work_dir)
-    for path, reason in found.passed_over:
+    for path, reason in found.skipped:
         print(f"Damaged: {path}: {reason}", flush=True)
     return found.checkpoint["resume"]["position"]["iter"] if found.checkpoint else 0
 

@@ -157,7 +157,7 @@ def test_every_hook_in_one_run(
     assert ran.code == 0, ran.err
     log = next(Path("run").glob("*.log")).read_text()
     assert "report of epoch 1" in log
-    assert "which is good enough (0.2)" in log
+    assert "which reaches stopping_threshold=0.2" in log
     assert "Self CPU" in log
     assert json.loads(Path("run/trace.json").read_text())["traceEvents"]
     state = torch.load("run/latest.pth")["state_dict"]

@@ -52,8 +52,8 @@ def test_resume_after_the_disk_is_lost(best: str | None, configs: Path, run: Cal
     assert same(again["optimizer"], end["optimizer"])
     assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]  # the test scores of the best checkpoint
     log = "".join(path.read_text() for path in Path("work_dirs/lenet5").glob("*.log"))
-    assert "Fetched memory://bucket/lenet5/iter_30.pth" in log
-    assert ("Fetched memory://other/lenet5/best_accuracy_epoch_1.pth" in log) == (best == "memory://other")
+    assert "Downloaded memory://bucket/lenet5/iter_30.pth" in log
+    assert ("Downloaded memory://other/lenet5/best_accuracy_epoch_1.pth" in log) == (best == "memory://other")
     stored = {path for path in MemoryFileSystem.store if path.endswith(".pth")}
     copied = {f"/{best.split('/')[2]}/lenet5/best_accuracy_epoch_2.pth"} if best else set()
     assert stored == {"/bucket/lenet5/iter_30.pth", "/bucket/lenet5/iter_34.pth"} | copied

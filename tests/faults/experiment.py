@@ -175,7 +175,7 @@ class Probe(Hook):
     """Notes every iteration to the last bit, and makes places of the stages."""
 
     def before_run(self, runner):
-        note("begun", f"{runner.epoch} {runner.iter} {runner._next.inner_iter}")
+        note("begun", f"{runner.epoch} {runner.iter} {runner.position.batches_done}")
         reach("before-run")
 
     def before_train_iter(self, runner):
@@ -380,7 +380,7 @@ def logged(work_dir: Path) -> list[dict[str, Any]]:
 def newest(work_dir: Path) -> dict[str, Any]:
     """What ``--resume auto`` would go on from."""
     found = find_checkpoint(work_dir)
-    assert found.checkpoint is not None, f"no checkpoint in {work_dir}: {found.passed_over}"
+    assert found.checkpoint is not None, f"no checkpoint in {work_dir}: {found.skipped}"
     return found.checkpoint
 
 

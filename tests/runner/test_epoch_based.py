@@ -126,7 +126,7 @@ def test_step_returns_a_dict(mode: str) -> None:
     model = Scalar()
     setattr(model, f"{mode}_step", lambda batch, optimizer: 1.0)
     runner = make_runner("epoch", 1, model)
-    with pytest.raises(TypeError, match=f"{mode}_step of Scalar returns a dict, not a float"):
+    with pytest.raises(TypeError, match=f"{mode}_step of Scalar must return a dict, not a float"):
         runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
 
 
@@ -232,7 +232,7 @@ def test_reason_of_an_interruption_is_logged_once_before_the_end(
             runner.check_interrupt()
 
     monkeypatch.setattr(runner.logger, "info", lambda text, *args: lines.append(text))
-    monkeypatch.setattr(runner, "save_interrupted", lambda: lines.append("saved"))
+    monkeypatch.setattr(runner.run_checkpoint, "save_interrupted", lambda: lines.append("saved"))
     runner.register_hook(ClosureHook("after_train_epoch" if leaves else "after_train_iter", stop))
     runner.run([numbers(2)], [("train", 1)])
     assert lines[-2:] == ["Stopping: %s", "saved"]
@@ -333,9 +333,12 @@ def test_batch_processor_is_an_old_way() -> None:
 
 def test_batch_processor_and_steps_exclude_each_other() -> None:
     """A model with ``train_step`` takes no ``batch_processor``, and that is a function."""
-    with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match="takes no batch_processor"):
+    with (
+        pytest.warns(DeprecationWarning),
+        pytest.raises(RuntimeError, match="cannot be used with a batch_processor"),
+    ):
         make_runner("epoch", 1, batch_processor=print)
-    with pytest.raises(TypeError, match="is a function"):
+    with pytest.raises(TypeError, match="must be a function"):
         make_runner("epoch", 1, batch_processor="step")
 
 
@@ -470,7 +473,7 @@ def test_what_needs_a_length_says_so() -> None:
     runner.register_hook(
         Recorder(lambda stage, r: Hook().end_of_epoch(r) if stage == "after_train_iter" else None)
     )
-    with pytest.raises(HookError, match="where an epoch ends, and the data loader has no length"):
+    with pytest.raises(HookError, match="needs the end of the epoch, but the data loader has no length"):
         runner.run([Endless()], [("train", 1)])
 
 
@@ -480,7 +483,7 @@ def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
     warmup = {"warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}
     runner.register_lr_hook({"policy": "step", "step": 1, **warmup})
     with pytest.raises(
-        HookError, match=r"takes 1 epochs, .* is not known here: give warmup_iters in iterations"
+        HookError, match=r"takes 1 epochs, .* is not known: set warmup_iters in iterations"
     ):
         runner.run([Endless()], [("train", 1)])
 

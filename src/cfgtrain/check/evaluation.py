@@ -20,10 +20,10 @@ from cfgtrain.introspection.signatures import argument_problem, parameters_of
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
-from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreWatch
+from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.suggestions import suggest
 
-__all__ = ["evaluation_problems", "watch_problems"]
+__all__ = ["evaluation_problems", "monitor_problems"]
 
 
 def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -43,13 +43,13 @@ def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
     yield from problems or _scores(evaluation, val)
 
 
-def watch_problems(cfg: Config, hook_cfg: Any, watch: ScoreWatch) -> Iterator[CfgTrainError]:
+def monitor_problems(cfg: Config, hook_cfg: Any, monitor: ScoreMonitor) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the score that a hook monitors, if that is known before the run."""
     evaluation = cfg.get("evaluation")
     if list(evaluation_problems(cfg)):
         return
     try:
-        watch.check(None if evaluation is None else _trial(evaluation, _val(cfg)))
+        monitor.check(None if evaluation is None else _trial(evaluation, _val(cfg)))
     except (HookError, ArgumentError) as error:
         key = "monitor" if "monitor" in hook_cfg and evaluation is not None else None
         yield config_error(error, hook_cfg, key)

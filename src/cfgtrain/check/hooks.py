@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cfgtrain.check.components import component, config_error, is_builtin
-from cfgtrain.check.evaluation import watch_problems
+from cfgtrain.check.evaluation import monitor_problems
 from cfgtrain.check.runner import counts_epochs, runner_class
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ArgumentTypeError, CfgTrainError, ConfigKeyError, ConfigValueError
@@ -14,7 +14,7 @@ from cfgtrain.origin import location
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner import hook_configs
-from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreWatch
+from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.priority import get_priority
 from cfgtrain.runner.hooks.schedules.base import ScheduleHook
@@ -77,9 +77,9 @@ def _run_problems(cfg: Config, hook_cfg: Any) -> Iterator[CfgTrainError]:
     if not (isinstance(target, type) and issubclass(target, Hook) and is_builtin(target)):
         return
     hook = target(**args)
-    watch = getattr(hook, "watch", None)
-    if isinstance(watch, ScoreWatch):
-        yield from watch_problems(cfg, hook_cfg, watch)
+    monitor = getattr(hook, "score_monitor", None)
+    if isinstance(monitor, ScoreMonitor):
+        yield from monitor_problems(cfg, hook_cfg, monitor)
     if isinstance(hook, ScheduleHook):
         yield from _length(cfg, hook_cfg, hook)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from cfgtrain.check.components import config_error
+from cfgtrain.checkpoint.schemes import checkpoint_exists
 from cfgtrain.config.config import Config
 from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
@@ -59,9 +59,10 @@ def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
         file = cfg.get(key)
         if file is None or (key == "resume_from" and file == "auto"):
             continue
-        if not _exists(file):
+        problem = _file_problem(file)
+        if problem is not None:
             auto = ", or 'auto'" if key == "resume_from" else ""
-            message = f"{key} is the path of a checkpoint{auto}; {file!r} is not there."
+            message = f"{key} is the path or URL of a checkpoint{auto}; {problem}"
             yield ConfigValueError(message, **location(cfg, key))
     yield from _pretrained_problems(cfg.get("model"))
 
@@ -72,13 +73,18 @@ def _pretrained_problems(node: Any) -> Iterator[CfgTrainError]:
         if not isinstance(each, Mapping) or each.get("type") != "Pretrained":
             continue
         file = each.get("checkpoint")
-        if isinstance(file, str) and "://" not in file and not _exists(file):
-            message = f"checkpoint is the path or URL of a checkpoint; {file!r} is not there."
+        problem = _file_problem(file) if isinstance(file, str) else None
+        if problem is not None:
+            message = f"checkpoint is the path or URL of a checkpoint; {problem}"
             yield ConfigValueError(message, **location(each, "checkpoint"))
 
 
-def _exists(file: object) -> bool:
-    return isinstance(file, str) and Path(file).expanduser().is_file()
+def _file_problem(file: object) -> str | None:
+    try:
+        exists = isinstance(file, str) and checkpoint_exists(file)
+    except CfgTrainError as error:
+        return str(error)
+    return None if exists else f"{file!r} is not there."
 
 
 def _workflow_problems(cfg: Config) -> Iterator[CfgTrainError]:

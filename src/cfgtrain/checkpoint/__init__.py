@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, verified and loaded without running code."""
+"""Checkpoints: written atomically, verified, and loaded without running code."""
 
 from typing import TYPE_CHECKING
 

@@ -120,7 +120,9 @@ class _Reader:
             with open(path, encoding="utf-8-sig") as file:  # skips a byte order mark
                 text = file.read()
         except UnicodeDecodeError as error:
-            raise ConfigSyntaxError(f"The config is not UTF-8 text: {error}.", origin=Origin(shown)) from error
+            raise ConfigSyntaxError(
+                f"The config is not UTF-8 text: {error}.", origin=Origin(shown)
+            ) from error
         except OSError as error:
             message = f"The config cannot be read: {error.strerror}."
             raise ConfigNotFoundError(message, origin=Origin(shown)) from error

@@ -1,4 +1,4 @@
-"""Run a model on a data set and score its results."""
+"""Run a model on a dataset and score its results."""
 
 from typing import TYPE_CHECKING
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-__all__ = ["average_tensors", "get_dist_info"]
+__all__ = ["average_tensors", "get_dist_info", "is_main_process"]
 
 
 def get_dist_info() -> tuple[int, int]:
@@ -16,6 +16,11 @@ def get_dist_info() -> tuple[int, int]:
     if not dist.is_available() or not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
+
+
+def is_main_process() -> bool:
+    """Return whether this is the one process that writes checkpoints, logs and other files."""
+    return get_dist_info()[0] == 0
 
 
 def average_tensors(tensors: Iterable[Tensor]) -> None:

@@ -17,15 +17,15 @@ __all__ = [
 
 @HOOKS.register_module()
 class ClosureHook(Hook):
-    """Calls a function at one stage, for what needs no class of its own.
+    """Calls a function at one stage, for tasks that do not need a class.
 
     Args:
         fn_name: The stage, such as ``"after_train_epoch"``.
         fn: ``(runner) -> None``, or its import path, as in a config: ``"shop.parts.announce"``.
 
     Raises:
-        ArgumentError: There is no such stage, or ``fn`` cannot be called.
-        UnknownNameError: There is nothing at the import path.
+        ArgumentError: There is no such stage, or ``fn`` is not callable.
+        UnknownNameError: The import path does not exist.
     """
 
     def __init__(self, fn_name: str, fn: Callable[[Any], None] | str) -> None:

@@ -1,4 +1,4 @@
-"""When a hook runs among the others of its stage."""
+"""The order in which hooks run at a stage."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def get_priority(priority: int | str | Priority) -> int:
 
     Raises:
         ArgumentError: A number outside that range.
-        UnknownNameError: No priority has that name.
-        ArgumentTypeError: Neither a number nor a name nor a Priority.
+        UnknownNameError: There is no priority of that name.
+        ArgumentTypeError: ``priority`` is not a number, name or Priority.
     """
     if isinstance(priority, Priority):
         return priority.value
