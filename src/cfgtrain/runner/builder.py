@@ -13,10 +13,10 @@ __all__ = ["DefaultRunnerConstructor", "build_runner", "build_runner_constructor
 
 @RUNNER_BUILDERS.register_module()
 class DefaultRunnerConstructor:
-    """Builds a runner as its config says.
+    """Builds a runner from its config.
 
-    A constructor of one's own, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in
-    the config of the runner, can give it what no config can hold::
+    A custom constructor, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in the
+    config of the runner, can give the runner objects that a config cannot hold::
 
         @RUNNER_BUILDERS.register_module()
         class WithTeacher(DefaultRunnerConstructor):
@@ -27,15 +27,15 @@ class DefaultRunnerConstructor:
 
     Args:
         runner_cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``.
-        default_args: What a config cannot hold: model, optimizer, logger, ...
+        default_args: Arguments that a config cannot hold: model, optimizer, logger, ...
 
     Raises:
-        ArgumentTypeError: ``runner_cfg`` is no dict.
+        ArgumentTypeError: ``runner_cfg`` is not a dict.
     """
 
     def __init__(self, runner_cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
         if not isinstance(runner_cfg, Mapping):
-            raise ArgumentTypeError(f"The config of a runner is a dict, not {runner_cfg!r}.")
+            raise ArgumentTypeError(f"The config of a runner must be a dict, not {runner_cfg!r}.")
         self.runner_cfg = runner_cfg
         self.default_args = default_args
 
@@ -45,7 +45,7 @@ class DefaultRunnerConstructor:
 
 
 def build_runner_constructor(cfg: Mapping[str, Any]) -> Any:
-    """Build what builds a runner, from ``type``, ``runner_cfg`` and ``default_args``."""
+    """Build the constructor of a runner from ``type``, ``runner_cfg`` and ``default_args``."""
     return RUNNER_BUILDERS.build(cfg)
 
 
@@ -54,11 +54,11 @@ def build_runner(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None 
 
     Args:
         cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``, and
-            ``constructor``, the name of another one than ``DefaultRunnerConstructor``.
-        default_args: What a config cannot hold: model, optimizer, logger, ...
+            optionally ``constructor``, the name of a custom one.
+        default_args: Arguments that a config cannot hold: model, optimizer, logger, ...
     """
     if not isinstance(cfg, Mapping):
-        raise ArgumentTypeError(f"The config of a runner is a dict, not {cfg!r}.")
+        raise ArgumentTypeError(f"The config of a runner must be a dict, not {cfg!r}.")
     runner_cfg = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
     constructor = runner_cfg.pop("constructor", "DefaultRunnerConstructor")
     return build_runner_constructor(

@@ -1,4 +1,4 @@
-"""From the hook keys of a config to hooks and priorities: the one table that says it."""
+"""The keys of a config that stand for hooks, and building these hooks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["DEFAULT_TIMER", "HOOK_KEYS", "HookKey", "hook_cfgs", "hooks_for", "o
 
 
 class HookKey(NamedTuple):
-    """What one key of a config stands for.
+    """The hooks that one key of a config stands for.
 
     Attributes:
-        priority: Of its hooks, unless a custom hook says otherwise; None: that of their class.
-        default_type: Hook that is built when the config has no ``type``.
-        policy_suffix: Ends the name of the hook that ``policy`` begins, as in ``StepLrUpdaterHook``.
+        priority: Priority of its hooks; None is the default of their class.
+        default_type: Type of the hook if the config has no ``type``.
+        policy_suffix: The type is ``policy`` with this suffix, as in ``StepLrUpdaterHook``.
     """
 
     priority: str | None
@@ -30,7 +30,7 @@ class HookKey(NamedTuple):
     policy_suffix: str | None = None
 
 
-# In the order in which a training adds them: hooks of one priority run in it.
+# In the order in which a training registers them: hooks of the same priority run in this order.
 HOOK_KEYS = {
     "lr_config": HookKey("VERY_HIGH", policy_suffix="LrUpdaterHook"),
     "momentum_config": HookKey("HIGH", policy_suffix="MomentumUpdaterHook"),
@@ -46,7 +46,7 @@ DEFAULT_TIMER = {"type": "IterTimerHook"}
 DEFAULT_LOGGERS = ({"type": "TextLoggerHook"},)
 
 
-# Keys whose hooks count in what the runner counts in, unless they say otherwise.
+# Keys whose hooks count epochs or iterations as the runner does, unless configured otherwise.
 FOLLOWS_RUNNER = ("lr_config", "momentum_config", "checkpoint_config", "log_config", "profiler_config")
 
 
@@ -55,7 +55,7 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
 
     Args:
         key: One of ``HOOK_KEYS``.
-        cfg: Its value: None, a dict, a ready hook, or a list of these. Not changed.
+        cfg: Its value: None, a dict, a Hook, or a list of these. Not changed.
         by_epoch: Whether the runner counts in epochs.
     """
     offered = {} if by_epoch or key not in FOLLOWS_RUNNER else {"by_epoch": False}
@@ -68,21 +68,21 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
 
 
 def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield what ``hooks_for`` builds from: configs with a ``type``, or ready hooks, with priorities."""
+    """Yield the configs, with a ``type``, or hooks that a key stands for, each with its priority."""
     hook_key = HOOK_KEYS[key]
     if cfg is None:
         return
     if key == "log_config":
         for each in cfg.get("hooks", DEFAULT_LOGGERS):
             if not isinstance(each, Mapping):
-                raise ArgumentTypeError(f"The hooks of log_config are dicts with a type, not {each!r}.")
+                raise ArgumentTypeError(f"The hooks of log_config must be dicts with a type, not {each!r}.")
             yield _with(each, {"interval": cfg["interval"]} if "interval" in cfg else {}), hook_key.priority
         return
     for each in cfg if isinstance(cfg, (list, tuple)) else [cfg]:
         if isinstance(each, Hook):
             yield each, hook_key.priority
         elif not isinstance(each, Mapping):
-            raise ArgumentTypeError(f"{key} is a dict or a Hook, not {each!r}.")
+            raise ArgumentTypeError(f"{key} must be a dict or a Hook, not {each!r}.")
         elif hook_key.policy_suffix and "policy" in each:
             name = _policy_hook(each["policy"], hook_key.policy_suffix, each)
             yield _with(without(each, "policy"), {"type": name}), hook_key.priority
@@ -92,9 +92,9 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
-    """Return the ``optimizer_config`` of a config, with what its ``fp16`` adds.
+    """Return the ``optimizer_config`` of a config, with the settings of its ``fp16``.
 
-    ``fp16 = dict(loss_scale=512.)`` is how configs of MMCV's family ask for mixed precision.
+    ``fp16 = dict(loss_scale=512.)`` is the setting for mixed precision in MMCV's configs.
     """
     settings = cfg.get("optimizer_config", {})
     fp16 = cfg.get("fp16")
@@ -104,7 +104,7 @@ def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
 
 
 def without(cfg: Mapping[str, Any], key: str) -> Any:
-    """Return a copy of ``cfg`` without ``key``, which knows its place as ``cfg`` does."""
+    """Return a copy of ``cfg`` without ``key``, with the same origins."""
     twin = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
     twin.pop(key, None)
     return twin
@@ -118,9 +118,9 @@ def _with(cfg: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
 
 
 def _policy_hook(policy: Any, suffix: str, cfg: Mapping[str, Any]) -> str:
-    """Return the name of a policy's hook; case does not matter."""
+    """Return the type of a policy's hook; upper and lower case are the same."""
     if isinstance(policy, str):
-        HOOKS.get("Hook")  # fills the registry
+        HOOKS.get("Hook")  # imports the modules that register hooks
         by_lower = {name.lower(): name for name in HOOKS if name.endswith(suffix)}
         found = by_lower.get((policy + suffix).lower())
         if found is not None:
