@@ -15,7 +15,7 @@ WRONG: list[tuple[Any, Any, type[Exception], str]] = [
     ([1], [("train", 1, 2)], TypeError, "list of \\(mode, times\\)"),
     ([1], [("train", 1), ("val", 1)], AssertionError, "needs a list of 2 data loaders"),
     ((1,), [("train", 1)], AssertionError, "needs a list of 1 data loaders"),
-    ([1], [(1, 1)], TypeError, "The mode of a flow is a str"),
+    ([1], [(1, 1)], TypeError, "The mode of a flow must be a str"),
     ([1], [("trian", 1)], ValueError, "no flow 'trian'. Did you mean 'train'"),
     ([1], [("epoch", 1)], ValueError, "no flow 'epoch'"),
     ([1], [("train", 0)], ValueError, "once or more often, not 0 times"),

@@ -230,11 +230,10 @@ def set_epoch(loader: Any, epoch: int) -> None:
 
 
 def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
-    """Return the batches of an epoch from ``start_batch`` on.
+    """Return an iterator over the batches of an epoch from ``start_batch`` on.
 
-    Ours are told where to begin and read nothing before it. Of streams, and of other loaders,
-    the batches that are to be passed over are read and dropped, at once; the random state is
-    then as it was.
+    An ``EpochDataLoader`` begins there and reads nothing before it. With streams and other
+    loaders, the batches before it are read and dropped at once; the random state does not change.
 
     Raises:
         CheckpointError: The epoch is over before ``start_batch``.
@@ -258,7 +257,7 @@ def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any
 
 
 def num_batches(loader: Any) -> int | None:
-    """Return how many batches a pass over a loader has; None where that is not known before."""
+    """Return how many batches an epoch of a loader has, or None if that is not known in advance."""
     try:
         return len(loader)
     except TypeError:  # a loader has a __len__ that asks a data set which may have none
@@ -266,7 +265,7 @@ def num_batches(loader: Any) -> int | None:
 
 
 def empty_loader_error(loader: Any) -> ArgumentError:
-    """Return the error for a loader that yields no batch, which would be asked for one for ever, or trained on in no time."""
+    """Return the error for a loader that yields no batches."""
     why = ""
     if isinstance(loader, EpochDataLoader):
         batches = loader.epoch_batches
@@ -277,7 +276,7 @@ def empty_loader_error(loader: Any) -> ArgumentError:
 
 
 def epoch_fingerprint(loader: Any) -> str:
-    """Say what an epoch of a loader is made of: a place within one means nothing in another."""
+    """Describe the epochs of a loader: a position within an epoch is valid only for the same description."""
     if isinstance(loader, EpochDataLoader):
         batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
         order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"

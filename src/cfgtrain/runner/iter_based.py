@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -148,7 +148,10 @@ class IterBasedRunner(BaseRunner):
         """Run each flow for the iterations that the workflow says, from the position of a resumed run on."""
         for flow in range(self.position.flow, len(workflow)):
             mode, times = workflow[flow]
-            with self.evaluation_context() if mode == "val" else nullcontext():
+            if mode == "val":
+                with self.evaluation_context():
+                    self._run_flow(flow, mode, times, streams[flow], kwargs)
+            else:
                 self._run_flow(flow, mode, times, streams[flow], kwargs)
             if self.stopping:
                 return
