@@ -92,7 +92,7 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
         momentum=_lines(labels, [(at, momentum) for at, _, momentum in points]),
         iters=runner.max_iters or 0,
         iters_per_epoch=iters_per_epoch if runner.by_epoch else None,
-        follows_scores=any(hasattr(hook, "watch") for hook in runner.hooks),
+        follows_scores=any(hasattr(hook, "score_monitor") for hook in runner.hooks),
     )
 
 
