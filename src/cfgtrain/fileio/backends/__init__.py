@@ -1,4 +1,4 @@
-"""Where files are: one class for each kind of storage."""
+"""Storage backends: one class for each kind of storage."""
 
 from cfgtrain.fileio.backends.base import BaseStorageBackend
 from cfgtrain.fileio.backends.disk import HardDiskBackend
