@@ -71,7 +71,7 @@ def test_evaluate(parts: dict[str, Digits]) -> None:
     right = np.eye(10)[part.labels]
     assert part.evaluate(list(right)) == {"accuracy": 1.0}
     assert part.evaluate(list(np.roll(right, 1, axis=1))) == {"accuracy": 0.0}
-    with pytest.raises(ArgumentError, match="358 scores, 359 labels"):
+    with pytest.raises(ArgumentError, match="358 scores and 359 labels"):
         part.evaluate(list(right[1:]))
     with pytest.raises(ArgumentError, match="scored by 'accuracy', not by 'mAP'"):
         part.evaluate(list(right), metric="mAP")

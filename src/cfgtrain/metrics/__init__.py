@@ -1,4 +1,4 @@
-"""Metrics: scores of predictions."""
+"""Metrics that score predictions."""
 
 from cfgtrain.metrics.classification import accuracy
 

@@ -1,4 +1,4 @@
-"""Where models and data live: devices, and later processes."""
+"""Devices, model wrappers, and communication between processes."""
 
 from cfgtrain.parallel.data import to_device
 from cfgtrain.parallel.device import pick_device
