@@ -1,4 +1,4 @@
-"""Image functions on NumPy arrays, channels last, BGR."""
+"""Image functions on NumPy arrays of shape (H, W, C), with channels in the order BGR."""
 
 from cfgtrain.image.backends import supported_backends, use_backend
 from cfgtrain.image.flip import imflip, imflip_

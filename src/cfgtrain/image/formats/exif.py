@@ -1,4 +1,4 @@
-"""The TIFF structure that EXIF data and TIFF files share: directories of tagged values.
+"""The TIFF structure of EXIF data and TIFF files: directories of tagged values.
 
 Tag numbers and types are those of TIFF 6.0 and EXIF 2.32.
 """
@@ -54,41 +54,41 @@ class Tags:
     """Reads the directories of a TIFF structure.
 
     Args:
-        content: All of it, from the byte order mark on.
+        content: The TIFF structure, beginning with the byte order mark.
 
     Raises:
-        ValueError: It is no TIFF structure.
+        ValueError: The content is not a TIFF structure.
     """
 
     def __init__(self, content: bytes | bytearray) -> None:
         self.content = content
         self.order = {b"II": "<", b"MM": ">"}.get(bytes(content[:2]), "")
         if not self.order or len(content) < 8 or self._number("H", 2) != 42:
-            raise ValueError("no TIFF structure")
+            raise ValueError("not a TIFF structure")
 
     def first(self) -> Directory:
-        """Return the first directory, that of the image."""
+        """Return the first directory, which describes the image."""
         return self.directory(self._number("L", 4))
 
     def following(self, directory: Directory) -> int:
-        """Return the position of the directory after this one, or 0."""
+        """Return the position of the next directory, or 0 if there is none."""
         return self._number("L", directory.link) if directory.link + 4 <= len(self.content) else 0
 
     def directory(self, position: int) -> Directory:
         """Return the directory at a position.
 
         Raises:
-            ValueError: There is none.
+            ValueError: The position is outside the content.
         """
         try:
             count = self._number("H", position)
             entries = dict(self._entries(position + 2, count))
         except struct.error as error:
-            raise ValueError("a directory lies outside") from error
+            raise ValueError("a directory is outside the file") from error
         return Directory(entries, position + 2 + count * _ENTRY)
 
     def numbers(self, entry: Entry | None) -> list[float]:
-        """Return the first values of an entry as numbers; none where there is no such entry."""
+        """Return the first values of an entry as numbers, or an empty list for None and other types."""
         if entry is None or entry.type not in (SHORT, LONG, RATIONAL):
             return []
         letters = {SHORT: "H", LONG: "L", RATIONAL: "LL"}[entry.type] * min(entry.length, _MOST_NUMBERS)
@@ -115,7 +115,7 @@ class Tags:
 
 
 def read_orientation(exif: bytes | None) -> int:
-    """Return the orientation that EXIF data names, 1 to 8; 1 where it names none that there is."""
+    """Return the orientation in EXIF data, 1 to 8, or 1 if it is missing or invalid."""
     try:
         tags = Tags(exif or b"")
         values = tags.numbers(tags.first().entries.get(ORIENTATION))
@@ -136,7 +136,7 @@ def read_values(tags: Tags, directory: Directory, order: str) -> Values:
 
 
 def write_directory(out: bytearray, order: str, values: Values) -> int:
-    """Append a directory, after those of its values that do not fit into it; return its position."""
+    """Append a directory, preceded by the values that do not fit into its entries, and return its position."""
     entries = []
     for tag, (kind, length, raw) in sorted(values.items()):
         place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{order}L", _append(out, raw))
@@ -145,15 +145,15 @@ def write_directory(out: bytearray, order: str, values: Values) -> int:
 
 
 def take_over(tags: Tags, out: bytearray, order: str) -> Values:
-    """Append the directories of details and of the place; return these, and what describes the image.
+    """Copy the EXIF and GPS directories, and return the values for the first directory of the output.
 
     Args:
-        tags: Where to read.
-        out: The TIFF structure that is being written.
-        order: Its byte order.
+        tags: The TIFF structure to read.
+        out: The TIFF structure to append to.
+        order: Byte order of ``out``, ``<`` or ``>``.
 
     Returns:
-        Values for the first directory of ``out``.
+        Values for the first directory of ``out``: pointers to the copies, and the descriptive tags.
     """
     image = tags.first()
     own = {tag: value for tag, value in read_values(tags, image, order).items() if tag in DESCRIPTIVE}
@@ -167,7 +167,7 @@ def take_over(tags: Tags, out: bytearray, order: str) -> Values:
 
 
 def extract(tags: Tags) -> bytes | None:
-    """Return the EXIF data of a TIFF as a structure of their own, or None where there are none."""
+    """Return the EXIF data of a TIFF file as a separate TIFF structure, or None if there are none."""
     out = bytearray(b"II*\0\0\0\0\0")
     values = take_over(tags, out, "<")
     struct.pack_into("<L", out, 4, write_directory(out, "<", values))
@@ -175,17 +175,17 @@ def extract(tags: Tags) -> bytes | None:
 
 
 def rewrite(exif: bytes, size: tuple[int, int]) -> bytes | None:
-    """Return EXIF data as it is right for an image that was turned upright and resized.
+    """Return EXIF data for an image that was turned upright and resized.
 
-    The orientation becomes 1 and the pixel size the new one; the thumbnail, which shows the image
-    as it was, goes. Everything else keeps its place, as cameras store positions in notes of their own.
+    The orientation is set to 1 and the pixel size to the new size, and the thumbnail is removed. The position
+    of all other data is kept, because maker notes contain absolute positions.
 
     Args:
-        exif: As `Metadata` holds it.
-        size: (w, h) of the new image.
+        exif: EXIF data, as in ``Metadata``.
+        size: Size (w, h) of the new image.
 
     Returns:
-        The bytes, or None where they are damaged.
+        The new EXIF data, or None if ``exif`` is damaged.
     """
     content = bytearray(exif)
     try:
@@ -211,7 +211,7 @@ def _write(tags: Tags, entry: Entry | None, value: int) -> None:
 
 
 def _cut_thumbnail(tags: Tags, image: Directory) -> int:
-    """Unlink the directory of the thumbnail, and return where the data then end."""
+    """Unlink the directory of the thumbnail, and return the new end of the data."""
     whole = len(tags.content)
     position = tags.following(image)
     if not position:

@@ -54,7 +54,7 @@ def read_header(content: bytes) -> Header:
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put metadata into a JPEG as an encoder writes it, and name what does not fit."""
+    """Return an encoded JPEG with metadata added, and the names of the metadata that do not fit."""
     start, segments, left = 2, [], []
     if content[3] == _APP0 and content[6:11] == _JFIF:
         start = 4 + int.from_bytes(content[4:6], "big")
@@ -83,13 +83,13 @@ def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and content of each segment before the pixels, and see to it that the pixels end."""
+    """Yield (marker, content) of each segment before the pixels, and raise if the file is truncated."""
     position = 2
     while True:
         if position + 4 > len(content):
             raise truncated("JPEG", "it ends before the pixels begin")
         if content[position] != 0xFF:
-            raise ImageDecodeError("The JPEG file is damaged: between its segments is something else.")
+            raise ImageDecodeError("The JPEG file is damaged: unexpected data between its segments.")
         marker = content[position + 1]
         if marker == 0xFF:  # padding
             position += 1
