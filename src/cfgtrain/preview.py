@@ -13,7 +13,7 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
-from cfgtrain.data.loader import length_of
+from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
 from cfgtrain.optim.builder import build_optimizer
@@ -70,13 +70,13 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
     runner: BaseRunner = build_runner(cfg.runner, default_args=given)
     if runner.by_epoch and iters_per_epoch is None:
         cfg.seed = cfg.get("seed") or 0
-        iters_per_epoch = length_of(build_loader(cfg, "train"))
+        iters_per_epoch = num_batches(build_loader(cfg, "train"))
         if iters_per_epoch is None:
             raise ArgumentError(
                 "The training data is a stream without a length: say how many iterations an epoch has (--iters-per-epoch)."
             )
     for key in ("lr_config", "momentum_config"):
-        runner.register_wired_hooks(key, cfg.get(key))
+        runner.register_config_hooks(key, cfg.get(key))
     runner.register_hook(_NoEvaluation())
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     labels = [_label(group, names) for group in param_groups(optimizer)]
@@ -104,7 +104,7 @@ def preview_hooks(cfg: Config) -> str:
     register_hooks(runner, cfg)
     register_evaluation(runner, cfg, {"val": _NoData()})
     runner.register_hook(ProgressHook())
-    runner.warn_of_silent_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
+    runner.warn_about_inactive_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
     return runner.get_hook_info()
 
 

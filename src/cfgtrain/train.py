@@ -40,7 +40,7 @@ from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
 from cfgtrain.runner.signals import stop_on_signals
-from cfgtrain.runner.stages import RunStopped
+from cfgtrain.runner.stages import StopRun
 
 __all__ = ["TrainResult", "train"]
 
@@ -182,9 +182,9 @@ def test(
     def progress(done: int) -> None:
         nonlocal samples
         samples += done
-        runner.leave_if_interrupted()
+        runner.check_interrupt()
 
     settings = evaluation.eval_kwargs if evaluation else {}
-    with suppress(RunStopped):
+    with suppress(StopRun):
         return evaluate(model, loaders["test"], runner.logger, progress, **settings), samples
     return {}, 0

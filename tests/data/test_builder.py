@@ -8,7 +8,7 @@ from tiny import Squares
 
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
 from cfgtrain.data.builder import loader_settings
-from cfgtrain.data.loader import begin_epoch, length_of
+from cfgtrain.data.loader import iterate_epoch, num_batches
 from cfgtrain.errors import ArgumentError, BuildError
 
 
@@ -107,10 +107,10 @@ def test_stream_keeps_its_order(workers: int) -> None:
     """A data set that is a stream is read in its own order, from any batch on, without touching the random state."""
     loader = build_dataloader(Stream(), 4, workers, seed=1)
     before = torch.get_rng_state()
-    assert [batch.tolist() for batch in begin_epoch(loader, 0)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
-    assert [batch.tolist() for batch in begin_epoch(loader, 1, 2)] == [[8]]
+    assert [batch.tolist() for batch in iterate_epoch(loader, 0)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    assert [batch.tolist() for batch in iterate_epoch(loader, 1, 2)] == [[8]]
     assert torch.equal(before, torch.get_rng_state())
-    assert length_of(loader) is None
+    assert num_batches(loader) is None
     loader.close()
 
 

@@ -10,7 +10,7 @@ import torch
 from tiny import CROP, TO_TENSORS, Squares, same, squares_loader
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
 
-from cfgtrain.data.loader import EpochDataLoader, SeededDataset, StreamLoader, begin_epoch
+from cfgtrain.data.loader import EpochDataLoader, SeededDataset, StreamLoader, iterate_epoch
 from cfgtrain.data.samplers import Draw, EpochSampler
 from cfgtrain.errors import CheckpointError, SampleError
 from cfgtrain.random_state import RandomState
@@ -31,7 +31,7 @@ def noise_loader(seed: int = 0, **kwargs: Any) -> EpochDataLoader:
 
 
 def epoch(loader: EpochDataLoader, number: int, start: int = 0) -> list[Any]:
-    return list(begin_epoch(loader, number, start))
+    return list(iterate_epoch(loader, number, start))
 
 
 def test_workers_do_not_change_a_single_bit() -> None:
@@ -96,7 +96,7 @@ def test_passes_do_not_disturb_each_other(workers: int) -> None:
     """A pass that begins while another one is open, of another epoch, leaves that where it is."""
     expected = epoch(squares_loader(), 1)
     loader = squares_loader(workers)
-    first = begin_epoch(loader, 1, 1)
+    first = iterate_epoch(loader, 1, 1)
     begun = [next(first), next(first)]
     assert len(epoch(loader, 0)) == 5
     assert same([*begun, *first], expected[1:])
@@ -125,7 +125,7 @@ def test_random_state_is_back_between_batches() -> None:
     torch.manual_seed(5)
     expected = [torch.rand(()).item() for _ in range(3)]
     torch.manual_seed(5)
-    assert [torch.rand(()).item() for _ in begin_epoch(noise_loader(), 0)] == expected
+    assert [torch.rand(()).item() for _ in iterate_epoch(noise_loader(), 0)] == expected
 
 
 def test_global_random_state_does_not_reach_the_samples() -> None:
@@ -199,13 +199,13 @@ def test_other_loaders_are_told_the_epoch(within_batch_sampler: bool) -> None:
         loader: Any = DataLoader(range(6), batch_sampler=BatchSampler(sampler, 2, drop_last=False))
     else:
         loader = DataLoader(range(6), sampler=sampler, batch_size=2)
-    begin_epoch(loader, 4)
+    iterate_epoch(loader, 4)
     assert sampler.epochs == [4]
 
 
 def test_batches_of_other_loaders_are_passed_over() -> None:
     """A plain list of batches can be begun in the middle too."""
-    assert list(begin_epoch(["a", "b", "c"], 0, 2)) == ["c"]
+    assert list(iterate_epoch(["a", "b", "c"], 0, 2)) == ["c"]
 
 
 class NoiseStream(IterableDataset[Any]):
@@ -222,7 +222,7 @@ def test_streams_draw_from_a_state_of_their_own(workers: int) -> None:
 
     def drawn(number: int, start: int = 0, seed: int = 1) -> Any:
         loader = StreamLoader(NoiseStream(), 2, seed, num_workers=workers)
-        return [batch.tolist() for batch in begin_epoch(loader, number, start)]
+        return [batch.tolist() for batch in iterate_epoch(loader, number, start)]
 
     torch.manual_seed(0)
     before = RandomState.capture()
@@ -241,17 +241,17 @@ def test_passing_over_batches_of_other_loaders_leaves_the_random_state_alone() -
         return DataLoader([0, 1, 2, 3], collate_fn=lambda batch: torch.rand(()).item())
 
     torch.manual_seed(3)
-    batches = begin_epoch(noisy(), 0)
+    batches = iterate_epoch(noisy(), 0)
     begun = [next(batches), next(batches)]
     state = torch.get_rng_state()
     rest = [*batches]
     torch.set_rng_state(state)
-    assert [*begin_epoch(noisy(), 0, 2)] == rest
+    assert [*iterate_epoch(noisy(), 0, 2)] == rest
     assert len(begun + rest) == 4
 
 
 def test_epoch_that_is_over_before_its_place_is_refused() -> None:
     """Data that have become fewer than were read is an error with both numbers; exactly as many are not."""
-    assert [*begin_epoch(["a", "b"], 0, 2)] == []
+    assert [*iterate_epoch(["a", "b"], 0, 2)] == []
     with pytest.raises(CheckpointError, match="after 3 batches of its epoch, and now there are only 2"):
-        begin_epoch(["a", "b"], 0, 3)
+        iterate_epoch(["a", "b"], 0, 3)

@@ -229,7 +229,7 @@ def test_reason_of_an_interruption_is_logged_once_before_the_end(
     def stop(runner: Any) -> None:
         runner.stop("SIGTERM", interrupted=True)
         if leaves:
-            runner.leave_if_interrupted()
+            runner.check_interrupt()
 
     monkeypatch.setattr(runner.logger, "info", lambda text, *args: lines.append(text))
     monkeypatch.setattr(runner, "save_interrupted", lambda: lines.append("saved"))
@@ -274,7 +274,7 @@ def test_what_was_put_off_is_dropped_after_an_error() -> None:
 
 
 def test_put_off_calls_come_after_the_stage_last_first() -> None:
-    """``after_stage`` runs its calls when all hooks of the stage have run, in reverse order."""
+    """``defer`` runs its calls when all hooks of the stage have run, in reverse order."""
     seen: list[str] = []
 
     class Later(Hook):
@@ -283,7 +283,7 @@ def test_put_off_calls_come_after_the_stage_last_first() -> None:
 
         def before_run(self, runner: Any) -> None:
             seen.append(self.name)
-            runner.after_stage(lambda: seen.append(f"after {self.name}"))
+            runner.defer(lambda: seen.append(f"after {self.name}"))
 
     runner = make_runner("epoch", 1)
     runner.register_hook(Later("a"))

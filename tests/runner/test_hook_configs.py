@@ -77,7 +77,7 @@ def test_config_is_never_changed(key: str, kind: str, make: Any) -> None:
     cfg = ConfigDict(CONFIGS)[key] if make is ConfigDict else copy.deepcopy(CONFIGS[key])
     before = copy.deepcopy(cfg)
     for _ in range(2):
-        make_runner(kind, 1).register_wired_hooks(key, cfg)
+        make_runner(kind, 1).register_config_hooks(key, cfg)
     assert cfg == before
 
 

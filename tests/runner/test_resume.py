@@ -309,7 +309,7 @@ def test_checkpoint_without_optimizer_holds_no_exact_state() -> None:
 def test_open_window_has_no_exact_state() -> None:
     """A checkpoint written while gradients are waiting does not claim to be exact."""
     runner = make_runner("epoch", 1)
-    runner.window_open = True
+    runner.accumulating = True
     assert "resume" not in torch.load(runner.save_checkpoint("."))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cfgtrain.cnn.builder import MODELS
 from cfgtrain.introspection.signatures import short_repr
 from cfgtrain.registries import HOOKS, OPTIMIZERS, RUNNERS
-from cfgtrain.runner.hook_configs import WIRES
+from cfgtrain.runner.hook_configs import HOOK_KEYS
 from cfgtrain_cli.registry_commands.catalog import Entry, annotation
 
 # The keys of a config that hold one object each.
@@ -31,11 +31,11 @@ def _frame(entry: Entry) -> tuple[str, str, str]:
     root = entry.registry.root if entry.registry else None
     kind = f"type={entry.name!r},"
     if root is HOOKS:
-        for key, wire in WIRES.items():
-            if wire.default_type == entry.name:
+        for key, hook_key in HOOK_KEYS.items():
+            if hook_key.default_type == entry.name:
                 return f"{key} = dict(", "", ")"
-            if wire.policy_suffix and entry.name.endswith(wire.policy_suffix):
-                policy = entry.name.removesuffix(wire.policy_suffix)
+            if hook_key.policy_suffix and entry.name.endswith(hook_key.policy_suffix):
+                policy = entry.name.removesuffix(hook_key.policy_suffix)
                 policy = policy.lower() if policy.istitle() else policy  # as most configs write it: 'step'
                 return f"{key} = dict(", f"policy={policy!r},", ")"
         key = "log_config = dict(hooks=" if entry.name.endswith("LoggerHook") else "custom_hooks = "

@@ -63,7 +63,7 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
         yield from optimizer_problems(cfg)
     if "runner" in cfg:
         yield from runner_problems(cfg)
-    for key in hook_configs.WIRES:
+    for key in hook_configs.HOOK_KEYS:
         yield from hook_problems(cfg, key)
     yield from evaluation_problems(cfg)
     yield from value_problems(cfg)

@@ -23,10 +23,10 @@ __all__ = [
     "EpochDataLoader",
     "SeededDataset",
     "StreamLoader",
-    "begin_epoch",
-    "describe_epoch",
-    "length_of",
-    "nothing_to_train_on",
+    "iterate_epoch",
+    "epoch_fingerprint",
+    "num_batches",
+    "empty_loader_error",
     "set_epoch",
 ]
 
@@ -238,7 +238,7 @@ def set_epoch(loader: Any, epoch: int) -> None:
         told.set_epoch(epoch)
 
 
-def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
+def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
     """Return the batches of an epoch from ``start_batch`` on.
 
     Ours are told where to begin and read nothing before it. Of streams, and of other loaders,
@@ -266,7 +266,7 @@ def begin_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
     return batches
 
 
-def length_of(loader: Any) -> int | None:
+def num_batches(loader: Any) -> int | None:
     """Return how many batches a pass over a loader has; None where that is not known before."""
     try:
         return len(loader)
@@ -274,7 +274,7 @@ def length_of(loader: Any) -> int | None:
         return None
 
 
-def nothing_to_train_on(loader: Any) -> ArgumentError:
+def empty_loader_error(loader: Any) -> ArgumentError:
     """Return the error for a loader that yields no batch, which would be asked for one for ever, or trained on in no time."""
     why = ""
     if isinstance(loader, EpochDataLoader):
@@ -285,13 +285,13 @@ def nothing_to_train_on(loader: Any) -> ArgumentError:
     return ArgumentError(f"The data loader yields no batch at all{why}.")
 
 
-def describe_epoch(loader: Any) -> str:
+def epoch_fingerprint(loader: Any) -> str:
     """Say what an epoch of a loader is made of: a place within one means nothing in another."""
     if isinstance(loader, EpochDataLoader):
         batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
         order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"
         return f"{len(sampler)} samples in {len(batches)} batches of {batches.batch_size}{order}"
-    length = length_of(loader)
+    length = num_batches(loader)
     return "any number of batches" if length is None else f"{length} batches"
 
 

@@ -21,7 +21,7 @@ from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.saving import RunSaving
-from cfgtrain.runner.stages import RunStopped, StageTable, silent_hook
+from cfgtrain.runner.stages import StageTable, StopRun, inactive_hook_reason
 from cfgtrain.suggestions import with_article
 
 __all__ = ["BaseRunner"]
@@ -89,7 +89,7 @@ class BaseRunner(RunSaving, ABC):
         self._validation_log = LogBuffer()
         self.data_loader: Any = None
         self.outputs: dict[str, Any] = {}
-        self.window_open = False
+        self.accumulating = False
         self.last_of_flow = False
         self.stop_reason: str | None = None
         self.interrupted = False
@@ -98,7 +98,7 @@ class BaseRunner(RunSaving, ABC):
         self._rank, self._world_size = get_dist_info()
         self._stages = StageTable()
         self._callbacks: list[Callable[[], None]] = []
-        self._place = (0, 0, 0)
+        self._batch_position = (0, 0, 0)
         self._max_epochs, self._max_iters = max_epochs, max_iters
 
     model_name = read_only("_model_name", "Class name of the model inside its wrappers.")
@@ -111,8 +111,9 @@ class BaseRunner(RunSaving, ABC):
     inner_iter = read_only(
         "_inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
     )
-    place = read_only(
-        "_place", "The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is."
+    batch_position = read_only(
+        "_batch_position",
+        "The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is.",
     )
     max_epochs = read_only("_max_epochs", "Length of the run in epochs.")
     max_iters = read_only("_max_iters", "Length of the run in iterations.")
@@ -143,7 +144,7 @@ class BaseRunner(RunSaving, ABC):
                 f"{name} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
             )
         if "log_vars" in outputs:
-            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self._place)
+            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self._batch_position)
         self.outputs = outputs
 
     @contextmanager
@@ -153,13 +154,13 @@ class BaseRunner(RunSaving, ABC):
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
         self._stages.follow(self._hooks)
-        self.warn_of_silent_hooks({mode for mode, _ in workflow})
+        self.warn_about_inactive_hooks({mode for mode, _ in workflow})
         failed = True
         try:
             self.call_hook("before_run")
             if self._resumed is not None:
                 self._resumed.restore_hooks(self.hooks)
-            with suppress(RunStopped):
+            with suppress(StopRun):
                 yield
             if self.interrupted:
                 self._log_interruption()
@@ -168,7 +169,7 @@ class BaseRunner(RunSaving, ABC):
                 self.save_interrupted()
             elif self.stop_reason is not None:
                 self.save_stopped()
-            if self.window_open:
+            if self.accumulating:
                 self.logger.warning("The run ends within a window: its last gradients made no step.")
             failed = False
         except NonFiniteLossError as error:
@@ -193,10 +194,10 @@ class BaseRunner(RunSaving, ABC):
         if first is not None and not failed:
             raise first
 
-    def warn_of_silent_hooks(self, modes: set[str]) -> None:
+    def warn_about_inactive_hooks(self, modes: set[str]) -> None:
         """Tell of hooks that would never do anything, which is hardly what was meant."""
         for hook in self.hooks:
-            why = silent_hook(hook, self.stages, modes)
+            why = inactive_hook_reason(hook, self.stages, modes)
             if (
                 not self.by_epoch
                 and not isinstance(hook, LoggerHook)
@@ -225,7 +226,7 @@ class BaseRunner(RunSaving, ABC):
         while self._callbacks:
             self._callbacks.pop()()
 
-    def after_stage(self, callback: Callable[[], None]) -> None:
+    def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once all hooks of the current stage have run, last asked first.
 
         A checkpoint is written this way: it then holds what every hook of the stage did.
@@ -252,20 +253,20 @@ class BaseRunner(RunSaving, ABC):
             self._interruption_logged = True
             self.logger.info("Stopping: %s", self.stop_reason)
 
-    def leave_if_interrupted(self) -> None:
+    def check_interrupt(self) -> None:
         """Leave the run here, for what may be broken off and done again.
 
         Raises:
-            RunStopped: It is caught where the run began.
+            StopRun: It is caught where the run began.
         """
         if self.interrupted and self.stopping:
             self._log_interruption()
-            raise RunStopped
+            raise StopRun
 
     @property
     def stopping(self) -> bool:
         """Whether the run ends here."""
-        return self.stop_reason is not None and not self.window_open
+        return self.stop_reason is not None and not self.accumulating
 
     def current_lr(self) -> Any:
         """Return the learning rate of each group, by optimizer name if there are several."""

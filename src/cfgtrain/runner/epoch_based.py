@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from cfgtrain.data.loader import begin_epoch, length_of, nothing_to_train_on
+from cfgtrain.data.loader import empty_loader_error, iterate_epoch, num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.random_state import isolated_random_state
 from cfgtrain.registries import RUNNERS
 from cfgtrain.runner.base import BaseRunner
-from cfgtrain.runner.stages import RunStopped
+from cfgtrain.runner.stages import StopRun
 from cfgtrain.runner.workflow import check_workflow, flow_method
 
 __all__ = ["EpochBasedRunner", "Runner"]
@@ -49,7 +49,7 @@ class EpochBasedRunner(BaseRunner):
         if self._max_epochs is None:
             raise ArgumentError("An EpochBasedRunner needs max_epochs.")
         check_workflow(self, data_loaders, workflow)
-        self._know_epochs(
+        self._check_epoch_layout(
             data_loaders,
             [self._next.inner_iter > 0 and flow == self._next.flow for flow in range(len(workflow))],
         )
@@ -96,9 +96,9 @@ class EpochBasedRunner(BaseRunner):
                 self._resumed.restore_hooks(self.hooks)
             self.restore_generators()
             self._inner_iter = start - 1
-        for i, data_batch in enumerate(begin_epoch(data_loader, self._epoch, start), start):
+        for i, data_batch in enumerate(iterate_epoch(data_loader, self._epoch, start), start):
             self._inner_iter, self.data_batch = i, data_batch
-            self._place = (self._iter, self._epoch, i)
+            self._batch_position = (self._iter, self._epoch, i)
             self.call_hook("before_train_iter")
             self.run_iter(data_batch, True, **kwargs)
             self._next.iter, self._next.inner_iter = self._iter + 1, i + 1
@@ -108,7 +108,7 @@ class EpochBasedRunner(BaseRunner):
             if self.stopping:
                 return
         if self._next.inner_iter == 0:
-            raise nothing_to_train_on(data_loader)
+            raise empty_loader_error(data_loader)
         self._end_epoch()
 
     def _end_epoch(self) -> None:
@@ -118,7 +118,7 @@ class EpochBasedRunner(BaseRunner):
         self._next.flow_done += 1
         try:
             self.call_hook("after_train_epoch")
-        except RunStopped:
+        except StopRun:
             self._next, self._state_at_interruption = before, state
             raise
         self._epoch += 1
@@ -134,16 +134,16 @@ class EpochBasedRunner(BaseRunner):
         try:
             with isolated_random_state():  # so that it can be broken off and done again
                 self._validate(data_loader, kwargs)
-        except RunStopped:
+        except StopRun:
             self._state_at_interruption = before
             raise
 
     def _validate(self, data_loader: Any, kwargs: dict[str, Any]) -> None:
         self.call_hook("before_val_epoch")
-        for i, data_batch in enumerate(begin_epoch(data_loader, 0)):
-            self.leave_if_interrupted()
+        for i, data_batch in enumerate(iterate_epoch(data_loader, 0)):
+            self.check_interrupt()
             self._inner_iter, self.data_batch = i, data_batch
-            self._place = (self._iter, 0, i)
+            self._batch_position = (self._iter, 0, i)
             self.call_hook("before_val_iter")
             self.run_iter(data_batch, False, **kwargs)
             self.call_hook("after_val_iter")
@@ -152,10 +152,10 @@ class EpochBasedRunner(BaseRunner):
 
     def _in_iters(self, loader: Any) -> int | None:
         """Return the length of the run in iterations, if an epoch has a known one."""
-        length = length_of(loader)
+        length = num_batches(loader)
         return None if length is None else (self._max_epochs or 0) * length
 
-    def _done_after_this(self) -> int:
+    def _num_completed(self) -> int:
         return self._epoch + 1
 
 

@@ -13,10 +13,10 @@ from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.suggestions import suggest
 
-__all__ = ["DEFAULT_TIMER", "WIRES", "Wire", "hook_cfgs", "hooks_for", "optimizer_settings", "without"]
+__all__ = ["DEFAULT_TIMER", "HOOK_KEYS", "HookKey", "hook_cfgs", "hooks_for", "optimizer_settings", "without"]
 
 
-class Wire(NamedTuple):
+class HookKey(NamedTuple):
     """What one key of a config stands for.
 
     Attributes:
@@ -31,15 +31,15 @@ class Wire(NamedTuple):
 
 
 # In the order in which a training adds them: hooks of one priority run in it.
-WIRES = {
-    "lr_config": Wire("VERY_HIGH", policy_suffix="LrUpdaterHook"),
-    "momentum_config": Wire("HIGH", policy_suffix="MomentumUpdaterHook"),
-    "optimizer_config": Wire("ABOVE_NORMAL", "OptimizerHook"),
-    "checkpoint_config": Wire("NORMAL", "CheckpointHook"),
-    "timer_config": Wire("LOW", "IterTimerHook"),
-    "log_config": Wire("VERY_LOW"),
-    "custom_hooks": Wire(None),
-    "profiler_config": Wire("NORMAL", "ProfilerHook"),
+HOOK_KEYS = {
+    "lr_config": HookKey("VERY_HIGH", policy_suffix="LrUpdaterHook"),
+    "momentum_config": HookKey("HIGH", policy_suffix="MomentumUpdaterHook"),
+    "optimizer_config": HookKey("ABOVE_NORMAL", "OptimizerHook"),
+    "checkpoint_config": HookKey("NORMAL", "CheckpointHook"),
+    "timer_config": HookKey("LOW", "IterTimerHook"),
+    "log_config": HookKey("VERY_LOW"),
+    "custom_hooks": HookKey(None),
+    "profiler_config": HookKey("NORMAL", "ProfilerHook"),
 }
 
 DEFAULT_TIMER = {"type": "IterTimerHook"}
@@ -54,7 +54,7 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
     """Build the hooks that a config key stands for, each with its priority.
 
     Args:
-        key: One of ``WIRES``.
+        key: One of ``HOOK_KEYS``.
         cfg: Its value: None, a dict, a ready hook, or a list of these. Not changed.
         by_epoch: Whether the runner counts in epochs.
     """
@@ -69,26 +69,26 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
 
 def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
     """Yield what ``hooks_for`` builds from: configs with a ``type``, or ready hooks, with priorities."""
-    wire = WIRES[key]
+    hook_key = HOOK_KEYS[key]
     if cfg is None:
         return
     if key == "log_config":
         for each in cfg.get("hooks", DEFAULT_LOGGERS):
             if not isinstance(each, Mapping):
                 raise ArgumentTypeError(f"The hooks of log_config are dicts with a type, not {each!r}.")
-            yield _with(each, {"interval": cfg["interval"]} if "interval" in cfg else {}), wire.priority
+            yield _with(each, {"interval": cfg["interval"]} if "interval" in cfg else {}), hook_key.priority
         return
     for each in cfg if isinstance(cfg, (list, tuple)) else [cfg]:
         if isinstance(each, Hook):
-            yield each, wire.priority
+            yield each, hook_key.priority
         elif not isinstance(each, Mapping):
             raise ArgumentTypeError(f"{key} is a dict or a Hook, not {each!r}.")
-        elif wire.policy_suffix and "policy" in each:
-            name = _policy_hook(each["policy"], wire.policy_suffix, each)
-            yield _with(without(each, "policy"), {"type": name}), wire.priority
+        elif hook_key.policy_suffix and "policy" in each:
+            name = _policy_hook(each["policy"], hook_key.policy_suffix, each)
+            yield _with(without(each, "policy"), {"type": name}), hook_key.priority
         else:
-            default = {"type": wire.default_type} if wire.default_type else {}
-            yield _with(without(each, "priority"), default), each.get("priority", wire.priority)
+            default = {"type": hook_key.default_type} if hook_key.default_type else {}
+            yield _with(without(each, "priority"), default), each.get("priority", hook_key.priority)
 
 
 def optimizer_settings(cfg: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cfgtrain.data.loader import begin_epoch, length_of, nothing_to_train_on
+from cfgtrain.data.loader import empty_loader_error, iterate_epoch, num_batches
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.registries import RUNNERS
 from cfgtrain.runner.base import BaseRunner
@@ -41,12 +41,12 @@ class IterLoader:
         return self._epoch
 
     @property
-    def place(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """The epoch and how many of its batches were handed out."""
         return self._epoch, self._batch
 
     def __len__(self) -> int:
-        length = length_of(self._dataloader)
+        length = num_batches(self._dataloader)
         if length is None:
             raise ArgumentTypeError(
                 f"How many batches an epoch has is not known: {type(self._dataloader).__name__} has no length."
@@ -68,14 +68,14 @@ class IterLoader:
 
     def __next__(self) -> Any:
         if self._batches is None:
-            self._batches = begin_epoch(self._dataloader, self._epoch, self._batch)
+            self._batches = iterate_epoch(self._dataloader, self._epoch, self._batch)
         batch = next(self._batches, _END)
         if batch is _END:
             self._epoch, self._batch = self._epoch + 1, 0
-            self._batches = begin_epoch(self._dataloader, self._epoch)
+            self._batches = iterate_epoch(self._dataloader, self._epoch)
             batch = next(self._batches, _END)
             if batch is _END:
-                raise nothing_to_train_on(self._dataloader)
+                raise empty_loader_error(self._dataloader)
         self._batch += 1
         return batch
 
@@ -128,7 +128,7 @@ class IterBasedRunner(BaseRunner):
             raise ArgumentError("An IterBasedRunner needs max_iters.")
         check_workflow(self, data_loaders, workflow)
         places = self._next.loaders or [(0, 0)] * len(data_loaders)
-        self._know_epochs(data_loaders, [batch > 0 for _, batch in places])
+        self._check_epoch_layout(data_loaders, [batch > 0 for _, batch in places])
         places = [*places, *[(0, 0)] * len(data_loaders)][: len(data_loaders)]  # of another workflow
         self._loaders = [
             IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
@@ -151,7 +151,7 @@ class IterBasedRunner(BaseRunner):
         for flow in range(self._next.flow, len(workflow)):
             mode, times = workflow[flow]
             if mode == "val":
-                with self.evaluation_weights():
+                with self.evaluation_context():
                     self._run_flow(flow, mode, times, kwargs)
             else:
                 self._run_flow(flow, mode, times, kwargs)
@@ -178,7 +178,7 @@ class IterBasedRunner(BaseRunner):
         self.data_loader = data_loader
         self._epoch = data_loader.epoch
         self.data_batch = batch = next(data_loader)
-        self._place = (self._iter, data_loader._epoch, data_loader._batch - 1)
+        self._batch_position = (self._iter, data_loader._epoch, data_loader._batch - 1)
         self.call_hook("before_train_iter")
         self.run_iter(batch, True, **kwargs)
         self._next.epoch, self._next.iter = self._epoch, self._iter + 1
@@ -197,7 +197,7 @@ class IterBasedRunner(BaseRunner):
         self.data_loader = data_loader
         with self._logging_apart():
             self.data_batch = next(data_loader)
-            self._place = (self._iter, data_loader._epoch, data_loader._batch - 1)
+            self._batch_position = (self._iter, data_loader._epoch, data_loader._batch - 1)
             self.call_hook("before_val_iter")
             self.run_iter(self.data_batch, False, **kwargs)
             self._next.flow_done += 1
@@ -218,7 +218,7 @@ class IterBasedRunner(BaseRunner):
         """Return where a run that is saved now goes on."""
         if not self._loaders:  # before the run
             return self._next
-        return replace(super().position(), loaders=[loader.place for loader in self._loaders])
+        return replace(super().position(), loaders=[loader.position for loader in self._loaders])
 
-    def _done_after_this(self) -> int:
+    def _num_completed(self) -> int:
         return self._iter + 1

@@ -30,7 +30,7 @@ class RunnerView(Protocol):
         data_batch: The current batch, only within an iteration.
         outputs: What the last step returned.
         last_of_flow: Of an iteration runner, whether this is the last iteration of its flow.
-        window_open: Whether gradients are waiting for the rest of their window.
+        accumulating: Whether gradients are waiting for the rest of their window.
     """
 
     model: nn.Module
@@ -45,7 +45,7 @@ class RunnerView(Protocol):
     data_batch: Any
     outputs: dict[str, Any]
     last_of_flow: bool
-    window_open: bool
+    accumulating: bool
 
     @property
     def by_epoch(self) -> bool:
@@ -86,10 +86,10 @@ class RunnerView(Protocol):
         """Return the momentum of each group, by optimizer name if there are several."""
 
     @property
-    def place(self) -> tuple[int, int, int]:
+    def batch_position(self) -> tuple[int, int, int]:
         """The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is."""
 
-    def evaluation_weights(self) -> AbstractContextManager[None]:
+    def evaluation_context(self) -> AbstractContextManager[None]:
         """Return what is to be entered while the model is evaluated: it then has averaged weights, if any."""
 
     def resume(self, checkpoint: str) -> None:
@@ -98,11 +98,11 @@ class RunnerView(Protocol):
     def save_checkpoint(self, out_dir: str, filename_tmpl: str = ..., **kwargs: Any) -> str:
         """Save the run; see the runner."""
 
-    def after_stage(self, callback: Callable[[], None]) -> None:
+    def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once all hooks of the current stage have run, last asked first."""
 
     def stop(self, reason: str, interrupted: bool = False) -> None:
         """End the run at the next safe point."""
 
-    def leave_if_interrupted(self) -> None:
+    def check_interrupt(self) -> None:
         """Leave the run here if it is to be broken off; for what a resumed run does again."""

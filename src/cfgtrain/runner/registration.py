@@ -58,42 +58,42 @@ class HookRegistration:
         cfg = hook_configs.without(hook_cfg, "priority")
         self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority"))
 
-    def register_wired_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``hook_configs.WIRES``."""
+    def register_config_hooks(self, key: str, cfg: Any) -> None:
+        """Add the hooks that the config key ``key`` stands for; see ``hook_configs.HOOK_KEYS``."""
         for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
     def register_lr_hook(self, lr_config: Any) -> None:
         """Add the hook for ``lr_config``: a dict with ``policy``, a Hook or None."""
-        self.register_wired_hooks("lr_config", lr_config)
+        self.register_config_hooks("lr_config", lr_config)
 
     def register_momentum_hook(self, momentum_config: Any) -> None:
         """Add the hook for ``momentum_config``: a dict with ``policy``, a Hook or None."""
-        self.register_wired_hooks("momentum_config", momentum_config)
+        self.register_config_hooks("momentum_config", momentum_config)
 
     def register_optimizer_hook(self, optimizer_config: Any) -> None:
         """Add the hook for ``optimizer_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("optimizer_config", optimizer_config)
+        self.register_config_hooks("optimizer_config", optimizer_config)
 
     def register_checkpoint_hook(self, checkpoint_config: Any) -> None:
         """Add the hook for ``checkpoint_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("checkpoint_config", checkpoint_config)
+        self.register_config_hooks("checkpoint_config", checkpoint_config)
 
     def register_timer_hook(self, timer_config: Any) -> None:
         """Add the hook for ``timer_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("timer_config", timer_config)
+        self.register_config_hooks("timer_config", timer_config)
 
     def register_logger_hooks(self, log_config: Any) -> None:
         """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])``, without ``hooks`` a TextLoggerHook, or None."""
-        self.register_wired_hooks("log_config", log_config)
+        self.register_config_hooks("log_config", log_config)
 
     def register_profiler_hook(self, profiler_config: Any) -> None:
         """Add the hook for ``profiler_config``: a dict, a Hook or None."""
-        self.register_wired_hooks("profiler_config", profiler_config)
+        self.register_config_hooks("profiler_config", profiler_config)
 
     def register_custom_hooks(self, custom_hooks: Any) -> None:
         """Add hooks of one's own: a dict or Hook, a list of them, or None."""
-        self.register_wired_hooks("custom_hooks", custom_hooks)
+        self.register_config_hooks("custom_hooks", custom_hooks)
 
     def register_training_hooks(
         self,

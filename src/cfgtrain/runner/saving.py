@@ -16,7 +16,7 @@ from cfgtrain.checkpoint.find import set_aside
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint, read_checkpoint
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.data.loader import describe_epoch
+from cfgtrain.data.loader import epoch_fingerprint
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunSaving"]
 
-AS_BEFORE = (
+RESUME_ADVICE = (
     "Resume with the data, batch size and seed it was saved with, or from the end of an epoch, "
     "or take the weights alone with --load-from."
 )
@@ -52,8 +52,8 @@ class RunSaving(HookRegistration):
     work_dir: str | None
     _training_log: LogBuffer
     _validation_log: LogBuffer
-    window_open: bool
-    _place: tuple[int, int, int]
+    accumulating: bool
+    _batch_position: tuple[int, int, int]
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,13 +101,13 @@ class RunSaving(HookRegistration):
         """
         if not isinstance(meta, dict | None):
             raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
-        path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(self._done_after_this())
+        path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(self._num_completed())
         epoch = self._next.epoch + (self._next.inner_iter > 0)  # one that has begun counts, as in MMCV
         facts = {**(meta or {}), **(self.meta or {}), "epoch": max(epoch, 1), "iter": self._iter}
         # With gradients waiting in an open window there is no exact state to go on from.
-        exact = save_optimizer and not self.window_open
+        exact = save_optimizer and not self.accumulating
         self._check_finite()  # before a good checkpoint goes for a worthless one
-        with self.evaluation_weights():
+        with self.evaluation_context():
             resume = (self._state_at_interruption or self._state()) if exact else None
             set_aside(path, (self.meta or {}).get("run_id"))
             save_checkpoint(self.model, path, self.optimizer if save_optimizer else None, facts, resume)
@@ -148,7 +148,7 @@ class RunSaving(HookRegistration):
                 f"{checkpoint} cannot be resumed from: it has no {' and no '.join(missing)}."
             )
         for hook in self.hooks:
-            hook.prepare(cast("RunnerView", self), loaded["state_dict"])
+            hook.before_load_checkpoint(cast("RunnerView", self), loaded["state_dict"])
         load_state_dict(self.model, loaded["state_dict"], strict="resume" in loaded)
         if "optimizer" in loaded and resume_optimizer:
             self._load_optimizer(loaded["optimizer"])
@@ -168,11 +168,11 @@ class RunSaving(HookRegistration):
         self.logger.info("Resumed from %s: epoch %d, iteration %d", checkpoint, self._epoch, self._iter)
 
     @contextmanager
-    def evaluation_weights(self) -> Iterator[None]:
+    def evaluation_context(self) -> Iterator[None]:
         """Give the model meanwhile the weights that are to be evaluated and saved, averages if a hook has some."""
         with ExitStack() as entered:
             for hook in self.hooks:
-                entered.enter_context(hook.evaluation_weights(cast("RunnerView", self)))
+                entered.enter_context(hook.evaluation_context(cast("RunnerView", self)))
             yield
 
     def position(self) -> Position:
@@ -188,14 +188,14 @@ class RunSaving(HookRegistration):
         """Refuse to save what is lost: the loss so far, a weight, or an average of weights, is not finite."""
         self._training_log.fetch()
         model = {f"weight {name}": p for name, p in self.model.named_parameters() if p.requires_grad}
-        for held in (model, *(hook.held_weights() for hook in self.hooks)):
+        for held in (model, *(hook.extra_weights() for hook in self.hooks)):
             for name, tensor in held.items():
                 if not bool(tensor.isfinite().all()):
                     value = float(tensor.detach().flatten()[~tensor.detach().isfinite().flatten()][0])
-                    place = (self._next.iter - 1, *self._place[1:])
+                    place = (self._next.iter - 1, *self._batch_position[1:])
                     raise NonFiniteLossError(name=name, value=value, place=place)
 
-    def _know_epochs(self, data_loaders: list[Any], within: list[bool]) -> None:
+    def _check_epoch_layout(self, data_loaders: list[Any], within: list[bool]) -> None:
         """Note what the epochs of the loaders are made of, and compare it with what they were.
 
         Args:
@@ -205,17 +205,17 @@ class RunSaving(HookRegistration):
         Raises:
             CheckpointError: The place where the run is to go on is another one now.
         """
-        before, self._epochs = self._next.epochs, [describe_epoch(loader) for loader in data_loaders]
+        before, self._epochs = self._next.epochs, [epoch_fingerprint(loader) for loader in data_loaders]
         if before and any(within) and len(before) != len(self._epochs):
             raise CheckpointError(
                 f"The run was saved within an epoch of a workflow of {len(before)} flows; now there are {len(self._epochs)}. "
-                + AS_BEFORE
+                + RESUME_ADVICE
             )
         for was, is_now, inside in zip(before, self._epochs, within, strict=False):
             if inside and was != is_now:
                 raise CheckpointError(
                     f"The run was saved within an epoch of {was}; now an epoch is {is_now}: its place in the data "
-                    f"cannot be found. {AS_BEFORE}"
+                    f"cannot be found. {RESUME_ADVICE}"
                 )
 
     def _state(self) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class RunSaving(HookRegistration):
                 ) from error
 
     @abstractmethod
-    def _done_after_this(self) -> int:
+    def _num_completed(self) -> int:
         """Return the complete epochs or iterations once the current one is."""
 
 

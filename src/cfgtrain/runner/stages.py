@@ -11,12 +11,12 @@ from cfgtrain.errors import HookError
 from cfgtrain.runner.hooks.hook import Hook, stage_method
 from cfgtrain.suggestions import suggest
 
-__all__ = ["RunStopped", "StageTable", "check_stages"]
+__all__ = ["StopRun", "StageTable", "check_stages"]
 
 _STAGE_LIKE = re.compile("(before|after)_")
 
 
-class RunStopped(Exception):  # it is no error
+class StopRun(Exception):  # it is no error
     """Leaves a run from within; caught where the run began."""
 
 
@@ -52,7 +52,7 @@ class StageTable(dict[str, list[Callable[[Any], None]]]):
         return found
 
 
-def silent_hook(hook: Hook, stages: Iterable[str], modes: Iterable[str]) -> str | None:
+def inactive_hook_reason(hook: Hook, stages: Iterable[str], modes: Iterable[str]) -> str | None:
     """Say why a hook would never do anything in a run, or None if it may.
 
     Args:

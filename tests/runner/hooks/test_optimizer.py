@@ -108,7 +108,7 @@ def test_windows_cross_epochs() -> None:
     """Windows are counted over the run: five iterations per epoch leave none short but the last."""
     runner = make_runner("epoch", 2)
     runner.register_optimizer_hook({"cumulative_iters": 3})
-    recorder = Recorder(lambda stage, r: r.window_open if stage == "after_train_iter" else None)
+    recorder = Recorder(lambda stage, r: r.accumulating if stage == "after_train_iter" else None)
     runner.register_hook(recorder)
     runner.run([numbers(5)], [("train", 1)])
     assert recorder.seen == [True, True, False] * 3 + [False]

@@ -11,9 +11,10 @@ from tiny import TinyNet, make_runner, numbers, same, squares_loader
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.runner import ClosureHook, DistSamplerSeedHook, EmptyCacheHook, Hook, SyncBuffersHook
+from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES
 
 
-@pytest.mark.parametrize("stage", [name for name in dir(Hook) if name.startswith(("before_", "after_"))])
+@pytest.mark.parametrize("stage", [*STAGES, *GENERIC_STAGES])
 def test_closure_is_called_at_its_stage(stage: str) -> None:
     """A function takes the place of any one stage of a hook, and is given the runner."""
     seen: list[Any] = []
@@ -40,6 +41,7 @@ def test_closure_from_a_config() -> None:
     [
         ("after_runs", print, "Did you mean 'after_run'"),
         ("every_n_iters", print, "no stage"),
+        ("before_load_checkpoint", print, "no stage"),
         ("after_run", 3, "not 3"),
         ("after_run", "no.such.thing", "nothing to import"),
     ],

@@ -179,11 +179,11 @@ class CheckpointHook(Hook):
 
     def _save_when_closed(self, runner: RunnerView, done: int) -> None:
         """Save what has ``done`` complete epochs or iterations, unless gradients are waiting."""
-        self._due = runner.window_open
+        self._due = runner.accumulating
         if not self._due and self.sync_buffer:
             average_tensors(runner.model.buffers())
         if not self._due and runner.work_dir is not None:
-            runner.after_stage(lambda: self._try_to_save(runner, self.filename_tmpl.format(done)))
+            runner.defer(lambda: self._try_to_save(runner, self.filename_tmpl.format(done)))
 
     def _try_to_save(self, runner: RunnerView, name: str) -> None:
         """Save, or say that it failed: the run goes on, and the next interval tries again."""

@@ -8,7 +8,7 @@ from typing import Any
 from cfgtrain.errors import ArgumentError, UnknownNameError
 from cfgtrain.introspection.imports import import_object
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES, Hook
 from cfgtrain.suggestions import suggest
 
 __all__ = [
@@ -42,4 +42,4 @@ class ClosureHook(Hook):
         setattr(self, fn_name, found)
 
 
-_STAGES = tuple(name for name in dir(Hook) if name.startswith(("before_", "after_")))
+_STAGES = (*STAGES, *GENERIC_STAGES)

@@ -63,7 +63,7 @@ class EMAHook(Hook):
         self._swapped = False  # the model holds the averages
         self._stays = False  # ... until the training goes on
 
-    def prepare(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
+    def before_load_checkpoint(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
         """Make room for the averages of a checkpoint that is about to be loaded."""
         model = unwrap_model(runner.model)
         names = _buffer_names(model, self.update_buffers)
@@ -116,7 +116,7 @@ class EMAHook(Hook):
         """Do nothing."""
 
     @contextmanager
-    def evaluation_weights(self, runner: RunnerView) -> Iterator[None]:
+    def evaluation_context(self, runner: RunnerView) -> Iterator[None]:
         """Give the model the averages while it is evaluated or saved."""
         was = self._swapped
         self._swap(to_averages=True)
@@ -125,7 +125,7 @@ class EMAHook(Hook):
         finally:
             self._swap(to_averages=was)
 
-    def held_weights(self) -> dict[str, Tensor]:
+    def extra_weights(self) -> dict[str, Tensor]:
         """Return what the model does not hold in the place of its weights: the averages, or the weights themselves."""
         what = "weight" if self._swapped else "average of weight"
         return {f"{what} {name}": held for name, held in zip(self._names, self._averages, strict=True)}

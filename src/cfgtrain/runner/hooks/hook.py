@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from cfgtrain.data.loader import length_of
+from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import HookError
 from cfgtrain.runner.protocol import RunnerView
 
-__all__ = ["STAGES", "Hook", "stage_method"]
+__all__ = ["GENERIC_STAGES", "STAGES", "Hook", "stage_method"]
 
 STAGES = (
     "before_run",
@@ -26,6 +26,7 @@ STAGES = (
     "after_val_epoch",
     "after_run",
 )
+GENERIC_STAGES = ("before_epoch", "after_epoch", "before_iter", "after_iter")  # of either mode
 
 
 class Hook:
@@ -125,7 +126,7 @@ class Hook:
         Raises:
             HookError: The loader has no length to tell.
         """
-        length = length_of(runner.data_loader)
+        length = num_batches(runner.data_loader)
         if length is None:
             raise HookError(
                 f"{type(self).__name__} needs to know where an epoch ends, and the data loader has no length."
@@ -144,14 +145,14 @@ class Hook:
         """Return the stages at which this hook does something, in order."""
         return [stage for stage in self.stages if stage_method(self, stage) is not None]
 
-    def prepare(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
+    def before_load_checkpoint(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
         """Run before a checkpoint with these weights is loaded into the model to be gone on from."""
 
-    def evaluation_weights(self, runner: RunnerView) -> AbstractContextManager[None]:
+    def evaluation_context(self, runner: RunnerView) -> AbstractContextManager[None]:
         """Return what is to be entered while the model is evaluated or saved; averages of weights go in here."""
         return nullcontext()
 
-    def held_weights(self) -> Mapping[str, Tensor]:
+    def extra_weights(self) -> Mapping[str, Tensor]:
         """Return tensors that lie in the model beside its weights and are saved with them: a ruined one is not saved."""
         return {}
 

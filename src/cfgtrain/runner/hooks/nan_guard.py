@@ -96,7 +96,7 @@ class NaNGuardHook(Hook):
         return look
 
     def _fail(self, runner: RunnerView, name: str, value: float) -> None:
-        error = NonFiniteLossError(name=name, value=value, place=runner.place)
+        error = NonFiniteLossError(name=name, value=value, place=runner.batch_position)
         if self.save and runner.work_dir is not None:
             path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}.pt"
             try:
@@ -108,7 +108,7 @@ class NaNGuardHook(Hook):
         raise error
 
     def _evidence(self, runner: RunnerView, name: str, value: float) -> dict[str, Any]:
-        _, epoch, batch = runner.place
+        _, epoch, batch = runner.batch_position
         loader = runner.data_loader
         tell = getattr(loader, "batch_indices", lambda *_: None)
         indices = tell(epoch, batch)

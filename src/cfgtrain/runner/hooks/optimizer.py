@@ -115,7 +115,7 @@ class OptimizerHook(Hook):
         if self._autocast is not None:
             # No other hook of the stage is within it: an evaluation without gradients would leave weights there, cast
             # already, that the step then takes and that get no gradients.
-            runner.after_stage(self._begin_autocast)
+            runner.defer(self._begin_autocast)
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Go backward, and clip and step when a window is full or the run ends."""
@@ -124,7 +124,7 @@ class OptimizerHook(Hook):
         loss = runner.outputs["loss"]
         self._end_autocast()
         optimizers = _all(runner.optimizer)
-        if not runner.window_open:
+        if not runner.accumulating:
             for optimizer in optimizers:
                 clear_gradients(optimizer)
         if self.detect_anomalous_params:
@@ -133,19 +133,19 @@ class OptimizerHook(Hook):
             runner.optimizer.step(self._closure(runner, loss))
             return
         self.backward(runner, loss)
-        runner.window_open = not self._closes_window(runner)
-        if not runner.window_open:
+        runner.accumulating = not self._closes_window(runner)
+        if not runner.accumulating:
             self._step(runner, optimizers)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Step with what is left at the end of a run whose length in iterations was not known."""
-        if runner.window_open and self.is_last_epoch(runner):
+        if runner.accumulating and self.is_last_epoch(runner):
             length = runner.iter % self.cumulative_iters
             with_grad = [p.grad for p in runner.model.parameters() if p.grad is not None]
             for grad in with_grad:
                 grad.mul_(self.cumulative_iters / length)  # each loss was divided by a full window
             average_tensors(with_grad)  # no iteration was known to be the last, and to exchange them
-            runner.window_open = False
+            runner.accumulating = False
             self._step(runner, _all(runner.optimizer))
 
     def after_run(self, runner: RunnerView) -> None:

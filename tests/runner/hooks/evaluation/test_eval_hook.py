@@ -21,7 +21,7 @@ from tiny import (
 from torch import nn
 
 from cfgtrain.data.builder import build_dataloader
-from cfgtrain.data.loader import begin_epoch
+from cfgtrain.data.loader import iterate_epoch
 from cfgtrain.errors import HookError
 from cfgtrain.fileio import FileClient
 from cfgtrain.random_state import RandomState
@@ -443,7 +443,9 @@ def test_flow_and_evaluation_may_share_a_loader(workers: int, tmp_path: Path) ->
     whole = run(12)
     assert len(whole.scored) == 4 * 5
     assert same(whole.scored[:5], whole.scored[15:])
-    expected = [*begin_epoch(build_dataloader(Squares(23, [CROP, *TO_TENSORS]), 5, seed=3, shuffle=False), 0)]
+    expected = [
+        *iterate_epoch(build_dataloader(Squares(23, [CROP, *TO_TENSORS]), 5, seed=3, shuffle=False), 0)
+    ]
     assert same(whole.validated[:5], [batch["img"] for batch in expected])
     resumed = run(12, "iter_5.pth")  # within an epoch of the flow
     assert same(resumed.scored, whole.scored[5:])

@@ -107,7 +107,7 @@ class BestCheckpoint:
             self._replaced = None
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, path.name)
 
-        runner.after_stage(save)
+        runner.defer(save)
 
     def _remove(self, path: Path, run_id: str | None, log: logging.Logger) -> None:
         """Remove a best that there is a better one for."""

@@ -9,7 +9,7 @@ from numbers import Real
 from time import perf_counter
 from typing import Any, Literal
 
-from cfgtrain.data.loader import length_of, set_epoch
+from cfgtrain.data.loader import num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, HookError, UnknownNameError
 from cfgtrain.evaluation.inference import single_gpu_test
 from cfgtrain.introspection.signatures import accepted_args
@@ -209,7 +209,7 @@ class EvalHook(Hook):
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Evaluate what was predicted, and say in the log of how many batches it is."""
-        length = length_of(self.dataloader)
+        length = num_batches(self.dataloader)
         batches = self._batches or len(results)  # where test_fn does not tell, one each
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
@@ -220,9 +220,9 @@ class EvalHook(Hook):
         def progress(done: int) -> None:
             self._batches += 1
             if self.by_epoch:  # it can be broken off and done again; within an epoch it is waited for
-                runner.leave_if_interrupted()
+                runner.check_interrupt()
 
-        with runner.evaluation_weights():
+        with runner.evaluation_context():
             results = self.predict(runner, {"progress": progress})
         scores = self.score(runner, results)
         self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from cfgtrain.data.loader import length_of
+from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.filesystem.atomic import append_whole
 from cfgtrain.registries import HOOKS
@@ -129,7 +129,7 @@ class TextLoggerHook(LoggerHook):
 
     def _is_named(self, runner: RunnerView) -> bool:
         """Say whether the name of the experiment stands before this line."""
-        ends = self.by_epoch and length_of(runner.data_loader) is not None and self.end_of_epoch(runner)
+        ends = self.by_epoch and num_batches(runner.data_loader) is not None and self.end_of_epoch(runner)
         return ends or self.every_n_iters(runner, self.interval_exp_name)
 
     def _iter(self, runner: RunnerView) -> int:
@@ -146,7 +146,7 @@ class TextLoggerHook(LoggerHook):
             )
             return head + "\t" + ", ".join(f"{name}: {_value(value)}" for name, value in items.items())
         if self.by_epoch:
-            length = length_of(runner.data_loader)
+            length = num_batches(runner.data_loader)
             head = f"Epoch [{line['epoch']}][{line['iter']}{'' if length is None else f'/{length}'}]"
         else:
             head = f"Iter [{line['iter']}/{runner.max_iters}]"
