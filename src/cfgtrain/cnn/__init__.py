@@ -1,4 +1,4 @@
-"""Network parts and small networks, and their initial weights."""
+"""Building blocks of networks, small networks, and weight initialization."""
 
 from cfgtrain.cnn.builder import MODELS, build_model_from_cfg
 from cfgtrain.cnn.init.functions import (

@@ -1,4 +1,4 @@
-"""Data sets: the one that comes with cfgtrain."""
+"""The data sets that are included in cfgtrain."""
 
 from cfgtrain.data.datasets.digits import Digits
 
