@@ -18,7 +18,7 @@ def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
 
 
 def test_build_dataset() -> None:
-    """A config contains the type of the data set and its arguments, and is not changed."""
+    """A config contains the type of the dataset and its arguments, and is not changed."""
     cfg = {"type": "Digits", "split": "val"}
     built = build_dataset(cfg, {"pipeline": []})
     assert isinstance(built, Digits)

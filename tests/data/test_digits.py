@@ -27,7 +27,7 @@ def test_sizes(parts: dict[str, Digits]) -> None:
 
 @pytest.mark.parametrize("split", SIZES)
 def test_splits_are_stratified(parts: dict[str, Digits], split: str) -> None:
-    """Each split has ten classes, in the proportions of the whole data set to within one sample."""
+    """Each split has ten classes, in the proportions of the whole dataset to within one sample."""
     counts = Counter(parts[split].labels)
     whole = sum((Counter(part.labels) for part in parts.values()), Counter())
     assert sorted(counts) == list(range(10))
@@ -84,5 +84,5 @@ def test_unknown_split() -> None:
 
 
 def test_classes() -> None:
-    """The data set has class names, which are stored in checkpoints."""
+    """The dataset has class names, which are stored in checkpoints."""
     assert tuple("0123456789") == Digits.CLASSES

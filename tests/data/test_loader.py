@@ -17,7 +17,7 @@ from cfgtrain.random_state import RandomState
 
 
 class Noise:
-    """A data set of random numbers from all three generators."""
+    """A dataset of random numbers from all three generators."""
 
     def __len__(self) -> int:
         return 8
@@ -160,7 +160,7 @@ def test_failing_sample_restores_random_state() -> None:
 
 
 def test_attributes_of_wrapped_dataset() -> None:
-    """The attributes of the data set are available on the loader's data set."""
+    """The attributes of the dataset are available on the loader's dataset."""
     loader = squares_loader()
     assert loader.dataset.labels == Squares().labels
     assert loader.dataset.evaluate(np.eye(3)[Squares().labels]) == {"acc": 1.0}

@@ -23,7 +23,7 @@ def test_shuffled_order() -> None:
 
 
 def test_order_without_shuffling() -> None:
-    """Without shuffling every epoch has the order of the data set."""
+    """Without shuffling every epoch has the order of the dataset."""
     assert indices(EpochSampler(4, shuffle=False), 7) == [0, 1, 2, 3]
 
 

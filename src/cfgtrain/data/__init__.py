@@ -1,4 +1,4 @@
-"""Data sets, the pipelines that transform their samples, samplers and loaders."""
+"""Datasets, the pipelines that transform their samples, samplers and loaders."""
 
 from cfgtrain.data.builder import build_dataloader, build_dataset
 from cfgtrain.data.datasets import Digits

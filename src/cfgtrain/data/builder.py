@@ -1,4 +1,4 @@
-"""Build data sets and loaders from the ``data`` section of a config."""
+"""Build datasets and loaders from the ``data`` section of a config."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def parts_of(cfg: Config) -> list[str]:
 
 
 def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
-    """Build a data set from its config.
+    """Build a dataset from its config.
 
     Args:
         cfg: The config, with a ``type``.
@@ -79,7 +79,7 @@ def build_dataloader(
     """Build a loader whose sample order and augmentation depend only on the seed and the epoch.
 
     Args:
-        dataset: A data set with ``__len__`` and ``__getitem__(index)``, or a stream: an ``IterableDataset`` of
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``, or a stream: an ``IterableDataset`` of
             torch. A stream determines its own order and distributes itself over the workers, and ``shuffle``
             has no effect.
         samples_per_gpu: Batch size per process (MMCV name).
@@ -97,7 +97,7 @@ def build_dataloader(
         round_up: Whether to repeat some samples so that all processes get the same number of samples.
 
     Raises:
-        ArgumentError: The data set is a stream, and ``sampler`` is given or ``world_size`` is above 1.
+        ArgumentError: The dataset is a stream, and ``sampler`` is given or ``world_size`` is above 1.
     """
     if isinstance(dataset, IterableDataset):
         if sampler is not None or world_size > 1:

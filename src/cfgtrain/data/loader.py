@@ -34,23 +34,21 @@ logger = logging.getLogger(__name__)
 
 
 class SeededDataset(Dataset[Any]):
-    """Wraps a data set so that each sample is loaded with its own random state.
+    """Wraps a dataset so that each sample is loaded with its own random state.
 
     The random state of a sample is a function of (seed, epoch, position). It depends neither on the worker that
     loads the sample nor on the samples loaded before, and the global random state is restored afterwards. The
-    wrapper is indexed by draws. All attributes of the wrapped data set are available on the wrapper.
+    wrapper is indexed by draws. All attributes of the wrapped dataset are available on the wrapper.
 
     Args:
-        dataset: A data set with ``__len__`` and ``__getitem__(index)``.
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``.
         seed: Seed of the run.
     """
 
     def __init__(self, dataset: Any, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
-        self.loading: torch.Tensor | None = (
-            None  # (workers,) index that each worker is loading, or -1; in shared memory
-        )
+        self.loading: torch.Tensor | None = None  # (workers,) index each worker loads, or -1; shared
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -85,13 +83,13 @@ class SeededDataset(Dataset[Any]):
             ) from error
         if sample is None:
             raise SampleError(
-                f"{self.describe(draw.index)} was dropped, because its pipeline returned None. The data set must "
+                f"{self.describe(draw.index)} was dropped, because its pipeline returned None. The dataset must "
                 "return another sample in this case."
             )
         return sample
 
     def describe(self, index: int) -> str:
-        """Return a description of a sample, with its source if the data set has a method ``source(index)``."""
+        """Return a description of a sample, with its source if the dataset has a method ``source(index)``."""
         source = getattr(self.dataset, "source", None)
         where = f" ({source(index)})" if callable(source) else ""
         return f"Sample {index} of {type(self.dataset).__name__}{where}"
@@ -109,7 +107,7 @@ class EpochDataLoader(DataLoader[Any]):
     time.
 
     Args:
-        dataset: A data set with ``__len__`` and ``__getitem__(index)``.
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``.
         sampler: Sampler that determines the order of the samples.
         batch_size: Number of samples per batch.
         seed: Seed of the run, which determines the augmentation of each sample.
@@ -280,7 +278,7 @@ def num_batches(loader: Any) -> int | None:
     """Return the number of batches in an epoch, or None if it is unknown."""
     try:
         return len(loader)
-    except TypeError:  # the __len__ of a loader calls that of the data set, which may not have one
+    except TypeError:  # the __len__ of a loader calls that of the dataset, which may not have one
         return None
 
 

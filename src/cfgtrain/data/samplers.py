@@ -25,7 +25,7 @@ class Draw(NamedTuple):
     Attributes:
         epoch: The epoch, 0-based.
         position: Position in the order of the epoch over all processes, 0-based.
-        index: Index in the data set.
+        index: Index in the dataset.
     """
 
     epoch: int
@@ -50,7 +50,7 @@ class EpochSampler:
     Position ``i`` belongs to the process of rank ``i % world_size``.
 
     Args:
-        size: Number of samples in the data set.
+        size: Number of samples in the dataset.
         shuffle: Whether to shuffle the samples in each epoch.
         seed: Seed of the orders, which must be the same in all processes.
         rank: Rank of this process.

@@ -1,4 +1,4 @@
-"""The data sets that are included in cfgtrain."""
+"""The datasets that are included in cfgtrain."""
 
 from cfgtrain.data.datasets.digits import Digits
 

@@ -66,9 +66,9 @@ class Digits:
         """Score predictions for all samples.
 
         Args:
-            results: N vectors with one score per class, in the order of the data set.
+            results: N vectors with one score per class, in the order of the dataset.
             metric: ``"accuracy"``, the top-1 accuracy from 0 to 1.
-            logger: Unused; part of the interface of data sets.
+            logger: Unused; part of the interface of datasets.
 
         Returns:
             A dict with the score by the name of the metric.

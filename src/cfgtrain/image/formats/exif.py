@@ -11,19 +11,29 @@ from typing import NamedTuple
 
 ORIENTATION, THUMBNAIL_START, THUMBNAIL_LENGTH = 0x0112, 0x0201, 0x0202
 EXIF_DIRECTORY, GPS_DIRECTORY, PIXEL_WIDTH, PIXEL_HEIGHT = 0x8769, 0x8825, 0xA002, 0xA003
-MAKER_NOTE, INTEROPERABILITY = 0x927C, 0xA005  # hold positions, which are others in another file
-# Of the image's own directory, what stays true of another image: description, maker, model, software, time,
-# artist, copyright.
+MAKER_NOTE, INTEROPERABILITY = 0x927C, 0xA005  # contain positions, which are invalid in another file
+# Tags of the first directory that stay valid for a changed image: description, maker, model, software, time, artist,
+# copyright.
 DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 SHORT, LONG, RATIONAL = 3, 4, 5
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_ORDERED_SIZES = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # of what the byte order turns
+_ORDERED_SIZES = {
+    3: 2,
+    4: 4,
+    5: 4,
+    8: 2,
+    9: 4,
+    10: 4,
+    11: 4,
+    12: 8,
+    13: 4,
+}  # sizes of the values that depend on the byte order
 _ENTRY = 12
 _MAX_VALUE = 1 << 26
 _MOST_NUMBERS = 16
 
 
-# The values of a directory by tag: their type, how many, and their bytes.
+# The values of a directory by tag: (type, number of values, bytes).
 Values = dict[int, tuple[int, int, bytes]]
 
 
@@ -31,10 +41,10 @@ class Entry(NamedTuple):
     """One tagged value of a directory.
 
     Attributes:
-        tag: What it is.
-        type: Number of its type.
-        length: How many values.
-        position: Of the values, in the bytes that hold the directory.
+        tag: Number of the tag.
+        type: Number of the type.
+        length: Number of values.
+        position: Position of the values in the content.
     """
 
     tag: int
@@ -44,7 +54,7 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """One directory: its entries by tag, and where the position of the next one is written."""
+    """A directory: its entries by tag, and the position of the link to the next directory."""
 
     entries: dict[int, Entry]
     link: int
