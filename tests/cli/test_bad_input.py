@@ -34,7 +34,7 @@ CASES = {
     "workflow without an end": ("workflow = [('val', 1)]", "", ["never end", "small.py:5"]),
     "value that a transform refuses": (
         "data = dict(train=dict(pipeline=[dict(type='Normalize', mean=0, std=0)]))", "",
-        ["std is above 0", "data.train.pipeline[0]", "small.py:5"],
+        ["std must be positive", "data.train.pipeline[0]", "small.py:5"],
     ),
     "value that a hook refuses": ("lr_config = dict(warmup_ratio=2)", "", ["warmup_ratio", "lr_config", "small.py:5"]),
     "misspelt import path": (

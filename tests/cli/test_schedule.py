@@ -47,7 +47,7 @@ def test_what_cannot_be_drawn_is_told_first(
     config = configs / "digits" / "lenet5.py"
     done = run("schedule", config, "-o", "curves.gif")
     assert (done.code, done.out) == (2, "")
-    assert "curves.gif is none of them" in done.err
+    assert "curves.gif: the extension must be" in done.err
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = run("schedule", config, "-o", "curves.png")
     assert (done.code, done.out) == (1, "")
