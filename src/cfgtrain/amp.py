@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
-from cfgtrain.suggestions import suggest
 
 __all__ = [
     "LossScaler",
@@ -47,9 +47,8 @@ def as_half_dtype(dtype: str | torch.dtype) -> torch.dtype:
     """
     half = _HALVES.get(str(dtype).removeprefix("torch."))
     if half is None:
-        raise ArgumentError(
-            f"dtype must be 'float16' or 'bfloat16', not {dtype!r}.{suggest(str(dtype), _HALVES)}"
-        )
+        message = f"dtype must be 'float16' or 'bfloat16', not {dtype!r}."
+        raise ArgumentError(message, near=(str(dtype), list(_HALVES)))
     return half
 
 
@@ -155,8 +154,7 @@ class LossScaler:
         scale_factor: float = 2.0,
         scale_window: int = 1000,
     ) -> None:
-        if mode not in ("dynamic", "static"):
-            raise ArgumentError(f"mode is 'dynamic' or 'static', not {mode!r}.")
+        check_choice("mode", mode, ("dynamic", "static"))
         self.cur_scale, self.cur_iter = init_scale, 0
         self.mode, self.last_overflow_iter = mode, -1
         self.scale_factor, self.scale_window = scale_factor, scale_window
@@ -236,7 +234,7 @@ def _checked_names(
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     for name in sorted(chosen):
         if name not in names and not takes_any:
-            raise ArgumentError(f"{method.__qualname__} has no argument {name!r}.{suggest(name, names)}")
+            raise ArgumentError(f"{method.__qualname__} has no argument {name!r}.", near=(name, names))
     return chosen
 
 

@@ -18,6 +18,7 @@ from itertools import accumulate, pairwise
 from math import cos, pi
 from typing import ClassVar, Literal
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 AnnealStrategy = Literal["cos", "linear"]
@@ -393,8 +394,7 @@ class Warmup:
     ratio: float
 
     def __post_init__(self) -> None:
-        if self.kind not in ("constant", "linear", "exp"):
-            raise ArgumentError(f"warmup is 'constant', 'linear' or 'exp', not {self.kind!r}.")
+        check_choice("warmup", self.kind, ("constant", "linear", "exp"))
         if not self.iters > 0:
             raise ArgumentError(f"warmup_iters must be positive, not {self.iters!r}.")
         if not 0 < self.ratio <= 1:
@@ -435,5 +435,4 @@ def _check_fraction(name: str, value: object) -> None:
 
 
 def _check_strategy(value: str) -> None:
-    if value not in ANNEAL:
-        raise ArgumentError(f"anneal_strategy is 'cos' or 'linear', not {value!r}.")
+    check_choice("anneal_strategy", value, ANNEAL)

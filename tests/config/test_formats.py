@@ -29,8 +29,8 @@ def bomb(first: str, line: str) -> str:
 HOSTILE = {
     "list.py": ("a = " + "[" * N + "]" * N, ConfigSyntaxError, "syntax errors in config file"),
     "call.py": ("a = " + "dict(a=" * N + "1" + ")" * N, ConfigSyntaxError, "syntax errors in config file"),
-    "minus.py": ("a = " + "-" * N + "1", ConfigSyntaxError, "too much for Python to read"),
-    "sum.py": ("a = 1" + "+1" * N, ConfigSyntaxError, "recursion depth"),
+    "minus.py": ("a = " + "-" * N + "1", ConfigSyntaxError, "nested too deeply for Python"),
+    "sum.py": ("a = 1" + "+1" * N, ConfigSyntaxError, "nested too deeply for Python"),
     "loop.py": (f"a = 1\nfor _ in range({N}):\n    a = dict(a=a)\n{FLAT}", ConfigValueError, "deeper than 100"),
     "itself.py": ("a = {}\na['b'] = [a]\n", ConfigValueError, "holds itself"),
     "bomb.py": (f"a = [1]\nfor _ in range(30):\n    a = [a] * 9\n{FLAT}", ConfigValueError, "repeat itself"),

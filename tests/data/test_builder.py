@@ -125,5 +125,5 @@ def test_stream(workers: int) -> None:
 @pytest.mark.parametrize("words", [{"sampler": {"type": "EpochSampler"}}, {"world_size": 2}])
 def test_invalid_arguments_for_streams(words: dict[str, Any]) -> None:
     """A sampler or several processes for a stream raise an error."""
-    with pytest.raises(ArgumentError, match="Stream is a stream: it can neither have a sampler"):
+    with pytest.raises(ArgumentError, match="Stream is a stream: it cannot have a sampler"):
         build_dataloader(Stream(), **words)

@@ -175,7 +175,7 @@ class Probe(Hook):
     """Notes every iteration to the last bit, and makes places of the stages."""
 
     def before_run(self, runner):
-        note("begun", f"{runner.epoch} {runner.iter} {runner._next.inner_iter}")
+        note("begun", f"{runner.epoch} {runner.iter} {runner.position.batches_done}")
         reach("before-run")
 
     def before_train_iter(self, runner):

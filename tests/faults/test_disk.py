@@ -45,7 +45,7 @@ def test_after_a_failed_save_the_one_before_is_there(forker: Forker, unbroken: d
 def test_a_run_whose_end_is_not_saved_fails(forker: Forker) -> None:
     """When the last save fails, the exit code is 1 and the first line says what is not saved and why."""
     text = forker.run("train", "epoch.py", "--work-dir", "run", *KEEP_ONE, code=1, FAULTS="save:4:full")
-    assert "The end of the run is NOT saved." in text
+    assert "The final state of the run was NOT saved." in text
     assert newest(Path("run"))["resume"]["position"]["iter"] == SAVED_AT[2]
 
 
@@ -67,7 +67,7 @@ def test_a_real_limit_of_the_file_size(forker: Forker, unbroken: dict[str, Any])
         file.write(f"\n\nimport resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n")
     text = forker.run("train", "epoch.py", "--work-dir", "run", "--cfg-options", *ballast, code=1)
     assert text.count("cannot be written: [Errno 27] File too large") >= len(SAVED_AT)
-    assert "The end of the run is NOT saved." in text
+    assert "The final state of the run was NOT saved." in text
     assert [path.name for path in Path("run").iterdir() if "pth" in path.name] == []
     kept = [line for line in unbroken["epoch"][0]["logged"] if line["mode"] == "train"]
     assert [line["loss"] for line in logged(Path("run"))] == [line["loss"] for line in kept]

@@ -9,6 +9,7 @@ from typing import Any, Literal, Optional
 
 import pytest
 
+from cfgtrain import Config
 from cfgtrain.introspection.signatures import (
     accepted_args,
     argument_problem,
@@ -217,7 +218,10 @@ def test_argument_problems(
 ) -> None:
     """A name that is not taken, or one that is missing, is told with what would be right."""
     problem = argument_problem(target, args)
-    assert (problem and problem.text, problem and problem.argument) == (text, argument)
+    assert (problem and str(problem.error({})).split("\n")[0], problem and problem.argument) == (
+        text,
+        argument,
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,15 +241,20 @@ def test_signatures_as_text(target: Callable[..., Any], text: str) -> None:
     assert signature_text(target).split(".<locals>.")[-1] == text
 
 
-def test_a_whole_message() -> None:
-    """What is wrong, where, and what would be right stand on three lines."""
+def test_the_error_has_the_message_the_place_and_the_signature(write: Callable[[str, str], Path]) -> None:
+    """What is wrong, where, and what would be right are on three lines, and can be read one by one."""
+    write("cat.py", "\n\ncat = dict(aa=1)\n")
     problem = argument_problem(plain, {"aa": 1})
     assert problem is not None
-    assert problem.at("\n  at cat.aa (cat.py:3)").splitlines() == [
+    error = problem.error(Config.fromfile("cat.py").cat)
+    assert str(error).splitlines() == [
         "plain takes no argument 'aa'. Did you mean 'a'?",
         "  at cat.aa (cat.py:3)",
         "  in plain(a, b='x', c=1.0)",
     ]
+    assert (error.message, error.hint) == ("plain takes no argument 'aa'.", "Did you mean 'a'?")
+    assert (error.file, error.line, error.key) == ("cat.py", 3, "cat.aa")
+    assert error.signature == "plain(a, b='x', c=1.0)"
 
 
 def test_arguments_that_will_be_added() -> None:
@@ -273,7 +282,7 @@ def test_an_argument_that_is_no_text() -> None:
     """A key such as 1 is no argument, and is told as it is."""
     problem = argument_problem(plain, {"a": 1, 1: 2})  # type: ignore[dict-item]
     assert problem is not None
-    assert problem.text == "plain takes no argument 1."
+    assert (problem.message, problem.hint) == ("plain takes no argument 1.", "")
 
 
 @pytest.mark.parametrize(
@@ -401,5 +410,6 @@ def test_an_object_that_can_be_called_has_the_name_of_its_class() -> None:
 
     problem = argument_problem(Scorer(), {"tpo": 1})
     assert problem is not None
-    assert problem.text.endswith("Scorer takes no argument 'tpo'. Did you mean 'top'?")
-    assert " at 0x" not in f"{problem.text}{problem.signature}"
+    assert problem.message.endswith("Scorer takes no argument 'tpo'.")
+    assert problem.hint == " Did you mean 'top'?"
+    assert " at 0x" not in f"{problem.message}{problem.signature}"

@@ -126,7 +126,7 @@ def test_step_returns_a_dict(mode: str) -> None:
     model = Scalar()
     setattr(model, f"{mode}_step", lambda batch, optimizer: 1.0)
     runner = make_runner("epoch", 1, model)
-    with pytest.raises(TypeError, match=f"{mode}_step of Scalar returns a dict, not a float"):
+    with pytest.raises(TypeError, match=f"{mode}_step of Scalar must return a dict, not a float"):
         runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
 
 
@@ -232,7 +232,7 @@ def test_reason_of_an_interruption_is_logged_once_before_the_end(
             runner.check_interrupt()
 
     monkeypatch.setattr(runner.logger, "info", lambda text, *args: lines.append(text))
-    monkeypatch.setattr(runner, "save_interrupted", lambda: lines.append("saved"))
+    monkeypatch.setattr(runner.run_checkpoint, "save_interrupted", lambda: lines.append("saved"))
     runner.register_hook(ClosureHook("after_train_epoch" if leaves else "after_train_iter", stop))
     runner.run([numbers(2)], [("train", 1)])
     assert lines[-2:] == ["Stopping: %s", "saved"]
@@ -333,9 +333,12 @@ def test_batch_processor_is_an_old_way() -> None:
 
 def test_batch_processor_and_steps_exclude_each_other() -> None:
     """A model with ``train_step`` takes no ``batch_processor``, and that is a function."""
-    with pytest.warns(DeprecationWarning), pytest.raises(RuntimeError, match="takes no batch_processor"):
+    with (
+        pytest.warns(DeprecationWarning),
+        pytest.raises(RuntimeError, match="cannot be used with a batch_processor"),
+    ):
         make_runner("epoch", 1, batch_processor=print)
-    with pytest.raises(TypeError, match="is a function"):
+    with pytest.raises(TypeError, match="must be a function"):
         make_runner("epoch", 1, batch_processor="step")
 
 

@@ -12,6 +12,7 @@ from cfgtrain.data.loader import EpochDataLoader
 from cfgtrain.data.samplers import EpochSampler
 from cfgtrain.errors import ArgumentError
 from cfgtrain.runner import Hook, IterBasedRunner, IterLoader
+from cfgtrain.runner.position import LoaderPosition
 
 # stage, mode, iter, inner_iter
 TRACE = """
@@ -101,10 +102,10 @@ def test_each_epoch_of_a_seeded_loader_has_its_own_order() -> None:
 
 def test_iter_loader_can_begin_anywhere() -> None:
     """A stream begun at an epoch and a batch goes on from there and knows its place."""
-    stream = IterLoader(numbers(3), epoch=4, batch=2)
-    assert (len(stream), stream.position) == (3, (4, 2))
+    stream = IterLoader(numbers(3), LoaderPosition(4, 2))
+    assert (len(stream), stream.position) == (3, LoaderPosition(4, 2))
     assert [next(stream).item() for _ in range(2)] == [2, 0]
-    assert stream.position == (5, 1)
+    assert stream.position == LoaderPosition(5, 1)
 
 
 def test_empty_loader_is_an_error() -> None:
@@ -209,7 +210,7 @@ def test_stream_without_a_length_goes_round() -> None:
         {"policy": "poly"}, {}, log_config={"interval": 2, "hooks": [{"type": "TextLoggerHook"}]}
     )
     runner.run([Endless()], [("train", 1)])
-    assert (runner.iter, runner.data_loader.position) == (7, (2, 1))
+    assert (runner.iter, runner.data_loader.position) == (7, LoaderPosition(2, 1))
     with pytest.raises(TypeError, match="Endless has no length"):
         len(runner.data_loader)
 

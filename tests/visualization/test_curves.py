@@ -61,8 +61,8 @@ def test_large_legend_is_beside_the_axes(count: int, drawn: int, title: str) -> 
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("curves.gif", r"curves.gif: the extension must be .png or .svg or .pdf"),
-        ("none/curves.png", "the folder none does not exist"),
+        ("curves.gif", ".png, .svg or .pdf, not as 'curves.gif'"),
+        ("none/curves.png", "the folder 'none' does not exist"),
     ],
 )
 def test_invalid_path(path: str, text: str) -> None:

@@ -20,7 +20,7 @@ from cfgtrain.config.overrides import check_form, check_known, override_tree, ty
 from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
 from cfgtrain.filesystem.atomic import atomic_write
-from cfgtrain.origin import Origin, dotted, where
+from cfgtrain.origin import Origin, dotted, location, where
 from cfgtrain.suggestions import with_article
 from cfgtrain.utils.imports import import_modules_from_strings
 
@@ -128,20 +128,14 @@ class Config:
         if not wanted:
             return
         if not _is_import_list(wanted):
-            place = where(self._cfg_dict, "custom_imports")
             raise ConfigMergeError(
                 f"custom_imports is dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
-                file=place.file if place else None,
-                line=place.line if place else None,
-                key="custom_imports",
+                **location(self, "custom_imports"),
             )
         try:
             import_modules_from_strings(**wanted)
         except ConfigImportError as error:
-            place = where(wanted, "imports")
-            error.key = "custom_imports.imports"
-            if place is not None:
-                error.file, error.line, error.word = place.file, place.line, place.text
+            error.origin, error.key = where(wanted, "imports"), "custom_imports.imports"
             raise
 
     def merge_from_dict(
@@ -214,7 +208,7 @@ class Config:
             except KeyError:
                 shown = key if isinstance(key, str) else dotted(key)
                 hint = NoSuchKeyError(rest, part, node).hint()
-                raise ConfigKeyError(f"There is no key {shown!r}.{hint}", key=shown) from None
+                raise ConfigKeyError(f"There is no key {shown!r}.", hint=hint, key=shown) from None
             rest = (*rest, name)
         return owner._trace, rest
 
@@ -356,10 +350,8 @@ def _of(loaded: Loaded, filename: str | None) -> Config:
 def _check_reserved(tree: Mapping[Any, Any]) -> None:
     for key in RESERVED_KEYS:
         if key in tree:
-            place = where(tree, key)
             raise ConfigKeyError(
                 f"The key {key!r} is reserved: Config has a property of that name. Choose another.",
-                file=place.file if place else None,
-                line=place.line if place else None,
+                origin=where(tree, key),
                 key=key,
             )

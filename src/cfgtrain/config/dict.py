@@ -130,6 +130,14 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
         return {key: plain(value) for key, value in self.items()}
 
 
+def without(cfg: Mapping[str, Any], *keys: str) -> Any:
+    """Return a shallow copy of a dict or ConfigDict without some keys; it keeps its trace."""
+    copied = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
+    for key in keys:
+        copied.pop(key, None)
+    return copied
+
+
 def set_trace(node: ConfigDict, trace: Trace | None) -> None:
     """Set the trace of a node, as an attribute and not as a key."""
     object.__setattr__(node, "_trace", trace)

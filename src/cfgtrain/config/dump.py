@@ -59,11 +59,9 @@ def check_markers(value: Any, path: Path) -> None:
 
 
 def _lost(node: Any, key: object, path: Path, why: str) -> ConfigKeyError:
-    place = where(node, key)
     return ConfigKeyError(
         f"The key {key!r} cannot be written: {why}, so that it would be lost. Take it out, or rename it.",
-        file=place.file if place else None,
-        line=place.line if place else None,
+        origin=where(node, key),
         key=dotted(path),
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from cfgtrain.config.key_paths import MAX_DEPTH
 from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
+from cfgtrain.origin import Origin
 
 MAX_KEY = 1000  # characters
 
@@ -40,11 +41,13 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
     line = getattr(error, "lineno", None)
     code = (getattr(error, "text", None) or "").strip()
     code = code if len(code) <= 100 else code[:97] + "..."
-    reason = getattr(error, "msg", None) or str(error) or "too much for Python to read"
+    if isinstance(error, RecursionError | MemoryError):  # each Python version says it in its own words
+        reason = "an expression is nested too deeply for Python to parse"
+    else:
+        reason = getattr(error, "msg", None) or str(error)
     return ConfigSyntaxError(
         f"There are syntax errors in config file {shown}: {reason}." + (f"\n    {code}" if code else ""),
-        file=shown,
-        line=line,
+        origin=Origin(shown, line),
     )
 
 
@@ -57,15 +60,14 @@ def parse_json(text: str, shown: str) -> Any:
     except json.JSONDecodeError as error:
         raise ConfigSyntaxError(
             f"The config is not valid JSON: {error.msg} at column {error.colno}.",
-            file=shown,
-            line=error.lineno,
+            origin=Origin(shown, error.lineno),
         ) from error
     except RecursionError as error:
         raise too_deep(shown, _deep_line(text)) from error
     except ConfigKeyError:
         raise
     except ValueError as error:  # a number of more digits than Python takes
-        raise ConfigSyntaxError(f"The config is not valid JSON: {error}.", file=shown) from error
+        raise ConfigSyntaxError(f"The config is not valid JSON: {error}.", origin=Origin(shown)) from error
 
 
 def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, Any]:
@@ -77,9 +79,8 @@ def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, An
         twice = next(key for key in names if names.count(key) > 1)
         places = [m.start() for m in re.finditer(re.escape(json.dumps(twice)) + r"\s*:", text)]
         line = text.count("\n", 0, places[1]) + 1 if len(places) == 2 else None
-        raise ConfigKeyError(
-            f"The key {twice!r} stands twice in one object.", file=shown, line=line, key=twice
-        )
+        message = f"The key {twice!r} stands twice in one object."
+        raise ConfigKeyError(message, origin=Origin(shown, line), key=twice)
     return found
 
 
@@ -98,7 +99,8 @@ def _deep_line(text: str) -> int | None:
 
 def too_deep(shown: str, line: int | None) -> ConfigSyntaxError:
     """Return the error for values that nest deeper than MAX_DEPTH."""
-    return ConfigSyntaxError(f"The config nests deeper than {MAX_DEPTH} levels.", file=shown, line=line)
+    message = f"The config nests deeper than {MAX_DEPTH} levels."
+    return ConfigSyntaxError(message, origin=Origin(shown, line))
 
 
 def check_keys(value: Any, shown: str) -> None:
@@ -117,6 +119,5 @@ def check_length(key: object, shown: str, line: int | None) -> None:
     if isinstance(key, str) and len(key) > MAX_KEY:
         raise ConfigKeyError(
             f"A key has {len(key):,} characters, {key[:40]!r}...; it may have {MAX_KEY:,}.",
-            file=shown,
-            line=line,
+            origin=Origin(shown, line),
         )

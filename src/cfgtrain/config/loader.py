@@ -39,7 +39,7 @@ from cfgtrain.errors import (
     ConfigValueError,
     ConfigWarning,
 )
-from cfgtrain.origin import where
+from cfgtrain.origin import Origin, where
 from cfgtrain.suggestions import with_article
 
 # Bases that name bases, each twice, come to more files than anybody can read.
@@ -121,9 +121,10 @@ class _Reader:
             with open(path, encoding="utf-8-sig") as file:  # skips the mark that some editors put first
                 text = file.read()
         except UnicodeDecodeError as error:
-            raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", file=shown) from error
+            raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", origin=Origin(shown)) from error
         except OSError as error:
-            raise ConfigNotFoundError(f"The config cannot be read: {error.strerror}.", file=shown) from error
+            message = f"The config cannot be read: {error.strerror}."
+            raise ConfigNotFoundError(message, origin=Origin(shown)) from error
         return self.merged(text, path, shown, (*chain, path))
 
     def merged(self, text: str, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
@@ -149,8 +150,7 @@ class _Reader:
         if not all(isinstance(name, (str, Path)) for name in listed):
             raise ConfigMergeError(
                 f"{BASE} names a config or a list of them, not {names!r}.",
-                file=file.shown,
-                line=source.line((BASE,)),
+                origin=Origin(file.shown, source.line((BASE,))),
                 key=BASE,
             )
         return [self._base(str(name), file, source) for name in listed]
@@ -169,10 +169,10 @@ class _Reader:
                 )
             if not os.path.isfile(path):
                 raise ConfigNotFoundError(
-                    f"The base config {name!r} is not there; it would be {path}.{near(path)}"
+                    f"The base config {name!r} is not there; it would be {path}.", hint=near(path)
                 )
         except (ConfigCycleError, ConfigNotFoundError, ConfigValueError) as error:
-            error.file, error.line, error.key = file.shown, source.line((BASE,)), BASE
+            error.origin, error.key = Origin(file.shown, source.line((BASE,))), BASE
             raise
         return self.load(path, _shown_path(path), file.chain)
 
@@ -215,7 +215,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     if not isinstance(values, dict):
         raise ConfigMergeError(
             f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
-            file=file.shown,
+            origin=Origin(file.shown),
         )
     source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources(), document)
     used = templates.used_tokens(repr(values)) if references or variables else set()
@@ -260,8 +260,7 @@ def _joined(bases: list[Loaded]) -> ConfigDict:
                 first, second = where(joined, key), where(base.tree, key)
                 raise ConfigKeyError(
                     f"Two bases define {key!r}: {first} and {second}. Bases must not share top-level keys.",
-                    file=second.file if second else None,
-                    line=second.line if second else None,
+                    origin=second,
                     key=str(key),
                 )
         joined = absorb(joined, base.tree)
@@ -274,7 +273,7 @@ def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
     try:
         child = traced(source.tree, source, marked=marked)
     except ConfigValueError as error:
-        error.file = source.file
+        error.origin = Origin(source.file)
         raise
     if (
         max(map(len, source.text.splitlines()), default=0) > MAX_KEY
@@ -292,7 +291,7 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
         return
     if not isinstance(notice, Mapping):
         problem = f"{DEPRECATION} is dict(expected=..., reference=...), not {notice!r}."
-        raise ConfigMergeError(problem, file=file.shown, key=DEPRECATION)
+        raise ConfigMergeError(problem, origin=Origin(file.shown), key=DEPRECATION)
     message = f"The config {file.shown} is deprecated."
     if notice.get("expected"):
         message += f" Use {notice['expected']} instead."
@@ -304,10 +303,11 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
 def _check_file(path: str, shown: str) -> None:
     if not os.path.isfile(path):
         what = "is a folder, not a config file" if os.path.isdir(path) else "is not there"
-        raise ConfigNotFoundError(f"The config {shown!r} {what}.{near(path)}", file=shown)
+        raise ConfigNotFoundError(f"The config {shown!r} {what}.", hint=near(path), origin=Origin(shown))
     if not path.endswith(SUFFIXES):
         name = os.path.basename(path)
-        raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {name!r}.", file=shown)
+        message = f"A config is one of {', '.join(SUFFIXES)}, not {name!r}."
+        raise ConfigFormatError(message, origin=Origin(shown))
 
 
 def _shown_path(path: str) -> str:

@@ -69,13 +69,11 @@ def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys:
     listed = isinstance(old, (list, tuple))
     if list_keys and listed:
         return _merged_items(old, new, here)
-    place = where(child, key)
     hint = " Items are addressed by index on the command line only." if listed else ""
     raise ConfigMergeError(
         f"A dict cannot be merged into the {type(old).__name__} {_short(old)} that is inherited.{hint} "
         f"Add {DELETE}=True to the dict to replace it.",
-        file=place.file if place else None,
-        line=place.line if place else None,
+        origin=where(child, key),
         key=dotted(here),
     )
 

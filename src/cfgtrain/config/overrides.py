@@ -62,8 +62,7 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        listed = "\n".join(f"{i}. {error}" for i, error in enumerate(errors, 1))
-        raise CheckError(f"There are {len(errors)} problems with the options.\n{listed}", errors)
+        raise CheckError(f"There are {len(errors)} problems with the options.", errors)
 
 
 def type_changes(
@@ -120,7 +119,7 @@ def _check_known(config: ConfigDict, option: str) -> None:
 
 
 def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
-    part, node, done = missing.part, missing.node, missing.done
+    part, node, done, hint = missing.part, missing.node, missing.done, ""
     if isinstance(node, (list, tuple)):
         message = f"There is no item {part} in {dotted(done)}, so {option!r} cannot be set: its indices are {missing.indices()}."
     elif not isinstance(node, dict):
@@ -130,8 +129,9 @@ def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
         fixed = _fixed(missing, option)
         hint = missing.hint() if fixed is None else f" Did you mean {fixed!r}?"
         plus = "" if missing.listed() else f" A new key is added with a plus: '+{option}=...'."
-        message = f"There is no key {part!r}{inside} to override.{hint}{plus}"
-    return ConfigKeyError(message, key=option)
+        message = f"There is no key {part!r}{inside} to override."
+        hint = hint + plus
+    return ConfigKeyError(message, hint=hint, key=option)
 
 
 def _fixed(missing: NoSuchKeyError, option: str) -> str | None:

@@ -20,6 +20,7 @@ from cfgtrain.config.dict import copied
 from cfgtrain.config.key_paths import NoSuchKeyError, look_up
 from cfgtrain.config.options import parse_value
 from cfgtrain.errors import ConfigKeyError, OptionError
+from cfgtrain.origin import Origin
 from cfgtrain.suggestions import suggest
 
 _FILE_VARIABLE = re.compile(r"\{\{\s*(fileDirname|fileBasename|fileBasenameNoExtension|fileExtname)\s*\}\}")
@@ -128,9 +129,9 @@ def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) 
             values[token] = copied(look_up(bases, path))
         except NoSuchKeyError as missing:
             raise ConfigKeyError(
-                f"The bases define no {path!r}: {missing.part!r} is not there.{missing.hint()}",
-                file=file,
-                line=_line(token, text),
+                f"The bases define no {path!r}: {missing.part!r} is not there.",
+                hint=missing.hint(),
+                origin=Origin(file, _line(token, text)),
                 key=f"_base_.{path}",
             ) from None
     return values
@@ -147,10 +148,9 @@ def read_environment(variables: dict[str, Variable], file: str, text: str) -> di
         found = os.environ.get(name, default)
         if found is None:
             raise ConfigKeyError(
-                f"The environment variable {name} is not set.{suggest(name, os.environ)} "
-                f"Set it, or give it a default: {{{{${name}:default}}}}.",
-                file=file,
-                line=_line(token, text),
+                f"The environment variable {name} is not set.",
+                hint=f"{suggest(name, os.environ)} Set it, or give it a default: {{{{${name}:default}}}}.",
+                origin=Origin(file, _line(token, text)),
             )
         value: Any = found
         if not quoted:

@@ -20,6 +20,7 @@ from cfgtrain.config.formats import check_length, too_deep
 from cfgtrain.config.key_paths import MAX_DEPTH
 from cfgtrain.errors import ConfigError, ConfigKeyError, ConfigSyntaxError
 from cfgtrain.fileio.handlers import SafeLoader
+from cfgtrain.origin import Origin
 
 # The two halves of a character beyond 16 bits, as JSON escapes it. An escaped backslash is
 # matched first, so that what follows it is not taken for an escape.
@@ -71,13 +72,12 @@ def parse_yaml(text: str, shown: str) -> YamlDocument:
         for place in filter(None, (error.context_mark, mark)):
             _check_start(text.split("\n")[place.line : place.line + 1], shown, place.line + 1)
         reason = " ".join(filter(None, [error.context, error.problem]))
-        raise ConfigSyntaxError(
-            f"The config is not valid YAML: {reason}.", file=shown, line=mark.line + 1 if mark else None
-        ) from error
+        origin = Origin(shown, mark.line + 1 if mark else None)
+        raise ConfigSyntaxError(f"The config is not valid YAML: {reason}.", origin=origin) from error
     except ConfigError:
         raise
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
-        raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", file=shown) from error
+        raise ConfigSyntaxError(f"The config is not valid YAML: {error}.", origin=Origin(shown)) from error
 
 
 def json_as_yaml(text: str) -> str:
@@ -160,8 +160,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
             if key in own:
                 raise ConfigKeyError(
                     f"The key {key!r} stands twice, first on line {own[key][0].start_mark.line + 1}.",
-                    file=self.shown,
-                    line=key_node.start_mark.line + 1,
+                    origin=Origin(self.shown, key_node.start_mark.line + 1),
                     key=str(key),
                 )
             own[key] = key_node, value_node
@@ -226,6 +225,5 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
 
     def _invalid(self, problem: str, place: Any) -> ConfigSyntaxError:
         """Return the error about a node or an event."""
-        return ConfigSyntaxError(
-            f"The config is not valid YAML: {problem}.", file=self.shown, line=place.start_mark.line + 1
-        )
+        origin = Origin(self.shown, place.start_mark.line + 1)
+        return ConfigSyntaxError(f"The config is not valid YAML: {problem}.", origin=origin)

@@ -11,6 +11,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.loader import EpochDataLoader, StreamLoader
 from cfgtrain.errors import ArgumentError
 from cfgtrain.introspection.signatures import accepted_args
+from cfgtrain.keys import setting
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
@@ -28,7 +29,6 @@ LOADER_KEYS = (
     "sampler",
 )
 
-
 # Arguments that are passed to a sampler if it accepts them.
 SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
 
@@ -38,7 +38,7 @@ def parts_of(cfg: Config) -> list[str]:
 
     They are train, val, test, and any other mode in the ``workflow``, which a custom runner may support.
     """
-    workflow = cfg.get("workflow")
+    workflow = setting(cfg, "workflow")
     flows = workflow if isinstance(workflow, (list, tuple)) else ()
     modes = [flow[0] for flow in flows if isinstance(flow, (list, tuple)) and flow]
     return list(dict.fromkeys(["train", "val", "test", *(mode for mode in modes if isinstance(mode, str))]))
@@ -102,7 +102,7 @@ def build_dataloader(
     if isinstance(dataset, IterableDataset):
         if sampler is not None or world_size > 1:
             raise ArgumentError(
-                f"{type(dataset).__name__} is a stream: it can neither have a sampler nor be shared by processes."
+                f"{type(dataset).__name__} is a stream: it cannot have a sampler or be split over processes."
             )
         return StreamLoader(
             dataset,

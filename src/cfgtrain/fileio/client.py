@@ -98,7 +98,7 @@ class FileClient:
             create_backend = cls._backend_by_prefix(str(prefix), kwargs)
         problem = argument_problem(create_backend, kwargs)
         if problem is not None:
-            raise ArgumentTypeError(problem.text)
+            raise ArgumentTypeError(problem.message, hint=problem.hint)
         self.client = create_backend(**kwargs)
         self._arguments = (backend, prefix, kwargs)
         return self if key is None else cls._instances.setdefault(key, self)

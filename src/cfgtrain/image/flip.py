@@ -7,9 +7,8 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.arguments import check_choice
 from cfgtrain.image.backends import Array
-from cfgtrain.suggestions import suggest
 
 Direction = Literal["horizontal", "vertical", "diagonal"]
 
@@ -74,8 +73,4 @@ def turn_upright(img: Array, orientation: int) -> Array:
 
 
 def _check_direction(direction: str) -> None:
-    known = get_args(Direction)
-    if direction not in known:
-        raise ArgumentError(
-            f"An image is flipped {', '.join(known)}; not {direction!r}.{suggest(str(direction), known)}"
-        )
+    check_choice("direction", direction, get_args(Direction))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import display_name, file_name
@@ -26,7 +27,7 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 
 
-class UnknownFormatError(ArgumentError, cv2.error):
+class UnknownFormatError(ArgumentError, cv2.error):  # type: ignore[misc]  # both have .file and .line
     """The suffix is not that of an image format. It is also a ``cv2.error``, which MMCV raises."""
 
 
@@ -104,8 +105,7 @@ def imfrombytes(
     """
     name = backends.check_backend(backend or backends.current_backend())
     order = str(channel_order).lower()
-    if order not in ("bgr", "rgb"):
-        raise ArgumentError(f"channel_order is 'bgr' or 'rgb', not {channel_order!r}.")
+    check_choice("channel_order", order, ("bgr", "rgb"))
     if len(content) == 0:
         raise ImageDecodeError("The file is empty (0 bytes).")
     return backends.DECODERS[name](content, flag, order == "rgb")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
+from cfgtrain.errors import BuildError
+from cfgtrain.origin import location
 from cfgtrain.suggestions import suggest, with_article
 
 __all__ = [
@@ -48,18 +50,22 @@ class ArgumentProblem(NamedTuple):
     """What is wrong with a call.
 
     Attributes:
-        text: For the user, with the nearest name.
+        message: What is wrong.
         argument: The argument that is wrong, None for one that is missing.
-        signature: What is called, and with what.
+        signature: Of what is called.
+        hint: The nearest name, as in ``"Did you mean 'lr'?"``, or ``""``.
     """
 
-    text: str
+    message: str
     argument: str | None
     signature: str
+    hint: str = ""
 
-    def at(self, place: str) -> str:
-        """Return the whole message: what is wrong, its place (a line or nothing), the signature."""
-        return f"{self.text}{place}\n  in {self.signature}"
+    def error(self, cfg: object) -> BuildError:
+        """Return the error about the arguments in a config."""
+        return BuildError(
+            self.message, hint=self.hint, signature=self.signature, **location(cfg, self.argument)
+        )
 
 
 def argument_problem(
@@ -77,15 +83,15 @@ def argument_problem(
         return None
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
+        message = f"{callable_name(target)} takes no argument {unknown[0]!r}."
         hint = suggest(str(unknown[0]), parameters.names)
-        text = f"{callable_name(target)} takes no argument {unknown[0]!r}.{hint}"
-        return ArgumentProblem(text, unknown[0], signature_text(target))
+        return ArgumentProblem(message, unknown[0], signature_text(target), hint)
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
     if missing:
         plural = "s" if len(missing) > 1 else ""
         listed = " and ".join(map(repr, missing))
-        text = f"{callable_name(target)} needs the argument{plural} {listed}."
-        return ArgumentProblem(text, None, signature_text(target))
+        message = f"{callable_name(target)} needs the argument{plural} {listed}."
+        return ArgumentProblem(message, None, signature_text(target))
     return None
 
 

@@ -1,6 +1,11 @@
 """Optimizers: built from configs, with settings for single parameters."""
 
-from cfgtrain.optim.builder import TORCH_OPTIMIZERS, are_several, build_optimizer, build_optimizer_constructor
+from cfgtrain.optim.builder import (
+    TORCH_OPTIMIZERS,
+    build_optimizer,
+    build_optimizer_constructor,
+    is_optimizer_dict,
+)
 from cfgtrain.optim.paramwise import DefaultOptimizerConstructor, ParamwiseProblem, paramwise_problems
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 
@@ -10,7 +15,7 @@ __all__ = [
     "TORCH_OPTIMIZERS",
     "DefaultOptimizerConstructor",
     "ParamwiseProblem",
-    "are_several",
+    "is_optimizer_dict",
     "build_optimizer",
     "build_optimizer_constructor",
     "paramwise_problems",

@@ -1,4 +1,4 @@
-"""What to say when a registry does not hold a name: the sentence that solves it."""
+"""The message and the hint for a name that is not in a registry."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ class RegistryView(Protocol):
 
 def explain_miss(
     registry: RegistryView, key: str, folder: Path | None, others: Iterable[RegistryView]
-) -> str:
-    """Return the message for a name that was looked up in vain.
+) -> tuple[str, str]:
+    """Return the message for a name that is not in a registry, and the hint that solves it.
 
     Args:
-        registry: Which was asked.
-        key: What for, with or without a scope.
+        registry: The registry that was searched.
+        key: The name, with or without a scope.
         folder: Of the config, whose sources may define the name.
         others: All registries, of this family or not.
     """
     place = registry.locate(key)
     if place is None:
-        return f"{key!r} is not in the {registry.name} registry{_no_such_scope(registry, key, folder)}"
+        problem, hint = _no_such_scope(registry, key, folder)
+        return f"{key!r} is not in the {registry.name} registry{problem}", hint
     holder, name = place
     where = f" of scope {holder.scope!r}" if holder is not registry else ""
-    return (
-        f"{key!r} is not in the {holder.name} registry{where}.{_hint(registry, holder, name, folder, others)}"
-    )
+    hint = _hint(registry, holder, name, folder, others)
+    return f"{key!r} is not in the {holder.name} registry{where}.", hint
 
 
 def _hint(
@@ -121,22 +121,21 @@ def _not_imported(found: Definition) -> str:
     return f" {found} defines it, but was not imported{remedy}."
 
 
-def _no_such_scope(registry: RegistryView, key: str, folder: Path | None) -> str:
-    """Explain a key whose first part is no scope, and which is no import path either."""
+def _no_such_scope(registry: RegistryView, key: str, folder: Path | None) -> tuple[str, str]:
+    """Return the problem and the hint for a key that is neither an import path nor begins with a scope."""
     scope, name = registry.split_scope_key(key)
     begin, near = near_paths(key)
     if begin == key:
-        return ", and what has that import path cannot be called."
+        return ", and what has that import path cannot be called.", ""
     last = key.rpartition(".")[2]
     found = find_definition(last, folder) if last.isidentifier() else None
     if found is not None and last in found.names and not found.imported and not near:
         inside = f"{found.module}.".startswith(f"{scope}.")  # of a package that is there, only its own
         if inside or not begin:
-            return "." + _not_imported(found)
+            return ".", _not_imported(found)
     if begin:
-        return f": {begin!r} has no {key[len(begin) + 1 :].split('.')[0]!r}." + (
-            f" Did you mean {one_of(near)}?" if near else ""
-        )
+        problem = f": {begin!r} has no {key[len(begin) + 1 :].split('.')[0]!r}."
+        return problem, f" Did you mean {one_of(near)}?" if near else ""
     scopes = {_key(registry, each, ""): each for each in _family(registry.root)}
     known = [each.rstrip(".") for each in scopes if each]
     bare = registry.scope if registry.scope not in known else None
@@ -145,7 +144,8 @@ def _no_such_scope(registry: RegistryView, key: str, folder: Path | None) -> str
     right = [each for each in meant if registry.get(each) is not None]
     hint = f" Did you mean {one_of(right or meant or near)}?" if right or meant or near else ""
     return (
-        f": there is no scope and no module {scope!r}.{hint} Known scopes are {', '.join(map(repr, known))}."
+        f": there is no scope and no module {scope!r}.",
+        f"{hint} Known scopes are {', '.join(map(repr, known))}.",
     )
 
 

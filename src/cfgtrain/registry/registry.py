@@ -15,14 +15,13 @@ from typing import Any, TypeVar, cast, overload
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
-    BuildError,
     NameTakenError,
     UnknownNameError,
 )
 from cfgtrain.introspection.imports import import_object
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.introspection.source_search import place_of
-from cfgtrain.origin import at_place, describe, folder_of
+from cfgtrain.origin import describe, folder_of, location
 from cfgtrain.registry.lookup_errors import explain_miss
 from cfgtrain.suggestions import with_article
 
@@ -199,7 +198,8 @@ class Registry:
         """
         found = self.get(name) or import_object(name)
         if found is None:
-            raise UnknownNameError(explain_miss(self, name, folder, _registries))
+            message, hint = explain_miss(self, name, folder, _registries)
+            raise UnknownNameError(message, hint=hint)
         return found
 
     def build(self, cfg: Any, default_args: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -321,7 +321,7 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
     target, args = resolve_cfg(cfg, registry, default_args)
     problem = argument_problem(target, args)
     if problem is not None:
-        raise BuildError(problem.at(at_place(cfg, problem.argument)))
+        raise problem.error(cfg)
     try:
         return target(**args)
     except Exception as error:
@@ -346,16 +346,14 @@ def resolve_cfg(
         raise ArgumentTypeError(f"default_args is a dict or None, not {default_args!r}.")
     args = {**(default_args or {}), **cfg}
     if "type" not in args:
-        raise UnknownNameError(
-            f'The config of {with_article(registry.name)} must contain the key "type".{at_place(cfg)}'
-        )
+        message = f'The config of {with_article(registry.name)} must contain the key "type".'
+        raise UnknownNameError(message, **location(cfg))
     kind = args.pop("type")
     if isinstance(kind, str):
         return _resolve_name(kind, cfg, registry), args
     if not callable(kind):
-        raise ArgumentTypeError(
-            f"type is a name, a class or a function, not {kind!r}.{at_place(cfg, 'type')}"
-        )
+        message = f"type is a name, a class or a function, not {kind!r}."
+        raise ArgumentTypeError(message, **location(cfg, "type"))
     return kind, args
 
 
@@ -371,7 +369,9 @@ def _resolve_name(name: str, cfg: Any, registry: Registry) -> Callable[..., Any]
     try:
         return registry.resolve(name, folder_of(cfg, "type"))
     except UnknownNameError as error:
-        raise UnknownNameError(f"{error}{at_place(cfg, 'type')}") from None
+        place = location(cfg, "type")
+        error.origin, error.key = place["origin"], place["key"]
+        raise
     except Exception as error:  # the module at an import path may fail in any way
         error.add_note(f"while importing {name!r} for {describe(cfg, 'type') or 'a config'}")
         raise

@@ -1,4 +1,4 @@
-"""What both runners share: the step and the calls of the hooks."""
+"""The base of both runners: the step, and the events of the loop."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,41 +15,68 @@ from typing import Any
 import torch
 from torch import nn
 
+from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.keys import KEYS
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
-from cfgtrain.runner.hooks.loggers.base import LoggerHook
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner import hook_configs
+from cfgtrain.runner.hook_list import HookList
+from cfgtrain.runner.hooks.hook import STAGES, Hook
+from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.saving import RunSaving
-from cfgtrain.runner.stages import StageTable, StopRun, inactive_hook_reason
+from cfgtrain.runner.position import Position
+from cfgtrain.runner.run_checkpoint import RunCheckpoint
+from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.suggestions import with_article
 
 __all__ = ["BaseRunner"]
 
 
-def read_only(name: str, doc: str) -> Any:
-    """Return a property for an attribute that hooks ask for in every iteration: reading it calls no Python."""
-    return property(attrgetter(name), doc=doc)
+def _reads(path: str, doc: str) -> Any:
+    """Return a property that reads an attribute without a Python call: hooks read some in every iteration."""
+    return property(attrgetter(path), doc=doc)
 
 
-class BaseRunner(RunSaving, ABC):
+def _reads_and_writes(path: str) -> Any:
+    """Return a property for an attribute under which MMCV keeps what one of the runner's objects holds."""
+    owner, name = path.split(".")
+    return property(attrgetter(path), lambda runner, value: setattr(getattr(runner, owner), name, value))
+
+
+class BaseRunner(ABC):
     """Runs a model through flows of training and validation, with hooks in between.
 
     Args:
         model: Has ``train_step(batch, optimizer)`` that returns a dict with ``loss``,
             ``log_vars`` and ``num_samples``; ``val_step`` for ``val`` flows.
-        batch_processor: Old way to give the step, ``(model, batch, train_mode) -> dict``.
+        batch_processor: Deprecated way to give the step, ``(model, batch, train_mode) -> dict``.
         optimizer: An optimizer, a dict of them, or None.
-        work_dir: Where checkpoints and logs go; made. None writes nothing.
-        logger: Of the run.
+        work_dir: Folder of checkpoints and logs; it is created. None writes nothing.
+        logger: Logger of the run.
         meta: Facts that are saved with checkpoints, of plain types.
         max_iters: Length of the run in iterations, or
         max_epochs: in epochs. At most one of the two.
+
+    Attributes:
+        by_epoch: Whether the runner counts in epochs; hooks do the same unless configured otherwise.
+        stages: The stages at which the runner calls its hooks, in order.
+        checkpoint_tmpl: Name of a checkpoint, with ``{}`` for the complete epochs or iterations.
+        position: Where the run is; its counters are read and written through the runner too.
+        hook_list: The hooks.
+        run_checkpoint: Saves and resumes the run.
 
     Raises:
         ArgumentTypeError: An argument has the wrong type.
         ArgumentError: Both lengths are given.
     """
+
+    by_epoch = True
+    stages: tuple[str, ...] = STAGES
+    checkpoint_tmpl: str
+    data_batch: Any
 
     def __init__(
         self,
@@ -62,15 +89,14 @@ class BaseRunner(RunSaving, ABC):
         max_iters: int | None = None,
         max_epochs: int | None = None,
     ) -> None:
-        super().__init__()
         _check_step(model, batch_processor)
         _check_optimizer(optimizer)
         if not isinstance(logger, logging.Logger):
-            raise ArgumentTypeError(f"logger is a logging.Logger, not {logger!r}.")
+            raise ArgumentTypeError(f"logger must be a logging.Logger, not {logger!r}.")
         if not isinstance(meta, dict | None):
-            raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
+            raise ArgumentTypeError(f"meta must be a dict or None, not {meta!r}.")
         if not isinstance(work_dir, str | Path | None):
-            raise ArgumentTypeError(f"work_dir is a path or None, not {work_dir!r}.")
+            raise ArgumentTypeError(f"work_dir must be a path or None, not {work_dir!r}.")
         if max_epochs is not None and max_iters is not None:
             raise ArgumentError("Only one of max_epochs and max_iters can be given.")
         self.model = model
@@ -96,27 +122,39 @@ class BaseRunner(RunSaving, ABC):
         self._interruption_logged = False
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = get_dist_info()
-        self._stages = StageTable()
         self._callbacks: list[Callable[[], None]] = []
-        self._batch_position = (0, 0, 0)
         self._max_epochs, self._max_iters = max_epochs, max_iters
+        self.position = Position()
+        self.hook_list = HookList()
+        self.run_checkpoint = RunCheckpoint(self, self.position, self._training_log, self._validation_log)
 
-    model_name = read_only("_model_name", "Class name of the model inside its wrappers.")
-    rank = read_only("_rank", "Which of the processes this is.")
-    world_size = read_only("_world_size", "How many processes train together.")
-    epoch = read_only("_epoch", "0-based; equal to the number of epochs that are complete.")
-    iter = read_only(
-        "_iter", "0-based over the whole run; equal to the number of iterations that are complete."
+    model_name = _reads("_model_name", "Class name of the model inside its wrappers.")
+    rank = _reads("_rank", "Which of the processes this is.")
+    world_size = _reads("_world_size", "How many processes train together.")
+    epoch = _reads("position.epoch", "0-based; equal to the number of epochs that are complete.")
+    iter = _reads(
+        "position.iter",
+        "0-based over the whole run; equal to the number of iterations that are complete.",
     )
-    inner_iter = read_only(
-        "_inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
+    inner_iter = _reads(
+        "position.inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
     )
-    batch_position = read_only(
-        "_batch_position",
-        "The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is.",
+    batch_position = _reads(
+        "position.batch",
+        "The iteration, the epoch and the index in it, all 0-based, of ``data_batch``.",
     )
-    max_epochs = read_only("_max_epochs", "Length of the run in epochs.")
-    max_iters = read_only("_max_iters", "Length of the run in iterations.")
+    max_epochs = _reads("_max_epochs", "Length of the run in epochs.")
+    max_iters = _reads("_max_iters", "Length of the run in iterations.")
+    hooks = _reads("hook_list.hooks", "The hooks, in the order in which they run.")
+    last_saved = _reads(
+        "run_checkpoint.last_saved", "The newest checkpoint that can be resumed from; see ``RunCheckpoint``."
+    )
+
+    # Code written for MMCV reads and writes these, and plain _max_epochs and _max_iters.
+    _epoch = _reads_and_writes("position.epoch")
+    _iter = _reads_and_writes("position.iter")
+    _inner_iter = _reads_and_writes("position.inner_iter")
+    _hooks = _reads_and_writes("hook_list.hooks")
 
     @abstractmethod
     def run(self, data_loaders: list[Any], workflow: list[tuple[str, int]], **kwargs: Any) -> None:
@@ -132,59 +170,68 @@ class BaseRunner(RunSaving, ABC):
 
     def run_iter(self, data_batch: Any, train_mode: bool, **kwargs: Any) -> None:
         """Run one step and keep what it returned."""
-        outputs: Any
-        if self.batch_processor is not None:
-            outputs = self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
+        if train_mode and self.hook_list.step_contexts:
+            with ExitStack() as entered:
+                for context in self.hook_list.step_contexts:
+                    entered.enter_context(context(self))
+                outputs = self._step(data_batch, train_mode, **kwargs)
         else:
-            step: Any = self.model.train_step if train_mode else self.model.val_step
-            outputs = step(data_batch, self.optimizer, **kwargs)
+            outputs = self._step(data_batch, train_mode, **kwargs)
         if not isinstance(outputs, dict):
             name = "train_step" if train_mode else "val_step"
             raise ArgumentTypeError(
-                f"{name} of {self.model_name} returns a dict, not {with_article(type(outputs).__name__)}."
+                f"{name} of {self.model_name} must return a dict, not {with_article(type(outputs).__name__)}."
             )
         if "log_vars" in outputs:
-            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self._batch_position)
+            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self.position.batch)
         self.outputs = outputs
+
+    def _step(self, data_batch: Any, train_mode: bool, **kwargs: Any) -> Any:
+        if self.batch_processor is not None:
+            return self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
+        step: Any = self.model.train_step if train_mode else self.model.val_step
+        return step(data_batch, self.optimizer, **kwargs)
 
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
-        """Open and close a run: ``before_run`` first, ``after_run`` whatever happens."""
+        """Return the context of a run: ``before_run`` is called first, and ``after_run`` after an error too."""
         self.logger.info("Start running, work_dir: %s", self.work_dir or "NONE")
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
-        self._stages.follow(self._hooks)
+        self.hook_list.refresh()
+        self.position.completed = None
         self.warn_about_inactive_hooks({mode for mode, _ in workflow})
         failed = True
         try:
             self.call_hook("before_run")
-            if self._resumed is not None:
-                self._resumed.restore_hooks(self.hooks)
+            self.run_checkpoint.restore_hooks()
             with suppress(StopRun):
                 yield
             if self.interrupted:
                 self._log_interruption()
                 self._callbacks.clear()
-                self.restore_generators()  # a resumed run may not have come as far as that
-                self.save_interrupted()
+                self.run_checkpoint.restore_generators()  # a resumed run may end before its first batch
+                self.run_checkpoint.save_interrupted()
             elif self.stop_reason is not None:
-                self.save_stopped()
+                self.run_checkpoint.save_stopped()
             if self.accumulating:
-                self.logger.warning("The run ends within a window: its last gradients made no step.")
+                self.logger.warning(
+                    "The run ends while gradients are accumulated: the last ones were not used for a step."
+                )
             failed = False
         except NonFiniteLossError as error:
             raise self._located(error) from None
         finally:
-            self._callbacks.clear()  # what a failed stage put off was to show all its hooks had done
+            self._callbacks.clear()  # they were deferred until all hooks of a stage that failed had run
             self._after_run(failed)
 
     def _after_run(self, failed: bool) -> None:
-        """Call ``after_run`` of every hook, whatever the others do.
+        """Call ``after_run`` of every hook, even if that of another hook fails.
 
-        The first error of them is raised, unless the run has ``failed`` with one of its own.
+        The first error is raised, unless the run has ``failed`` already: then all are logged.
         """
         first: Exception | None = None
-        for method in self._stages["after_run"]:
+        for method in self.hook_list.methods("after_run"):
             try:
                 method(self)
             except Exception as error:
@@ -195,52 +242,126 @@ class BaseRunner(RunSaving, ABC):
             raise first
 
     def warn_about_inactive_hooks(self, modes: set[str]) -> None:
-        """Tell of hooks that would never do anything, which is hardly what was meant."""
+        """Log a warning for each hook that would never do anything in flows of these modes."""
         for hook in self.hooks:
-            why = inactive_hook_reason(hook, self.stages, modes)
-            if (
-                not self.by_epoch
-                and not isinstance(hook, LoggerHook)
-                and getattr(hook, "by_epoch", False) is True
-            ):
-                why = "it counts epochs (by_epoch=True), and this run counts iterations"
-            if why is not None:
-                self.logger.warning("%s never does anything in this run: %s.", type(hook).__name__, why)
-
-    def restore_generators(self) -> None:
-        """Bring back, once, the random states and the log buffer of a resumed run."""
-        if self._resumed is not None:
-            self._resumed.restore_generators(self._training_log, self._validation_log, self.rank)
-            self._resumed = None
+            reason = inactive_hook_reason(hook, self.stages, modes, self.by_epoch)
+            if reason is not None:
+                self.logger.warning("%s never does anything in this run: %s.", type(hook).__name__, reason)
 
     def call_hook(self, fn_name: str) -> None:
-        """Call the hooks that have something to do at a stage, then what they put off.
+        """Call the hooks that have a method for a stage, then the callbacks that they deferred.
 
         Raises:
             HookError: There is no such stage.
         """
-        if self._stages.hooks != self._hooks:
-            self._stages.follow(self._hooks)
-        for method in self._stages[fn_name]:
+        for method in self.hook_list.methods(fn_name):
             method(self)
         while self._callbacks:
             self._callbacks.pop()()
 
     def defer(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once all hooks of the current stage have run, last asked first.
+        """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first.
 
-        A checkpoint is written this way: it then holds what every hook of the stage did.
+        A checkpoint is written this way, so that it holds what every hook of the stage did.
         """
         self._callbacks.append(callback)
 
-    def stop(self, reason: str, interrupted: bool = False) -> None:
-        """End the run at the next safe point: after an iteration that closes its window.
+    def flush_logs(self) -> None:
+        """Log what is due of the training now, and begin new averages.
+
+        For a hook that logs something else in the middle of the training, such as an evaluation.
+        """
+        for method in self.hook_list.methods("flush_logs"):
+            method(self)
+        self.log_buffer.clear()
+
+    def exclude_time(self, seconds: float) -> None:
+        """Leave the last ``seconds`` out of the times that are logged per iteration."""
+        for method in self.hook_list.methods("exclude_time"):
+            method(seconds)
+
+    @contextmanager
+    def evaluation_context(self) -> Iterator[None]:
+        """Return a context in which the model has the weights to evaluate and save: averages, if a hook has some."""
+        with ExitStack() as entered:
+            for hook in self.hooks:
+                entered.enter_context(hook.evaluation_context(self))
+            yield
+
+    def load_checkpoint(
+        self,
+        filename: str | Path,
+        map_location: Any = "cpu",
+        strict: bool = False,
+        revise_keys: Any = REVISE_KEYS,
+    ) -> Any:
+        """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
+        self.logger.info("Loading weights from %s", filename)
+        return load_checkpoint(self.model, filename, map_location, strict, revise_keys)
+
+    def save_checkpoint(
+        self,
+        out_dir: str | Path,
+        filename_tmpl: str | None = None,
+        save_optimizer: bool = True,
+        meta: dict[str, Any] | None = None,
+        create_symlink: bool = True,
+    ) -> str:
+        """Save the run as it is after the current iteration or epoch.
+
+        Every process may call it; only that of rank 0 writes.
 
         Args:
-            reason: For the log.
-            interrupted: Whether it is to go on later: a checkpoint is saved for that. The reason is
-                then logged at the safe point, as a signal handler cannot log: it may have come
-                while a line is being written.
+            out_dir: Folder of the checkpoint.
+            filename_tmpl: Its name, with ``{}`` for the complete epochs or iterations.
+            save_optimizer: Whether the run can be resumed from it.
+            meta: More facts to save.
+            create_symlink: Whether ``latest.pth`` is pointed at it.
+
+        Returns:
+            The path of the checkpoint, the same in every process.
+
+        Raises:
+            CheckpointError: It cannot be written; existing checkpoints are kept.
+            NonFiniteLossError: The loss, a weight, or an average of weights, is not finite.
+        """
+        if not isinstance(meta, dict | None):
+            raise ArgumentTypeError(f"meta must be a dict or None, not {meta!r}.")
+        completed = (self.epoch if self.by_epoch else self.iter) + 1
+        path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(completed)
+        return self.run_checkpoint.save(path, save_optimizer, meta, create_symlink)
+
+    def resume(
+        self,
+        checkpoint: str | Path,
+        resume_optimizer: bool = True,
+        map_location: Any = "cpu",
+        loaded: dict[str, Any] | None = None,
+    ) -> None:
+        """Continue where a checkpoint was saved; to be called before ``run``.
+
+        A checkpoint of this toolkit restores everything, to the last bit. One of MMCV restores
+        what it holds: weights, optimizer, epoch, iteration and meta.
+
+        Args:
+            checkpoint: Its path.
+            resume_optimizer: Whether the state of the optimizer is restored.
+            map_location: Device that the tensors are loaded to first.
+            loaded: The content of the file, if it has been read already.
+
+        Raises:
+            CheckpointError: It cannot be read, or does not fit the model or the runner.
+        """
+        self.run_checkpoint.resume(checkpoint, resume_optimizer, map_location, loaded)
+
+    def stop(self, reason: str, interrupted: bool = False) -> None:
+        """End the run after the current iteration, or after the step if gradients are accumulated.
+
+        Args:
+            reason: Logged as the reason.
+            interrupted: Whether the run is to be resumed later: a checkpoint is saved for that. A
+                signal handler may call ``stop`` while a line is being logged, so the reason is not
+                logged before the end of the run.
         """
         if self.stop_reason is None:
             self.stop_reason, self.interrupted = reason, interrupted
@@ -254,10 +375,10 @@ class BaseRunner(RunSaving, ABC):
             self.logger.info("Stopping: %s", self.stop_reason)
 
     def check_interrupt(self) -> None:
-        """Leave the run here, for what may be broken off and done again.
+        """Leave the run here if it has been interrupted; for work that a resumed run repeats.
 
         Raises:
-            StopRun: It is caught where the run began.
+            StopRun: Caught where the run began.
         """
         if self.interrupted and self.stopping:
             self._log_interruption()
@@ -265,15 +386,15 @@ class BaseRunner(RunSaving, ABC):
 
     @property
     def stopping(self) -> bool:
-        """Whether the run ends here."""
+        """Whether the run is to end now."""
         return self.stop_reason is not None and not self.accumulating
 
     def current_lr(self) -> Any:
-        """Return the learning rate of each group, by optimizer name if there are several."""
+        """Return the learning rate of each group, by optimizer name for a dict of optimizers."""
         return self._per_optimizer(lambda group: group["lr"])
 
     def current_momentum(self) -> Any:
-        """Return the momentum (or first beta, or 0) of each group, by name if there are several."""
+        """Return the momentum (or first beta, or 0) of each group, by optimizer name for a dict of optimizers."""
         return self._per_optimizer(lambda group: group.get("momentum", group.get("betas", (0,))[0]))
 
     def _per_optimizer(self, read: Callable[[dict[str, Any]], float]) -> Any:
@@ -283,8 +404,80 @@ class BaseRunner(RunSaving, ABC):
             return {name: [read(g) for g in each.param_groups] for name, each in self.optimizer.items()}
         return [read(group) for group in self.optimizer.param_groups]
 
+    def register_hook(self, hook: Hook, priority: int | str | Priority | None = None) -> None:
+        """Add a hook after those of the same priority; the default is that of its class, mostly NORMAL.
+
+        Raises:
+            HookError: It is not a Hook, is registered already, or has a misspelt stage.
+        """
+        self.hook_list.register(hook, priority, known_stages(type(self)))
+
+    def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
+        """Build a hook from its config, which may hold a ``priority``, and add it."""
+        self.register_hook(HOOKS.build(without(hook_cfg, "priority")), hook_cfg.get("priority"))
+
+    def register_config_hooks(self, key: str, cfg: Any) -> None:
+        """Add the hooks that the config key ``key`` stands for; see ``cfgtrain.keys``."""
+        for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
+            self.register_hook(hook, priority)
+
+    def register_lr_hook(self, lr_config: Any) -> None:
+        """Add the hook for ``lr_config``: a dict with ``policy``, a Hook or None."""
+        self.register_config_hooks("lr_config", lr_config)
+
+    def register_momentum_hook(self, momentum_config: Any) -> None:
+        """Add the hook for ``momentum_config``: a dict with ``policy``, a Hook or None."""
+        self.register_config_hooks("momentum_config", momentum_config)
+
+    def register_optimizer_hook(self, optimizer_config: Any) -> None:
+        """Add the hook for ``optimizer_config``: a dict, a Hook or None."""
+        self.register_config_hooks("optimizer_config", optimizer_config)
+
+    def register_checkpoint_hook(self, checkpoint_config: Any) -> None:
+        """Add the hook for ``checkpoint_config``: a dict, a Hook or None."""
+        self.register_config_hooks("checkpoint_config", checkpoint_config)
+
+    def register_timer_hook(self, timer_config: Any) -> None:
+        """Add the hook for ``timer_config``: a dict, a Hook or None."""
+        self.register_config_hooks("timer_config", timer_config)
+
+    def register_logger_hooks(self, log_config: Any) -> None:
+        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])``, without ``hooks`` a TextLoggerHook, or None."""
+        self.register_config_hooks("log_config", log_config)
+
+    def register_profiler_hook(self, profiler_config: Any) -> None:
+        """Add the hook for ``profiler_config``: a dict, a Hook or None."""
+        self.register_config_hooks("profiler_config", profiler_config)
+
+    def register_custom_hooks(self, custom_hooks: Any) -> None:
+        """Add custom hooks: a dict or Hook, a list of them, or None."""
+        self.register_config_hooks("custom_hooks", custom_hooks)
+
+    def register_training_hooks(
+        self,
+        lr_config: Any,
+        optimizer_config: Any = None,
+        checkpoint_config: Any = None,
+        log_config: Any = None,
+        momentum_config: Any = None,
+        timer_config: Any = KEYS["timer_config"].default,
+        custom_hooks_config: Any = None,
+    ) -> None:
+        """Add all hooks of a training except the profiler, in MMCV's order; no config is changed."""
+        self.register_lr_hook(lr_config)
+        self.register_momentum_hook(momentum_config)
+        self.register_optimizer_hook(optimizer_config)
+        self.register_checkpoint_hook(checkpoint_config)
+        self.register_timer_hook(timer_config)
+        self.register_logger_hooks(log_config)
+        self.register_custom_hooks(custom_hooks_config)
+
+    def get_hook_info(self) -> str:
+        """Return a table of the stages and of the hooks that do something there."""
+        return self.hook_list.get_hook_info(self.stages)
+
     def _located(self, error: NonFiniteLossError) -> NonFiniteLossError:
-        """Say of a loss in which iteration it was, and of which samples."""
+        """Return the error with the iteration and the samples that the value is from."""
         if error.place is None:
             return error
         iteration, epoch, batch = error.place
@@ -308,12 +501,12 @@ def _check_step(model: Any, batch_processor: Any) -> None:
     inner = unwrap_model(model) if isinstance(model, nn.Module) else model
     if batch_processor is not None:
         if not callable(batch_processor):
-            raise ArgumentTypeError(f"batch_processor is a function, not {batch_processor!r}.")
+            raise ArgumentTypeError(f"batch_processor must be a function, not {batch_processor!r}.")
         warnings.warn(
             "batch_processor is deprecated: give the model a train_step.", DeprecationWarning, stacklevel=4
         )
         if hasattr(inner, "train_step") or hasattr(inner, "val_step"):
-            raise RuntimeError("A model with a train_step or val_step takes no batch_processor.")
+            raise RuntimeError("A model with a train_step or val_step cannot be used with a batch_processor.")
     elif not hasattr(inner, "train_step"):
         raise ArgumentError(
             f"{type(inner).__name__} has no train_step(batch, optimizer) for a runner to call."
@@ -324,4 +517,4 @@ def _check_optimizer(optimizer: Any) -> None:
     each = list(optimizer.values()) if isinstance(optimizer, dict) else [optimizer]
     for one in each:
         if not isinstance(one, torch.optim.Optimizer) and not (one is None and optimizer is None):
-            raise ArgumentTypeError(f"optimizer is a torch Optimizer or a dict of them, not {one!r}.")
+            raise ArgumentTypeError(f"optimizer must be a torch Optimizer or a dict of them, not {one!r}.")

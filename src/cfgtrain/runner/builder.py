@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registries import RUNNER_BUILDERS, RUNNERS
 
@@ -59,8 +60,8 @@ def build_runner(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None 
     """
     if not isinstance(cfg, Mapping):
         raise ArgumentTypeError(f"The config of a runner is a dict, not {cfg!r}.")
-    runner_cfg = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
-    constructor = runner_cfg.pop("constructor", "DefaultRunnerConstructor")
+    constructor = cfg.get("constructor", "DefaultRunnerConstructor")
+    runner_cfg = without(cfg, "constructor")
     return build_runner_constructor(
         {"type": constructor, "runner_cfg": runner_cfg, "default_args": default_args}
     )()

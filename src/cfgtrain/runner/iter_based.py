@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,10 +13,13 @@ from cfgtrain.data.loader import empty_loader_error, iterate_epoch, num_batches
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.registries import RUNNERS
 from cfgtrain.runner.base import BaseRunner
-from cfgtrain.runner.resume import Position
+from cfgtrain.runner.position import Increment, LoaderPosition
 from cfgtrain.runner.workflow import check_workflow
 
 __all__ = ["IterBasedRunner", "IterLoader"]
+
+TRAIN_ITER = Increment(iter=1, inner_iter=1, batches_done=1, flow_done=1)
+VAL_ITER = Increment(inner_iter=1, batches_done=1, flow_done=1)
 
 
 class IterLoader:
@@ -25,58 +27,55 @@ class IterLoader:
 
     Args:
         dataloader: The loader.
-        epoch: Where to begin: the epoch and
-        batch: how many of its batches are done.
+        position: Where to begin; advances with each batch. The default is the beginning.
+
+    Attributes:
+        position: The epoch, and how many of its batches have been fetched.
     """
 
-    def __init__(self, dataloader: Any, epoch: int = 0, batch: int = 0) -> None:
+    def __init__(self, dataloader: Any, position: LoaderPosition | None = None) -> None:
         self._dataloader = dataloader
-        self._epoch = epoch
-        self._batch = batch
+        self.position = position or LoaderPosition()
         self._batches: Iterator[Any] | None = None
 
     @property
     def epoch(self) -> int:
         """0-based; advances when the first batch of the next epoch is asked for."""
-        return self._epoch
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """The epoch and how many of its batches were handed out."""
-        return self._epoch, self._batch
+        return self.position.epoch
 
     def __len__(self) -> int:
         length = num_batches(self._dataloader)
         if length is None:
             raise ArgumentTypeError(
-                f"How many batches an epoch has is not known: {type(self._dataloader).__name__} has no length."
+                f"The number of batches in an epoch is not known: {type(self._dataloader).__name__} has no length."
             )
         return length
 
     @property
     def dataset(self) -> Any:
-        """That of the loader, or None."""
+        """The data set of the loader, or None."""
         return getattr(self._dataloader, "dataset", None)
 
     def batch_indices(self, epoch: int, batch: int) -> list[int] | None:
-        """Return the samples of a batch, where the loader can tell."""
-        tell = getattr(self._dataloader, "batch_indices", None)
-        return tell(epoch, batch) if tell is not None else None
+        """Return the indices of the samples of a batch, or None if the loader does not know them."""
+        indices = getattr(self._dataloader, "batch_indices", None)
+        return indices(epoch, batch) if indices is not None else None
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
+        position = self.position
         if self._batches is None:
-            self._batches = iterate_epoch(self._dataloader, self._epoch, self._batch)
+            self._batches = iterate_epoch(self._dataloader, position.epoch, position.batch)
         batch = next(self._batches, _END)
         if batch is _END:
-            self._epoch, self._batch = self._epoch + 1, 0
-            self._batches = iterate_epoch(self._dataloader, self._epoch)
+            position.epoch, position.batch = position.epoch + 1, 0
+            self._batches = iterate_epoch(self._dataloader, position.epoch)
             batch = next(self._batches, _END)
             if batch is _END:
                 raise empty_loader_error(self._dataloader)
-        self._batch += 1
+        position.batch += 1
         return batch
 
 
@@ -87,9 +86,9 @@ _END = object()
 class IterBasedRunner(BaseRunner):
     """Runs iteration by iteration; see ``BaseRunner`` for the arguments.
 
-    There are no train or val epochs here: of the epoch stages only ``before_epoch`` and
-    ``after_epoch`` are called, once each, around the whole run. What a val flow logs is kept
-    apart from the training and logged, as an average, at the end of the flow.
+    There are no train or val epochs: of the epoch stages only ``before_epoch`` and ``after_epoch``
+    are called, once each, around the whole run. The values of a val flow are kept apart from those
+    of the training, and their averages are logged at the end of the flow.
     """
 
     checkpoint_tmpl = "iter_{}.pth"
@@ -104,7 +103,6 @@ class IterBasedRunner(BaseRunner):
         "after_epoch",
         "after_run",
     )
-    _loaders: Sequence[IterLoader] = ()
 
     def run(
         self,
@@ -116,10 +114,10 @@ class IterBasedRunner(BaseRunner):
         """Run the flows of ``workflow`` in turn until ``max_iters`` iterations are trained.
 
         Args:
-            data_loaders: One for each flow. A length is needed of none of them.
+            data_loaders: One for each flow. They need no length.
             workflow: Pairs of a mode and how many iterations it takes.
-            max_iters: Old place for the argument of the constructor.
-            kwargs: For ``train_step`` and ``val_step``.
+            max_iters: Deprecated; give it to the constructor.
+            kwargs: Passed to ``train_step`` and ``val_step``.
         """
         if max_iters is not None:
             warnings.warn("Give max_iters to the runner, not to run().", DeprecationWarning, stacklevel=2)
@@ -127,67 +125,64 @@ class IterBasedRunner(BaseRunner):
         if self._max_iters is None:
             raise ArgumentError("An IterBasedRunner needs max_iters.")
         check_workflow(self, data_loaders, workflow)
-        places = self._next.loaders or [(0, 0)] * len(data_loaders)
-        self._check_epoch_layout(data_loaders, [batch > 0 for _, batch in places])
-        places = [*places, *[(0, 0)] * len(data_loaders)][: len(data_loaders)]  # of another workflow
-        self._loaders = [
-            IterLoader(loader, *place) for loader, place in zip(data_loaders, places, strict=True)
-        ]
+        position = self.position
+        saved = position.loaders if self.run_checkpoint.is_resuming else []
+        self.run_checkpoint.check_epoch_layout(data_loaders, [loader.batch > 0 for loader in saved])
+        saved = saved[: len(data_loaders)]  # the workflow may have changed
+        position.loaders = [*saved, *(LoaderPosition() for _ in data_loaders[len(saved) :])]
+        streams = [IterLoader(*pair) for pair in zip(data_loaders, position.loaders, strict=True)]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
-            if (
-                self._resumed is not None
-            ):  # that stage was over when the checkpoint was written; what it did is undone
-                self._resumed.restore_hooks(self.hooks)
-            self.restore_generators()
-            while (self._iter < self._max_iters or self.within_round) and not self.stopping:
-                self._run_round(workflow, kwargs)
-            if self.stop_reason is not None:  # a resumed run goes on from before the stage
-                self._state_at_interruption = self._state()
+            # The saved run had been through that stage, so what it did now is undone.
+            self.run_checkpoint.restore_hooks()
+            self.run_checkpoint.restore_generators()
+            while (position.iter < self._max_iters or position.within_round) and not self.stopping:
+                self._run_round(streams, workflow, kwargs)
+            if self.stop_reason is not None:  # the resumed run continues from before the next stage
+                self.run_checkpoint.keep_state()
             self.call_hook("after_epoch")
 
-    def _run_round(self, workflow: list[tuple[str, int]], kwargs: dict[str, Any]) -> None:
-        """Run each flow for as many iterations as it asks, from where a resumed run stood."""
-        for flow in range(self._next.flow, len(workflow)):
+    def _run_round(
+        self, streams: list[IterLoader], workflow: list[tuple[str, int]], kwargs: dict[str, Any]
+    ) -> None:
+        """Run each flow for the iterations that the workflow says, from the position of a resumed run on."""
+        for flow in range(self.position.flow, len(workflow)):
             mode, times = workflow[flow]
-            if mode == "val":
-                with self.evaluation_context():
-                    self._run_flow(flow, mode, times, kwargs)
-            else:
-                self._run_flow(flow, mode, times, kwargs)
+            with self.evaluation_context() if mode == "val" else nullcontext():
+                self._run_flow(flow, mode, times, streams[flow], kwargs)
             if self.stopping:
                 return
-        self._next.flow = self._next.flow_done = 0
+        self.position.flow = self.position.flow_done = 0
 
-    def _run_flow(self, flow: int, mode: str, times: int, kwargs: dict[str, Any]) -> None:
-        first = self._inner_iter = self._next.flow_done if self._next.flow == flow else 0
+    def _run_flow(self, flow: int, mode: str, times: int, stream: IterLoader, kwargs: dict[str, Any]) -> None:
+        position = self.position
+        first = position.flow_done if position.flow == flow else 0
+        position.inner_iter = position.batches_done = first
         for done in range(first, times):
-            if mode == "train" and self._iter >= self._max_iters:  # type: ignore[operator]  # run() has seen to it
+            if mode == "train" and position.iter >= (self._max_iters or 0):
                 break
-            self._next.flow, self._next.flow_done = flow, done
+            position.flow, position.flow_done = flow, done
             self.last_of_flow = done + 1 == times
-            getattr(self, mode)(self._loaders[flow], **kwargs)
+            getattr(self, mode)(stream, **kwargs)
             if self.stopping:
                 break
 
     def train(self, data_loader: IterLoader, **kwargs: Any) -> None:
         """Train for one iteration."""
-        if not self.model.training:  # asked each time, as it goes through every layer to set it
+        if not self.model.training:  # checked first, as train() goes through all layers
             self.model.train()
         self.mode = "train"
         self.data_loader = data_loader
-        self._epoch = data_loader.epoch
+        position, at = self.position, data_loader.position
+        position.epoch = at.epoch
         self.data_batch = batch = next(data_loader)
-        self._batch_position = (self._iter, data_loader._epoch, data_loader._batch - 1)
+        position.batch = (position.iter, at.epoch, at.batch - 1)
         self.call_hook("before_train_iter")
         self.run_iter(batch, True, **kwargs)
-        self._next.epoch, self._next.iter = self._epoch, self._iter + 1
-        self._next.inner_iter = self._inner_iter + 1
-        self._next.flow_done += 1
+        position.completed = TRAIN_ITER
         self.call_hook("after_train_iter")
+        position.advance()
         del self.data_batch
-        self._inner_iter += 1
-        self._iter += 1
 
     @torch.no_grad()
     def val(self, data_loader: IterLoader, **kwargs: Any) -> None:
@@ -195,30 +190,22 @@ class IterBasedRunner(BaseRunner):
         self.model.eval()
         self.mode = "val"
         self.data_loader = data_loader
-        with self._logging_apart():
+        position, at = self.position, data_loader.position
+        with self._validation_logging():
             self.data_batch = next(data_loader)
-            self._batch_position = (self._iter, data_loader._epoch, data_loader._batch - 1)
+            position.batch = (position.iter, at.epoch, at.batch - 1)
             self.call_hook("before_val_iter")
             self.run_iter(self.data_batch, False, **kwargs)
-            self._next.flow_done += 1
+            position.completed = VAL_ITER
             self.call_hook("after_val_iter")
+            position.advance()
             del self.data_batch
-        self._inner_iter += 1
 
     @contextmanager
-    def _logging_apart(self) -> Iterator[None]:
-        """Keep what is logged meanwhile from the averages of the training."""
+    def _validation_logging(self) -> Iterator[None]:
+        """Return a context in which values go to the log buffer of the val flows."""
         self.log_buffer = self._validation_log
         try:
             yield
         finally:
             self.log_buffer = self._training_log
-
-    def position(self) -> Position:
-        """Return where a run that is saved now goes on."""
-        if not self._loaders:  # before the run
-            return self._next
-        return replace(super().position(), loaders=[loader.position for loader in self._loaders])
-
-    def _num_completed(self) -> int:
-        return self._iter + 1

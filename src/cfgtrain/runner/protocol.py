@@ -1,4 +1,4 @@
-"""What a hook may read of a runner, and what it may ask of it."""
+"""The attributes and methods of a runner that hooks may use."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class RunnerView(Protocol):
     """The runner as hooks see it.
 
     Attributes:
-        model: In a wrapper where the device asks for one.
+        model: In a wrapper if the device needs one.
         optimizer: An optimizer, a dict of them, or None.
-        logger: Of the run.
-        meta: Facts that are saved with checkpoints; ``hook_msgs`` in it belongs to hooks.
-        log_buffer: Where numbers to be logged go.
-        work_dir: Absolute, or None when nothing is to be written.
-        timestamp: Of the start of the run, ``YYYYmmdd_HHMMSS``.
+        logger: Logger of the run.
+        meta: Facts that are saved with checkpoints; ``hook_msgs`` in it is for hooks.
+        log_buffer: Collects the numbers to log.
+        work_dir: Absolute path, or None if nothing is to be written.
+        timestamp: Start of the run, ``YYYYmmdd_HHMMSS``.
         mode: ``"train"`` or ``"val"``, None before the first flow.
-        data_loader: Of the current flow.
+        data_loader: Loader of the current flow.
         data_batch: The current batch, only within an iteration.
         outputs: What the last step returned.
-        last_of_flow: Of an iteration runner, whether this is the last iteration of its flow.
-        accumulating: Whether gradients are waiting for the rest of their window.
+        last_of_flow: Whether this is the last iteration of its flow, in an iteration runner.
+        accumulating: Whether gradients are accumulated that no step has used yet.
     """
 
     model: nn.Module
@@ -79,30 +79,43 @@ class RunnerView(Protocol):
     def max_iters(self) -> int | None:
         """Length of the run in iterations, None before it is known."""
 
-    def current_lr(self) -> Any:
-        """Return the learning rate of each group, by optimizer name if there are several."""
-
-    def current_momentum(self) -> Any:
-        """Return the momentum of each group, by optimizer name if there are several."""
-
     @property
     def batch_position(self) -> tuple[int, int, int]:
-        """The iteration, the epoch and the batch of it, all 0-based, that ``data_batch`` is."""
+        """The iteration, the epoch and the index in it, all 0-based, of ``data_batch``."""
+
+    def current_lr(self) -> Any:
+        """Return the learning rate of each group, by optimizer name for a dict of optimizers."""
+
+    def current_momentum(self) -> Any:
+        """Return the momentum of each group, by optimizer name for a dict of optimizers."""
 
     def evaluation_context(self) -> AbstractContextManager[None]:
-        """Return what is to be entered while the model is evaluated: it then has averaged weights, if any."""
+        """Return a context in which the model has the weights to evaluate: averages, if a hook has some."""
+
+    def flush_logs(self) -> None:
+        """Log what is due of the training now, and begin new averages."""
+
+    def exclude_time(self, seconds: float) -> None:
+        """Leave the last ``seconds`` out of the times that are logged per iteration."""
 
     def resume(self, checkpoint: str) -> None:
-        """Go on from a checkpoint; see the runner."""
+        """Continue where a checkpoint was saved; see the runner."""
 
-    def save_checkpoint(self, out_dir: str, filename_tmpl: str = ..., **kwargs: Any) -> str:
-        """Save the run; see the runner."""
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename_tmpl: str | None = None,
+        save_optimizer: bool = True,
+        meta: dict[str, Any] | None = None,
+        create_symlink: bool = True,
+    ) -> str:
+        """Save the run, in the process of rank 0 only; see the runner."""
 
     def defer(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once all hooks of the current stage have run, last asked first."""
+        """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first."""
 
     def stop(self, reason: str, interrupted: bool = False) -> None:
-        """End the run at the next safe point."""
+        """End the run after the current iteration, or after the step if gradients are accumulated."""
 
     def check_interrupt(self) -> None:
-        """Leave the run here if it is to be broken off; for what a resumed run does again."""
+        """Leave the run here if it has been interrupted; for work that a resumed run repeats."""

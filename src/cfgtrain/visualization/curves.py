@@ -54,11 +54,9 @@ def check_picture(path: str | Path) -> Any:
     """
     file = Path(path)
     if file.suffix.lower() not in FORMATS:
-        raise ArgumentError(
-            f"Cannot write a plot to {file.name}: the extension must be {' or '.join(FORMATS)}."
-        )
+        raise ArgumentError(f"A plot is saved as .png, .svg or .pdf, not as {file.name!r}.")
     if not file.absolute().parent.is_dir():
-        raise ArgumentError(f"Cannot write a plot to {file.name}: the folder {file.parent} does not exist.")
+        raise ArgumentError(f"Cannot save {file.name!r}: the folder {str(file.parent)!r} does not exist.")
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

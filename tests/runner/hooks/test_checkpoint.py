@@ -10,7 +10,7 @@ from tiny import LOGGER, Recorder, make_runner, numbers
 
 from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.fileio import FileClient
-from cfgtrain.runner import CheckpointHook, saving
+from cfgtrain.runner import CheckpointHook, run_checkpoint
 from cfgtrain.runner.hooks import checkpoint
 
 
@@ -126,14 +126,14 @@ def test_old_checkpoint_goes_after_the_new_one_is_there(
     failing: set[int], files: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When a new checkpoint cannot be written, the old one stays, the log says so, and the run goes on."""
-    write = saving.save_checkpoint
+    write = run_checkpoint.save_checkpoint
 
     def fail(model: Any, filename: Path, *args: Any) -> None:
         if filename.name in {f"epoch_{i}.pth" for i in failing}:
             raise CheckpointError("No space left.")
         write(model, filename, *args)
 
-    monkeypatch.setattr(saving, "save_checkpoint", fail)
+    monkeypatch.setattr(run_checkpoint, "save_checkpoint", fail)
     runner = run("epoch", 3, interval=1, max_keep_ckpts=1)
     assert runner.epoch == 3
     assert names() == files

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.arguments import check_choice
 
 __all__ = [
     "Distribution",
@@ -115,7 +115,6 @@ def _init(module: nn.Module, bias: float, draw: Callable[[Tensor], Any]) -> None
 
 
 def is_uniform(distribution: str) -> bool:
-    """Say whether a distribution is the uniform one, rather than the normal one."""
-    if distribution not in ("uniform", "normal"):
-        raise ArgumentError(f"distribution is 'uniform' or 'normal', not {distribution!r}.")
+    """Return whether a distribution is the uniform one, rather than the normal one."""
+    check_choice("distribution", distribution, ("uniform", "normal"))
     return distribution == "uniform"

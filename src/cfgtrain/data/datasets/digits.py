@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.data.transforms.compose import Compose
-from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import accuracy
 from cfgtrain.registries import DATASETS
-from cfgtrain.suggestions import suggest
 
 __all__ = ["Digits"]
 
@@ -41,10 +40,7 @@ class Digits:
     CLASSES = tuple("0123456789")
 
     def __init__(self, split: Split = "train", pipeline: Sequence[Any] = ()) -> None:
-        if split not in _SPLITS:
-            raise ArgumentError(
-                f"split is 'train', 'val' or 'test', not {split!r}.{suggest(str(split), _SPLITS)}"
-            )
+        check_choice("split", split, _SPLITS)
         self.split = split
         self.pipeline = Compose(pipeline)
         with np.load(str(files("cfgtrain.data.datasets") / "digits.npz"), allow_pickle=False) as packed:
@@ -86,10 +82,7 @@ class Digits:
         Raises:
             ArgumentError: The metric is unknown.
         """
-        if metric != "accuracy":
-            raise ArgumentError(
-                f"Digits are scored by 'accuracy', not by {metric!r}.{suggest(str(metric), ['accuracy'])}"
-            )
+        check_choice("metric", metric, ["accuracy"])
         return [metric]
 
 

@@ -9,7 +9,6 @@ from cfgtrain.errors import ArgumentError, UnknownNameError
 from cfgtrain.introspection.imports import import_object
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES, Hook
-from cfgtrain.suggestions import suggest
 
 __all__ = [
     "ClosureHook",
@@ -31,9 +30,8 @@ class ClosureHook(Hook):
 
     def __init__(self, fn_name: str, fn: Callable[[Any], None] | str) -> None:
         if fn_name not in _STAGES:
-            raise ArgumentError(
-                f"There is no stage {fn_name!r} for a function.{suggest(str(fn_name), _STAGES)}"
-            )
+            message = f"There is no stage {fn_name!r} for a function."
+            raise ArgumentError(message, near=(str(fn_name), _STAGES))
         found = import_object(fn) if isinstance(fn, str) else fn
         if found is None:
             raise UnknownNameError(f"There is nothing to import at {fn!r}.")

@@ -41,7 +41,7 @@ def checked_clip(grad_clip: Any) -> dict[str, Any] | None:
     target = clip_grad_value_ if "clip_value" in grad_clip else clip_grad_norm_
     problem = argument_problem(target, {"parameters": None, **grad_clip})
     if problem is not None:
-        raise ArgumentError(f"grad_clip: {problem.text}")
+        raise ArgumentError(f"grad_clip: {problem.message}", hint=problem.hint)
     return dict(grad_clip)
 
 

@@ -152,6 +152,16 @@ class Hook:
         """Return what is to be entered while the model is evaluated or saved; averages of weights go in here."""
         return nullcontext()
 
+    def step_context(self, runner: RunnerView) -> AbstractContextManager[None]:
+        """Return a context for the training step: ``train_step`` of the model, and no other hook, runs in it."""
+        return nullcontext()
+
+    def flush_logs(self, runner: RunnerView) -> None:
+        """Log what is due of the training now; logger hooks do."""
+
+    def exclude_time(self, seconds: float) -> None:
+        """Leave the last ``seconds`` out of what is measured; timer hooks do."""
+
     def extra_weights(self) -> Mapping[str, Tensor]:
         """Return tensors that lie in the model beside its weights and are saved with them: a ruined one is not saved."""
         return {}

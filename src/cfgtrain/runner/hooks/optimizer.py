@@ -354,7 +354,7 @@ def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
     if isinstance(loss_scale, Mapping):
         problem = argument_problem(torch.amp.GradScaler, dict(loss_scale))
         if problem is not None:
-            raise ArgumentError(f"loss_scale: {problem.text}")
+            raise ArgumentError(f"loss_scale: {problem.message}", hint=problem.hint)
         return dict(loss_scale)
     raise ArgumentError(
         f"loss_scale is a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}."

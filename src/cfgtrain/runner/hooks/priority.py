@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import Enum
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from cfgtrain.suggestions import suggest
 
 __all__ = ["Priority", "get_priority"]
 
@@ -41,6 +40,6 @@ def get_priority(priority: int | str | Priority) -> int:
     if isinstance(priority, str):
         if priority.upper() in Priority.__members__:
             return Priority[priority.upper()].value
-        hint = suggest(priority, Priority.__members__)
-        raise UnknownNameError(f"There is no priority {priority!r}: {', '.join(Priority.__members__)}.{hint}")
+        message = f"There is no priority {priority!r}: {', '.join(Priority.__members__)}."
+        raise UnknownNameError(message, near=(priority, list(Priority.__members__)))
     raise ArgumentTypeError(f"A priority is a name or a number from 0 to 100, not {priority!r}.")

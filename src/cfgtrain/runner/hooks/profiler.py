@@ -14,7 +14,6 @@ from cfgtrain.introspection.signatures import argument_problem
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
 __all__ = ["ProfilerHook"]
 
@@ -62,15 +61,15 @@ class ProfilerHook(Hook):
             raise ArgumentError(f"activities is a list of 'cpu' and 'cuda', not {activities!r}.")
         for name in activities:
             if name not in ACTIVITIES:
-                hint = suggest(str(name), ACTIVITIES)
-                raise ArgumentError(f"The profiler knows no activity {name!r}: 'cpu' and 'cuda'.{hint}")
+                message = f"The profiler knows no activity {name!r}: 'cpu' and 'cuda'."
+                raise ArgumentError(message, near=(str(name), list(ACTIVITIES)))
         self.by_epoch = by_epoch
         self.profile_iters = profile_iters
         self.activities = [ACTIVITIES[name] for name in activities]
         if isinstance(schedule, Mapping):
             problem = argument_problem(torch.profiler.schedule, dict(schedule))
             if problem is not None:
-                raise ArgumentError(f"schedule: {problem.text}")
+                raise ArgumentError(f"schedule: {problem.message}", hint=problem.hint)
             schedule = torch.profiler.schedule(**schedule)
         self.schedule = schedule
         self.on_trace_ready = on_trace_ready
@@ -162,6 +161,6 @@ def _check_handler(handler: Any) -> None:
     kind = handler.get("type") if isinstance(handler, Mapping) else None
     if kind not in kinds:
         raise ArgumentError(
-            f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}."
-            + suggest(str(kind), kinds)
+            f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}.",
+            near=(str(kind), kinds),
         )

@@ -26,8 +26,8 @@ class IterTimerHook(Hook):
         """Start the clock: what lies between epochs belongs to none."""
         self._last = perf_counter()
 
-    def leave_out(self, seconds: float) -> None:
-        """Count the last ``seconds``, as of an evaluation between iterations, to none of them."""
+    def exclude_time(self, seconds: float) -> None:
+        """Leave the last ``seconds``, of an evaluation between iterations for example, out of both times."""
         self._last += seconds
         self._ready += seconds
 

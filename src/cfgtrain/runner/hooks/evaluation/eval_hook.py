@@ -16,11 +16,8 @@ from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.hooks.loggers.base import LoggerHook
-from cfgtrain.runner.hooks.timer import IterTimerHook
 from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
 __all__ = ["BETTER", "EvalHook", "Rule"]
 
@@ -94,7 +91,7 @@ class EvalHook(Hook):
             raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
         if rule not in (None, *BETTER):
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
+                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(BETTER))
             )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
@@ -166,15 +163,10 @@ class EvalHook(Hook):
     def after_train_iter(self, runner: RunnerView) -> None:
         """Evaluate by iteration; what the loggers hold of the training is logged first."""
         if not self.by_epoch and self._is_due(runner.iter + 1):
-            for hook in runner.hooks:
-                if isinstance(hook, LoggerHook):
-                    hook.after_train_iter(runner)
-            runner.log_buffer.clear()
+            runner.flush_logs()
             began = perf_counter()
             self._evaluate(runner)
-            for hook in runner.hooks:
-                if isinstance(hook, IterTimerHook):
-                    hook.leave_out(perf_counter() - began)
+            runner.exclude_time(perf_counter() - began)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the newest scores, whether the evaluation before training is still to come, and of the best."""
@@ -274,7 +266,8 @@ class EvalHook(Hook):
         name = monitor or kept
         if name not in names:
             listed = ", ".join(names) or "none"
-            raise HookError(f"{who} goes by {name!r}, and the scores are {listed}.{suggest(name, names)}")
+            message = f"{who} goes by {name!r}, and the scores are {listed}."
+            raise HookError(message, near=(name, list(names)))
         return name, rule or (self.rule if name == kept else None) or self.guess_rule(name)
 
     def _is_start(self, done: int) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.arguments import check_choice
+from cfgtrain.errors import HookError
 from cfgtrain.runner.hooks.evaluation.eval_hook import BETTER, EvalHook, Rule
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
 __all__ = ["Score", "ScoreWatch"]
 
@@ -42,10 +42,7 @@ class ScoreWatch:
     """
 
     def __init__(self, who: str, monitor: str | None = None, rule: Rule | None = None) -> None:
-        if rule not in (None, *BETTER):
-            raise ArgumentError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
-            )
+        check_choice("rule", rule, (*BETTER, None))
         self.who, self.monitor, self.rule = who, monitor, rule
         self.evaluation: EvalHook | None = None
         self.seen = 0

@@ -64,6 +64,10 @@ class LoggerHook(Hook):
         if runner.log_buffer.ready:
             self._log(runner)
 
+    def flush_logs(self, runner: RunnerView) -> None:
+        """Log now what would be logged after this iteration."""
+        self.after_train_iter(runner)
+
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Log what the end of the epoch brought, an evaluation for example."""
         if runner.log_buffer.ready:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.eval_hook import Rule
@@ -54,8 +55,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
     ) -> None:
         if not 0 < factor < 1:
             raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.")
-        if threshold_mode not in ("rel", "abs"):
-            raise ArgumentError(f"threshold_mode is 'rel' or 'abs', not {threshold_mode!r}.")
+        check_choice("threshold_mode", threshold_mode, ("rel", "abs"))
         self.watch = ScoreWatch("policy='ReduceOnPlateau'", monitor, rule)
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
         self.threshold, self.threshold_mode = threshold, threshold_mode

@@ -111,12 +111,12 @@ def _check_scheduler(cfg: Any) -> None:
     try:
         target, given = resolve_cfg(cfg, _SCHEDULERS)
     except CfgTrainError as error:
-        raise ArgumentError(str(error)) from error
+        raise ArgumentError(error.message, hint=error.hint, origin=error.origin, key=error.key) from error
     if getattr(target, "__name__", "") == "ReduceLROnPlateau":
         raise ArgumentError("ReduceLROnPlateau needs scores to go by: that is policy='ReduceOnPlateau'.")
     problem = argument_problem(target, {"optimizer": None, **given})
     if problem is not None:
-        raise ArgumentError(problem.text)
+        raise ArgumentError(problem.message, hint=problem.hint)
     for each in given.get("schedulers", ()):
         _check_scheduler(each)
 

@@ -4,11 +4,12 @@ import random
 from typing import Any
 
 import pytest
-from tiny import LOGGER, Scalar, make_runner
+from tiny import LOGGER, Recorder, Scalar, make_runner, numbers
 
 from cfgtrain.errors import HookError
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import EpochBasedRunner, Hook, IterTimerHook, OptimizerHook, Priority
+from cfgtrain.runner.hook_list import HookList
 
 
 def names(runner: Any) -> list[str]:
@@ -130,7 +131,7 @@ def test_hook_is_registered_once() -> None:
 @pytest.mark.parametrize("other", [object(), Hook, "Hook", None])
 def test_only_hooks_are_registered(other: Any) -> None:
     """What is no Hook is refused."""
-    with pytest.raises(HookError, match="A hook is a Hook"):
+    with pytest.raises(HookError, match="A hook must be a Hook"):
         make_runner("epoch", 1).register_hook(other)
 
 
@@ -230,3 +231,67 @@ def test_profiler_is_registered_on_demand() -> None:
     assert runner.hooks == []
     runner.register_profiler_hook({"activities": ["cpu"]})
     assert [(type(hook).__name__, hook.priority) for hook in runner.hooks] == [("ProfilerHook", 50)]
+
+
+class BeforeIter(Hook):
+    def before_iter(self, runner: Any) -> None:
+        pass
+
+
+class AfterTrainIter(Hook):
+    def after_train_iter(self, runner: Any) -> None:
+        pass
+
+
+def list_of(hooks: list[Hook]) -> HookList:
+    hook_list = HookList()
+    hook_list.hooks += hooks
+    return hook_list
+
+
+def test_only_hooks_with_something_to_do_are_called() -> None:
+    """A stage's methods are those of the hooks that override it, in order."""
+    hooks = [BeforeIter(), Hook(), AfterTrainIter(), BeforeIter()]
+    assert list_of(hooks).methods("before_train_iter") == [hooks[0].before_iter, hooks[3].before_iter]
+    assert list_of(hooks).methods("before_run") == []
+
+
+def test_methods_are_looked_up_once() -> None:
+    """The table keeps what it found while the list of hooks is the same."""
+    hooks = list_of([BeforeIter()])
+    assert hooks.methods("before_val_iter") is hooks.methods("before_val_iter")
+
+
+def test_changed_list_of_hooks_is_noticed() -> None:
+    """Code that edits the runner's list directly, in the middle of a run too, is followed."""
+    runner, seen = make_runner("epoch", 1), []
+    first, second = (Recorder(lambda stage, runner, n=n: seen.append(n)) for n in (1, 2))
+    runner.register_hook(first)
+    runner.call_hook("before_train_iter")
+    runner._hooks.append(second)
+    runner.call_hook("before_train_iter")
+    runner._hooks[:] = [second]
+    runner.call_hook("before_train_iter")
+    assert seen == [1, 1, 2, 2]
+
+
+def test_run_looks_at_hooks_anew() -> None:
+    """A method that was set on a hook after the last run is called in the next one."""
+    runner, hook, seen = make_runner("epoch", 1), Hook(), []
+    runner.register_hook(hook)
+    runner.call_hook("before_run")
+    hook.before_run = seen.append
+    runner.run([numbers(1)], [("train", 1)])
+    assert seen == [runner]
+
+
+def test_stage_of_a_hooks_own_can_be_called() -> None:
+    """A runner of one's own may call a stage that only some hooks have."""
+    hook = type("Mine", (Hook,), {"after_test_epoch": lambda self, runner: None})()
+    assert list_of([Hook(), hook]).methods("after_test_epoch") == [hook.after_test_epoch]
+
+
+def test_unknown_stage_is_an_error() -> None:
+    """A stage that no hook has is refused with a suggestion."""
+    with pytest.raises(HookError, match=r"no stage 'befor_run'. Did you mean 'before_run'"):
+        list_of([Hook()]).methods("befor_run")

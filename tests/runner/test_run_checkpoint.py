@@ -21,11 +21,12 @@ from tiny import (
 from torch import nn
 
 from cfgtrain.data.builder import build_dataloader
-from cfgtrain.errors import ArgumentTypeError, CheckpointError
+from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.random_state import RandomState, set_random_seed
 from cfgtrain.runner import EMAHook, EvalHook, Hook
 from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.resume import Position, RunState
+from cfgtrain.runner.position import Position
+from cfgtrain.runner.run_checkpoint import RunState
 
 EPOCHS, BATCHES = 3, 5
 # Due every third iteration, but a window of two has to close first; 10 ends the second epoch.
@@ -255,6 +256,69 @@ def test_mmcv_checkpoint_trains_the_epochs_that_are_left() -> None:
     assert (runner.epoch, runner.iter) == (3, 6)
 
 
+def test_run_resumed_from_mmcv_saves_its_position() -> None:
+    """A checkpoint within an epoch, of a run that was resumed from one of MMCV, resumes in that epoch."""
+    runner = make_runner("epoch", 4, work_dir="run", meta={})
+    runner.register_checkpoint_hook({"interval": 1, "by_epoch": False})
+    runner.resume(mmcv_file("old.pth", epoch=2, iter=4))
+    runner.run([numbers(2)], [("train", 1)])
+    second = make_runner("epoch", 4)
+    second.resume("run/iter_5.pth")
+    assert (second.epoch, second.iter, second.inner_iter) == (2, 5, 1)
+    second.run([numbers(2)], [("train", 1)])
+    assert (second.epoch, second.iter) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("epoch", {"epoch": 1, "iter": 6, "inner_iter": 1, "flow_done": 0, "loaders": []}),
+        ("iter", {"epoch": 0, "iter": 6, "inner_iter": 1, "flow_done": 1, "loaders": [(1, 1)]}),
+    ],
+)
+def test_form_of_the_saved_position(kind: str, expected: dict[str, Any]) -> None:
+    """The position after six iterations is saved in the form that earlier versions wrote and read."""
+    Training(kind, "run", seed=1).run()
+    position = torch.load("run/iter_6.pth")["resume"]["position"]
+    layout = "23 samples in 5 batches of 5, shuffled with seed 3"
+    assert position == {"flow": 0, "epochs": [layout], **expected}
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_second_run_begins_with_its_own_loaders(kind: str) -> None:
+    """A runner may run again, longer and on other data: nothing of the first loaders is resumed."""
+    runner = make_runner(kind, {"epoch": 1, "iter": 3}[kind])
+    runner.run([numbers(3)], [("train", 1)])
+    runner._max_epochs, runner._max_iters = (2, None) if kind == "epoch" else (None, 5)
+    seen = Recorder(lambda stage, r: r.data_batch.item() if stage == "before_train_iter" else None)
+    runner.register_hook(seen)
+    runner.run([numbers(2)], [("train", 1)])
+    assert seen.seen == [0, 1]
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_only_rank_0_writes(kind: str) -> None:
+    """Every process may save a run; those of other ranks write nothing and return the same path."""
+    runner = make_runner(kind, 1)
+    runner._rank = 1
+    path = runner.save_checkpoint("out")
+    assert not Path("out").exists()
+    assert runner.last_saved[0] == path
+    runner._rank = 0
+    assert runner.save_checkpoint("out") == path
+    assert Path(path).is_file()
+
+
+def test_every_rank_checks_what_it_saves() -> None:
+    """A weight that is not finite is an error in all processes, so that none waits for another."""
+    runner = make_runner("epoch", 1)
+    runner._rank = 1
+    with torch.no_grad():
+        runner.model.w.fill_(torch.inf)
+    with pytest.raises(NonFiniteLossError, match="weight w"):
+        runner.save_checkpoint("out")
+
+
 def test_optimizer_can_be_left_as_it_is() -> None:
     """``resume_optimizer=False`` takes over everything but the optimizer's state."""
     runner = make_runner("epoch", 3)
@@ -329,16 +393,18 @@ class Counter(Recorder):
 
 def test_hooks_of_one_class_keep_their_own_states() -> None:
     """Two hooks of a class get back the states that they saved, in order."""
-    saved = RunState.capture(Position(iter=3), [Counter(1), Counter(2)], LogBuffer(), LogBuffer())
+    saved = RunState.capture(
+        Position(iter=3).state_dict(), [Counter(1), Counter(2)], LogBuffer(), LogBuffer()
+    )
     one, two = Counter(), Counter()
     state = RunState.read(saved)
     state.restore_hooks([one, two])
-    assert (one.count, two.count, state.position.iter) == (1, 2, 3)
+    assert (one.count, two.count, state.position["iter"]) == (1, 2, 3)
 
 
 def test_hooks_without_a_saved_state_are_left_alone() -> None:
     """A hook that is new in the resumed run keeps the state it has."""
-    saved = RunState.capture(Position(), [], LogBuffer(), LogBuffer())
+    saved = RunState.capture(Position().state_dict(), [], LogBuffer(), LogBuffer())
     hook = Counter(4)
     RunState.read(saved).restore_hooks([hook])
     assert hook.count == 4
