@@ -107,7 +107,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("grad_clip=None", "dtype='float8'", ConfigValueError, "optimizer_config", "'float16' or 'bfloat16'"),
     ("seed = 0", "fp16 = 512", ConfigValueError, "fp16", "fp16 is a dict such as"),
     # schedules
-    ("policy='step', step=[2, 3]", "policy='CosineRestart', periods=[3], min_lr=0", ConfigValueError, "lr_config", "the periods [3] end at 3, and the run at 4"),
+    ("policy='step', step=[2, 3]", "policy='CosineRestart', periods=[3], min_lr=0", ConfigValueError, "lr_config", "the periods [3] end at 3, but the run ends at 4"),
     ("policy='step', step=[2, 3]", "policy='Torch', scheduler=dict(type='StepLr')", ConfigValueError, "lr_config.scheduler.type", "Did you mean 'StepLR'"),
     ("evaluation = dict(interval=1, metric='accuracy')", "lr_config = dict(policy='ReduceOnPlateau')", ConfigValueError, "lr_config", "there is no evaluation"),
     # scores
@@ -156,8 +156,8 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("seed = 0", "seed = -1", ConfigValueError, "seed", "non-negative int or None, not -1"),
     ("seed = 0", "seed = True", ConfigValueError, "seed", "non-negative int or None, not True"),
     ("log_level = 'INFO'", "log_level = 'LOUD'", ConfigValueError, "log_level", "DEBUG, INFO, WARNING, ERROR"),
-    ("device = 'cpu'", "device = 'gpu'", ConfigValueError, "device", "knows no device 'gpu'"),
-    ("device = 'cpu'", "device = 'cuda:77'", ConfigValueError, "device", "no device 'cuda:77' on this machine"),
+    ("device = 'cpu'", "device = 'gpu'", ConfigValueError, "device", "'gpu' is not a device"),
+    ("device = 'cpu'", "device = 'cuda:77'", ConfigValueError, "device", "'cuda:77' is not available"),
     ("seed = 0", "load_from = 'nothing.pth'", ConfigValueError, "load_from", "'nothing.pth' is not there"),
     ("seed = 0", "resume_from = 'nothing.pth'", ConfigValueError, "resume_from", "'nothing.pth' is not there"),
     ("priority='LOW'", "priority='LOWW'", ConfigValueError, "custom_hooks[0].priority", "Did you mean 'LOW'"),

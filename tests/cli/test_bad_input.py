@@ -25,7 +25,7 @@ CASES = {
     "error while it runs": ("b = 1\na = 1 / 0", "", ["ZeroDivisionError", "small.py:6"]),
     "failing custom import": (
         "custom_imports = dict(imports=['not_there_at_all'])", "",
-        ["no module 'not_there_at_all'", "custom_imports.imports", "small.py:5"],
+        ["No module named 'not_there_at_all'", "custom_imports.imports", "small.py:5"],
     ),
     "merging a dict into a number": ("seed = dict(a=1)", "", ["_delete_=True", "seed", "small.py:5"]),
     "empty batches": ("data = dict(samples_per_gpu=0)", "", ["at least 1", "data.samples_per_gpu", "small.py:5"]),
@@ -34,7 +34,7 @@ CASES = {
     "endless workflow": ("workflow = [('val', 1)]", "", ["never end", "small.py:5"]),
     "invalid value for a transform": (
         "data = dict(train=dict(pipeline=[dict(type='Normalize', mean=0, std=0)]))", "",
-        ["std is above 0", "data.train.pipeline[0]", "small.py:5"],
+        ["std must be positive", "data.train.pipeline[0]", "small.py:5"],
     ),
     "invalid value for a hook": ("lr_config = dict(warmup_ratio=2)", "", ["warmup_ratio", "lr_config", "small.py:5"]),
     "misspelt import path": (

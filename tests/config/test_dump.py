@@ -84,15 +84,15 @@ def test_such_a_key_in_a_nested_dict_is_written() -> None:
     ("file_format", "tree", "key", "words"),
     [
         ("json", {"a": {"b": [1, {1, 2j}, 3j]}}, "a.b[1]", "set"),
-        ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot hold 2j, which is a complex"),
+        ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot represent 2j, which is a complex"),
         ("json", {"a": {"x": 1}, "b": [1], "c": 2j}, "c", "2j"),
         ("json", {"a": [{("x", 1): 2}]}, "a[0].('x', 1)", "the key ('x', 1), which is a tuple"),
         ("json", {"a": Odd()}, "a", "which is an Odd."),
         ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same key"),
         ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same key"),
-        ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot hold 2j, which is a complex"),
+        ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot represent 2j, which is a complex"),
         ("yaml", {"a": {"b": len}}, "a.b", "builtin_function_or_method"),
-        ("yaml", {"a": {"b": "\ud800"}}, "a.b", "YAML cannot hold '\\ud800'"),
+        ("yaml", {"a": {"b": "\ud800"}}, "a.b", "YAML cannot represent '\\ud800'"),
         ("py", {"a": {"b": [len]}}, "a.b[0]", "cannot be written in a config"),
     ],
 )  # fmt: skip

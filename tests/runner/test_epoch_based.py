@@ -491,10 +491,10 @@ def test_no_batch_to_train_on_is_an_error(size: int) -> None:
     """An epoch without a single batch is no epoch; the error tells the size of the data set and what ``drop_last`` does."""
     runner = make_runner("epoch", 2)
     with pytest.raises(
-        ArgumentError, match=f"no batch at all: there are {size} samples, .* less than 4 is left out"
+        ArgumentError, match=f"no batches: there are {size} samples, .* fewer than 4 samples is dropped"
     ):
         runner.run([build_dataloader(list(range(size)), 4, drop_last=True)], [("train", 1)])
-    with pytest.raises(ArgumentError, match="no batch at all"):
+    with pytest.raises(ArgumentError, match="no batches"):
         make_runner("epoch", 2).run([iter(())], [("train", 1)])
 
 

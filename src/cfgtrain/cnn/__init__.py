@@ -1,4 +1,4 @@
-"""Network parts and small networks, and their initial weights."""
+"""Building blocks of networks, small networks, and weight initialization."""
 
 from typing import TYPE_CHECKING
 

@@ -87,7 +87,7 @@ def _data_text(tree: Any, file_format: str, path: KeyPath, layout: dict[str, Any
 def _explained(tree: Any, file_format: str, path: KeyPath) -> ConfigValueError:
     where, value = next(leaf for leaf in _leaves(tree, path) if not _can_hold(leaf[1], file_format))
     return ConfigValueError(
-        f"{_NAMES[file_format]} cannot hold {value!r}, which is {_named(value)}.",
+        f"{_NAMES[file_format]} cannot represent {value!r}, which is {_named(value)}.",
         key=dotted(where) or None,
     )
 
@@ -120,7 +120,7 @@ def _check_keys(value: Any, path: KeyPath) -> None:
         for key in node if isinstance(node, dict) else ():
             if not isinstance(key, (str, int, float, bool, type(None))):
                 raise ConfigValueError(
-                    f"JSON cannot hold the key {key!r}, which is {_named(key)}.",
+                    f"JSON cannot represent the key {key!r}, which is {_named(key)}.",
                     key=dotted((*at, key)),
                 )
             text = key if isinstance(key, str) else _json_key(key)

@@ -1,4 +1,4 @@
-"""Data sets, the pipelines that prepare their samples, and loaders."""
+"""Datasets, the pipelines that transform their samples, samplers and loaders."""
 
 from typing import TYPE_CHECKING
 

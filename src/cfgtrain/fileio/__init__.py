@@ -1,4 +1,4 @@
-"""Reading and writing files: every format, wherever the file is."""
+"""Reading and writing files in several formats, locally and on remote storage."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that one process holds."""
+"""Atomic writes of files, and locks on folders."""
 
 from typing import TYPE_CHECKING
 

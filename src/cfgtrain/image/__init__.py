@@ -1,4 +1,4 @@
-"""Image functions on NumPy arrays, channels last, BGR."""
+"""Image functions on NumPy arrays of shape (H, W, C), with channels in the order BGR."""
 
 from typing import TYPE_CHECKING
 

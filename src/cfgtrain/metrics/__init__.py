@@ -1,4 +1,4 @@
-"""Metrics: scores of predictions."""
+"""Metrics that score predictions."""
 
 from typing import TYPE_CHECKING
 

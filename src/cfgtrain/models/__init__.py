@@ -1,4 +1,4 @@
-"""Models a runner can train: what has ``train_step`` and ``val_step``."""
+"""Models that a runner can train: they have ``train_step`` and ``val_step``."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Where models and data live: devices, and later processes."""
+"""Devices, model wrappers, and communication between processes."""
 
 from typing import TYPE_CHECKING
 

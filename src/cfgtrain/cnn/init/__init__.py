@@ -1,4 +1,4 @@
-"""Initial weights: functions, initializers for ``init_cfg``, and the record of what was initialized."""
+"""Weight initialization: functions, initializers for ``init_cfg``, and a record of how weights were initialized."""
 
 from typing import TYPE_CHECKING
 

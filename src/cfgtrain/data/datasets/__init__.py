@@ -1,4 +1,4 @@
-"""Data sets: the one that comes with cfgtrain."""
+"""The datasets that are included in cfgtrain."""
 
 from typing import TYPE_CHECKING
 

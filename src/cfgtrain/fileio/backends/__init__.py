@@ -1,4 +1,4 @@
-"""Where files are: one class for each kind of storage."""
+"""Storage backends: one class for each kind of storage."""
 
 from typing import TYPE_CHECKING
 
