@@ -482,9 +482,7 @@ def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
     runner = make_runner("epoch", 1)
     warmup = {"warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}
     runner.register_lr_hook({"policy": "step", "step": 1, **warmup})
-    with pytest.raises(
-        HookError, match=r"takes 1 epochs, .* is not known: set warmup_iters in iterations"
-    ):
+    with pytest.raises(HookError, match=r"takes 1 epochs, .* is not known: set warmup_iters in iterations"):
         runner.run([Endless()], [("train", 1)])
 
 
