@@ -148,8 +148,8 @@ def test_the_base_class_is_exported_from_the_root() -> None:
 @pytest.mark.parametrize(
     ("value", "choices", "text"),
     [
-        ("linaer", ("linear", "cos"), "mode is 'linear' or 'cos', not 'linaer'. Did you mean 'linear'?"),
-        (3, ("linear", None), "mode is 'linear' or None, not 3."),
+        ("linaer", ("linear", "cos"), "mode must be 'linear' or 'cos', not 'linaer'. Did you mean 'linear'?"),
+        (3, ("linear", None), "mode must be 'linear' or None, not 3."),
         (["a"], {"a": 1}, "mode is 'a', not ['a']."),
     ],
 )

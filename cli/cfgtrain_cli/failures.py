@@ -22,7 +22,9 @@ def print_failure(error: Exception) -> bool:
         error is a bug.
     """
     if isinstance(error, CfgTrainError):
-        cause = "" if isinstance(error, ConfigError | MissingLibraryError) else _user_traceback(error.__cause__)
+        cause = (
+            "" if isinstance(error, ConfigError | MissingLibraryError) else _user_traceback(error.__cause__)
+        )
         _print(f"{cause}Error: {_message(error)}", "red")
     elif trace := _user_traceback(error):
         _print(f"{trace}For the full traceback, run cfgtrain --debug.", "red")
