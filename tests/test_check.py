@@ -114,7 +114,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("dict(type='IterTimerHook', priority='LOW')", "dict(type='EarlyStoppingHook', monitor='acuracy')", ConfigValueError, "custom_hooks[0].monitor", "EarlyStoppingHook uses the score 'acuracy', and the scores are accuracy. Did you mean 'accuracy'?"),
     ("policy='step', step=[2, 3]", "policy='ReduceOnPlateau', monitor='loss'", ConfigValueError, "lr_config.monitor", "uses the score 'loss', and the scores are accuracy"),
     ("metric='accuracy')", "metric='accuracy', save_best='acc')", ConfigValueError, "evaluation.save_best", "save_best uses the score 'acc', and the scores are accuracy"),
-    ("metric='accuracy'", "metric='acuracy'", ConfigValueError, "evaluation", "metric is 'accuracy', not 'acuracy'. Did you mean 'accuracy'?"),
+    ("metric='accuracy'", "metric='acuracy'", ConfigValueError, "evaluation", "metric must be 'accuracy', not 'acuracy'. Did you mean 'accuracy'?"),
     ("policy='step', step=[2, 3]", "policy='poly', pwer=2", BuildError, "lr_config.pwer", "Did you mean 'power'"),
     ("policy='step', step=[2, 3]", "policy='OneCycle', max_lr=1, by_epoch=True", ConfigValueError, "lr_config", "counts iterations"),
     ("momentum_config = None", "momentum_config = dict(policy='poly')", UnknownNameError, "momentum_config.policy", "known are CosineAnnealing, Cyclic"),

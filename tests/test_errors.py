@@ -150,7 +150,7 @@ def test_the_base_class_is_exported_from_the_root() -> None:
     [
         ("linaer", ("linear", "cos"), "mode must be 'linear' or 'cos', not 'linaer'. Did you mean 'linear'?"),
         (3, ("linear", None), "mode must be 'linear' or None, not 3."),
-        (["a"], {"a": 1}, "mode is 'a', not ['a']."),
+        (["a"], {"a": 1}, "mode must be 'a', not ['a']."),
     ],
 )
 def test_a_wrong_choice_is_an_error(value: object, choices: Any, text: str) -> None:

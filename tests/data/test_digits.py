@@ -73,7 +73,7 @@ def test_evaluate(parts: dict[str, Digits]) -> None:
     assert part.evaluate(list(np.roll(right, 1, axis=1))) == {"accuracy": 0.0}
     with pytest.raises(ArgumentError, match="358 scores and 359 labels"):
         part.evaluate(list(right[1:]))
-    with pytest.raises(ArgumentError, match="metric is 'accuracy', not 'mAP'"):
+    with pytest.raises(ArgumentError, match="metric must be 'accuracy', not 'mAP'"):
         part.evaluate(list(right), metric="mAP")
 
 
