@@ -8,11 +8,11 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from cfgtrain.config.annotate import python_lines
 from cfgtrain.config.config import Config
 from cfgtrain.config.diff import Change, Side, diff
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.keys import value_at
+from cfgtrain.config.provenance.annotate import python_lines
 from cfgtrain.fileio.io import dump
 from cfgtrain.origin import Origin, dotted
 from cfgtrain.work_dir import find_config

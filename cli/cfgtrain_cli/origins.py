@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cfgtrain.config.annotate import WIDTH, annotated, one_line
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import DELETE
 from cfgtrain.config.keys import Path, value_at
-from cfgtrain.config.lineage import Miss, leaves
-from cfgtrain.config.sources import Use
-from cfgtrain.config.story import Step, Story, tell
+from cfgtrain.config.provenance.annotate import WIDTH, annotated, one_line
+from cfgtrain.config.provenance.dependencies import Miss, leaves
+from cfgtrain.config.provenance.explain import Step, Story, tell
+from cfgtrain.config.provenance.file_source import Use
 from cfgtrain.fileio.io import dump
 from cfgtrain.origin import Origin, dotted
 from cfgtrain_cli.console import styled

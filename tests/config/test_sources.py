@@ -17,7 +17,9 @@ import pytest
 
 from cfgtrain import Config, ConfigDict
 from cfgtrain.config.dict import traced
-from cfgtrain.config.sources import MarkedSource, PythonSource, Use
+from cfgtrain.config.provenance.file_source import Use
+from cfgtrain.config.provenance.python_source import PythonSource
+from cfgtrain.config.sources import MarkedSource
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain.origin import Origin, describe, where

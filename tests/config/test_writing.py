@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import Config
-from cfgtrain.config.annotate import annotated
+from cfgtrain.config.provenance.annotate import annotated
 from cfgtrain.config.writing import config_text
 from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 

@@ -25,7 +25,9 @@ from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_j
 from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
-from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
+from cfgtrain.config.provenance.file_source import FileSource
+from cfgtrain.config.provenance.python_source import PythonSource
+from cfgtrain.config.sources import MarkedSource
 from cfgtrain.config.trace import stack_level
 from cfgtrain.errors import (
     ConfigCycleError,

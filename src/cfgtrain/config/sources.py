@@ -1,191 +1,27 @@
-"""Find the line of a config file that set a value.
+"""Find the line of a YAML or JSON config that set a value.
 
 A file is parsed a second time for this, on the first question only, so that a plain load
-does not pay for it. What cannot be read off the text (a value that a function returned)
-is given the nearest line that can: the assignment it came out of, or the file alone.
+does not pay for it.
 """
 
 from __future__ import annotations
 
-import ast
-import gc
 import json
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-from cfgtrain.config.bindings import bindings
 from cfgtrain.config.formats import MERGE, TEXTS
-from cfgtrain.config.keys import Path, split_key, value_at
-from cfgtrain.config.spots import Parts, Read, Spot, descent, reads, trail
+from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.provenance.file_source import FileSource, Use
 from cfgtrain.config.templates import TOKEN
 from cfgtrain.fileio.handlers import SafeLoader
-from cfgtrain.origin import Origin
-
-# How many variables are followed back one through another.
-MAX_STEPS = 8
-
-_STATE = ("file", "text", "tree", "parseable", "references", "bases")
 
 # A character that JSON writes in halves; what another backslash escapes is none.
 _SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
-
-
-class Use(NamedTuple):
-    """What a value was computed from: a variable of the file or the environment, a value of its bases.
-
-    Attributes:
-        path: Where it stands in the file, or in its merged bases; ``("$NAME",)`` for the environment.
-        inherited: Whether it is a value of the bases.
-        origin: The line that set it, where that is a line of the file.
-        value: What it was; ``...`` where the file alone does not tell.
-        uses: What it was computed from in turn.
-    """
-
-    path: Path
-    inherited: bool
-    origin: Origin | None = None
-    value: object = ...
-    uses: tuple[Use, ...] = ()
-
-
-class FileSource(ABC):
-    """One config file: its text and the values it defined, before any merge.
-
-    Args:
-        file: Path as it is shown to people.
-        text: The text as it stands in the file.
-        tree: What the file evaluated to. The tree is only read.
-        parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
-            default ``text``.
-        references: What stands behind each token: a key path in the bases, or the ``$NAME`` of an
-            environment variable.
-
-    Attributes:
-        bases: The files that this one names as its bases, in order.
-    """
-
-    def __init__(
-        self,
-        file: str,
-        text: str,
-        tree: dict[Any, Any],
-        parseable: str | None = None,
-        references: Mapping[str, str] | None = None,
-    ) -> None:
-        self.file = file
-        self.text = text
-        self.tree = tree
-        self.parseable = text if parseable is None else parseable
-        self.references = references or {}
-        self.bases: tuple[FileSource, ...] = ()
-        # Who asks for one value asks for those beside it.
-        self._holders: dict[Path, object] = {}  # what stands around a value
-        self._places: dict[int | None, Origin] = {}  # by line
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what the file is; what was found out about it is found out again by whoever asks."""
-        return {name: vars(self)[name] for name in _STATE} | {"_holders": {}, "_places": {}}
-
-    def defines(self, path: Path) -> bool:
-        """Say whether the file set a value at ``path``."""
-        if not path:
-            return True
-        holder = self._holders.get(path[:-1])
-        if holder is None:
-            holder = self._holders[path[:-1]] = value_at(self.tree, path[:-1])
-        return path[-1] in holder if type(holder) is dict else value_at(holder, path[-1:]) is not ...
-
-    def origin(self, path: Path) -> Origin:
-        """Return the place of the value at ``path``."""
-        line = self.line(path)
-        return self._places.get(line) or self._place(line)
-
-    def _place(self, line: int | None) -> Origin:
-        last = None if line is None else min(line, len(self._lines))
-        text = "" if last is None else self._lines[last - 1].strip()
-        place = self._places[line] = Origin(self.file, last, text)
-        return place
-
-    @abstractmethod
-    def line(self, path: Path) -> int | None:
-        """Return the 1-based line, or None when only the file is known."""
-
-    @abstractmethod
-    def uses(self, path: Path) -> list[Use]:
-        """Return the variables and inherited values that went into the value at ``path``."""
-
-    def _referenced(self, token: str, rest: Path) -> Use:
-        """Return the use of what stands behind a token."""
-        name = self.references[token]
-        if name.startswith("$"):
-            return Use((name,), False)
-        keys = [int(key) if key.lstrip("-").isdecimal() else key for key in split_key(name)]
-        return Use((*keys, *rest), True)
-
-    @cached_property
-    def _lines(self) -> list[str]:
-        return self.text.splitlines() or [""]
-
-
-class PythonSource(FileSource):
-    """A ``.py`` config, read as ``bindings`` reads it."""
-
-    def line(self, path: Path) -> int | None:
-        """Follow ``path`` through assignments, ``dict(...)`` calls, displays and names."""
-        return (self._nearest(path)[0].line or None) if path else None
-
-    def _nearest(self, path: Path) -> tuple[Spot, object, bool]:
-        """Return the last spot of the trail to ``path``, what stands there, and whether the spot is of that.
-
-        Whoever asks for one key asks for those beside it: what is above them is followed once.
-        """
-        above = self._above.get(path[:-1])
-        if above is None:
-            above = self._above[path[:-1]] = self._nearest(path[:-1])
-        spot, holder, found = above
-        key = path[-1]
-        value = holder[key] if type(holder) is dict and key in holder else value_at(holder, (key,))
-        part = spot.part(key, holder) if found else None
-        if part is None:
-            return spot, value, False
-        return part if part.older is None else part.fitting(value), value, True
-
-    @cached_property
-    def _above(self) -> dict[Path, tuple[Spot, object, bool]]:
-        """What is known of the dicts and lists that hold what was asked for, the file first."""
-        whole = Parts()
-        whole.named.update(self.names)
-        return {(): (Spot(0, parts=whole), self.tree, True)}
-
-    def uses(self, path: Path) -> list[Use]:
-        """Return what the expression at ``path``, or the nearest one around it, read."""
-        spots = trail(self.names, self.tree, path)
-        return [self._use(read, 0) for read in reads(spots, path)]
-
-    @cached_property
-    def names(self) -> dict[str, Spot]:
-        """What each name of the file is bound to at its end."""
-        with _no_collection():
-            return bindings(ast.parse(self.parseable))
-
-    def _use(self, read: Read, depth: int) -> Use:
-        if read.spot is None:
-            return self._referenced(read.name, read.path)
-        path = (read.name, *read.path)
-        last = self.names.get(read.name)
-        # Set anew since then, the name no longer says what it was.
-        value = value_at(self.tree, path[:1]) if last is not None and last.is_same(read.spot) else ...
-        spots = descent(read.spot, value, read.path)
-        value = spots[-1].literal() if value is ... else value_at(value, read.path)
-        inner = reads(spots, path) if depth < MAX_STEPS else []
-        uses = tuple(self._use(each, depth + 1) for each in inner)
-        return Use(path, False, self._place(spots[-1].line), value, uses)
 
 
 class MarkedSource(FileSource):
@@ -268,22 +104,6 @@ class MarkedSource(FileSource):
                 found[id(node)] = path
                 todo += reversed([(child, (*path, key)) for key, child in _marked_children(node)])
         return found
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Put off the collection of garbage, for milliseconds.
-
-    A syntax tree is thousands of objects, none of which is garbage before all of them are: each
-    collection on the way walks them in vain.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _as_yaml(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cfgtrain.config.dict import DELETE, ConfigDict
 from cfgtrain.config.keys import NoSuchKeyError, Path, follow, split_key, value_at
-from cfgtrain.config.lineage import (
+from cfgtrain.config.provenance.dependencies import (
     Miss,
     above,
     ancestors,
@@ -20,7 +20,7 @@ from cfgtrain.config.lineage import (
     value_in,
     whole,
 )
-from cfgtrain.config.sources import FileSource, Use
+from cfgtrain.config.provenance.file_source import FileSource, Use
 from cfgtrain.config.trace import Source
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain.origin import Origin

@@ -7,8 +7,8 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfgtrain.config.keys import Path
-from cfgtrain.config.lineage import leaves
 from cfgtrain.config.pretty import pretty_python
+from cfgtrain.config.provenance.dependencies import leaves
 from cfgtrain.config.writing import check_markers, check_names
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import Origin

@@ -7,15 +7,93 @@ place of values: ``spots`` says what a spot knows.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
-from cfgtrain.config.keys import Path
-from cfgtrain.config.spots import Parts, Read, Spot
+from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.provenance.abstract_value import Parts, Read, Spot, descent, reads, trail
+from cfgtrain.config.provenance.file_source import FileSource, Use
 from cfgtrain.config.templates import TOKEN
+
+# How many variables are followed back one through another.
+MAX_STEPS = 8
 
 _MAKES_DICT = ("dict", "OrderedDict", "ConfigDict", "Config", "defaultdict")
 _COPIES = ("list", "tuple", "copy", "deepcopy", *_MAKES_DICT)
+
+
+class PythonSource(FileSource):
+    """A ``.py`` config, read as ``bindings`` reads it."""
+
+    def line(self, path: Path) -> int | None:
+        """Follow ``path`` through assignments, ``dict(...)`` calls, displays and names."""
+        return (self._nearest(path)[0].line or None) if path else None
+
+    def _nearest(self, path: Path) -> tuple[Spot, object, bool]:
+        """Return the last spot of the trail to ``path``, what stands there, and whether the spot is of that.
+
+        Whoever asks for one key asks for those beside it: what is above them is followed once.
+        """
+        above = self._above.get(path[:-1])
+        if above is None:
+            above = self._above[path[:-1]] = self._nearest(path[:-1])
+        spot, holder, found = above
+        key = path[-1]
+        value = holder[key] if type(holder) is dict and key in holder else value_at(holder, (key,))
+        part = spot.part(key, holder) if found else None
+        if part is None:
+            return spot, value, False
+        return part if part.older is None else part.fitting(value), value, True
+
+    @cached_property
+    def _above(self) -> dict[Path, tuple[Spot, object, bool]]:
+        """What is known of the dicts and lists that hold what was asked for, the file first."""
+        whole = Parts()
+        whole.named.update(self.names)
+        return {(): (Spot(0, parts=whole), self.tree, True)}
+
+    def uses(self, path: Path) -> list[Use]:
+        """Return what the expression at ``path``, or the nearest one around it, read."""
+        spots = trail(self.names, self.tree, path)
+        return [self._use(read, 0) for read in reads(spots, path)]
+
+    @cached_property
+    def names(self) -> dict[str, Spot]:
+        """What each name of the file is bound to at its end."""
+        with _no_collection():
+            return bindings(ast.parse(self.parseable))
+
+    def _use(self, read: Read, depth: int) -> Use:
+        if read.spot is None:
+            return self._referenced(read.name, read.path)
+        path = (read.name, *read.path)
+        last = self.names.get(read.name)
+        # Set anew since then, the name no longer says what it was.
+        value = value_at(self.tree, path[:1]) if last is not None and last.is_same(read.spot) else ...
+        spots = descent(read.spot, value, read.path)
+        value = spots[-1].literal() if value is ... else value_at(value, read.path)
+        inner = reads(spots, path) if depth < MAX_STEPS else []
+        uses = tuple(self._use(each, depth + 1) for each in inner)
+        return Use(path, False, self._place(spots[-1].line), value, uses)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Put off the collection of garbage, for milliseconds.
+
+    A syntax tree is thousands of objects, none of which is garbage before all of them are: each
+    collection on the way walks them in vain.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def bindings(tree: ast.Module) -> dict[str, Spot]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cfgtrain import Config
-from cfgtrain.config.story import Story, tell
+from cfgtrain.config.provenance.explain import Story, tell
 from cfgtrain.errors import ConfigKeyError
 
 Write = Callable[[str, str], Path]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cfgtrain.config.loader import load_file
-from cfgtrain.config.sources import PythonSource, Use
+from cfgtrain.config.provenance.file_source import Use
+from cfgtrain.config.provenance.python_source import PythonSource
 
 
 def source(text: str) -> PythonSource:

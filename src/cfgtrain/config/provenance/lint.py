@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cfgtrain.config.annotate import one_line
 from cfgtrain.config.dict import DELETE
 from cfgtrain.config.keys import Path, value_at
-from cfgtrain.config.lineage import Miss, ancestors, misses, newest, sources_of, whole
-from cfgtrain.config.sources import FileSource
+from cfgtrain.config.provenance.annotate import one_line
+from cfgtrain.config.provenance.dependencies import Miss, ancestors, misses, newest, sources_of, whole
+from cfgtrain.config.provenance.file_source import FileSource
 from cfgtrain.errors import ConfigWarning, place
 from cfgtrain.origin import Origin, dotted
 

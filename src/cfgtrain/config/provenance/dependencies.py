@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cfgtrain.config.dict import ConfigDict
 from cfgtrain.config.keys import Path, value_at
-from cfgtrain.config.sources import FileSource, Use
+from cfgtrain.config.provenance.file_source import FileSource, Use
 from cfgtrain.config.trace import EditSource, FixedSource, Source
 from cfgtrain.origin import Origin
 

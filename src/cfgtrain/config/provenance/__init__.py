@@ -1,0 +1,1 @@
+"""Where the values of a config come from: per file, per value, in words."""

@@ -1,0 +1,110 @@
+"""A config file as a source of values: what it set, on which line, computed from what."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from cfgtrain.config.keys import Path, split_key, value_at
+from cfgtrain.origin import Origin
+
+_STATE = ("file", "text", "tree", "parseable", "references", "bases")
+
+
+class Use(NamedTuple):
+    """What a value was computed from: a variable of the file or the environment, a value of its bases.
+
+    Attributes:
+        path: Where it stands in the file, or in its merged bases; ``("$NAME",)`` for the environment.
+        inherited: Whether it is a value of the bases.
+        origin: The line that set it, where that is a line of the file.
+        value: What it was; ``...`` where the file alone does not tell.
+        uses: What it was computed from in turn.
+    """
+
+    path: Path
+    inherited: bool
+    origin: Origin | None = None
+    value: object = ...
+    uses: tuple[Use, ...] = ()
+
+
+class FileSource(ABC):
+    """One config file: its text and the values it defined, before any merge.
+
+    Args:
+        file: Path as it is shown to people.
+        text: The text as it stands in the file.
+        tree: What the file evaluated to. The tree is only read.
+        parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
+            default ``text``.
+        references: What stands behind each token: a key path in the bases, or the ``$NAME`` of an
+            environment variable.
+
+    Attributes:
+        bases: The files that this one names as its bases, in order.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        tree: dict[Any, Any],
+        parseable: str | None = None,
+        references: Mapping[str, str] | None = None,
+    ) -> None:
+        self.file = file
+        self.text = text
+        self.tree = tree
+        self.parseable = text if parseable is None else parseable
+        self.references = references or {}
+        self.bases: tuple[FileSource, ...] = ()
+        # Who asks for one value asks for those beside it.
+        self._holders: dict[Path, object] = {}  # what stands around a value
+        self._places: dict[int | None, Origin] = {}  # by line
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the file is; what was found out about it is found out again by whoever asks."""
+        return {name: vars(self)[name] for name in _STATE} | {"_holders": {}, "_places": {}}
+
+    def defines(self, path: Path) -> bool:
+        """Say whether the file set a value at ``path``."""
+        if not path:
+            return True
+        holder = self._holders.get(path[:-1])
+        if holder is None:
+            holder = self._holders[path[:-1]] = value_at(self.tree, path[:-1])
+        return path[-1] in holder if type(holder) is dict else value_at(holder, path[-1:]) is not ...
+
+    def origin(self, path: Path) -> Origin:
+        """Return the place of the value at ``path``."""
+        line = self.line(path)
+        return self._places.get(line) or self._place(line)
+
+    def _place(self, line: int | None) -> Origin:
+        last = None if line is None else min(line, len(self._lines))
+        text = "" if last is None else self._lines[last - 1].strip()
+        place = self._places[line] = Origin(self.file, last, text)
+        return place
+
+    @abstractmethod
+    def line(self, path: Path) -> int | None:
+        """Return the 1-based line, or None when only the file is known."""
+
+    @abstractmethod
+    def uses(self, path: Path) -> list[Use]:
+        """Return the variables and inherited values that went into the value at ``path``."""
+
+    def _referenced(self, token: str, rest: Path) -> Use:
+        """Return the use of what stands behind a token."""
+        name = self.references[token]
+        if name.startswith("$"):
+            return Use((name,), False)
+        keys = [int(key) if key.lstrip("-").isdecimal() else key for key in split_key(name)]
+        return Use((*keys, *rest), True)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines() or [""]
