@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from cfgtrain.errors import suggest
 
 Path = tuple[object, ...]
+
+# Stands for a value that is not known, or is not there.
+UNKNOWN: Any = ...
 
 # How deep values may stand within each other: a config that asks for more holds itself or
 # means harm, and Python reads no more than 200 brackets within each other.
@@ -115,7 +119,7 @@ def look_up(tree: object, key: str) -> object:
 
 
 def value_at(tree: object, path: Path) -> object:
-    """Return the value at ``path`` in a tree of dicts and lists, or ``...`` where there is none.
+    """Return the value at ``path`` in a tree of dicts and lists, or UNKNOWN where there is none.
 
     An index may stand in the tree as the digits of an override: ``{"pipeline": {"0": ...}}``.
     """
@@ -127,11 +131,11 @@ def value_at(tree: object, path: Path) -> object:
             _, tree = step(tree, part)
         except KeyError:
             if not (isinstance(part, int) and isinstance(tree, dict) and str(part) in tree):
-                return ...
+                return UNKNOWN
             tree = tree[str(part)]
     return tree
 
 
 def has_path(tree: object, path: Path) -> bool:
     """Say whether ``path`` leads to a value in a tree of dicts and lists."""
-    return value_at(tree, path) is not ...
+    return value_at(tree, path) is not UNKNOWN

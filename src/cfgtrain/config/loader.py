@@ -9,6 +9,7 @@ disturb each other. YAML and JSON never run code.
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import io
 import os
@@ -21,10 +22,11 @@ from typing import Any, NamedTuple
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python, parse_yaml
+from cfgtrain.config.formats import MAX_KEY, check_keys, parse_json, parse_python, parse_yaml
 from cfgtrain.config.keys import MAX_DEPTH
 from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.config.merge import absorb, remove_markers
+from cfgtrain.config.provenance.execution import execute
 from cfgtrain.config.provenance.file_source import FileSource
 from cfgtrain.config.provenance.python_source import PythonSource
 from cfgtrain.config.sources import MarkedSource
@@ -184,9 +186,9 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
     named: object = None
     bases: list[Loaded] = []
     values: dict[str, Any] = {}
-    runnable: str | ast.Module = code
+    tree: ast.Module | None = None
     if references or variables:  # what they stand for is needed before the body runs
-        runnable = tree = parse_python(code, file.shown)
+        tree = parse_python(code, file.shown)
         used = templates.used_tokens(ast.unparse(tree))
         values, texts = _environment(file, used)
         templates.FillStrings(texts).visit(tree)
@@ -196,7 +198,8 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
         values |= found
         templates.FillStrings({token: str(value) for token, value in found.items()}).visit(tree)
     namespace = {"__name__": "<config>", "__file__": file.path, **values}
-    exec(compile_python(runnable, file.shown), namespace)  # noqa: S102  # Python configs are code
+    source.record = execute(code, file.shown, namespace, tree)
+    source.shadowed = frozenset(namespace.keys() & vars(builtins).keys())
     if named is None:
         bases = reader.bases(namespace.get(BASE), file, source)
     source.tree = {name: value for name, value in namespace.items() if _is_public(name, value, file.shown)}

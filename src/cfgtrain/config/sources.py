@@ -16,7 +16,7 @@ import yaml
 
 from cfgtrain.config.formats import MERGE, TEXTS
 from cfgtrain.config.keys import Path, value_at
-from cfgtrain.config.provenance.file_source import FileSource, Use
+from cfgtrain.config.provenance.file_source import Dependency, FileSource
 from cfgtrain.config.templates import TOKEN
 from cfgtrain.fileio.handlers import SafeLoader
 
@@ -34,7 +34,7 @@ class MarkedSource(FileSource):
             pass
         return line
 
-    def uses(self, path: Path) -> list[Use]:
+    def uses(self, path: Path) -> list[Dependency]:
         """Return what references and aliases on the way to ``path`` stand for."""
         found = []
         for depth, (_, node) in enumerate(self._steps(path), 1):
@@ -45,7 +45,10 @@ class MarkedSource(FileSource):
             if first != path[:depth]:
                 there = (*first, *rest)
                 uses = tuple(self.uses(there))
-                return [*found, Use(there, False, self.origin(there), value_at(self.tree, there), uses)]
+                return [
+                    *found,
+                    Dependency(there, False, self.origin(there), value_at(self.tree, there), uses),
+                ]
         return found
 
     def _steps(self, path: Path) -> Iterator[tuple[int, Any]]:

@@ -1,190 +1,292 @@
-"""Spots: what is known of a value of a Python config without running it.
+"""Abstract values: what is known of a value of a Python config without running it.
 
-A spot knows its line, the parts of a dict or list, and the variables that its expression
-read. Names of one dict share its parts, as they do in Python. Where two statements could
-have set a value, the value that the file really had decides between them.
+A dict or list is a container, shared by all names of it as in Python. What code that is not
+followed may have made or changed belongs to a region: a change of one value of a region may be a
+change of any of them, so that all of them have the line of the last one.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from cfgtrain.config.keys import Path, value_at
+from cfgtrain.config.keys import UNKNOWN
+from cfgtrain.config.keys import Path as KeyPath
 
 
 class Read(NamedTuple):
     """A variable that an expression read.
 
     Attributes:
-        name: The variable, or the token of a reference to the bases.
+        name: The variable, or the token of a reference.
         path: Keys below it that were read.
-        spot: What the variable was then, where it is known.
+        value: What stood there then; None for a reference.
+        time: When.
+        rest: Keys below, of what is asked for later.
     """
 
     name: str
-    path: Path
-    spot: Spot | None
+    path: KeyPath
+    value: AbstractValue | None = None
+    time: int = 0
+    rest: KeyPath = ()
 
 
-class Parts:
-    """The parts of a dict or list; shared by all names of it.
+Moment = tuple[int | None, int]
+"""The line of a statement, None where it is not known, and its time."""
 
-    Attributes:
-        kind: dict, list or tuple.
-        named: Spots by key.
-        items: Spots in order, for a list or tuple; else None.
-        other: What set parts that cannot be told by key, such as ``x[key] = ...`` in a loop.
-        whole: Whether ``items`` are all there are, or at least the first ones.
+
+class Region:
+    """Values that code may reach together.
+
+    There are changes that are followed, of one container; and *touches*, by code that is not followed
+    and may have changed any of them.
     """
 
-    __slots__ = ("items", "kind", "named", "other", "whole")
+    __slots__ = ("_change", "_merged", "_merged_at", "_size", "_touch")
 
-    def __init__(self, items: list[Spot] | None = None, kind: type = list) -> None:
-        self.kind = dict if items is None else kind
-        self.named: dict[object, Spot] = {}
-        self.items = items
-        self.other: Spot | None = None
-        self.whole = True
+    def __init__(self) -> None:
+        self._touch: Moment = (None, 0)
+        self._change: Moment = (None, 0)
+        self._size = 1
+        self._merged: Region | None = None
+        self._merged_at = 0
 
-    def copy(self) -> Parts:
-        """Return parts that can be changed alone."""
-        twin = Parts(None if self.items is None else list(self.items), self.kind)
-        twin.named, twin.other, twin.whole = dict(self.named), self.other, self.whole
-        return twin
+    def root(self) -> Region:
+        """Return the region that this one is a part of by now."""
+        region = self
+        while region._merged is not None:
+            region = region._merged
+        return region
 
-    def literal(self) -> object:
-        """Return the dict, list or tuple that the parts come to, or ``...``."""
-        if self.other is not None or not self.whole:
-            return ...
-        spots = self.named.values() if self.items is None else self.items
-        values = [spot.literal() for spot in spots]
-        if any(value is ... for value in values):
-            return ...
-        return self.kind(values if self.items is not None else zip(self.named, values, strict=True))
+    def merge(self, other: Region, time: int) -> None:
+        """Make one region of two; what was changed in one of them before was not in the other."""
+        larger, smaller = self.root(), other.root()
+        if larger is not smaller:
+            if larger._size < smaller._size:
+                larger, smaller = smaller, larger
+            larger._size += smaller._size
+            smaller._merged, smaller._merged_at = larger, time
+
+    def touch(self, moment: Moment) -> None:
+        """Note that anything in the region may have changed."""
+        root = self.root()
+        root._touch = root._change = moment
+
+    def change(self, moment: Moment) -> None:
+        """Note that one container of the region was changed."""
+        self.root()._change = moment
+
+    def last_touch(self) -> Moment:
+        """Return when anything in the region may last have changed without being followed."""
+        region, last = self, self._touch
+        while region._merged is not None:
+            since, region = region._merged_at, region._merged
+            if region._touch[1] > since:
+                last = region._touch
+        return last
+
+    def last_change(self) -> Moment:
+        """Return when anything in the region last changed, or may have."""
+        region, last = self, self._change
+        while region._merged is not None:
+            since, region = region._merged_at, region._merged
+            if region._change[1] > since:
+                last = region._change
+        return last
 
 
-class Spot:
+class AbstractValue:
     """Where one value came to be.
 
+    It is a container; or *opaque*, part of a region; or else a number, a text or the like.
+
     Attributes:
-        line: 1-based.
-        said: What the expression says: the value of a constant; of anything else the expression,
-            or ``...`` where its parts say it all: were it kept there as well, the many objects
-            of the syntax tree would stay for as long as the config does.
-        parts: Of a dict or list whose expression says them.
+        line: 1-based, None where it is not known.
+        time: When.
+        expression: The value that the expression says, or UNKNOWN.
+        container: Of a dict, list, tuple or set.
+        region: Of an opaque value.
         reads: The variables that went into it.
-        older: What it was before this, should the value show that this did not happen.
+        whole: Whether it is the one variable that was read, and no more.
     """
 
-    __slots__ = ("line", "older", "parts", "reads", "said")
+    __slots__ = ("container", "expression", "line", "reads", "region", "time", "whole")
 
     def __init__(
         self,
-        line: int,
-        said: object = ...,
-        parts: Parts | None = None,
+        line: int | None,
+        time: int,
+        expression: object = UNKNOWN,
+        container: Container | None = None,
+        region: Region | None = None,
         reads: tuple[Read, ...] = (),
-        older: Spot | None = None,
+        whole: bool = False,
     ) -> None:
         self.line = line
-        self.said = said
-        self.parts = parts
+        self.time = time
+        self.expression = expression
+        self.container = container
+        self.region = region
         self.reads = reads
-        self.older = older
+        self.whole = whole
 
-    def over(self, old: Spot | None) -> Spot:
-        """Return this spot with ``old`` behind it; both stay as they are: other names may hold them."""
-        if old is None:
-            return self
-        return Spot(self.line, self.said, self.parts, self.reads, self.older or old)
+    def at(self, line: int | None, time: int, reads: tuple[Read, ...] | None = None) -> AbstractValue:
+        """Return the same value, set elsewhere."""
+        reads = self.reads if reads is None else reads
+        return AbstractValue(line, time, self.expression, self.container, self.region, reads)
 
-    def through(self, whole: Read, key: object) -> Spot:
-        """Return this spot as the part ``key`` of something that was put in whole."""
-        read = whole._replace(path=(*whole.path, key))
-        return Spot(self.line, self.said, self.parts, (*self.reads, read), self.older)
+    def via(self, read: Read, key: object) -> AbstractValue:
+        """Return the value as the part ``key`` of a variable that was put in whole."""
+        read = read._replace(path=(*read.path, key), value=self)
+        return self.at(self.line, self.time, (*self.reads, read))
 
-    def fitting(self, value: object) -> Spot:
-        """Return this spot, or the newest older one that can have come to ``value``."""
-        if self.older is None:
-            return self
-        spot: Spot | None = self
-        while spot is not None and spot.older is not None and not spot._fits(value):
-            spot = spot.older
-        return spot if spot is not None and spot._fits(value) else self
+    def escape(self, region: Region, time: int) -> None:
+        """Say that code which reaches ``region`` reaches this value, and all within it, from now on."""
+        todo = [self]
+        while todo:
+            value = todo.pop()
+            container = value.container
+            if container is None:
+                if value.region is not None:
+                    region.merge(value.region, time)
+            elif container.kind is tuple:  # it cannot be changed, but what is in it can
+                todo += container.values()
+            elif container.region is None or container.region.root() is not region.root():
+                container.settle()
+                if container.region is None:
+                    container.region = region.root()
+                    container.settled = container.region.last_touch()[1]
+                region.merge(container.region, time)
+                todo += container.values()
 
-    def is_same(self, other: Spot) -> bool:
-        """Say whether both stand for one and the same setting."""
-        return (self.line, self.parts) == (other.line, other.parts) and self.said is other.said
+    def part(self, key: object) -> AbstractValue | None:
+        """Return what stands below, None where nothing is known to."""
+        if self.container is not None:
+            return self.container.part(key)
+        return None if self.region is None else self.changed()
 
-    def literal(self) -> object:
-        """Return the value that the expression says, or ``...``."""
-        if self.parts is not None:
-            return self.parts.literal()
-        if not isinstance(self.said, ast.expr):
-            return self.said
+    def changed(self) -> AbstractValue:
+        """Return the value with the last change of anything within it."""
+        changed: Moment | None = None
+        if self.container is not None:
+            self.container.settle()
+            changed = self.container.changed
+        elif self.region is not None:
+            changed = self.region.last_change()
+        return self if changed is None or changed[1] <= self.time else self.at(*changed)
+
+    def literal(self, time: int) -> object:
+        """Return the value that it was at ``time``, or UNKNOWN."""
+        container = self.container
+        if container is None:
+            return self.expression
+        known = container.kind is dict or container.length is not None
+        if not known or container.rest is not None or container.changed_after(time):
+            return UNKNOWN
+        values = {key: part.literal(time) for key, part in container.slots.items()}
+        if any(value is UNKNOWN for value in values.values()):
+            return UNKNOWN
+        return values if container.kind is dict else container.kind(values[i] for i in range(len(values)))
+
+    def changed_after(self, time: int) -> bool:
+        """Return whether anything within it may have changed since ``time``."""
+        if self.container is not None:
+            parts = self.container.values()
+            return self.container.changed_after(time) or any(part.changed_after(time) for part in parts)
+        return self.region is not None and self.region.last_change()[1] > time
+
+
+class Container:
+    """The parts of a dict, list, tuple or set; shared by all names of it.
+
+    Attributes:
+        kind: Its type; None if that is not known, where no other part of the config holds it.
+        slots: Its parts by key or index, in order.
+        length: Of a list or tuple, all of whose items are in ``slots``; else None.
+        rest: What any part that is not in ``slots`` is.
+        region: Of the code that reaches it.
+        settled: Time of the last change of the region that ``slots`` and ``rest`` know of.
+        changed: Line and time of the last change that did not just set one part.
+    """
+
+    __slots__ = ("changed", "kind", "length", "region", "rest", "settled", "slots")
+
+    def __init__(self, kind: Any, rest: AbstractValue | None = None) -> None:
+        self.kind = kind
+        self.slots: dict[Any, AbstractValue] = {}
+        self.length = 0 if kind in (list, tuple) and rest is None else None
+        self.rest = rest
+        self.region: Region | None = None
+        self.settled = 0
+        self.changed: Moment | None = None
+
+    def copy(self, kind: type | None = None) -> Container:
+        """Return a container of the same parts that can be changed alone, of another kind perhaps."""
+        self.settle()
+        twin = Container(kind or self.kind, self.rest)
+        twin.slots, twin.length = dict(self.slots), self.length
+        return twin
+
+    def values(self) -> Iterator[AbstractValue]:
+        """Yield everything that stands in it."""
+        self.settle()
+        yield from list(self.slots.values())
+        if self.rest is not None:
+            yield self.rest
+
+    def settle(self) -> None:
+        """Take into account what the code that reaches the container may have done to it."""
+        if self.region is not None:
+            line, time = self.region.last_touch()
+            if time > self.settled:
+                self.settled = time
+                self.replace(AbstractValue(line, time, region=self.region))
+
+    def replace(self, rest: AbstractValue) -> None:
+        """Say that any part may be ``rest`` by now."""
+        self.slots = {}
+        self.rest = rest
+        self.length = None
+        self.changed = rest.line, rest.time
+
+    def part(self, key: object) -> AbstractValue | None:
+        """Return what stands at a key or index, None where nothing does."""
+        self.settle()
         try:
-            return ast.literal_eval(self.said)
-        except (ValueError, TypeError, SyntaxError):
-            return ...
-
-    def part(self, key: object, value: object) -> Spot | None:
-        """Return the spot of ``value[key]`` in the dict or list ``value``."""
-        parts = self.parts
-        if parts is None:
+            found = self.slots.get(key)
+        except TypeError:  # no key of any dict
             return None
-        if parts.items is not None:
-            length = len(value) if isinstance(value, (list, tuple)) else 0
-            known = parts.whole and (len(parts.items) == length or parts.other is not None)
-            if known and isinstance(key, int) and 0 <= key < len(parts.items):
-                return parts.items[key]
-        return parts.named.get(key) or parts.other
+        if found is None and self.rest is not None:
+            found = self.rest
+            if self.kind is None and found.region is None:  # nobody else holds what is in it
+                found = AbstractValue(
+                    found.line, found.time, container=Container(None, found), reads=found.reads
+                )
+                self.slots[key] = found
+                if self.region is not None:
+                    found.escape(self.region, 0)
+        return found
 
-    def _fits(self, value: object) -> bool:
-        if self.parts is not None and self.parts.items is not None:
-            return isinstance(value, (list, tuple))
-        if self.parts is not None:
-            return isinstance(value, Mapping) and self.parts.named.keys() <= value.keys()
-        said = self.literal()
-        return said is ... or bool(said == value)  # what is no literal may have come to anything
+    def put(self, key: object, value: AbstractValue, moment: Moment) -> None:
+        """Set one part."""
+        self.settle()
+        if self.region is not None:
+            value.escape(self.region, moment[1] - 1)
+            self.region.change(moment)
+        self.slots[key] = value
 
+    def index(self, key: object) -> int | None:
+        """Return the index from 0 that ``key`` means in a list, None where that is not known."""
+        self.settle()
+        if not isinstance(key, int) or (self.length is not None and not -self.length <= key < self.length):
+            return None
+        if self.length is not None:
+            return key % self.length
+        return None if key < 0 else int(key)
 
-def trail(names: Mapping[str, Spot], values: object, path: Path) -> list[Spot]:
-    """Return the spots on the way to ``path``, as far as they can be read off.
-
-    Args:
-        names: Bindings of the file.
-        values: What the file really came to.
-        path: Keys and indices; not empty.
-    """
-    first = names.get(str(path[0]))
-    return [] if first is None else descent(first, value_at(values, path[:1]), path[1:])
-
-
-def descent(spot: Spot, value: object, path: Path) -> list[Spot]:
-    """Return ``spot``, which came to ``value``, and the spots below it on the way along ``path``."""
-    found = [spot.fitting(value)]
-    for key in path:
-        part = found[-1].part(key, value)
-        value = value[key] if isinstance(value, dict) and key in value else value_at(value, (key,))
-        if part is None:
-            break
-        found.append(part.fitting(value))
-    return found
-
-
-def reads(spots: list[Spot], path: Path) -> list[Read]:
-    """Return the variables that the value at the end of a trail was computed from.
-
-    A dict that was put in whole, as in ``optimizer = base``, is read at the key in question.
-    """
-    found: list[Read] = []
-    for depth, spot in enumerate(spots, 1):
-        rest = path[depth:]
-        whole = len(spot.reads) == 1 and isinstance(spot.said, ast.Name | ast.Subscript)
-        if not rest:
-            found += spot.reads
-        elif whole or depth == len(spots):
-            found += [read._replace(path=(*read.path, *rest)) if whole else read for read in spot.reads]
-    return list(dict.fromkeys(found))
+    def changed_after(self, time: int) -> bool:
+        """Return whether a part of it may have been set or dropped since ``time``."""
+        self.settle()
+        last = 0 if self.changed is None else self.changed[1]
+        return max([last, *(value.time for value in self.values())]) > time

@@ -7,35 +7,36 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from cfgtrain.config.keys import Path, split_key, value_at
+from cfgtrain.config.keys import UNKNOWN, split_key, value_at
+from cfgtrain.config.keys import Path as KeyPath
 from cfgtrain.origin import Origin
 
 _STATE = ("file", "text", "tree", "parseable", "references", "bases")
 
 
-class Use(NamedTuple):
+class Dependency(NamedTuple):
     """What a value was computed from: a variable of the file or the environment, a value of its bases.
 
     Attributes:
         path: Where it stands in the file, or in its merged bases; ``("$NAME",)`` for the environment.
         inherited: Whether it is a value of the bases.
         origin: The line that set it, where that is a line of the file.
-        value: What it was; ``...`` where the file alone does not tell.
+        value: What it was; UNKNOWN where the file alone does not tell.
         uses: What it was computed from in turn.
     """
 
-    path: Path
+    path: KeyPath
     inherited: bool
     origin: Origin | None = None
-    value: object = ...
-    uses: tuple[Use, ...] = ()
+    value: object = UNKNOWN
+    uses: tuple[Dependency, ...] = ()
 
 
 class FileSource(ABC):
     """One config file: its text and the values it defined, before any merge.
 
     Args:
-        file: Path as it is shown to people.
+        file: KeyPath as it is shown to people.
         text: The text as it stands in the file.
         tree: What the file evaluated to. The tree is only read.
         parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
@@ -62,23 +63,23 @@ class FileSource(ABC):
         self.references = references or {}
         self.bases: tuple[FileSource, ...] = ()
         # Who asks for one value asks for those beside it.
-        self._holders: dict[Path, object] = {}  # what stands around a value
+        self._holders: dict[KeyPath, object] = {}  # what stands around a value
         self._places: dict[int | None, Origin] = {}  # by line
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what the file is; what was found out about it is found out again by whoever asks."""
         return {name: vars(self)[name] for name in _STATE} | {"_holders": {}, "_places": {}}
 
-    def defines(self, path: Path) -> bool:
-        """Say whether the file set a value at ``path``."""
+    def defines(self, path: KeyPath) -> bool:
+        """Return whether the file set a value at ``path``."""
         if not path:
             return True
         holder = self._holders.get(path[:-1])
         if holder is None:
             holder = self._holders[path[:-1]] = value_at(self.tree, path[:-1])
-        return path[-1] in holder if type(holder) is dict else value_at(holder, path[-1:]) is not ...
+        return path[-1] in holder if type(holder) is dict else value_at(holder, path[-1:]) is not UNKNOWN
 
-    def origin(self, path: Path) -> Origin:
+    def origin(self, path: KeyPath) -> Origin:
         """Return the place of the value at ``path``."""
         line = self.line(path)
         return self._places.get(line) or self._place(line)
@@ -90,20 +91,20 @@ class FileSource(ABC):
         return place
 
     @abstractmethod
-    def line(self, path: Path) -> int | None:
+    def line(self, path: KeyPath) -> int | None:
         """Return the 1-based line, or None when only the file is known."""
 
     @abstractmethod
-    def uses(self, path: Path) -> list[Use]:
+    def uses(self, path: KeyPath) -> list[Dependency]:
         """Return the variables and inherited values that went into the value at ``path``."""
 
-    def _referenced(self, token: str, rest: Path) -> Use:
+    def _referenced(self, token: str, rest: KeyPath) -> Dependency:
         """Return the use of what stands behind a token."""
         name = self.references[token]
         if name.startswith("$"):
-            return Use((name,), False)
+            return Dependency((name,), False)
         keys = [int(key) if key.lstrip("-").isdecimal() else key for key in split_key(name)]
-        return Use((*keys, *rest), True)
+        return Dependency((*keys, *rest), True)
 
     @cached_property
     def _lines(self) -> list[str]:
