@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.lint import find_suspects
 from cfgtrain.config.options import parse_options
+from cfgtrain.config.provenance.lint import find_suspects
 from cfgtrain.errors import CfgTrainError, ConfigError
 from cfgtrain.origin import Origin
 from cfgtrain_cli.console import log_to_terminal

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cfgtrain import Config
-from cfgtrain.config.lint import find_suspects, one_letter_apart
+from cfgtrain.config.provenance.lint import find_suspects, one_letter_apart
 from cfgtrain.errors import ConfigWarning
 from cfgtrain.origin import Origin
 
