@@ -1,7 +1,7 @@
 """What is legal in a config and probably not meant: the warnings of the command line.
 
 Looking costs time that a plain load does not have: ``Config.fromfile`` does not look, the
-commands do, and a program that wants to calls ``find_suspects``.
+commands do, and a program that wants to calls ``lint``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MIN_LETTERS = 4
 
 
-def find_suspects(cfg: Config) -> list[ConfigWarning]:
+def lint(cfg: Config) -> list[ConfigWarning]:
     """Return a warning for everything in a config that was probably not meant.
 
     These are: a new key of a child that is one letter away from a key of its bases, and a
