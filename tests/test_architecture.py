@@ -1,4 +1,4 @@
-"""The laws of the layers, read off the source."""
+"""The import rules of the layers, checked on the source files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 # Lowest first. A module belongs to the longest entry that begins its name.
 LAYERS = [
-    ("cfgtrain.errors", "cfgtrain.suggestions", "cfgtrain.origin"),
-    ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils"),
+    ("cfgtrain.errors", "cfgtrain.exit_codes", "cfgtrain.suggestions", "cfgtrain.origin"),
+    ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils",
+     "cfgtrain.arguments"),
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.keys", "cfgtrain.schedules"),
     ("cfgtrain.image", "cfgtrain.visualization"),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.amp", "cfgtrain.random_state",
@@ -37,7 +38,8 @@ class Module(NamedTuple):
     tree: ast.Module
 
     @property
-    def is_face(self) -> bool:
+    def is_init(self) -> bool:
+        """Whether the file only re-exports names or starts the command line: it belongs to no layer."""
         return self.path.name in ("__init__.py", "__main__.py")
 
     @property
@@ -73,53 +75,77 @@ def _imports(node: ast.AST, in_function: bool = False, for_types: bool = False) 
             yield from (Import(alias.name, in_function, for_types) for alias in child.names)
         elif isinstance(child, ast.ImportFrom) and child.module:
             for alias in child.names:
-                whole = f"{child.module}.{alias.name}"
-                yield Import(whole if whole in NAMES else child.module, in_function, for_types)
+                full = f"{child.module}.{alias.name}"
+                yield Import(full if full in NAMES else child.module, in_function, for_types)
         else:
             inside = in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             types = for_types or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test))
             yield from _imports(child, inside, types)
 
 
-def _own(module: Module) -> Iterator[Import]:
+def _own_imports(module: Module) -> Iterator[Import]:
     return (each for each in _imports(module.tree) if each.name.split(".")[0] in ("cfgtrain", "cfgtrain_cli"))
 
 
 def _layer(name: str) -> int:
-    fits = [
+    matching = [
         (len(prefix), number)
         for number, prefixes in enumerate(LAYERS)
         for prefix in prefixes
         if name == prefix or name.startswith(prefix + ".")
     ]
-    return max(fits)[1] if fits else -1
+    return max(matching)[1] if matching else -1
 
 
-def _is_face(name: str) -> bool:
-    return any(module.name == name and module.is_face for module in MODULES)
+def _is_init(name: str) -> bool:
+    return any(module.name == name and module.is_init for module in MODULES)
 
 
-def test_every_module_stands_on_a_layer() -> None:
-    """A module that is no __init__ or __main__ belongs to a layer."""
-    assert [m.name for m in MODULES if not m.is_face and _layer(m.name) < 0] == []
+def test_every_module_belongs_to_a_layer() -> None:
+    """A module belongs to a layer, unless it is an ``__init__`` or ``__main__``."""
+    assert [m.name for m in MODULES if not m.is_init and _layer(m.name) < 0] == []
+
+
+def test_layers_name_existing_modules() -> None:
+    """Every entry of the list of layers is the name of a module or package."""
+    listed = [name for layer in LAYERS for name in layer]
+    assert [name for name in listed if name not in NAMES] == []
 
 
 def test_no_import_goes_up() -> None:
-    """A module imports from its own layer and from those below, function-level imports included."""
+    """A module imports only from its own layer and those below it, within functions too."""
     up = [
         f"{module.name} -> {each.name}"
         for module in MODULES
-        if not module.is_face
-        for each in _own(module)
+        if not module.is_init
+        for each in _own_imports(module)
         if not each.for_types and _layer(each.name) > _layer(module.name)
     ]
     assert up == []
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    """The imports of all files other than an __init__ form no circle; late and type-only imports count."""
+def test_a_package_loads_names_from_higher_layers_lazily() -> None:
+    """An ``__init__`` below the layers that need torch imports no higher layer at import time."""
+    up = [
+        f"{module.name} -> {each.name}"
+        for module in MODULES
+        if module.path.name == "__init__.py" and -1 < _layer(module.name) < TORCH_FREE_LAYERS
+        for each in _own_imports(module)
+        if not each.in_function and not each.for_types and _layer(each.name) > _layer(module.name)
+    ]
+    assert up == []
+
+
+def test_there_are_no_circular_imports() -> None:
+    """No modules import each other in a circle; imports in functions and for types count.
+
+    An ``__init__`` counts with the imports that it performs when it is imported.
+    """
     edges = {
-        m.name: {each.name for each in _own(m) if not _is_face(each.name)} for m in MODULES if not m.is_face
+        m.name: {
+            each.name for each in _own_imports(m) if not m.is_init or not (each.in_function or each.for_types)
+        }
+        for m in MODULES
     }
     done: set[str] = set()
 
@@ -142,8 +168,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("numpy", ARRAY_FREE_LAYERS, False),
     ],
 )
-def test_lower_layers_do_without_heavy_libraries(forbidden: str, layers: int, functions_too: bool) -> None:
-    """The lower layers never import torch, and the lowest neither cv2 nor numpy at module level."""
+def test_lower_layers_do_not_import_heavy_libraries(forbidden: str, layers: int, functions_too: bool) -> None:
+    """The lower layers never import torch, and the lowest import neither cv2 nor numpy at module level."""
     found = [
         f"{module.name} imports {each.name}"
         for module in MODULES
@@ -156,21 +182,21 @@ def test_lower_layers_do_without_heavy_libraries(forbidden: str, layers: int, fu
     assert found == []
 
 
-def test_no_file_imports_the_face_of_its_own_package() -> None:
-    """A file names the file it needs, never the __init__ of the package it is in."""
+def test_no_module_imports_the_init_of_its_own_package() -> None:
+    """A module imports from the file that defines a name, never from the ``__init__`` of its own package."""
     found = [
         f"{module.name} -> {each.name}"
         for module in MODULES
-        if not module.is_face
-        for each in _own(module)
+        if not module.is_init
+        for each in _own_imports(module)
         if (module.package == each.name or module.package.startswith(each.name + "."))
         and each.name != "cfgtrain"
     ]
     assert found == []
 
 
-def test_only_the_command_line_knows_typer_and_rich() -> None:
-    """Only the command line imports typer; rich is known there and in terminal.py."""
+def test_only_the_command_line_imports_typer_and_rich() -> None:
+    """Only the command line imports typer; rich is imported there and in ``terminal.py``."""
     found = [
         f"{module.name} imports {each.name}"
         for module in MODULES
@@ -182,8 +208,8 @@ def test_only_the_command_line_knows_typer_and_rich() -> None:
     assert found == []
 
 
-def test_faces_define_nothing() -> None:
-    """An __init__ only hands names on; the root may be lazy about it."""
+def test_an_init_defines_nothing() -> None:
+    """An ``__init__`` only re-exports names; ``__getattr__`` may do so lazily."""
     allowed = {"__getattr__", "__dir__"}
     found = [
         f"{module.name} defines {node.name}"
@@ -195,20 +221,20 @@ def test_faces_define_nothing() -> None:
     assert found == []
 
 
-def test_late_imports_of_own_code_stand_only_in_the_command_line() -> None:
-    """A function imports our own code only in a command, to load torch late."""
+def test_only_commands_import_own_code_in_functions() -> None:
+    """A function imports cfgtrain's own code only in the command line, to load torch late."""
     found = [
         f"{module.name} -> {each.name}"
         for module in MODULES
-        if not module.name.startswith("cfgtrain_cli") and module.name != "cfgtrain"
-        for each in _own(module)
+        if not module.name.startswith("cfgtrain_cli") and not module.is_init
+        for each in _own_imports(module)
         if each.in_function
     ]
     assert found == []
 
 
-def test_input_is_never_checked_by_assert() -> None:
-    """The product holds no assert: bad input gets an error of the family."""
+def test_input_is_never_checked_with_assert() -> None:
+    """The source has no ``assert``: invalid input raises an error of the family in ``errors.py``."""
     found = [
         f"{module.name}:{node.lineno}"
         for module in MODULES

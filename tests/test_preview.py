@@ -60,8 +60,8 @@ def test_preview_is_what_the_training_does(load: Load, name: str, keys: dict[str
     assert lr.at == momentum.at == list(range(preview.iters))
 
 
-def test_courses_are_told_apart(load: Load) -> None:
-    """Parameters that share a course share a line, and the line is named after them."""
+def test_parameters_with_equal_values_share_a_line(load: Load) -> None:
+    """There is one line for all parameters with the same values, labelled with their names."""
     cfg = load(runner=EPOCHS)
     cfg.optimizer.paramwise_cfg = {"custom_keys": {"classifier": {"lr_mult": 0.5}}}
     preview = preview_schedule(cfg)
@@ -74,7 +74,7 @@ def test_courses_are_told_apart(load: Load) -> None:
 
 
 def test_several_optimizers_are_all_shown(load: Load) -> None:
-    """Of a dict of optimizers each has its lines."""
+    """Each optimizer in a dict of them has its lines."""
     parts = {
         "backbone.features": {"type": "SGD", "lr": 1.0},
         "backbone.classifier": {"type": "Adam", "lr": 2.0},
@@ -85,7 +85,7 @@ def test_several_optimizers_are_all_shown(load: Load) -> None:
 
 
 def test_long_runs_are_sampled(load: Load) -> None:
-    """A run of millions of iterations takes thousands of looks; each epoch's ends are among them."""
+    """Of millions of iterations thousands are computed, among them the first and last of each epoch."""
     preview = preview_schedule(load(runner={**EPOCHS, "max_epochs": 30}), iters_per_epoch=100_000)
     at = preview.lr[0].at
     assert preview.iters == 3_000_000
@@ -94,15 +94,15 @@ def test_long_runs_are_sampled(load: Load) -> None:
     assert {0, 99_999, 100_000, 2_999_999} <= set(at)
 
 
-def test_given_length_leaves_the_data_alone(load: Load) -> None:
-    """With ``iters_per_epoch`` the data need not be there, nor for a run of iterations."""
+def test_a_given_length_needs_no_data(load: Load) -> None:
+    """With ``iters_per_epoch`` the dataset is not built."""
     cfg = load(runner=EPOCHS)
     cfg.data.train = {"type": "torch.empty", "size": "not built"}
     assert preview_schedule(cfg, iters_per_epoch=3).iters == 6
 
 
 def test_stream_needs_a_given_length(load: Load) -> None:
-    """Training data that does not tell its length trains, and is previewed with the length of an epoch given."""
+    """Training data without a length can be previewed if the length of an epoch is given."""
     cfg = load(runner=EPOCHS, lr_config={"policy": "step", "step": 1})
     cfg.data.train = {"type": f"{__name__}.Stream"}
     with pytest.raises(ArgumentError, match="--iters-per-epoch"):
@@ -117,8 +117,8 @@ class Stream(torch.utils.data.IterableDataset[Any]):
         return iter(())
 
 
-def test_plateaus_are_told(load: Load) -> None:
-    """What scores will do is not known, and is said to be not."""
+def test_a_schedule_that_follows_scores_is_marked(load: Load) -> None:
+    """Scores are unknown before the run, so the preview says that the rate depends on them."""
     cfg = load(runner=EPOCHS, lr_config={"policy": "ReduceOnPlateau"})
     preview = preview_schedule(cfg)
     assert preview.follows_scores
@@ -126,14 +126,14 @@ def test_plateaus_are_told(load: Load) -> None:
     assert not preview_schedule(load(runner=EPOCHS)).follows_scores
 
 
-def test_wrong_configs_are_refused(load: Load) -> None:
-    """The config is checked as for a training."""
+def test_a_wrong_config_is_an_error(load: Load) -> None:
+    """The config is checked as for a training run."""
     with pytest.raises(BuildError, match="Did you mean 'power'"):
         preview_schedule(load(lr_config={"policy": "poly", "pwer": 1}))
 
 
-def test_policy_of_ones_own_is_followed(load: Load) -> None:
-    """A registered policy is called as in a run, epoch by epoch."""
+def test_a_custom_policy_is_previewed(load: Load) -> None:
+    """A custom policy is called as in a run, epoch by epoch."""
 
     @HOOKS.register_module()
     class HalvingLrUpdaterHook(LrUpdaterHook):
@@ -152,7 +152,7 @@ def test_nothing_is_written(load: Load, tmp_path: Path) -> None:
 
 @MODELS.register_module()
 class Watching(nn.Module):
-    """Tells where its weights are; ``look`` reads one while it is built."""
+    """Records the device of its weights; ``look`` reads one in the constructor."""
 
     seen: ClassVar[list[Any]] = []
 
@@ -183,7 +183,7 @@ class Watching(nn.Module):
 def test_model_is_built_without_weights(
     load: Load, look: bool, pretrained: Any, seen: list[Any], fused: bool
 ) -> None:
-    """No memory, no initial weights and no file, but for a model that looks at its weights; all optimizers do."""
+    """The weights need no memory and no file, unless the constructor reads them; any optimizer works."""
     Watching.seen.clear()
     cfg = load(runner=EPOCHS, model={"type": "Watching", "look": look, "pretrained": pretrained})
     cfg.load_from = "nothing.pth"
@@ -196,6 +196,6 @@ def test_model_is_built_without_weights(
 
 
 def test_no_sample_is_read(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the training data only the length is asked for."""
+    """Only the length of the training dataset is used."""
     monkeypatch.delattr(Digits, "__getitem__")
     assert preview_schedule(load(runner=EPOCHS)).iters == 34

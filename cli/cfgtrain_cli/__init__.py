@@ -1,1 +1,1 @@
-"""The command line of cfgtrain: words in, words out."""
+"""The command line of cfgtrain."""

@@ -1,7 +1,8 @@
-"""The ``cfgtrain`` command: its sub-commands, and what becomes of errors."""
+"""The ``cfgtrain`` command: its subcommands, and how errors are reported."""
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -14,18 +15,18 @@ import typer
 
 import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain_cli import diff, env, hooks, print_config, schedule, train
-from cfgtrain_cli.command import ConfigCommand
+from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
-from cfgtrain_cli.registry_commands import commands as names
-
-INTERRUPTED = 130
+from cfgtrain_cli.options import ConfigCommand
+from cfgtrain_cli.registry_commands import commands as registry_commands
 
 app = typer.Typer(
     help="Train PyTorch models from config files.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    pretty_exceptions_enable=False,  # a bug shows Python's own traceback, without the values of variables
+    pretty_exceptions_enable=False,  # it would print the values of variables
 )
 
 
@@ -39,9 +40,11 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of every error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the full traceback of every error.")] = False,
 ) -> None:
     """Train PyTorch models from config files."""
 
@@ -51,58 +54,49 @@ app.command("print-config", cls=ConfigCommand)(print_config.print_config)
 app.command("diff")(diff.diff_configs)
 app.command("hooks", cls=ConfigCommand)(hooks.hooks)
 app.command("schedule", cls=ConfigCommand)(schedule.schedule)
-app.command("list", cls=ConfigCommand)(names.list_names)
-app.command("show", cls=ConfigCommand)(names.show)
+app.command("list", cls=ConfigCommand)(registry_commands.list_names)
+app.command("show", cls=ConfigCommand)(registry_commands.show)
 app.add_typer(image.app, name="image")
 app.command("env")(env.env)
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit code.
+    """Run the command line and exit with one of the `ExitCode` values.
 
-    An error that was raised on purpose becomes one red message; anything else is a bug and
-    shows its traceback.
+    Args:
+        words: The arguments; ``sys.argv[1:]`` if None.
     """
-    # Of a command of its own a SIGTERM that comes when all is done does not change the exit code.
-    after = signal.SIG_IGN if words is None else signal.getsignal(signal.SIGTERM)
+    # Once our own process is done, a late SIGTERM must not change its exit code.
+    sigterm_after = signal.SIG_IGN if words is None else signal.getsignal(signal.SIGTERM)
     words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)
         warnings.showwarning = partial(_show_warning, warnings.showwarning)
-        _run(words, after)
+        _run(words, sigterm_after)
 
 
 def _run(words: list[str], sigterm_after: Any) -> None:
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is begun is tidied up
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as for Ctrl-C
         app(args=words, prog_name="cfgtrain")
-    except CfgTrainError as error:
-        if "--debug" in words:
-            raise
-        _print_error(error)
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:
+        if "--debug" in words or not print_failure(error):
+            raise
+        sys.exit(error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED)
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, sigterm_after)
 
 
 def _show_warning(default: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:
-    """Print a warning about a config in the words that it has; any other as Python does."""
+    """Print the text of a config warning alone; print other warnings as Python does."""
     if isinstance(message, ConfigWarning):
-        _print(f"Warning: {message}", "yellow")
+        print_warning(message)
     else:
         default(message, *rest, **named)
-
-
-def _print_error(error: CfgTrainError) -> None:
-    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
-    _print(f"Error: {error}{notes}", "red")
-
-
-def _print(text: str, style: str) -> None:
-    from cfgtrain.terminal import log_console
-
-    log_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Columns of text: coloured and fitted to the width of a terminal, plain and whole in a pipe."""
+"""Columns of text: coloured and fitted to the width of a terminal, plain and complete in a pipe."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from cfgtrain_cli.console import echo
+
 
 def print_columns(rows: Sequence[Sequence[str]], styles: Sequence[str], wrap: bool = False) -> None:
-    """Print rows below each other; the last column takes the room that is left.
+    """Print rows in aligned columns; the last column takes the remaining width.
 
     Args:
-        rows: All of one length.
-        styles: One for each column.
-        wrap: Whether a terminal shows the last column on several lines rather than cut.
+        rows: Rows of the same length.
+        styles: The rich style of each column.
+        wrap: Whether the last column is wrapped on a terminal, rather than cut off.
     """
     console = Console(highlight=False)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     if not console.is_terminal:
         for row in rows:
-            print("  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip())
+            echo("  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip())
         return
     indent = sum(width + 2 for width in widths)
     for row in rows:
@@ -30,6 +32,6 @@ def print_columns(rows: Sequence[Sequence[str]], styles: Sequence[str], wrap: bo
             line.append(text.ljust(width), style).append("  ")
         last = row[-1]
         if wrap:
-            room = max(console.width - indent, 20)
-            last = f"\n{' ' * indent}".join(textwrap.wrap(last, room) or [""])
+            width = max(console.width - indent, 20)
+            last = f"\n{' ' * indent}".join(textwrap.wrap(last, width) or [""])
         console.print(line.append(last, styles[-1]), no_wrap=True, overflow="ellipsis")

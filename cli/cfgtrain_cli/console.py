@@ -1,7 +1,8 @@
-"""What a person sees on the terminal: the log, and colours where there are any."""
+"""Printing to the terminal: text, JSON and log records."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -14,35 +15,44 @@ from cfgtrain.errors import CfgTrainError
 
 
 def styled(text: str, **style: Any) -> str:
-    """Return ``text`` with a colour; see ``typer.style``. ``echo`` takes it out again."""
+    """Return ``text`` with a style; see ``typer.style``. ``echo`` removes it where there are no colours."""
     return typer.style(text, **style) if text and style else text
 
 
 def echo(text: str, err: bool = False) -> None:
-    """Print a line: coloured on a terminal, plain into a pipe; NO_COLOR and FORCE_COLOR overrule that."""
+    """Print a line, coloured on a terminal and plain in a pipe, unless NO_COLOR or FORCE_COLOR is set.
+
+    Raises:
+        OutputError: The line cannot be written.
+    """
     color = False if os.environ.get("NO_COLOR") else True if os.environ.get("FORCE_COLOR") else None
     try:
         typer.echo(text, err=err, color=color)
     except BrokenPipeError:
-        raise  # whoever read it has enough: typer ends quietly
+        raise  # nobody reads any more: typer exits quietly
     except OSError as error:
-        _drop_output()
-        raise OutputError(f"The output cannot be written: {error.strerror}.") from error
+        _discard_output()
+        raise OutputError(f"Cannot write the output: {error.strerror}.") from error
+
+
+def print_json(content: object) -> None:
+    """Print plain types as JSON."""
+    echo(json.dumps(content, indent=2, ensure_ascii=False))
 
 
 class OutputError(CfgTrainError):
-    """The output cannot be written, as the disk is full."""
+    """The output cannot be written, for example because the disk is full."""
 
 
-def _drop_output() -> None:
-    """Let what is still to be written go nowhere, or Python would try again at its end."""
+def _discard_output() -> None:
+    """Redirect stdout to nowhere, or Python would try to write the rest when it exits."""
     with suppress(OSError, ValueError):  # a stream without a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def log_to_terminal() -> None:
-    """Send log records to stderr: coloured on a terminal, plain lines into a pipe."""
-    from cfgtrain.terminal import log_console  # loads rich, which other commands do without
+    """Send log records to stderr: coloured on a terminal, plain lines in a pipe."""
+    from cfgtrain.terminal import log_console  # imports rich, which some commands do not need
 
     root = logging.getLogger()
     if any(handler.get_name() == "cfgtrain" for handler in root.handlers):

@@ -1,4 +1,4 @@
-"""``cfgtrain diff``: what two experiments differ in."""
+"""``cfgtrain diff``: the differences between two configs."""
 
 from __future__ import annotations
 
@@ -11,40 +11,45 @@ import typer
 from cfgtrain.config.annotate import python_lines
 from cfgtrain.config.config import Config
 from cfgtrain.config.diff import Change, Side, diff
-from cfgtrain.config.key_paths import Path as KeyPath
-from cfgtrain.config.key_paths import value_at
+from cfgtrain.config.key_paths import KeyPath, value_at
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.work_dir import find_config
 from cfgtrain.fileio.io import dump
 from cfgtrain.origin import Origin, dotted
 from cfgtrain_cli.console import echo, styled
 from cfgtrain_cli.loading import load_config
 
-DIFFERENT = 1  # the exit code when there are differences
-
-# Of the old and the new value on one line, and of the column before the places.
+# The most characters for an old and a new value on one line, and for the column before the origins.
 WIDTH = 60
 
 _COLOURS = {"+": "green", "-": "red", "~": "yellow"}
 
 
 def diff_configs(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A config or a work directory.", show_default=False)],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.", show_default=False)],
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="Config file or work directory.", show_default=False)
+    ],
+    b: Annotated[
+        Path,
+        typer.Argument(
+            metavar="B", help="Config file or work directory to compare it with.", show_default=False
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
 ) -> None:
     """Compare two configs, or the merged configs of two work directories.
 
-    Exit code 0: they come to the same. 1: they differ. 2: one of them is wrong.
+    Exit codes: 0 if they are equal, 1 if they differ, 2 if one of them is invalid.
     """
     files = [find_config(path) if path.is_dir() else path for path in (a, b)]
     old, new = (load_config(file, None, warn=False) for file in files)
     changes = diff(old, new)
     if as_json:
-        print(_json(files, changes))
+        echo(_json(files, changes))
     else:
         echo("\n".join(_text(files, changes, new)))
     if changes:
-        raise typer.Exit(DIFFERENT)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _json(files: list[Path], changes: list[Change]) -> str:
@@ -62,7 +67,7 @@ def _json(files: list[Path], changes: list[Change]) -> str:
 
 def _text(files: list[Path], changes: list[Change], new: Config) -> Iterator[str]:
     if not changes:
-        yield f"{files[0]} and {files[1]} come to the same."
+        yield f"{files[0]} and {files[1]} are equal."
         return
     yield styled(f"--- {files[0]}", fg="red")
     yield styled(f"+++ {files[1]}", fg="green")
@@ -90,7 +95,7 @@ def _indent(path: KeyPath) -> str:
 
 
 def _grouped(changes: list[Change]) -> dict[KeyPath, list[Change]]:
-    """Put together what changed in one dict or list, a dict before those within it."""
+    """Group the changes by the dict or list that contains them, outer ones first."""
     groups: dict[KeyPath, list[Change]] = {}
     order: dict[KeyPath, int] = {}
     for change in changes:
@@ -130,7 +135,7 @@ def _name(side: Side) -> str:
 
 
 def _note(group: list[Change], path: KeyPath, new: Config) -> str:
-    """Say of an item of a list what it is, and where it stood before."""
+    """Return the type of a list item, and its previous position if that changed."""
     item = value_at(new._cfg_dict, path) if isinstance(path[-1], int) else None
     notes = [str(item["type"])] if isinstance(item, Mapping) and "type" in item else []
     before = next((change.old.path[:-1] for change in group if change.old and change.new), path)

@@ -1,25 +1,24 @@
-"""``cfgtrain env``: what a bug report needs."""
+"""``cfgtrain env``: the versions and devices that a bug report needs."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
+from cfgtrain_cli.console import print_json
+
 
 def env(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, with the details of the build.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, including build details.")] = False,
 ) -> None:
-    """Print versions, devices and settings on one screen, to paste into a bug report."""
-    from cfgtrain.environment import collect_env, describe_environment  # loads torch
+    """Print versions, devices and settings for a bug report."""
+    from cfgtrain.environment import collect_env, describe_environment  # imports torch
     from cfgtrain_cli.columns import print_columns
 
     facts = describe_environment()
     if as_json:
-        print(json.dumps({**facts, "details": collect_env()}, indent=2, ensure_ascii=False))
+        print_json({**facts, "details": collect_env()})
         return
     libraries = ", ".join(f"{name} {version}" for name, version in facts.pop("libraries").items())
     rows = [

@@ -1,26 +1,15 @@
-"""``cfgtrain hooks``: which hooks a training has, at which stages, in which order."""
+"""``cfgtrain hooks``: the hooks of a training run, by stage and priority."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from cfgtrain_cli.command import CfgOptions
-from cfgtrain_cli.loading import import_custom_modules, load_config
+from cfgtrain_cli.console import echo
+from cfgtrain_cli.loading import load_project
+from cfgtrain_cli.options import CfgOptions, ConfigFile
 
 
-def hooks(
-    config: Annotated[Path, typer.Argument(help="A .py, .yaml or .json config.", show_default=False)],
-    cfg_options: CfgOptions = None,
-) -> None:
-    """Print the hooks of a training by stage and priority, without running it."""
-    cfg = load_config(config, cfg_options)
-    from cfgtrain_cli.console import log_to_terminal  # loads rich, which other commands do without
+def hooks(config: ConfigFile, cfg_options: CfgOptions = None) -> None:
+    """List the hooks of a training run by stage and priority, without training."""
+    cfg = load_project(config, cfg_options)
+    from cfgtrain.preview import preview_hooks  # imports torch; mistakes in the config are reported first
 
-    log_to_terminal()
-    import_custom_modules(cfg)
-    from cfgtrain.preview import preview_hooks  # loads torch, after everything that can be wrong without it
-
-    print(preview_hooks(cfg))
+    echo(preview_hooks(cfg))

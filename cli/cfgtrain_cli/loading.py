@@ -1,4 +1,4 @@
-"""From the words of a command to a config: the way all commands share."""
+"""Loading a config for a command: overrides, warnings and custom imports."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from cfgtrain.config.lint import find_suspects
 from cfgtrain.config.options import parse_options
 from cfgtrain.errors import CfgTrainError, ConfigError
 from cfgtrain.origin import Origin
+from cfgtrain_cli.console import log_to_terminal
 
-# Options whose name is not that of the key they set.
+# The option of a config key, where their names differ.
 _FLAGS = {"resume_from": "resume"}
 
 
@@ -26,16 +27,16 @@ def load_config(
     *,
     warn: bool = True,
 ) -> Config:
-    """Load a config, lay the command line over it, and warn of what was probably not meant.
+    """Load a config, apply the overrides of the command line, and warn about probable mistakes.
 
     Args:
-        file: The config.
-        cfg_options: ``KEY=VALUE`` words; a key that the config does not have is an error.
-        settings: Values of options such as ``--seed`` by the key they set; None sets nothing.
-        warn: Whether to look for what was probably not meant.
+        file: The config file.
+        cfg_options: ``KEY=VALUE`` overrides.
+        settings: Values of options such as ``--seed``, by config key. None leaves the key unchanged.
+        warn: Whether to look for probable mistakes.
 
     Raises:
-        ConfigError: Whatever is wrong with the file or the words.
+        ConfigError: The file or an override is invalid, or an override has an unknown key.
     """
     try:
         cfg = Config.fromfile(file, import_custom_modules=False)
@@ -56,11 +57,24 @@ def load_config(
     return cfg
 
 
-def import_custom_modules(cfg: Config) -> None:
-    """Import what ``custom_imports`` names, after the overrides, which may change it.
+def load_project(
+    file: Path, cfg_options: list[str] | None, settings: Mapping[str, Any] | None = None
+) -> Config:
+    """Load a config as `load_config` does, log to the terminal, and import the ``custom_imports``.
 
-    The current folder is searched first, as ``python -m`` does, and the config's folder
-    last: configs may have names that modules have.
+    The overrides may change ``custom_imports``, so they are applied first.
+    """
+    cfg = load_config(file, cfg_options, settings)
+    log_to_terminal()
+    _import_custom_modules(cfg)
+    return cfg
+
+
+def _import_custom_modules(cfg: Config) -> None:
+    """Import the ``custom_imports`` of a config.
+
+    The current folder is searched first, as with ``python -m``, and the folder of the config
+    last: a config may have the same name as a module.
     """
     if cfg.get("custom_imports"):
         here, beside = str(Path.cwd()), str(Path(cfg.filename or ".").absolute().parent)
@@ -69,13 +83,11 @@ def import_custom_modules(cfg: Config) -> None:
 
 
 def _failure_in(file: Path, error: BaseException) -> ConfigError:
-    """Say which line of a config, not of this program, raised."""
+    """Return an error that names the line of the config, rather than of this program, that raised."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if frame.name == "<module>" and frame.filename.endswith(".py")]
     last = inside[-1] if inside else None
     return ConfigError(
-        f"The config cannot be run: {type(error).__name__}: {error}."
-        + (f"\n    {last.line}" if last else ""),
-        file=last.filename if last else str(file),
-        line=last.lineno if last else None,
+        f"The config raised {type(error).__name__}: {error}." + (f"\n    {last.line}" if last else ""),
+        origin=Origin(last.filename, last.lineno) if last else Origin(str(file)),
     )

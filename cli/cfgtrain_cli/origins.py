@@ -1,4 +1,4 @@
-"""Where values came from, in words: ``print-config --origin`` and ``--why``."""
+"""The origins of values, as text: ``print-config --origin`` and ``--why``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cfgtrain.fileio.io import dump
 from cfgtrain.origin import Origin, dotted
 from cfgtrain_cli.console import styled
 
-# Of a value, and of a line of a config that is quoted.
+# The most characters of a value, and of a quoted line of a config.
 VALUE, TEXT = 36, 64
 
 
 def config_with_origins(cfg: Config, path: Path) -> str:
-    """Return a config, or a part of it, as Python with the place of every value beside it."""
+    """Return a config, or a part of it, as Python with the origin of every value beside it."""
     lines = list(annotated(cfg, path))
     width = max((len(line.text) for line in lines if line.origin and len(line.text) <= WIDTH), default=0)
     return "\n".join(
@@ -33,7 +33,7 @@ def config_with_origins(cfg: Config, path: Path) -> str:
 
 
 def origins_as_json(cfg: Config, path: Path) -> str:
-    """Return every value by its dotted key, with its place."""
+    """Return every value and its origin as JSON, by dotted key."""
     plain = Config({"value": value_at(cfg._cfg_dict, path)}).to_dict()["value"]
     entries = {}
     for leaf in leaves(plain, path):
@@ -44,17 +44,17 @@ def origins_as_json(cfg: Config, path: Path) -> str:
 
 
 def why(cfg: Config, key: str) -> str:
-    """Return the story of one value: what set it, what that replaced, and what does not reach it."""
+    """Explain one value: what set it, what it replaced, and which changes do not affect it."""
     story = tell(cfg, key)
     name = dotted(story.path)
     rows = [*_step_rows(story), *_miss_rows(story)]
     lines = [f"{styled(name, bold=True)} = {styled(one_line(story.value, TEXT), bold=True)}"]
     if story.value is ...:
-        lines = [f"{styled(name, bold=True)} is not in the config any more."]
+        lines = [f"{styled(name, bold=True)} is no longer in the config."]
     if rows:
         lines += ["", *_table(rows, cfg.filename)]
     else:
-        lines += ["", "Where it came from is not known."]
+        lines += ["", "Its origin is unknown."]
     return "\n".join([*lines, *_advice(story)])
 
 
@@ -64,7 +64,7 @@ class _Row(NamedTuple):
     style: Mapping[str, Any] = {}
 
 
-# How the last step is shown, by whether it set the value.
+# The style of the last step, by whether it set the value.
 _LAST: dict[bool, Mapping[str, Any]] = {True: {"fg": "green"}, False: {"fg": "red", "bold": True}}
 
 
@@ -78,7 +78,7 @@ def _step_rows(story: Story) -> Iterator[_Row]:
 
 def _what(step: Step, first: bool) -> str:
     if step.dropped is not None:
-        return f"dropped with {dotted(step.dropped) or 'all that was inherited'}"
+        return f"removed with {dotted(step.dropped) or 'everything inherited'}"
     value = "" if step.value is ... else f" {_value(step.value)}"
     merged = isinstance(step.value, Mapping) and not step.value.get(DELETE)
     return f"set to{value}" if first else f"{'merged with' if merged else 'replaced by'}{value}"
@@ -97,9 +97,9 @@ def _use_rows(uses: tuple[Use, ...], indent: str) -> Iterator[_Row]:
 def _miss_rows(story: Story) -> Iterator[_Row]:
     style = {"fg": "red", "bold": True}
     for miss in _first_of_each(story.misses):
-        yield _Row(f"NOT reached by {_setting(miss)}", miss.overrider, style)
+        yield _Row(f"NOT updated by {_setting(miss)}", miss.overrider, style)
     for miss in story.leaves_behind:
-        yield _Row(f"does NOT reach {dotted(miss.key)}", miss.source.origin(miss.key), style)
+        yield _Row(f"does NOT update {dotted(miss.key)}", miss.source.origin(miss.key), style)
 
 
 def _first_of_each(misses: list[Miss]) -> list[Miss]:
@@ -107,13 +107,13 @@ def _first_of_each(misses: list[Miss]) -> list[Miss]:
 
 
 def _setting(miss: Miss) -> str:
-    if miss.now is ...:  # put in whole, or a part that the new one does not have
+    if miss.now is ...:  # a dict or list replaced as a whole, or an item that the new one does not have
         return f"the new {dotted(miss.variable if miss.was is ... else miss.variable[:1])}"
     return f"{dotted(miss.variable)} = {_value(miss.now)}"
 
 
 def _table(rows: list[_Row], own: str | None) -> Iterator[str]:
-    """Align words, places and the lines of the config that stand there."""
+    """Yield the rows as aligned columns of text, origin and quoted line."""
     first = max(len(row.words) for row in rows)
     second = (
         max(len(str(row.origin)) for row in rows if row.origin and row.origin.file)
@@ -136,19 +136,19 @@ def _advice(story: Story) -> Iterator[str]:
         said = " and ".join(map(_setting, missed))
         was = "was" if len(missed) == 1 else "were"
         yield ""
-        yield f"{key} was computed before {said} {was} read, and does not follow. To change it, set {key} itself."
+        yield f"{key} was computed before {said} {was} set, and was not updated. To change it, set {key} itself."
     if left:
         key = dotted(left[0].key)
         yield ""
         yield (
-            f"{key} had been computed from the old value and stays {_value(left[0].value)}. To change it, set {key} itself."
+            f"{key} was computed from the old value and is still {_value(left[0].value)}. To change it, set {key} itself."
             if len(left) == 1
-            else "These had been computed from the old value and stay as they were. To change them, set them themselves."
+            else "These values were computed from the old value and were not updated. To change them, set them directly."
         )
 
 
 def _place(origin: Origin, own: str | None, mark: str = "") -> str:
-    """Return a place in the colour of its kind: this file, a base, a word of the command line, code."""
+    """Return an origin, coloured by whether it is this file, a base or a word of the command line."""
     text = mark + str(origin).replace("\n", "\\n")
     if origin.file is None:
         return styled(text, fg="magenta", bold=True)

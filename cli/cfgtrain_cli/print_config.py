@@ -1,33 +1,31 @@
-"""``cfgtrain print-config``: what a config comes to."""
+"""``cfgtrain print-config``: a config with its bases and overrides merged in."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cfgtrain.config.config import Config
 from cfgtrain.config.dump import config_text
-from cfgtrain.config.key_paths import NoSuchKeyError, follow, split_key
-from cfgtrain.config.key_paths import Path as KeyPath
+from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, follow, split_key
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain_cli import origins
-from cfgtrain_cli.command import CfgOptions
 from cfgtrain_cli.console import echo
 from cfgtrain_cli.loading import load_config
+from cfgtrain_cli.options import CfgOptions, ConfigFile
 
 
 class Format(StrEnum):
-    """How a config is printed."""
+    """The format that a config is printed in."""
 
     py = "py"
     json = "json"
     yaml = "yaml"
 
 
-# For people to read: in the order of the config, and in their own script.
+# Options that make the output readable: the order of the config and its own script are kept.
 _LAYOUT: dict[Format, dict[str, Any]] = {
     Format.json: {"indent": 4, "ensure_ascii": False},
     Format.yaml: {"sort_keys": False, "allow_unicode": True},
@@ -35,29 +33,29 @@ _LAYOUT: dict[Format, dict[str, Any]] = {
 
 
 def print_config(
-    config: Annotated[Path, typer.Argument(help="A .py, .yaml or .json config.", show_default=False)],
+    config: ConfigFile,
     cfg_options: CfgOptions = None,
-    format: Annotated[Format, typer.Option("--format", "-f", help="Language to print in.")] = Format.py,  # noqa: A002
+    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format.py,  # noqa: A002
     key: Annotated[
         str | None,
         typer.Option("--key", "-k", metavar="KEY", help="Print only this part, such as optimizer.lr."),
     ] = None,
     origin: Annotated[
-        bool, typer.Option("--origin", help="Print beside each value the file and line that set it.")
+        bool, typer.Option("--origin", help="Show the file and line that set each value.")
     ] = False,
     why: Annotated[
         str | None,
         typer.Option(
             "--why",
             metavar="KEY",
-            help="Tell of one value what set it, what that replaced and what does not reach it.",
+            help="Explain one value: what set it, what it replaced, and which changes do not affect it.",
         ),
     ] = None,
 ) -> None:
-    """Print a config with its bases merged in and the overrides applied."""
+    """Print a config with its base configs and overrides merged in."""
     cfg = load_config(config, cfg_options)
     if why is not None:
-        _refuse("--why", key and "--key", origin and "--origin", format is not Format.py and "--format")
+        _check_alone("--why", key and "--key", origin and "--origin", format is not Format.py and "--format")
         echo(origins.why(cfg, why))
         return
     path, value = ((), cfg._cfg_dict) if key is None else _look_up(cfg, key)
@@ -68,16 +66,14 @@ def print_config(
     elif format is Format.json:
         echo(origins.origins_as_json(cfg, path))
     else:
-        raise typer.BadParameter("--origin is printed as py or json, not as yaml.")
+        raise typer.BadParameter("--origin supports the formats py and json, not yaml.")
 
 
-def _refuse(option: str, *others: str | bool | None) -> None:
-    """Raise if options that mean nothing beside another are there."""
+def _check_alone(option: str, *others: str | bool | None) -> None:
+    """Raise if ``option`` is combined with options that do not apply to it."""
     given = [str(other) for other in others if other]
     if given:
-        raise typer.BadParameter(
-            f"{option} tells of one value, so {' and '.join(given)} cannot stand beside it."
-        )
+        raise typer.BadParameter(f"{option} cannot be combined with {' and '.join(given)}.")
 
 
 def _text(value: Any, format: Format, path: KeyPath) -> str:  # noqa: A002
@@ -93,5 +89,7 @@ def _look_up(cfg: Config, key: str) -> tuple[KeyPath, Any]:
         return tuple(part for part, _ in steps), steps[-1][1]
     except NoSuchKeyError as missing:
         raise ConfigKeyError(
-            f"The config has no key {key!r}: {missing.part!r} is not there.{missing.hint()}", key=key
+            f"The config has no key {key!r}: {missing.part!r} does not exist.",
+            hint=missing.hint(),
+            key=key,
         ) from None

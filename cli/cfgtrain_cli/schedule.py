@@ -1,4 +1,4 @@
-"""``cfgtrain schedule``: learning rate and momentum over a run, without training."""
+"""``cfgtrain schedule``: the learning rate and momentum of a training run, without training."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfgtrain.experiment.work_dir import config_stem
-from cfgtrain_cli.command import CfgOptions
-from cfgtrain_cli.loading import import_custom_modules, load_config
+from cfgtrain_cli.console import echo
+from cfgtrain_cli.loading import load_project
+from cfgtrain_cli.options import CfgOptions, ConfigFile
 
 if TYPE_CHECKING:
     from cfgtrain.preview import SchedulePreview
@@ -17,30 +18,26 @@ if TYPE_CHECKING:
 
 
 def schedule(
-    config: Annotated[Path, typer.Argument(help="A .py, .yaml or .json config.", show_default=False)],
+    config: ConfigFile,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Draw into a .png, .svg or .pdf file as well."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Also save the plot as a .png, .svg or .pdf file."
+        ),
     ] = None,
     iters_per_epoch: Annotated[
         int | None,
-        typer.Option(min=1, help="Length of an epoch, so that the data is not looked at for it."),
+        typer.Option(min=1, help="Length of an epoch. \\[default: computed from the dataset]"),
     ] = None,
     cfg_options: CfgOptions = None,
 ) -> None:
-    """Show how learning rate and momentum go over the whole run, without training."""
-    cfg = load_config(config, cfg_options)
-    from cfgtrain_cli.console import log_to_terminal  # loads rich, which other commands do without
-
-    log_to_terminal()
-    import_custom_modules(cfg)
+    """Plot the learning rate and momentum of a training run, without training."""
+    cfg = load_project(config, cfg_options)
     from cfgtrain.visualization.curves import Panel, check_picture, draw_panels
 
     if output is not None:
-        check_picture(output)  # before anything is built
-    from cfgtrain.preview import (
-        preview_schedule,
-    )  # loads torch, after everything that can be wrong without it
+        check_picture(output)  # report a wrong file name before anything is built
+    from cfgtrain.preview import preview_schedule  # imports torch
 
     preview = preview_schedule(cfg, iters_per_epoch)
     panels = [Panel("learning rate", preview.lr)]
@@ -49,14 +46,14 @@ def schedule(
     _print(config_stem(cfg), preview, panels)
     if output is not None:
         draw_panels(panels, output, config_stem(cfg), preview.iters_per_epoch)
-        print(f"Drawn into {output}.")
+        echo(f"Saved the plot to {output}.")
 
 
 def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cfgtrain_cli.plot import MOST, axis, legend, plot
+    from cfgtrain_cli.terminal_plot import MAX_LINES, axis, legend, plot
 
     console = Console(highlight=False)
     width = min(console.width, 100)
@@ -71,21 +68,24 @@ def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
         if preview.iters_per_epoch is not None:
             lines.append(axis(width, _ticks(preview.iters, preview.iters_per_epoch), "epoch"))
         count = len(panel.lines)
-        lines += [legend(line, i, count, _course(line)) for i, line in enumerate(panel.lines[:MOST])]
-        if count > MOST:
-            lines.append(Text(f"and {count - MOST} more courses, not shown", style="dim"))
+        lines += [legend(line, i, count, _describe(line)) for i, line in enumerate(panel.lines[:MAX_LINES])]
+        if count > MAX_LINES:
+            lines.append(Text(f"and {count - MAX_LINES} more lines, not shown", style="dim"))
     if len(panels) == 1:
-        lines.append(Text(f"\nmomentum: {_course(preview.momentum[0])}"))
+        lines.append(Text(f"\nmomentum: {_describe(preview.momentum[0])}"))
     if preview.follows_scores:
         lines.append(
-            Text("\nThe learning rate also follows the scores, which are not known before the training.")
+            Text("\nThe learning rate also depends on validation scores, which are unknown before training.")
         )
     for line in lines:
-        console.print(line, no_wrap=True, crop=False, overflow="ignore")
+        if console.is_terminal:
+            console.print(line, no_wrap=True, crop=False, overflow="ignore")
+        else:
+            echo(line.plain)
 
 
 def _ticks(iters: int, unit: int) -> list[tuple[float, str]]:
-    """Return up to six round counts of ``unit`` iterations, with their places from 0 to 1."""
+    """Return the positions, from 0 to 1, and labels of up to six round multiples of ``unit`` iterations."""
     count = iters / unit
     step = next(n for e in range(12) for f in (1, 2, 5) if count / (n := f * 10**e) <= 6)
     return [
@@ -93,12 +93,12 @@ def _ticks(iters: int, unit: int) -> list[tuple[float, str]]:
     ]
 
 
-def _course(line: Line) -> str:
-    """Say where a line begins, turns furthest and ends."""
+def _describe(line: Line) -> str:
+    """Return the first, the extreme and the last value of a line, as text."""
     values, at = line.values, line.at
     if len(set(values)) == 1:
-        return f"{values[0]:.6g} throughout"
+        return f"{values[0]:.6g} constant"
     last = len(values) - 1
     turns = [values.index(v) for v in (max(values), min(values)) if v not in (values[0], values[last])]
-    told = [f"{values[i]:.4g} (iteration {at[i] + 1:,})" for i in sorted(turns)]
-    return " → ".join([f"{values[0]:.4g}", *told, f"{values[last]:.4g}"])
+    extremes = [f"{values[i]:.4g} (iteration {at[i] + 1:,})" for i in sorted(turns)]
+    return " → ".join([f"{values[0]:.4g}", *extremes, f"{values[last]:.4g}"])

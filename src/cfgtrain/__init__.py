@@ -8,11 +8,12 @@ packages below on first use. What needs torch has a package of its own to import
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-# Lightest first: the first package whose __all__ holds the name is the one that is opened.
-_PACKAGES = ("utils", "registry", "fileio", "config", "image")
+# In the order in which they are searched for a name: those that import least come first.
+_PACKAGES = ("errors", "utils", "registry", "fileio", "config", "image")
 
 if _TYPE_CHECKING:
     from cfgtrain.config import *
+    from cfgtrain.errors import *
     from cfgtrain.fileio import *
     from cfgtrain.image import *
     from cfgtrain.registry.registry import *

@@ -1,9 +1,9 @@
 """Every error that cfgtrain raises on purpose.
 
-    CfgTrainError
-    ├── ConfigError                  something in a config; knows .file .line .key
+    CfgTrainError                    has .message .hint .origin .key
+    ├── ConfigError                  something in a config
     │   ├── ConfigNotFoundError      (FileNotFoundError)
-    │   ├── ConfigFormatError        (OSError)           an extension no loader knows
+    │   ├── ConfigFormatError        (OSError)           an unknown file extension
     │   ├── ConfigSyntaxError        (SyntaxError)
     │   ├── ConfigKeyError           (KeyError)
     │   ├── ConfigAttributeError     (AttributeError)
@@ -11,111 +11,131 @@
     │   ├── ConfigCycleError         (ValueError)
     │   ├── ConfigImportError        (ImportError)
     │   ├── ConfigValueError         (ValueError)        a value of the wrong kind
-    │   ├── OptionError              (ValueError, AssertionError)  a KEY=VALUE word
-    │   └── CheckError               several of the above, and of RegistryError, at once
+    │   ├── OptionError              (ValueError, AssertionError)  a KEY=VALUE argument
+    │   └── CheckError               several errors at once
     ├── RegistryError
     │   ├── UnknownNameError         (KeyError)
     │   ├── NameTakenError           (KeyError)
     │   └── BuildError               (TypeError)
     ├── HookError                    (ValueError)
-    ├── InitError                    (RuntimeError)      initial weights for a part that is not there
+    ├── InitError                    (RuntimeError)      initial weights for a missing submodule
     ├── CheckpointError              (RuntimeError)
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
     ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
     │   └── BackendMethodError       (NotImplementedError, AttributeError)
     ├── DownloadError                (OSError)
-    ├── ImageDecodeError             (ValueError)        bytes that are no image, or half of one
+    ├── ImageDecodeError             (ValueError)        bytes that are not a complete image
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
-    ├── TimerError                                       a timer that does not run
+    ├── TimerError                                       a timer that is not running
     ├── ArgumentError                (ValueError, AssertionError)
     └── ArgumentTypeError            (TypeError)
 
-    ConfigWarning (UserWarning)      a config that is legal and probably not what was meant
+    ConfigWarning (UserWarning)      a valid config that is probably a mistake
     └── ConfigDeprecationWarning     (DeprecationWarning)  a config that says it is deprecated
 
-Each class also inherits the builtin that MMCV 1.x raised in its place, so that an
+Each class also inherits the builtin that MMCV 1.x raises instead, so that an
 ``except KeyError`` written for MMCV keeps working. The command line prints any of
-them as one red message and leaves with its ``exit_code``; everything else is a bug
-and shows its traceback.
+them as one red message and exits with its ``exit_code``. Of an exception in custom code it
+prints the frames of that code; every other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict, Unpack
 
+from cfgtrain.exit_codes import ExitCode
+from cfgtrain.origin import Origin, place_text
 from cfgtrain.suggestions import suggest
+
+__all__ = ["CfgTrainError"]  # what the package exports; the other classes are imported from here
+
+
+class ErrorFields(TypedDict, total=False):
+    """The keyword arguments of every error; see ``CfgTrainError``."""
+
+    origin: Origin | None
+    key: str | None
+    hint: str
+    near: tuple[str, Sequence[str]] | None
 
 
 class CfgTrainError(Exception):
-    """Base of every error raised on purpose; its text is written for the user."""
+    """Base of every error raised on purpose; its text is written for the user.
 
-    exit_code = 1
+    Args:
+        message: What is wrong, with the value, and what would be right.
+        origin: Where the wrong value was set: a line of a config, or a command-line argument.
+        key: Dotted key path of the value, such as ``data.train.pipeline[1].type``.
+        hint: A suggestion, such as ``"Did you mean 'lr'?"``.
+        near: In place of ``hint``, a name that does not exist, and the names that do. The similar
+            ones are searched for when the hint is read, which ``hasattr`` never does.
+    """
 
-    def __init__(self, message: str = "") -> None:
+    exit_code = ExitCode.FAILED
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        origin: Origin | None = None,
+        key: str | None = None,
+        hint: str = "",
+        near: tuple[str, Sequence[str]] | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.origin = origin
+        self.key = key
+        self.near = near
+        self._hint = hint.strip()  # a text of `suggest` begins with a space
+
+    @property
+    def hint(self) -> str:
+        """The suggestion, or ``""``."""
+        return self._hint or (suggest(*self.near).strip() if self.near else "")
+
+    @property
+    def file(self) -> str | None:
+        """The file in which the wrong value was set, if it is known."""
+        return self.origin.file if self.origin is not None else None
+
+    @property
+    def line(self) -> int | None:
+        """The 1-based line in ``file``, if it is known."""
+        return self.origin.line if self.origin is not None else None
 
     def __str__(self) -> str:
-        # KeyError would print the repr of its argument, OSError its errno.
-        return self.message
+        place = place_text(self.origin, self.key)
+        text = " ".join(filter(None, (self.message, self.hint)))
+        return f"{text}\n  at {place}" if place else text
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
 
 
 def _rebuild(cls: type[CfgTrainError], message: str, state: dict[str, object]) -> CfgTrainError:
-    """Unpickle an error: the classes below have keyword-only arguments, pickle has none."""
+    """Unpickle an error: pickle does not pass keyword-only arguments."""
     error = cls(message)
     error.__dict__.update(state)
     return error
 
 
 class ConfigError(CfgTrainError):
-    """Something in a config is wrong.
+    """Something in a config is wrong."""
 
-    Args:
-        message: What is wrong, with the value, and what would be right.
-        file: The file that says so, or None when it came from elsewhere.
-        line: 1-based line in ``file``.
-        key: Dotted key path, such as ``data.train.pipeline[1].type``.
-        word: The word of the command line that says so, where no file does.
-        near: A word that is not there, and the names that are. Those like it are looked for when
-            the text is asked for: ``hasattr`` and the like never do.
-    """
-
-    exit_code = 2
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        file: str | None = None,
-        line: int | None = None,
-        key: str | None = None,
-        word: str | None = None,
-        near: tuple[str, Sequence[str]] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.file = file
-        self.line = line
-        self.key = key
-        self.word = word
-        self.near = near
-
-    def __str__(self) -> str:
-        hint = suggest(*self.near) if self.near else ""
-        return self.message + hint + place(self.file or self.word, self.line, self.key)
+    exit_code = ExitCode.USAGE
 
 
 class ConfigNotFoundError(ConfigError, FileNotFoundError):
-    """A config file, or one of its bases, is not there."""
+    """A config file, or one of its bases, does not exist."""
 
 
 class ConfigFormatError(ConfigError, OSError):
-    """The extension of a config names no format that cfgtrain reads."""
+    """The file extension of a config is not one that cfgtrain reads."""
 
 
 class ConfigSyntaxError(ConfigError, SyntaxError):
@@ -135,7 +155,7 @@ class ConfigMergeError(ConfigError, TypeError):
 
 
 class ConfigCycleError(ConfigError, ValueError):
-    """Configs name each other as ``_base_`` in a circle."""
+    """The ``_base_`` keys of configs form a circle."""
 
 
 class ConfigImportError(ConfigError, ImportError):
@@ -143,61 +163,77 @@ class ConfigImportError(ConfigError, ImportError):
 
 
 class ConfigValueError(ConfigError, ValueError):
-    """A value is of the wrong kind or out of range."""
+    """A value has the wrong type or is out of range."""
 
 
 class OptionError(ConfigError, ValueError, AssertionError):
-    """A KEY=VALUE word of the command line cannot be read."""
+    """A KEY=VALUE argument of the command line cannot be parsed."""
 
 
 class CheckError(ConfigError):
-    """All that is wrong with a config, at once.
+    """Everything that is wrong with a config, at once.
 
     Attributes:
-        errors: Each problem as the error it would have been alone.
+        errors: Each problem as the error that it would be alone, with its own place and hint.
     """
 
-    def __init__(self, message: str = "", errors: Sequence[CfgTrainError] = ()) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", errors: Sequence[CfgTrainError] = (), **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(message, **fields)
         self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *(f"{i}. {error}" for i, error in enumerate(self.errors, 1))])
 
 
 class ConfigWarning(UserWarning):
-    """A config is legal and probably not what was meant; its text says where and what to do."""
+    """A config is valid but probably a mistake; the text says where, and what to do."""
 
 
 class ConfigDeprecationWarning(ConfigWarning, DeprecationWarning):
-    """A config says that it is deprecated, and what to use instead."""
+    """A config is marked as deprecated; the text says what to use instead."""
 
 
 class RegistryError(CfgTrainError):
-    """Something about a registry or about building from a config."""
+    """A registry cannot find, register or build something."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class UnknownNameError(RegistryError, KeyError):
-    """No registry in reach holds the name."""
+    """The name is not in the registry, nor in any registry that it can reach."""
 
 
 class NameTakenError(RegistryError, KeyError):
-    """The name is registered already."""
+    """The name is already registered."""
 
 
 class BuildError(RegistryError, TypeError):
-    """A config does not fit the thing it is meant to build."""
+    """The arguments in a config do not fit what is to be built from it.
+
+    Attributes:
+        signature: Of the class or function, as in ``"Cat(name, age=0)"``, or ``""``.
+    """
+
+    def __init__(self, message: str = "", *, signature: str = "", **fields: Unpack[ErrorFields]) -> None:
+        super().__init__(message, **fields)
+        self.signature = signature
+
+    def __str__(self) -> str:
+        return super().__str__() + (f"\n  in {self.signature}" if self.signature else "")
 
 
 class HookError(CfgTrainError, ValueError):
-    """A hook is not what a runner can call."""
+    """A hook cannot be used by the runner."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class InitError(CfgTrainError, RuntimeError):
-    """Initial weights are for a part of a module that it does not have."""
+    """An ``init_cfg`` names a submodule that does not exist."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class CheckpointError(CfgTrainError, RuntimeError):
@@ -205,16 +241,16 @@ class CheckpointError(CfgTrainError, RuntimeError):
 
 
 class SampleError(CfgTrainError, RuntimeError):
-    """A sample cannot be loaded, or the process that loaded it died."""
+    """A sample cannot be loaded, or the worker process that loaded it died."""
 
 
 class NonFiniteLossError(CfgTrainError, ArithmeticError):
     """The loss is infinite or not a number.
 
     Attributes:
-        name: Of the value.
-        value: Which it is.
-        place: (iteration, epoch, batch), 0-based, as far as it is known.
+        name: Name of the value that is not finite.
+        value: The value.
+        place: (iteration, epoch, batch), 0-based, if it is known.
     """
 
     def __init__(
@@ -224,68 +260,63 @@ class NonFiniteLossError(CfgTrainError, ArithmeticError):
         name: str = "loss",
         value: float = float("nan"),
         place: tuple[int, int, int] | None = None,
+        **fields: Unpack[ErrorFields],
     ) -> None:
-        super().__init__(message or f"The {name} is {value}.")
+        super().__init__(message or f"The {name} is {value}.", **fields)
         self.name = name
         self.value = value
         self.place = place
 
 
 class BackendError(CfgTrainError, ValueError):
-    """A storage backend or its prefix is unknown, or a path is not one of its."""
+    """A storage backend or its prefix is unknown, or the path does not belong to the backend."""
 
 
 class BackendMethodError(BackendError, NotImplementedError, AttributeError):
-    """The storage has no way to do this, such as writing over HTTP."""
+    """The storage backend does not support the operation, such as writing over HTTP."""
 
 
 class DownloadError(CfgTrainError, OSError):
-    """A file cannot be fetched, or is not the one that was asked for.
+    """A file cannot be downloaded, or its content is not what was expected.
 
     Attributes:
-        status: The HTTP status of the answer, None where there was none.
+        status: The HTTP status of the response, or None if there was no response.
     """
 
-    def __init__(self, message: str = "", *, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", *, status: int | None = None, **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(message, **fields)
         self.status = status
 
 
 class ImageDecodeError(CfgTrainError, ValueError):
-    """The bytes of a file are no image that can be read, or only a part of one."""
+    """The bytes are not a complete image in a known format."""
 
 
 class MissingLibraryError(CfgTrainError, ImportError):
-    """What is asked for needs a library that is not installed."""
+    """An optional library that is needed is not installed."""
 
 
 class WorkDirError(CfgTrainError, OSError):
-    """The work directory cannot be made or written to."""
+    """The work directory cannot be created or written to."""
 
 
 class PrerequisiteError(CfgTrainError, RuntimeError):
-    """A function needs a package or a program that is not there."""
+    """A function needs a package or a program that is not installed."""
 
 
 class TimerError(CfgTrainError):
-    """A timer that does not run was asked for its time."""
+    """A timer that is not running was asked for its time."""
 
 
 class ArgumentError(CfgTrainError, ValueError, AssertionError):
-    """An argument has a value outside what the function takes."""
+    """An argument has a value that the function does not accept."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class ArgumentTypeError(CfgTrainError, TypeError):
-    """An argument has a type that the function does not take."""
+    """An argument has a type that the function does not accept."""
 
-    exit_code = 2
-
-
-def place(file: str | None, line: int | None = None, key: str | None = None) -> str:
-    """Return a line of its own, "at key (file:line)", from what is known of it, or an empty str."""
-    spot = f"{file}:{line}" if file and line is not None else file or ""
-    if key:
-        spot = f"{key} ({spot})" if spot else key
-    return f"\n  at {spot}" if spot else ""
+    exit_code = ExitCode.USAGE

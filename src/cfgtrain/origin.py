@@ -1,29 +1,29 @@
 """Where a value of a config came from.
 
-A config node (a mapping) may carry a private ``_trace`` that knows its key path and the
-origins of its children. Whoever is handed a node, the registry above all, asks through
-the functions below and works without it: a plain dict simply has no origin.
+A config node (a mapping) may carry a private ``_trace`` with its key path and the origins of
+its children. Code that receives a node, such as the registry, reads it through the functions
+below. They also work for a plain dict, which has no origin.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 
 class Origin(NamedTuple):
     """One place that set a value.
 
     Attributes:
-        file: Path of the config, or None for a command-line word and for code.
+        file: Path of the config, or None for a command-line argument and for code.
         line: 1-based line in ``file``, or None when only the file is known.
-        text: What stands there: the source line, the command-line word.
+        text: The source line, or the command-line argument.
     """
 
     file: str | None
-    line: int | None
-    text: str
+    line: int | None = None
+    text: str = ""
 
     def __str__(self) -> str:
         if self.file is None:
@@ -31,8 +31,15 @@ class Origin(NamedTuple):
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
+class Location(TypedDict):
+    """The keyword arguments ``origin`` and ``key`` of an error."""
+
+    origin: Origin | None
+    key: str | None
+
+
 def dotted(path: Iterable[object]) -> str:
-    """Join a key path as people write it: ``("data", "pipeline", 1)`` -> ``"data.pipeline[1]"``."""
+    """Join a key path: ``("data", "pipeline", 1)`` -> ``"data.pipeline[1]"``."""
     out = ""
     for part in path:
         out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else str(part)
@@ -58,19 +65,25 @@ def where(node: object, key: object = None) -> Origin | None:
     return found
 
 
-def describe(node: object, key: object = None) -> str:
-    """Return ``"optimizer.lr (configs/a.py:4)"``, as much of it as is known, or ``""``."""
-    path, origin = key_path(node, key), where(node, key)
-    if origin is None:
-        return path
-    return f"{path} ({origin})" if path else str(origin)
+def location(cfg: object, key: object = None) -> Location:
+    """Return where ``cfg[key]``, or ``cfg`` itself, was set, as keyword arguments for an error.
 
-
-def at_place(cfg: object, key: object = None) -> str:
-    """Return a line of its own, "at key (file:line)", for a config that knows its place, else ""."""
+    ``raise ConfigValueError(message, **location(cfg, "lr"))``. Of a plain dict nothing is known.
+    """
     node = getattr(cfg, "_cfg_dict", cfg)
-    place = describe(node, key) if key_path(node) else ""
-    return f"\n  at {place}" if place else ""
+    path = key_path(node, key) if hasattr(node, "_trace") else None
+    return {"origin": where(node, key), "key": path or None}
+
+
+def place_text(origin: Origin | None, key: str | None = None) -> str:
+    """Return ``"optimizer.lr (configs/a.py:4)"``, as much of it as is known, or ``""``."""
+    spot = "" if origin is None else str(origin)
+    return f"{key} ({spot})" if key and spot else key or spot
+
+
+def describe(node: object, key: object = None) -> str:
+    """Return the place of ``node[key]``, or of ``node`` itself, in the form of ``place_text``."""
+    return place_text(where(node, key), key_path(node, key))
 
 
 def folder_of(cfg: object, key: object = None) -> Path | None:

@@ -1,4 +1,4 @@
-"""What a training would do, without training: its hooks, its learning rates and momenta."""
+"""Show the hooks, learning rates and momenta of a training run without training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from cfgtrain.check import check
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
+from cfgtrain.keys import setting
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
@@ -29,19 +30,18 @@ __all__ = ["SchedulePreview", "preview_hooks", "preview_schedule"]
 
 logger = logging.getLogger(__name__)
 
-DENSE = 5_000  # iterations of a run that are all looked at; of a longer one about as many
+MAX_POINTS = 5_000  # of a longer run, about so many iterations are computed
 
 
 class SchedulePreview(NamedTuple):
     """The schedules of a run.
 
     Attributes:
-        lr: Learning rates over the iterations, one line for each group of parameters that
-            differs from the others.
-        momentum: Momenta (or first betas) likewise.
+        lr: Learning rates over the iterations, one line for all parameters that share them.
+        momentum: The same for the momenta, or the first betas.
         iters: Length of the run.
-        iters_per_epoch: Or None where the run does not count epochs.
-        follows_scores: Whether the learning rate also depends on scores, which are not known here.
+        iters_per_epoch: Length of an epoch, or None if the runner counts iterations.
+        follows_scores: Whether the learning rate also depends on scores, which are unknown here.
     """
 
     lr: list[Line]
@@ -52,17 +52,20 @@ class SchedulePreview(NamedTuple):
 
 
 def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> SchedulePreview:
-    """Check a config, and follow its schedules through the whole run.
+    """Check a config, and compute its schedules for the whole run.
 
-    The model is built for the names of its parameters, without memory for them (on PyTorch's
-    meta device) and without weights from a file: ``init_cfg`` and ``load_from`` are left
-    alone, ``pretrained`` is switched off. A model that cannot be built like that gets memory.
-    The data set of the training is built for its length, but for a run of iterations or with
-    ``iters_per_epoch``; no sample is read. Nothing is written.
+    The model is built for the names of its parameters: on PyTorch's meta device, so that they
+    need no memory, and without loading weights: ``init_cfg`` and ``load_from`` are ignored, and
+    ``pretrained`` is disabled. A model that cannot be built in this way is built on the CPU. If
+    the runner counts epochs and ``iters_per_epoch`` is not given, the training dataset is built
+    for its length. No sample is read, and nothing is written.
 
     Args:
-        cfg: Of a training.
-        iters_per_epoch: Iterations of an epoch, for where the data is not at hand.
+        cfg: Config of a training run.
+        iters_per_epoch: Number of iterations in an epoch, if the dataset is not available.
+
+    Raises:
+        CfgTrainError: The config is wrong, or the length of the training dataset is unknown.
     """
     check(cfg, files=False)
     model, optimizer = _build(cfg)
@@ -73,13 +76,15 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
         iters_per_epoch = num_batches(build_loader(cfg, "train"))
         if iters_per_epoch is None:
             raise ArgumentError(
-                "The training data is a stream without a length: say how many iterations an epoch has (--iters-per-epoch)."
+                "The training data is a stream without a length: give the number of iterations in an epoch (--iters-per-epoch)."
             )
     for key in ("lr_config", "momentum_config"):
         runner.register_config_hooks(key, cfg.get(key))
-    runner.register_hook(_NoEvaluation())
+    evaluation = EvalHook(_NoData())  # its scores are unknown, but schedules may look for it
+    evaluation.idle_stages = STAGES
+    runner.register_hook(evaluation)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    labels = [_label(group, names) for group in param_groups(optimizer)]
+    labels = [_names(group, names) for group in param_groups(optimizer)]
 
     points = list(_follow(runner, iters_per_epoch))
     return SchedulePreview(
@@ -87,15 +92,15 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
         momentum=_lines(labels, [(at, momentum) for at, _, momentum in points]),
         iters=runner.max_iters or 0,
         iters_per_epoch=iters_per_epoch if runner.by_epoch else None,
-        follows_scores=any(hasattr(hook, "watch") for hook in runner.hooks),
+        follows_scores=any(hasattr(hook, "score_monitor") for hook in runner.hooks),
     )
 
 
 def preview_hooks(cfg: Config) -> str:
-    """Check a config, and return the table of the hooks of its training, by stage and priority.
+    """Check a config, and return the table of its hooks by stage and priority.
 
-    Neither the model nor the data is built. Hooks that would never do anything are told of in
-    the log.
+    Neither the model nor the data is built. A warning is logged for each hook that would never
+    do anything.
     """
     check(cfg, files=False)
     runner: BaseRunner = build_runner(
@@ -104,21 +109,21 @@ def preview_hooks(cfg: Config) -> str:
     register_hooks(runner, cfg)
     register_evaluation(runner, cfg, {"val": _NoData()})
     runner.register_hook(ProgressHook())
-    runner.warn_about_inactive_hooks({mode for mode, _ in cfg.get("workflow", [("train", 1)])})
+    runner.warn_about_inactive_hooks({mode for mode, _ in setting(cfg, "workflow")})
     return runner.get_hook_info()
 
 
 def _build(cfg: Config) -> tuple[nn.Module, Any]:
-    """Build the model and its optimizer, of which only the parameter groups matter."""
-    bare = _without(cfg.model, {"pretrained"})
-    settings = _without(cfg.optimizer, {"fused", "capturable"})  # refused on no device, and no matter here
+    """Build the model and its optimizer, of which only the parameter groups are used."""
+    bare = _disable(cfg.model, {"pretrained"})
+    settings = _disable(cfg.optimizer, {"fused", "capturable"})  # not available on the meta device
     try:
         with torch.device("meta"):
             model = MODELS.build(bare)
         return model, build_optimizer(model, settings)
-    except Exception as error:  # of code that looks at the weights while they are made
+    except Exception as error:  # raised by a model that reads its weights in the constructor
         logger.info(
-            "The model is built with memory for its weights, as it cannot be without: %s: %s",
+            "The model cannot be built on the meta device, so it is built on the CPU: %s: %s",
             type(error).__name__,
             error,
         )
@@ -126,8 +131,8 @@ def _build(cfg: Config) -> tuple[nn.Module, Any]:
     return model, build_optimizer(model, settings)
 
 
-def _without(node: Any, switches: set[str]) -> Any:
-    """Return a copy of a config in which these are off, wherever they stand."""
+def _disable(node: Any, switches: set[str]) -> Any:
+    """Return a copy of a config in which these keys are False or None, at any depth."""
     node = deepcopy(node)
     waiting = [node]
     while waiting:
@@ -142,38 +147,30 @@ def _without(node: Any, switches: set[str]) -> Any:
 
 
 class _NoData:
-    """Stands in for the data of an evaluation."""
+    """Replaces the data loader of an evaluation."""
 
     dataset = None
 
 
 class _NoModel(nn.Module):
-    """Stands in for a model that no hook asks for before the run."""
+    """Replaces the model, which no hook uses before the run."""
 
     def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
         """Do nothing."""
         return {}
 
 
-class _NoEvaluation(EvalHook):
-    """Stands in for the evaluation, which has no scores without a training."""
-
-    def __init__(self) -> None:
-        super().__init__(_NoData())
-        self.idle_stages = STAGES
-
-
 def _follow(
     runner: BaseRunner, iters_per_epoch: int | None
 ) -> Iterator[tuple[int, list[float], list[float]]]:
-    """Go through a run as the runner would, and yield the iteration and what each group has there."""
+    """Call the hooks as the runner would, and yield the iteration, learning rates and momenta."""
     runner.mode = "train"
     epoch_length = iters_per_epoch or runner.max_iters or 1
-    runner.data_loader = _Sized(epoch_length)
+    runner.data_loader = range(epoch_length)  # only its length is used
     if runner.by_epoch:
         runner._max_iters = (runner.max_epochs or 0) * epoch_length
     total = runner.max_iters or 0
-    every = max(1, total // DENSE)
+    every = max(1, total // MAX_POINTS)
     runner.call_hook("before_run")
     epochs = range(runner.max_epochs or 1) if runner.by_epoch else range(1)
     for epoch in epochs:
@@ -187,39 +184,29 @@ def _follow(
             yield first + inner, _values(runner.current_lr()), _values(runner.current_momentum())
 
 
-class _Sized:
-    """A loader of which only the length is known."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-
 def _values(by_group: Any) -> list[float]:
     if isinstance(by_group, dict):
         return [float(value) for values in by_group.values() for value in values]
     return [float(value) for value in by_group]
 
 
-def _label(group: dict[str, Any], names: dict[int, str]) -> list[str]:
+def _names(group: dict[str, Any], names: dict[int, str]) -> list[str]:
     return [names.get(id(parameter), "?") for parameter in group["params"]]
 
 
 def _lines(labels: Sequence[list[str]], points: Sequence[tuple[int, list[float]]]) -> list[Line]:
-    """Return a line for each course that a value takes, labelled with the parameters that share it."""
+    """Return a line for each sequence of values, labelled with the parameters that share it."""
     at = [iteration for iteration, _ in points]
     shared: dict[tuple[float, ...], list[str]] = {}
     for i, parameters in enumerate(labels):
-        course = tuple(values[i] for _, values in points)
-        shared.setdefault(course, []).extend(parameters)
+        sequence = tuple(values[i] for _, values in points)
+        shared.setdefault(sequence, []).extend(parameters)
     if len(shared) == 1:
-        return [Line(f"all {sum(map(len, labels)):,} parameters", at, list(course)) for course in shared]
-    return [Line(_named(members), at, list(course)) for course, members in shared.items()]
+        return [Line(f"all {sum(map(len, labels)):,} parameters", at, list(values)) for values in shared]
+    return [Line(_summary(members), at, list(values)) for values, members in shared.items()]
 
 
-def _named(parameters: list[str]) -> str:
-    """Return a name for those that share a course, by the first of them."""
+def _summary(parameters: list[str]) -> str:
+    """Return a label for some parameters, with the name of the first."""
     first, more = parameters[0] if parameters else "no parameter", len(parameters) - 1
     return f"{first} and {more} more" if more > 0 else first

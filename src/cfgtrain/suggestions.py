@@ -10,7 +10,7 @@ __all__ = ["close_names", "one_of", "suggest", "with_article"]
 def close_names(word: str, names: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
     """Return up to ``count`` of ``names`` that look like ``word`` or begin with it, ignoring case.
 
-    The best come first. ``cutoff``, from 0 to 1, is how much alike they are at least.
+    The most similar come first; ``cutoff``, from 0 to 1, is the least similarity.
     """
     from difflib import get_close_matches  # only errors need it
 
@@ -24,12 +24,12 @@ def close_names(word: str, names: Iterable[str], count: int = 3, cutoff: float =
 
 
 def suggest(word: str, names: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the names nearest to ``word``, or ``""``."""
+    """Return ``" Did you mean 'x'?"`` for the names most similar to ``word``, or ``""``."""
     close = close_names(word, names)
     return f" Did you mean {one_of(close)}?" if close else ""
 
 
-def one_of(names: Sequence[str]) -> str:
+def one_of(names: Sequence[object]) -> str:
     """Return ``"'a', 'b' or 'c'"``."""
     quoted = [repr(name) for name in names]
     return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]

@@ -1,61 +1,52 @@
-"""train(cfg): from a config to a trained model."""
+"""Train the model that a config describes."""
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from cfgtrain.check import check
-from cfgtrain.checkpoint.find import Resumed, find_resume
-from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
-from cfgtrain.checkpoint.out_dir import OutDir
+from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import parts_of
-from cfgtrain.errors import CheckpointError
-from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.experiment.assembly import (
     assemble_runner,
-    build_loader,
+    build_loaders,
     build_model,
     register_evaluation,
 )
+from cfgtrain.experiment.resume import checkpoint_folders, find_start
+from cfgtrain.experiment.testing import best_checkpoint, score_test_dataset
 from cfgtrain.experiment.work_dir import (
     config_stem,
+    exclusive_folders,
     make_work_dir,
     new_run_id,
     run_log,
-    sole_use,
     write_config,
 )
+from cfgtrain.keys import setting
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.random_state import set_random_seed
 from cfgtrain.runner.base import BaseRunner
-from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
 from cfgtrain.runner.signals import stop_on_signals
-from cfgtrain.runner.stages import StopRun
 
 __all__ = ["TrainResult", "train"]
 
 
 class TrainResult(NamedTuple):
-    """What a training came to.
+    """The result of a training run.
 
     Attributes:
-        runner: As it ended.
-        work_dir: Where checkpoints, logs and the merged config lie.
-        best_checkpoint: Chosen on the validation part, or None.
-        scores: Of the best (else the last) weights on the test part; empty without one, and
-            when the run was interrupted.
-        test_samples: How many samples those are of.
-        seconds: From start to end.
+        runner: The runner, after the run.
+        work_dir: The folder with the checkpoints, the logs and the merged config.
+        best_checkpoint: The checkpoint with the best validation score, or None.
+        scores: Scores on the test dataset, of the best weights or else the last ones; empty
+            without a test dataset, and if the run was interrupted.
+        test_samples: Number of samples that were scored.
+        seconds: Duration.
     """
 
     runner: BaseRunner
@@ -67,34 +58,34 @@ class TrainResult(NamedTuple):
 
 
 def train(cfg: Config, progress: bool = False) -> TrainResult:
-    """Check a config, build what it describes, train it and test what came out.
+    """Check a config, train the model that it describes, and test the trained model.
 
-    Ctrl-C and SIGTERM end the run after the current iteration with a checkpoint to go on
-    from; the result says so. A second one ends it at once.
+    Ctrl-C and SIGTERM stop the run after the current iteration and save a checkpoint to resume
+    from; then ``result.runner.interrupted`` is true. A second signal ends the run immediately.
 
     Args:
-        cfg: See ``docs/config.md`` for its keys. The settled seed, device and work_dir are
+        cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
             written into it.
         progress: Whether live progress is shown on a terminal.
 
     Raises:
         CfgTrainError: The config is wrong, the work directory cannot be written to or is in
             use, the checkpoint to resume from is damaged, or the loss is not finite.
-        KeyboardInterrupt: A signal came before there was anything to go on from.
+        KeyboardInterrupt: A signal came before there was anything to resume from.
     """
     began = time.perf_counter()
     check(cfg)
-    settle_folder(cfg)
+    fill_device_and_work_dir(cfg)
     work_dir = make_work_dir(cfg)
-    folders = [work_dir, *(each.folder(work_dir).absolute() for each in out_dirs(cfg))]
-    with sole_use(folders), run_log(work_dir, cfg.get("log_level", "INFO")) as (logger, stamp):
+    folders = checkpoint_folders(cfg, work_dir)
+    with exclusive_folders(folders), run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp):
         resumed = find_start(cfg, work_dir, folders, logger)
-        settle_seed(cfg, resumed)
+        fill_seed(cfg, resumed)
         write_config(cfg, work_dir)
-        set_random_seed(cfg.seed, cfg.get("deterministic", False))
+        set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
-        loaders = {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+        loaders = build_loaders(cfg)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id)
         evaluation = register_evaluation(runner, cfg, loaders)
@@ -104,87 +95,29 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
             runner.load_checkpoint(cfg.load_from)
         if resumed is not None:
             runner.resume(resumed.path, loaded=resumed.checkpoint)
-            resumed = None  # what it holds is in place now and need not stay in memory
+            resumed = None  # frees the memory of the checkpoint
 
-        workflow = [(mode, times) for mode, times in cfg.get("workflow", [("train", 1)])]
+        workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
             best = best_checkpoint(runner)
-            scores, samples = test(model, runner, loaders, evaluation, best)
+            scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
             for loader in loaders.values():
                 loader.close()
     return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
-def settle_folder(cfg: Config) -> None:
-    """Write the device and the work directory, if the config leaves them open, into it."""
+def fill_device_and_work_dir(cfg: Config) -> None:
+    """Write the device and the work directory into the config, where it does not set them."""
     cfg.device = str(pick_device(cfg.get("device")))
     cfg.work_dir = str(cfg.get("work_dir") or Path("work_dirs") / config_stem(cfg))
 
 
-def settle_seed(cfg: Config, resumed: Resumed | None) -> None:
-    """Write the seed into the config, so that the dumped config repeats the run.
+def fill_seed(cfg: Config, resumed: Resumed | None) -> None:
+    """Write the seed into the config, so that the saved config repeats the run.
 
-    A resumed run keeps the seed that it began with, unless the config states one.
+    A resumed run keeps the seed that it began with, unless the config sets one.
     """
     if cfg.get("seed") is None:
         begun_with = resumed.checkpoint["meta"].get("seed") if resumed is not None else None
         cfg.seed = random.SystemRandom().randrange(2**31) if begun_with is None else begun_with
-
-
-def out_dirs(cfg: Config) -> list[OutDir]:
-    """Return where a run may put checkpoints: ``out_dir`` of its hooks."""
-    configured = (cfg.get(key) for key in ("checkpoint_config", "evaluation"))
-    settings = [each for each in configured if isinstance(each, Mapping)]
-    return [OutDir(each.get("out_dir"), each.get("file_client_args")) for each in settings]
-
-
-def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging.Logger) -> Resumed | None:
-    """Return the checkpoint to go on from, if there is to be one; the newest may have to be fetched."""
-    if cfg.get("resume_from") == "auto":
-        mirrors = [mirror for each in out_dirs(cfg) if (mirror := each.mirror(work_dir)) is not None]
-        for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
-            mirror.fetch(work_dir, logger)
-    return find_resume(cfg.get("resume_from"), folders, logger)
-
-
-def best_checkpoint(runner: BaseRunner) -> str | None:
-    """Return the checkpoint with the best score on the validation part, if one was kept and is whole."""
-    best: str | None = (runner.meta or {}).get("hook_msgs", {}).get("best_ckpt")
-    if best is None or runner.interrupted:
-        return best
-    try:
-        read_checkpoint(best)
-    except CheckpointError as error:
-        runner.logger.warning("The best checkpoint cannot be used, the last weights are. %s", error)
-        return None
-    return best
-
-
-def test(
-    model: nn.Module,
-    runner: BaseRunner,
-    loaders: dict[str, Any],
-    evaluation: EvalHook | None,
-    best: str | None,
-) -> tuple[dict[str, Any], int]:
-    """Score the best (else the last) weights, once, on the part that had no say in anything before.
-
-    Returns:
-        The scores and of how many samples they are; none of an interrupted run.
-    """
-    if "test" not in loaders or runner.interrupted:
-        return {}, 0
-    if best is not None:
-        load_checkpoint(model, best, strict=True)
-    samples = 0
-
-    def progress(done: int) -> None:
-        nonlocal samples
-        samples += done
-        runner.check_interrupt()
-
-    settings = evaluation.eval_kwargs if evaluation else {}
-    with suppress(StopRun):
-        return evaluate(model, loaders["test"], runner.logger, progress, **settings), samples
-    return {}, 0

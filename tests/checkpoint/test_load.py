@@ -24,8 +24,8 @@ def saved(name: str = "a.pth", resume: Any = None) -> bytes:
     return Path(name).read_bytes()
 
 
-def test_weights_come_back() -> None:
-    """What was saved is loaded, to the last bit, and the checkpoint is returned."""
+def test_weights_are_loaded() -> None:
+    """The loaded weights equal the saved ones exactly, and the checkpoint is returned."""
     model = TinyNet()
     save_checkpoint(model, "a.pth", meta={"epoch": 4})
     other = TinyNet()
@@ -35,8 +35,8 @@ def test_weights_come_back() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99])
-def test_cut_file_is_refused(share: float) -> None:
-    """A file that was cut off anywhere in its body is refused, and the reason is that it cannot be read."""
+def test_truncated_file_is_refused(share: float) -> None:
+    """A file truncated anywhere in its body cannot be read."""
     data = saved()
     Path("a.pth").write_bytes(data[: int((len(data) - TRAILER_LENGTH) * share)])
     with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
@@ -45,15 +45,15 @@ def test_cut_file_is_refused(share: float) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 30])
 def test_very_short_file_is_refused(size: int) -> None:
-    """Of a file that was cut to a few bytes, nothing is said of code that it might run."""
+    """A file of a few bytes cannot be read; the message does not mention code in it."""
     Path("a.pth").write_bytes(saved()[:size])
     with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
         read_checkpoint("a.pth")
 
 
 @pytest.mark.parametrize("missing", [1, 20, TRAILER_LENGTH])
-def test_cut_digest_of_a_run_is_refused(missing: int) -> None:
-    """A checkpoint with the exact state of a run is refused without its whole digest."""
+def test_run_without_complete_digest_is_refused(missing: int) -> None:
+    """A checkpoint with the exact state of a run needs its complete digest."""
     data = saved(resume={"position": {}})
     Path("a.pth").write_bytes(data[:-missing])
     with pytest.raises(CheckpointError, match="damaged"):
@@ -62,7 +62,7 @@ def test_cut_digest_of_a_run_is_refused(missing: int) -> None:
 
 @pytest.mark.parametrize("step", range(40))
 def test_flipped_bit_is_refused(step: int) -> None:
-    """A single flipped bit, anywhere in the body or the digest, is found."""
+    """A single flipped bit anywhere in the body or the digest is detected."""
     data = bytearray(saved(resume={"position": {}}))
     data[step * (len(data) - 1) // 39] ^= 1 << step % 8
     Path("a.pth").write_bytes(data)
@@ -71,15 +71,15 @@ def test_flipped_bit_is_refused(step: int) -> None:
 
 
 def test_longer_file_is_refused() -> None:
-    """Bytes added at the end of a run's checkpoint are damage as well."""
+    """Bytes after the digest are damage as well."""
     data = saved(resume={"position": {}})
     Path("a.pth").write_bytes(data + b"\n")
     with pytest.raises(CheckpointError, match="damaged"):
         read_checkpoint("a.pth")
 
 
-def test_digest_can_be_asked_for() -> None:
-    """``verify_digest`` tells a file with a digest from one without."""
+def test_verify_digest_returns_whether_there_is_one() -> None:
+    """``verify_digest`` returns True for a file with a digest and False for one without."""
     saved()
     torch.save({"a": 1}, "plain.pth")
     Path("empty.pth").write_bytes(b"")
@@ -90,7 +90,7 @@ def test_digest_can_be_asked_for() -> None:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_file_of_mmcv_is_read(zipped: bool) -> None:
-    """A checkpoint without a digest, in torch's new format or its old one, is read."""
+    """A checkpoint without a digest, in the new or the old format of torch, is read."""
     model = TinyNet()
     torch.save(
         {"meta": {"epoch": 2, "CLASSES": ("a", "b")}, "state_dict": model.state_dict()},
@@ -103,8 +103,8 @@ def test_file_of_mmcv_is_read(zipped: bool) -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
-def test_cut_file_of_the_old_format_is_refused(share: float) -> None:
-    """A file of torch's old format that was cut off is refused as well."""
+def test_truncated_file_of_the_old_format_is_refused(share: float) -> None:
+    """A truncated file of torch's old format is refused as well."""
     torch.save({"state_dict": TinyNet().state_dict()}, "old.pth", _use_new_zipfile_serialization=False)
     data = Path("old.pth").read_bytes()
     Path("old.pth").write_bytes(data[: int(len(data) * share)])
@@ -113,7 +113,7 @@ def test_cut_file_of_the_old_format_is_refused(share: float) -> None:
 
 
 def test_bare_weights_are_read() -> None:
-    """A file that is nothing but a state dict is one."""
+    """A file that contains only a state dict is a checkpoint."""
     torch.save({"w": torch.tensor(3.0)}, "w.pth")
     model = Scalar()
     load_checkpoint(model, "w.pth", strict=True)
@@ -128,14 +128,14 @@ class Evil:
 
 
 def test_no_code_is_run() -> None:
-    """A file that would run code is refused, with what to do about it, and nothing is run."""
+    """A file that would run code is refused without running it; the message says how to trust it."""
     torch.save({"state_dict": {}, "meta": {"evil": Evil()}}, "evil.pth")
     with pytest.raises(CheckpointError, match=r"could run code.*trusted=True"):
         read_checkpoint("evil.pth")
     assert not Path("pwned").exists()
 
 
-def test_trusted_file_is_loaded_whole() -> None:
+def test_trusted_file_may_run_code() -> None:
     """``trusted=True`` loads a file as pickle does."""
     torch.save({"state_dict": {"w": torch.tensor(2.0)}, "meta": {"evil": Evil()}}, "evil.pth")
     model = Scalar()
@@ -146,28 +146,28 @@ def test_trusted_file_is_loaded_whole() -> None:
 
 @pytest.mark.parametrize("data", [b"hello, world\n", b"\x00" * 100, b"PK\x03\x04 and no more", b"GIF89a"])
 def test_other_file_is_refused(data: bytes) -> None:
-    """A file that is no checkpoint at all cannot be read."""
+    """A file of another format cannot be read."""
     Path("a.pth").write_bytes(data)
     with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
         read_checkpoint("a.pth")
 
 
 def test_other_pickle_is_refused() -> None:
-    """A plain pickle is no checkpoint."""
+    """A plain pickle is not a checkpoint."""
     Path("a.pkl").write_bytes(pickle.dumps({"a": 1}, protocol=2))
     with pytest.raises(CheckpointError, match=r"a\.pkl cannot be read"):
         read_checkpoint("a.pkl")
 
 
-def test_no_dict_is_no_checkpoint() -> None:
-    """A tensor alone is refused, and named."""
+def test_checkpoint_is_a_dict() -> None:
+    """A tensor alone is refused; the message names its type."""
     torch.save(torch.ones(2), "t.pth")
-    with pytest.raises(CheckpointError, match="it holds a Tensor"):
+    with pytest.raises(CheckpointError, match="it contains a Tensor"):
         read_checkpoint("t.pth")
 
 
 def test_missing_file_is_an_error_with_a_suggestion() -> None:
-    """The nearest name beside it is suggested."""
+    """The closest file name in the folder is suggested."""
     Path("epoch_12.pth").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"no checkpoint epoch_21.pth. Did you mean 'epoch_12.pth'"):
         read_checkpoint("epoch_21.pth")
@@ -176,7 +176,7 @@ def test_missing_file_is_an_error_with_a_suggestion() -> None:
 
 
 def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """``~`` stands for the home folder."""
+    """``~`` is the home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     saved()
     assert read_checkpoint("~/a.pth")["meta"]["epoch"] == 1
@@ -193,8 +193,8 @@ REPORT = """The model and the loaded weights do not match exactly:
   only in the model: norm.weight, norm.bias, norm.running_mean, norm.running_var"""
 
 
-def test_what_does_not_fit_is_reported_and_the_rest_loaded(caplog: pytest.LogCaptureFixture) -> None:
-    """Without ``strict``, differing names and shapes are one warning, and what fits is loaded."""
+def test_mismatches_are_reported_and_the_rest_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    """Without ``strict``, differing names and shapes are one warning, and the other weights are loaded."""
     torch.save(DIFFERENT, "a.pth")
     model = TinyNet()
     weight = model.fc.weight.clone()
@@ -205,16 +205,16 @@ def test_what_does_not_fit_is_reported_and_the_rest_loaded(caplog: pytest.LogCap
     assert same(model.fc.weight.detach(), weight.detach())
 
 
-def test_strict_refuses_what_does_not_fit() -> None:
-    """With ``strict`` the same report is an error of MMCV's kind."""
+def test_strict_refuses_mismatches() -> None:
+    """With ``strict`` the same report is an error of the type that MMCV raises."""
     torch.save(DIFFERENT, "a.pth")
     with pytest.raises(RuntimeError) as error:
         load_checkpoint(TinyNet(), "a.pth", strict=True)
     assert str(error.value) == REPORT
 
 
-def test_counter_of_batches_may_be_missing(caplog: pytest.LogCaptureFixture) -> None:
-    """Old files do not have ``num_batches_tracked``; that is no difference."""
+def test_batch_counter_may_be_missing(caplog: pytest.LogCaptureFixture) -> None:
+    """Old files do not have ``num_batches_tracked``; this is not reported."""
     weights = {k: v for k, v in TinyNet().state_dict().items() if "num_batches" not in k}
     torch.save(weights, "a.pth")
     load_checkpoint(TinyNet(), "a.pth", strict=True)
@@ -222,7 +222,7 @@ def test_counter_of_batches_may_be_missing(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_names_are_revised_in_order() -> None:
-    """Regular expressions rename weights; by default a leading ``module.`` goes."""
+    """Regular expressions rename weights; by default a leading ``module.`` is removed."""
     torch.save({"state_dict": {"module.w": torch.tensor(2.0)}}, "a.pth")
     model = Scalar()
     loaded = load_checkpoint(model, "a.pth", strict=True)
@@ -234,7 +234,7 @@ def test_names_are_revised_in_order() -> None:
 
 
 def test_default_revision_needs_the_dot() -> None:
-    """``module_a`` is not taken for ``module.``."""
+    """``module_a`` does not match ``module.``."""
     model = nn.Module()
     model.module_a = nn.Parameter(torch.zeros(()))
     torch.save({"module_a": torch.tensor(2.0)}, "a.pth")
@@ -242,8 +242,8 @@ def test_default_revision_needs_the_dot() -> None:
     assert model.module_a.item() == 2.0
 
 
-def test_wrapped_model_is_looked_through() -> None:
-    """Weights go into the model inside a wrapper."""
+def test_wrapped_model_is_loaded() -> None:
+    """Weights are loaded into the model inside a wrapper."""
     torch.save({"w": torch.tensor(2.0)}, "a.pth")
     model = Scalar()
     load_checkpoint(OnDevice(model, torch.device("cpu")), "a.pth", strict=True)
@@ -251,7 +251,7 @@ def test_wrapped_model_is_looked_through() -> None:
 
 
 class Migrating(nn.Module):
-    """Calls its weight by another name since version 2."""
+    """Renamed its weight in version 2."""
 
     _version = 2
 
@@ -265,8 +265,8 @@ class Migrating(nn.Module):
         super()._load_from_state_dict(state, prefix, metadata, *args)
 
 
-def test_versions_of_modules_are_kept() -> None:
-    """A module sees the version that its weights were saved with, and can rename them."""
+def test_versions_of_modules_are_loaded() -> None:
+    """A module receives the version that its weights were saved with, and can rename them."""
     weights = Migrating().state_dict()
     del weights["new"]
     weights["old"] = torch.tensor(4.0)

@@ -20,8 +20,8 @@ from cfgtrain.errors import CheckpointError
 from cfgtrain.parallel import OnDevice
 
 
-def test_format_is_mmcvs() -> None:
-    """A checkpoint holds meta, weights and optimizer as MMCV's does, and nothing that is not asked for."""
+def test_format_is_that_of_mmcv() -> None:
+    """A checkpoint contains meta, weights and optimizer, like that of MMCV, and nothing else."""
     model = TinyNet()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     save_checkpoint(model, "a.pth", optimizer, {"epoch": 3})
@@ -35,7 +35,7 @@ def test_format_is_mmcvs() -> None:
 
 
 def test_weights_alone() -> None:
-    """Without an optimizer there is none in the file."""
+    """Without an optimizer the file contains only meta and weights."""
     save_checkpoint(Scalar(), "a.pth")
     assert set(torch.load("a.pth")) == {"meta", "state_dict"}
 
@@ -47,8 +47,8 @@ def test_several_optimizers() -> None:
     assert torch.load("a.pth")["optimizer"]["x"]["param_groups"][0]["lr"] == 0.5
 
 
-def test_wrappers_are_looked_through() -> None:
-    """Names have no trace of a wrapper, however deep, and ``CLASSES`` of the model goes into meta."""
+def test_model_is_saved_without_its_wrappers() -> None:
+    """Names do not contain those of nested wrappers, and ``CLASSES`` of the model is saved in meta."""
     model = Scalar()
     model.CLASSES = ("cat", "dog")
     wrapped = nn.DataParallel(OnDevice(model, torch.device("cpu")))
@@ -59,7 +59,7 @@ def test_wrappers_are_looked_through() -> None:
 
 
 def test_meta_is_not_changed() -> None:
-    """The caller's dict stays as it was, and nothing but a dict is taken."""
+    """The dict of the caller is not changed; another type is an error."""
     meta = {"epoch": 1}
     save_checkpoint(Scalar(), "a.pth", meta=meta)
     assert meta == {"epoch": 1}
@@ -68,14 +68,14 @@ def test_meta_is_not_changed() -> None:
     assert not Path("b.pth").exists()
 
 
-def test_folder_is_made() -> None:
-    """The folders above the file are made."""
+def test_folder_is_created() -> None:
+    """Missing folders are created."""
     save_checkpoint(Scalar(), "a/b/c.pth")
     assert Path("a/b/c.pth").is_file()
 
 
 def test_file_ends_in_its_digest() -> None:
-    """The last line is the SHA-256 of everything but the contents of the records, which have a CRC each."""
+    """The last line is the SHA-256 of everything except the contents of the records, which have a CRC each."""
     write_checkpoint({"a": torch.arange(9)}, "a.pth")
     data = Path("a.pth").read_bytes()
     frame = bytearray(data[:-TRAILER_LENGTH])
@@ -89,7 +89,7 @@ def test_file_ends_in_its_digest() -> None:
 
 
 def test_torch_reads_the_file_with_its_defaults() -> None:
-    """The digest is passed over by torch, memory-mapping included, and by readers of zip files."""
+    """The digest is ignored by torch, with memory mapping too, and by zip readers."""
     write_checkpoint({"a": torch.arange(9)}, "a.pth")
     assert same(torch.load("a.pth"), {"a": torch.arange(9)})
     assert same(torch.load("a.pth", mmap=True), {"a": torch.arange(9)})
@@ -121,7 +121,7 @@ class FullDisk:
 
 @pytest.mark.parametrize("room", [0, 10, 500, 1000, 1500])
 def test_full_disk_keeps_the_old_file(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the disk fills up at any byte, the file that was there is untouched and no other is left."""
+    """If the disk is full after any number of bytes, the old file is unchanged and no other file is left."""
     write_checkpoint({"epoch": 1, "w": torch.ones(100)}, "a.pth")
     before = Path("a.pth").read_bytes()
     assert len(before) > 1500
@@ -149,7 +149,7 @@ def test_failure_before_the_rename_keeps_the_old_file(call: str, monkeypatch: py
 
 
 def test_interrupt_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the middle of writing leaves the old file, and is not turned into another error."""
+    """Ctrl-C during writing leaves the old file, and is not turned into another error."""
     write_checkpoint({"epoch": 1}, "a.pth")
 
     def interrupted(checkpoint: Any, file: Any) -> None:
@@ -163,8 +163,8 @@ def test_interrupt_keeps_the_old_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(list(Path("a.pth").absolute().parent.iterdir())) == 1
 
 
-def test_folder_that_cannot_be_made() -> None:
-    """A folder in the place of which a file stands is an error that names the checkpoint."""
+def test_folder_that_cannot_be_created() -> None:
+    """A file with the name of the folder is an error that names the checkpoint."""
     Path("file").write_text("")
     with pytest.raises(CheckpointError, match=r"file/a\.pth cannot be written"):
         write_checkpoint({}, "file/a.pth")

@@ -1,4 +1,4 @@
-"""Weights from the web; a file URL stands for it."""
+"""Load weights from a URL, here of a local file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cfgtrain.utils import load_url
 
 
 def test_weights_are_downloaded_once(tmp_path: Path) -> None:
-    """They are loaded from the copy, which stays in the folder."""
+    """Later they are loaded from the copy, which is kept in the folder."""
     torch.save({"w": torch.ones(2)}, "w.pth")
     url = Path("w.pth").absolute().as_uri()
     for _ in range(2):
@@ -24,7 +24,7 @@ def test_weights_are_downloaded_once(tmp_path: Path) -> None:
 
 
 def test_code_is_not_run(tmp_path: Path) -> None:
-    """A file that holds more than weights is refused."""
+    """A file that contains more than weights is refused."""
 
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:

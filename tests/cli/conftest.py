@@ -1,4 +1,4 @@
-"""A small experiment outside the repository, for commands to work on."""
+"""Fixtures for the tests of the commands."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ checkpoint_config = dict(interval=1)
 
 @pytest.fixture
 def small(write: Callable[[str, str], Path], configs: Path) -> Path:
-    """One epoch of LeNet-5 on the digits."""
+    """A config outside the repository that trains LeNet-5 on the digits for one epoch."""
     return write("small.py", SMALL.format(base=str(configs / "digits" / "lenet5.py")))

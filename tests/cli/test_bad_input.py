@@ -1,4 +1,4 @@
-"""Bad input: one message that says what, where and what would be right; nothing is written."""
+"""Wrong input is one message with the problem, its place and a suggestion; nothing is written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# What is added to the small config, the words after it, and what the message has to say.
+# Lines that are added to the small config, further arguments, and parts of the message.
 CASES = {
     "unknown type": ("model = dict(backbone=dict(type='LeNet6'))", "", ["model.backbone.type", "small.py:5", "'LeNet5'"]),
     "unknown argument": ("optimizer = dict(\n    lrr=0.1)", "", ["optimizer.lrr", "small.py:6", "takes no argument 'lrr'"]),
@@ -20,32 +20,32 @@ CASES = {
     ),
     "unknown policy": ("lr_config = dict(policy='cosin')", "", ["'CosineAnnealing'", "lr_config.policy", "small.py:5"]),
     "misspelt top-level key": ("log_confg = dict(interval=1)", "", ["'log_config'", "log_confg", "small.py:5"]),
-    "wrong kind of value": ("seed = 'three'", "", ["seed is a non-negative int", "small.py:5"]),
+    "wrong type of value": ("seed = 'three'", "", ["seed is a non-negative int", "small.py:5"]),
     "syntax error": ("a = (", "", ["syntax errors in config file", "'(' was never closed", "small.py:5"]),
     "error while it runs": ("b = 1\na = 1 / 0", "", ["ZeroDivisionError", "small.py:6"]),
     "failing custom import": (
         "custom_imports = dict(imports=['not_there_at_all'])", "",
-        ["no module 'not_there_at_all'", "custom_imports.imports", "small.py:5"],
+        ["No module named 'not_there_at_all'", "custom_imports.imports", "small.py:5"],
     ),
     "merging a dict into a number": ("seed = dict(a=1)", "", ["_delete_=True", "seed", "small.py:5"]),
     "empty batches": ("data = dict(samples_per_gpu=0)", "", ["at least 1", "data.samples_per_gpu", "small.py:5"]),
     "no epochs": ("runner = dict(max_epochs=0)", "", ["at least 1", "runner.max_epochs", "small.py:5"]),
     "unknown flow": ("workflow = [('train', 1), ('vall', 1)]", "", ["'vall'", "Did you mean 'val'?", "small.py:5"]),
-    "workflow without an end": ("workflow = [('val', 1)]", "", ["never end", "small.py:5"]),
-    "value that a transform refuses": (
+    "endless workflow": ("workflow = [('val', 1)]", "", ["never end", "small.py:5"]),
+    "invalid value for a transform": (
         "data = dict(train=dict(pipeline=[dict(type='Normalize', mean=0, std=0)]))", "",
-        ["std is above 0", "data.train.pipeline[0]", "small.py:5"],
+        ["std must be positive", "data.train.pipeline[0]", "small.py:5"],
     ),
-    "value that a hook refuses": ("lr_config = dict(warmup_ratio=2)", "", ["warmup_ratio", "lr_config", "small.py:5"]),
+    "invalid value for a hook": ("lr_config = dict(warmup_ratio=2)", "", ["warmup_ratio", "lr_config", "small.py:5"]),
     "misspelt import path": (
         "model = dict(loss=dict(type='torch.nn.CrosEntropyLoss'))", "",
         ["Did you mean 'torch.nn.CrossEntropyLoss'", "model.loss.type", "small.py:5"],
     ),
     "argument of an import path": ("model = dict(loss=dict(weigth=1))", "", ["Did you mean 'weight'", "small.py:5"]),
     "unknown sampler": ("data = dict(sampler=dict(type='Epoch'))", "", ["'EpochSampler'", "data.sampler.type"]),
-    "no hook": ("custom_hooks = [dict(type='torch.nn.ReLU')]", "", ["ReLU is no Hook", "custom_hooks[0].type"]),
-    "hooks that are no list": ("log_config = dict(hooks=3)", "", ["log_config.hooks", "small.py:5"]),
-    "hook that counts what the run does not": (
+    "not a hook": ("custom_hooks = [dict(type='torch.nn.ReLU')]", "", ["ReLU is not a Hook", "custom_hooks[0].type"]),
+    "hooks that are not a list": ("log_config = dict(hooks=3)", "", ["log_config.hooks", "small.py:5"]),
+    "hook that counts epochs in a run of iterations": (
         "runner = dict(_delete_=True, type='IterBasedRunner', max_iters=3)\nlr_config = dict(by_epoch=True)", "",
         ["counts iterations", "lr_config.by_epoch", "small.py:6"],
     ),
@@ -56,62 +56,65 @@ CASES = {
         ["after_train_itr", "Did you mean 'after_train_iter'", "custom_hooks[0].type", "small.py:8"],
     ),
     "unknown override": ("", "--cfg-options optimzer.lr=1", ["Did you mean 'optimizer.lr'?", "'+optimzer.lr=...'"]),
-    "index that is not there": (
-        "", "--cfg-options data.train.pipeline.9.size=3", ["no item 9 in data.train.pipeline", "0 to 4"],
+    "missing index": (
+        "", "--cfg-options data.train.pipeline.9.size=3", ["data.train.pipeline has no item 9", "0 to 4"],
     ),
     "unreadable override": ("", "--cfg-options optimizer.betas=[1,2", ["optimizer.betas=[1,2"]),
     "override of the wrong type": ("", "--cfg-options optimizer.lr=fast", ["lr of SGD", "'fast'", "optimizer.lr=fast"]),
     "unknown device": ("", "--device gpu", ["'gpu'", "--device"]),
-    "weights that are not there": ("", "--load-from no.pth", ["'no.pth' is not there", "--load-from"]),
+    "missing weights": ("", "--load-from no.pth", ["'no.pth' is not there", "--load-from"]),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("added", "words", "said"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(("added", "words", "texts"), CASES.values(), ids=CASES.keys())
 def test_bad_input_is_one_message_and_writes_nothing(
-    added: str, words: str, said: list[str], small: Path, run: Callable[..., object], tmp_path: Path
+    added: str, words: str, texts: list[str], small: Path, run: Callable[..., object], tmp_path: Path
 ) -> None:
-    """The message names what is wrong, its place and what would be right; exit code 2, nothing written."""
+    """The message has the problem, its place and a suggestion; exit code 2, and nothing is written."""
     small.write_text(small.read_text().rstrip() + "\n" + added + "\n")
     ran = run("train", small, *words.split())
     assert ran.code == 2
     assert ran.out == ""
-    assert [text for text in said if text not in ran.err.replace("\n", " ")] == []
+    assert [text for text in texts if text not in ran.err.replace("\n", " ")] == []
     assert "Traceback" not in ran.err
     assert [path.name for path in tmp_path.iterdir()] == ["small.py"]
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "texts"),
     [
-        ({}, ["'a.py' is not there", "Did you mean 'ab.py'?"]),
+        ({}, ["'a.py' does not exist", "Did you mean 'ab.py'?"]),
         (
             {"a.py": "_base_ = 'b.py'", "b.py": "_base_ = 'a.py'"},
-            ["in a circle", "a.py -> b.py -> a.py", "b.py:1"],
+            ["in a cycle", "a.py -> b.py -> a.py", "b.py:1"],
         ),
-        ({"a.py": "x = 1\n_base_ = 'abc.py'"}, ["'abc.py' is not there", "Did you mean 'ab.py'?", "a.py:2"]),
+        (
+            {"a.py": "x = 1\n_base_ = 'abc.py'"},
+            ["'abc.py' does not exist", "Did you mean 'ab.py'?", "a.py:2"],
+        ),
         ({"a.py": ""}, ["There are 4 problems", "'model'", "'data'", "'optimizer'", "'runner'"]),
     ],
     ids=["missing config", "circle of bases", "missing base", "empty config"],
 )
 def test_bad_files_are_named(
     files: dict[str, str],
-    said: list[str],
+    texts: list[str],
     write: Callable[[str, str], Path],
     run: Callable[..., object],
     tmp_path: Path,
 ) -> None:
-    """A config that is missing, inherits from itself or holds nothing is named; exit code 2."""
+    """A config that is missing, inherits from itself or is empty is named; exit code 2."""
     write("ab.py", "")
     for name, text in files.items():
         write(name, text)
     ran = run("train", "a.py")
     assert ran.code == 2
-    assert [text for text in said if text not in ran.err] == []
+    assert [text for text in texts if text not in ran.err] == []
     assert not (tmp_path / "work_dirs").exists()
 
 
-def test_all_problems_are_told_at_once(small: Path, run: Callable[..., object]) -> None:
-    """Several mistakes are one list, not one mistake per attempt."""
+def test_all_problems_are_reported_at_once(small: Path, run: Callable[..., object]) -> None:
+    """Several mistakes are reported in one list."""
     small.write_text(
         small.read_text() + "optimizer = dict(type='Adm')\nlr_config = dict(warmpu=1)\nseed = -1\n"
     )
@@ -121,8 +124,8 @@ def test_all_problems_are_told_at_once(small: Path, run: Callable[..., object]) 
     assert [n for n in ("'Adam'", "'warmup'", "non-negative") if n not in ran.err] == []
 
 
-def test_several_wrong_options_are_told_at_once(small: Path, run: Callable[..., object]) -> None:
-    """Each word of the command line that no key has is named."""
+def test_several_wrong_options_are_reported_at_once(small: Path, run: Callable[..., object]) -> None:
+    """Each override of an unknown key is named."""
     ran = run("train", small, "--cfg-options", "optimzer.lr=1", "runer.max_epochs=2")
     assert ran.code == 2
     assert [
@@ -133,7 +136,7 @@ def test_several_wrong_options_are_told_at_once(small: Path, run: Callable[..., 
 def test_a_work_dir_that_cannot_be_written_is_exit_code_1(
     small: Path, run: Callable[..., object], tmp_path: Path
 ) -> None:
-    """The config is right and the disk is not: exit code 1, and the folder is named."""
+    """A folder that cannot be created is not a usage error: exit code 1, and the folder is named."""
     (tmp_path / "file").write_text("")
     ran = run("train", small, "--work-dir", tmp_path / "file" / "run")
     assert ran.code == 1
@@ -141,7 +144,7 @@ def test_a_work_dir_that_cannot_be_written_is_exit_code_1(
 
 
 def test_debug_shows_the_traceback(small: Path, run: Callable[..., object]) -> None:
-    """With --debug a wrong config raises, for whoever wants to see from where."""
+    """With --debug the exception of a wrong config is raised, with its traceback."""
     from cfgtrain.errors import ConfigNotFoundError
 
     with pytest.raises(ConfigNotFoundError):
@@ -151,9 +154,9 @@ def test_debug_shows_the_traceback(small: Path, run: Callable[..., object]) -> N
 @pytest.mark.parametrize(
     "words", [["--cfg-options"], ["--cfg-options", "lr"], ["--sed", "3"], ["--seed", "-1"], ["--seed", "x"]]
 )
-def test_wrong_words_are_wrong_usage(
+def test_wrong_arguments_are_wrong_usage(
     words: list[str], small: Path, run: Callable[..., object], tmp_path: Path
 ) -> None:
-    """Words that the command does not understand are exit code 2."""
+    """Arguments that the command does not accept are exit code 2."""
     assert run("train", small, *words).code == 2
     assert not (tmp_path / "work_dirs").exists()

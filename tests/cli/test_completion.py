@@ -1,4 +1,4 @@
-"""Shell completion, seen in a real bash on a terminal."""
+"""Shell completion, in a real bash on a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
     environment = {
         "HOME": str(tmp_path), "PATH": f"{SCRIPTS}:/usr/bin:/bin", "TERM": "dumb", "PS1": "$ ",
     }  # fmt: skip
-    # The command asks which shell called it: one that does, and has something left to do.
+    # The command detects the shell that runs it. Without "&& true", bash would replace itself.
     subprocess.run(
         [str(BASH), "-c", "cfgtrain --install-completion && true"],
         env=environment,
@@ -49,7 +49,7 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
 
 
 def typed(terminal: int, text: str, expected: str) -> bool:
-    """Type, and wait until the terminal shows what is expected."""
+    """Type ``text``, and return whether the terminal shows ``expected`` in time."""
     os.write(terminal, text.encode())
     shown, deadline = "", time.monotonic() + 20
     while expected not in shown and time.monotonic() < deadline:

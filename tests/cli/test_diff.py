@@ -58,21 +58,21 @@ def files(write: Callable[[str, str], Path]) -> None:
     write("new.py", NEW)
 
 
-def test_what_a_person_sees(run: Callable[..., object]) -> None:
-    """Changes stand by the dict that they are in, with values and places; the exit code is 1."""
+def test_text(run: Callable[..., object]) -> None:
+    """Changes are grouped by dict, with values and origins; the exit code is 1."""
     ran = run("diff", "old.py", "new.py")
     assert (ran.code, ran.err) == (1, "")
     assert ran.out == TEXT
 
 
-def test_no_difference(run: Callable[..., object]) -> None:
-    """Two configs that come to the same are exit code 0."""
+def test_equal_configs(run: Callable[..., object]) -> None:
+    """Equal configs are exit code 0."""
     ran = run("diff", "old.py", "old.py")
-    assert (ran.code, ran.out) == (0, "old.py and old.py come to the same.\n")
+    assert (ran.code, ran.out) == (0, "old.py and old.py are equal.\n")
 
 
 def test_json(run: Callable[..., object]) -> None:
-    """--json has every change with its keys, values and places."""
+    """``--json`` prints every change with its keys, values and origins."""
     ran = run("diff", "old.py", "new.py", "--json")
     out = json.loads(ran.out)
     assert (ran.code, out["a"], out["b"], out["equal"]) == (1, "old.py", "new.py", False)
@@ -91,7 +91,7 @@ def test_json(run: Callable[..., object]) -> None:
 
 
 def test_work_directories(run: Callable[..., object], small: Path, write: Callable[[str, str], Path]) -> None:
-    """A folder stands for the merged config that a run left in it."""
+    """A work directory is replaced by the merged config in it."""
     assert run("train", small, "--work-dir", "run", "--cfg-options", "optimizer.lr=0.02").code == 0
     ran = run("diff", small, "run")
     assert ran.code == 1
@@ -102,7 +102,7 @@ def test_work_directories(run: Callable[..., object], small: Path, write: Callab
 
 
 @pytest.mark.parametrize(
-    ("names", "code", "said"),
+    ("names", "code", "text"),
     [
         (["a.py"], 1, "+++ folder/a.py"),
         (["a.yaml", "1.log.json", "a.pth"], 1, "+++ folder/a.yaml"),
@@ -111,26 +111,26 @@ def test_work_directories(run: Callable[..., object], small: Path, write: Callab
     ],
 )
 def test_folders_without_a_merged_config(
-    names: list[str], code: int, said: str, run: Callable[..., object], write: Callable[[str, str], Path]
+    names: list[str], code: int, text: str, run: Callable[..., object], write: Callable[[str, str], Path]
 ) -> None:
-    """Another tool's folder will do if it holds one config; else the message names what it holds."""
+    """A folder of another tool is accepted if it contains one config; otherwise the error lists them."""
     write("folder/readme.txt", "")
     for name in names:
         write(f"folder/{name}", "")
     ran = run("diff", "old.py", "folder")
     assert ran.code == code
-    assert said in ran.out + ran.err
+    assert text in ran.out + ran.err
 
 
-def test_wrong_configs(run: Callable[..., object]) -> None:
-    """A config that is not there is exit code 2, not a difference."""
+def test_missing_config(run: Callable[..., object]) -> None:
+    """A missing config is exit code 2, not a difference."""
     ran = run("diff", "old.py", "nwe.py")
     assert ran.code == 2
     assert "Did you mean 'new.py'" in ran.err
 
 
 def test_colours(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal what was added is green, what was removed red."""
+    """Additions are green, removals red and changes yellow."""
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("FORCE_COLOR", "1")
     out = run("diff", "old.py", "new.py").out
@@ -139,10 +139,10 @@ def test_colours(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) ->
     assert "\x1b[33m~ lr = 0.1 -> 0.2\x1b[0m" in out
 
 
-def test_a_long_value_stands_apart_from_its_place(
+def test_a_long_value_is_separated_from_its_origin(
     run: Callable[..., object], write: Callable[[str, str], Path]
 ) -> None:
-    """A value that leaves the column of places behind is followed by spaces too."""
+    """A value that reaches past the column of origins is followed by spaces too."""
     write("a.py", "x = 'a' * 100\ny = 1\n")
     write("b.py", "y = 2\n")
     assert "a'  a.py:1\n" in run("diff", "a.py", "b.py").out  # type: ignore[attr-defined]

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 
-def test_it_fits_one_screen(run: Callable[..., Any]) -> None:
-    """Versions, devices and settings are less than 40 lines."""
+def test_output_fits_one_screen(run: Callable[..., Any]) -> None:
+    """The output has less than 40 lines."""
     ran = run("env")
     assert ran.code == 0
     assert len(ran.out.splitlines()) < 40
@@ -18,8 +18,8 @@ def test_it_fits_one_screen(run: Callable[..., Any]) -> None:
     assert "numpy" in ran.out
 
 
-def test_it_speaks_json(run: Callable[..., Any]) -> None:
-    """The same by subject, and the details of the build under MMCV's names."""
+def test_json(run: Callable[..., Any]) -> None:
+    """``--json`` prints the same facts by subject, and the build details under MMCV's names."""
     facts = json.loads(run("env", "--json").out)
     assert facts["torch"]["version"] == facts["details"]["PyTorch"] == torch.__version__
     assert "PyTorch compiling details" in facts["details"]

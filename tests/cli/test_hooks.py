@@ -67,7 +67,7 @@ optimizer = dict(constructor="Slower")
 
 
 def table(text: str) -> list[str]:
-    """Return the lines of a table of hooks in a text, without what the log puts before them."""
+    """Return the lines of the hook table in a text, without the lines before and after it."""
     lines = text.splitlines()
     begin = next(i for i, line in enumerate(lines) if line == "before_run:")
     end = max(i for i, line in enumerate(lines) if line == " " + "-" * 20 + " ")
@@ -75,8 +75,8 @@ def table(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["lenet5.py", "lenet5_iter.py"])
-def test_table_is_that_of_the_run(name: str, run: Callable[..., Any], configs: Path) -> None:
-    """The command prints the table that a run logs, and neither builds data nor writes anything."""
+def test_table_is_the_one_that_a_run_logs(name: str, run: Callable[..., Any], configs: Path) -> None:
+    """The command prints the table that a run logs, and writes no files."""
     config = configs / "digits" / name
     shown = run("hooks", config)
     assert shown.code == 0
@@ -87,10 +87,10 @@ def test_table_is_that_of_the_run(name: str, run: Callable[..., Any], configs: P
     assert table(shown.out) == table(log.read_text())
 
 
-def test_hook_that_never_fires_is_told_of(
+def test_warning_about_a_hook_that_is_never_called(
     run: Callable[..., Any], write: Callable[[str, str], Path], configs: Path
 ) -> None:
-    """The command warns as the run would."""
+    """The command prints the same warning as a run."""
     hook = "@HOOKS.register_module()\nclass Late(Hook):\n    def after_train_epoch(self, runner):\n        pass\n"
     write("late.py", "from cfgtrain.runner import HOOKS, Hook\n\n" + hook)
     base = configs / "digits" / "lenet5_iter.py"
@@ -100,20 +100,18 @@ def test_hook_that_never_fires_is_told_of(
     assert "Late never does anything in this run" in ran.err
 
 
-def test_wrong_config_shows_no_table(
-    run: Callable[..., Any], write: Callable[[str, str], Path], configs: Path
-) -> None:
-    """What a training would refuse is refused here."""
+def test_invalid_config(run: Callable[..., Any], write: Callable[[str, str], Path], configs: Path) -> None:
+    """A config that ``train`` rejects is rejected here too."""
     base = configs / "digits" / "lenet5.py"
     ran = run("hooks", write("mine.py", f"_base_ = '{base}'\ncustom_hooks = [dict(type='EMAHok')]\n"))
     assert (ran.code, ran.out) == (2, "")
     assert "Did you mean 'EMAHook'" in ran.err
 
 
-def test_parts_of_a_project(
+def test_custom_hooks_runners_and_constructors(
     run: Callable[..., Any], write: Callable[[str, str], Path], configs: Path
 ) -> None:
-    """A hook, a policy, a runner and constructors of a project outside the repository train the digits."""
+    """A hook, a policy, a runner and constructors from ``custom_imports`` train the digits."""
     write("shop/__init__.py", "")
     write("shop/parts.py", PARTS)
     config = write("mine.py", PROJECT.format(base=configs / "digits" / "lenet5.py"))
@@ -141,7 +139,7 @@ custom_hooks = [
     dict(type="SyncBuffersHook"),
     dict(type="DistSamplerSeedHook"),
     dict(type="EmptyCacheHook"),
-    dict(type="ClosureHook", fn_name="after_train_epoch", fn="shop.told"),
+    dict(type="ClosureHook", fn_name="after_train_epoch", fn="shop.report"),
 ]
 profiler_config = dict(
     by_epoch=False, profile_iters=2, activities=["cpu"], json_trace_path="trace.json", on_trace_ready=dict(type="log_trace", row_limit=5)
@@ -152,14 +150,14 @@ profiler_config = dict(
 def test_every_hook_in_one_run(
     run: Callable[..., Any], write: Callable[[str, str], Path], configs: Path
 ) -> None:
-    """All hooks work together on the digits: averages are saved, the run stops when it is good, traces are there."""
-    write("shop.py", "def told(runner):\n    runner.logger.info('told of epoch %d', runner.epoch + 1)\n")
+    """All hooks work together: EMA weights are saved, the run stops early, and a trace is written."""
+    write("shop.py", "def report(runner):\n    runner.logger.info('report of epoch %d', runner.epoch + 1)\n")
     config = write("all.py", HOOKS.format(base=configs / "digits" / "lenet5.py"))
     ran = run("train", config, "--work-dir", "run")
     assert ran.code == 0, ran.err
     log = next(Path("run").glob("*.log")).read_text()
-    assert "told of epoch 1" in log
-    assert "which is good enough (0.2)" in log
+    assert "report of epoch 1" in log
+    assert "which reaches stopping_threshold=0.2" in log
     assert "Self CPU" in log
     assert json.loads(Path("run/trace.json").read_text())["traceEvents"]
     state = torch.load("run/latest.pth")["state_dict"]

@@ -1,4 +1,4 @@
-"""``cfgtrain image`` on real photographs: where the results go and what is told."""
+"""``cfgtrain image``: sizes, outputs and reports."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def size(path: Path) -> tuple[int, int]:
     ],
 )
 def test_sizes(words: list[str], expected: tuple[int, int], run: Run, tmp_path: Path) -> None:
-    """Each way to say a size gives that size, rounded half up, and the file is named."""
+    """Each size option gives the expected size, rounded half up, and it is printed."""
     ran = run("image", "resize", photograph("rocket.jpg"), "-o", "small.jpg", *words)
     assert ran.code == 0, ran.err
     assert size(tmp_path / "small.jpg") == expected
@@ -50,7 +50,7 @@ def test_sizes(words: list[str], expected: tuple[int, int], run: Run, tmp_path: 
     [("horizontal", np.fliplr), ("vertical", np.flipud), ("diagonal", lambda a: np.flipud(np.fliplr(a)))],
 )
 def test_flips(direction: str, flipped: Callable[..., object], run: Run, tmp_path: Path) -> None:
-    """Each direction mirrors the pixels, exactly where the format is exact."""
+    """Each direction flips the pixels, exactly in a lossless format."""
     ran = run("image", "flip", photograph("coffee.png"), "-o", tmp_path / "f.png", "--direction", direction)
     assert ran.code == 0, ran.err
     assert np.array_equal(
@@ -59,20 +59,20 @@ def test_flips(direction: str, flipped: Callable[..., object], run: Run, tmp_pat
 
 
 def test_a_folder_is_mirrored(run: Run, tmp_path: Path) -> None:
-    """Pictures keep their place below the folder; other files, hidden ones and the output are left out."""
+    """The output mirrors the folders of the input; other files, hidden files and the output are skipped."""
     take(tmp_path / "in", "rocket.jpg", "a/coffee.png", "a/b/coins.png", ".hidden/moon.png")
-    (tmp_path / "in" / "notes.txt").write_text("no picture")
-    for _ in range(2):  # the second time, the output lies in the input
+    (tmp_path / "in" / "notes.txt").write_text("not an image")
+    for _ in range(2):  # the second time, the input contains the output
         ran = run("image", "resize", "in", "-o", "in/small", "--long-edge", "64", "--overwrite")
         assert ran.code == 0, ran.err
-        assert "Resized 3 pictures into in/small" in ran.out
-        assert "Left out: 1 files that are no pictures" in ran.out
+        assert "Resized 3 images into in/small" in ran.out
+        assert "Skipped: 1 file that is not an image." in ran.out
         found = {str(p.relative_to(tmp_path / "in/small")) for p in (tmp_path / "in/small").rglob("*.*g")}
         assert found == {"rocket.jpg", "a/coffee.png", "a/b/coins.png"}
 
 
-def test_patterns_are_mirrored_below_what_is_fixed(run: Run, tmp_path: Path) -> None:
-    """A pattern keeps the folders that it matches, and takes pictures alone."""
+def test_patterns_are_mirrored_below_their_fixed_part(run: Run, tmp_path: Path) -> None:
+    """The output mirrors the folders that a pattern matches, with images only."""
     take(tmp_path / "in", "rocket.jpg", "a/rocket.jpg", "a/coins.png")
     ran = run("image", "resize", "in/**/*.jpg", "-o", "out", "--scale", "0.1")
     assert ran.code == 0, ran.err
@@ -83,7 +83,7 @@ def test_patterns_are_mirrored_below_what_is_fixed(run: Run, tmp_path: Path) -> 
 
 
 def test_files_go_into_a_folder(run: Run, tmp_path: Path) -> None:
-    """Several files, or one and a name that ends in a slash, go into a folder that is made."""
+    """Several files, or one file and a name that ends with a slash, are written to a new folder."""
     take(tmp_path, "rocket.jpg", "coins.png")
     assert run("image", "resize", "rocket.jpg", "coins.png", "-o", "two", "--scale", "0.1").code == 0
     assert run("image", "resize", "rocket.jpg", "-o", "deep/one/", "--scale", "0.1").code == 0
@@ -91,16 +91,16 @@ def test_files_go_into_a_folder(run: Run, tmp_path: Path) -> None:
     assert [p.name for p in Path("deep/one").iterdir()] == ["rocket.jpg"]
 
 
-def test_the_same_input_twice_is_done_once(run: Run, tmp_path: Path) -> None:
-    """A file that is named twice is one job."""
+def test_repeated_inputs_are_processed_once(run: Run, tmp_path: Path) -> None:
+    """A file that is given several times is one job."""
     take(tmp_path, "rocket.jpg")
     ran = run("image", "resize", "rocket.jpg", "rocket.jpg", "*.jpg", "-o", "out", "--scale", "0.1")
     assert ran.code == 0, ran.err
     assert ran.out == "rocket.jpg -> out/rocket.jpg  640x427 -> 64x43\n"
 
 
-def test_names_may_be_anything(run: Run, tmp_path: Path) -> None:
-    """Spaces, brackets, other scripts and capital suffixes are names like others."""
+def test_unusual_file_names(run: Run, tmp_path: Path) -> None:
+    """Spaces, brackets, other scripts, a leading dash and upper-case suffixes work."""
     names = ["a b.JPG", "[1].jpg", "写真 ü.jpg", "-x.jpg"]
     for name in names:
         (tmp_path / "in").mkdir(exist_ok=True)
@@ -110,14 +110,14 @@ def test_names_may_be_anything(run: Run, tmp_path: Path) -> None:
     assert sorted(p.name for p in Path("out").iterdir()) == sorted(names)
 
 
-def test_json_tells_everything(run: Run, tmp_path: Path) -> None:
-    """--json is one object with each file, what was lost and what failed, and nothing else."""
+def test_json(run: Run, tmp_path: Path) -> None:
+    """``--json`` prints one object with the counts and the details of each file, and nothing else."""
     take(tmp_path / "in", "rocket.jpg")
     (tmp_path / "in" / "bad.png").write_bytes(b"")
     ran = run("image", "resize", "in", "-o", "out", "--size", "64x48", "--json")
-    told = json.loads(ran.out)
-    assert (ran.code, ran.err, told["done"], told["failed"], told["skipped"]) == (1, "", 1, 1, 0)
-    bad, good = told["files"]
+    report = json.loads(ran.out)
+    assert (ran.code, ran.err, report["done"], report["failed"], report["skipped"]) == (1, "", 1, 1, 0)
+    bad, good = report["files"]
     assert "0 bytes" in bad["error"]
     assert good == {
         "input": "in/rocket.jpg",
@@ -129,21 +129,21 @@ def test_json_tells_everything(run: Run, tmp_path: Path) -> None:
     }
 
 
-def test_a_dry_run_writes_nothing(run: Run, tmp_path: Path) -> None:
-    """--dry-run says what would come of each, finds what is broken, and makes no folder."""
+def test_dry_run(run: Run, tmp_path: Path) -> None:
+    """``--dry-run`` prints the result of each job, reports broken files, and writes nothing."""
     take(tmp_path / "in", "rocket.jpg", "horse.png")
     (tmp_path / "in" / "bad.png").write_bytes(b"")
     ran = run("image", "resize", "in", "-o", "out", "--scale", "0.5", "--dry-run")
     assert ran.code == 1
     assert "in/rocket.jpg -> out/rocket.jpg  640x427 -> 320x214" in ran.out
     assert "in/horse.png -> out/horse.png  400x328 -> 200x164" in ran.out
-    assert "Nothing was written: 2 pictures would be." in ran.out
+    assert "Dry run: 2 images would be written." in ran.out
     assert "in/bad.png: The file is empty" in ran.err
     assert not Path("out").exists()
 
 
-def test_what_is_there_can_be_skipped_or_replaced(run: Run, tmp_path: Path) -> None:
-    """Without a word, nothing is replaced; --skip-existing does the rest; --overwrite does all."""
+def test_existing_outputs(run: Run, tmp_path: Path) -> None:
+    """Existing outputs are an error, unless ``--skip-existing`` or ``--overwrite`` is given."""
     take(tmp_path / "in", "rocket.jpg", "coins.png")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "coins.png").write_bytes(b"precious")
@@ -153,15 +153,15 @@ def test_what_is_there_can_be_skipped_or_replaced(run: Run, tmp_path: Path) -> N
     assert [p.name for p in Path("out").iterdir()] == ["coins.png"]
     ran = run("image", "resize", "in", "-o", "out", "--scale", "0.1", "--skip-existing")
     assert ran.code == 0
-    assert "Resized 1 picture into out" in ran.out
-    assert "Left out: 1 that were there already" in ran.out
+    assert "Resized 1 image into out" in ran.out
+    assert "Skipped: 1 image with an existing output." in ran.out
     assert (tmp_path / "out" / "coins.png").read_bytes() == b"precious"
     assert run("image", "resize", "in", "-o", "out", "--scale", "0.1", "--overwrite").code == 0
     assert size(tmp_path / "out" / "coins.png") == (38, 30)
 
 
-def test_threads_change_nothing(run: Run, tmp_path: Path) -> None:
-    """One job at a time and four give the same bytes."""
+def test_number_of_threads_does_not_change_the_result(run: Run, tmp_path: Path) -> None:
+    """One thread and four threads write the same bytes."""
     take(tmp_path / "in", "rocket.jpg", "hubble_deep_field.jpg", "astronaut.png", "horse.png", "page.png")
     for jobs in (1, 4):
         assert run("image", "resize", "in", "-o", f"out{jobs}", "--long-edge", "100", "-j", jobs).code == 0
@@ -169,8 +169,8 @@ def test_threads_change_nothing(run: Run, tmp_path: Path) -> None:
         assert path.read_bytes() == (Path("out4") / path.name).read_bytes()
 
 
-def test_permissions_and_stray_files(run: Run, tmp_path: Path) -> None:
-    """What is written has the permissions that new files have, and nothing lies beside it."""
+def test_permissions_and_temporary_files(run: Run, tmp_path: Path) -> None:
+    """Outputs have the permissions of new files, and no temporary files remain."""
     take(tmp_path, "rocket.jpg")
     (tmp_path / "plain").write_bytes(b"")
     assert run("image", "flip", "rocket.jpg", "-o", "out/").code == 0
@@ -178,10 +178,10 @@ def test_permissions_and_stray_files(run: Run, tmp_path: Path) -> None:
     assert Path("out/rocket.jpg").stat().st_mode == Path("plain").stat().st_mode
 
 
-def test_progress_is_for_terminals(
+def test_progress_bar(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A bar counts the pictures on a terminal; a pipe gets none."""
+    """A terminal shows a progress bar, a pipe does not."""
     take(tmp_path / "in", "rocket.jpg", "coins.png")
     assert run("image", "resize", "in", "-o", "piped", "--scale", "0.1").err == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -190,8 +190,8 @@ def test_progress_is_for_terminals(
     assert "2/2" in run("image", "resize", "in", "-o", "shown", "--scale", "0.1").err
 
 
-def test_it_never_loads_torch(tmp_path: Path) -> None:
-    """Resizing pictures does without torch, and without rich where nothing is drawn."""
+def test_torch_is_not_imported(tmp_path: Path) -> None:
+    """Resizing images imports neither torch nor the progress bar of rich."""
     saved(tmp_path / "f.png", letter_f())
     words = ["image", "resize", "f.png", "-o", "g.png", "--scale", "2"]
     code = (

@@ -1,4 +1,4 @@
-"""``cfgtrain image`` and bad input: told in one line each, the good ones done, nothing lost."""
+"""``cfgtrain image`` with bad input: one line for each file, and the other files are processed."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def pages(format: str) -> bytes:  # noqa: A002
 
 
 BAD = {
-    "zero.jpg": (b"", "empty: 0 bytes"),
-    "zero.png": (b"", "empty: 0 bytes"),
-    "text.jpg": (b"this is no picture", "no image of a format that OpenCV reads"),
+    "zero.jpg": (b"", "empty (0 bytes)"),
+    "zero.png": (b"", "empty (0 bytes)"),
+    "text.jpg": (b"this is not an image", "not an image in a format that OpenCV can read"),
     "half.jpg": (half("JPEG"), "JPEG file is truncated"),
     "last_bytes.jpg": (encoded(NOISE, "JPEG")[:-2], "JPEG file is truncated"),
     "head.jpg": (encoded(NOISE, "JPEG")[:20], "JPEG file is truncated"),
@@ -61,14 +61,14 @@ BAD = {
 }
 
 
-def test_bad_files_are_told_and_the_others_done(run: Run, tmp_path: Path) -> None:
-    """Each bad file is named at the end with what is wrong with it; the good ones are written; exit code 1."""
+def test_bad_files_are_reported_and_the_others_written(run: Run, tmp_path: Path) -> None:
+    """Each bad file is listed at the end with its error; the good ones are written; exit code 1."""
     take(tmp_path / "in", "rocket.jpg", "coins.png")
     for name, (content, _) in BAD.items():
         (tmp_path / "in" / name).write_bytes(content)
     ran = run("image", "resize", "in", "-o", "out", "--long-edge", "50")
     assert ran.code == 1
-    assert f"Resized 2 of {2 + len(BAD)} pictures into out" in ran.out
+    assert f"Resized 2 of {2 + len(BAD)} images into out" in ran.out
     assert sorted(p.name for p in Path("out").iterdir()) == ["coins.png", "rocket.jpg"]
     lines = {line.strip().partition(": ")[0]: line for line in ran.err.splitlines()}
     assert [name for name, (_, what) in BAD.items() if what not in lines[f"in/{name}"]] == []
@@ -76,8 +76,8 @@ def test_bad_files_are_told_and_the_others_done(run: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_alone(name: str, run: Run, tmp_path: Path) -> None:
-    """One bad file is exit code 1, one line, and no output."""
+def test_a_single_bad_file(name: str, run: Run, tmp_path: Path) -> None:
+    """A single bad file is exit code 1 with one message, and nothing is written."""
     (tmp_path / name).write_bytes(BAD[name][0])
     ran = run("image", "flip", name, "-o", f"out_{name}")
     assert ran.code == 1
@@ -86,8 +86,8 @@ def test_a_bad_file_alone(name: str, run: Run, tmp_path: Path) -> None:
 
 
 WRONG = {
-    "no size": ("rocket.jpg -o a.jpg", "Say one of"),
-    "two sizes": ("rocket.jpg -o a.jpg --scale 2 --long-edge 5", "Say one of"),
+    "no size": ("rocket.jpg -o a.jpg", "Give exactly one of"),
+    "two sizes": ("rocket.jpg -o a.jpg --scale 2 --long-edge 5", "Give exactly one of"),
     "size without height": ("rocket.jpg -o a.jpg --size 640", "WxH"),
     "size of nothing": ("rocket.jpg -o a.jpg --size 0x5", "WxH"),
     "scale of nothing": ("rocket.jpg -o a.jpg --scale 0", "above 0"),
@@ -100,26 +100,24 @@ WRONG = {
     "no output": ("rocket.jpg --scale 2", "--output"),
     "missing input": ("rockt.jpg -o a.jpg --scale 2", "Did you mean 'rocket.jpg'?"),
     "missing folder": ("no/such/folder -o out --scale 2", "There is no file or folder 'no/such/folder'"),
-    "pattern without match": ("*.gif -o out --scale 2", "Nothing matches the pattern '*.gif'"),
-    "folder without pictures": ("empty -o out --scale 2", "holds no pictures"),
+    "pattern without match": ("*.gif -o out --scale 2", "No file matches the pattern '*.gif'"),
+    "folder without images": ("empty -o out --scale 2", "contains no images"),
     "unknown format": ("rocket.jpg -o a.jgp --scale 2", "Did you mean '.jpg'"),
     "no format": ("rocket.jpg -o a --scale 2", "write 'a/'"),
     "several into a file": ("rocket.jpg coins.png -o coins2.png --scale 2", "'coins2.png' is a file"),
     "input without a format": ("data.bin rocket.jpg -o out --scale 2", "'.bin'"),
     "two inputs, one output": ("rocket.jpg sub/rocket.jpg -o out --scale 2", "out/rocket.jpg <- rocket.jpg, sub/rocket.jpg"),
-    "the input itself": ("rocket.jpg -o rocket.jpg --scale 2 --overwrite", "An input is never replaced"),
-    "the input by another way": ("rocket.jpg -o sub/../rocket.jpg --scale 2 --overwrite", "An input is never replaced"),
-    "the input by a link": ("rocket.jpg -o link.jpg --scale 2 --overwrite", "An input is never replaced"),
-    "the folder itself": ("sub -o sub --scale 2 --overwrite", "An input is never replaced"),
-    "one input onto another": ("rocket.jpg sub/coins.png -o . --scale 2 --overwrite", "An input is never replaced"),
+    "the input itself": ("rocket.jpg -o rocket.jpg --scale 2 --overwrite", "Inputs are never replaced"),
+    "the input by another way": ("rocket.jpg -o sub/../rocket.jpg --scale 2 --overwrite", "Inputs are never replaced"),
+    "the input by a link": ("rocket.jpg -o link.jpg --scale 2 --overwrite", "Inputs are never replaced"),
+    "the folder itself": ("sub -o sub --scale 2 --overwrite", "Inputs are never replaced"),
+    "one input onto another": ("rocket.jpg sub/coins.png -o . --scale 2 --overwrite", "Inputs are never replaced"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "said"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_words_are_exit_code_2_and_nothing_is_done(
-    words: str, said: str, run: Run, tmp_path: Path
-) -> None:
-    """What is wrong with the words is said before the first picture is opened; no file changes."""
+@pytest.mark.parametrize(("words", "text"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_usage(words: str, text: str, run: Run, tmp_path: Path) -> None:
+    """Wrong usage is exit code 2 before any image is opened; no file changes."""
     take(tmp_path, "rocket.jpg", "coins.png", "sub/rocket.jpg", "sub/coins.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "data.bin").write_bytes(b"x")
@@ -128,21 +126,21 @@ def test_wrong_words_are_exit_code_2_and_nothing_is_done(
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     ran = run("image", "resize", *words.split())
     assert ran.code == 2, ran.err
-    assert said in " ".join(ran.err.replace("│", " ").split())
+    assert text in " ".join(ran.err.replace("│", " ").split())
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
-def test_a_picture_that_would_be_too_large(run: Run, tmp_path: Path) -> None:
-    """A size that no memory holds, and one that the format does not, are told, and cost nothing."""
+def test_too_large_result(run: Run, tmp_path: Path) -> None:
+    """A result that is too large for memory or for its format is an error; nothing is written."""
     ran = run("image", "resize", photograph("rocket.jpg"), "-o", "a.png", "--scale", "10000")
-    assert (ran.code, "are the most" in ran.err) == (1, True)
+    assert (ran.code, "too large" in ran.err) == (1, True)
     ran = run("image", "resize", photograph("rocket.jpg"), "-o", "a.jpg", "--size", "70000x2")
     assert (ran.code, "70000" in ran.err) == (1, True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_floating_point_does_not_fit_everywhere(run: Run, tmp_path: Path) -> None:
-    """A float TIFF stays float as a TIFF, and is refused as a PNG."""
+def test_floating_point_pixels(run: Run, tmp_path: Path) -> None:
+    """A float TIFF stays float as a TIFF, and is an error as a PNG."""
     cv2.imwrite(str(tmp_path / "in.tif"), np.full((8, 8), 0.25, np.float32))
     assert run("image", "resize", "in.tif", "-o", "out.tif", "--scale", "2").code == 0
     assert (cv2.imread(str(tmp_path / "out.tif"), -1) == np.float32(0.25)).all()
@@ -150,8 +148,8 @@ def test_floating_point_does_not_fit_everywhere(run: Run, tmp_path: Path) -> Non
     assert (ran.code, "floating-point" in ran.err, Path("out.png").exists()) == (1, True, False)
 
 
-def test_a_float_picture_with_alpha_goes_onto_white(run: Run, tmp_path: Path) -> None:
-    """Where a format of floats holds no alpha, an alpha of one is opaque."""
+def test_float_image_with_alpha_is_blended_onto_white(run: Run, tmp_path: Path) -> None:
+    """A float format without alpha gets the image on white."""
     cv2.imwrite(str(tmp_path / "in.tif"), np.full((8, 8, 4), [0.25, 0.25, 0.25, 0.5], np.float32))
     ran = run("image", "resize", "in.tif", "-o", "out.hdr", "--scale", "2")
     assert ran.code == 0, ran.err
@@ -159,19 +157,19 @@ def test_a_float_picture_with_alpha_goes_onto_white(run: Run, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and links of POSIX")
-def test_pipes_and_broken_links_in_a_folder_are_left_out(run: Run, tmp_path: Path) -> None:
-    """What is named like a picture and is no file neither blocks nor stops the others."""
+def test_pipes_and_broken_links_are_skipped(run: Run, tmp_path: Path) -> None:
+    """Pipes and broken links with the suffix of an image are skipped."""
     take(tmp_path / "in", "rocket.jpg", "coins.png")
     os.mkfifo(tmp_path / "in" / "pipe.jpg")
     (tmp_path / "in" / "broken.jpg").symlink_to("nowhere.jpg")
     ran = run("image", "resize", "in", "-o", "out", "--scale", "0.1")
     assert ran.code == 0, ran.err
-    assert "Left out: 2 files that are no pictures" in ran.out
+    assert "Skipped: 2 files that are not images." in ran.out
     assert sorted(p.name for p in Path("out").iterdir()) == ["coins.png", "rocket.jpg"]
 
 
-def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a write fails, the old file stays, no part of a new one is left, and the reason is told."""
+def test_full_disk(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If writing fails, the old file stays, no partial file is left, and the reason is reported."""
     take(tmp_path / "in", "rocket.jpg")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "rocket.jpg").write_bytes(b"old")
@@ -185,8 +183,8 @@ def test_a_full_disk_leaves_no_half_file(run: Run, tmp_path: Path, monkeypatch: 
     assert {p.name: p.read_bytes() for p in Path("out").iterdir()} == {"rocket.jpg": b"old"}
 
 
-def test_a_file_that_comes_meanwhile_is_not_replaced(run: Run, tmp_path: Path, monkeypatch: Any) -> None:
-    """Without --overwrite, even a file that appears between the look and the write stays."""
+def test_a_file_that_appears_meanwhile_is_not_replaced(run: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    """Without ``--overwrite``, a file that appears after the check is not replaced."""
     take(tmp_path, "rocket.jpg")
     monkeypatch.setattr("cfgtrain_cli.image.plan.os.path.lexists", lambda path: False)
     Path("small.jpg").write_bytes(b"precious")
@@ -196,8 +194,8 @@ def test_a_file_that_comes_meanwhile_is_not_replaced(run: Run, tmp_path: Path, m
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rocket.jpg", "small.jpg"]
 
 
-def test_a_fault_of_our_own_costs_one_picture(run: Run, tmp_path: Path, monkeypatch: Any) -> None:
-    """An exception that nobody foresaw is told for its picture, with the place; the others are done."""
+def test_an_internal_error_affects_one_image(run: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    """An unexpected exception is reported with its location; the other images are written."""
     take(tmp_path, "rocket.jpg")
     take(tmp_path, "astronaut.png")
 
@@ -210,12 +208,12 @@ def test_a_fault_of_our_own_costs_one_picture(run: Run, tmp_path: Path, monkeypa
     monkeypatch.setattr(batch, "encode_picture", failing)
     ran = run("image", "resize", "rocket.jpg", "astronaut.png", "-o", "out", "--scale", "0.5")
     assert ran.code == 1
-    assert "rocket.jpg: A fault of cfgtrain's: ZeroDivisionError: by nothing (test_image_bad.py:" in ran.err
+    assert "rocket.jpg: Internal error: ZeroDivisionError: by nothing (test_image_bad.py:" in ran.err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["astronaut.png"]
 
 
-def test_an_output_folder_that_cannot_be(run: Run, tmp_path: Path) -> None:
-    """A file where a folder should be is told for the picture that needs it."""
+def test_an_output_folder_that_cannot_be_created(run: Run, tmp_path: Path) -> None:
+    """An output folder whose name is taken by a file is an error for the image."""
     take(tmp_path, "rocket.jpg")
     ran = run("image", "resize", "rocket.jpg", "-o", "rocket.jpg/sub/a.jpg", "--scale", "0.5")
     assert (ran.code, "directory" in ran.err.lower()) == (1, True)
@@ -223,8 +221,8 @@ def test_an_output_folder_that_cannot_be(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_whole_files(number: int, tmp_path: Path) -> None:
-    """Ctrl-C and SIGTERM end with exit code 130; each file that is there is whole, and none is stray."""
+def test_an_interrupt_leaves_no_partial_files(number: int, tmp_path: Path) -> None:
+    """Ctrl-C and SIGTERM end with exit code 130, and leave neither partial nor temporary files."""
     (tmp_path / "in").mkdir()
     content = encoded(np.kron(letter_f(), np.ones((20, 20, 1), np.uint8)), "JPEG")
     (tmp_path / "in" / "0.jpg").write_bytes(content)
@@ -240,7 +238,7 @@ def test_an_interrupt_leaves_whole_files(number: int, tmp_path: Path) -> None:
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "none by half" in err
+    assert "the others not at all" in err
     assert "Traceback" not in err + out
     written = list((tmp_path / "out").iterdir())
     assert 3 <= len(written) < 2000

@@ -1,4 +1,4 @@
-"""What ``cfgtrain image`` keeps of a picture: how it lies, its format, depth, alpha and metadata."""
+"""What ``cfgtrain image`` keeps: orientation, format, depth, alpha and metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def raw(path: Path) -> np.ndarray[Any, Any]:
-    """The pixels as they are stored."""
+    """Return the pixels as they are stored."""
     img = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert img is not None
     return img
@@ -32,10 +32,10 @@ KINDS = [
 
 @pytest.mark.parametrize(("suffix", "depth", "channels"), KINDS)
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_put_upright(
+def test_images_are_rotated_upright(
     orientation: int, suffix: str, depth: int, channels: int, run: Run, tmp_path: Path
 ) -> None:
-    """All eight orientations come out as the same upright picture, at any depth and with alpha."""
+    """All eight orientations give the same upright image, at any depth and with alpha."""
     img = letter_f(depth, channels)
     options: dict[str, Any] = {"exif": exif(orientation)}
     if suffix == "tif":
@@ -64,16 +64,16 @@ def test_pictures_are_put_upright(
     not (cv2.haveImageWriter("x.avif") and features.check("avif")), reason="OpenCV or Pillow without AVIF"
 )
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_avif_is_put_upright(orientation: int, run: Run, tmp_path: Path) -> None:
-    """An AVIF is turned as its container says, which is not in its EXIF data."""
+def test_avif_is_rotated_upright(orientation: int, run: Run, tmp_path: Path) -> None:
+    """An AVIF is rotated by the orientation of its container, not of its EXIF data."""
     saved(tmp_path / "in.avif", STORED[orientation](letter_f()), exif=exif(orientation), quality=95)
     ran = run("image", "resize", "in.avif", "-o", "out.png", "--scale", "1")
-    assert (ran.code, "1 picture without EXIF" in ran.out) == (0, True), ran.err
+    assert (ran.code, "1 image without EXIF" in ran.out) == (0, True), ran.err
     assert np.abs(raw(tmp_path / "out.png").astype(int) - letter_f()).mean() < 4
 
 
-def test_a_turned_picture_is_decoded_small_and_flipped_as_seen(run: Run, tmp_path: Path) -> None:
-    """A reduced JPEG is turned too, and a flip is one of the picture as it is seen."""
+def test_a_rotated_image_is_decoded_small_and_flipped_upright(run: Run, tmp_path: Path) -> None:
+    """A JPEG decoded at a reduced size is rotated too, and a flip applies to the upright image."""
     img = np.kron(letter_f(), np.ones((8, 8, 1), np.uint8))
     saved(tmp_path / "in.jpg", STORED[6](img), exif=exif(6), quality=95)
     assert run("image", "resize", "in.jpg", "-o", "small.png", "--long-edge", "80").code == 0
@@ -83,8 +83,8 @@ def test_a_turned_picture_is_decoded_small_and_flipped_as_seen(run: Run, tmp_pat
 
 
 @pytest.mark.parametrize("reduction", [1, 2, 4, 8])
-def test_reduced_decoding_is_as_good(reduction: int, run: Run, tmp_path: Path) -> None:
-    """A JPEG that was decoded at a reduced size looks like one that was decoded whole."""
+def test_reduced_decoding_matches_full_decoding(reduction: int, run: Run, tmp_path: Path) -> None:
+    """A JPEG decoded at a reduced size looks like one decoded at full size."""
     whole = cv2.imread(str(photograph("retina.jpg")))
     edge = int(1411 / reduction / 1.6)
     assert run("image", "resize", photograph("retina.jpg"), "-o", "small.png", "--long-edge", edge).code == 0
@@ -94,7 +94,7 @@ def test_reduced_decoding_is_as_good(reduction: int, run: Run, tmp_path: Path) -
 
 @pytest.mark.parametrize(("name", "dtype", "channels"), [("chessboard_RGB.png", np.uint16, 3), ("logo.png", np.uint8, 4), ("page.png", np.uint8, 1)])  # fmt: skip
 def test_depth_and_channels_are_kept(name: str, dtype: Any, channels: int, run: Run, tmp_path: Path) -> None:
-    """16 bits, alpha and gray come out as they went in."""
+    """16 bits, alpha and gray are kept."""
     assert run("image", "resize", photograph(name), "-o", "out.png", "--scale", "0.5").code == 0
     out = raw(tmp_path / "out.png")
     assert out.dtype == dtype
@@ -102,12 +102,12 @@ def test_depth_and_channels_are_kept(name: str, dtype: Any, channels: int, run: 
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_what_is_transparent_does_not_bleed(depth: int, run: Run, tmp_path: Path) -> None:
-    """The colour of invisible pixels does not come into those beside them."""
+def test_transparent_pixels_do_not_bleed(depth: int, run: Run, tmp_path: Path) -> None:
+    """The colour of transparent pixels does not affect their neighbours."""
     top = 2**depth - 1
     img = np.zeros((8, 8, 4), np.uint8 if depth == 8 else np.uint16)
-    img[:, :3] = (0, 0, top, top)  # red, to be seen
-    img[:, 3:] = (0, top, 0, 0)  # green, invisible
+    img[:, :3] = (0, 0, top, top)  # opaque red
+    img[:, 3:] = (0, top, 0, 0)  # transparent green
     cv2.imwrite(str(tmp_path / "in.png"), img)
     for way in ("area", "bilinear", "bicubic", "lanczos"):
         words = ["--scale", "0.5", "--interpolation", way, "--overwrite"]
@@ -121,7 +121,7 @@ def test_what_is_transparent_does_not_bleed(depth: int, run: Run, tmp_path: Path
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 def test_metadata_is_kept(suffix: str, run: Run, tmp_path: Path) -> None:
-    """EXIF, ICC profile and resolution stay, and EXIF tells the new size and no thumbnail."""
+    """EXIF, ICC profile and resolution are kept, and EXIF has the new size and no thumbnail."""
     options = {"exif": exif(6), "icc_profile": SRGB} | ({} if suffix == "webp" else {"dpi": (300, 300)})
     saved(tmp_path / f"in.{suffix}", STORED[6](letter_f()), **options)
     ran = run("image", "resize", f"in.{suffix}", "-o", f"out.{suffix}", "--scale", "0.5")
@@ -139,19 +139,19 @@ def test_metadata_is_kept(suffix: str, run: Run, tmp_path: Path) -> None:
 
 
 def test_tiff_keeps_profile_and_resolution(run: Run, tmp_path: Path) -> None:
-    """A TIFF keeps its ICC profile, resolution and description, and what it loses is named."""
+    """A TIFF keeps its ICC profile, resolution and description, and losses are reported."""
     options = {"icc_profile": SRGB, "dpi": (240, 240), "tiffinfo": {270: "A letter", 700: b"<xmp/>"}}
     saved(tmp_path / "in.tif", letter_f(), **options)
     ran = run("image", "resize", "in.tif", "-o", "out.tif", "--scale", "0.5")
-    assert "1 picture without XMP" in ran.out
+    assert "1 image without XMP" in ran.out
     with Image.open(tmp_path / "out.tif") as out:
         assert (out.size, out.info["icc_profile"], out.info["dpi"]) == ((30, 40), SRGB, (240, 240))
         assert out.tag_v2[270] == "A letter"
         assert np.array(out)[4, 4].tolist() == [220, 220, 220]
 
 
-def test_a_photograph_keeps_all(run: Run, tmp_path: Path) -> None:
-    """A real file with EXIF, ICC and XMP has them all afterwards."""
+def test_a_photograph_keeps_all_metadata(run: Run, tmp_path: Path) -> None:
+    """A real photograph keeps its EXIF, ICC and XMP data."""
     ran = run("image", "resize", photograph("hubble_deep_field.jpg"), "-o", "out.jpg", "--scale", "0.5")
     assert "without" not in ran.out
     with Image.open(photograph("hubble_deep_field.jpg")) as before, Image.open(tmp_path / "out.jpg") as after:
@@ -176,19 +176,19 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize(("before", "options", "img", "after", "told"), LOSSES)
-def test_what_cannot_be_kept_is_told(
-    before: str, options: Any, img: Any, after: str, told: str, run: Run, tmp_path: Path
+@pytest.mark.parametrize(("before", "options", "img", "after", "loss"), LOSSES)
+def test_losses_are_reported(
+    before: str, options: Any, img: Any, after: str, loss: str, run: Run, tmp_path: Path
 ) -> None:
-    """A format that holds less gets less, and the command says what."""
+    """What an output format cannot store is lost, and reported."""
     saved(tmp_path / f"in.{before}", img, **options)
     ran = run("image", "resize", f"in.{before}", "-o", f"out.{after}", "--scale", "1")
     assert ran.code == 0, ran.err
-    assert f"1 picture {told}" in ran.out
+    assert f"1 image {loss}" in ran.out
 
 
 def test_transparency_on_white_and_16_bits_as_8(run: Run, tmp_path: Path) -> None:
-    """JPEG gets what is seen on white, and 16 bits scaled rather than cut off."""
+    """A JPEG has transparent pixels in white, and 16 bits scaled to 8."""
     invisible = np.zeros((16, 16, 4), np.uint8)
     saved(tmp_path / "a.png", invisible)
     assert run("image", "flip", "a.png", "-o", "a.jpg").code == 0
@@ -198,8 +198,8 @@ def test_transparency_on_white_and_16_bits_as_8(run: Run, tmp_path: Path) -> Non
     assert (raw(tmp_path / "b.jpg") == 128).all()
 
 
-def test_quality_is_what_it_says(run: Run, tmp_path: Path) -> None:
-    """Less quality is a smaller file; a lossless WebP stays lossless unless a quality is said."""
+def test_quality(run: Run, tmp_path: Path) -> None:
+    """A lower quality gives a smaller file; a lossless WebP stays lossless by default."""
     saved(tmp_path / "in.jpg", Image.open(photograph("rocket.jpg")), quality=95)
     sizes = []
     for quality in ("30", "80", "95"):
@@ -212,16 +212,16 @@ def test_quality_is_what_it_says(run: Run, tmp_path: Path) -> None:
     assert np.array_equal(raw(tmp_path / "exact.webp"), letter_f()[:, ::-1])
 
 
-def test_cmyk_is_seen_in_its_colours(run: Run, tmp_path: Path) -> None:
-    """A JPEG in CMYK becomes the colours that it shows."""
+def test_cmyk_is_converted(run: Run, tmp_path: Path) -> None:
+    """A JPEG in CMYK is converted to the same colours."""
     red = Image.new("RGB", (32, 32), (200, 30, 30)).convert("CMYK")
     saved(tmp_path / "in.jpg", red, quality=95)
     assert run("image", "resize", "in.jpg", "-o", "out.png", "--scale", "0.5").code == 0
     assert np.abs(raw(tmp_path / "out.png").astype(int) - (30, 30, 200)).max() < 12
 
 
-def test_a_palette_becomes_its_colours(run: Run, tmp_path: Path) -> None:
-    """A PNG with a palette is resized in colour."""
+def test_a_palette_is_converted(run: Run, tmp_path: Path) -> None:
+    """A PNG with a palette is resized in full colour."""
     saved(tmp_path / "in.png", Image.fromarray(letter_f()).convert("P"))
     assert run("image", "resize", "in.png", "-o", "out.png", "--scale", "2").code == 0
     assert raw(tmp_path / "out.png").shape == (160, 120, 3)

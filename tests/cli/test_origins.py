@@ -13,7 +13,7 @@ from cfgtrain import Config
 
 @pytest.fixture
 def child(write: Callable[[str, str], Path]) -> str:
-    """A child whose ``lr`` does not reach the optimizer, and whose ``momentun`` is misspelt."""
+    """A config whose ``lr`` does not update the optimizer, and which misspells ``momentum``."""
     write(
         "base.py",
         "lr = 0.1\noptimizer = dict(\n    type='SGD', lr=lr, momentum=0.9)\nsteps = [1, 2]\nempty = {}\n",
@@ -39,25 +39,25 @@ optimizer.lr = 0.1
 
   set to 0.1                base.py:3   type='SGD', lr=lr, momentum=0.9)
     computed from lr = 0.1  base.py:1   lr = 0.1
-  NOT reached by lr = 0.2   child.py:2  lr = 0.2
+  NOT updated by lr = 0.2   child.py:2  lr = 0.2
 
-optimizer.lr was computed before lr = 0.2 was read, and does not follow. To change it, set optimizer.lr itself.
+optimizer.lr was computed before lr = 0.2 was set, and was not updated. To change it, set optimizer.lr itself.
 """
 
-LEFT_BEHIND = """\
+STALE = """\
 lr = 3
 
-  set to 0.1                   base.py:1   lr = 0.1
-  replaced by 0.2              child.py:2  lr = 0.2
-  replaced by 3                --cfg-options lr=3
-  does NOT reach optimizer.lr  base.py:3   type='SGD', lr=lr, momentum=0.9)
+  set to 0.1                    base.py:1   lr = 0.1
+  replaced by 0.2               child.py:2  lr = 0.2
+  replaced by 3                 --cfg-options lr=3
+  does NOT update optimizer.lr  base.py:3   type='SGD', lr=lr, momentum=0.9)
 
-optimizer.lr had been computed from the old value and stays 0.1. To change it, set optimizer.lr itself.
+optimizer.lr was computed from the old value and is still 0.1. To change it, set optimizer.lr itself.
 """
 
 
-def test_origins_stand_beside_the_values(run: Callable[..., object], child: str, tmp_path: Path) -> None:
-    """--origin prints a config that loads back equal, with the place of every value beside it."""
+def test_origins_as_python(run: Callable[..., object], child: str, tmp_path: Path) -> None:
+    """``--origin`` prints a config that loads back equal, with the origin of every value."""
     ran = run("print-config", child, "--origin", "--cfg-options", "optimizer.type=Adam")
     assert (ran.code, ran.out) == (0, ORIGINS)
     (tmp_path / "again.py").write_text(ran.out)
@@ -66,13 +66,13 @@ def test_origins_stand_beside_the_values(run: Callable[..., object], child: str,
 
 
 def test_origins_of_a_part(run: Callable[..., object], child: str) -> None:
-    """--key with --origin prints that part."""
+    """``--key`` with ``--origin`` prints one part."""
     assert run("print-config", child, "--origin", "-k", "steps[-1]").out == "3  # child.py:4\n"
     assert "lr = 0.1        # base.py:3" in run("print-config", child, "--origin", "-k", "optimizer").out
 
 
 def test_origins_as_json(run: Callable[..., object], child: str) -> None:
-    """In JSON every value stands by its dotted key, with the parts of its place."""
+    """In JSON, every value and the fields of its origin are listed by dotted key."""
     out = json.loads(run("print-config", child, "--origin", "--format", "json").out)
     assert out["optimizer.lr"] == {
         "value": 0.1, "file": "base.py", "line": 3, "text": "type='SGD', lr=lr, momentum=0.9)",
@@ -84,10 +84,10 @@ def test_origins_as_json(run: Callable[..., object], child: str) -> None:
     assert list(part) == ["optimizer.lr"]
 
 
-def test_why_tells_the_whole_story(run: Callable[..., object], child: str) -> None:
-    """--why says what set a value, from what it was computed, and what does not reach it."""
+def test_why(run: Callable[..., object], child: str) -> None:
+    """``--why`` shows what set a value, what it was computed from, and what does not update it."""
     assert run("print-config", child, "--why", "optimizer.lr").out == WHY
-    assert run("print-config", child, "--why", "lr", "--cfg-options", "lr=3").out == LEFT_BEHIND
+    assert run("print-config", child, "--why", "lr", "--cfg-options", "lr=3").out == STALE
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_why_tells_the_whole_story(run: Callable[..., object], child: str) -> No
                 "a.py": "x = dict(y=1)\n",
             },
             "x.y",
-            ["set to 1", "dropped with x", "set to 2"],
+            ["set to 1", "removed with x", "set to 2"],
         ),
         (
             {"c.py": "_base_ = 'a.py'\nx = {{ _base_.y }} * 2\n", "a.py": "z = 1\ny = z + 1\n"},
@@ -121,76 +121,79 @@ def test_why_tells_the_whole_story(run: Callable[..., object], child: str) -> No
         (
             {"c.py": "_base_ = 'a.py'\nn = [2]\n", "a.py": "n = [1, 1]\nx = dict(y=n)\n"},
             "x.y[1]",
-            ["set to 1", "computed from n[1] = 1", "NOT reached by the new n"],
+            ["set to 1", "computed from n[1] = 1", "NOT updated by the new n"],
         ),
         (
             {"c.py": "_base_ = 'a.py'\nn = dict(b=[2])\n", "a.py": "n = dict(b=[1], c=2)\nx = dict(y=n['b'])\n"},
             "x",
-            ["set to dict(y=[1])", "NOT reached by the new n.b"],
+            ["set to dict(y=[1])", "NOT updated by the new n.b"],
         ),
         (
             {"c.py": "_base_ = 'a.py'\nx = dict(_delete_=True, z=1)\n", "a.py": "x = dict(y=1)\n"},
             "x.y",
-            ["set to 1", "dropped with x"],
+            ["set to 1", "removed with x"],
         ),
         (
             {"c.py": "_base_ = 'a.py'\n_delete_ = True\nz = 1\n", "a.py": "x = dict(y=1)\n"},
             "x.y",
-            ["set to 1", "dropped with all that was inherited"],
+            ["set to 1", "removed with everything inherited"],
         ),
     ],
     ids=[
-        "_delete_", "merged", "dropped", "references", "environment", "an item that is gone", "whole",
-        "gone", "gone with all",
+        "_delete_", "merged", "removed and set again", "references", "environment", "removed item", "replaced dict",
+        "removed", "removed with everything",
     ],
 )  # fmt: skip
-def test_the_words_of_why(
+def test_rows_of_why(
     files: dict[str, str],
     key: str,
     lines: list[str],
     write: Callable[[str, str], Path],
     run: Callable[..., object],
 ) -> None:
-    """Each thing that happens to a value has its own words, in the order of events."""
+    """Each step has its own row, in the order in which they happened."""
     for name, text in files.items():
         write(name, text)
     ran = run("print-config", "c.py", "--why", key)
     assert ran.code == 0, ran.err
     head, rows = ran.out.split("\n\n")[:2]
     table = rows.splitlines()
-    assert head.endswith("is not in the config any more.") == ("dropped" in lines[-1])
+    assert head.endswith("is no longer in the config.") == ("removed" in lines[-1])
     assert [
         words for words, line in zip(lines, table, strict=True) if not line.strip().startswith(words)
     ] == []
 
 
-def test_a_value_that_nothing_set(run: Callable[..., object], write: Callable[[str, str], Path]) -> None:
-    """An item that a call made has the place of the call; nothing at all is said so."""
+def test_why_of_a_value_without_a_line(run: Callable[..., object], write: Callable[[str, str], Path]) -> None:
+    """A value that is set by a function call has the file as its origin."""
     write("c.py", "globals()['a'] = 1\n")
     assert run("print-config", "c.py", "--why", "a").out == "a = 1\n\n  set to 1  c.py\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "text"),
     [
         (["--why", "optimizer.lrr"], "Did you mean 'lr'"),
-        (["--why", "lr", "--origin"], "--origin cannot stand beside it"),
-        (["--why", "lr", "--key", "lr", "--format", "json"], "--key and --format cannot stand beside it"),
-        (["--origin", "--format", "yaml"], "py or json, not as yaml"),
+        (["--why", "lr", "--origin"], "--why cannot be combined with --origin"),
+        (
+            ["--why", "lr", "--key", "lr", "--format", "json"],
+            "--why cannot be combined with --key and --format",
+        ),
+        (["--origin", "--format", "yaml"], "py and json, not yaml"),
     ],
 )
-def test_wrong_words(words: list[str], said: str, run: Callable[..., object], child: str) -> None:
-    """What cannot be told is exit code 2 and says why."""
+def test_wrong_usage(words: list[str], text: str, run: Callable[..., object], child: str) -> None:
+    """Unknown keys and options that do not combine are exit code 2."""
     ran = run("print-config", child, *words)
     assert ran.code == 2
-    assert said in " ".join(ran.err.replace("│", " ").split())
+    assert text in " ".join(ran.err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("words", [["--origin"], ["--why", "optimizer.lr"]])
-def test_colours_only_where_they_are_wanted(
+def test_colours_follow_the_environment(
     words: list[str], run: Callable[..., object], child: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Into a pipe the text is plain; FORCE_COLOR colours it, and NO_COLOR is stronger."""
+    """A pipe gets plain text; FORCE_COLOR adds colours, and NO_COLOR takes precedence."""
     monkeypatch.delenv("NO_COLOR")
     plain = run("print-config", child, *words).out
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -210,12 +213,12 @@ Warning: lr = 0.2 does not reach optimizer.lr (base.py:3), which was computed fr
 
 
 @pytest.mark.parametrize("command", ["print-config", "train"])
-def test_commands_warn_of_what_was_not_meant(command: str, run: Callable[..., object], child: str) -> None:
-    """What is legal and probably not meant is told by every command that reads a config, on stderr."""
+def test_commands_warn_about_probable_mistakes(command: str, run: Callable[..., object], child: str) -> None:
+    """Commands that read a config warn about probable mistakes on stderr."""
     assert run(command, child).err.startswith(WARNINGS)
 
 
-def test_the_configs_of_the_repository_are_clean(run: Callable[..., object], configs: Path) -> None:
-    """No warning where nothing is wrong."""
+def test_no_warnings_about_the_example_configs(run: Callable[..., object], configs: Path) -> None:
+    """The configs of the repository cause no warnings."""
     for name in ("lenet5.py", "lenet5.yaml", "lenet5.json", "lenet5_iter.py"):
         assert run("print-config", configs / "digits" / name).err == ""

@@ -1,4 +1,4 @@
-"""Checkpoints that are copied to an object store, and fetched from there."""
+"""Checkpoints that are uploaded to an object store, and resumed from there."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("best", ["memory://bucket", "memory://other", None])
-def test_run_goes_on_where_its_disk_is_gone(best: str | None, configs: Path, run: Callable[..., Any]) -> None:
-    """With an empty work directory ``--resume auto`` fetches what it needs, and ends as the unbroken run."""
-    lost: dict[str, bytes] = {}  # what was in the store when the machine was lost
+def test_resume_after_the_disk_is_lost(best: str | None, configs: Path, run: Callable[..., Any]) -> None:
+    """With an empty work directory, ``--resume auto`` downloads what it needs and ends like an uninterrupted run."""
+    lost: dict[str, bytes] = {}  # the content of the store when the machine is lost
 
     @HOOKS.register_module()
     class Snapshot(Hook):
@@ -50,17 +50,17 @@ def test_run_goes_on_where_its_disk_is_gone(best: str | None, configs: Path, run
     again = read_checkpoint("work_dirs/lenet5/latest.pth")
     assert same(again["state_dict"], end["state_dict"])
     assert same(again["optimizer"], end["optimizer"])
-    assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]  # the scores of the best on the test part
+    assert resumed.out.splitlines()[0] == whole.out.splitlines()[0]  # the test scores of the best checkpoint
     log = "".join(path.read_text() for path in Path("work_dirs/lenet5").glob("*.log"))
-    assert "Fetched memory://bucket/lenet5/iter_30.pth" in log
-    assert ("Fetched memory://other/lenet5/best_accuracy_epoch_1.pth" in log) == (best == "memory://other")
+    assert "Downloaded memory://bucket/lenet5/iter_30.pth" in log
+    assert ("Downloaded memory://other/lenet5/best_accuracy_epoch_1.pth" in log) == (best == "memory://other")
     stored = {path for path in MemoryFileSystem.store if path.endswith(".pth")}
     copied = {f"/{best.split('/')[2]}/lenet5/best_accuracy_epoch_2.pth"} if best else set()
     assert stored == {"/bucket/lenet5/iter_30.pth", "/bucket/lenet5/iter_34.pth"} | copied
 
 
-def test_unknown_place_is_told_before_the_run(configs: Path, run: Callable[..., Any]) -> None:
-    """An ``out_dir`` that no backend knows is an error of the config, with its place."""
+def test_unknown_backend_is_reported_before_the_run(configs: Path, run: Callable[..., Any]) -> None:
+    """An ``out_dir`` of an unknown scheme is an error that names the config key."""
     for key in ("checkpoint_config", "evaluation"):
         done = run("train", configs / "digits" / "lenet5.py", "--cfg-options", f"+{key}.out_dir=s4://bucket")
         assert done.code == 2

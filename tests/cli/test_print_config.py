@@ -15,20 +15,20 @@ from cfgtrain import Config, load
 
 
 @pytest.mark.parametrize("suffix", [".py", ".json", ".yaml"])
-def test_the_same_experiment_stands_in_three_languages(suffix: str, configs: Path) -> None:
-    """The .py, .yaml and .json configs come to the same experiment."""
+def test_the_example_configs_are_equal(suffix: str, configs: Path) -> None:
+    """The .py, .yaml and .json versions of a config are equal."""
     wanted = Config.fromfile(configs / "digits" / "lenet5.py")
     cfg = Config.fromfile(configs / "digits" / f"lenet5{suffix}")
-    own = {"train_pipeline", "test_pipeline"}  # variables of the Python config
-    as_json = [json.loads(json.dumps({k: v for k, v in c.items() if k not in own})) for c in (cfg, wanted)]
+    variables = {"train_pipeline", "test_pipeline"}  # of the Python config
+    as_json = [
+        json.loads(json.dumps({k: v for k, v in c.items() if k not in variables})) for c in (cfg, wanted)
+    ]
     assert as_json[0] == as_json[1]
 
 
 @pytest.mark.parametrize("name", ["py", "json", "yaml"])
-def test_what_is_printed_loads_back_equal(
-    name: str, run: Callable[..., object], small: Path, tmp_path: Path
-) -> None:
-    """In each language the print is a config that comes to the same."""
+def test_output_loads_back_equal(name: str, run: Callable[..., object], small: Path, tmp_path: Path) -> None:
+    """The output in each format is a config that loads as an equal one."""
     ran = run("print-config", small, "--format", name, "--cfg-options", "optimizer.lr=0.02")
     assert ran.code == 0
     (tmp_path / f"again.{name}").write_text(ran.out)
@@ -50,23 +50,21 @@ def test_what_is_printed_loads_back_equal(
         (["--key", "load_from", "--format", "json"], "null"),
     ],
 )
-def test_a_part_can_be_printed(
-    words: list[str], printed: str, run: Callable[..., object], small: Path
-) -> None:
-    """--key prints one part, in the language asked for."""
+def test_key(words: list[str], printed: str, run: Callable[..., object], small: Path) -> None:
+    """``--key`` prints one part, in the requested format."""
     ran = run("print-config", small, *words)
     assert (ran.code, ran.out.strip()) == (0, printed)
 
 
-def test_a_wrong_key_is_suggested(run: Callable[..., object], small: Path) -> None:
-    """A part that is not there is exit code 2 and a suggestion."""
+def test_unknown_key(run: Callable[..., object], small: Path) -> None:
+    """An unknown key is exit code 2 with a suggestion."""
     ran = run("print-config", small, "--key", "optimizer.lrr")
     assert ran.code == 2
     assert "Did you mean 'lr'?" in ran.err
 
 
-def test_overrides_are_spread_over_words_and_flags(run: Callable[..., object], small: Path) -> None:
-    """Several words after one flag, repeated flags and flag=word come to the same."""
+def test_forms_of_cfg_options(run: Callable[..., object], small: Path) -> None:
+    """One flag with several words, a repeated flag, and ``flag=word`` all work."""
     words = [
         "--cfg-options",
         "optimizer.lr=1",
@@ -80,27 +78,27 @@ def test_overrides_are_spread_over_words_and_flags(run: Callable[..., object], s
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(["--version"], "cfgtrain "), (["--help"], "print-config"), (["-h"], "train")]
+    ("words", "text"), [(["--version"], "cfgtrain "), (["--help"], "print-config"), (["-h"], "train")]
 )
-def test_help_and_version(words: list[str], said: str, run: Callable[..., object]) -> None:
-    """--help lists the commands and --version prints the version."""
+def test_help_and_version(words: list[str], text: str, run: Callable[..., object]) -> None:
+    """``--help`` lists the commands and ``--version`` prints the version."""
     ran = run(*words)
     assert ran.code == 0
-    assert said in ran.out
+    assert text in ran.out
 
 
-def test_a_value_of_another_type_is_told(run: Callable[..., object], small: Path) -> None:
-    """The value is set all the same, and the warning has the place of what it replaces."""
+def test_warning_about_a_value_of_another_type(run: Callable[..., object], small: Path) -> None:
+    """The value is set, and the warning has the origin of the value that it replaces."""
     ran = run("print-config", small, "--key", "optimizer.lr", "--cfg-options", "optimizer.lr=fast")
     assert (ran.code, ran.out.strip()) == (0, "'fast'")
-    assert "Warning: optimizer.lr is now a str 'fast'; what it replaces is a float 0.1 (" in ran.err
+    assert "Warning: optimizer.lr is now a str 'fast'; the value that it replaces is a float 0.1 (" in ran.err
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-def test_a_full_disk_is_told(small: Path) -> None:
-    """Output that cannot be written is one message and exit code 1."""
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk(small: Path) -> None:
+    """An output that cannot be written is one message and exit code 1."""
     command = [sys.executable, "-m", "cfgtrain", "print-config", str(small)]
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == "Error: The output cannot be written: No space left on device."
+    assert done.stderr.strip() == "Error: Cannot write the output: No space left on device."

@@ -1,4 +1,4 @@
-"""A project in a folder of its own, as someone new to cfgtrain would begin one."""
+"""A project outside the repository, as a new user would start it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ runner = dict(max_epochs=1)
 
 @pytest.fixture
 def config(write: Callable[[str, str], Path], configs: Path) -> Path:
-    """The project: a package, and a config in a folder beside it."""
+    """A project: a package, and a config in a folder next to it."""
     write("corner_shop/__init__.py", "")
     write("corner_shop/models.py", MODELS)
     write("corner_shop/data.py", DATA)
@@ -56,14 +56,14 @@ def config(write: Callable[[str, str], Path], configs: Path) -> Path:
 
 
 def test_a_project_trains(config: Path, run: Callable[..., Any]) -> None:
-    """A model of a child registry is found by its scope, which is the name of the package."""
+    """A model in a child registry is found by its scope, the name of the package."""
     ran = run("train", config)
     assert (ran.code, ran.err) == (0, ran.err)
     assert "Done in" in ran.out
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "texts"),
     [
         ("corner_shop.ShopNet", "corner_shop.ShopNte", ["Did you mean 'corner_shop.ShopNet'?", "model.backbone.type", "till.py:6"]),
         ("corner_shop.ShopNet", "corner_shp.ShopNet", ["no scope and no module 'corner_shp'. Did you mean 'corner_shop.ShopNet'?", "till.py:6"]),
@@ -82,12 +82,12 @@ def test_a_project_trains(config: Path, run: Callable[..., Any]) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_slip_is_solved_by_its_message(
-    right: str, wrong: str, said: list[str], config: Path, run: Callable[..., Any]
+def test_the_error_shows_how_to_fix_a_mistake(
+    right: str, wrong: str, texts: list[str], config: Path, run: Callable[..., Any]
 ) -> None:
-    """A slip in name, scope, argument or module has its place and what was meant, and nothing is begun."""
+    """The error for a wrong name, scope, argument or module has its location and a suggestion."""
     config.write_text(config.read_text().replace(right, wrong, 1))
     ran = run("train", config)
     assert (ran.code, ran.out) == (2, "")
-    assert [text for text in said if text not in ran.err] == []
+    assert [text for text in texts if text not in ran.err] == []
     assert "Traceback" not in ran.err

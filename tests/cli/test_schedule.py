@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 
-def test_schedule_is_shown_without_training(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
-    """The curve, its length, its axes and its course are printed; nothing is written."""
+def test_plot_on_the_terminal(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
+    """The curve, its length, its axes and its description are printed; no file is written."""
     done = run("schedule", configs / "digits" / "lenet5.py")
     assert done.code == 0
     assert "lenet5: 15 epochs of 17 iterations: 255 iterations" in done.out
     assert "0.01 → 0.09891 (iteration 21) → 0.001093  all 10 parameters" in done.out
-    assert "momentum: 0.9 throughout" in done.out
+    assert "momentum: 0.9 constant" in done.out
     assert any(0x2800 < ord(character) < 0x2900 for character in done.out)
     assert [len(line) for line in done.out.splitlines() if "│" in line] == [80] * 7
     assert list(tmp_path.iterdir()) == []
 
 
-def test_schedule_of_iterations_and_momentum(run: Callable[..., Any], configs: Path) -> None:
-    """A momentum that changes has a panel of its own; a run of iterations has no epochs."""
+def test_plot_of_iterations_and_momentum(run: Callable[..., Any], configs: Path) -> None:
+    """A changing momentum has its own panel; a run counted in iterations shows no epochs."""
     words = ["+momentum_config={policy: cyclic, cyclic_times: 2}", "runner.max_iters=40"]
     done = run("schedule", configs / "digits" / "lenet5_iter.py", "--cfg-options", *words)
     assert done.code == 0, done.err
@@ -30,24 +30,24 @@ def test_schedule_of_iterations_and_momentum(run: Callable[..., Any], configs: P
     assert "epoch" not in done.out
 
 
-def test_schedule_is_drawn(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
-    """``-o`` writes a picture and says where."""
+def test_plot_in_a_file(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
+    """``-o`` saves the plot as an image."""
     picture = tmp_path / "curves.png"
     done = run("schedule", configs / "digits" / "lenet5.py", "-o", picture, "--iters-per-epoch", 3)
     assert done.code == 0
     assert picture.read_bytes()[1:4] == b"PNG"
-    assert f"Drawn into {picture}." in done.out
+    assert f"Saved the plot to {picture}." in done.out
     assert "15 epochs of 3 iterations" in done.out
 
 
-def test_what_cannot_be_drawn_is_told_first(
+def test_errors_are_reported_before_the_plot(
     run: Callable[..., Any], configs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong name of the picture, a missing matplotlib and a wrong config are one red line each."""
+    """A wrong file name, a missing matplotlib and an invalid config are one message each."""
     config = configs / "digits" / "lenet5.py"
     done = run("schedule", config, "-o", "curves.gif")
     assert (done.code, done.out) == (2, "")
-    assert "curves.gif is none of them" in done.err
+    assert "not as 'curves.gif'" in done.err
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     done = run("schedule", config, "-o", "curves.png")
     assert (done.code, done.out) == (1, "")

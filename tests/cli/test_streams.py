@@ -1,4 +1,4 @@
-"""Training, validation and test on data sets that are streams, through the command line."""
+"""Training, validation and test with iterable datasets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cfgtrain.data import DATASETS, Digits, accuracy
 
 @DATASETS.register_module()
 class DigitStream(IterableDataset):
-    """Some digits; those to train on are shuffled and made noisy with numbers of the global generators."""
+    """Some digits; training images are shuffled and made noisy by the global random generators."""
 
     def __init__(self, split, pipeline, count=90):
         self.digits = Digits(split, pipeline)
@@ -81,7 +81,7 @@ ITERS = {
 
 @pytest.fixture
 def project(write: Callable[[str, str], Path], configs: Path) -> Callable[..., Path]:
-    """Write a project with streams and a config that trains, validates and tests on them."""
+    """Write a project whose config trains, validates and tests on iterable datasets."""
 
     def call(workers: int = 0, **words: Any) -> Path:
         write("streams.py", STREAMS)
@@ -93,14 +93,14 @@ def project(write: Callable[[str, str], Path], configs: Path) -> Callable[..., P
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("words", [EPOCHS, ITERS], ids=["epoch", "iter"])
-def test_streams_train_and_go_on(
+def test_iterable_datasets_train_and_resume(
     words: dict[str, Any], workers: int, project: Callable[..., Path], run: Callable[..., Any]
 ) -> None:
-    """All parts may be streams that draw random numbers; a resumed run ends with the bits of the unbroken one."""
+    """A resumed run on iterable datasets ends with the same bits as an uninterrupted one."""
     config = project(workers, **words)
     whole = run("train", config)
     assert whole.code == 0, whole.err
-    assert "on 90 samples not used before" in whole.out
+    assert "on 90 samples, with" in whole.out
     end = read_checkpoint("work_dirs/small/iter_12.pth")
     for done in (1, 4, 6, 8):
         resumed = run(
@@ -112,11 +112,13 @@ def test_streams_train_and_go_on(
         assert same(again["optimizer"], end["optimizer"])
         assert same(again["resume"]["random"], end["resume"]["random"])
         assert again["meta"]["hook_msgs"]["best_score"] == end["meta"]["hook_msgs"]["best_score"]
-        assert resumed.out.split("\n")[0] == whole.out.split("\n")[0]  # the scores of the test
+        assert resumed.out.split("\n")[0] == whole.out.split("\n")[0]  # the test scores
 
 
-def test_stream_that_has_become_shorter(project: Callable[..., Path], run: Callable[..., Any]) -> None:
-    """A stream that ends before the place to go on at is an error that says so."""
+def test_iterable_dataset_that_has_become_shorter(
+    project: Callable[..., Path], run: Callable[..., Any]
+) -> None:
+    """Resuming at a position past the end of the dataset is an error."""
     config = project(**EPOCHS)
     assert run("train", config, "--cfg-options", "runner.max_epochs=1").code == 0
     resumed = run(
@@ -124,4 +126,4 @@ def test_stream_that_has_become_shorter(project: Callable[..., Path], run: Calla
         "--cfg-options", "+data.train.count=20",
     )  # fmt: skip
     assert resumed.code == 1
-    assert "after 4 batches of its epoch, and now there are only 2" in resumed.err
+    assert "after 4 batches of its epoch, but the epoch now has only 2" in resumed.err

@@ -1,4 +1,4 @@
-"""``cfgtrain train``, from the words to the trained model."""
+"""``cfgtrain train``, from the command line to the trained model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK = ["--cfg-options", "optimizer.lr=0.02", "runner.max_epochs=2"]
 
 @pytest.mark.parametrize("name", ["lenet5.py", "lenet5.yaml", "lenet5.json"])
 def test_the_configs_train(name: str, configs: Path, run: Callable[..., object], tmp_path: Path) -> None:
-    """Each language trains, and leaves checkpoints, logs and the merged config in the default work_dir."""
+    """A config in each format trains; checkpoints, logs and the merged config are in the default work_dir."""
     ran = run("train", configs / "digits" / name, *QUICK)
     assert ran.code == 0, ran.err
     work_dir = tmp_path / "work_dirs" / "lenet5"
@@ -35,7 +35,7 @@ def test_the_configs_train(name: str, configs: Path, run: Callable[..., object],
 
 
 def test_the_iteration_config_trains(configs: Path, run: Callable[..., object], tmp_path: Path) -> None:
-    """Counted in iterations, checkpoints and lines are named by iteration."""
+    """Under an IterBasedRunner, checkpoints and log lines are named by iteration."""
     words = [
         "--cfg-options",
         "optimizer.lr=0.02",
@@ -52,7 +52,7 @@ def test_the_iteration_config_trains(configs: Path, run: Callable[..., object], 
 
 
 def test_the_digits_are_learned(configs: Path, run: Callable[..., object], tmp_path: Path) -> None:
-    """The whole experiment reaches at least 97 % on the test part."""
+    """The whole experiment reaches at least 97 % on the test dataset."""
     ran = run("train", configs / "digits" / "lenet5.py")
     accuracy = float(ran.out.split("accuracy ")[1].split()[0])
     assert accuracy >= 0.97
@@ -69,10 +69,10 @@ def _equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize(
     "other", [["data.workers_per_gpu=2"], ["+data.val_dataloader.workers_per_gpu=1", "log_config.interval=5"]]
 )
-def test_workers_do_not_matter(
+def test_the_number_of_workers_makes_no_difference(
     other: list[str], small: Path, run: Callable[..., object], tmp_path: Path
 ) -> None:
-    """With another number of workers the run ends with the same weights, to the last bit."""
+    """With another number of workers the final weights are bitwise identical."""
     dropout = ["+model.dropout=0.1", "runner.max_epochs=2"]
     assert run("train", small, "--work-dir", "none", "--cfg-options", *dropout).code == 0
     assert (
@@ -91,8 +91,8 @@ def test_workers_do_not_matter(
     assert _equal(_weights(Path("none/epoch_2.pth")), _weights(Path("some/epoch_2.pth")))
 
 
-def test_the_seed_decides_everything(small: Path, run: Callable[..., object]) -> None:
-    """One seed gives one run; another gives another."""
+def test_the_seed_determines_the_run(small: Path, run: Callable[..., object]) -> None:
+    """The same seed gives the same weights, another seed others."""
     for folder, seed in [("a", 1), ("b", 1), ("c", 2)]:
         assert run("train", small, "--work-dir", folder, "--seed", seed, "--deterministic").code == 0
     a, b, c = (_weights(Path(folder, "epoch_1.pth")) for folder in "abc")
@@ -100,16 +100,16 @@ def test_the_seed_decides_everything(small: Path, run: Callable[..., object]) ->
     assert not _equal(a, c)
 
 
-def test_the_dumped_config_repeats_a_run_without_a_seed(small: Path, run: Callable[..., object]) -> None:
-    """A seed that was drawn stands in the dumped config, which repeats the run."""
+def test_the_saved_config_repeats_a_run_without_a_seed(small: Path, run: Callable[..., object]) -> None:
+    """A random seed is written into the saved config, which repeats the run."""
     assert run("train", small, "--work-dir", "a", "--cfg-options", "seed=None").code == 0
     assert isinstance(Config.fromfile("a/small.py").seed, int)
     assert run("train", "a/small.py", "--work-dir", "b").code == 0
     assert _equal(_weights(Path("a/epoch_1.pth")), _weights(Path("b/epoch_1.pth")))
 
 
-def test_training_can_begin_with_given_weights(small: Path, run: Callable[..., object]) -> None:
-    """--load-from takes the weights and nothing else."""
+def test_training_can_start_from_given_weights(small: Path, run: Callable[..., object]) -> None:
+    """--load-from loads the weights and nothing else."""
     assert run("train", small, "--work-dir", "a").code == 0
     still = ["optimizer.lr=0.0", "optimizer.weight_decay=0.0", "lr_config=None"]
     assert (
@@ -131,8 +131,8 @@ def test_the_json_log_has_the_keys_of_mmcv(small: Path, run: Callable[..., objec
     assert lines[-1]["accuracy"] > 0.3
 
 
-def test_the_config_beside_the_run_is_not_overwritten(small: Path, run: Callable[..., object]) -> None:
-    """With the config's own folder as work_dir, the merged config takes another name."""
+def test_a_config_in_the_work_dir_is_not_overwritten(small: Path, run: Callable[..., object]) -> None:
+    """If the work_dir is the folder of the config, the merged config has another name."""
     before = small.read_text()
     assert run("train", small, "--work-dir", ".").code == 0
     assert small.read_text() == before
@@ -208,14 +208,14 @@ runner = dict(max_epochs=1)
 
 @pytest.fixture
 def project(write: Callable[[str, str], Path], configs: Path) -> Path:
-    """A folder outside the repository with a module of its own."""
+    """A folder outside the repository with a custom module."""
     for name, text in PROJECT.items():
         write(name, text.replace("{base!r}", repr(str(configs / "digits" / "lenet5.py"))))
     return Path("configs/shop.py")
 
 
-def test_a_project_of_its_own_trains(project: Path, run: Callable[..., object]) -> None:
-    """A model, a transform and a hook of another folder are found through custom_imports."""
+def test_a_custom_project_trains(project: Path, run: Callable[..., object]) -> None:
+    """A custom model, transform and hook are imported by custom_imports."""
     ran = run("train", project)
     assert ran.code == 0, ran.err
     assert Path("count.txt").read_text() == "done 17"
@@ -223,7 +223,7 @@ def test_a_project_of_its_own_trains(project: Path, run: Callable[..., object]) 
 
 
 def test_overrides_reach_custom_imports_and_custom_hooks(project: Path, run: Callable[..., object]) -> None:
-    """--cfg-options changes which modules are imported and what a custom hook is given."""
+    """--cfg-options can change the imported modules and the arguments of a custom hook."""
     words = [
         "custom_imports.imports=[shop.parts,shop.other]",
         "model.backbone.type=Second",

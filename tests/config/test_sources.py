@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cfgtrain import Config, ConfigDict
-from cfgtrain.config.dict import traced
+from cfgtrain.config.dict import with_trace
 from cfgtrain.config.sources import MarkedSource, PythonSource, Use
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import ConfigKeyError
@@ -566,8 +566,8 @@ def test_origins_are_no_keys(family: Config) -> None:
 
 
 def test_tracing_plain_data() -> None:
-    """A tree of dicts, lists and tuples becomes a traced copy, every dict knowing its path."""
+    """A tree of dicts, lists and tuples is copied, and every dict of the copy knows its path."""
     tree = {"a": ({"b": 1}, [{"c": 2}])}
-    node = traced(tree, FixedSource(tree, Origin("f", 1, "")))
+    node = with_trace(tree, FixedSource(tree, Origin("f", 1, "")))
     assert node == tree
     assert describe(node.a[1][0], "c") == "a[1][0].c (f:1)"

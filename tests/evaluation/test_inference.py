@@ -14,7 +14,7 @@ from cfgtrain.random_state import RandomState
 
 
 class Echo(nn.Module):
-    """Predicts what it is given; remembers how it was called."""
+    """Returns its input, and records how it was called."""
 
     def __init__(self, as_list: bool = False) -> None:
         super().__init__()
@@ -32,37 +32,37 @@ BATCHES = [{"x": torch.tensor([[1.0], [2.0]])}, {"x": torch.tensor([[3.0]])}]
 
 @pytest.mark.parametrize("as_list", [False, True])
 def test_one_prediction_per_sample_in_order(as_list: bool) -> None:
-    """Batches, of tensors or lists, come apart into samples in the order of the loader."""
+    """Batches of tensors or lists are split into samples in the order of the loader."""
     results = single_gpu_test(Echo(as_list), BATCHES)
     assert [float(result[0]) for result in results] == [1, 2, 3]
     assert as_list or all(isinstance(result, np.ndarray) for result in results)
 
 
-def test_model_is_asked_for_predictions() -> None:
-    """The model is called with ``return_loss=False``, in eval mode throughout, without gradients."""
+def test_how_the_model_is_called() -> None:
+    """The model is called with ``return_loss=False``, in eval mode and without gradients."""
     model = Echo()
     single_gpu_test(model, BATCHES)
     assert model.calls == [(False, False, False, False)] * 2
 
 
-def test_modes_come_back() -> None:
-    """Each module is afterwards in the mode it was in, a frozen part too."""
+def test_modes_are_restored() -> None:
+    """Each module is afterwards in its previous mode, a frozen part too."""
     model = Echo()
     model.inner.eval()
     single_gpu_test(model, BATCHES)
     assert (model.training, model.inner.training) == (True, False)
 
 
-def test_modes_come_back_after_an_error() -> None:
-    """A failing model is left in the mode it was in."""
+def test_modes_are_restored_after_an_error() -> None:
+    """A model that fails is afterwards in its previous mode."""
     model = Echo()
     with pytest.raises(KeyError):
         single_gpu_test(model, [{"y": torch.ones(1)}])
     assert model.training
 
 
-def test_random_state_comes_back() -> None:
-    """What the model and the data draw is not missed by the training."""
+def test_random_state_is_restored() -> None:
+    """Random numbers drawn by the model and the data do not change those of the training."""
 
     class Noisy(Echo):
         def forward(self, return_loss: bool = True, **batch: torch.Tensor) -> Any:
@@ -73,16 +73,16 @@ def test_random_state_comes_back() -> None:
     assert same(RandomState.capture(), before)
 
 
-def test_progress_is_told_per_batch() -> None:
-    """The callback gets the number of samples of each batch."""
+def test_progress_is_called_for_each_batch() -> None:
+    """The callback receives the number of samples of each batch."""
     done: list[int] = []
     single_gpu_test(Echo(), BATCHES, done.append)
     assert done == [2, 1]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_weights_and_buffers_are_left_alone(workers: int) -> None:
-    """Predicting for a real loader changes neither weights nor batch statistics."""
+def test_weights_and_buffers_are_not_changed(workers: int) -> None:
+    """Predicting the samples of a real loader changes neither weights nor batch statistics."""
     model = TinyNet(dropout=0.5)
     dataset = Squares(7, pipeline=[*TO_TENSORS, {"type": "Collect", "keys": ["img"]}])
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -380,7 +380,7 @@ def logged(work_dir: Path) -> list[dict[str, Any]]:
 def newest(work_dir: Path) -> dict[str, Any]:
     """What ``--resume auto`` would go on from."""
     found = find_checkpoint(work_dir)
-    assert found.checkpoint is not None, f"no checkpoint in {work_dir}: {found.passed_over}"
+    assert found.checkpoint is not None, f"no checkpoint in {work_dir}: {found.skipped}"
     return found.checkpoint
 
 

@@ -48,12 +48,12 @@ def check_refused(folder: Path, number: int, how: str) -> None:
     found = find_checkpoint(folder)
     assert found.path is not None, how
     assert found.path.name == "iter_8.pth", how
-    assert [passed.path.name for passed in found.passed_over] == ["iter_14.pth"], how
-    assert len(found.passed_over[0].reason) > 10, how
+    assert [skipped.path.name for skipped in found.skipped] == ["iter_14.pth"], how
+    assert len(found.skipped[0].reason) > 10, how
 
 
 def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
-    """One bit in any of five hundred places makes the checkpoint one that is passed over."""
+    """One bit in any of five hundred places makes the checkpoint one that is skipped."""
     file, chance = run_dir / "iter_14.pth", random.Random(0)
     whole = file.read_bytes()
     for number, place in enumerate(chance.sample(range(len(whole)), FLIPPED)):
@@ -64,7 +64,7 @@ def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
 
 
 def test_a_cut_anywhere_is_found(run_dir: Path) -> None:
-    """A file that ends too early, in any of five hundred places, is passed over."""
+    """A file that ends too early, in any of five hundred places, is skipped."""
     file, chance = run_dir / "iter_14.pth", random.Random(1)
     whole = file.read_bytes()
     sizes = [*range(3), len(whole) - 1, *chance.sample(range(len(whole)), CUT)]
@@ -75,13 +75,13 @@ def test_a_cut_anywhere_is_found(run_dir: Path) -> None:
 
 
 def test_the_run_goes_on_from_the_one_before(run_dir: Path, forker: Forker, unbroken: dict[str, Any]) -> None:
-    """The log says which checkpoint is passed over and why, and the end is that of the unbroken run."""
+    """The log says which checkpoint is skipped and why, and the end is that of the unbroken run."""
     with (run_dir / "iter_14.pth").open("r+b") as file:
         file.seek(5000)
         file.write(b"damage")
     damaged = (run_dir / "iter_14.pth").read_bytes()
     text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
-    assert "iter_14.pth is passed over:" in text
+    assert "Skipping iter_14.pth:" in text
     assert "Resumed from" in text
     assert iterations("first") == unbroken["epoch"][1][8:]
     assert same(end_of(run_dir)["weights"], unbroken["epoch"][0]["weights"])
@@ -105,8 +105,8 @@ def test_when_all_are_damaged_the_run_begins_anew(
     for name in ("iter_8.pth", "iter_14.pth"):
         os.truncate(run_dir / name, 3000)
     text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
-    assert text.count("is passed over:") == 2
-    assert "the run begins anew" in text
+    assert text.count("Skipping ") == 2
+    assert "the run starts anew" in text
     assert len([path for path in run_dir.glob("iter_*.pth") if path.stat().st_size == 3000]) == 2
     assert same(end_of(run_dir)["weights"], unbroken["epoch"][0]["weights"])
 
@@ -119,13 +119,13 @@ class Evil:
 
 
 def test_nothing_in_a_checkpoint_is_run(run_dir: Path, forker: Forker) -> None:
-    """A checkpoint that would run code is passed over by auto and refused by name, and runs nothing."""
+    """A checkpoint that would run code is skipped by auto and refused by name, and runs nothing."""
     checkpoint = read_checkpoint(run_dir / "iter_14.pth")
     torch.save({**checkpoint, "meta": {**checkpoint["meta"], "evil": Evil()}}, run_dir / "iter_14.pth")
     text = forker.run("train", "epoch.py", "--resume", run_dir / "iter_14.pth", *ALONE, code=1)
     assert "could run code" in text
     text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
-    assert "iter_14.pth is passed over:" in text
+    assert "Skipping iter_14.pth:" in text
     assert not list(Path().rglob("evil"))
 
 
@@ -249,11 +249,11 @@ def test_the_other_runner_is_refused(first: str, second: str, forker: Forker) ->
 
 
 def test_find_tells_of_a_file_with_other_contents(tmp_path: Path) -> None:
-    """A file whose facts are of the wrong kind is passed over, not a crash."""
+    """A file whose facts are of the wrong kind is skipped, not a crash."""
     torch.save({"meta": [], "resume": {"position": {}}}, "a.pth")
     torch.save([1], "b.pth")
     found = find_checkpoint(tmp_path)
     assert found.path is None
-    assert sorted(passed.path.name for passed in found.passed_over) == ["a.pth", "b.pth"]
+    assert sorted(skipped.path.name for skipped in found.skipped) == ["a.pth", "b.pth"]
     with pytest.raises(CheckpointError):
         read_checkpoint("b.pth")

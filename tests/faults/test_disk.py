@@ -26,7 +26,7 @@ def test_a_failed_save_is_told_and_tried_again(fault: str, forker: Forker, unbro
     """The run goes on to the same end, and the message names the checkpoint, the reason and the last good one."""
     text = forker.run("train", "epoch.py", "--work-dir", "run", *KEEP_ONE, FAULTS=fault)
     assert "iter_14.pth cannot be written: [Errno 28] No space left on device" in text
-    assert "The run goes on; the last good checkpoint is" in text
+    assert "The run continues; the last good checkpoint is" in text
     assert "iter_8.pth." in text
     assert "NOT saved" not in text
     assert {path.name for path in Path("run").glob("*.pth")} == {"iter_24.pth", "latest.pth"}
@@ -45,7 +45,7 @@ def test_after_a_failed_save_the_one_before_is_there(forker: Forker, unbroken: d
 def test_a_run_whose_end_is_not_saved_fails(forker: Forker) -> None:
     """When the last save fails, the exit code is 1 and the first line says what is not saved and why."""
     text = forker.run("train", "epoch.py", "--work-dir", "run", *KEEP_ONE, code=1, FAULTS="save:4:full")
-    assert "The end of the run is NOT saved." in text
+    assert "The final state of the run was NOT saved." in text
     assert newest(Path("run"))["resume"]["position"]["iter"] == SAVED_AT[2]
 
 
@@ -55,7 +55,7 @@ def test_the_best_stays_when_the_next_cannot_be_written(fault: str, forker: Fork
     text = forker.run(
         "train", "epoch.py", "--work-dir", "run", "--cfg-options", "checkpoint_config=None", FAULTS=fault
     )
-    assert "The best checkpoint stays" in text
+    assert "The best checkpoint remains" in text
     assert len(list(Path("run").glob("best_*.pth"))) == 1
 
 
@@ -67,7 +67,7 @@ def test_a_real_limit_of_the_file_size(forker: Forker, unbroken: dict[str, Any])
         file.write(f"\n\nimport resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n")
     text = forker.run("train", "epoch.py", "--work-dir", "run", "--cfg-options", *ballast, code=1)
     assert text.count("cannot be written: [Errno 27] File too large") >= len(SAVED_AT)
-    assert "The end of the run is NOT saved." in text
+    assert "The final state of the run was NOT saved." in text
     assert [path.name for path in Path("run").iterdir() if "pth" in path.name] == []
     kept = [line for line in unbroken["epoch"][0]["logged"] if line["mode"] == "train"]
     assert [line["loss"] for line in logged(Path("run"))] == [line["loss"] for line in kept]

@@ -272,7 +272,7 @@ def test_several_optimizers() -> None:
     assert [g["lr"] for g in built["fc"].param_groups] == [2.0, 6.0]
     assert built["norm"].param_groups[0]["params"][0] is model.norm.weight
     with pytest.raises(
-        ValueError, match=r"optimizer for 'fcc', and TinyNet has no such part.*Did you mean 'fc'"
+        ValueError, match=r"optimizer for 'fcc', and TinyNet has no such submodule.*Did you mean 'fc'"
     ):
         build_optimizer(model, {"fcc": {"type": "SGD"}})
 

@@ -473,7 +473,7 @@ def test_what_needs_a_length_says_so() -> None:
     runner.register_hook(
         Recorder(lambda stage, r: Hook().end_of_epoch(r) if stage == "after_train_iter" else None)
     )
-    with pytest.raises(HookError, match="where an epoch ends, and the data loader has no length"):
+    with pytest.raises(HookError, match="needs the end of the epoch, but the data loader has no length"):
         runner.run([Endless()], [("train", 1)])
 
 
@@ -482,9 +482,7 @@ def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
     runner = make_runner("epoch", 1)
     warmup = {"warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}
     runner.register_lr_hook({"policy": "step", "step": 1, **warmup})
-    with pytest.raises(
-        HookError, match=r"takes 1 epochs, .* is not known here: give warmup_iters in iterations"
-    ):
+    with pytest.raises(HookError, match=r"takes 1 epochs, .* is not known: set warmup_iters in iterations"):
         runner.run([Endless()], [("train", 1)])
 
 
@@ -493,10 +491,10 @@ def test_no_batch_to_train_on_is_an_error(size: int) -> None:
     """An epoch without a single batch is no epoch; the error tells the size of the data set and what ``drop_last`` does."""
     runner = make_runner("epoch", 2)
     with pytest.raises(
-        ArgumentError, match=f"no batch at all: there are {size} samples, .* less than 4 is left out"
+        ArgumentError, match=f"no batches: there are {size} samples, .* fewer than 4 samples is dropped"
     ):
         runner.run([build_dataloader(list(range(size)), 4, drop_last=True)], [("train", 1)])
-    with pytest.raises(ArgumentError, match="no batch at all"):
+    with pytest.raises(ArgumentError, match="no batches"):
         make_runner("epoch", 2).run([iter(())], [("train", 1)])
 
 

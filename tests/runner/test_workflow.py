@@ -18,8 +18,8 @@ WRONG: list[tuple[Any, Any, type[Exception], str]] = [
     ([1], [(1, 1)], TypeError, "The mode of a flow must be a str"),
     ([1], [("trian", 1)], ValueError, "no flow 'trian'. Did you mean 'train'"),
     ([1], [("epoch", 1)], ValueError, "no flow 'epoch'"),
-    ([1], [("train", 0)], ValueError, "must run at least once, not 0 times"),
-    ([1], [("train", "2")], ValueError, "must run at least once, not '2' times"),
+    ([1], [("train", 0)], ValueError, "at least once, not 0 times"),
+    ([1], [("train", "2")], ValueError, "at least once, not '2' times"),
     ([1], [("val", 1)], ValueError, "it would never end"),
     ([], [], ValueError, "it would never end"),
 ]

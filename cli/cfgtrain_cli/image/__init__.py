@@ -1,1 +1,1 @@
-"""``cfgtrain image``: resize and flip pictures, one or thousands."""
+"""``cfgtrain image``: resize or flip image files."""

@@ -1,4 +1,4 @@
-"""Doing the jobs, in threads: OpenCV lets others run while it decodes, resizes and encodes."""
+"""Running the jobs in threads: OpenCV releases the GIL while it decodes, resizes and encodes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from cfgtrain_cli.image.tasks import Task
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one job.
+    """The result of one job.
 
     Attributes:
-        job: Which.
-        before: (w, h) of the picture, upright; None where that is not known.
-        after: (w, h) of what was written.
-        losses: What could not be kept, in words.
+        job: The job.
+        before: (w, h) of the upright input, or None if it is unknown.
+        after: (w, h) of the output.
+        losses: Descriptions of what could not be kept.
         error: Why nothing was written, or None.
     """
 
@@ -41,13 +41,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for all jobs.
+    """The settings of all jobs.
 
     Attributes:
-        task: What to do to each picture.
-        quality: 1 to 100, or None.
+        task: The operation on each image.
+        quality: Of the encoder, from 1 to 100; None for its default.
         overwrite: Whether outputs may replace files.
-        threads: How many jobs to do at once.
+        threads: The number of jobs to run at the same time.
     """
 
     task: Task
@@ -57,14 +57,14 @@ class Settings:
 
 
 class Batch:
-    """Jobs that are being done.
+    """The execution of some jobs.
 
     Args:
-        jobs: What to do.
-        settings: How.
+        jobs: The jobs to run.
+        settings: Their settings.
 
     Attributes:
-        finished: What has become of the jobs, in the order in which they ended.
+        finished: The outcomes of the finished jobs, in the order in which they finished.
     """
 
     def __init__(self, jobs: list[Job], settings: Settings) -> None:
@@ -74,41 +74,41 @@ class Batch:
         self._stop = threading.Event()
 
     def outcomes(self) -> Generator[Outcome]:
-        """Do the jobs, and yield what becomes of each as soon as it is known.
+        """Run the jobs, and yield the outcome of each as soon as it is finished.
 
-        When it is closed, the pictures that are being written are finished, and no more are begun.
+        When the generator is closed, images that are being written are finished, and no more are started.
         """
         threads = self._settings.threads
-        _quiet_opencv()
-        cv2.setNumThreads(1 if threads > 1 else -1)  # one picture per thread, or one on all cores
+        _silence_opencv()
+        cv2.setNumThreads(1 if threads > 1 else -1)  # one image per thread, or one on all cores
         pool = ThreadPoolExecutor(threads, thread_name_prefix="image")
         try:
-            for future in as_completed([pool.submit(self._do, job) for job in self._jobs]):
+            for future in as_completed([pool.submit(self._run, job) for job in self._jobs]):
                 yield future.result()
         finally:
             self._stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def _do(self, job: Job) -> Outcome:
-        outcome = do(job, self._settings, self._stop)
+    def _run(self, job: Job) -> Outcome:
+        outcome = run_job(job, self._settings, self._stop)
         self.finished.append(outcome)
         return outcome
 
 
-def look_at(job: Job, task: Task) -> Outcome:
-    """Say what would become of a job, from the head of its file alone."""
+def preview_job(job: Job, task: Task) -> Outcome:
+    """Return the outcome that a job would have, from the header of its file alone."""
     try:
         header = read_header(job.source.read_bytes())
         before = upright_size(header) if header.size else None
-        return Outcome(job, before, task.wanted(before) if before else None)
+        return Outcome(job, before, task.new_size(before) if before else None)
     except (CfgTrainError, OSError) as error:
         return Outcome(job, error=_reason(error))
 
 
-def do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
-    """Do one job; what is wrong with its files becomes part of the outcome."""
+def run_job(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
+    """Run one job; an error becomes part of the outcome."""
     try:
-        picture = read_picture(job.source.read_bytes(), settings.task.wanted)
+        picture = read_picture(job.source.read_bytes(), settings.task.new_size)
         pixels = settings.task.apply(picture)
         content, losses = encode_picture(pixels, picture.header, job.output.suffix, settings.quality)
         if stop.is_set():
@@ -118,15 +118,15 @@ def do(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
             file.write(content)
     except (CfgTrainError, OSError, MemoryError) as error:
         return Outcome(job, error=_reason(error))
-    except Exception as error:  # a fault of ours; the pictures after this one are done all the same
+    except Exception as error:  # a bug must not stop the other images
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
-        return Outcome(job, error=f"A fault of cfgtrain's: {type(error).__name__}: {error} ({place}).")
+        return Outcome(job, error=f"Internal error: {type(error).__name__}: {error} ({place}).")
     return Outcome(job, picture.size, (pixels.shape[1], pixels.shape[0]), tuple(losses))
 
 
-def _quiet_opencv() -> None:
-    """Let OpenCV keep to itself what it thinks of a file: what is wrong is told at the end."""
+def _silence_opencv() -> None:
+    """Turn off the messages of OpenCV, since errors are reported at the end."""
     if hasattr(cv2.utils, "logging"):
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     else:  # OpenCV 4

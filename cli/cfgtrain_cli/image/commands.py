@@ -1,24 +1,26 @@
-"""The words of ``cfgtrain image resize`` and ``cfgtrain image flip``."""
+"""The commands ``cfgtrain image resize`` and ``cfgtrain image flip``."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cfgtrain.exit_codes import ExitCode
+from cfgtrain.introspection.cpus import count_usable_cpus
+from cfgtrain_cli.console import echo, print_json
+
 if TYPE_CHECKING:
     from cfgtrain_cli.image.tasks import Task
 
-app = typer.Typer(help="Resize or flip pictures, one or thousands.", no_args_is_help=True)
+app = typer.Typer(help="Resize or flip images.", no_args_is_help=True)
 
 
 class Interpolation(StrEnum):
-    """How pixels between pixels are found."""
+    """The interpolation of a resize."""
 
     auto = "auto"
     nearest = "nearest"
@@ -29,7 +31,7 @@ class Interpolation(StrEnum):
 
 
 class Direction(StrEnum):
-    """What a flip swaps."""
+    """The direction of a flip."""
 
     horizontal = "horizontal"
     vertical = "vertical"
@@ -39,8 +41,8 @@ class Direction(StrEnum):
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...",
-        help="Files, folders with all that is below them, and quoted patterns such as 'photos/**/*.jpg'.",
+        metavar="INPUT",
+        help="Files, folders, and quoted patterns such as 'photos/**/*.jpg'.",
         show_default=False,
     ),
 ]
@@ -50,7 +52,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="OUTPUT",
-        help="A file for an input that is one file; else a folder, in which the input's folders are mirrored.",
+        help="Output file if the input is one file, else a folder, which mirrors the folders of the input.",
         show_default=False,
     ),
 ]
@@ -61,22 +63,24 @@ Quality = Annotated[
         "-q",
         min=1,
         max=100,
-        help="Of JPEG, WebP and AVIF. \\[default: 95; lossless WebP stays so]",
+        help="Quality of JPEG, WebP and AVIF. \\[default: 95; lossless WebP stays lossless]",
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", min=1, help="Pictures to work on at once. \\[default: one per processor]"),
+    typer.Option("--jobs", "-j", min=1, help="Number of threads. \\[default: number of CPUs]"),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that are there. An input is never replaced.")
+    bool, typer.Option("--overwrite", help="Replace existing files. Inputs are never replaced.")
 ]
 SkipExisting = Annotated[
     bool,
-    typer.Option("--skip-existing", help="Leave out what has its output already, to go on after a stop."),
+    typer.Option("--skip-existing", help="Skip images whose output exists."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, and write nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="Tell the result as JSON on standard output.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Show what would be done, without writing anything.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command(no_args_is_help=True)
@@ -86,19 +90,23 @@ def resize(
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Width and height in pixels, such as 640x480.")
     ] = None,
-    scale: Annotated[float | None, typer.Option(help="A factor, such as 0.5.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Scale factor, such as 0.5.")] = None,
     long_edge: Annotated[
-        int | None, typer.Option(min=1, help="The longer edge in pixels; with --short-edge, each is a bound.")
+        int | None,
+        typer.Option(min=1, help="Length of the longer edge, or its maximum if --short-edge is given too."),
     ] = None,
-    short_edge: Annotated[int | None, typer.Option(min=1, help="The shorter edge in pixels.")] = None,
+    short_edge: Annotated[
+        int | None,
+        typer.Option(min=1, help="Length of the shorter edge, or its maximum if --long-edge is given too."),
+    ] = None,
     keep_ratio: Annotated[
-        bool, typer.Option("--keep-ratio", help="Fit into --size rather than stretch to it.")
+        bool, typer.Option("--keep-ratio", help="Keep the aspect ratio: fit the image into --size.")
     ] = False,
     shrink_only: Annotated[
-        bool, typer.Option("--shrink-only", help="Enlarge nothing: smaller pictures keep their size.")
+        bool, typer.Option("--shrink-only", help="Never enlarge: smaller images keep their size.")
     ] = False,
     interpolation: Annotated[
-        Interpolation, typer.Option(help="[b]auto[/b] takes area to shrink and bicubic to enlarge.")
+        Interpolation, typer.Option(help="[b]auto[/b] uses area to shrink and bicubic to enlarge.")
     ] = Interpolation.auto,
     quality: Quality = None,
     jobs: Jobs = None,
@@ -107,16 +115,18 @@ def resize(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Resize pictures.
+    """Resize images.
 
-    Pictures are put upright by their EXIF orientation; format, bit depth, transparency and metadata are
-    kept, and what cannot be kept is told. Say one of --size, --scale, or --long-edge and --short-edge.
+    Give the new size by --size, --scale, or --long-edge and --short-edge.
+
+    Images are rotated upright by their EXIF orientation. Format, bit depth,
+    transparency and metadata are kept; anything that cannot be kept is reported.
     """
     ways = [size is not None, scale is not None, long_edge is not None or short_edge is not None]
     if sum(ways) != 1:
-        raise typer.BadParameter("Say one of --size, --scale, or --long-edge and --short-edge.")
+        raise typer.BadParameter("Give exactly one of --size, --scale, or --long-edge and --short-edge.")
     if scale is not None and not 0 < scale < float("inf"):
-        raise typer.BadParameter(f"A scale is above 0, not {scale:g}.", param_hint="--scale")
+        raise typer.BadParameter(f"The scale must be above 0, not {scale:g}.", param_hint="--scale")
     box = None if size is None else _parse_size(size)
     from cfgtrain_cli.image.tasks import Resize
 
@@ -129,7 +139,12 @@ def flip(
     inputs: Inputs,
     output: Output,
     direction: Annotated[
-        Direction, typer.Option("--direction", "-d", help="Horizontal swaps left and right; diagonal, both.")
+        Direction,
+        typer.Option(
+            "--direction",
+            "-d",
+            help="[b]horizontal[/b] swaps left and right, [b]diagonal[/b] flips both ways.",
+        ),
     ] = Direction.horizontal,
     quality: Quality = None,
     jobs: Jobs = None,
@@ -138,9 +153,10 @@ def flip(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Mirror pictures, as they are seen: they are put upright first.
+    """Flip images.
 
-    Format, bit depth, transparency and metadata are kept, and what cannot be kept is told.
+    Images are first rotated upright by their EXIF orientation. Format, bit depth,
+    transparency and metadata are kept; anything that cannot be kept is reported.
     """
     from cfgtrain_cli.image.tasks import Flip
 
@@ -151,7 +167,7 @@ def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,6})[xX]([1-9]\d{0,6})", text.strip())
     if match is None:
         raise typer.BadParameter(
-            f"A size is WxH in pixels, such as 640x480, not {text!r}.", param_hint="--size"
+            f"The size must be WxH in pixels, such as 640x480, not {text!r}.", param_hint="--size"
         )
     return int(match[1]), int(match[2])
 
@@ -167,40 +183,36 @@ def _run(
     dry_run: bool,
     json: bool,
 ) -> None:
-    """Plan, do, tell."""
-    from cfgtrain_cli.image.batch import Batch, Settings, look_at
+    """Plan the jobs, run them, and report the outcomes."""
+    from cfgtrain_cli.image.batch import Batch, Settings, preview_job
     from cfgtrain_cli.image.plan import make_plan
-    from cfgtrain_cli.image.report import as_json, failures, planned, summary, with_progress
+    from cfgtrain_cli.image.report import dry_run_report, failure_report, json_report, summary, with_progress
 
     begin = time.perf_counter()
     plan = make_plan(inputs, output, overwrite=overwrite, skip_existing=skip_existing)
-    settings = Settings(task, quality, overwrite, min(jobs or _processors(), max(len(plan.jobs), 1)))
+    settings = Settings(task, quality, overwrite, min(jobs or count_usable_cpus(), max(len(plan.jobs), 1)))
     batch = Batch(plan.jobs, settings)
-    todo = (look_at(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
+    todo = (preview_job(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
     try:
         outcomes = list(with_progress(todo, len(plan.jobs)))
     except KeyboardInterrupt:
         todo.close()
         written = sum(outcome.error is None for outcome in batch.finished)
-        print(
-            f"Interrupted: {written} of {len(plan.jobs)} pictures are done, and none by half. "
-            "The same command with --skip-existing does the rest.",
-            file=sys.stderr,
+        echo(
+            f"Interrupted: {written} of {len(plan.jobs)} images were written completely, the others not at all. "
+            "To process the rest, add --skip-existing.",
+            err=True,
         )
         raise
     seconds = time.perf_counter() - begin
     if json:
-        print(as_json(outcomes, plan, seconds, dry_run))
+        print_json(json_report(outcomes, plan, seconds, dry_run))
     elif dry_run:
-        print(planned(outcomes, plan))
+        echo(dry_run_report(outcomes, plan))
     else:
-        print(summary(outcomes, plan, task.done, output, seconds))
-    wrong = failures(outcomes, plan)
-    if wrong and not json:
-        print(wrong, file=sys.stderr)
-    if wrong:
-        raise typer.Exit(1)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        echo(summary(outcomes, plan, task.done, output, seconds))
+    failed = failure_report(outcomes, plan)
+    if failed and not json:
+        echo(failed, err=True)
+    if failed:
+        raise typer.Exit(ExitCode.FAILED)

@@ -1,4 +1,4 @@
-"""From the words of the command to a list of files: what is read, and where it goes."""
+"""Planning the jobs: which files are read, and where their results are written."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.image.io import IMAGE_SUFFIXES
 from cfgtrain.suggestions import close_names, suggest
 
-_SHOWN = 8
+_MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture: from which file to which."""
+    """One image: the file to read and the file to write."""
 
     source: Path
     output: Path
@@ -25,56 +25,58 @@ class Job:
 
 @dataclass
 class Plan:
-    """What is to be done.
+    """The jobs of a command.
 
     Attributes:
-        jobs: In the order of the inputs.
-        skipped: Jobs whose output is there already, which ``--skip-existing`` leaves out.
-        others: How many files of the folders are no pictures, by their names.
+        jobs: The jobs to do, in the order of the inputs.
+        skipped: Jobs that ``--skip-existing`` skips, because their output exists.
+        num_ignored: The number of files in the inputs that are not images, by their suffixes.
     """
 
     jobs: list[Job] = field(default_factory=list)
     skipped: list[Job] = field(default_factory=list)
-    others: int = 0
+    num_ignored: int = 0
 
 
 def make_plan(
     inputs: Iterable[str], output: str, *, overwrite: bool = False, skip_existing: bool = False
 ) -> Plan:
-    """Find the files, and everything that can be wrong with them before one is opened.
+    """Find the input files and their outputs, and validate them, without opening any file.
 
     Args:
         inputs: Files, folders and patterns such as ``photos/**/*.jpg``.
-        output: A file where the input is one file, else a folder.
-        overwrite: Whether outputs may replace files; an input is never replaced.
-        skip_existing: Whether jobs whose output is there are left out.
+        output: A file if the input is one file, else a folder.
+        overwrite: Whether outputs may replace existing files other than the inputs.
+        skip_existing: Whether to skip jobs whose output exists.
 
     Raises:
-        ArgumentError: An input is not there, two inputs have one output, or an output is in the way.
+        ArgumentError: An input does not exist, two inputs have the same output, or an output exists
+            and may not be replaced.
     """
     inputs, plan = list(inputs), Plan()
     if len(inputs) == 1 and Path(inputs[0]).is_file() and not _is_folder(output):
         plan.jobs = [Job(Path(inputs[0]), Path(output))]
     else:
+        jobs_by_input = (_jobs_of(word, Path(output), plan) for word in inputs)
+        plan.jobs = list(dict.fromkeys(job for jobs in jobs_by_input for job in jobs))
         if Path(output).exists() and not Path(output).is_dir():
             raise ArgumentError(
-                f"The output {output!r} is a file: only for an input that is one file too. Name a folder."
+                f"The output {output!r} is a file, and the input is not a single file. Choose a folder."
             )
-        found = (_found(word, Path(output), plan) for word in inputs)
-        plan.jobs = list(dict.fromkeys(job for jobs in found for job in jobs))
     for job in plan.jobs:
         _check_suffix(job.output)
     _check_outputs(plan.jobs)
-    there = [job for job in plan.jobs if os.path.lexists(job.output)]
+    existing = [job for job in plan.jobs if os.path.lexists(job.output)]
     if skip_existing:
-        plan.skipped = there
-        plan.jobs = [job for job in plan.jobs if job not in set(there)]
-    elif there and not overwrite:
+        plan.skipped = existing
+        plan.jobs = [job for job in plan.jobs if job not in set(existing)]
+    elif existing and not overwrite:
         raise ArgumentError(
-            _listed(
-                f"{_count(len(there), 'output')} would replace a file", (str(job.output) for job in there)
+            _with_list(
+                f"{len(existing)} {'output exists' if len(existing) == 1 else 'outputs exist'} already",
+                (str(job.output) for job in existing),
             )
-            + "\nSay --overwrite to replace, or --skip-existing to leave as they are."
+            + "\nUse --overwrite to replace existing files, or --skip-existing to keep them."
         )
     return plan
 
@@ -86,80 +88,83 @@ def _is_folder(output: str) -> bool:
 def _check_suffix(output: Path) -> None:
     if not output.suffix:
         raise ArgumentError(
-            f"The output {str(output)!r} has no suffix that says its format, such as .jpg; "
-            f"if it is meant to be a folder, write {f'{output}/'!r}."
+            f"The output {str(output)!r} has no suffix such as .jpg, so its format is unknown. "
+            f"If it is a folder, write {f'{output}/'!r}."
         )
     if output.suffix.lower() not in IMAGE_SUFFIXES:
         raise ArgumentError(
-            f"The output {str(output)!r} would be no picture: no image format has the suffix "
-            f"{output.suffix!r}.{suggest(output.suffix, IMAGE_SUFFIXES)}"
+            f"The output {str(output)!r} has the suffix {output.suffix!r}, which is not that of an "
+            f"image format.{suggest(output.suffix, IMAGE_SUFFIXES)}"
         )
 
 
-def _found(word: str, folder: Path, plan: Plan) -> Iterator[Job]:
+def _jobs_of(word: str, folder: Path, plan: Plan) -> Iterator[Job]:
     """Yield the jobs of one input."""
     path = Path(word)
     if path.is_dir():
-        files = _pictures_below(path, folder, plan)
+        files = _images_below(path, folder, plan)
         if not files:
-            raise ArgumentError(f"The folder {word!r} holds no pictures: no file with a suffix such as .jpg.")
+            raise ArgumentError(f"The folder {word!r} contains no images (files with a suffix such as .jpg).")
         yield from (Job(file, folder / file.relative_to(path)) for file in files)
     elif path.is_file():
         yield Job(path, folder / path.name)
     elif has_magic(word):
-        yield from _matching(word, folder, plan)
+        yield from _jobs_matching(word, folder, plan)
     elif path.exists():
         raise ArgumentError(f"The input {word!r} is neither a file nor a folder.")
     else:
         raise ArgumentError(f"There is no file or folder {word!r}.{_similar(path)}")
 
 
-def _pictures_below(top: Path, output: Path, plan: Plan) -> list[Path]:
-    """Return the pictures in a folder and in its folders, but not those in the output, nor hidden ones."""
+def _images_below(top: Path, output: Path, plan: Plan) -> list[Path]:
+    """Return the images in a folder and its subfolders, except hidden ones and those in the output folder."""
     found, inside = [], output.absolute()
-    for folder, folders, files in os.walk(top, onerror=_refuse):
+    for folder, folders, files in os.walk(top, onerror=_raise_unreadable):
         at = Path(folder)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and (at / name).absolute() != inside
         )
-        shown = sorted(name for name in files if not name.startswith("."))
-        named = [at / name for name in shown if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        pictures = [path for path in named if path.is_file()]  # no pipe, no link to nothing
-        plan.others += len(shown) - len(pictures)
-        found += pictures
+        visible = sorted(name for name in files if not name.startswith("."))
+        named = [at / name for name in visible if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        images = [path for path in named if path.is_file()]  # neither pipes nor broken links
+        plan.num_ignored += len(visible) - len(images)
+        found += images
     return found
 
 
-def _matching(pattern: str, folder: Path, plan: Plan) -> Iterator[Job]:
-    """Yield a job for each match; below the part of the pattern that is no pattern, the tree is mirrored."""
-    matches = sorted(Path(match) for match in glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
+def _jobs_matching(pattern: str, folder: Path, plan: Plan) -> Iterator[Job]:
+    """Yield a job for each match.
+
+    The output mirrors the folders below the fixed part of the pattern: ``photos`` in ``photos/**/*.jpg``.
+    """
+    matches = sorted(Path(match) for match in glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob does not support absolute patterns
     files = [match for match in matches if match.is_file()]
     if not files:
-        raise ArgumentError(f"Nothing matches the pattern {pattern!r}.")
+        raise ArgumentError(f"No file matches the pattern {pattern!r}.")
     parts = Path(pattern).parts
     fixed = Path(*parts[: next(i for i, part in enumerate(parts) if has_magic(part))])
     inside = folder.absolute()
     for file in files:
         if file.suffix.lower() not in IMAGE_SUFFIXES:
-            plan.others += 1
+            plan.num_ignored += 1
         elif not (inside.is_relative_to(fixed.absolute()) and file.absolute().is_relative_to(inside)):
             yield Job(file, folder / file.relative_to(fixed))
 
 
 def _check_outputs(jobs: list[Job]) -> None:
-    """See to it that each output is one job's alone, and no input."""
+    """Raise if two jobs have the same output, or if an output is an input."""
     by_output: dict[str, list[Job]] = {}
     for job in jobs:
         by_output.setdefault(os.path.normcase(job.output.absolute()), []).append(job)
-    doubles = [same for same in by_output.values() if len(same) > 1]
-    if doubles:
-        lines = (f"{same[0].output} <- {', '.join(str(job.source) for job in same)}" for same in doubles)
-        raise ArgumentError(_listed("Several inputs have one output", lines))
+    shared = [same for same in by_output.values() if len(same) > 1]
+    if shared:
+        lines = (f"{same[0].output} <- {', '.join(str(job.source) for job in same)}" for same in shared)
+        raise ArgumentError(_with_list("Several inputs have the same output", lines))
     inputs = {_identity(job.source) for job in jobs}
     replaced = [str(job.output) for job in jobs if job.output.exists() and _identity(job.output) in inputs]
     if replaced:
         raise ArgumentError(
-            _listed("An input is never replaced, and these outputs are inputs", replaced)
+            _with_list("Inputs are never replaced, but these outputs are also inputs", replaced)
             + "\nChoose another output with -o."
         )
 
@@ -175,15 +180,11 @@ def _similar(path: Path) -> str:
     return f" Did you mean {str(path.parent / close[0])!r}?" if close else ""
 
 
-def _refuse(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise ArgumentError(f"The folder {error.filename!r} cannot be read: {error.strerror}.") from error
 
 
-def _listed(what: str, lines: Iterable[str]) -> str:
+def _with_list(what: str, lines: Iterable[str]) -> str:
     lines = list(lines)
-    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return "\n  ".join([f"{what}:", *lines[:_SHOWN], *more])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    more = [f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else []
+    return "\n  ".join([f"{what}:", *lines[:_MAX_LISTED], *more])

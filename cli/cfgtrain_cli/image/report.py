@@ -1,24 +1,24 @@
-"""What a person, or a program, is told about the jobs."""
+"""Reports on the jobs: progress, text and JSON."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from cfgtrain_cli.image.batch import Outcome
 from cfgtrain_cli.image.plan import Plan
 
-_SHOWN = 20
+_MAX_LISTED = 20
 
 
 def with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """Hand on the outcomes, and show on a terminal how many there are."""
+    """Yield the outcomes, and show their number on a terminal."""
     if total < 2 or not sys.stderr.isatty():
         yield from outcomes
         return
-    from cfgtrain.terminal import LiveProgress  # loads rich, which pipes do without
+    from cfgtrain.terminal import LiveProgress  # imports rich, which pipes do not need
 
     progress = LiveProgress(total)
     failed = 0
@@ -31,8 +31,8 @@ def with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
         progress.stop()
 
 
-def as_json(outcomes: Iterable[Outcome], plan: Plan, seconds: float, dry_run: bool) -> str:
-    """Return everything as one JSON object."""
+def json_report(outcomes: Iterable[Outcome], plan: Plan, seconds: float, dry_run: bool) -> dict[str, Any]:
+    """Return the outcomes as plain types, for ``--json``."""
     files = [
         {
             "input": str(each.job.source),
@@ -46,50 +46,44 @@ def as_json(outcomes: Iterable[Outcome], plan: Plan, seconds: float, dry_run: bo
     ]
     failed = sum(file["error"] is not None for file in files)
     counts = {"done": 0 if dry_run else len(files) - failed, "failed": failed, "skipped": len(plan.skipped)}
-    return json.dumps(
-        {**counts, "dry_run": dry_run, "seconds": round(seconds, 3), "files": files},
-        indent=2,
-        ensure_ascii=False,
-    )
+    return {**counts, "dry_run": dry_run, "seconds": round(seconds, 3), "files": files}
 
 
-def planned(outcomes: Iterable[Outcome], plan: Plan) -> str:
+def dry_run_report(outcomes: Iterable[Outcome], plan: Plan) -> str:
     """Return a line for each job that a run without ``--dry-run`` would do."""
     good = [each for each in _in_order(outcomes, plan) if each.error is None]
-    return "\n".join(
-        [*map(_line, good), f"Nothing was written: {_count(len(good))} would be.{_left_out(plan)}"]
-    )
+    return "\n".join([*map(_line, good), f"Dry run: {_count(len(good))} would be written.{_skipped(plan)}"])
 
 
 def summary(outcomes: Iterable[Outcome], plan: Plan, done: str, output: str, seconds: float) -> str:
-    """Return the last lines: how many, where, how long, and what was lost on the way."""
+    """Return the last lines: how many images were written where, how long it took, and what was lost."""
     outcomes = list(outcomes)
     good = [each for each in outcomes if each.error is None]
     if len(good) == len(outcomes) == 1 and not plan.skipped:
         lines = [_line(good[0])]
     else:
         of = f" of {len(outcomes)}" if len(good) < len(outcomes) else ""
-        lines = [f"{done} {len(good)}{of} pictures into {output} in {seconds:.1f} s.{_left_out(plan)}"]
+        lines = [f"{done} {len(good)}{of} images into {output} in {seconds:.1f} s.{_skipped(plan)}"]
         if len(outcomes) == 1:
-            lines[0] = lines[0].replace(" pictures", " picture")
+            lines[0] = lines[0].replace(" images", " image")
     losses = Counter(loss for each in good for loss in each.losses)
     lines += [f"  {_count(number)} {loss}" for loss, number in losses.most_common()]
     return "\n".join(lines)
 
 
-def failures(outcomes: Iterable[Outcome], plan: Plan) -> str:
-    """Return what is wrong with each file that failed, or an empty str."""
+def failure_report(outcomes: Iterable[Outcome], plan: Plan) -> str:
+    """Return the error of each file that failed, or an empty str."""
     bad = [each for each in _in_order(outcomes, plan) if each.error is not None]
     if not bad:
         return ""
-    lines = [f"{each.job.source}: {each.error}" for each in bad[:_SHOWN]]
-    lines += [f"and {len(bad) - _SHOWN} more; --json names all"] if len(bad) > _SHOWN else []
+    lines = [f"{each.job.source}: {each.error}" for each in bad[:_MAX_LISTED]]
+    lines += [f"and {len(bad) - _MAX_LISTED} more; --json lists all"] if len(bad) > _MAX_LISTED else []
     return "\n  ".join([f"{_count(len(bad))} failed:", *lines])
 
 
 def _in_order(outcomes: Iterable[Outcome], plan: Plan) -> list[Outcome]:
-    place = {job: i for i, job in enumerate(plan.jobs)}
-    return sorted(outcomes, key=lambda each: place[each.job])
+    position = {job: i for i, job in enumerate(plan.jobs)}
+    return sorted(outcomes, key=lambda each: position[each.job])
 
 
 def _line(outcome: Outcome) -> str:
@@ -97,11 +91,16 @@ def _line(outcome: Outcome) -> str:
     return f"{outcome.job.source} -> {outcome.job.output}" + (f"  {' -> '.join(sizes)}" if sizes else "")
 
 
-def _left_out(plan: Plan) -> str:
-    left = [f"{len(plan.skipped)} that were there already"] if plan.skipped else []
-    left += [f"{plan.others} files that are no pictures"] if plan.others else []
-    return f" Left out: {', '.join(left)}." if left else ""
+def _skipped(plan: Plan) -> str:
+    parts = [f"{_count(len(plan.skipped))} with an existing output"] if plan.skipped else []
+    files = (
+        "1 file that is not an image"
+        if plan.num_ignored == 1
+        else f"{plan.num_ignored} files that are not images"
+    )
+    parts += [files] if plan.num_ignored else []
+    return f" Skipped: {', '.join(parts)}." if parts else ""
 
 
 def _count(number: int) -> str:
-    return f"{number} picture{'' if number == 1 else 's'}"
+    return f"{number} image{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""What is done to one picture."""
+"""The operations on one image."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from cfgtrain.image.flip import Direction, imflip
 from cfgtrain.image.picture import Picture, Size, resize_picture
 from cfgtrain.image.resize import Interpolation, rescale_size
 
-_MOST_PIXELS = 1 << 30  # OpenCV reads no larger picture back
+_MAX_PIXELS = 1 << 30  # OpenCV does not read larger images
 
 
 class Task(Protocol):
-    """Something to do to each picture."""
+    """An operation on an image.
+
+    Attributes:
+        done: Past tense of the operation, for reports, such as "Resized".
+    """
 
     done: str
 
-    def wanted(self, size: Size) -> Size:
-        """Return the (w, h) that a picture of this (w, h) comes to."""
+    def new_size(self, size: Size) -> Size:
+        """Return the (w, h) of the result for an image of this (w, h)."""
         ...
 
     def apply(self, picture: Picture) -> Array:
-        """Return the new pixels."""
+        """Return the pixels of the result."""
         ...
 
 
 @dataclass(frozen=True)
 class Resize:
-    """Give pictures another size.
+    """Resize images.
 
     Attributes:
-        size: The (w, h) to come to, or to fit into with ``keep_ratio``.
-        scale: A factor.
-        long_edge: Length of the longer edge in pixels; with ``short_edge``, a bound.
-        short_edge: Length of the shorter edge.
-        keep_ratio: Whether ``size`` is a box to fit into.
-        shrink_only: Whether smaller pictures stay as they are.
-        interpolation: Of `imresize`; auto takes area to shrink and bicubic to enlarge.
+        size: The (w, h) of the result, or with ``keep_ratio``, of the box that it fits into.
+        scale: A factor for width and height.
+        long_edge: Length of the longer edge in pixels; with ``short_edge``, an upper bound.
+        short_edge: Length of the shorter edge in pixels; with ``long_edge``, an upper bound.
+        keep_ratio: Whether to keep the aspect ratio.
+        shrink_only: Whether images that would become larger keep their size.
+        interpolation: As for `imresize`; auto uses area to shrink and bicubic to enlarge.
     """
 
     size: Size | None = None
@@ -51,8 +55,8 @@ class Resize:
     interpolation: Interpolation | Literal["auto"] = "auto"
     done = "Resized"
 
-    def wanted(self, size: Size) -> Size:
-        """Return the (w, h) that a picture of this (w, h) comes to; at least one pixel each."""
+    def new_size(self, size: Size) -> Size:
+        """Return the (w, h) of the result, at least one pixel each, for an image of this (w, h)."""
         if self.size and not self.keep_ratio:
             new = self.size
         else:
@@ -60,13 +64,15 @@ class Resize:
             new = (max(width, 1), max(height, 1))
         if self.shrink_only and (new[0] > size[0] or new[1] > size[1]):
             return size
-        if new[0] * new[1] > _MOST_PIXELS:
-            raise ArgumentError(f"It would become {new[0]}x{new[1]} pixels, and {_MOST_PIXELS} are the most.")
+        if new[0] * new[1] > _MAX_PIXELS:
+            raise ArgumentError(
+                f"The result would be too large: {new[0]}x{new[1]}, and at most {_MAX_PIXELS} pixels are supported."
+            )
         return new
 
     def apply(self, picture: Picture) -> Array:
         """Return the resized pixels."""
-        new = self.wanted(picture.size)
+        new = self.new_size(picture.size)
         height, width = picture.pixels.shape[:2]
         interpolation = self.interpolation
         if interpolation == "auto":
@@ -85,15 +91,15 @@ class Resize:
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirror pictures, after they are put upright."""
+    """Flip images, after they are rotated upright."""
 
     direction: Direction
     done = "Flipped"
 
-    def wanted(self, size: Size) -> Size:
-        """Return the size: it stays."""
+    def new_size(self, size: Size) -> Size:
+        """Return the size unchanged."""
         return size
 
     def apply(self, picture: Picture) -> Array:
-        """Return the mirrored pixels."""
+        """Return the flipped pixels."""
         return imflip(picture.pixels, self.direction)

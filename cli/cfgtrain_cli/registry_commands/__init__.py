@@ -1,1 +1,1 @@
-"""``cfgtrain list`` and ``cfgtrain show``: what a ``type=`` may be."""
+"""``cfgtrain list`` and ``cfgtrain show``: the registries and their entries."""

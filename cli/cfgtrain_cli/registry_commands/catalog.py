@@ -1,9 +1,9 @@
-"""The registries that there are, and what they hold."""
+"""All registries and their entries."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -16,18 +16,18 @@ from cfgtrain.introspection.signatures import Parameters, callable_name, paramet
 from cfgtrain.introspection.source_search import source_place
 from cfgtrain.registries import OPTIMIZERS, RUNNERS, SAMPLERS
 from cfgtrain.registry.registry import Registry, known_registries
-from cfgtrain.suggestions import close_names, one_of
+from cfgtrain.suggestions import close_names, one_of, suggest
 
-# Arguments that no config states, as whoever builds from it adds them.
-_GIVEN = {OPTIMIZERS: ("params",), RUNNERS: RUNNER_GIVEN, SAMPLERS: SAMPLER_OFFERED}
+# Arguments that cfgtrain passes itself when it builds an object, so that no config contains them.
+_SUPPLIED = {OPTIMIZERS: ("params",), RUNNERS: RUNNER_GIVEN, SAMPLERS: SAMPLER_OFFERED}
 
 
 class Entry(NamedTuple):
-    """One thing that a ``type=`` may name.
+    """A class or function that ``type=`` can name.
 
     Attributes:
-        name: As a config writes it.
-        registry: That holds it; None for what is found by its import path.
+        name: The name to write in a config.
+        registry: The registry that contains it; None if it was found by its import path.
         target: The class or function.
     """
 
@@ -42,15 +42,12 @@ class Entry(NamedTuple):
 
     @property
     def documentation(self) -> str:
-        """Its own docstring, or that of its constructor; never one of a base class."""
-        for owner in (
-            self.target,
-            vars(self.target).get("__init__") if inspect.isclass(self.target) else None,
-        ):
-            text = getattr(owner, "__doc__", None)
-            if isinstance(text, str) and owner is not object.__init__:
-                return inspect.cleandoc(text)
-        return ""
+        """Its own docstring, or that of its constructor, but not one that is inherited."""
+        documented = [self.target]
+        if inspect.isclass(self.target) and "__init__" in vars(self.target):
+            documented.append(vars(self.target)["__init__"])
+        texts = (getattr(each, "__doc__", None) for each in documented)
+        return next((inspect.cleandoc(text) for text in texts if isinstance(text, str)), "")
 
     @property
     def path(self) -> str:
@@ -59,64 +56,63 @@ class Entry(NamedTuple):
 
     @property
     def place(self) -> str:
-        """File and line, or ""."""
+        """File and line of its definition, or ""."""
         file, line = source_place(self.target)
         return f"{file}:{line}" if file else ""
 
     @property
-    def given(self) -> tuple[str, ...]:
-        """The arguments that no config states."""
+    def supplied(self) -> tuple[str, ...]:
+        """The arguments that cfgtrain passes itself."""
         return next(
-            (names for root, names in _GIVEN.items() if self.registry and root is self.registry.root), ()
+            (names for root, names in _SUPPLIED.items() if self.registry and root is self.registry.root), ()
         )
 
     @property
     def parameters(self) -> Parameters | None:
-        """What it can be called with; None where that cannot be read."""
+        """Its parameters, or None if they cannot be read."""
         return parameters_of(self.target)
 
 
 def registries() -> list[Registry]:
-    """Return every registry, filled."""
-    importlib.import_module("cfgtrain.cnn.builder")  # MODELS; the others are imported above
+    """Return every registry, with the entries of cfgtrain registered."""
     for registry in known_registries():
         registry.fill()
     return known_registries()
 
 
 def search(word: str, pattern: str | None) -> list[Entry]:
-    """Return the entries of a registry, or of all where ``word`` is itself a pattern.
+    """Return the entries of a registry, or of all registries if ``word`` is not one of them.
 
     Args:
-        word: Name of a registry; its plural or capitals will do.
-        pattern: Part of a name, or a name with ``*`` and ``?``.
+        word: The name of a registry, in singular or plural and any case, or else a pattern.
+        pattern: A part of a name, or a glob.
 
     Raises:
-        UnknownNameError: Nothing fits.
+        UnknownNameError: Nothing matches.
     """
     known = registries()
-    named = [each for each in known if _plain(each.name) == _plain(word)]
+    named = [each for each in known if _normalized(each.name) == _normalized(word)]
     entries = _all_entries(named or known)
     wanted = pattern if named else word
-    found = [entry for entry in entries if wanted is None or _fits(entry.name, wanted)]
+    found = [entry for entry in entries if wanted is None or _matches(entry.name, wanted)]
     if not named and pattern is not None:
-        hint = _meant(word, [each.name for each in known])
-        raise UnknownNameError(f"There is no registry {word!r}.{hint} `cfgtrain list` shows all.")
+        hint = suggest(word, sorted({each.name for each in known}))
+        raise UnknownNameError(f"There is no registry {word!r}.{hint} `cfgtrain list` lists all registries.")
     if not found and named and pattern is None:
         raise UnknownNameError(f"The {named[0].name} registry is empty.")
     if not found:
-        where = f"The {named[0].name} registry holds nothing" if named else "There is no registry and no name"
+        where = f"No name in the {named[0].name} registry" if named else "No registry and no name"
         names = [entry.name for entry in entries] + ([] if named else [each.name for each in known])
-        hint = _without_signs(str(wanted), names) or _meant(str(wanted), names)
-        raise UnknownNameError(f"{where} like {wanted!r}.{hint}")
+        hint = _glob_hint(str(wanted), names) or suggest(str(wanted), sorted(set(names)))
+        raise UnknownNameError(f"{where} matches {wanted!r}.{hint}")
     return found
 
 
 def find(name: str) -> list[Entry]:
-    """Return what ``type=name`` may stand for: one entry of each registry that holds it.
+    """Return what ``type=name`` can refer to: one entry for each registry that contains the name.
 
     Raises:
-        UnknownNameError: There is no such name and no such import path.
+        UnknownNameError: The name is neither registered nor an import path.
     """
     known = registries()
     entries = _all_entries(known)
@@ -128,15 +124,17 @@ def find(name: str) -> list[Entry]:
     target = import_object(name)
     if target is not None:
         return [Entry(name, None, target)]
-    if any(_plain(each.name) == _plain(name) for each in known):
-        raise UnknownNameError(f"{name!r} is a registry: `cfgtrain list {name}` shows what it holds.")
+    if any(_normalized(each.name) == _normalized(name) for each in known):
+        raise UnknownNameError(
+            f"{name!r} is a registry. `cfgtrain list {shlex.quote(name)}` lists its names."
+        )
     near = close_names(name, sorted({entry.name for entry in entries}))
     near = near or (near_paths(name)[1] if "." in name else [])
-    hint = f" Did you mean {one_of(near)}?" if near else " `cfgtrain list` shows the registries."
-    raise UnknownNameError(f"No registry holds {name!r}, and it is no import path.{hint}")
+    hint = f" Did you mean {one_of(near)}?" if near else " `cfgtrain list` lists all registries."
+    raise UnknownNameError(f"{name!r} is neither a registered name nor an import path.{hint}")
 
 
-def registry_facts(registry: Registry) -> dict[str, Any]:
+def describe_registry(registry: Registry) -> dict[str, Any]:
     """Return a registry as plain types."""
     return {
         "name": registry.name,
@@ -146,7 +144,7 @@ def registry_facts(registry: Registry) -> dict[str, Any]:
     }
 
 
-def entry_facts(entry: Entry) -> dict[str, Any]:
+def describe_entry(entry: Entry) -> dict[str, Any]:
     """Return an entry as plain types."""
     parameters = entry.parameters
     return {
@@ -157,12 +155,12 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
         "place": entry.place or None,
         "arguments": None
         if parameters is None
-        else [_argument_facts(parameters, name) for name in parameters.names],
+        else [_describe_argument(parameters, name) for name in parameters.names],
         "documentation": entry.documentation,
     }
 
 
-def _argument_facts(parameters: Parameters, name: str) -> dict[str, Any]:
+def _describe_argument(parameters: Parameters, name: str) -> dict[str, Any]:
     facts = {
         "name": name,
         "type": annotation(parameters, name) or None,
@@ -174,7 +172,7 @@ def _argument_facts(parameters: Parameters, name: str) -> dict[str, Any]:
 
 
 def annotation(parameters: Parameters, name: str) -> str:
-    """Return the type of an argument as its source might write it, "" where none is stated."""
+    """Return the type annotation of an argument as text, or "" if it has none."""
     kind = parameters.annotations.get(name)
     if kind is None:
         return ""
@@ -185,13 +183,13 @@ def annotation(parameters: Parameters, name: str) -> str:
 
 
 def _all_entries(found: Sequence[Registry]) -> list[Entry]:
-    """Return what some registries hold, each thing under the name that the uppermost of them finds."""
+    """Return the entries of some registries, under their names in the topmost of these registries."""
     tops = [each for each in found if each.parent not in found]
     return sorted((entry for each in tops for entry in _entries(each)), key=_order)
 
 
 def _entries(registry: Registry) -> Iterator[Entry]:
-    """Yield what a registry and those below it hold, by the names that are found from it."""
+    """Yield the entries of a registry and its children, under their names in this registry."""
     for name, target in registry.module_dict.items():
         yield Entry(name, registry, target)
     for scope, child in registry.children.items():
@@ -203,24 +201,19 @@ def _order(entry: Entry) -> tuple[str, str, str]:
     return (entry.registry.root.name if entry.registry else "", entry.name.lower(), entry.name)
 
 
-def _fits(name: str, pattern: str) -> bool:
+def _matches(name: str, pattern: str) -> bool:
     name, pattern = name.lower(), pattern.lower()
     return fnmatchcase(name, pattern) if any(sign in pattern for sign in "*?[") else pattern in name
 
 
-def _plain(name: str) -> str:
-    """Return the name of a registry without what people add to it: HOOKS is hook."""
+def _normalized(name: str) -> str:
+    """Return the name of a registry in lower case and singular, so that HOOKS matches hook."""
     return name.lower().replace("_", " ").replace("-", " ").removesuffix("s")
 
 
-def _without_signs(pattern: str, names: list[str]) -> str:
-    """Point at the names that a pattern such as ``res*`` misses and ``res`` would find."""
+def _glob_hint(pattern: str, names: list[str]) -> str:
+    """Return a hint if a glob such as ``res*`` matches nothing, but the text ``res`` would."""
     part = pattern.strip("*")
-    held = [name for name in names if part and part != pattern and _fits(name, part)]
-    more = f" and {len(held) - 1} more" if len(held) > 1 else ""
-    return f" {part!r} without the * is in {held[0]!r}{more}." if held else ""
-
-
-def _meant(word: str, names: list[str]) -> str:
-    near = close_names(word, sorted(set(names)))
-    return f" Did you mean {one_of(near)}?" if near else ""
+    found = [name for name in names if part and part != pattern and _matches(name, part)]
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return f" Without the *, {part!r} matches {found[0]!r}{more}." if found else ""

@@ -1,20 +1,19 @@
-"""The words of ``cfgtrain list`` and ``cfgtrain show``."""
+"""The commands ``cfgtrain list`` and ``cfgtrain show``."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cfgtrain_cli.command import CfgOptions
-from cfgtrain_cli.loading import import_custom_modules, load_config
+from cfgtrain_cli.console import print_json
+from cfgtrain_cli.loading import load_project
+from cfgtrain_cli.options import CfgOptions
 
-ConfigFile = Annotated[
+ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Also what the custom_imports of this config register."),
+    typer.Option("--config", "-c", help="Also import the custom_imports of this config."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -22,63 +21,62 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def list_names(
     registry: Annotated[
         str | None,
-        typer.Argument(help="Such as hook or pipelines; without it, all registries.", show_default=False),
+        typer.Argument(
+            help="Name of a registry, such as hook. \\[default: list the registries]", show_default=False
+        ),
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Argument(help="Such as 'Res*' or a part of a name; case does not matter.", show_default=False),
+        typer.Argument(help="Part of a name, or a glob such as 'Res*'. Case is ignored.", show_default=False),
     ] = None,
-    config: ConfigFile = None,
+    config: ConfigOption = None,
     cfg_options: CfgOptions = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the registries, or the names in one of them that a type= may be.
+    """List the registries, or the names in one of them.
 
-    A word that is no registry is looked for in all of them: cfgtrain list resize
+    A word that is not a registry is searched for in all registries, for example:
+    cfgtrain list resize
     """
     _import_project(config, cfg_options)
-    from cfgtrain_cli.registry_commands import (  # loads torch, after everything that can be wrong without it
-        catalog,
-        report,
-    )
+    from cfgtrain_cli.registry_commands import catalog, report  # imports torch
 
     if registry is None:
         found = catalog.registries()
-        _print_json(map(catalog.registry_facts, found)) if as_json else report.print_registries(found)
+        if as_json:
+            print_json([catalog.describe_registry(each) for each in found])
+        else:
+            report.print_registries(found)
     else:
         entries = catalog.search(registry, pattern)
-        _print_json(map(catalog.entry_facts, entries)) if as_json else report.print_entries(entries)
+        if as_json:
+            print_json([catalog.describe_entry(entry) for entry in entries])
+        else:
+            report.print_entries(entries)
 
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A registered name, scope.name or import path.", show_default=False)
+        str, typer.Argument(help="Registered name, scope.name or import path.", show_default=False)
     ],
-    config: ConfigFile = None,
+    config: ConfigOption = None,
     cfg_options: CfgOptions = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a type= stands for: its arguments, documentation, file, and how a config says it."""
+    """Show the arguments, documentation, source and config snippet of a name."""
     _import_project(config, cfg_options)
-    from cfgtrain_cli.registry_commands import (  # loads torch, after everything that can be wrong without it
-        catalog,
-        report,
-    )
+    from cfgtrain_cli.registry_commands import catalog, report  # imports torch
     from cfgtrain_cli.registry_commands.snippet import snippet
 
     entries = catalog.find(name)
     if as_json:
-        _print_json({**catalog.entry_facts(entry), "config": snippet(entry)} for entry in entries)
+        print_json([{**catalog.describe_entry(entry), "config": snippet(entry)} for entry in entries])
     else:
         report.print_details(entries)
 
 
-def _print_json(items: Iterable[object]) -> None:
-    print(json.dumps(list(items), indent=2, ensure_ascii=False))
-
-
 def _import_project(config: Path | None, cfg_options: list[str] | None) -> None:
     if config is not None:
-        import_custom_modules(load_config(config, cfg_options))
+        load_project(config, cfg_options)
     elif cfg_options:
-        raise typer.BadParameter("There is no config to override: it is named by --config.")
+        raise typer.BadParameter("--cfg-options needs a config: add --config FILE.")

@@ -1,4 +1,4 @@
-"""What a person sees of the registries: coloured and cut to the terminal, or plain and whole in a pipe."""
+"""Registries as text: coloured and fitted to a terminal, or plain and complete in a pipe."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from rich.syntax import Syntax
 from cfgtrain.introspection.signatures import short_repr
 from cfgtrain.registry.registry import Registry
 from cfgtrain_cli.columns import print_columns
+from cfgtrain_cli.console import echo
 from cfgtrain_cli.registry_commands.catalog import Entry, annotation
 from cfgtrain_cli.registry_commands.snippet import snippet
 
 
 def print_registries(found: Sequence[Registry]) -> None:
-    """Print each registry in a line: name, scope, how many names it holds, and which; a terminal folds them."""
+    """Print a line for each registry: its name, scope, number of names, and names, wrapped on a terminal."""
     rows = [(each.name, each.scope, str(len(each)), ", ".join(sorted(each))) for each in found]
     print_columns(rows, ("bold", "dim", "cyan", ""), wrap=True)
 
 
 def print_entries(entries: Sequence[Entry]) -> None:
-    """Print each entry in a line: its name, its registry where there are several, and what it is."""
+    """Print a line for each entry: its name, its registry if there are several, and its summary."""
     several = len({entry.registry.name for entry in entries if entry.registry}) > 1
     rows = [
         (
@@ -36,17 +37,17 @@ def print_entries(entries: Sequence[Entry]) -> None:
 
 
 def print_details(entries: Sequence[Entry]) -> None:
-    """Print all there is to know of each entry."""
+    """Print the signature, documentation, source and config snippet of each entry."""
     console = Console()
     if not console.is_terminal:
-        print("\n\n".join(_details(entry) for entry in entries))
+        echo("\n\n".join(_details(entry) for entry in entries))
         return
     for entry in entries:
         console.rule(
             f"[bold]{escape(entry.name)}[/]  [dim]{escape(_origin(entry))}[/]", align="left", style="dim"
         )
         console.print(_code(_call(entry)))
-        console.print(f"\n{entry.documentation or '(not documented)'}", markup=False, highlight=False)
+        console.print(f"\n{entry.documentation or '(no documentation)'}", markup=False, highlight=False)
         console.print(
             f"\n[dim]{escape(_where(entry))}[/]\n[bold]In a config[/]", soft_wrap=True, highlight=False
         )
@@ -75,7 +76,7 @@ def _where(entry: Entry) -> str:
 
 
 def _call(entry: Entry) -> str:
-    """Return the signature with types and defaults, on one line or with an argument per line."""
+    """Return the signature, on one line or with one argument per line."""
     parameters = entry.parameters
     name = entry.path.rpartition(".")[2]
     if parameters is None:

@@ -1,5 +1,5 @@
-"""Everything that can be wrong with a config, found before the run."""
+"""Checks of a config before the run."""
 
-from cfgtrain.check.checker import TOP_LEVEL_KEYS, check, find_problems
+from cfgtrain.check.checker import check, find_problems
 
-__all__ = ["TOP_LEVEL_KEYS", "check", "find_problems"]
+__all__ = ["check", "find_problems"]

@@ -1,20 +1,21 @@
-"""Check the config of one object against what would be called, without calling it."""
+"""Check the config of one object against the signature of its class, without building it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.errors import BuildError, CfgTrainError, ConfigError, ConfigValueError
+from cfgtrain.config.dict import without
+from cfgtrain.errors import CfgTrainError, ConfigValueError
 from cfgtrain.introspection.signatures import accepted_args, argument_problem, type_problem
-from cfgtrain.origin import at_place, dotted, key_path, where
+from cfgtrain.origin import dotted, location
 from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
 from cfgtrain.registry.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
 
-__all__ = ["arguments", "component", "is_own", "nested", "problem_at"]
+__all__ = ["arguments", "component", "config_error", "import_error", "is_builtin", "nested"]
 
 
 def component(
@@ -23,15 +24,16 @@ def component(
     """Yield what is wrong with the config ``node[key]`` of one object.
 
     Args:
-        node: Dict or list that holds it.
+        node: Dict or list that contains the config.
         key: Its key or index there.
         registry: Where its ``type`` is looked up.
-        given: Arguments that whoever builds it adds.
-        partial_args: Whether others may be added too, so that none can be missing yet.
+        given: Names of arguments that are added when it is built.
+        partial_args: Whether any other argument may be added too, so that none counts as missing.
     """
     cfg = node[key]
     if not isinstance(cfg, Mapping):
-        yield problem_at(ConfigValueError, f"{dotted([key])} is a dict with a type, not {cfg!r}.", node, key)
+        message = f"{dotted([key])} is a dict with a type, not {cfg!r}."
+        yield ConfigValueError(message, **location(node, key))
         return
     try:
         target, args = resolve_cfg(cfg, registry)
@@ -39,14 +41,12 @@ def component(
         yield error
         return
     except Exception as error:  # an import path may name a module that fails in any way
-        yield ConfigValueError(
-            f"{cfg['type']!r} cannot be imported: {type(error).__name__}: {error}{at_place(cfg, 'type')}"
-        )
+        yield import_error(error, cfg, "type")
         return
     problems = list(arguments(cfg, target, args, given, partial_args))
     if registry is HOOKS:
-        problems += _no_hook(cfg, target)
-    if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_own(target):
+        problems += _hook_problems(cfg, target)
+    if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_builtin(target):
         problems += _trial(cfg, target, args)
     yield from problems
 
@@ -54,35 +54,35 @@ def component(
 def arguments(
     cfg: Any, target: Any, stated: Mapping[str, Any], given: tuple[str, ...] = (), partial_args: bool = False
 ) -> Iterator[CfgTrainError]:
-    """Yield what is wrong with the arguments that a config states for a target.
+    """Yield what is wrong with the arguments that a config gives to a class or function.
 
     Args:
-        cfg: Where they stand.
-        target: What would be called.
-        stated: The arguments among its items.
-        given: Names of those that whoever calls it adds.
-        partial_args: Whether others may be added too, so that none can be missing yet.
+        cfg: The config that contains the arguments.
+        target: The class or function.
+        stated: The items of ``cfg`` that are arguments.
+        given: Names of arguments that are added when it is called.
+        partial_args: Whether any other argument may be added too, so that none counts as missing.
     """
     names = {**accepted_args(target, dict.fromkeys(given)), **stated}
     problem = argument_problem(target, names, partial_args=partial_args)
     while problem is not None:
-        yield BuildError(problem.at(at_place(cfg, problem.argument)))
+        yield problem.error(cfg)
         if problem.argument is None:
             break
-        del names[problem.argument]  # and on to the next one; one that is missing was probably meant by it
+        # Look for the next one. None counts as missing: it was probably misspelled as this one.
+        del names[problem.argument]
         problem = argument_problem(target, names, partial_args=True)
     for name, value in stated.items():
         wrong = type_problem(target, name, value)
         if wrong is not None:
-            yield problem_at(ConfigValueError, wrong, cfg, name)
+            yield ConfigValueError(wrong, **location(cfg, name))
 
 
 def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
-    """Yield what is wrong inside another object's config, as far as it can be known.
+    """Yield what is wrong with the configs inside the config of another object.
 
-    Its parent may add arguments and may build it from a registry of its own: names that no
-    known registry holds are left to the builder, unless they nearly match one or are an
-    import path.
+    The outer object may add arguments and may use a custom registry. So a name that is not in
+    ``registry`` is only reported if it is an import path or similar to a registered name.
     """
     for key, value in _items(node):
         if key == "init_cfg":
@@ -104,31 +104,29 @@ def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
         if not isinstance(each, Mapping) or "override" not in each:
             yield from component(holder, key, INITIALIZERS)
             continue
-        bare = each.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
-        override = bare.pop("override")
-        yield from component([bare], 0, INITIALIZERS)
+        override = each["override"]
+        yield from component([without(each, "override")], 0, INITIALIZERS)
         for part in override if isinstance(override, (list, tuple)) else [override]:
             if isinstance(part, Mapping) and "type" in part:
-                own = part.copy()  # type: ignore[attr-defined]  # likewise
-                own.pop("name", None)
-                yield from component([own], 0, INITIALIZERS)
+                yield from component([without(part, "name")], 0, INITIALIZERS)
 
 
-def is_own(target: Any) -> bool:
-    """Say whether a class is one of ours, and so can be built to see whether it can be."""
+def is_builtin(target: Any) -> bool:
+    """Return whether a class belongs to cfgtrain: then building it has no side effects."""
     return str(target.__module__).startswith("cfgtrain.")
 
 
-def problem_at(kind: type[ConfigError], message: str, node: Any, key: Any) -> ConfigError:
-    """Return an error that names the place of ``node[key]``."""
-    place = where(node, key)
-    return kind(
-        message,
-        file=place.file if place else None,
-        line=place.line if place else None,
-        key=key_path(node, key),
-        word=place.text if place and not place.file else None,
-    )
+def config_error(error: CfgTrainError, node: Any, key: Any = None) -> ConfigValueError:
+    """Return an error about a value as one about ``node[key]``, unless it has a place already."""
+    if error.key is not None:
+        return ConfigValueError(error.message, hint=error.hint, origin=error.origin, key=error.key)
+    return ConfigValueError(error.message, hint=error.hint, **location(node, key))
+
+
+def import_error(error: Exception, node: Any, key: str) -> ConfigValueError:
+    """Return the error for the import path ``node[key]``, whose module raised ``error``."""
+    message = f"{node[key]!r} cannot be imported: {type(error).__name__}: {error}"
+    return ConfigValueError(message, **location(node, key))
 
 
 def _items(node: Any) -> list[tuple[Any, Any]]:
@@ -137,20 +135,20 @@ def _items(node: Any) -> list[tuple[Any, Any]]:
     return list(enumerate(node)) if isinstance(node, (list, tuple)) else []
 
 
-def _no_hook(cfg: Any, target: Any) -> Iterator[CfgTrainError]:
-    """Find what registering the hook would refuse."""
+def _hook_problems(cfg: Any, target: Any) -> Iterator[CfgTrainError]:
+    """Yield the reasons for which a runner would reject the hook."""
     if isinstance(target, type) and not issubclass(target, Hook):
-        yield ConfigValueError(f"{target.__name__} is no Hook.{at_place(cfg, 'type')}")
+        yield ConfigValueError(f"{target.__name__} is not a Hook.", **location(cfg, "type"))
     elif isinstance(target, type):
         try:
             check_stages(target, STAGES)
         except CfgTrainError as error:
-            yield ConfigValueError(f"{error}{at_place(cfg, 'type')}")
+            yield config_error(error, cfg, "type")
 
 
 def _trial(cfg: Any, target: Any, args: dict[str, Any]) -> Iterator[CfgTrainError]:
-    """Build one of our own hooks or transforms, which costs nothing, to hear what it says of the values."""
+    """Build a hook, transform or initializer of cfgtrain, whose constructor validates its arguments."""
     try:
         target(**args)
     except CfgTrainError as error:
-        yield ConfigValueError(f"{error}{at_place(cfg)}")
+        yield config_error(error, cfg)

@@ -1,4 +1,4 @@
-"""Check the evaluation, and that those who go by its scores find them."""
+"""Check the evaluation, and the hooks that use its scores."""
 
 from __future__ import annotations
 
@@ -6,76 +6,77 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cfgtrain.check.components import arguments, problem_at
+from cfgtrain.check.components import arguments, config_error
 from cfgtrain.check.runner import counts_epochs
 from cfgtrain.config.config import Config
 from cfgtrain.errors import (
     ArgumentError,
-    BuildError,
     CfgTrainError,
     ConfigKeyError,
     ConfigValueError,
     HookError,
 )
 from cfgtrain.introspection.signatures import argument_problem, parameters_of
-from cfgtrain.origin import at_place
+from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
-from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreWatch
+from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.suggestions import suggest
 
-__all__ = ["evaluation_problems", "watch_problems"]
+__all__ = ["evaluation_problems", "monitor_problems"]
 
 
 def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Check ``evaluation`` against EvalHook, and what is left against the data set's ``evaluate``."""
-    evaluation, root = cfg.get("evaluation"), cfg._cfg_dict
+    """Check ``evaluation`` against EvalHook, and the other arguments against the dataset's ``evaluate``."""
+    evaluation = cfg.get("evaluation")
     if evaluation is None:
         return
     if not isinstance(evaluation, Mapping):
-        yield problem_at(ConfigValueError, f"evaluation is a dict, not {evaluation!r}.", root, "evaluation")
+        yield ConfigValueError(f"evaluation is a dict, not {evaluation!r}.", **location(cfg, "evaluation"))
         return
     val = _val(cfg)
     if val is None:
         message = "There is an evaluation, but no data.val to evaluate on."
-        yield problem_at(ConfigKeyError, message, root, "evaluation")
+        yield ConfigKeyError(message, **location(cfg, "evaluation"))
         return
     problems = [*_arguments(evaluation, val), *counts_epochs(cfg, evaluation)]
     yield from problems or _scores(evaluation, val)
 
 
-def watch_problems(cfg: Config, hook_cfg: Any, watch: ScoreWatch) -> Iterator[CfgTrainError]:
-    """Yield what is wrong with the score that a hook goes by, as far as is known before."""
+def monitor_problems(cfg: Config, hook_cfg: Any, monitor: ScoreMonitor) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the score that a hook monitors, if that is known before the run."""
     evaluation = cfg.get("evaluation")
     if list(evaluation_problems(cfg)):
         return
     try:
-        watch.check(None if evaluation is None else _trial(evaluation, _val(cfg)))
+        monitor.check(None if evaluation is None else _trial(evaluation, _val(cfg)))
     except (HookError, ArgumentError) as error:
         key = "monitor" if "monitor" in hook_cfg and evaluation is not None else None
-        yield ConfigValueError(f"{error}{at_place(hook_cfg, key)}")
+        yield config_error(error, hook_cfg, key)
 
 
-class _Unread(NamedTuple):
-    """Stands in for a loader, over the class of a data set in place of the data."""
+class _StandInLoader(NamedTuple):
+    """Replaces the loader of an evaluation: its dataset is a class, so that no data is read."""
 
     dataset: Any
 
 
 def _trial(evaluation: Mapping[str, Any], val: Any) -> EvalHook:
-    """Build the evaluation without its data, to hear what it says of the values and which scores it has."""
+    """Build the evaluation without its data: it validates its arguments and knows its scores."""
     dataset = _dataset_class(val)
-    tells = isinstance(inspect.getattr_static(dataset, "score_names", None), (classmethod, staticmethod))
-    return EvalHook(_Unread(dataset if tells else None), **evaluation)
+    names_scores = isinstance(
+        inspect.getattr_static(dataset, "score_names", None), (classmethod, staticmethod)
+    )
+    return EvalHook(_StandInLoader(dataset if names_scores else None), **evaluation)
 
 
 def _scores(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
-    """Find metrics that the data set has not, and a ``save_best`` that is none of its scores."""
+    """Find metrics that the dataset does not have, and a ``save_best`` that is not one of its scores."""
     try:
         _trial(evaluation, val).check_save_best()
     except CfgTrainError as error:
         key = "save_best" if isinstance(error, HookError) else None
-        yield ConfigValueError(f"{error}{at_place(evaluation, key)}")
+        yield config_error(error, evaluation, key)
 
 
 def _arguments(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
@@ -86,13 +87,13 @@ def _arguments(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
     for name, least in (("interval", 1), ("start", 0)):
         value = evaluation.get(name)
         if isinstance(value, int) and value < least:
-            yield problem_at(ConfigValueError, f"{name} is at least {least}, not {value}.", evaluation, name)
+            yield ConfigValueError(f"{name} is at least {least}, not {value}.", **location(evaluation, name))
     evaluate = getattr(_dataset_class(val), "evaluate", None)
     rest = {key: value for key, value in evaluation.items() if key not in own}
     problem = argument_problem(evaluate, {"self": None, "results": None, **rest}) if evaluate else None
     if problem is not None:
-        text = problem.text + suggest(problem.argument or "", own)
-        yield BuildError(problem._replace(text=text).at(at_place(evaluation, problem.argument)))
+        hint = problem.hint + suggest(problem.argument or "", own)
+        yield problem._replace(hint=hint).error(evaluation)
 
 
 def _val(cfg: Config) -> Any:

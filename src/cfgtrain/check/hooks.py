@@ -1,86 +1,85 @@
-"""Check the hooks of a run."""
+"""Check the hooks of a config."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.check.components import component, is_own, problem_at
-from cfgtrain.check.evaluation import watch_problems
+from cfgtrain.check.components import component, config_error, is_builtin
+from cfgtrain.check.evaluation import monitor_problems
 from cfgtrain.check.runner import counts_epochs, runner_class
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ArgumentTypeError, CfgTrainError, ConfigKeyError, ConfigValueError
-from cfgtrain.origin import at_place
+from cfgtrain.origin import location
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner import hook_configs
-from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreWatch
+from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.priority import get_priority
 from cfgtrain.runner.hooks.schedules.base import ScheduleHook
 from cfgtrain.schedules import Curve
-from cfgtrain.suggestions import suggest
 
 __all__ = ["hook_problems"]
 
 
 def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
-    """Yield what is wrong with the hooks that one key of the config stands for."""
+    """Yield what is wrong with the hooks that one key of the config describes."""
     value, root = cfg.get(key), cfg._cfg_dict
     if key == "optimizer_config":
         fp16 = cfg.get("fp16")
         if fp16 is not None and not isinstance(fp16, Mapping):
             message = f"fp16 is a dict such as dict(loss_scale='dynamic'), or None, not {fp16!r}."
-            yield problem_at(ConfigValueError, message, root, "fp16")
+            yield ConfigValueError(message, **location(root, "fp16"))
         value = hook_configs.optimizer_settings(root)
     if key == "log_config" and value is not None:
         yield from _log_config(value, root)
         if not isinstance(value, Mapping) or not isinstance(value.get("hooks", []), (list, tuple)):
             return
     try:
-        wired = list(hook_configs.hook_cfgs(key, value))
+        hooks = list(hook_configs.hook_cfgs(key, value))
     except ArgumentTypeError as error:
-        yield problem_at(ConfigValueError, str(error), root, key)
+        yield config_error(error, root, key)
         return
     except CfgTrainError as error:
         yield error
         return
-    for each, priority in wired:
+    for each, priority in hooks:
         if not isinstance(each, Hook):
             problems = list(component([each], 0, HOOKS))
-            yield from problems or _misfits(cfg, each)
+            yield from problems or _run_problems(cfg, each)
             if key != "log_config":
                 yield from counts_epochs(cfg, each)
         try:
             if priority is not None:
                 get_priority(priority)
         except CfgTrainError as error:
-            yield problem_at(ConfigValueError, str(error), each, "priority")
+            yield config_error(error, each, "priority")
 
 
 def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:
     if not isinstance(value, Mapping):
         message = f"log_config is dict(interval=..., hooks=[...]), not {value!r}."
-        yield problem_at(ConfigValueError, message, root, "log_config")
+        yield ConfigValueError(message, **location(root, "log_config"))
         return
     for unknown in set(value) - {"interval", "hooks"}:
-        hint = suggest(str(unknown), ("interval", "hooks"))
-        yield problem_at(ConfigKeyError, f"log_config has no setting {unknown!r}.{hint}", value, unknown)
+        near = str(unknown), ("interval", "hooks")
+        message = f"log_config has no setting {unknown!r}."
+        yield ConfigKeyError(message, near=near, **location(value, unknown))
     if not isinstance(value.get("hooks", []), (list, tuple)):
-        yield problem_at(
-            ConfigValueError, f"hooks is a list of dicts, not {value['hooks']!r}.", value, "hooks"
-        )
+        message = f"hooks is a list of dicts, not {value['hooks']!r}."
+        yield ConfigValueError(message, **location(value, "hooks"))
 
 
-def _misfits(cfg: Config, hook_cfg: Any) -> Iterator[CfgTrainError]:
-    """Find hooks of ours that do not fit the run: without their score, or that end before it does, as far as is known."""
+def _run_problems(cfg: Config, hook_cfg: Any) -> Iterator[CfgTrainError]:
+    """Find built-in hooks that do not fit the run: no such score, or a schedule of another length."""
     target, args = resolve_cfg(hook_cfg, HOOKS)
-    if not (isinstance(target, type) and issubclass(target, Hook) and is_own(target)):
+    if not (isinstance(target, type) and issubclass(target, Hook) and is_builtin(target)):
         return
     hook = target(**args)
-    watch = getattr(hook, "watch", None)
-    if isinstance(watch, ScoreWatch):
-        yield from watch_problems(cfg, hook_cfg, watch)
+    monitor = getattr(hook, "score_monitor", None)
+    if isinstance(monitor, ScoreMonitor):
+        yield from monitor_problems(cfg, hook_cfg, monitor)
     if isinstance(hook, ScheduleHook):
         yield from _length(cfg, hook_cfg, hook)
 
@@ -92,4 +91,5 @@ def _length(cfg: Config, hook_cfg: Any, hook: ScheduleHook) -> Iterator[CfgTrain
     total = runner.get(length) if isinstance(runner, Mapping) else None
     problem = hook.curve.problem(total) if isinstance(hook.curve, Curve) and isinstance(total, int) else None
     if problem is not None:
-        yield ConfigValueError(f"{type(hook).__name__} does not fit this run: {problem}.{at_place(hook_cfg)}")
+        message = f"{type(hook).__name__} does not fit this run: {problem}."
+        yield ConfigValueError(message, **location(hook_cfg))

@@ -1,4 +1,4 @@
-"""Check ``optimizer``: one or several, their constructors, and the settings of single parameters."""
+"""Check ``optimizer``: one or several, their constructors and the ``paramwise_cfg``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from cfgtrain.check.components import component, problem_at
+from cfgtrain.check.components import component, config_error, import_error
 from cfgtrain.config.config import Config
+from cfgtrain.config.dict import without
 from cfgtrain.errors import CfgTrainError, ConfigValueError
-from cfgtrain.optim.builder import DEFAULT_CONSTRUCTOR, are_several
+from cfgtrain.optim.builder import DEFAULT_CONSTRUCTOR, is_optimizer_dict
 from cfgtrain.optim.paramwise import DefaultOptimizerConstructor, paramwise_problems
-from cfgtrain.origin import at_place
+from cfgtrain.origin import location
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.registry.registry import resolve_cfg
 
@@ -23,7 +24,7 @@ __all__ = ["optimizer_problems"]
 def optimizer_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with ``optimizer``."""
     optimizer = cfg["optimizer"]
-    if are_several(optimizer):
+    if is_optimizer_dict(optimizer):
         for name in optimizer:
             yield from _one(optimizer, name)
     else:
@@ -41,15 +42,13 @@ def _one(node: Any, key: str) -> Iterator[CfgTrainError]:
             {"type": cfg.get("constructor", DEFAULT_CONSTRUCTOR)}, OPTIMIZER_BUILDERS
         )
     except CfgTrainError as error:
-        yield problem_at(ConfigValueError, str(error), cfg, "constructor")
+        yield config_error(error, cfg, "constructor")
     except Exception as error:  # an import path may name a module that fails in any way
-        message = f"{cfg['constructor']!r} cannot be imported: {type(error).__name__}: {error}"
-        yield problem_at(ConfigValueError, message, cfg, "constructor")
-    bare = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
-    bare.pop("constructor", None)
-    paramwise = bare.pop("paramwise_cfg", None)
-    ours = isinstance(constructor, type) and issubclass(constructor, DefaultOptimizerConstructor)
-    if ours or constructor is None:  # another one may take apart what it is given as it likes
+        yield import_error(error, cfg, "constructor")
+    bare = without(cfg, "constructor", "paramwise_cfg")
+    paramwise = cfg.get("paramwise_cfg")
+    is_default = isinstance(constructor, type) and issubclass(constructor, DefaultOptimizerConstructor)
+    if is_default or constructor is None:  # a custom one may interpret its config in any way
         problems = list(component([bare], 0, OPTIMIZERS, given=("params",))) or list(_trial(bare))
         yield from problems
         known = vars(constructor).get("paramwise_keys") if constructor is not None else None
@@ -58,13 +57,14 @@ def _one(node: Any, key: str) -> Iterator[CfgTrainError]:
 
 
 def _trial(cfg: Any) -> Iterator[CfgTrainError]:
-    """Build an optimizer of PyTorch for a single weight, which costs nothing, to hear what it says of the values."""
+    """Build an optimizer of PyTorch for a single weight: its constructor validates the values."""
     target, args = resolve_cfg(cfg, OPTIMIZERS)
     if str(target.__module__).startswith("torch.optim."):
         try:
             target([nn.Parameter(torch.zeros(1, 1))], **args)
         except (ValueError, RuntimeError) as error:
-            yield ConfigValueError(f"{target.__name__} does not take these values: {error}.{at_place(cfg)}")
+            message = f"{target.__name__} does not accept these values: {error}."
+            yield ConfigValueError(message, **location(cfg))
 
 
 def _paramwise(
@@ -74,10 +74,10 @@ def _paramwise(
         return
     if not isinstance(paramwise, Mapping):
         message = f"paramwise_cfg is a dict or None, not {paramwise!r}."
-        yield problem_at(ConfigValueError, message, cfg, "paramwise_cfg")
+        yield ConfigValueError(message, **location(cfg, "paramwise_cfg"))
         return
     for problem in paramwise_problems(paramwise, optimizer_cfg, known):
         node: Any = paramwise
         for each in problem.keys[:-1]:
             node = node[each]
-        yield problem_at(ConfigValueError, problem.text, node, problem.keys[-1])
+        yield config_error(problem.error, node, problem.keys[-1])

@@ -1,20 +1,21 @@
-"""Check the runner, and what is counted in another unit than it counts."""
+"""Check the runner, and the settings that count in another unit than the runner."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.check.components import component, problem_at
+from cfgtrain.check.components import component, config_error, import_error
 from cfgtrain.config.config import Config
+from cfgtrain.config.dict import without
 from cfgtrain.errors import CfgTrainError, ConfigValueError
+from cfgtrain.origin import location
 from cfgtrain.registries import RUNNER_BUILDERS, RUNNERS
 from cfgtrain.registry.registry import resolve_cfg
-from cfgtrain.runner import hook_configs
 
 __all__ = ["RUNNER_GIVEN", "counts_epochs", "runner_class", "runner_problems"]
 
-# What train() adds to the arguments that a config states.
+# Arguments that are added to those of the config.
 RUNNER_GIVEN = ("model", "optimizer", "work_dir", "logger", "meta")
 
 
@@ -24,7 +25,7 @@ def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     node: Any = cfg._cfg_dict
     if isinstance(runner, Mapping) and "constructor" in runner:
         yield from _constructor(runner)
-        node = {"runner": hook_configs.without(runner, "constructor")}
+        node = {"runner": without(runner, "constructor")}
     problems = list(component(node, "runner", RUNNERS, given=RUNNER_GIVEN))
     yield from problems
     if problems or not hasattr(target, "by_epoch"):
@@ -33,35 +34,34 @@ def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     value = runner.get(own)
     if not isinstance(value, int) or value < 1:
         message = f"{own} of {target.__name__} is at least 1, not {value!r}."
-        yield problem_at(ConfigValueError, message, runner, own if own in runner else "type")
+        yield ConfigValueError(message, **location(runner, own if own in runner else "type"))
     if runner.get(other) is not None:
-        message = f"{target.__name__} takes {own}, and {other} cannot be given beside it."
-        yield problem_at(ConfigValueError, message, runner, other)
+        message = f"{target.__name__} takes {own}, and {other} cannot be given as well."
+        yield ConfigValueError(message, **location(runner, other))
 
 
 def _constructor(runner: Mapping[str, Any]) -> Iterator[CfgTrainError]:
     try:
         resolve_cfg({"type": runner["constructor"]}, RUNNER_BUILDERS)
     except CfgTrainError as error:
-        yield problem_at(ConfigValueError, str(error), runner, "constructor")
+        yield config_error(error, runner, "constructor")
     except Exception as error:  # an import path may name a module that fails in any way
-        message = f"{runner['constructor']!r} cannot be imported: {type(error).__name__}: {error}"
-        yield problem_at(ConfigValueError, message, runner, "constructor")
+        yield import_error(error, runner, "constructor")
 
 
 def counts_epochs(cfg: Config, hook: Any) -> Iterator[CfgTrainError]:
-    """Find settings of a hook that would never do anything: they count epochs, and the runner does not."""
+    """Find settings of a hook that count epochs under a runner that counts iterations."""
     target = runner_class(cfg)
     if target is None or getattr(target, "by_epoch", True):
         return
     for name in ("by_epoch", "warmup_by_epoch"):
         if hook.get(name) is True:
             message = f"{target.__name__} counts iterations: with {name}=True this would never happen."
-            yield problem_at(ConfigValueError, message, hook, name)
+            yield ConfigValueError(message, **location(hook, name))
 
 
 def runner_class(cfg: Config) -> Any:
-    """Return the class of the runner, or None where that cannot be told."""
+    """Return the class of the runner, or None if it is not known."""
     runner = cfg.get("runner")
     kind = runner.get("type") if isinstance(runner, Mapping) else None
     return RUNNERS.get(kind) if isinstance(kind, str) else kind

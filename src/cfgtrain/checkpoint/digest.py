@@ -1,9 +1,9 @@
-"""Tell a whole checkpoint from a damaged one, at next to no cost when it is written.
+"""Detect damaged checkpoints, at almost no cost when they are written.
 
 A checkpoint is a zip file, as torch writes it: records, each with its CRC-32, and headers
-that hold these. The last line of the file, which readers of zip files pass over, is the
-SHA-256 of everything but the contents of the records. A byte that is changed or missing
-anywhere shows in the one or the other. This finds accidents, not forgeries.
+that contain these checksums. The last line of the file, which zip readers ignore, is the
+SHA-256 of everything except the contents of the records. A changed or missing byte
+anywhere shows in one of the two. This detects accidents, not forgeries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHUNK = 1 << 18  # stays in the processor's cache between reading and checking
 
 
 class _Record(NamedTuple):
-    """Where the content of a record lies in the file, and its CRC-32."""
+    """Where the content of a record is in the file, and its CRC-32."""
 
     begin: int
     end: int
@@ -36,18 +36,22 @@ class _Record(NamedTuple):
 
 
 def append_digest(file: IO[bytes]) -> None:
-    """Write the digest behind a zip file that is open for reading and writing."""
+    """Write the digest after a zip file that is open for reading and writing."""
     size = file.seek(0, 2)
     digest = _frame_digest(file, _records(file), size)
     file.seek(size)
     file.write(TRAILER + digest + b"\n")
 
 
-def verify_digest(path: Path) -> bool:
-    """Say whether a file carries a digest; one that does not fit it is an error.
+def verify_digest(path: Path, name: str | Path | None = None) -> bool:
+    """Return whether a file has a digest, after comparing it with the content.
+
+    Args:
+        path: Path of the file.
+        name: How messages name the file, by default as ``path``.
 
     Raises:
-        CheckpointError: The bytes are not those that were written.
+        CheckpointError: The content is not what was written.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2) - TRAILER_LENGTH
@@ -57,18 +61,20 @@ def verify_digest(path: Path) -> bool:
             return False
         try:
             records = _records(file)
-            whole = trailer[len(TRAILER) :] == _frame_digest(file, records, size) + b"\n"
+            intact = trailer[len(TRAILER) :] == _frame_digest(file, records, size) + b"\n"
             chunk = memoryview(bytearray(_CHUNK))
-            whole = whole and all(_crc(file, record, chunk) == record.crc for record in records)
-        except Exception:  # a damaged file can fail in any way
-            whole = False
-    if not whole:
-        raise CheckpointError(f"The checkpoint {path} is damaged: its bytes are not those that were written.")
+            intact = intact and all(_crc(file, record, chunk) == record.crc for record in records)
+        except Exception:  # reading a damaged file can fail in any way
+            intact = False
+    if not intact:
+        raise CheckpointError(
+            f"The checkpoint {name or path} is damaged: its content is not what was written."
+        )
     return True
 
 
 def _records(file: IO[bytes]) -> list[_Record]:
-    """Return the records of a zip file, in the order in which they lie there."""
+    """Return the records of a zip file in file order."""
     found = []
     with zipfile.ZipFile(file) as archive:
         for info in sorted(archive.infolist(), key=lambda each: each.header_offset):
@@ -80,19 +86,20 @@ def _records(file: IO[bytes]) -> list[_Record]:
 
 
 def _frame_digest(file: IO[bytes], records: list[_Record], size: int) -> bytes:
-    """Return the SHA-256, in hex, of the first ``size`` bytes without the contents of the records."""
-    digest, at = hashlib.sha256(), 0
+    """Return the hexadecimal SHA-256 of the first ``size`` bytes without the contents of the records."""
+    digest, position = hashlib.sha256(), 0
     for record in [*records, _Record(size, size, 0)]:
-        file.seek(at)
-        digest.update(file.read(max(record.begin - at, 0)))
-        at = record.end
+        file.seek(position)
+        digest.update(file.read(max(record.begin - position, 0)))
+        position = record.end
     return digest.hexdigest().encode()
 
 
 def _crc(file: BufferedReader, record: _Record, chunk: memoryview) -> int:
+    """Return the CRC-32 of a record, read in chunks."""
     file.seek(record.begin)
-    crc, left = 0, record.end - record.begin
-    while left > 0 and (count := file.readinto(chunk[: min(left, _CHUNK)])):
+    crc, remaining = 0, record.end - record.begin
+    while remaining > 0 and (count := file.readinto(chunk[: min(remaining, _CHUNK)])):
         crc = zlib.crc32(chunk[:count], crc)
-        left -= count
+        remaining -= count
     return crc

@@ -1,4 +1,4 @@
-"""Read checkpoints: verified, and without running what is inside them."""
+"""Load checkpoints: verified, and without running code that they contain."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import torch
 from torch import nn
 
 from cfgtrain.checkpoint.digest import verify_digest
+from cfgtrain.checkpoint.schemes import local_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.errors import CheckpointError
-from cfgtrain.suggestions import suggest, with_article
+from cfgtrain.suggestions import with_article
 
 __all__ = ["load_checkpoint", "read_checkpoint"]
 
 REVISE_KEYS = ((r"^module\.", ""),)
 
-_BEGINNINGS = (b"PK\x03\x04", b"\x80")  # of torch's zip format and of its old one, a pickle
+_MAGIC = (b"PK\x03\x04", b"\x80")  # of torch's zip format and of its old format, a pickle
 
 
 def load_checkpoint(
@@ -36,19 +37,19 @@ def load_checkpoint(
     """Load weights from a checkpoint into a model.
 
     Args:
-        model: Wrappers are looked through.
-        filename: The checkpoint; ``~`` is expanded.
-        map_location: Where the tensors go first.
-        strict: Whether names or shapes that differ are an error, not a warning.
+        model: The model; it may be wrapped.
+        filename: Path or URI of the checkpoint, see ``cfgtrain.checkpoint.schemes``; ``~`` is expanded.
+        map_location: Device that the tensors are loaded to.
+        strict: Whether differing names or shapes are an error instead of a warning.
         revise_keys: Pairs of a regular expression and its replacement, applied in order to
             every name.
-        trusted: Whether a file that holds more than plain data may run code to load it.
+        trusted: Whether a file that contains more than plain data may run code while it is loaded.
 
     Returns:
-        The checkpoint as it was read.
+        The content of the checkpoint.
 
     Raises:
-        CheckpointError: The file is not there, is damaged, is no checkpoint or needs ``trusted``.
+        CheckpointError: The file does not exist, is damaged, is not a checkpoint or needs ``trusted``.
     """
     checkpoint = read_checkpoint(filename, map_location, trusted)
     weights = checkpoint.get("state_dict", checkpoint)
@@ -59,40 +60,55 @@ def load_checkpoint(
 
 
 def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bool = False) -> dict[str, Any]:
-    """Verify and read a checkpoint; see ``load_checkpoint``."""
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.pth")] if path.parent.is_dir() else []
-        raise CheckpointError(f"There is no checkpoint {filename}.{suggest(path.name, near)}")
-    with ThreadPoolExecutor(1) as verifier:
-        verdict = verifier.submit(verify_digest, path)
+    """Verify a checkpoint and return its content; see ``load_checkpoint``."""
+    with local_checkpoint(filename) as path, ThreadPoolExecutor(1) as verifier:
+        verdict = verifier.submit(verify_digest, path, filename)
         try:
-            checkpoint = _load(path, map_location, trusted)
+            checkpoint = _load(path, filename, map_location, trusted)
         except CheckpointError:
-            verdict.result()  # that the file is damaged says more than what became of it
+            verdict.result()  # "is damaged" is more helpful than the error that damage leads to
             raise
+        has_digest = verdict.result()
     if not isinstance(checkpoint, dict):
         raise CheckpointError(
-            f"{filename} is no checkpoint: it holds {with_article(type(checkpoint).__name__)}."
+            f"{filename} is not a checkpoint: it contains {with_article(type(checkpoint).__name__)}."
         )
-    if not verdict.result() and "resume" in checkpoint:
-        raise CheckpointError(f"The checkpoint {filename} is damaged: its digest is cut off.")
+    if not has_digest and "resume" in checkpoint:
+        raise CheckpointError(f"The checkpoint {filename} is damaged: its digest is missing.")
     return checkpoint
 
 
-def _load(filename: Path, map_location: Any, trusted: bool) -> Any:
-    with filename.open("rb") as file:
-        if not file.read(4).startswith(_BEGINNINGS):
-            raise CheckpointError(f"The checkpoint {filename} cannot be read: it does not begin as one does.")
+def read_lazily(path: Path) -> dict[str, Any]:
+    """Return the content of a local checkpoint without reading its weights from disk.
+
+    Raises:
+        CheckpointError: The file cannot be read, or is not a checkpoint. The message does not
+            contain the path.
+    """
     try:
-        return torch.load(filename, map_location=map_location, weights_only=not trusted)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # reading a damaged file can fail in any way
+        raise CheckpointError(f"it cannot be read: {_first_line(error)[:120]}") from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError("it is not a checkpoint")
+    return checkpoint
+
+
+def _load(path: Path, name: str | Path, map_location: Any, trusted: bool) -> Any:
+    with path.open("rb") as file:
+        if not file.read(4).startswith(_MAGIC):
+            raise CheckpointError(
+                f"The checkpoint {name} cannot be read: it does not start like a file of torch.save."
+            )
+    try:
+        return torch.load(path, map_location=map_location, weights_only=not trusted)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"The checkpoint {filename} holds more than weights and plain data, which could run code when "
-            f"loaded, and is refused. If you trust where it comes from, load it with trusted=True. ({_first(error)})"
+            f"The checkpoint {name} contains more than weights and plain data, which could run code when "
+            f"loaded, and is refused. If you trust its origin, load it with trusted=True. ({_first_line(error)})"
         ) from error
-    except Exception as error:  # a damaged file can fail in any way
-        raise CheckpointError(f"The checkpoint {filename} cannot be read: {_first(error)}") from error
+    except Exception as error:  # reading a damaged file can fail in any way
+        raise CheckpointError(f"The checkpoint {name} cannot be read: {_first_line(error)}") from error
 
 
 def _revised(name: str, revise_keys: Sequence[tuple[str, str]]) -> str:
@@ -101,5 +117,5 @@ def _revised(name: str, revise_keys: Sequence[tuple[str, str]]) -> str:
     return name
 
 
-def _first(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

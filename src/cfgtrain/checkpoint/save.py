@@ -1,7 +1,7 @@
-"""Write checkpoints that are whole or not there.
+"""Write checkpoints, completely or not at all.
 
-The bytes go to a temporary file, are synced and renamed into place (``atomic_write``), and
-the file ends in a digest (``cfgtrain.checkpoint.digest``).
+They are written to a temporary file, synced and renamed (``atomic_write``), and end in a
+digest (``cfgtrain.checkpoint.digest``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from cfgtrain.checkpoint.digest import append_digest
 from cfgtrain.checkpoint.state_dict import get_state_dict, weights_to_cpu
 from cfgtrain.errors import ArgumentTypeError, CheckpointError
 from cfgtrain.filesystem.atomic import atomic_write
+from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.utils.paths import mkdir_or_exist
 
-__all__ = ["save_checkpoint", "write_checkpoint"]
+__all__ = ["save_checkpoint"]
 
 
 def save_checkpoint(
@@ -34,21 +35,25 @@ def save_checkpoint(
     meta: dict[str, Any] | None = None,
     resume: dict[str, Any] | None = None,
 ) -> None:
-    """Save a model, and what is needed to go on training it, in MMCV's format.
+    """Save a model, and the state that is needed to continue its training, in MMCV's format.
+
+    Of several processes only the main one writes the file.
 
     Args:
-        model: Wrappers are looked through.
-        filename: Where to; its folder is made.
-        optimizer: An optimizer, or a dict of them by name; None leaves it out.
-        meta: Facts about the run, of plain types. Not changed.
+        model: The model; it is saved without its wrappers.
+        filename: Path of the file; missing folders are created.
+        optimizer: An optimizer, or a dict of them by name; None saves none.
+        meta: Information about the run, of plain types. It is not changed.
         resume: The exact state of the run; see ``RunState`` in the runner.
 
     Raises:
         ArgumentTypeError: ``meta`` is neither a dict nor None.
-        CheckpointError: The file cannot be written; what was there before is untouched.
+        CheckpointError: The file cannot be written; a previous file remains unchanged.
     """
     if not isinstance(meta, dict | None):
         raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
+    if not is_main_process():
+        return
     meta = {**(meta or {}), "time": time.asctime()}
     inner = unwrap_model(model)
     if getattr(inner, "CLASSES", None) is not None:
@@ -64,11 +69,12 @@ def save_checkpoint(
 
 
 def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
-    """Write ``checkpoint`` durably under ``filename``, with its digest.
+    """Write a checkpoint durably to a file, with its digest.
 
     Raises:
-        CheckpointError: The file cannot be written; what was there before is untouched.
-        ArgumentTypeError: It is to be gone on from, and holds what cannot be read back safely.
+        CheckpointError: The file cannot be written; a previous file remains unchanged.
+        ArgumentTypeError: The checkpoint has a ``resume`` block, and contains objects that cannot be
+            loaded safely.
     """
     try:
         mkdir_or_exist(Path(filename).parent)
@@ -82,55 +88,55 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
             raise
         raise _not_plain(checkpoint, str(error)) from error
     except (OSError, RuntimeError) as error:
-        reason = _begun_with(error)
+        reason = _first_error(error)
         if not isinstance(reason, Exception):
             raise reason from None
         raise CheckpointError(f"The checkpoint {filename} cannot be written: {reason}.") from error
 
 
 def _check_readable(file: IO[bytes], checkpoint: dict[str, Any]) -> None:
-    """Refuse what ``weights_only`` would refuse when it is too late: a run could not go on from it."""
+    """Raise for content that ``weights_only`` would refuse later, when the run is to be resumed."""
     file.seek(0)
     unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     if unsafe:
         raise _not_plain(checkpoint, ", ".join(sorted(unsafe)))
 
 
-def _not_plain(checkpoint: dict[str, Any], told: str) -> ArgumentTypeError:
-    places = ", ".join(f"{place} ({kind})" for place, kind in islice(_objects(checkpoint, ""), 5))
+def _not_plain(checkpoint: dict[str, Any], reason: str) -> ArgumentTypeError:
+    places = ", ".join(f"{key} ({kind})" for key, kind in islice(_objects(checkpoint, ""), 5))
     return ArgumentTypeError(
-        f"No run could go on from this checkpoint, as it holds more than tensors and plain data: {places or told}. "
-        "Give the state of hooks, models and optimizers as numbers, str, lists, dicts and tensors, or let "
-        "torch.serialization.add_safe_globals vouch for the type."
+        f"No run could resume from this checkpoint, because it contains more than tensors and plain data: "
+        f"{places or reason}. Give the state of hooks, models and optimizers as numbers, str, lists, dicts and "
+        "tensors, or register the type with torch.serialization.add_safe_globals."
     )
 
 
-def _objects(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Yield where something lies that is neither plain data nor a tensor, and its type."""
+def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield the key path and the type of everything that is neither plain data nor a tensor."""
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _objects(each, f"{place}.{key}" if place else str(key))
+        for name, each in value.items():
+            yield from _objects(each, f"{key}.{name}" if key else str(name))
     elif type(value) in (list, tuple, set):
         for number, each in enumerate(value):
-            yield from _objects(each, f"{place}[{number}]")
+            yield from _objects(each, f"{key}[{number}]")
     elif not isinstance(value, torch.Tensor) and type(value) not in _PLAIN:
-        yield place, f"{type(value).__module__}.{type(value).__qualname__}"
+        yield key, f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
 
 
-def _begun_with(error: BaseException) -> BaseException:
-    """Return what went wrong first: torch ends the file all the same, which then fails with an error of its own."""
-    before = error
-    while isinstance(before, RuntimeError) and before.__context__ is not None:
-        before = before.__context__
-    return error if isinstance(before, RuntimeError) else before
+def _first_error(error: BaseException) -> BaseException:
+    """Return the error that came first: torch then still tries to finish the file, which fails with another one."""
+    first = error
+    while isinstance(first, RuntimeError) and first.__context__ is not None:
+        first = first.__context__
+    return error if isinstance(first, RuntimeError) else first
 
 
 @contextmanager
 def _with_crc() -> Iterator[None]:
-    """Have torch write the CRC of each record, which the digest builds on and a user may have turned off."""
+    """Let torch write the CRC of each record: the digest relies on it, and the user may have disabled it."""
     before = torch.serialization.get_crc32_options()
     torch.serialization.set_crc32_options(True)
     try:

@@ -1,4 +1,4 @@
-"""State dicts: out of a model, and into one that may differ."""
+"""State dicts: from a model, and into a model that may differ."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
 
 
 def load_state_dict(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False) -> None:
-    """Load weights; what does not fit is skipped and reported.
+    """Load weights; those that do not match are skipped and reported.
 
     Args:
-        module: Wrappers are looked through.
-        state_dict: Weights by name. Not changed.
-        strict: Whether anything that does not fit is an error.
+        module: The model; it may be wrapped.
+        state_dict: Weights by name. It is not changed.
+        strict: Whether names or shapes that do not match are an error.
 
     Raises:
         CheckpointError: With ``strict``, names or shapes differ.
     """
     model = unwrap_model(module)
     own = model.state_dict()
-    wrong = {
+    mismatched = {
         name: f"size of {name}: {tuple(own[name].shape)} in the model, {tuple(value.shape)} in the checkpoint"
         for name, value in state_dict.items()
         if name in own and isinstance(value, Tensor) and value.shape != own[name].shape
     }
-    fitting = OrderedDict((name, value) for name, value in state_dict.items() if name not in wrong)
-    fitting._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
-    result = model.load_state_dict(fitting, strict=False)
-    missing = [k for k in result.missing_keys if k not in wrong and "num_batches_tracked" not in k]
-    problems = list(wrong.values())
+    matching = OrderedDict((name, value) for name, value in state_dict.items() if name not in mismatched)
+    matching._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
+    result = model.load_state_dict(matching, strict=False)
+    missing = [k for k in result.missing_keys if k not in mismatched and "num_batches_tracked" not in k]
+    problems = list(mismatched.values())
     if result.unexpected_keys:
         problems.append("only in the checkpoint: " + ", ".join(result.unexpected_keys))
     if missing:

@@ -1,4 +1,4 @@
-"""Weights from the web."""
+"""Load weights from a URL."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def load_url(
 ) -> dict[str, Any]:
     """Download a checkpoint, unless torch has it in its cache, and load it.
 
-    It is ``torch.hub.load_state_dict_from_url``, whose arguments these are, but for its
-    default: a file from the web is loaded without running what is inside it.
+    This is ``torch.hub.load_state_dict_from_url`` with the same arguments, but with another
+    default: code in the downloaded file is not run.
 
     Raises:
-        UnpicklingError: It holds more than weights, and ``weights_only`` is True.
+        UnpicklingError: The file contains more than weights, and ``weights_only`` is True.
     """
     loaded: dict[str, Any] = torch.hub.load_state_dict_from_url(
         url, model_dir, map_location, progress, check_hash, file_name, weights_only

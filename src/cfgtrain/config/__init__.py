@@ -1,4 +1,4 @@
-"""Configs: files with inheritance merged into one tree that knows where each value came from."""
+"""Configs: files with inheritance, merged into one tree that records where each value came from."""
 
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import ConfigDict

@@ -1,7 +1,7 @@
-"""Read the text of one config: compile Python and parse JSON. Errors name the line.
+"""Parse the text of one config: compile Python and parse JSON. Errors have the line.
 
-JSON and YAML (``yaml_reader``) are data that anybody may have written. A key that is defined twice,
-values that nest without end and keys of a megabyte are errors before they cost anything.
+JSON and YAML (see ``yaml_reader``) may come from anybody. Duplicate keys, unlimited nesting and
+huge keys are rejected while parsing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import re
 from types import CodeType
 from typing import Any
 
-from cfgtrain.config.key_paths import MAX_DEPTH
+from cfgtrain.config.key_paths import MAX_DEPTH, walk
 from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
+from cfgtrain.origin import Origin
 
 MAX_KEY = 1000  # characters
 
@@ -21,7 +22,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
 
 
 def parse_python(code: str, shown: str) -> ast.Module:
-    """Return the syntax tree of a Python config; ``shown`` is the file as people know it."""
+    """Return the syntax tree of a Python config; ``shown`` is the path for messages."""
     try:
         return ast.parse(code, shown)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -29,7 +30,7 @@ def parse_python(code: str, shown: str) -> ast.Module:
 
 
 def compile_python(code: str | ast.Module, shown: str) -> CodeType:
-    """Return the compiled Python config, whose tracebacks name ``shown``."""
+    """Compile a Python config; its tracebacks show the file as ``shown``."""
     try:
         return compile(code, shown, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -40,16 +41,18 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
     line = getattr(error, "lineno", None)
     code = (getattr(error, "text", None) or "").strip()
     code = code if len(code) <= 100 else code[:97] + "..."
-    reason = getattr(error, "msg", None) or str(error) or "too much for Python to read"
+    if isinstance(error, RecursionError | MemoryError):  # each Python version says it in its own words
+        reason = "an expression is nested too deeply for Python to parse"
+    else:
+        reason = getattr(error, "msg", None) or str(error)
     return ConfigSyntaxError(
         f"There are syntax errors in config file {shown}: {reason}." + (f"\n    {code}" if code else ""),
-        file=shown,
-        line=line,
+        origin=Origin(shown, line),
     )
 
 
 def parse_json(text: str, shown: str) -> Any:
-    """Return what a JSON config holds, None if it is empty."""
+    """Return the value of a JSON config, or None if it is empty."""
     if not text.strip():
         return None
     try:
@@ -57,15 +60,14 @@ def parse_json(text: str, shown: str) -> Any:
     except json.JSONDecodeError as error:
         raise ConfigSyntaxError(
             f"The config is not valid JSON: {error.msg} at column {error.colno}.",
-            file=shown,
-            line=error.lineno,
+            origin=Origin(shown, error.lineno),
         ) from error
     except RecursionError as error:
         raise too_deep(shown, _deep_line(text)) from error
     except ConfigKeyError:
         raise
-    except ValueError as error:  # a number of more digits than Python takes
-        raise ConfigSyntaxError(f"The config is not valid JSON: {error}.", file=shown) from error
+    except ValueError as error:  # a number with more digits than Python parses
+        raise ConfigSyntaxError(f"The config is not valid JSON: {error}.", origin=Origin(shown)) from error
 
 
 def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, Any]:
@@ -77,9 +79,8 @@ def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, An
         twice = next(key for key in names if names.count(key) > 1)
         places = [m.start() for m in re.finditer(re.escape(json.dumps(twice)) + r"\s*:", text)]
         line = text.count("\n", 0, places[1]) + 1 if len(places) == 2 else None
-        raise ConfigKeyError(
-            f"The key {twice!r} stands twice in one object.", file=shown, line=line, key=twice
-        )
+        message = f"The key {twice!r} occurs twice in one object."
+        raise ConfigKeyError(message, origin=Origin(shown, line), key=twice)
     return found
 
 
@@ -98,25 +99,21 @@ def _deep_line(text: str) -> int | None:
 
 def too_deep(shown: str, line: int | None) -> ConfigSyntaxError:
     """Return the error for values that nest deeper than MAX_DEPTH."""
-    return ConfigSyntaxError(f"The config nests deeper than {MAX_DEPTH} levels.", file=shown, line=line)
+    message = f"The config nests deeper than {MAX_DEPTH} levels."
+    return ConfigSyntaxError(message, origin=Origin(shown, line))
 
 
 def check_keys(value: Any, shown: str) -> None:
     """Raise for a key longer than MAX_KEY at any depth."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            check_length(key, shown, None)
-            check_keys(part, shown)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            check_keys(part, shown)
+    for path, _ in walk(value):
+        if path:
+            check_length(path[-1], shown, None)
 
 
 def check_length(key: object, shown: str, line: int | None) -> None:
     """Raise for a key longer than MAX_KEY."""
     if isinstance(key, str) and len(key) > MAX_KEY:
         raise ConfigKeyError(
-            f"A key has {len(key):,} characters, {key[:40]!r}...; it may have {MAX_KEY:,}.",
-            file=shown,
-            line=line,
+            f"A key has {len(key):,} characters, {key[:40]!r}...; the maximum is {MAX_KEY:,}.",
+            origin=Origin(shown, line),
         )

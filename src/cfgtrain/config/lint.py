@@ -14,8 +14,8 @@ from cfgtrain.config.dict import DELETE
 from cfgtrain.config.key_paths import Path, value_at
 from cfgtrain.config.lineage import Miss, ancestors, misses, newest, sources_of, whole
 from cfgtrain.config.sources import FileSource
-from cfgtrain.errors import ConfigWarning, place
-from cfgtrain.origin import Origin, dotted
+from cfgtrain.errors import ConfigWarning
+from cfgtrain.origin import Origin, dotted, place_text
 
 if TYPE_CHECKING:
     from cfgtrain.config.config import Config
@@ -110,4 +110,4 @@ def _unreached_warning(group: list[Miss]) -> ConfigWarning:
 
 
 def _at(origin: Origin, path: Path) -> str:
-    return place(origin.file or origin.text, origin.line, dotted(path))
+    return f"\n  at {place_text(origin, dotted(path))}"

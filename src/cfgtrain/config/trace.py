@@ -7,14 +7,14 @@ sources set a key, and on which line, is looked up when somebody asks.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from cfgtrain.config.key_paths import Path, has_path
+from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.origin import Origin
 
-_OWN_MODULES = ("cfgtrain.config", "addict")
+_is_own = in_modules("cfgtrain.config", "addict")
 
 
 class Source(Protocol):
@@ -140,16 +140,10 @@ class Trace(NamedTuple):
 
 def calling_code() -> Origin:
     """Return the line of code, outside this package, that is changing a config now."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
-        frame = frame.f_back
+    frame = find_caller(_is_own).frame
     return Origin(frame.f_code.co_filename, frame.f_lineno, "set in code")
 
 
 def stack_level() -> int:
     """Return the ``stacklevel`` with which a warning names the code outside this package."""
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
-        frame, level = frame.f_back, level + 1
-    return level
+    return find_caller(_is_own).stack_level

@@ -1,4 +1,4 @@
-"""From the ``data`` of a config to data sets and loaders."""
+"""Build datasets and loaders from the ``data`` section of a config."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.loader import EpochDataLoader, StreamLoader
 from cfgtrain.errors import ArgumentError
 from cfgtrain.introspection.signatures import accepted_args
+from cfgtrain.keys import setting
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["build_dataloader", "build_dataset", "loader_settings", "parts_of"]
+__all__ = ["build_dataloader", "build_dataset"]
 
-# Keys of `data` that hold for all parts; `data.<part>_dataloader` overrides them.
+# Keys of `data` that apply to all parts (train, val, test); `data.<part>_dataloader` overrides them.
 LOADER_KEYS = (
     "samples_per_gpu",
     "workers_per_gpu",
@@ -28,26 +29,33 @@ LOADER_KEYS = (
     "sampler",
 )
 
-
-# What a sampler is given, as far as it takes it.
+# Arguments that are passed to a sampler if it accepts them.
 SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
 
 
 def parts_of(cfg: Config) -> list[str]:
-    """Return the parts that ``data`` may have: train, val, test and other flows of the workflow, for a runner of one's own."""
-    workflow = cfg.get("workflow")
+    """Return the names of the parts that ``data`` may contain.
+
+    They are train, val, test, and any other mode in the ``workflow``, which a custom runner may support.
+    """
+    workflow = setting(cfg, "workflow")
     flows = workflow if isinstance(workflow, (list, tuple)) else ()
     modes = [flow[0] for flow in flows if isinstance(flow, (list, tuple)) and flow]
     return list(dict.fromkeys(["train", "val", "test", *(mode for mode in modes if isinstance(mode, str))]))
 
 
 def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
-    """Build a data set from its config."""
+    """Build a dataset from its config.
+
+    Args:
+        cfg: The config, with a ``type``.
+        default_args: Default values of arguments that are missing in the config.
+    """
     return DATASETS.build(cfg, default_args=default_args)
 
 
 def loader_settings(data: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """Return the loader settings of one part: those of ``data``, then its own."""
+    """Return the loader settings of one part: those of ``data``, updated by ``<part>_dataloader``."""
     common = {key: data[key] for key in LOADER_KEYS if key in data}
     return {**common, **data.get(f"{part}_dataloader", {})}
 
@@ -68,32 +76,33 @@ def build_dataloader(
     world_size: int = 1,
     round_up: bool = True,
 ) -> EpochDataLoader | StreamLoader:
-    """Build a loader whose order and augmentation are functions of the seed and the epoch.
+    """Build a loader whose sample order and augmentation depend only on the seed and the epoch.
 
     Args:
-        dataset: Has ``__len__`` and ``__getitem__(index)``. Or a stream, torch's ``IterableDataset``: its
-            order is its own, it divides itself over workers, and ``shuffle`` has no meaning.
-        samples_per_gpu: Batch size of this process (MMCV name).
-        workers_per_gpu: Loading processes of this process (MMCV name).
-        seed: Of the run; the same in all processes.
-        shuffle: Whether each epoch has its own random order.
-        drop_last: Whether a smaller last batch is left out.
-        pin_memory: Whether batches are copied to page-locked memory.
-        persistent_workers: Whether workers live on between epochs.
-        prefetch_factor: Batches that each worker loads ahead.
-        sampler: Config of another sampler; it is given ``size``, ``shuffle``, ``seed``,
-            ``rank``, ``world_size`` and ``round_up`` as far as it takes them.
-        rank: Which of the processes this is.
-        world_size: How many processes share an epoch.
-        round_up: Whether all processes draw equally often, some samples twice.
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``, or a stream: an ``IterableDataset`` of
+            torch. A stream determines its own order and distributes itself over the workers, and ``shuffle``
+            has no effect.
+        samples_per_gpu: Batch size per process (MMCV name).
+        workers_per_gpu: Number of worker processes per process (MMCV name). 0 loads in the process itself.
+        seed: Seed of the run, which must be the same in all processes.
+        shuffle: Whether to shuffle the samples in each epoch.
+        drop_last: Whether to drop the last batch if it is incomplete.
+        pin_memory: Whether to copy batches to pinned (page-locked) memory.
+        persistent_workers: Whether to keep the workers running between epochs.
+        prefetch_factor: Number of batches that each worker loads in advance.
+        sampler: Config of a custom sampler. The arguments ``size``, ``shuffle``, ``seed``, ``rank``,
+            ``world_size`` and ``round_up`` are passed to it if it accepts them.
+        rank: Rank of this process.
+        world_size: Number of processes that share an epoch.
+        round_up: Whether to repeat some samples so that all processes get the same number of samples.
 
     Raises:
-        ArgumentError: A stream is to have a sampler, or to be shared by processes.
+        ArgumentError: The dataset is a stream, and ``sampler`` is given or ``world_size`` is above 1.
     """
     if isinstance(dataset, IterableDataset):
         if sampler is not None or world_size > 1:
             raise ArgumentError(
-                f"{type(dataset).__name__} is a stream, which no sampler can order or divide over processes."
+                f"{type(dataset).__name__} is a stream: it cannot have a sampler or be split over processes."
             )
         return StreamLoader(
             dataset,

@@ -1,4 +1,4 @@
-"""Run a model over a data set."""
+"""Run a model on a dataset."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["multi_gpu_test", "single_gpu_test"]
 def single_gpu_test(
     model: nn.Module, data_loader: Iterable[Any], progress: Callable[[int], None] | None = None
 ) -> list[Any]:
-    """Predict for every sample (MMCV name; it runs on any one device).
+    """Predict every sample in one process (MMCV name; it runs on any device).
 
     The model is called as ``model(return_loss=False, **batch)``, without gradients and in
-    eval mode; its mode and the state of the random generators are put back afterwards, so
-    that evaluating in the middle of a training does not change it.
+    eval mode. Its mode and the state of the random generators are restored afterwards, so
+    that an evaluation does not change the training around it.
 
     Args:
         model: Returns one prediction per sample, as a tensor (B, ...) or a list.
         data_loader: Yields batches as dicts.
-        progress: Called with the number of samples done in each batch.
+        progress: Called after each batch with its number of samples.
 
     Returns:
-        One prediction per sample, in the order of the loader; tensors as NumPy arrays.
+        One prediction per sample, in the order of the loader; tensors are NumPy arrays.
     """
     results: list[Any] = []
     modes = [(module, module.training) for module in model.modules()]
@@ -58,28 +58,28 @@ def multi_gpu_test(
 ) -> list[Any] | None:
     """Predict with all processes, each for its share of the samples (MMCV name).
 
-    The samples have to be dealt out to the processes in turn, as the samplers of cfgtrain and
+    The samples must be distributed to the processes in turn, as the samplers of cfgtrain and
     torch's ``DistributedSampler`` do. Shares may differ in length; samples that a sampler
-    added to make them equal are cut off.
+    added to make them equal are removed.
 
     Args:
         model: As for ``single_gpu_test``.
-        data_loader: Over the share of this process; has a ``dataset`` with a length.
-        tmpdir: Taken as MMCV takes it; results go through memory.
+        data_loader: Loads the share of this process; its ``dataset`` has a length.
+        tmpdir: Accepted for compatibility with MMCV; results are gathered in memory.
         gpu_collect: Likewise.
-        progress: Called with the number of samples done in each batch of this process.
+        progress: Called after each batch of this process with its number of samples.
 
     Returns:
-        In the first process one prediction per sample, in the order of the data set; else None.
+        In the main process one prediction per sample, in the order of the dataset; otherwise None.
     """
-    own = single_gpu_test(model, data_loader, progress)
+    share = single_gpu_test(model, data_loader, progress)
     rank, world_size = get_dist_info()
     if world_size == 1:
-        return own
-    parts: list[list[Any]] | None = [[] for _ in range(world_size)] if rank == 0 else None
-    dist.gather_object(own, parts, dst=0)
-    if parts is None:
+        return share
+    shares: list[list[Any]] | None = [[] for _ in range(world_size)] if rank == 0 else None
+    dist.gather_object(share, shares, dst=0)
+    if shares is None:
         return None
-    longest = max(map(len, parts))
-    in_turn = [part[i] for i in range(longest) for part in parts if i < len(part)]
+    longest = max(map(len, shares))
+    in_turn = [share[i] for i in range(longest) for share in shares if i < len(share)]
     return in_turn[: len(data_loader.dataset)]  # type: ignore[attr-defined]  # see Args

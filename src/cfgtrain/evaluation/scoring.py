@@ -1,4 +1,4 @@
-"""Score a model on a data set."""
+"""Score a model on a dataset."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
     **eval_kwargs: Any,
 ) -> dict[str, Any]:
-    """Return the scores of a model on the data set of a loader.
+    """Return the scores of a model on the dataset of a loader.
 
     Args:
         model: Predicts when called with ``return_loss=False``.
-        data_loader: Over the data set, in order.
-        logger: Handed to the data set.
-        progress: Called with the number of samples done in each batch.
-        eval_kwargs: For the data set's ``evaluate``, such as ``metric``.
+        data_loader: Loads the dataset in order.
+        logger: Passed to the dataset's ``evaluate``.
+        progress: Called after each batch with its number of samples.
+        eval_kwargs: More arguments of ``evaluate``, such as ``metric``.
     """
     set_epoch(data_loader, 0)
     results = single_gpu_test(model, data_loader, progress)

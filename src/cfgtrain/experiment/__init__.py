@@ -1,3 +1,3 @@
-"""What train, test, predict and preview share: from a config to its parts, and the work directory."""
+"""Code that train, test, predict and preview share: building from a config, and the work directory."""
 
 __all__: list[str] = []

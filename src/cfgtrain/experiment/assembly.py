@@ -1,4 +1,4 @@
-"""Assemble what a config describes: the model, loaders, optimizer, runner and hooks."""
+"""Build what a config describes: the model, loaders, optimizer, runner and hooks."""
 
 from __future__ import annotations
 
@@ -8,25 +8,33 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings
+from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.experiment.work_dir import (
     config_stem,
 )
+from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 
-__all__ = ["assemble_runner", "build_loader", "build_model", "register_evaluation", "register_hooks"]
+__all__ = [
+    "assemble_runner",
+    "build_loader",
+    "build_loaders",
+    "build_model",
+    "register_evaluation",
+    "register_hooks",
+]
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model, have it initialize its weights, and put it on its device; on the CPU it stays as it is."""
+    """Build the model, initialize its weights and move it to its device; on the CPU it gets no wrapper."""
     model: nn.Module = MODELS.build(cfg.model)
     if hasattr(model, "init_weights"):
         model.init_weights()  # type: ignore[operator]  # it is a method
@@ -34,8 +42,13 @@ def build_model(cfg: Config) -> nn.Module:
     return model if device.type == "cpu" else OnDevice(model, device)
 
 
-def build_loader(cfg: Config, part: Any) -> Any:
-    """Build the data set of a part and its loader; only training shuffles."""
+def build_loaders(cfg: Config) -> dict[str, Any]:
+    """Build the loaders of all datasets in ``data``, by name: ``train``, ``val``, ``test``, ..."""
+    return {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+
+
+def build_loader(cfg: Config, part: str) -> Any:
+    """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled."""
     settings = loader_settings(cfg.data, part)
     if part != "train":
         settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
@@ -45,7 +58,16 @@ def build_loader(cfg: Config, part: Any) -> Any:
 def assemble_runner(
     cfg: Config, model: nn.Module, work_dir: Path, logger: logging.Logger, stamp: str, run_id: str
 ) -> BaseRunner:
-    """Build the runner with its optimizer and the hooks that the config asks for."""
+    """Build the runner with its optimizer and the hooks of the config.
+
+    Args:
+        cfg: Config of the run, with its seed.
+        model: The model to train.
+        work_dir: The folder of the run.
+        logger: Logger of the run.
+        stamp: Time of the run in the names of its log files.
+        run_id: Saved in the checkpoints of the run.
+    """
     meta = {
         "exp_name": config_stem(cfg),
         "run_id": run_id,
@@ -70,23 +92,24 @@ def assemble_runner(
 
 
 def register_hooks(runner: BaseRunner, cfg: Config) -> None:
-    """Give a runner the hooks that the config asks for, but the evaluation, which needs data."""
+    """Register the hooks of a config, except the evaluation, which needs data."""
     runner.register_training_hooks(
-        cfg.get("lr_config"),
+        setting(cfg, "lr_config"),
         optimizer_settings(cfg._cfg_dict),
-        cfg.get("checkpoint_config", {"interval": 1 if runner.by_epoch else 1000}),
-        cfg.get("log_config", {}),
-        cfg.get("momentum_config"),
-        cfg.get("timer_config", {"type": "IterTimerHook"}),
-        cfg.get("custom_hooks"),
+        setting(cfg, "checkpoint_config", runner.by_epoch),
+        setting(cfg, "log_config"),
+        setting(cfg, "momentum_config"),
+        setting(cfg, "timer_config"),
+        setting(cfg, "custom_hooks"),
     )
-    runner.register_profiler_hook(cfg.get("profiler_config"))
+    runner.register_profiler_hook(setting(cfg, "profiler_config"))
 
 
 def register_evaluation(runner: BaseRunner, cfg: Config, loaders: dict[str, Any]) -> EvalHook | None:
-    """Register the evaluation on the validation part, after the timer and before the loggers."""
-    if cfg.get("evaluation") is None:
+    """Register the evaluation on the validation dataset, if the config has one."""
+    settings = setting(cfg, "evaluation")
+    if settings is None:
         return None
-    hook = EvalHook(loaders["val"], **{"by_epoch": runner.by_epoch, **cfg.evaluation})
-    runner.register_hook(hook, "LOW")
+    hook = EvalHook(loaders["val"], **{"by_epoch": runner.by_epoch, **settings})
+    runner.register_hook(hook, HOOK_KEYS["evaluation"].priority)  # after the timer, before the loggers
     return hook

@@ -1,4 +1,4 @@
-"""The folder of a run: made, tried, and given its config and its log."""
+"""The work directory of a run, with its config and its log."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.filesystem.atomic import atomic_write, remove_unfinished
 from cfgtrain.filesystem.lock import locked_folder
+from cfgtrain.origin import Origin
 
-MARK = "# The merged config of a run, written by cfgtrain."
+HEADER = "# The merged config of a run, written by cfgtrain."
 
 __all__ = [
     "config_stem",
@@ -26,7 +27,7 @@ __all__ = [
     "make_work_dir",
     "new_run_id",
     "run_log",
-    "sole_use",
+    "exclusive_folders",
     "write_config",
 ]
 
@@ -37,24 +38,24 @@ def config_stem(cfg: Config) -> str:
 
 
 def make_work_dir(cfg: Config) -> Path:
-    """Make the work directory, and see that it can be written to."""
+    """Create the work directory, and check that it can be written to."""
     work_dir = Path(cfg.work_dir).expanduser().absolute()
-    with told_of_folder(work_dir):
+    with folder_errors(work_dir):
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
             return work_dir
 
 
 @contextmanager
-def sole_use(folders: Iterable[Path]) -> Iterator[None]:
-    """Make the folders that a run writes to, hold them against other runs, and tidy them up.
+def exclusive_folders(folders: Iterable[Path]) -> Iterator[None]:
+    """Create the folders that a run writes to, lock them, and remove unfinished files from them.
 
     Raises:
         WorkDirError: One of them is in use, or cannot be written to.
     """
     with ExitStack() as locks:
         for folder in dict.fromkeys(each.resolve() for each in folders):
-            with told_of_folder(folder):
+            with folder_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
             locks.enter_context(locked_folder(folder))
             remove_unfinished(folder)
@@ -62,23 +63,23 @@ def sole_use(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def write_config(cfg: Config, work_dir: Path) -> None:
-    """Put the merged config into the work directory, over no file but one of that kind."""
-    with told_of_folder(work_dir):
+    """Write the merged config into the work directory; only an earlier merged config is overwritten."""
+    with folder_errors(work_dir):
         file = work_dir / f"{config_stem(cfg)}.py"
-        if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(MARK):
-            file = file.with_suffix(".merged.py")  # the config itself, or a file of the user's
+        if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
+            file = file.with_suffix(".merged.py")  # the config of the run itself, or another file of the user
         with atomic_write(file) as out:
-            out.write(f"{MARK}\n{cfg.pretty_text}".encode())
+            out.write(f"{HEADER}\n{cfg.pretty_text}".encode())
 
 
 def find_config(work_dir: Path) -> Path:
-    """Return the merged config in a work directory; one that MMCV left there will do.
+    """Return the path of the merged config in a work directory, which may be that of an MMCV run.
 
     Raises:
         ConfigNotFoundError: There is none, or more than one.
     """
     files = sorted(each for each in work_dir.glob("*.py") if each.is_file())
-    found = [file for file in files if file.read_bytes().startswith(MARK.encode())] or files
+    found = [file for file in files if file.read_bytes().startswith(HEADER.encode())] or files
     if not found:
         others = sorted(each for each in work_dir.glob("*") if each.suffix in SUFFIXES)
         found = [each for each in others if not each.name.endswith(".log.json")]
@@ -86,12 +87,12 @@ def find_config(work_dir: Path) -> Path:
         return found[0]
     names = ", ".join(file.name for file in found)
     problem = f"holds {len(found)} configs: {names}. Name one of them" if found else "holds no config"
-    raise ConfigNotFoundError(f"The folder {work_dir} {problem}.", file=str(work_dir))
+    raise ConfigNotFoundError(f"The folder {work_dir} {problem}.", origin=Origin(str(work_dir)))
 
 
 @contextmanager
-def told_of_folder(folder: Path) -> Iterator[None]:
-    """Say of a failure of the disk which folder it is about."""
+def folder_errors(folder: Path) -> Iterator[None]:
+    """Raise a WorkDirError that names the folder for an OSError in the block."""
     try:
         yield
     except OSError as error:
@@ -102,18 +103,18 @@ def told_of_folder(folder: Path) -> Iterator[None]:
 
 
 def unused_stamp(work_dir: Path) -> str:
-    """Return the time as ``YYYYmmdd_HHMMSS``, with a number if a log of that second is there."""
+    """Return the time as ``YYYYmmdd_HHMMSS``, with a number if there is a log with that time already."""
     stamp = time.strftime("%Y%m%d_%H%M%S")
     names = [stamp, *(f"{stamp}_{number}" for number in range(2, 1000))]
     return next(name for name in names if not (work_dir / f"{name}.log").exists())
 
 
 def new_run_id(before: str = "") -> str:
-    """Return a name for a run that sorts after those of runs that began before, in any time zone.
+    """Return an id for a run that sorts after the ids of earlier runs, in any time zone.
 
     Args:
-        before: The name of the run that this one goes on with: it sorts after that even if the
-            clock has been put back meanwhile, or is that of another machine.
+        before: The id of the run that is resumed. The new id sorts after it even if the clock was
+            set back, or is that of another machine.
     """
     name = f"{datetime.now(UTC):%Y%m%d_%H%M%S_%f}_{secrets.token_hex(2)}"
     return name if name > before else f"{before}_{secrets.token_hex(2)}"
@@ -121,11 +122,11 @@ def new_run_id(before: str = "") -> str:
 
 @contextmanager
 def run_log(work_dir: Path, level: str) -> Iterator[tuple[logging.Logger, str]]:
-    """Give the run a log file of its own, closed at the end; with it comes the stamp in its name."""
+    """Write the log of the block to a new file; yield the logger, and the time in the file name."""
     stamp = unused_stamp(work_dir)
     logger = logging.getLogger("cfgtrain")
     before = logger.level
-    with told_of_folder(work_dir):
+    with folder_errors(work_dir):
         handler = _RunLog(work_dir / f"{stamp}.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     logger.addHandler(handler)
@@ -140,9 +141,9 @@ def run_log(work_dir: Path, level: str) -> Iterator[tuple[logging.Logger, str]]:
 
 
 class _RunLog(logging.FileHandler):
-    """Does without a line when the disk is full, where logging would print a traceback for each."""
+    """Drops messages while the disk is full, where logging would print a traceback for each."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Drop the line if it could not be written; any other error is a bug, which logging prints."""
+        """Ignore an OSError; any other exception is a bug, whose traceback logging prints."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)

@@ -9,18 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
-from cfgtrain.suggestions import suggest
 
-__all__ = [
-    "DEFAULT_CONSTRUCTOR",
-    "TORCH_OPTIMIZERS",
-    "are_several",
-    "build_optimizer",
-    "build_optimizer_constructor",
-]
+__all__ = ["TORCH_OPTIMIZERS", "build_optimizer", "build_optimizer_constructor", "is_optimizer_dict"]
 
 
 DEFAULT_CONSTRUCTOR = "DefaultOptimizerConstructor"
@@ -42,18 +36,18 @@ def build_optimizer(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
     """Build the optimizer of a model, or several.
 
     Args:
-        model: In a wrapper or not.
-        cfg: ``type`` and arguments of the optimizer; ``constructor`` and ``paramwise_cfg`` say
-            which parameters get which settings, see ``DefaultOptimizerConstructor``. Or a dict
-            of such configs by the name of the part of the model that each is for, as in
+        model: May be wrapped.
+        cfg: ``type`` and arguments of the optimizer. ``constructor`` and ``paramwise_cfg``
+            determine the settings of each parameter, see ``DefaultOptimizerConstructor``. Or a
+            dict of such configs by the name of the submodule that each is for, as in
             ``dict(generator=dict(type='Adam'), discriminator=dict(type='SGD'))``. Not changed.
 
     Returns:
         The optimizer, or a dict of them by name.
     """
-    if not are_several(cfg):
+    if not is_optimizer_dict(cfg):
         return _build_one(model, cfg)
-    return {name: _build_one(_part(model, name), each) for name, each in cfg.items()}
+    return {name: _build_one(_submodule(model, name), each) for name, each in cfg.items()}
 
 
 def build_optimizer_constructor(cfg: Mapping[str, Any]) -> Any:
@@ -61,8 +55,8 @@ def build_optimizer_constructor(cfg: Mapping[str, Any]) -> Any:
     return OPTIMIZER_BUILDERS.build(cfg)
 
 
-def are_several(cfg: Any) -> bool:
-    """Say whether a config of optimizers holds several by name, rather than one."""
+def is_optimizer_dict(cfg: Any) -> bool:
+    """Return whether a config is a dict of several optimizers by name, rather than one."""
     return (
         isinstance(cfg, Mapping)
         and len(cfg) > 0
@@ -73,24 +67,24 @@ def are_several(cfg: Any) -> bool:
 
 
 def _build_one(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
-    optimizer_cfg = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
     constructor = build_optimizer_constructor(
         {
-            "type": optimizer_cfg.pop("constructor", DEFAULT_CONSTRUCTOR),
-            "paramwise_cfg": optimizer_cfg.pop("paramwise_cfg", None),
-            "optimizer_cfg": optimizer_cfg,
+            "type": cfg.get("constructor", DEFAULT_CONSTRUCTOR),
+            "paramwise_cfg": cfg.get("paramwise_cfg"),
+            "optimizer_cfg": without(cfg, "constructor", "paramwise_cfg"),
         }
     )
     return constructor(model)
 
 
-def _part(model: nn.Module, name: str) -> nn.Module:
+def _submodule(model: nn.Module, name: str) -> nn.Module:
     inner = unwrap_model(model)
     try:
         return inner.get_submodule(name)
     except AttributeError:
         parts = [part for part, _ in inner.named_children()]
         raise ArgumentError(
-            f"There is an optimizer for {name!r}, and {type(inner).__name__} has no such part; it has "
-            f"{', '.join(parts) or 'none'}.{suggest(name, parts)}"
+            f"There is an optimizer for {name!r}, and {type(inner).__name__} has no such submodule; it has "
+            f"{', '.join(parts) or 'none'}.",
+            near=(name, parts),
         ) from None

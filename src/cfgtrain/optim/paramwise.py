@@ -38,28 +38,29 @@ _DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}  # by name: several pack
 
 @OPTIMIZER_BUILDERS.register_module()
 class DefaultOptimizerConstructor:
-    """Builds an optimizer, with settings of their own for some parameters.
+    """Builds an optimizer, with separate settings for some parameters.
 
-    Without ``paramwise_cfg`` all parameters are one group. With it each is a group of its own,
-    in the order of the modules, whose learning rate and weight decay are the optimizer's times:
+    Without ``paramwise_cfg`` all parameters are one group. With it each parameter is a group, in
+    the order of the modules. Its learning rate and weight decay are those of the optimizer,
+    multiplied by:
 
     - ``custom_keys``: a dict of ``dict(lr_mult=1, decay_mult=1)`` by a part of the parameter's
       name. The longest key that is in the name wins, and none of the following applies.
-    - ``bias_lr_mult``, ``bias_decay_mult``: of biases, except those of norms (and, in
-      deformable convolutions, of offsets).
-    - ``norm_decay_mult``: of weights and biases of norms.
-    - ``dwconv_decay_mult``: of depthwise convolutions, which have more than one group and as
-      many as channels.
-    - ``dcn_offset_lr_mult``: of what computes the offsets in deformable convolutions.
+    - ``bias_lr_mult``, ``bias_decay_mult``: of biases, except those of normalization layers (and,
+      in deformable convolutions, of offsets).
+    - ``norm_decay_mult``: of weights and biases of normalization layers.
+    - ``dwconv_decay_mult``: of depthwise convolutions, which have several groups, one for each
+      input channel.
+    - ``dcn_offset_lr_mult``: of the layers that compute the offsets in deformable convolutions.
 
     and two switches:
 
-    - ``bypass_duplicate``: skip, with a warning, a parameter that is there already, instead of
-      refusing it.
+    - ``bypass_duplicate``: skip a parameter that was already added, with a warning, instead of
+      raising an error.
     - ``merge_groups``: put parameters with equal settings into one group, which is faster.
 
     A subclass that is registered in OPTIMIZER_BUILDERS overrides ``add_params`` or
-    ``__call__``; it may know other keys.
+    ``__call__``; it may accept other keys.
 
     Args:
         optimizer_cfg: ``type`` and arguments of the optimizer.
@@ -67,7 +68,7 @@ class DefaultOptimizerConstructor:
 
     Raises:
         ArgumentTypeError: One of them is not a dict.
-        ArgumentError: A key is unknown, or its value out of place.
+        ArgumentError: A key is unknown, or its value has no effect.
     """
 
     paramwise_keys: ClassVar[tuple[str, ...]] = ("custom_keys", *LR_KEYS, *DECAY_KEYS, *SWITCHES)
@@ -83,9 +84,9 @@ class DefaultOptimizerConstructor:
         self.paramwise_cfg: Mapping[str, Any] = paramwise_cfg or {}
         self.base_lr = _base_lr(optimizer_cfg)
         self.base_wd = optimizer_cfg.get("weight_decay")
-        keys = vars(type(self)).get("paramwise_keys")  # a subclass need not tell its own
+        keys = vars(type(self)).get("paramwise_keys")  # a subclass need not list its keys
         for problem in paramwise_problems(self.paramwise_cfg, optimizer_cfg, keys):
-            raise problem.error(problem.text)
+            raise problem.error
 
     def __call__(self, model: nn.Module) -> Any:
         """Build the optimizer of ``model``."""
@@ -94,7 +95,7 @@ class DefaultOptimizerConstructor:
             return OPTIMIZERS.build(self.optimizer_cfg, default_args={"params": model.parameters()})
         params: list[dict[str, Any]] = []
         self.add_params(params, model)
-        self._tell_unused_keys(model)
+        self._warn_unused_keys(model)
         if self.paramwise_cfg.get("merge_groups", False):
             params = _merged(params)
         return OPTIMIZERS.build(self.optimizer_cfg, default_args={"params": params})
@@ -116,7 +117,7 @@ class DefaultOptimizerConstructor:
         """
         for name, parameter in module.named_parameters(recurse=False):
             whole = f"{prefix}.{name}"
-            if parameter.requires_grad and _holds(params, parameter):
+            if parameter.requires_grad and _contains(params, parameter):
                 if not self.paramwise_cfg.get("bypass_duplicate", False):
                     raise ArgumentError(
                         f"{whole} is a parameter that the model has under another name too. It is taken once with "
@@ -164,8 +165,8 @@ class DefaultOptimizerConstructor:
             settings["weight_decay"] = self.base_wd * (1.0 if decay_mult is None else decay_mult)
         return settings
 
-    def _tell_unused_keys(self, model: nn.Module) -> None:
-        """Warn of custom keys that are in no parameter's name: slips, or parts this model lacks."""
+    def _warn_unused_keys(self, model: nn.Module) -> None:
+        """Warn about custom keys that match no parameter: a misspelling, or a missing submodule."""
         parts = {part for name, _ in model.named_parameters() for part in name.split(".")}
         names = [name for name, _ in model.named_parameters()]
         for key in self.paramwise_cfg.get("custom_keys", {}):
@@ -178,14 +179,12 @@ class ParamwiseProblem(NamedTuple):
     """What is wrong with a ``paramwise_cfg``.
 
     Attributes:
-        keys: Where, from its top down.
-        text: What.
-        error: The class of its error.
+        keys: Key path in the ``paramwise_cfg``.
+        error: The error.
     """
 
     keys: tuple[str, ...]
-    text: str
-    error: type[ArgumentError | ArgumentTypeError]
+    error: ArgumentError | ArgumentTypeError
 
 
 def paramwise_problems(
@@ -194,16 +193,15 @@ def paramwise_problems(
     """Yield what is wrong with a ``paramwise_cfg``.
 
     Args:
-        paramwise_cfg: It.
-        optimizer_cfg: Config of the optimizer whose settings it multiplies.
-        known: The keys there are, or None where others are possible.
+        paramwise_cfg: The config to check.
+        optimizer_cfg: Config of the optimizer whose settings are multiplied.
+        known: The known keys, or None if any key is allowed.
     """
     for key, value in paramwise_cfg.items():
         if known is not None and key not in known:
-            hint = suggest(str(key), known) or f" It has {', '.join(known)}."
-            yield ParamwiseProblem((key,), f"paramwise_cfg has no setting {key!r}.{hint}", ArgumentError)
+            yield ParamwiseProblem((key,), _unknown("paramwise_cfg", key, known))
         elif key in SWITCHES and not isinstance(value, bool):
-            yield ParamwiseProblem((key,), f"{key} is True or False, not {value!r}.", ArgumentTypeError)
+            yield ParamwiseProblem((key,), ArgumentTypeError(f"{key} is True or False, not {value!r}."))
         elif key in (*LR_KEYS, *DECAY_KEYS):
             yield from _multiplier_problem((key,), value, optimizer_cfg)
     custom = paramwise_cfg.get("custom_keys", {})
@@ -211,20 +209,24 @@ def paramwise_problems(
         text = (
             f"custom_keys is a dict of dict(lr_mult=..., decay_mult=...) by a part of a name, not {custom!r}."
         )
-        yield ParamwiseProblem(("custom_keys",), text, ArgumentTypeError)
+        yield ParamwiseProblem(("custom_keys",), ArgumentTypeError(text))
         return
     for part, settings in custom.items():
         if not isinstance(settings, Mapping):
             text = f"The settings of a custom key are dict(lr_mult=..., decay_mult=...), not {settings!r}."
-            yield ParamwiseProblem(("custom_keys", part), text, ArgumentTypeError)
+            yield ParamwiseProblem(("custom_keys", part), ArgumentTypeError(text))
             continue
         for key, value in settings.items():
             where = ("custom_keys", part, key)
             if key in ("lr_mult", "decay_mult"):
                 yield from _multiplier_problem(where, value, optimizer_cfg)
             elif known is not None:
-                hint = suggest(str(key), ("lr_mult", "decay_mult")) or " It has lr_mult and decay_mult."
-                yield ParamwiseProblem(where, f"A custom key has no setting {key!r}.{hint}", ArgumentError)
+                yield ParamwiseProblem(where, _unknown("A custom key", key, ("lr_mult", "decay_mult")))
+
+
+def _unknown(owner: str, key: str, known: tuple[str, ...]) -> ArgumentError:
+    hint = suggest(str(key), known) or f"It has {', '.join(known)}."
+    return ArgumentError(f"{owner} has no setting {key!r}.", hint=hint)
 
 
 def _multiplier_problem(
@@ -232,30 +234,29 @@ def _multiplier_problem(
 ) -> Iterator[ParamwiseProblem]:
     name = keys[-1]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        yield ParamwiseProblem(keys, f"{name} is a number, not {value!r}.", ArgumentTypeError)
+        yield ParamwiseProblem(keys, ArgumentTypeError(f"{name} is a number, not {value!r}."))
     elif "decay" in name and optimizer_cfg.get("weight_decay") is None:
         text = f"{name} multiplies weight_decay, which the optimizer is not given."
-        yield ParamwiseProblem(keys, text, ArgumentError)
+        yield ParamwiseProblem(keys, ArgumentError(text))
     elif "lr" in name and _base_lr(optimizer_cfg) is None:
-        yield ParamwiseProblem(
-            keys, f"{name} multiplies lr, which the optimizer is not given.", ArgumentError
-        )
+        text = f"{name} multiplies lr, which the optimizer is not given."
+        yield ParamwiseProblem(keys, ArgumentError(text))
 
 
 def _base_lr(optimizer_cfg: Mapping[str, Any]) -> float | None:
-    """Return the learning rate that is stated, or else the optimizer's default."""
+    """Return the learning rate in the config, or else the default of the optimizer."""
     if optimizer_cfg.get("lr") is not None or "type" not in optimizer_cfg:
         return optimizer_cfg.get("lr")
     target, _ = resolve_cfg(optimizer_cfg, OPTIMIZERS)
     try:
         parameter = inspect.signature(target).parameters.get("lr")
-    except (TypeError, ValueError):  # it has no signature that can be read
+    except (TypeError, ValueError):  # its signature cannot be read
         return None
     default = parameter.default if parameter is not None else None
     return default if isinstance(default, (int, float)) else None
 
 
-def _holds(params: list[dict[str, Any]], parameter: nn.Parameter) -> bool:
+def _contains(params: list[dict[str, Any]], parameter: nn.Parameter) -> bool:
     return any(each is parameter for group in params for each in group["params"])
 
 

@@ -16,7 +16,9 @@ import torch
 from torch import nn
 
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.keys import KEYS
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import HOOKS
@@ -412,11 +414,10 @@ class BaseRunner(ABC):
 
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
         """Build a hook from its config, which may hold a ``priority``, and add it."""
-        cfg = hook_configs.without(hook_cfg, "priority")
-        self.register_hook(HOOKS.build(cfg), hook_cfg.get("priority"))
+        self.register_hook(HOOKS.build(without(hook_cfg, "priority")), hook_cfg.get("priority"))
 
     def register_config_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``hook_configs.HOOK_KEYS``."""
+        """Add the hooks that the config key ``key`` stands for; see ``cfgtrain.keys``."""
         for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
@@ -459,7 +460,7 @@ class BaseRunner(ABC):
         checkpoint_config: Any = None,
         log_config: Any = None,
         momentum_config: Any = None,
-        timer_config: Any = hook_configs.DEFAULT_TIMER,
+        timer_config: Any = KEYS["timer_config"].default,
         custom_hooks_config: Any = None,
     ) -> None:
         """Add all hooks of a training except the profiler, in MMCV's order; no config is changed."""

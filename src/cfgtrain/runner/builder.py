@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registries import RUNNER_BUILDERS, RUNNERS
 
@@ -13,10 +14,10 @@ __all__ = ["DefaultRunnerConstructor", "build_runner", "build_runner_constructor
 
 @RUNNER_BUILDERS.register_module()
 class DefaultRunnerConstructor:
-    """Builds a runner from its config.
+    """Builds a runner as its config says.
 
-    A custom constructor, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in the
-    config of the runner, can give the runner objects that a config cannot hold::
+    A constructor of one's own, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in
+    the config of the runner, can give it what no config can hold::
 
         @RUNNER_BUILDERS.register_module()
         class WithTeacher(DefaultRunnerConstructor):
@@ -27,10 +28,10 @@ class DefaultRunnerConstructor:
 
     Args:
         runner_cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``.
-        default_args: Arguments that a config cannot hold: model, optimizer, logger, ...
+        default_args: What a config cannot hold: model, optimizer, logger, ...
 
     Raises:
-        ArgumentTypeError: ``runner_cfg`` is not a dict.
+        ArgumentTypeError: ``runner_cfg`` is no dict.
     """
 
     def __init__(self, runner_cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
@@ -45,7 +46,7 @@ class DefaultRunnerConstructor:
 
 
 def build_runner_constructor(cfg: Mapping[str, Any]) -> Any:
-    """Build the constructor of a runner from ``type``, ``runner_cfg`` and ``default_args``."""
+    """Build what builds a runner, from ``type``, ``runner_cfg`` and ``default_args``."""
     return RUNNER_BUILDERS.build(cfg)
 
 
@@ -54,13 +55,13 @@ def build_runner(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None 
 
     Args:
         cfg: ``type`` and length, such as ``dict(type='EpochBasedRunner', max_epochs=12)``, and
-            optionally ``constructor``, the name of a custom one.
-        default_args: Arguments that a config cannot hold: model, optimizer, logger, ...
+            ``constructor``, the name of another one than ``DefaultRunnerConstructor``.
+        default_args: What a config cannot hold: model, optimizer, logger, ...
     """
     if not isinstance(cfg, Mapping):
         raise ArgumentTypeError(f"The config of a runner must be a dict, not {cfg!r}.")
-    runner_cfg = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
-    constructor = runner_cfg.pop("constructor", "DefaultRunnerConstructor")
+    constructor = cfg.get("constructor", "DefaultRunnerConstructor")
+    runner_cfg = without(cfg, "constructor")
     return build_runner_constructor(
         {"type": constructor, "runner_cfg": runner_cfg, "default_args": default_args}
     )()

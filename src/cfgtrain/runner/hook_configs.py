@@ -1,64 +1,31 @@
-"""The keys of a config that stand for hooks, and building these hooks."""
+"""Build the hooks that the keys of a config describe; see ``cfgtrain.keys``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentTypeError, UnknownNameError
 from cfgtrain.introspection.signatures import accepted_args
-from cfgtrain.origin import describe
+from cfgtrain.keys import HOOK_KEYS, setting
+from cfgtrain.origin import location
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.suggestions import suggest
 
-__all__ = ["DEFAULT_TIMER", "HOOK_KEYS", "HookKey", "hook_cfgs", "hooks_for", "optimizer_settings", "without"]
-
-
-class HookKey(NamedTuple):
-    """The hooks that one key of a config stands for.
-
-    Attributes:
-        priority: Priority of its hooks; None is the default of their class.
-        default_type: Type of the hook if the config has no ``type``.
-        policy_suffix: The type is ``policy`` with this suffix, as in ``StepLrUpdaterHook``.
-    """
-
-    priority: str | None
-    default_type: str | None = None
-    policy_suffix: str | None = None
-
-
-# In the order in which a training registers them: hooks of the same priority run in this order.
-HOOK_KEYS = {
-    "lr_config": HookKey("VERY_HIGH", policy_suffix="LrUpdaterHook"),
-    "momentum_config": HookKey("HIGH", policy_suffix="MomentumUpdaterHook"),
-    "optimizer_config": HookKey("ABOVE_NORMAL", "OptimizerHook"),
-    "checkpoint_config": HookKey("NORMAL", "CheckpointHook"),
-    "timer_config": HookKey("LOW", "IterTimerHook"),
-    "log_config": HookKey("VERY_LOW"),
-    "custom_hooks": HookKey(None),
-    "profiler_config": HookKey("NORMAL", "ProfilerHook"),
-}
-
-DEFAULT_TIMER = {"type": "IterTimerHook"}
-DEFAULT_LOGGERS = ({"type": "TextLoggerHook"},)
-
-
-# Keys whose hooks count epochs or iterations as the runner does, unless configured otherwise.
-FOLLOWS_RUNNER = ("lr_config", "momentum_config", "checkpoint_config", "log_config", "profiler_config")
+__all__ = ["hook_cfgs", "hooks_for", "optimizer_settings"]
 
 
 def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook, Any]]:
-    """Build the hooks that a config key stands for, each with its priority.
+    """Build the hooks that a config key describes, each with its priority.
 
     Args:
         key: One of ``HOOK_KEYS``.
         cfg: Its value: None, a dict, a Hook, or a list of these. Not changed.
-        by_epoch: Whether the runner counts in epochs.
+        by_epoch: Whether the runner counts epochs.
     """
-    offered = {} if by_epoch or key not in FOLLOWS_RUNNER else {"by_epoch": False}
+    offered = {} if by_epoch or not HOOK_KEYS[key].follows_runner else {"by_epoch": False}
     for each, priority in hook_cfgs(key, cfg):
         if isinstance(each, Hook):
             yield each, priority
@@ -68,15 +35,17 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
 
 
 def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the configs, with a ``type``, or hooks that a key stands for, each with its priority."""
+    """Yield the configs that ``hooks_for`` builds, each with a ``type``, or Hooks, with their priorities."""
     hook_key = HOOK_KEYS[key]
+    default = {"type": hook_key.default_type} if hook_key.default_type else {}
     if cfg is None:
         return
-    if key == "log_config":
-        for each in cfg.get("hooks", DEFAULT_LOGGERS):
+    if hook_key.list_key:
+        shared = {"interval": cfg["interval"]} if "interval" in cfg else {}
+        for each in cfg.get(hook_key.list_key, [default]):
             if not isinstance(each, Mapping):
-                raise ArgumentTypeError(f"The hooks of log_config must be dicts with a type, not {each!r}.")
-            yield _with(each, {"interval": cfg["interval"]} if "interval" in cfg else {}), hook_key.priority
+                raise ArgumentTypeError(f"The hooks of {key} must be dicts with a type, not {each!r}.")
+            yield _with_defaults(each, shared), hook_key.priority
         return
     for each in cfg if isinstance(cfg, (list, tuple)) else [cfg]:
         if isinstance(each, Hook):
@@ -85,42 +54,35 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
             raise ArgumentTypeError(f"{key} must be a dict or a Hook, not {each!r}.")
         elif hook_key.policy_suffix and "policy" in each:
             name = _policy_hook(each["policy"], hook_key.policy_suffix, each)
-            yield _with(without(each, "policy"), {"type": name}), hook_key.priority
+            yield _with_defaults(without(each, "policy"), {"type": name}), hook_key.priority
         else:
-            default = {"type": hook_key.default_type} if hook_key.default_type else {}
-            yield _with(without(each, "priority"), default), each.get("priority", hook_key.priority)
+            yield _with_defaults(without(each, "priority"), default), each.get("priority", hook_key.priority)
 
 
 def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
     """Return the ``optimizer_config`` of a config, with the settings of its ``fp16``.
 
-    ``fp16 = dict(loss_scale=512.)`` is the setting for mixed precision in MMCV's configs.
+    Configs of MMCV's family enable mixed precision by ``fp16 = dict(loss_scale=512.)``.
     """
-    settings = cfg.get("optimizer_config", {})
+    settings = setting(cfg, "optimizer_config")
     fp16 = cfg.get("fp16")
     if not isinstance(fp16, Mapping) or not isinstance(settings, Mapping):
         return settings
-    return _with(settings, {"type": "Fp16OptimizerHook", **fp16})
+    return _with_defaults(settings, {"type": "Fp16OptimizerHook", **fp16})
 
 
-def without(cfg: Mapping[str, Any], key: str) -> Any:
-    """Return a copy of ``cfg`` without ``key``, with the same origins."""
-    twin = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
-    twin.pop(key, None)
-    return twin
-
-
-def _with(cfg: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
-    twin = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
+def _with_defaults(cfg: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+    """Return a copy of ``cfg`` with the items of ``defaults`` whose keys it does not have."""
+    copied = cfg.copy()  # type: ignore[attr-defined]  # a dict or ConfigDict
     for key, value in defaults.items():
-        dict.setdefault(twin, key, value)
-    return twin
+        dict.setdefault(copied, key, value)
+    return copied
 
 
 def _policy_hook(policy: Any, suffix: str, cfg: Mapping[str, Any]) -> str:
-    """Return the type of a policy's hook; upper and lower case are the same."""
+    """Return the name of a policy's hook; case does not matter."""
     if isinstance(policy, str):
-        HOOKS.get("Hook")  # imports the modules that register hooks
+        HOOKS.get("Hook")  # fills the registry
         by_lower = {name.lower(): name for name in HOOKS if name.endswith(suffix)}
         found = by_lower.get((policy + suffix).lower())
         if found is not None:
@@ -130,8 +92,8 @@ def _policy_hook(policy: Any, suffix: str, cfg: Mapping[str, Any]) -> str:
             return policy
     else:
         policies = []
-    place = describe(cfg, "policy")
     raise UnknownNameError(
-        f"There is no policy {policy!r}; known are {', '.join(sorted(policies))}.{suggest(str(policy), policies)}"
-        + (f"\n  at {place}" if place else "")
+        f"There is no policy {policy!r}; known are {', '.join(sorted(policies))}.",
+        near=(str(policy), policies),
+        **location(cfg, "policy"),
     )

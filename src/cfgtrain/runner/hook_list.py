@@ -9,7 +9,6 @@ from cfgtrain.errors import HookError
 from cfgtrain.runner.hooks.hook import Hook, stage_method
 from cfgtrain.runner.hooks.priority import Priority, get_priority
 from cfgtrain.runner.stages import check_stages
-from cfgtrain.suggestions import suggest
 
 __all__ = ["HookList"]
 
@@ -69,7 +68,7 @@ class HookList:
             return self._methods[stage]
         except KeyError:
             if not hasattr(Hook, stage) and not any(hasattr(hook, stage) for hook in self.hooks):
-                raise HookError(f"There is no stage {stage!r}.{suggest(stage, Hook.stages)}") from None
+                raise HookError(f"There is no stage {stage!r}.", near=(stage, list(Hook.stages))) from None
             return self._methods.setdefault(stage, self._find(stage))
 
     def refresh(self) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cfgtrain.checkpoint.find import set_aside
 from cfgtrain.checkpoint.load import read_checkpoint
+from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.data.loader import epoch_fingerprint
@@ -125,7 +125,7 @@ class RunCheckpoint:
         if runner.rank == 0:
             with runner.evaluation_context():
                 resume = (self._kept_state or self.capture()) if exact else None
-                set_aside(path, (runner.meta or {}).get("run_id"))
+                rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
                 save_checkpoint(runner.model, path, optimizer, facts, resume)
             if create_symlink:

@@ -7,7 +7,6 @@ from typing import Any
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.parallel.wrappers import unwrap_model
-from cfgtrain.suggestions import suggest
 
 __all__ = ["check_workflow", "flow_method"]
 
@@ -50,5 +49,5 @@ def flow_method(runner: Any, mode: Any) -> Callable[..., None]:
         raise ArgumentTypeError(f"The mode of a flow must be a str, such as 'train', not {mode!r}.")
     method = getattr(runner, mode, None)
     if not callable(method):
-        raise ArgumentError(f"{type(runner).__name__} has no flow {mode!r}.{suggest(mode, ['train', 'val'])}")
+        raise ArgumentError(f"{type(runner).__name__} has no flow {mode!r}.", near=(mode, ["train", "val"]))
     return method  # type: ignore[no-any-return]  # callable, checked above

@@ -63,24 +63,24 @@ class Catfish:
 
 @pytest.fixture(autouse=True)
 def pets(monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """Know the registries of cfgtrain and one of pets, not those that other tests made and left."""
+    """Limit the known registries to those of cfgtrain and one of pets."""
     pets = Registry("small pet", scope="zoo")
     pets.register_module(module=Cat)
     pets.register_module(module=Catfish)
-    own = [each for each in (*vars(cfgtrain.registries).values(), MODELS) if isinstance(each, Registry)]
-    monkeypatch.setattr(cfgtrain.registry.registry, "_registries", weakref.WeakSet([*own, pets]))
+    builtin = [each for each in (*vars(cfgtrain.registries).values(), MODELS) if isinstance(each, Registry)]
+    monkeypatch.setattr(cfgtrain.registry.registry, "_registries", weakref.WeakSet([*builtin, pets]))
     return pets
 
 
 @pytest.fixture
 def project(write: Write) -> Path:
-    """A config in a folder of its own that imports a module from there."""
+    """A config that imports a module from its own folder."""
     write("project/till_parts.py", PARTS.format(scope="tills"))
     return write("project/cfg.py", "custom_imports = dict(imports=['till_parts'])\n")
 
 
-def test_the_registries_are_listed(run: Run) -> None:
-    """Each registry has a line with its scope, how many names it holds, and which."""
+def test_list_of_registries(run: Run) -> None:
+    """Each registry has a line with its name, scope, number of names, and names."""
     ran = run("list")
     assert (ran.code, ran.err) == (0, "")
     lines = [line.split() for line in ran.out.splitlines()]
@@ -90,8 +90,8 @@ def test_the_registries_are_listed(run: Run) -> None:
     assert ["small", "pet", "zoo", "2", "Cat,", "Catfish"] in lines
 
 
-def test_a_terminal_folds_the_registries(pets: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room, the names go on below each other, each whole."""
+def test_list_of_registries_is_wrapped_on_a_terminal(pets: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names are wrapped to the width of the terminal, without breaking a name."""
     out = io.StringIO()
     monkeypatch.setattr(
         columns, "Console", lambda **options: Console(file=out, force_terminal=True, width=44)
@@ -106,8 +106,8 @@ def test_a_terminal_folds_the_registries(pets: Registry, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("word", ["small pet", "small-pets", "SMALL_PETS"])
-def test_a_registry_is_listed(word: str, run: Run) -> None:
-    """Its names come with the first sentence of what they are; plural and capitals will do."""
+def test_list_of_one_registry(word: str, run: Run) -> None:
+    """Each name has the summary of its docstring. The registry may be in plural and upper case."""
     assert run("list", word).out == "Cat      Purrs.\nCatfish  Swims.\n"
 
 
@@ -122,22 +122,22 @@ def test_a_registry_is_listed(word: str, run: Run) -> None:
         (["StepLrUpdater*"], ["StepLrUpdaterHook"]),
     ],
 )
-def test_a_pattern_picks_names(words: list[str], names: list[str], run: Run) -> None:
-    """A part of a name or a glob, in one registry or in all; case does not matter."""
+def test_patterns(words: list[str], names: list[str], run: Run) -> None:
+    """A part of a name or a glob selects names in one or all registries, ignoring case."""
     assert [line.split()[0] for line in run("list", *words).out.splitlines()] == names
 
 
 def test_an_empty_registry(pets: Registry, run: Run) -> None:
-    """A registry that holds nothing says so."""
+    """An empty registry is reported as such."""
     pets.module_dict.clear()
     assert "The small pet registry is empty." in run("list", "small pet").err
 
 
-def test_a_project_is_listed(project: Path, run: Run) -> None:
-    """With --config what its modules register is there, in the scope that a config has to name."""
+def test_list_with_a_config(project: Path, run: Run) -> None:
+    """With ``--config``, names that its modules register are listed with their scope."""
     lines = run("list", "model", "--config", project).out.splitlines()
     assert "tills.Till       Adds it all up." in lines
-    assert "tills.Bare       till_parts.Bare" in lines  # not the words of nn.Module
+    assert "tills.Bare       till_parts.Bare" in lines  # not the docstring of nn.Module
 
 
 @pytest.mark.parametrize(
@@ -145,27 +145,27 @@ def test_a_project_is_listed(project: Path, run: Run) -> None:
     [
         (["list", "smal pet"], "Did you mean 'small pet'?"),
         (["list", "smal pet", "x"], "There is no registry 'smal pet'. Did you mean 'small pet'?"),
-        (["list", "hook", "chekpoint"], "The hook registry holds nothing like 'chekpoint'. Did you mean 'CheckpointHook'"),
-        (["list", "hook", "step*r"], "The hook registry holds nothing like 'step*r'."),
-        (["list", "small pet", "fish*"], "'fish' without the * is in 'Catfish'."),
-        (["list", "hook", "updater*"], " without the * is in 'CosineAnnealing"),
+        (["list", "hook", "chekpoint"], "No name in the hook registry matches 'chekpoint'. Did you mean 'CheckpointHook'"),
+        (["list", "hook", "step*r"], "No name in the hook registry matches 'step*r'."),
+        (["list", "small pet", "fish*"], "Without the *, 'fish' matches 'Catfish'."),
+        (["list", "hook", "updater*"], "Without the *, 'updater' matches 'CosineAnnealing"),
         (["list", "--config", "missing.py"], "missing.py"),
         (["list", "--cfg-options", "a=1"], "--config"),
         (["show", "Resiz"], "Did you mean 'Resize'?"),
         (["show", "torch.nn.Gelu"], "Did you mean 'torch.nn.GELU'"),
         (["show", "hooks"], "`cfgtrain list hooks`"),
-        (["show", "zzzzzz"], "`cfgtrain list` shows the registries."),
+        (["show", "zzzzzz"], "`cfgtrain list` lists all registries."),
     ],
 )  # fmt: skip
-def test_a_slip_is_told(words: list[str], text: str, run: Run) -> None:
-    """The message has what was probably meant, and the exit code is that of wrong usage."""
+def test_mistakes_are_reported(words: list[str], text: str, run: Run) -> None:
+    """The message has a suggestion, and the exit code is that of wrong usage."""
     ran = run(*words)
     assert (ran.code, ran.out) == (2, "")
     assert text in ran.err
 
 
-def test_all_of_a_thing_is_shown(project: Path, run: Run) -> None:
-    """Registry, signature, documentation, place and a config to paste; the scope need not be typed."""
+def test_show(project: Path, run: Run) -> None:
+    """``show`` prints registry, signature, documentation, source and config snippet, with or without the scope."""
     out = run("show", "Till", "--config", project).out
     assert run("show", "tills.Till", "--config", project).out == out
     assert "tills.Till  model registry, scope tills\n" in out
@@ -178,7 +178,7 @@ def test_all_of_a_thing_is_shown(project: Path, run: Run) -> None:
         "    keys=...,  # int\n"
         "    # drawer=ReLU,\n"
         "    tax=0.2,\n"
-        "    # and what else it takes by name\n"
+        "    # and more keyword arguments\n"
         ")\n"
     )
 
@@ -186,7 +186,7 @@ def test_all_of_a_thing_is_shown(project: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "begin"),
     [
-        ("SGD", "optimizer = dict(\n    type='SGD',\n    lr=0.001,"),  # params is what train() gives
+        ("SGD", "optimizer = dict(\n    type='SGD',\n    lr=0.001,"),  # train() passes params
         ("EpochBasedRunner", "runner = dict(\n    type='EpochBasedRunner',"),
         ("StepLrUpdaterHook", "lr_config = dict(\n    policy='step',\n    step=...,  # "),
         ("CosineAnnealingLrUpdaterHook", "lr_config = dict(\n    policy='CosineAnnealing',"),
@@ -198,13 +198,13 @@ def test_all_of_a_thing_is_shown(project: Path, run: Run) -> None:
         ("torch.nn.GELU", "dict(\n    type='torch.nn.GELU',\n    approximate='none',\n)"),
     ],
 )
-def test_a_config_stands_where_it_belongs(name: str, begin: str) -> None:
-    """The lines to paste say the key of the config that the thing belongs to."""
+def test_snippet_has_the_config_key(name: str, begin: str) -> None:
+    """A snippet begins with the config key that the entry belongs to."""
     assert snippet(find(name)[0]).startswith(begin)
 
 
-def test_every_snippet_is_python() -> None:
-    """The lines to paste are valid, and build a dict of the arguments, for whatever is registered."""
+def test_every_snippet_is_valid_python() -> None:
+    """The snippet of every registered name is valid Python."""
     for entry in search("*", None):
         text = snippet(entry)
         namespace: dict[str, Any] = {}
@@ -212,8 +212,8 @@ def test_every_snippet_is_python() -> None:
         assert "params" not in str(namespace.get("optimizer", ""))
 
 
-def test_both_commands_speak_json(project: Path, run: Run) -> None:
-    """Registries, entries and all that is known of one are printed as JSON."""
+def test_json(project: Path, run: Run) -> None:
+    """``list`` and ``show`` print registries, entries and details as JSON."""
     by_name = {each["name"]: each for each in json.loads(run("list", "--json").out)}
     assert by_name["small pet"] == {
         "name": "small pet",
@@ -238,15 +238,15 @@ def test_both_commands_speak_json(project: Path, run: Run) -> None:
     assert till["config"].startswith("model = dict(")
 
 
-def test_builtins_are_shown() -> None:
-    """A thing without source, signature and own documentation breaks nothing."""
+def test_entry_without_source() -> None:
+    """An entry without source and signature has a snippet too."""
     entry = Entry("builtins.dict", None, dict)
     assert (entry.place, entry.parameters) == ("", None)
-    assert "its arguments cannot be read" in snippet(entry)
+    assert "its arguments are unknown" in snippet(entry)
 
 
-def test_a_terminal_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal rows are cut to its width or wrapped, and details are coloured."""
+def test_output_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, rows are cut off or wrapped, and details are coloured."""
     out = io.StringIO()
 
     def terminal(**options: Any) -> Console:
@@ -263,4 +263,4 @@ def test_a_terminal_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue().count("word") > 20
     report.print_details(find("Resize"))
     assert "\x1b[1mResize" in out.getvalue()
-    assert "Target (w, h)" in out.getvalue()
+    assert "Target size (w, h)" in out.getvalue()

@@ -25,7 +25,7 @@ def rates(
     save: Path | None = None,
     every: int = 4,
 ) -> Any:
-    """(learning rate, first beta) of each iteration, of epochs of three; a checkpoint after the second third."""
+    """Return (learning rate, first beta) of each iteration, in epochs of three; save every ``every`` iterations."""
     model, optimizer = adam()
     runner = make_runner(kind, length, model, optimizer=optimizer, meta={}, work_dir=save)
     runner.register_hook(OptimizerHook(), "ABOVE_NORMAL")
@@ -45,7 +45,7 @@ def rates(
 
 
 def of_torch(cfg: dict[str, Any], count: int, every: int) -> list[tuple[float, float]]:
-    """What the scheduler does in a loop of one's own."""
+    """Return what the scheduler does in a plain loop."""
     _, optimizer = adam()
     hook = TorchLrUpdaterHook(cfg)
     hook.before_run(make_runner("epoch", 1, optimizer=optimizer))
@@ -79,8 +79,8 @@ SCHEDULERS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("cfg", SCHEDULERS, ids=lambda cfg: cfg["type"])
-def test_schedulers_of_torch_step_and_go_on(cfg: dict[str, Any], tmp_path: Path) -> None:
-    """Each steps between iterations or epochs as in a loop of one's own, and goes on exactly when resumed."""
+def test_schedulers_of_torch_step_and_resume(cfg: dict[str, Any], tmp_path: Path) -> None:
+    """Each scheduler steps as in a plain loop, and continues exactly in a resumed run."""
     by_iter = rates("iter", 8, [TorchLrUpdaterHook(cfg, by_epoch=False)], save=tmp_path)
     assert by_iter == of_torch(cfg, 8, 1)
     resumed = rates("iter", 8, [TorchLrUpdaterHook(cfg, by_epoch=False)], resume=str(tmp_path / "iter_4.pth"))
@@ -88,8 +88,8 @@ def test_schedulers_of_torch_step_and_go_on(cfg: dict[str, Any], tmp_path: Path)
 
 
 @pytest.mark.parametrize("cfg", SCHEDULERS[:1] + SCHEDULERS[7:11], ids=lambda cfg: cfg["type"])
-def test_schedulers_by_epoch_go_on_within_one(cfg: dict[str, Any], tmp_path: Path) -> None:
-    """By epoch they step between epochs; a run that goes on in the middle of one has its rates."""
+def test_schedulers_by_epoch_resume_within_an_epoch(cfg: dict[str, Any], tmp_path: Path) -> None:
+    """By epoch they step between epochs; a run that resumes within an epoch uses its learning rates."""
     by_epoch = rates("epoch", 4, [TorchLrUpdaterHook(cfg)], save=tmp_path)
     assert by_epoch == of_torch(cfg, 12, 3)
     assert rates("epoch", 4, [TorchLrUpdaterHook(cfg)], resume=str(tmp_path / "iter_4.pth")) == by_epoch[4:]
@@ -108,19 +108,19 @@ def test_schedulers_by_epoch_go_on_within_one(cfg: dict[str, Any], tmp_path: Pat
     ],
 )
 def test_wrong_schedulers(cfg: Any, text: str) -> None:
-    """A slip in the name or an argument of a scheduler is refused where the hook is built."""
+    """A misspelt name or argument of a scheduler is refused when the hook is built."""
     with pytest.raises(ValueError, match=text):
         TorchLrUpdaterHook(cfg)
 
 
 def test_scheduler_by_epoch_in_a_run_of_iterations() -> None:
-    """It would never step, and says so."""
+    """It would never step, which is an error."""
     with pytest.raises(HookError, match="counts iterations"):
         rates("iter", 2, [TorchLrUpdaterHook({"type": "ExponentialLR", "gamma": 0.5})])
 
 
 class Scored:
-    """A loader whose data set has the next of some scores each time."""
+    """A loader whose dataset returns the next score in each evaluation."""
 
     def __init__(self, values: list[float]) -> None:
         self.dataset, self.left = self, iter(values)
@@ -148,8 +148,8 @@ PLATEAUS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("monitor", [None, "loss"])
 @pytest.mark.parametrize("cfg", PLATEAUS, ids=str)
-def test_plateaus_are_those_of_torch(cfg: dict[str, Any], monitor: str | None, tmp_path: Path) -> None:
-    """The rate falls when PyTorch's ReduceLROnPlateau would let it, in a run that goes on as well."""
+def test_plateaus_are_as_in_torch(cfg: dict[str, Any], monitor: str | None, tmp_path: Path) -> None:
+    """The learning rate is reduced exactly when PyTorch's ReduceLROnPlateau does, also in a resumed run."""
     _, optimizer = adam()
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", **{"factor": 0.1, **cfg})
     expected = []
@@ -168,11 +168,11 @@ def test_plateaus_are_those_of_torch(cfg: dict[str, Any], monitor: str | None, t
 
 
 def test_plateau_needs_scores() -> None:
-    """Without an evaluation, or the score it is to go by, it says what is missing."""
+    """Without an evaluation, or without its score, the error says what is missing."""
     with pytest.raises(HookError, match="there is no evaluation"):
         rates("epoch", 2, [ReduceOnPlateauLrUpdaterHook()])
     with pytest.raises(
-        HookError, match=r"goes by 'ac', and the scores are other, acc, loss\. Did you mean 'acc'"
+        HookError, match=r"uses the score 'ac', and the scores are other, acc, loss\. Did you mean 'acc'"
     ):
         rates("epoch", 2, [ReduceOnPlateauLrUpdaterHook("ac"), evaluation([1, 2])])
 
@@ -186,6 +186,6 @@ def test_plateau_needs_scores() -> None:
     ],
 )
 def test_wrong_plateaus(args: dict[str, Any], text: str) -> None:
-    """Settings without sense are refused."""
+    """Invalid settings are refused."""
     with pytest.raises(ValueError, match=text):
         ReduceOnPlateauLrUpdaterHook(**args)

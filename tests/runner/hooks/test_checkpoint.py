@@ -48,10 +48,10 @@ CASES: list[tuple[str, int, dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("kind", "length", "cfg", "files"), CASES)
-def test_which_checkpoints_are_there_at_the_end(
+def test_which_checkpoints_exist_at_the_end(
     kind: str, length: int, cfg: dict[str, Any], files: list[str]
 ) -> None:
-    """Interval, unit, end of run, names and the number to keep are as the config says."""
+    """Interval, unit, end of run, names and the number of checkpoints are as configured."""
     runner = run(kind, length, **cfg)
     assert names() == files
     if files:
@@ -59,14 +59,14 @@ def test_which_checkpoints_are_there_at_the_end(
         assert runner.meta["hook_msgs"]["last_ckpt"] == str(Path("run").absolute() / files[-1])
 
 
-def test_file_knows_its_own_name() -> None:
+def test_file_contains_its_own_name() -> None:
     """``last_ckpt`` inside a file is that file, not the one before."""
     run("epoch", 2, interval=1)
     assert torch.load("run/epoch_2.pth")["meta"]["hook_msgs"]["last_ckpt"].endswith("/epoch_2.pth")
 
 
-def test_checkpoint_holds_what_later_hooks_did() -> None:
-    """The file is written when all hooks of its stage have run, also those that come after."""
+def test_checkpoint_contains_the_results_of_later_hooks() -> None:
+    """The file is written after all hooks of its stage have run, also those with a later priority."""
     runner = make_runner("epoch", 1, work_dir="run", meta={})
     runner.register_checkpoint_hook({"interval": 1})
     runner.register_hook(
@@ -104,8 +104,8 @@ def test_link_can_be_left_out() -> None:
     assert not Path("run/latest.pth").is_symlink()
 
 
-def test_other_folder() -> None:
-    """With ``out_dir`` the files go to a folder in it, named as the work directory."""
+def test_out_dir_on_a_disk() -> None:
+    """With ``out_dir`` the files go to a folder in it with the name of the work directory."""
     run("epoch", 1, out_dir="elsewhere")
     assert names() == []
     assert names("elsewhere/run") == ["epoch_1.pth"]
@@ -122,10 +122,10 @@ def test_without_work_dir_nothing_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("failing", "files"), [({2, 3}, ["epoch_1.pth"]), ({2}, ["epoch_3.pth"]), ({3}, ["epoch_2.pth"])]
 )
-def test_old_checkpoint_goes_after_the_new_one_is_there(
+def test_old_checkpoint_is_removed_after_the_new_one_is_written(
     failing: set[int], files: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When a new checkpoint cannot be written, the old one stays, the log says so, and the run goes on."""
+    """If a new checkpoint cannot be written, the old one is kept, an error is logged, and the run continues."""
     write = run_checkpoint.save_checkpoint
 
     def fail(model: Any, filename: Path, *args: Any) -> None:
@@ -139,11 +139,11 @@ def test_old_checkpoint_goes_after_the_new_one_is_there(
     assert names() == files
     assert Path("run/latest.pth").readlink() == Path(files[0])
     assert runner.meta["hook_msgs"]["last_ckpt"].endswith(files[0])
-    assert caplog.text.count("No space left. The run goes on; the last good checkpoint is") == len(failing)
+    assert caplog.text.count("No space left. The run continues; the last good checkpoint is") == len(failing)
 
 
 def test_resumed_run_removes_checkpoints_of_the_first() -> None:
-    """The list of checkpoints to keep goes on over a restart."""
+    """A resumed run restores the list of checkpoints to keep."""
     run("epoch", 2, interval=1, max_keep_ckpts=2)
     runner = make_runner("epoch", 4, work_dir="run", meta={})
     runner.register_checkpoint_hook({"interval": 1, "max_keep_ckpts": 2})
@@ -152,8 +152,8 @@ def test_resumed_run_removes_checkpoints_of_the_first() -> None:
     assert names() == ["epoch_3.pth", "epoch_4.pth"]
 
 
-def test_removed_by_someone_else_is_fine() -> None:
-    """A checkpoint that is gone already is no error when its turn comes."""
+def test_missing_checkpoint_is_no_error() -> None:
+    """A checkpoint that does not exist any more need not be removed."""
     runner = make_runner("epoch", 3, work_dir="run")
     runner.register_checkpoint_hook({"interval": 1, "max_keep_ckpts": 1})
     runner.register_hook(
@@ -163,8 +163,8 @@ def test_removed_by_someone_else_is_fine() -> None:
     assert names() == []
 
 
-def test_log_says_where_and_what(caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the folder once, and each file."""
+def test_log_contains_folder_and_files(caplog: pytest.LogCaptureFixture) -> None:
+    """The log contains the folder once, and each file."""
     with caplog.at_level("INFO", LOGGER.name):
         run("epoch", 2, interval=1)
     assert f"Checkpoints will be saved to {Path('run').absolute()}" in caplog.messages
@@ -174,8 +174,8 @@ def test_log_says_where_and_what(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_more_facts_and_synced_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``meta`` of the hook is saved with the rest, and ``sync_buffer`` averages the buffers before."""
+def test_additional_meta_and_synced_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``meta`` of the hook is saved as well, and ``sync_buffer`` averages the buffers before."""
     synced: list[int] = []
     monkeypatch.setattr(checkpoint, "average_tensors", lambda tensors: synced.append(len(list(tensors))))
     run("epoch", 2, interval=2, meta={"author": "me"}, sync_buffer=True, file_client_args={"backend": "disk"})
@@ -183,30 +183,30 @@ def test_more_facts_and_synced_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert synced == [0]
 
 
-def test_backend_is_for_an_out_dir() -> None:
-    """Another backend than the disk without a place in it is refused."""
+def test_backend_needs_an_out_dir() -> None:
+    """Another backend than the disk is refused without ``out_dir``."""
     with pytest.raises(ArgumentError, match="is for an out_dir, and there is none"):
         CheckpointHook(file_client_args={"backend": "petrel"})
 
 
 def mirrored() -> list[str]:
-    """Return what lies in the mirror of the run, but for its index."""
+    """Return the files in the mirror of the run, without its index."""
     store = FileClient(prefix="memory")
     return [name for name in store.list_dir_or_file("memory://bucket/run") if name != "checkpoints.json"]
 
 
-def test_checkpoints_are_copied_and_pruned_elsewhere() -> None:
-    """An ``out_dir`` that is no disk gets a copy of each checkpoint, and loses it with the original."""
+def test_checkpoints_are_copied_to_a_file_backend_and_removed_from_it() -> None:
+    """An ``out_dir`` that is not on a disk gets a copy of each checkpoint; it is removed with the original."""
     run("epoch", 4, interval=1, out_dir="memory://bucket", max_keep_ckpts=2)
     assert names() == mirrored() == ["epoch_3.pth", "epoch_4.pth"]
     copied = FileClient(prefix="memory").get("memory://bucket/run/epoch_4.pth")
     assert bytes(copied) == Path("run/epoch_4.pth").read_bytes()
 
 
-def test_copy_that_fails_costs_no_checkpoint(
+def test_failed_copy_keeps_the_checkpoint(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The checkpoint stays on disk, the run goes on, the log says why, and the next one is copied again."""
+    """The checkpoint is kept on disk, an error is logged, the run continues, and the next one is copied."""
     put = FileClient.put
 
     def failing(self: FileClient, content: bytes, path: str) -> None:
@@ -219,7 +219,7 @@ def test_copy_that_fails_costs_no_checkpoint(
     assert names() == ["epoch_1.pth", "epoch_2.pth", "epoch_3.pth"]
     assert mirrored() == ["epoch_1.pth", "epoch_3.pth"]
     assert (
-        "cannot be copied to memory://bucket/run: no route to host. It is on this machine only."
+        "cannot be copied to memory://bucket/run: no route to host. It exists only on this machine."
         in caplog.text
     )
     assert hook_of(runner).failed is None
@@ -230,8 +230,8 @@ def hook_of(runner: Any) -> CheckpointHook:
     return next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
 
 
-def test_place_that_cannot_be_written_is_told_before_the_run() -> None:
-    """What forbids writing ends the run before its first iteration."""
+def test_mirror_that_cannot_be_written_is_an_error_before_the_run() -> None:
+    """A mirror that cannot be written stops the run before its first iteration."""
     runner = make_runner("epoch", 1, work_dir="run", meta={})
     runner.register_checkpoint_hook(
         {"out_dir": "http://127.0.0.1:9/bucket", "file_client_args": {"retries": 0}}
@@ -247,10 +247,10 @@ def test_place_that_cannot_be_written_is_told_before_the_run() -> None:
         ("e_{}_{}.pth", "with {} for a number"),
         ("{epoch}.pth", "with {} for a number"),
         ("{.pth", "with {} for a number"),
-        ("sub/e_{}.pth", "has a folder: that is out_dir"),
+        ("sub/e_{}.pth", "contains a folder: use out_dir"),
     ],
 )
-def test_wrong_names_of_files(template: str, text: str) -> None:
-    """A name that cannot be made is refused before the run, and not when there is something to save."""
+def test_invalid_filename_templates(template: str, text: str) -> None:
+    """A template that yields no file name is refused before the run."""
     with pytest.raises(ArgumentError, match=re.escape(text)):
         CheckpointHook(filename_tmpl=template)

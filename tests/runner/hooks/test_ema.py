@@ -39,7 +39,7 @@ def climb(kind: str, length: int, hook: EMAHook, batches: int = 2, **kwargs: Any
 
 
 def test_averages_and_swaps() -> None:
-    """The average follows its formula; at the end of an epoch it changes places with the weight, and back."""
+    """The average follows its formula; at the end of an epoch it is swapped with the weight, and back."""
     seen = climb("epoch", 2, EMAHook(momentum=0.5, warm_up=1))
     assert [
         entry for entry in seen if entry[0] in ("after_train_iter", "after_train_epoch", "before_train_epoch")
@@ -56,14 +56,14 @@ def test_averages_and_swaps() -> None:
 
 
 def test_iteration_runner_ends_with_the_averages() -> None:
-    """By iteration the weights are trained throughout, and the averages are there at the end."""
+    """By iteration the weights are trained during the whole run, and the model contains the averages at its end."""
     seen = climb("iter", 2, EMAHook(momentum=0.5, warm_up=1))
     assert [entry[1:] for entry in seen if entry[0] == "after_train_iter"] == [(1, 0.5), (2, 1.25)]
     assert seen[-1] == ("after_run", 1.25, 2)
 
 
 def test_interval_compounds_the_momentum() -> None:
-    """Updates every other iteration have the momentum of two."""
+    """Updates every other iteration have the momentum of two updates."""
     hook = EMAHook(momentum=0.5, warm_up=1, interval=2)
     assert hook.momentum == 0.75
     seen = climb("epoch", 1, hook, batches=3)
@@ -76,7 +76,7 @@ def test_interval_compounds_the_momentum() -> None:
 
 @pytest.mark.parametrize(("warm_up", "momentum"), [(100, 0.01), (0, 0.0002)])
 def test_warm_up(warm_up: int, momentum: float) -> None:
-    """At iteration 0 the momentum is limited by 1 / warm_up; no warm-up is no division by zero."""
+    """At iteration 0 the momentum is at most 1 / warm_up; without warm-up nothing is divided by zero."""
     seen = climb("epoch", 1, EMAHook(momentum=0.9 if warm_up else momentum, warm_up=warm_up), batches=1)
     assert seen[-1][1] == pytest.approx(momentum)
 
@@ -84,14 +84,14 @@ def test_warm_up(warm_up: int, momentum: float) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"momentum": 0}, {"momentum": 1}, {"interval": 0}, {"interval": 1.5}, {"warm_up": -1}]
 )
-def test_wrong_arguments(wrong: dict[str, Any]) -> None:
-    """Values that make no average are refused."""
+def test_invalid_arguments(wrong: dict[str, Any]) -> None:
+    """Invalid values are refused."""
     with pytest.raises(ArgumentError):
         EMAHook(**wrong)
 
 
-def test_names_that_would_be_the_same_are_kept_apart() -> None:
-    """``a_b.w`` and ``a.b_w`` have averages of their own."""
+def test_duplicate_names_of_averages_are_distinguished() -> None:
+    """``a_b.w`` and ``a.b_w`` have separate averages."""
     model = Climber()
     model.a_b, model.a = nn.Module(), nn.Module()
     model.a_b.w, model.a.b_w = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(2))
@@ -101,8 +101,8 @@ def test_names_that_would_be_the_same_are_kept_apart() -> None:
     assert (model.ema_a_b_w.tolist(), model.ema_a_b_w_.tolist()) == ([1, 1], [0, 0])
 
 
-def test_evaluation_sees_the_averages(tmp_path: Path) -> None:
-    """An evaluation by iteration and a val flow use the averages, and so does what is saved of it."""
+def test_evaluation_uses_the_averages(tmp_path: Path) -> None:
+    """An evaluation by iteration uses the averages, and they are saved with its checkpoint."""
     seen: list[Any] = []
 
     def look(model: Any, loader: Any) -> list[Any]:
@@ -123,7 +123,7 @@ def test_evaluation_sees_the_averages(tmp_path: Path) -> None:
 
 
 def test_file_of_mmcv_is_resumed(tmp_path: Path) -> None:
-    """A file holds averages as weights and weights as ``ema_*``; resuming puts them where they belong."""
+    """A file contains averages as weights and weights as ``ema_*``; resuming swaps them."""
     model = Scalar()
     runner = make_runner("epoch", 1, model, meta={}, work_dir=tmp_path)
     runner.register_hook(EMAHook(momentum=0.5, warm_up=0))
@@ -142,7 +142,7 @@ def test_file_of_mmcv_is_resumed(tmp_path: Path) -> None:
 
 
 def test_resuming_by_argument_needs_epochs() -> None:
-    """In a run by iterations ``resume_from`` of the hook is refused, with the way that works."""
+    """In a run by iterations ``resume_from`` of the hook is refused; the message mentions --resume."""
     runner = make_runner("iter", 1)
     runner.register_hook(EMAHook(resume_from="a.pth"))
     with pytest.raises(HookError, match="--resume"):
@@ -151,10 +151,10 @@ def test_resuming_by_argument_needs_epochs() -> None:
 
 @pytest.mark.parametrize("buffers", [False, True])
 @pytest.mark.parametrize(("kind", "length", "stop"), [("epoch", 3, 5), ("epoch", 3, 7), ("iter", 12, 5)])
-def test_resumed_run_is_the_unbroken_one(
+def test_resumed_run_equals_the_uninterrupted_one(
     kind: str, length: int, stop: int, buffers: bool, tmp_path: Path
 ) -> None:
-    """Weights and averages come back to the last bit, from the end of an epoch and from within."""
+    """Weights and averages are restored exactly, at the end of an epoch and within an epoch."""
 
     def run(folder: Path, at: int | None = None, resume: Any = None) -> Any:
         torch.manual_seed(3)
@@ -179,13 +179,15 @@ def test_resumed_run_is_the_unbroken_one(
     ("at", "interval"), [(3, 2), (3, 1), (2, 2)], ids=["weight alone", "both", "average alone"]
 )
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_ruined_weights_and_averages_are_not_saved(kind: str, at: int, interval: int, tmp_path: Path) -> None:
-    """Whichever of the two the model holds, neither a lost weight nor a lost average replaces a good checkpoint."""
+def test_non_finite_weights_and_averages_are_not_saved(
+    kind: str, at: int, interval: int, tmp_path: Path
+) -> None:
+    """Neither a non-finite weight nor a non-finite average replaces a good checkpoint, whichever is in the model."""
 
     class Breaking(Climber):
         def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
             super().train_step(batch, optimizer)
-            with torch.no_grad():  # it recovers, as after a weight that was set by hand
+            with torch.no_grad():  # it becomes finite again, as if it were set manually
                 self.w.fill_(float("nan") if runner.iter == at else 0.0)
             return {}
 
@@ -200,8 +202,8 @@ def test_ruined_weights_and_averages_are_not_saved(kind: str, at: int, interval:
     ]
 
 
-def test_warns_when_it_runs_before_the_step(caplog: pytest.LogCaptureFixture) -> None:
-    """Registered before the optimizer's hook, its averages are one step late; it says so."""
+def test_warning_if_it_runs_before_the_step(caplog: pytest.LogCaptureFixture) -> None:
+    """If the hook runs before the optimizer hook, a warning says that its averages are one step late."""
     runner = make_runner("epoch", 1)
     runner.register_hook(EMAHook(), "HIGHEST")
     runner.register_optimizer_hook({})

@@ -10,7 +10,7 @@ from cfgtrain.runner.hooks.gradients import clear_gradients
 
 
 class Counting(torch.optim.SGD):
-    """An optimizer with a ``zero_grad`` of its own."""
+    """An optimizer that overrides ``zero_grad``."""
 
     cleared = 0
 
@@ -27,15 +27,15 @@ def model() -> nn.Module:
 
 
 def test_gradients_of_all_groups_are_none(model: Any) -> None:
-    """The gradients of each group are None afterwards, as after ``zero_grad``; a weight without one stays so."""
+    """All gradients are None afterwards, as after ``zero_grad``."""
     model[1].bias.grad = None
     groups = [{"params": list(model[0].parameters())}, {"params": list(model[1].parameters()), "lr": 0.2}]
     clear_gradients(torch.optim.SGD(groups, lr=0.1))
     assert [p.grad for p in model.parameters()] == [None] * 4
 
 
-def test_own_way_of_clearing_is_kept(model: nn.Module) -> None:
-    """A ``zero_grad`` of the optimizer's own class, or set on the optimizer, is what is called."""
+def test_overridden_zero_grad_is_called(model: nn.Module) -> None:
+    """A ``zero_grad`` that the class of the optimizer overrides, or that is set on the instance, is called."""
     optimizer = Counting(model.parameters(), lr=0.1)
     clear_gradients(optimizer)
     assert optimizer.cleared == 1

@@ -14,8 +14,8 @@ def overriding(*names: str) -> Hook:
     return type("Mine", (Hook,), {name: lambda self, runner: None for name in names})()
 
 
-def test_stages_are_mmcvs() -> None:
-    """The ten stages have MMCV's names and order."""
+def test_stages_are_those_of_mmcv() -> None:
+    """The ten stages have the names and the order of MMCV."""
     assert Hook.stages == (
         "before_run",
         "before_train_epoch",
@@ -32,8 +32,8 @@ def test_stages_are_mmcvs() -> None:
 
 @pytest.mark.parametrize("generic", GENERIC)
 @pytest.mark.parametrize("mode", ["train", "val"])
-def test_generic_methods_stand_for_both_modes(generic: str, mode: str) -> None:
-    """``before_epoch`` and its kin are called for the stage of either mode."""
+def test_generic_methods_are_called_in_both_modes(generic: str, mode: str) -> None:
+    """``before_epoch`` and the other generic methods are called for the stages of both modes."""
     seen: list[Any] = []
     hook = type("Mine", (Hook,), {generic: lambda self, runner: seen.append(runner)})()
     getattr(hook, generic.replace("_", f"_{mode}_"))("runner")
@@ -51,12 +51,12 @@ def test_generic_methods_stand_for_both_modes(generic: str, mode: str) -> None:
     ],
 )
 def test_triggered_stages(overridden: tuple[str, ...], stages: list[str]) -> None:
-    """A hook knows, in order, the stages at which it does something."""
+    """A hook returns the stages at which it is called, in order."""
     assert overriding(*overridden).get_triggered_stages() == stages
 
 
-def test_method_set_on_the_instance_counts() -> None:
-    """A hook that is given a method is triggered by it."""
+def test_method_set_on_the_instance() -> None:
+    """A method that is set on an instance is called, too."""
     hook = Hook()
     hook.after_run = print
     assert hook.get_triggered_stages() == ["after_run"]
@@ -78,7 +78,7 @@ COUNTS = [
 
 @pytest.mark.parametrize(("method", "counters", "n", "expected"), COUNTS)
 def test_every_n(method: str, counters: dict[str, int], n: int, expected: bool) -> None:
-    """Every n-th is counted from one, and never for n below one."""
+    """The count starts at one; for n below one the result is always False."""
     assert getattr(Hook(), method)(SimpleNamespace(**counters), n) is expected
 
 
@@ -95,12 +95,12 @@ LASTS = [
 
 @pytest.mark.parametrize(("method", "counters", "expected"), LASTS)
 def test_last(method: str, counters: dict[str, Any], expected: bool) -> None:
-    """The last iteration of an epoch, and the last epoch and iteration of a run, are known during them."""
+    """The last iteration of an epoch, and the last epoch and iteration of a run, are recognized."""
     assert getattr(Hook(), method)(SimpleNamespace(**counters)) is expected
 
 
 def test_plain_hook_has_no_state() -> None:
-    """A hook has nothing to save unless it says so, and takes over nothing."""
+    """By default a hook saves and restores nothing."""
     hook = Hook()
     hook.load_state_dict({"a": 1})
     assert hook.state_dict() == {}

@@ -25,7 +25,7 @@ class Broken(TinyNet):
 
 
 class WithOutlier(Squares):
-    """Sample 7 is far off."""
+    """Sample 7 is an outlier."""
 
     def __getitem__(self, index: int) -> Any:
         sample = super().__getitem__(index)
@@ -43,8 +43,8 @@ def guarded(kind: str, length: int, model: nn.Module, folder: Path, **words: Any
 
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_first_loss_that_is_not_finite(kind: str, tmp_path: Path) -> None:
-    """The run ends before the step, names the samples, and leaves what repeats the iteration."""
+def test_non_finite_loss(kind: str, tmp_path: Path) -> None:
+    """The run stops before the step, names the samples, and saves what is needed to repeat the iteration."""
     from cfgtrain.data.builder import build_dataloader
 
     loader = build_dataloader(WithOutlier(pipeline=TO_TENSORS), 5, seed=3)
@@ -66,8 +66,8 @@ def test_first_loss_that_is_not_finite(kind: str, tmp_path: Path) -> None:
     assert len(saved["batch"]["img"]) == len(saved["indices"])
 
 
-def test_first_gradient_that_is_not_finite(tmp_path: Path) -> None:
-    """A finite loss with a gradient that is not stops before the weights are touched."""
+def test_non_finite_gradient(tmp_path: Path) -> None:
+    """A non-finite gradient of a finite loss stops the run before the weights change."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {
         "loss": (model.w - 1).abs().sqrt() + batch.sum(),
@@ -82,8 +82,8 @@ def test_first_gradient_that_is_not_finite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("clip", [None, {"max_norm": 1.0}])
-def test_overflow_is_left_to_the_loss_scale(clip: Any, fused: bool, tmp_path: Path) -> None:
-    """A step whose scaled gradients overflow is left out, by a fused optimizer too, and the run goes on."""
+def test_overflow_is_handled_by_the_loss_scale(clip: Any, fused: bool, tmp_path: Path) -> None:
+    """A step whose scaled gradients overflow is skipped, also by a fused optimizer, and the run continues."""
     model = Scalar()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=fused)
     runner = make_runner("iter", 2, model, optimizer=optimizer, work_dir=tmp_path)
@@ -93,8 +93,8 @@ def test_overflow_is_left_to_the_loss_scale(clip: Any, fused: bool, tmp_path: Pa
     assert model.w.item() == pytest.approx(0.9)
 
 
-def test_good_run_goes_through(tmp_path: Path) -> None:
-    """Finite numbers, however large, stop nothing and leave no file."""
+def test_finite_run_is_not_stopped(tmp_path: Path) -> None:
+    """Large finite numbers do not stop the run, and no file is written."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {"loss": model.w * 1e18, "num_samples": 1}
     runner = guarded("iter", 3, model, tmp_path)
@@ -103,8 +103,8 @@ def test_good_run_goes_through(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("nan_*"))
 
 
-def test_looks_at_intervals(tmp_path: Path) -> None:
-    """With an interval of three the third iteration is looked at, and the two before it are not."""
+def test_checks_at_intervals(tmp_path: Path) -> None:
+    """With an interval of three the third iteration is checked, and the first two are not."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {"loss": model.w * float("nan"), "num_samples": 1}
     runner = guarded("iter", 9, model, tmp_path, interval=3, save=False)
@@ -115,7 +115,7 @@ def test_looks_at_intervals(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interval", [0, -1, 1.5])
 def test_interval_is_a_positive_int(interval: Any) -> None:
-    """An interval at which it would never look is refused."""
+    """Another interval is refused."""
     with pytest.raises(ValueError, match="interval is a positive int"):
         NaNGuardHook(interval=interval)
 
@@ -133,12 +133,12 @@ def test_interval_is_a_positive_int(interval: Any) -> None:
     ],
 )
 def test_all_finite(tensors: list[torch.Tensor], expected: bool) -> None:
-    """Empty and sparse tensors, and doubles that no float32 could hold, are looked at as they are."""
+    """Empty and sparse tensors, and doubles beyond the range of float32, are checked correctly."""
     assert all_finite(tensors) is expected
 
 
 def test_gradient_outside_the_model(tmp_path: Path) -> None:
-    """A parameter that the optimizer has and the model has not ends the run as well."""
+    """A parameter of the optimizer that is not in the model stops the run as well."""
     runner = guarded("epoch", 1, Scalar(), tmp_path)
     own = nn.Parameter(torch.ones(1))
     own.grad = torch.tensor([float("inf")])
@@ -149,7 +149,7 @@ def test_gradient_outside_the_model(tmp_path: Path) -> None:
 
 
 def test_batch_that_cannot_be_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be written is an error in the log; the run ends with the number that is lost all the same."""
+    """If the file cannot be written, that is logged as an error, and the run stops with the original error."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {"loss": model.w * float("nan"), "num_samples": 1}
     runner = guarded("iter", 1, model, tmp_path)
@@ -159,7 +159,7 @@ def test_batch_that_cannot_be_saved(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 def test_does_not_change_the_run(tmp_path: Path) -> None:
-    """Looking draws no random number."""
+    """The checks do not use random numbers."""
 
     def end(guard: bool) -> Any:
         torch.manual_seed(1)

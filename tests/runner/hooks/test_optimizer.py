@@ -18,10 +18,11 @@ from cfgtrain.runner import (
     Hook,
     OptimizerHook,
 )
+from cfgtrain.runner.hooks.hook import stage_method
 
 
 def trained(kind: str, length: int, batches: list[Any], **hook: Any) -> Any:
-    """The weight of a ``Scalar`` at the end of a training."""
+    """Return the weight of a ``Scalar`` at the end of a training."""
     runner = make_runner(kind, length)
     runner.register_hook(OptimizerHook(**hook))
     runner.run([batches], [("train", 1)])
@@ -56,7 +57,7 @@ def weights(kind: str, length: int, batches: list[Any], **hook: Any) -> torch.Te
 
 
 def test_step_follows_the_gradient() -> None:
-    """Each iteration steps once against the gradient of its own batch, not of the ones before."""
+    """Each iteration steps along the gradient of its own batch only."""
     assert trained("epoch", 1, [torch.tensor([2.0]), torch.tensor([3.0])]) == pytest.approx(
         1 - 0.1 * 2 - 0.1 * 3
     )
@@ -64,15 +65,15 @@ def test_step_follows_the_gradient() -> None:
 
 @pytest.mark.parametrize("clip", [None, {"max_norm": 0.5}])
 def test_accumulation_equals_one_big_batch(clip: Any) -> None:
-    """Three iterations of one sample are a step of a batch of three, clipped or not."""
+    """Three iterations of one sample equal a step with a batch of three, clipped or not."""
     batches = numbers(6)
     small = weights("epoch", 3, batches, cumulative_iters=3, grad_clip=clip)
     big = weights("epoch", 3, grouped(batches, 3), grad_clip=clip)
     assert torch.allclose(small, big, atol=1e-6)
 
 
-def test_remainder_of_a_run_is_a_smaller_batch() -> None:
-    """Eight iterations in windows of three are two batches of three and one of two."""
+def test_last_window_may_be_shorter() -> None:
+    """Eight iterations in windows of three equal two batches of three and one of two."""
     batches = numbers(8)
     small = weights("iter", 8, batches, cumulative_iters=3)
     big = weights("iter", 3, grouped(batches, 3))
@@ -80,7 +81,7 @@ def test_remainder_of_a_run_is_a_smaller_batch() -> None:
 
 
 class Unsized:
-    """A loader that does not tell how many batches it has."""
+    """A loader without a length."""
 
     def __init__(self, batches: list[Any]) -> None:
         self.batches = batches
@@ -90,8 +91,8 @@ class Unsized:
 
 
 @pytest.mark.parametrize("hook", [{}, {"grad_clip": {"max_norm": 0.01}}, {"loss_scale": 8.0}])
-def test_end_that_nobody_foresaw_closes_the_window(hook: dict[str, Any], tmp_path: Path) -> None:
-    """A run over a stream steps with what is left at its end as one of known length does, and is saved then."""
+def test_unknown_end_of_the_run_closes_the_window(hook: dict[str, Any], tmp_path: Path) -> None:
+    """A run of unknown length steps with the remaining gradients at its end, and is saved after that."""
     batches: Any = numbers(5)
     model, known = Squared(), weights("epoch", 2, batches, cumulative_iters=4, **hook)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.5)
@@ -105,7 +106,7 @@ def test_end_that_nobody_foresaw_closes_the_window(hook: dict[str, Any], tmp_pat
 
 
 def test_windows_cross_epochs() -> None:
-    """Windows are counted over the run: five iterations per epoch leave none short but the last."""
+    """Windows are counted over the run: with five iterations per epoch only the last window is shorter."""
     runner = make_runner("epoch", 2)
     runner.register_optimizer_hook({"cumulative_iters": 3})
     recorder = Recorder(lambda stage, r: r.accumulating if stage == "after_train_iter" else None)
@@ -125,7 +126,7 @@ def test_windows_cross_epochs() -> None:
     ],
 )
 def test_losses_are_divided_by_their_window(max_iters: int, start: int, factors: list[int]) -> None:
-    """The divisor of each loss is the length of its window, in a run that was resumed as well."""
+    """Each loss is divided by the length of its window, also in a resumed run."""
     seen: list[int] = []
 
     class Spy(OptimizerHook):
@@ -140,8 +141,8 @@ def test_losses_are_divided_by_their_window(max_iters: int, start: int, factors:
     assert seen == factors
 
 
-def test_clipping_bounds_the_step_and_logs_the_norm() -> None:
-    """Gradients are scaled to ``max_norm``; the norm before that is logged."""
+def test_clipping_limits_the_step_and_logs_the_norm() -> None:
+    """Gradients are scaled to ``max_norm``; the previous norm is logged."""
     runner = make_runner("epoch", 1)
     runner.register_hook(OptimizerHook(grad_clip={"max_norm": 1.0}))
     runner.run([[torch.tensor([4.0])]], [("train", 1)])
@@ -151,7 +152,7 @@ def test_clipping_bounds_the_step_and_logs_the_norm() -> None:
 
 
 def test_norm_is_logged_once_per_window() -> None:
-    """With accumulation, clipping happens when the window closes."""
+    """With accumulation, gradients are clipped at the end of the window."""
     runner = make_runner("epoch", 1)
     runner.register_hook(OptimizerHook(grad_clip={"max_norm": 9.0}, cumulative_iters=2))
     runner.run([numbers(4)], [("train", 1)])
@@ -160,13 +161,13 @@ def test_norm_is_logged_once_per_window() -> None:
 
 
 def test_nothing_is_clipped_without_gradients() -> None:
-    """Parameters that have no gradient have no norm."""
+    """Without gradients there is no norm."""
     hook = OptimizerHook(grad_clip={"max_norm": 1.0})
     assert hook.clip_grads([nn.Parameter(torch.ones(2)), torch.ones(2)]) is None
 
 
 def test_all_optimizers_step() -> None:
-    """Each of a dict of optimizers steps."""
+    """Each optimizer of a dict steps."""
     model = TinyNet()
     parts = {"norm": model.norm, "fc": model.fc}
     optimizers = {name: torch.optim.SGD(part.parameters(), lr=0.1) for name, part in parts.items()}
@@ -179,20 +180,20 @@ def test_all_optimizers_step() -> None:
 
 
 def test_mmcv_name_of_accumulation() -> None:
-    """``GradientCumulativeOptimizerHook`` is the same hook with its arguments in MMCV's order."""
+    """``GradientCumulativeOptimizerHook`` is the same hook with the argument order of MMCV."""
     hook = GradientCumulativeOptimizerHook(4, {"max_norm": 2})
     assert (hook.cumulative_iters, hook.grad_clip) == (4, {"max_norm": 2})
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", None])
 def test_windows_have_a_positive_length(wrong: Any) -> None:
-    """``cumulative_iters`` is a positive int; anything else is refused with MMCV's kind of error."""
+    """``cumulative_iters`` is a positive int; other values raise the type of error that MMCV raises."""
     with pytest.raises(AssertionError, match="cumulative_iters is a positive int"):
         OptimizerHook(cumulative_iters=wrong)
 
 
 class Branches(nn.Module):
-    """Three layers, of which the loss depends on the first alone; the last is frozen."""
+    """Three layers, of which the loss depends only on the first one; the last is frozen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,21 +205,21 @@ class Branches(nn.Module):
         return {"loss": self.used(data[:, None]).sum(), "num_samples": len(data)}
 
 
-def test_parameters_apart_from_the_loss_are_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_parameters_without_influence_on_the_loss_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Each trainable parameter that the loss does not depend on is logged as an error, with its shape."""
     runner = make_runner("iter", 1, Branches())
     runner.register_hook(OptimizerHook(detect_anomalous_params=True))
     with caplog.at_level(logging.ERROR):
         runner.run([numbers(1)], [("train", 1)])
-    told = [record.message for record in caplog.records]
-    assert told == [
+    logged = [record.message for record in caplog.records]
+    assert logged == [
         "The loss does not depend on unused.weight with shape (2, 1).",
         "The loss does not depend on unused.bias with shape (2,).",
     ]
 
 
 def test_values_of_gradients_can_be_clipped() -> None:
-    """``clip_value`` bounds each element; there is no norm to log then."""
+    """``clip_value`` limits each element; no norm is logged."""
     runner = make_runner("epoch", 1)
     runner.register_hook(OptimizerHook(grad_clip={"clip_value": 0.5}))
     runner.run([[torch.tensor([4.0])]], [("train", 1)])
@@ -241,7 +242,7 @@ class Words(nn.Module):
 @pytest.mark.parametrize("clip", [{"max_norm": 1.0}, {"clip_value": 0.5}])
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS])
 def test_sparse_gradients_that_cannot_be_clipped_are_named(kind: Any, clip: dict[str, float]) -> None:
-    """What PyTorch cannot clip is told with the parameter; without clipping it trains."""
+    """The error about sparse gradients names the parameter; without clipping they are trained."""
 
     def run(**hook: Any) -> Words:
         model = Words()
@@ -269,14 +270,14 @@ def test_sparse_gradients_that_cannot_be_clipped_are_named(kind: Any, clip: dict
         ({"dtype": "float8"}, "'float16' or 'bfloat16', not 'float8'"),
     ],
 )
-def test_wrong_settings(args: dict[str, Any], text: str) -> None:
-    """What the step does not know is refused where the hook is built."""
+def test_invalid_settings(args: dict[str, Any], text: str) -> None:
+    """Invalid settings are refused when the hook is built."""
     with pytest.raises(ValueError, match=text):
         OptimizerHook(**args)
 
 
-def test_step_without_optimizer_or_loss_is_explained() -> None:
-    """A hook without an optimizer, and a model without a loss, say what is missing."""
+def test_missing_optimizer_or_loss_is_an_error() -> None:
+    """Without an optimizer, or without a loss, the error says what is missing."""
     runner = make_runner("iter", 1, optimizer=None)
     runner.register_hook(OptimizerHook())
     with pytest.raises(HookError, match=r"no optimizer to step.*optimizer_config=None"):
@@ -284,12 +285,12 @@ def test_step_without_optimizer_or_loss_is_explained() -> None:
     runner = make_runner("iter", 1)
     runner.model.train_step = lambda *args, **kwargs: {"losses": 1}
     runner.register_hook(OptimizerHook())
-    with pytest.raises(HookError, match="train_step of Scalar returns 'losses', and no 'loss'"):
+    with pytest.raises(HookError, match="train_step of Scalar returns 'losses', but no 'loss'"):
         runner.run([numbers(1)], [("train", 1)])
 
 
 def minimum(optimizer: Any, **hook: Any) -> float:
-    """Where one iteration on a parabola around 3 ends that starts at 1."""
+    """Return the weight after one iteration on a parabola with the minimum 3, from the weight 1."""
 
     class Parabola(nn.Module):
         def __init__(self) -> None:
@@ -310,8 +311,8 @@ def lbfgs(model: nn.Module) -> Any:
     return torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=20)
 
 
-def test_optimizer_that_wants_a_closure_is_given_one() -> None:
-    """LBFGS evaluates the model as often as it likes: one iteration ends in the minimum."""
+def test_optimizer_that_needs_a_closure() -> None:
+    """LBFGS evaluates the model several times: one iteration reaches the minimum."""
     assert minimum(lbfgs) == pytest.approx(3, abs=1e-4)
     assert 1 < minimum(lbfgs, grad_clip={"max_norm": 0.01}) < 3
 
@@ -319,12 +320,12 @@ def test_optimizer_that_wants_a_closure_is_given_one() -> None:
 @pytest.mark.parametrize(
     ("hook", "text"),
     [
-        ({"cumulative_iters": 2}, "does not go with cumulative_iters"),
-        ({"loss_scale": 8.0, "dtype": "float16"}, "does not go with a loss scale and a dtype"),
+        ({"cumulative_iters": 2}, "cannot be combined with cumulative_iters"),
+        ({"loss_scale": 8.0, "dtype": "float16"}, "cannot be combined with a loss scale and a dtype"),
     ],
 )
-def test_closure_does_not_go_with_everything(hook: dict[str, Any], text: str) -> None:
-    """What cannot be done within a closure is refused before the run."""
+def test_closure_excludes_other_settings(hook: dict[str, Any], text: str) -> None:
+    """Settings that cannot be combined with a closure are refused before the run."""
     with pytest.raises(HookError, match=text):
         minimum(lbfgs, **hook)
     with pytest.raises(HookError, match="several optimizers"):
@@ -332,7 +333,7 @@ def test_closure_does_not_go_with_everything(hook: dict[str, Any], text: str) ->
 
 
 class Precise(Squared):
-    """Remembers the type that its layer computed in."""
+    """Records the type that its layer computes in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -341,7 +342,7 @@ class Precise(Squared):
 
 
 class Decorated(Precise):
-    """Marks its own method, as models of MMCV do."""
+    """Decorates its own method, like models of MMCV."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -370,25 +371,23 @@ HALF = [
 @pytest.mark.parametrize("model", [Precise, Decorated])
 @pytest.mark.parametrize(("hook", "dtype"), HALF)
 def test_half_precision(hook: OptimizerHook, dtype: torch.dtype, model: Any) -> None:
-    """The step computes in 16 bits, the weights stay 32, and training comes to nearly the same."""
+    """The step computes in 16 bits, the weights remain in 32 bits, and the result is nearly the same."""
     torch.manual_seed(0)
     net = model()
     runner = make_runner("epoch", 2, net, optimizer=torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.5))
-    hook.__dict__.pop("priority", None)  # of the run before
+    hook.__dict__.pop("priority", None)  # of the previous run
     runner.register_hook(hook)
     runner.run([numbers(3)], [("train", 1)])
     trained = torch.cat([p.detach().flatten() for p in net.parameters()])
     assert set(net.seen) == {dtype}
     assert trained.dtype == torch.float32
     assert not torch.is_autocast_enabled("cpu")
-    if hook.loss_scale != "dynamic":  # which begins so high that the first steps are left out
+    if hook.loss_scale != "dynamic":  # which starts so high that the first steps are skipped
         assert torch.allclose(trained, weights("epoch", 2, numbers(3)), atol=0.02)
 
 
 class Look(Hook):
-    """Has the model predict before each training step."""
-
-    default_priority = "LOWEST"
+    """Lets the model predict before and after each training step."""
 
     def __init__(self) -> None:
         self.dtypes: set[torch.dtype] = set()
@@ -397,23 +396,41 @@ class Look(Hook):
         with torch.no_grad():
             self.dtypes.add(runner.model.fc(torch.ones(1, 1)).dtype)
 
+    after_train_iter = before_train_iter
 
-def test_half_precision_is_for_the_step_alone() -> None:
-    """A hook that evaluates before an iteration does so in full precision, and changes nothing about the step."""
+
+class Validated(Precise):
+    """Has a ``val_step``."""
+
+    def val_step(self, data: torch.Tensor, optimizer: Any, **kwargs: Any) -> dict[str, Any]:
+        self.seen.clear()
+        self.fc(data[:, None])
+        return {}
+
+
+def test_half_precision_is_limited_to_the_step() -> None:
+    """Hooks before and after a step, and val flows, use full precision, and hooks do not change the step."""
     models = [Squared(), Squared()]
-    look = Look()
-    for model, hooks in zip(models, ([], [look]), strict=True):
+    looks = [Look(), Look()]
+    for model, hooks in zip(models, ([], looks), strict=True):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
         runner = make_runner("iter", 3, model, optimizer=optimizer)
-        runner.register_training_hooks(None, {"dtype": "bfloat16"}, custom_hooks_config=hooks)
+        runner.register_optimizer_hook({"dtype": "bfloat16"})
+        for hook, priority in zip(hooks, ("HIGHEST", "LOWEST"), strict=False):
+            runner.register_hook(hook, priority)
         runner.run([numbers(3)], [("train", 1)])
-    assert look.dtypes == {torch.float32}
+    assert [look.dtypes for look in looks] == [{torch.float32}] * 2
     assert same(models[0].state_dict(), models[1].state_dict())
+    model = Validated()
+    runner = make_runner("epoch", 1, model)
+    runner.register_optimizer_hook({"dtype": "bfloat16"})
+    runner.run([numbers(1), numbers(1)], [("train", 1), ("val", 1)])
+    assert model.seen == [torch.float32]
     assert not torch.is_autocast_enabled("cpu")
 
 
-def test_autocast_ends_with_a_failure() -> None:
-    """A step that fails leaves no autocast behind."""
+def test_autocast_ends_when_a_step_fails() -> None:
+    """Autocast is disabled after a step that fails."""
     runner = make_runner("iter", 1)
     runner.model.train_step = lambda *args, **kwargs: 1 / 0
     runner.register_hook(OptimizerHook(dtype="bf16"))
@@ -424,7 +441,7 @@ def test_autocast_ends_with_a_failure() -> None:
 
 @pytest.mark.parametrize("clip", [None, {"max_norm": 0.5}])
 def test_half_precision_accumulates(clip: Any) -> None:
-    """Accumulated float16 steps are those of one big batch, clipped or not."""
+    """Accumulated float16 steps equal those of one big batch, clipped or not."""
     results = []
     for hook, batches in (
         (GradientCumulativeFp16OptimizerHook(3, grad_clip=clip), numbers(6)),
@@ -438,8 +455,8 @@ def test_half_precision_accumulates(clip: Any) -> None:
     assert torch.allclose(*results, atol=2e-3)
 
 
-def test_scale_falls_at_an_overflow_and_is_kept() -> None:
-    """A step whose gradients overflow is left out, the scale is halved; hook and meta hold it."""
+def test_overflow_reduces_the_scale() -> None:
+    """A step whose gradients overflow is skipped and the scale is halved; hook and meta contain it."""
     runner = make_runner("iter", 2, meta={})
     hook = OptimizerHook(loss_scale={"init_scale": 4.0, "growth_interval": 100})
     runner.register_hook(hook)
@@ -449,8 +466,8 @@ def test_scale_falls_at_an_overflow_and_is_kept() -> None:
     assert runner.meta["fp16"]["loss_scaler"]["scale"] == 2.0
 
 
-def test_scale_comes_back() -> None:
-    """A run goes on with the scale that MMCV, or its own checkpoint, wrote down."""
+def test_scale_is_restored() -> None:
+    """A resumed run restores the scale that MMCV, or its own checkpoint, has saved."""
     hook = OptimizerHook(loss_scale="dynamic")
     saved = torch.amp.GradScaler("cpu", init_scale=16.0).state_dict()
     runner = make_runner("iter", 1, meta={"fp16": {"loss_scaler": saved}})
@@ -475,8 +492,8 @@ def test_gradients_are_exchanged_once_per_window() -> None:
     assert runner.model.require_backward_grad_sync
 
 
-def test_what_accumulation_cannot_do_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Batch normalization, a window begun before, and a short last window are told before the run."""
+def test_limits_of_accumulation_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Batch normalization, a partial first window and a shorter last window are logged before the run."""
     model = TinyNet()
     runner = make_runner("iter", 7, model)
     runner._iter = 2
@@ -489,7 +506,9 @@ def test_what_accumulation_cannot_do_is_told_once(caplog: pytest.LogCaptureFixtu
     assert caplog.text.count("The last window of the run has 1 iterations") == 1
 
 
-def test_plain_step_is_not_called_before_iterations() -> None:
-    """Without accumulation and half precision there is nothing to do before an iteration."""
-    assert "before_train_iter" not in OptimizerHook().get_triggered_stages()
+def test_plain_step_is_not_called_at_stages_that_it_does_not_need() -> None:
+    """Without accumulation the hook is not called before iterations, and without half precision it has no context."""
+    assert "before_train_iter" not in OptimizerHook(dtype="float16").get_triggered_stages()
     assert "before_train_iter" in OptimizerHook(cumulative_iters=2).get_triggered_stages()
+    assert stage_method(OptimizerHook(), "step_context") is None
+    assert stage_method(OptimizerHook(dtype="float16"), "step_context") is not None

@@ -20,18 +20,18 @@ VALUES = {
 
 
 def test_names_and_values() -> None:
-    """The nine priorities have MMCV's names and values."""
+    """The nine priorities have the names and values of MMCV."""
     assert {p.name: p.value for p in Priority} == VALUES
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_name_in_any_case(name: str) -> None:
-    """A name, in any case, and the member itself mean its value."""
+    """A name in any case and the member of the enum have the same value."""
     assert get_priority(name) == get_priority(name.lower()) == get_priority(Priority[name]) == VALUES[name]
 
 
 @pytest.mark.parametrize("number", [0, 49, 100])
-def test_numbers_stand_for_themselves(number: int) -> None:
+def test_numbers_are_priorities(number: int) -> None:
     """Any int from 0 to 100 is a priority."""
     assert get_priority(number) == number
 
@@ -46,7 +46,7 @@ def test_numbers_stand_for_themselves(number: int) -> None:
         (None, TypeError, "not None"),
     ],
 )
-def test_others_are_refused(wrong: Any, error: type[Exception], text: str) -> None:
-    """Another number, name or type is an error of MMCV's kind."""
+def test_other_values_are_refused(wrong: Any, error: type[Exception], text: str) -> None:
+    """Another number, name or type is an error of the type that MMCV raises."""
     with pytest.raises(error, match=text):
         get_priority(wrong)

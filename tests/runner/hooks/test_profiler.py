@@ -25,7 +25,7 @@ from cfgtrain.runner import ProfilerHook
     ],
 )
 def test_wrong_arguments(wrong: dict[str, Any]) -> None:
-    """What the profiler cannot be told is refused before the run."""
+    """Invalid arguments are refused before the run."""
     with pytest.raises(ArgumentError):
         ProfilerHook(**wrong)
 
@@ -33,8 +33,8 @@ def test_wrong_arguments(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "by_epoch", "profiled"), [("epoch", True, 3), ("epoch", False, 2), ("iter", False, 2)]
 )
-def test_beginning_of_the_run_is_profiled(kind: str, by_epoch: bool, profiled: int, tmp_path: Path) -> None:
-    """The first epochs or iterations are profiled, then the profiler is gone; the trace is written."""
+def test_start_of_the_run_is_profiled(kind: str, by_epoch: bool, profiled: int, tmp_path: Path) -> None:
+    """The first epochs or iterations are profiled, then the profiler stops; the trace is written."""
     results: list[Any] = []
     hook = ProfilerHook(
         by_epoch,
@@ -54,7 +54,7 @@ def test_beginning_of_the_run_is_profiled(kind: str, by_epoch: bool, profiled: i
 
 
 def test_table_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """``log_trace`` prints the table of the profiler, with its arguments."""
+    """``log_trace`` logs the table of the profiler, with its arguments."""
     caplog.set_level("INFO")
     runner = make_runner("iter", 2)
     runner.register_profiler_hook(
@@ -68,18 +68,18 @@ def test_table_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_files_for_tensorboard(tmp_path: Path) -> None:
-    """``tb_trace`` writes into the work directory."""
+    """``tb_trace`` writes to the work directory."""
     runner = make_runner("iter", 1, work_dir=tmp_path)
     runner.register_profiler_hook({"activities": ["cpu"], "on_trace_ready": {"type": "tb_trace"}})
     runner.run([numbers(1)], [("train", 1)])
     assert list((tmp_path / "tf_tracing_logs").glob("*.pt.trace.json"))
 
 
-def test_run_has_to_be_long_enough() -> None:
-    """More than the run has, or another unit, is refused."""
+def test_run_must_be_long_enough() -> None:
+    """More than the length of the run, or another unit, is refused."""
     runner = make_runner("epoch", 1)
     runner.register_hook(ProfilerHook(profile_iters=2))
-    with pytest.raises(ValueError, match="2 epochs are to be profiled, and the run has 1"):
+    with pytest.raises(ValueError, match="profile_iters is 2 epochs, but the run has 1"):
         runner.run([numbers(1)], [("train", 1)])
     runner = make_runner("iter", 1)
     runner.register_hook(ProfilerHook())
@@ -87,8 +87,8 @@ def test_run_has_to_be_long_enough() -> None:
         runner.run([numbers(1)], [("train", 1)])
 
 
-def test_profiler_ends_with_a_run_that_fails() -> None:
-    """After an error the profiler is stopped as well."""
+def test_profiler_stops_when_a_run_fails() -> None:
+    """The profiler is stopped after an error as well."""
     hook = ProfilerHook(activities=["cpu"])
     runner = make_runner("epoch", 1)
     runner.model.train_step = lambda batch, optimizer: 1 / 0

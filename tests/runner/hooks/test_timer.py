@@ -12,7 +12,7 @@ from cfgtrain.runner.hooks.evaluation import eval_hook
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A clock that goes on only when it is told to."""
+    """A clock that only advances when it is called."""
     now = [0.0]
     for module in (timer, eval_hook):
         monkeypatch.setattr(module, "perf_counter", lambda: now[0])
@@ -40,7 +40,7 @@ class Slow:
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_time_and_data_time(kind: str, clock: Any) -> None:
-    """``data_time`` is the waiting for a batch, ``time`` that of the whole iteration."""
+    """``data_time`` is the time of waiting for a batch, ``time`` that of the whole iteration."""
     runner = make_runner(kind, 1 if kind == "epoch" else 3)
     runner.register_timer_hook({})
     runner.register_hook(
@@ -52,8 +52,8 @@ def test_time_and_data_time(kind: str, clock: Any) -> None:
     assert (output["data_time"], output["time"]) == (2.0, 7.0)
 
 
-def test_time_between_epochs_belongs_to_none(clock: Any) -> None:
-    """What happens at the end of an epoch, an evaluation for example, slows no iteration."""
+def test_time_between_epochs_is_not_counted(clock: Any) -> None:
+    """Time at the end of an epoch, for example of an evaluation, is not counted."""
     runner = make_runner("epoch", 2)
     runner.register_timer_hook({})
     runner.register_hook(Recorder(lambda stage, r: clock(60.0) if stage == "after_train_epoch" else None))
@@ -63,8 +63,8 @@ def test_time_between_epochs_belongs_to_none(clock: Any) -> None:
 
 
 @pytest.mark.parametrize("priority", ["VERY_HIGH", "LOWEST"])
-def test_time_of_an_evaluation_belongs_to_none(priority: str, clock: Any) -> None:
-    """An evaluation between iterations slows none of them, whichever of the two hooks comes first."""
+def test_time_of_an_evaluation_is_not_counted(priority: str, clock: Any) -> None:
+    """The time of an evaluation between iterations is not counted, whichever of the two hooks runs first."""
     runner = make_runner("iter", 3)
     runner.register_timer_hook({})
     loader = Slow(clock)
@@ -72,7 +72,7 @@ def test_time_of_an_evaluation_belongs_to_none(priority: str, clock: Any) -> Non
     hook = EvalHook(loader, interval=2, by_epoch=False, test_fn=lambda *_: clock(60.0) or [])
     runner.register_hook(hook, priority)
     runner.run([Slow(clock)], [("train", 1)])
-    history = runner.log_buffer.val_history  # of what came after the evaluation, which clears it
+    history = runner.log_buffer.val_history  # since the evaluation, which clears it
     assert history["time"][-1] == history["data_time"][-1] == 2.0
     assert all(time == 2.0 for time in history["time"])
 

@@ -16,7 +16,7 @@ from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES
 
 @pytest.mark.parametrize("stage", [*STAGES, *GENERIC_STAGES])
 def test_closure_is_called_at_its_stage(stage: str) -> None:
-    """A function takes the place of any one stage of a hook, and is given the runner."""
+    """A function can be called at any stage of a hook, with the runner."""
     seen: list[Any] = []
     hook = ClosureHook(stage, seen.append)
     runner = make_runner("epoch", 1)
@@ -46,8 +46,8 @@ def test_closure_from_a_config() -> None:
         ("after_run", "no.such.thing", "nothing to import"),
     ],
 )
-def test_closure_is_checked(fn_name: str, fn: Any, error: str) -> None:
-    """A stage that does not exist and what is no function are refused."""
+def test_invalid_closures(fn_name: str, fn: Any, error: str) -> None:
+    """An unknown stage, and an object that is not callable, are refused."""
     with pytest.raises((ArgumentError, KeyError), match=error):
         ClosureHook(fn_name, fn)
 
@@ -56,10 +56,10 @@ def test_closure_is_checked(fn_name: str, fn: Any, error: str) -> None:
     ("words", "count"),
     [({}, 2), ({"before_epoch": True}, 4), ({"after_epoch": False}, 0), ({"after_iter": True}, 2 + 6)],
 )
-def test_cache_is_emptied_where_it_is_asked_for(
+def test_cache_is_emptied_at_the_configured_stages(
     words: dict[str, bool], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stages that are switched on, and no others, empty the cache."""
+    """Only the enabled stages empty the cache."""
     calls: list[int] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(1))
     runner = make_runner("epoch", 2)
@@ -69,23 +69,23 @@ def test_cache_is_emptied_where_it_is_asked_for(
 
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_sampler_is_told_the_epoch(kind: str) -> None:
-    """Samplers with ``set_epoch`` hear of each epoch in both runners, with the hook and without."""
-    told: list[int] = []
+def test_epoch_of_the_sampler_is_set(kind: str) -> None:
+    """Both runners and the hook call ``set_epoch`` of the sampler in each epoch."""
+    epochs: list[int] = []
 
     class Telling(torch.utils.data.SequentialSampler):
         def set_epoch(self, epoch: int) -> None:
-            told.append(epoch)
+            epochs.append(epoch)
 
     loader = torch.utils.data.DataLoader(range(2), sampler=Telling(range(2)))
     runner = make_runner(kind, 2 if kind == "epoch" else 4)
     runner.register_hook(DistSamplerSeedHook())
     runner.run([loader], [("train", 1)])
-    assert sorted({*told}) == [0, 1]
+    assert sorted({*epochs}) == [0, 1]
 
 
-def test_buffers_of_a_single_process_stay() -> None:
-    """Without other processes there is nothing to average."""
+def test_buffers_of_a_single_process_are_unchanged() -> None:
+    """In a single process there is nothing to average."""
     runner = make_runner("epoch", 1, TinyNet())
     runner.register_hook(SyncBuffersHook())
     before = {}
@@ -98,5 +98,5 @@ def test_buffers_of_a_single_process_stay() -> None:
 
 
 def test_buffers_of_two_processes_are_averaged(tmp_path: Path) -> None:
-    """Fractions are averaged, counters are those of the first process."""
+    """Floating-point buffers are averaged, integer ones are those of the first process."""
     assert in_processes("average_buffers", 2, tmp_path) == [((0, 2), 0.5, 5), ((1, 2), 0.5, 5)]

@@ -9,7 +9,6 @@ from cfgtrain.errors import ArgumentError, UnknownNameError
 from cfgtrain.introspection.imports import import_object
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES, Hook
-from cfgtrain.suggestions import suggest
 
 __all__ = [
     "ClosureHook",
@@ -18,22 +17,21 @@ __all__ = [
 
 @HOOKS.register_module()
 class ClosureHook(Hook):
-    """Calls a function at one stage, for what needs no class of its own.
+    """Calls a function at one stage, for tasks that do not need a class.
 
     Args:
         fn_name: The stage, such as ``"after_train_epoch"``.
         fn: ``(runner) -> None``, or its import path, as in a config: ``"shop.parts.announce"``.
 
     Raises:
-        ArgumentError: There is no such stage, or ``fn`` cannot be called.
-        UnknownNameError: There is nothing at the import path.
+        ArgumentError: There is no such stage, or ``fn`` is not callable.
+        UnknownNameError: The import path does not exist.
     """
 
     def __init__(self, fn_name: str, fn: Callable[[Any], None] | str) -> None:
         if fn_name not in _STAGES:
-            raise ArgumentError(
-                f"There is no stage {fn_name!r} for a function.{suggest(str(fn_name), _STAGES)}"
-            )
+            message = f"There is no stage {fn_name!r} for a function."
+            raise ArgumentError(message, near=(str(fn_name), _STAGES))
         found = import_object(fn) if isinstance(fn, str) else fn
         if found is None:
             raise UnknownNameError(f"There is nothing to import at {fn!r}.")

@@ -1,4 +1,4 @@
-"""Averages of the weights, which often score better than the weights themselves."""
+"""Moving averages of the weights, which often score better than the weights themselves."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["EMAHook"]
 class EMAHook(Hook):
     """Keeps an exponential moving average of the weights, ``ema = (1 - m) * ema + m * weight``.
 
-    The averages are what is evaluated and what a checkpoint holds under the names of the
-    weights; the training goes on with the weights themselves, which the checkpoint holds as
-    buffers ``ema_<name>``, as in MMCV. At the end of an epoch, and of the run, the model is
-    left with the averages.
+    The averages are evaluated, and checkpoints contain them under the names of the weights. The
+    training continues with the weights themselves, which checkpoints contain as buffers
+    ``ema_<name>``, as in MMCV. At the end of an epoch, and of the run, the model contains the
+    averages.
 
     Args:
         momentum: ``m``, the share of the new weights in each iteration; above 0, below 1.
         interval: Iterations between two updates; ``m`` is compounded over them.
         warm_up: At the beginning ``m`` is at most ``(1 + iter) / (warm_up + iter)``, so that a
-            large ``momentum`` comes in slowly; it changes nothing where ``momentum`` is below that.
-        resume_from: A checkpoint to go on from; ``--resume`` is the better way.
+            large ``momentum`` is reached slowly; a ``momentum`` below that is not changed.
+        resume_from: A checkpoint to resume from; ``--resume`` is preferred.
         update_buffers: Whether buffers, such as the statistics of batch normalization, are
             averaged as well.
     """
@@ -51,7 +51,7 @@ class EMAHook(Hook):
         if not 0 < momentum < 1:
             raise ArgumentError(f"momentum is above 0 and below 1, not {momentum!r}.")
         if warm_up < 0:
-            raise ArgumentError(f"warm_up is not negative, as {warm_up!r} is.")
+            raise ArgumentError(f"warm_up cannot be negative: {warm_up!r}.")
         self.momentum = 1 - (1 - momentum) ** interval if interval > 1 else momentum
         self.interval = interval
         self.warm_up = warm_up
@@ -60,26 +60,26 @@ class EMAHook(Hook):
         self._names: list[str] = []
         self._weights: list[Tensor] = []
         self._averages: list[Tensor] = []
-        self._swapped = False  # the model holds the averages
-        self._stays = False  # ... until the training goes on
+        self._swapped = False  # whether the model contains the averages
+        self._stays = False  # ... until the training continues
 
     def before_load_checkpoint(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
-        """Make room for the averages of a checkpoint that is about to be loaded."""
+        """Create buffers for the averages in a checkpoint that is about to be loaded."""
         model = unwrap_model(runner.model)
         names = _buffer_names(model, self.update_buffers)
         if all(name in state_dict for name in names.values()):
             self._register(model, names)
-            self._swapped = True  # as the file has them
+            self._swapped = True  # as in the file
 
     def before_run(self, runner: RunnerView) -> None:
-        """Begin the averages with the weights, unless a checkpoint has brought some.
+        """Initialize the averages with the weights, unless they were loaded from a checkpoint.
 
         Raises:
-            HookError: ``resume_from`` in a run that is counted in iterations.
+            HookError: ``resume_from`` is set in a run that counts iterations.
         """
         if self.resume_from is not None:
             if not runner.by_epoch:
-                raise HookError("EMAHook resumes runs that are counted in epochs only: use --resume.")
+                raise HookError("resume_from of EMAHook is only for runs that count epochs: use --resume.")
             runner.resume(self.resume_from)
         if not self._averages:
             model = unwrap_model(runner.model)
@@ -92,7 +92,7 @@ class EMAHook(Hook):
             )
 
     def before_epoch(self, runner: RunnerView) -> None:
-        """Go on with the weights themselves."""
+        """Continue with the weights themselves."""
         self._stays = False
         self._swap(to_averages=False)
 
@@ -105,12 +105,12 @@ class EMAHook(Hook):
                 torch._foreach_lerp_(self._averages, self._weights, min(self.momentum, rising))
 
     def after_epoch(self, runner: RunnerView) -> None:
-        """Leave the model with the averages, for whoever looks at it between epochs."""
+        """Give the model the averages until the next epoch."""
         self._stays = True
         self._swap(to_averages=True)
 
     def before_val_epoch(self, runner: RunnerView) -> None:
-        """Do nothing: a val flow is run with the averages."""
+        """Do nothing: a val flow uses the averages."""
 
     def after_val_epoch(self, runner: RunnerView) -> None:
         """Do nothing."""
@@ -126,16 +126,16 @@ class EMAHook(Hook):
             self._swap(to_averages=was)
 
     def extra_weights(self) -> dict[str, Tensor]:
-        """Return what the model does not hold in the place of its weights: the averages, or the weights themselves."""
+        """Return the averages, or the weights themselves while the model contains the averages."""
         what = "weight" if self._swapped else "average of weight"
-        return {f"{what} {name}": held for name, held in zip(self._names, self._averages, strict=True)}
+        return {f"{what} {name}": tensor for name, tensor in zip(self._names, self._averages, strict=True)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return whether the model is to be left with the averages; they are saved with its weights."""
+        """Return whether the model contains the averages between epochs; they are saved with its weights."""
         return {"stays": self._stays}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over."""
+        """Restore the state."""
         self._stays = state["stays"]
         self._swap(to_averages=self._stays)
 
@@ -153,13 +153,13 @@ class EMAHook(Hook):
         if self._swapped != to_averages:
             self._swapped = to_averages
             with torch.no_grad():
-                kept = [weight.clone() for weight in self._weights]
+                copies = [weight.clone() for weight in self._weights]
                 torch._foreach_copy_(self._weights, self._averages)
-                torch._foreach_copy_(self._averages, kept)
+                torch._foreach_copy_(self._averages, copies)
 
 
 def _tensors(model: nn.Module, with_buffers: bool) -> dict[str, Tensor]:
-    """Return what is averaged, by name: parameters and, if asked for, buffers that hold fractions."""
+    """Return the averaged tensors by name: parameters and, optionally, floating-point buffers."""
     buffers = {
         name: buffer
         for name, buffer in model.named_buffers()
@@ -169,7 +169,7 @@ def _tensors(model: nn.Module, with_buffers: bool) -> dict[str, Tensor]:
 
 
 def _buffer_names(model: nn.Module, with_buffers: bool) -> dict[str, str]:
-    """Return the name of each average: MMCV's, with underscores added where two would be the same."""
+    """Return the name of each average as in MMCV, with underscores appended to duplicates."""
     names: dict[str, str] = {}
     for name in _tensors(model, with_buffers):
         buffer_name = "ema_" + name.replace(".", "_")

@@ -13,19 +13,19 @@ __all__ = ["EmptyCacheHook"]
 
 @HOOKS.register_module()
 class EmptyCacheHook(Hook):
-    """Gives memory that PyTorch holds in reserve on CUDA devices back to them.
+    """Releases the unused CUDA memory that PyTorch caches.
 
     Args:
-        before_epoch: Whether before each epoch.
-        after_epoch: Whether after each epoch.
-        after_iter: Whether after each iteration, which slows a training down.
+        before_epoch: Whether to release it before each epoch.
+        after_epoch: Whether to release it after each epoch.
+        after_iter: Whether to release it after each iteration, which slows the training down.
     """
 
     def __init__(
         self, before_epoch: bool = False, after_epoch: bool = True, after_iter: bool = False
     ) -> None:
-        asked = {"before_epoch": before_epoch, "after_epoch": after_epoch, "after_iter": after_iter}
-        for stage, wanted in asked.items():
+        stages = {"before_epoch": before_epoch, "after_epoch": after_epoch, "after_iter": after_iter}
+        for stage, wanted in stages.items():
             if wanted:
                 setattr(self, stage, self._empty)
 

@@ -1,4 +1,4 @@
-"""What an optimizer step does with gradients beside following them."""
+"""Clear, clip and inspect gradients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["checked_clip", "clear_gradients", "unreached_parameters"]
 
 
 def clear_gradients(optimizer: Any) -> None:
-    """Set the gradients to None, by the optimizer's own ``zero_grad`` if it overrides that of PyTorch.
+    """Set the gradients to None, with ``zero_grad`` of the optimizer if it overrides that of PyTorch.
 
-    PyTorch's ``zero_grad`` does the same, with more calls than all hooks of a usual run need.
+    PyTorch's ``zero_grad`` does the same with more calls than all hooks of a typical run.
     """
     if type(optimizer).zero_grad is not Optimizer.zero_grad or "zero_grad" in vars(optimizer):
         optimizer.zero_grad()
@@ -32,7 +32,7 @@ def checked_clip(grad_clip: Any) -> dict[str, Any] | None:
     """Return the arguments of ``clip_grad_norm_`` or, with a ``clip_value``, of ``clip_grad_value_``.
 
     Raises:
-        ArgumentError: They are not.
+        ArgumentError: The arguments are invalid.
     """
     if grad_clip is None:
         return None
@@ -41,23 +41,26 @@ def checked_clip(grad_clip: Any) -> dict[str, Any] | None:
     target = clip_grad_value_ if "clip_value" in grad_clip else clip_grad_norm_
     problem = argument_problem(target, {"parameters": None, **grad_clip})
     if problem is not None:
-        raise ArgumentError(f"grad_clip: {problem.text}")
+        raise ArgumentError(f"grad_clip: {problem.message}", hint=problem.hint)
     return dict(grad_clip)
 
 
 def unreached_parameters(model: nn.Module, loss: Tensor) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield, by name, the trainable parameters that ``loss`` does not depend on; goes through its whole graph."""
+    """Yield the trainable parameters that ``loss`` does not depend on, with their names.
+
+    This traverses the whole graph of the loss.
+    """
     reached: set[Any] = set()
     seen: set[Any] = set()
-    waiting: list[Any] = [loss.grad_fn]
-    while waiting:
-        node = waiting.pop()
+    pending: list[Any] = [loss.grad_fn]
+    while pending:
+        node = pending.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if hasattr(node, "variable"):
             reached.add(node.variable)
-        waiting.extend(following for following, _ in node.next_functions)
+        pending.extend(child for child, _ in node.next_functions)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and parameter not in reached:
             yield name, parameter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import HookError
 from cfgtrain.runner.protocol import RunnerView
 
-__all__ = ["GENERIC_STAGES", "STAGES", "Hook", "stage_method"]
+__all__ = ["Hook"]
 
 STAGES = (
     "before_run",
@@ -30,9 +30,9 @@ GENERIC_STAGES = ("before_epoch", "after_epoch", "before_iter", "after_iter")  #
 
 
 class Hook:
-    """Something that happens at named stages of a run.
+    """Code that runs at named stages of a run.
 
-    A hook overrides the methods of the stages it cares about; the others cost nothing. The
+    A hook overrides the methods of the stages that it needs; the others cost nothing. The
     epoch runner calls them like this::
 
         hook.before_run(runner)
@@ -43,15 +43,15 @@ class Hook:
                 runner.outputs = runner.model.train_step(batch, runner.optimizer)
                 hook.after_train_iter(runner)      # the optimizer hook steps here
             hook.after_train_epoch(runner)         # counters advance after the hooks
-        hook.after_run(runner)                     # whatever happened before
+        hook.after_run(runner)                     # after an error, too
 
     and the same with ``val`` for a ``("val", n)`` flow. An iteration runner has no train or
     val epochs; it calls ``before_epoch`` and ``after_epoch`` once, around the whole run.
-    ``before_epoch``, ``before_iter`` and their kin stand for the stage of either mode.
+    ``before_epoch``, ``after_epoch``, ``before_iter`` and ``after_iter`` are for both modes.
 
     Attributes:
-        idle_stages: Stages at which this instance, as it is set up, has nothing to do though
-            its class has a method for them: it is not called there.
+        idle_stages: Stages that this instance does not need with its settings, although its class
+            has a method for them: it is not called there. See ``set_idle``.
     """
 
     stages = STAGES
@@ -62,7 +62,7 @@ class Hook:
         """Run once, before the first batch."""
 
     def after_run(self, runner: RunnerView) -> None:
-        """Run once at the end, after an error too."""
+        """Run once at the end, also after an error."""
 
     def before_epoch(self, runner: RunnerView) -> None:
         """Run before each epoch of either mode."""
@@ -109,76 +109,92 @@ class Hook:
         self.after_iter(runner)
 
     def every_n_epochs(self, runner: RunnerView, n: int) -> bool:
-        """Say whether the current epoch is an n-th one; never for n < 1."""
+        """Return whether the current epoch is an n-th one; False for n < 1."""
         return n > 0 and (runner.epoch + 1) % n == 0
 
     def every_n_iters(self, runner: RunnerView, n: int) -> bool:
-        """Say whether the current iteration is an n-th one of the run; never for n < 1."""
+        """Return whether the current iteration is an n-th one of the run; False for n < 1."""
         return n > 0 and (runner.iter + 1) % n == 0
 
     def every_n_inner_iters(self, runner: RunnerView, n: int) -> bool:
-        """Say whether the current iteration is an n-th one of its epoch; never for n < 1."""
+        """Return whether the current iteration is an n-th one of its epoch; False for n < 1."""
         return n > 0 and (runner.inner_iter + 1) % n == 0
 
     def end_of_epoch(self, runner: RunnerView) -> bool:
-        """Say whether the current iteration is the last one of its epoch.
+        """Return whether the current iteration is the last one of its epoch.
 
         Raises:
-            HookError: The loader has no length to tell.
+            HookError: The loader has no length.
         """
         length = num_batches(runner.data_loader)
         if length is None:
             raise HookError(
-                f"{type(self).__name__} needs to know where an epoch ends, and the data loader has no length."
+                f"{type(self).__name__} needs the end of the epoch, but the data loader has no length."
             )
         return runner.inner_iter + 1 == length
 
     def is_last_epoch(self, runner: RunnerView) -> bool:
-        """Say whether the current epoch is the last one of the run."""
+        """Return whether the current epoch is the last one of the run."""
         return runner.epoch + 1 == runner.max_epochs
 
     def is_last_iter(self, runner: RunnerView) -> bool:
-        """Say whether the current iteration is the last one of the run."""
+        """Return whether the current iteration is the last one of the run."""
         return runner.iter + 1 == runner.max_iters
 
     def get_triggered_stages(self) -> list[str]:
-        """Return the stages at which this hook does something, in order."""
+        """Return the stages at which this hook is called, in order."""
         return [stage for stage in self.stages if stage_method(self, stage) is not None]
 
+    def set_idle(self, stages: Iterable[str], cls: type[Hook]) -> None:
+        """Do not call this instance at some stages, except where a subclass of ``cls`` overrides them.
+
+        Args:
+            stages: The stages that it does not need with its settings.
+            cls: The class whose methods are not needed.
+        """
+        self.idle_stages = [stage for stage in stages if getattr(type(self), stage) is getattr(cls, stage)]
+
     def before_load_checkpoint(self, runner: RunnerView, state_dict: Mapping[str, Any]) -> None:
-        """Run before a checkpoint with these weights is loaded into the model to be gone on from."""
+        """Run when a run is resumed, before the weights of its checkpoint are loaded into the model."""
 
     def evaluation_context(self, runner: RunnerView) -> AbstractContextManager[None]:
-        """Return what is to be entered while the model is evaluated or saved; averages of weights go in here."""
+        """Return a context manager that is active while the model is evaluated or saved.
+
+        In it a hook can give the model other weights, such as averages.
+        """
         return nullcontext()
 
     def step_context(self, runner: RunnerView) -> AbstractContextManager[None]:
-        """Return a context for the training step: ``train_step`` of the model, and no other hook, runs in it."""
+        """Return a context manager that is active during each training step of the model.
+
+        The step is the call of ``train_step``: neither the backward pass nor other hooks or val flows
+        are in it. Mixed precision is enabled here.
+        """
         return nullcontext()
 
     def flush_logs(self, runner: RunnerView) -> None:
-        """Log what is due of the training now; logger hooks do."""
+        """Log what is due of the training before something else is logged; for logger hooks."""
 
     def exclude_time(self, seconds: float) -> None:
-        """Leave the last ``seconds`` out of what is measured; timer hooks do."""
+        """Do not count the last ``seconds``, as of an evaluation between iterations; for timer hooks."""
 
     def extra_weights(self) -> Mapping[str, Tensor]:
-        """Return tensors that lie in the model beside its weights and are saved with them: a ruined one is not saved."""
+        """Return extra tensors that are saved with the weights, by name; saving fails if any is not finite."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs, as plain types; saved with every checkpoint."""
+        """Return the state that a resumed run needs, of plain types; it is saved with every checkpoint."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` returned; called after ``before_run``."""
+        """Restore the state that ``state_dict`` returned; called after ``before_run``."""
 
 
 def stage_method(hook: Hook, stage: str) -> Any:
-    """Return the method that ``hook`` really has for ``stage``, or None.
+    """Return the method of a hook for a stage, or None if the hook does nothing there.
 
-    A method counts when the class or the instance overrides it. The generic
-    ``before_epoch`` stands for ``before_train_epoch`` unless that is overridden itself.
+    A method counts if the class or the instance overrides it. For ``before_train_epoch`` that is also
+    ``before_epoch``, unless ``before_train_epoch`` itself is overridden; likewise for other stages.
     """
     if stage in hook.idle_stages:
         return None

@@ -1,4 +1,4 @@
-"""Stop where a number is lost, with all that is needed to see why."""
+"""Stop at the first non-finite loss or gradient, and save what is needed to find the cause."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from cfgtrain.checkpoint.state_dict import get_state_dict
 from cfgtrain.errors import ArgumentError, NonFiniteLossError
+from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.random_state import RandomState
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -22,19 +24,19 @@ __all__ = ["NaNGuardHook"]
 
 @HOOKS.register_module()
 class NaNGuardHook(Hook):
-    """Ends the run at the first loss or gradient that is infinite or not a number.
+    """Stops the run at the first loss or gradient that is infinite or NaN.
 
-    Without this hook a loss is looked at when it is logged, which costs nothing; with it every
-    loss and gradient is, before the optimizer's step, which makes each iteration wait for the
-    device. The weights are still good then, and everything that led to the loss is saved in
-    ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of its samples,
-    the ``random`` states before the iteration, ``scalars`` (of the iteration, and the averages
-    logged last), ``state_dict`` of the model, and ``what`` was not finite, ``where``.
+    Without this hook a loss is checked when it is logged, which costs nothing. With it, every
+    loss and gradient is checked before the optimizer steps, which makes each iteration wait for
+    the device. The weights are still finite then, and the main process saves everything that led
+    to the loss in ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of
+    its samples, the ``random`` states before the iteration, ``scalars`` (of the iteration, and
+    the averages logged last), ``state_dict`` of the model, ``what`` was not finite, and ``where``.
 
-    With a loss scale, gradients that overflow are left to the scaler.
+    With a loss scale, gradients that overflow are handled by the scaler.
 
     Args:
-        interval: Iterations from one look to the next.
+        interval: Iterations between checks.
         save: Whether the file is written.
     """
 
@@ -50,23 +52,22 @@ class NaNGuardHook(Hook):
         self._due = False
 
     def before_run(self, runner: RunnerView) -> None:
-        """Have the optimizers let this hook look before they step."""
-        optimizer = runner.optimizer
-        each = optimizer.values() if isinstance(optimizer, dict) else [optimizer] if optimizer else []
-        look = self._gradient_check(runner)
-        self._handles = [one.register_step_pre_hook(look) for one in each]
+        """Let the optimizers call this hook before they step."""
+        check = self._gradient_check(runner)
+        optimizers = optimizers_of(runner.optimizer).values()
+        self._handles = [optimizer.register_step_pre_hook(check) for optimizer in optimizers]
 
     def before_train_iter(self, runner: RunnerView) -> None:
-        """Note the random states, so that the iteration can be repeated."""
+        """Record the random states, so that the iteration can be repeated."""
         self._due = self.every_n_iters(runner, self.interval)
         if self._due and self.save:
             self._random = RandomState.capture()
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Look at the loss, before anyone goes backward from it.
+        """Check the loss before its gradients are computed.
 
         Raises:
-            NonFiniteLossError: It is infinite or not a number.
+            NonFiniteLossError: The loss is infinite or NaN.
         """
         loss = runner.outputs.get("loss")
         if self._due and loss is not None:
@@ -75,33 +76,35 @@ class NaNGuardHook(Hook):
                 self._fail(runner, "loss", value)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Leave the optimizers alone again."""
+        """Remove the hook from the optimizers."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
 
     def _gradient_check(self, runner: RunnerView) -> Callable[..., None]:
-        def look(optimizer: Any, args: Any, kwargs: Any) -> None:
-            if (
-                getattr(optimizer, "found_inf", None) is not None
-            ):  # a fused one, which skips the step by itself
-                return
+        def check(optimizer: Any, args: Any, kwargs: Any) -> None:
+            if getattr(optimizer, "found_inf", None) is not None:
+                return  # a fused optimizer with a loss scale, which skips the step itself
             with_grad = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             if self._due and not all_finite([p.grad for p in with_grad]):
-                bad = next(p for p in with_grad if not all_finite([p.grad]))
-                name = next((name for name, p in runner.model.named_parameters() if p is bad), "a parameter")
-                values = _values(bad.grad)
+                first = next(p for p in with_grad if not all_finite([p.grad]))
+                name = next(
+                    (name for name, p in runner.model.named_parameters() if p is first), "a parameter"
+                )
+                values = _values(first.grad)
                 self._fail(runner, f"gradient of {name}", float(values[~values.isfinite()][0]))
 
-        return look
+        return check
 
     def _fail(self, runner: RunnerView, name: str, value: float) -> None:
         error = NonFiniteLossError(name=name, value=value, place=runner.batch_position)
-        if self.save and runner.work_dir is not None:
+        if self.save and runner.work_dir is not None and is_main_process():
             path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}.pt"
             try:
                 torch.save(self._evidence(runner, name, value), path)
-            except Exception as failure:  # a batch may hold what cannot be pickled; the run ends all the same
+            except (
+                Exception
+            ) as failure:  # the batch may not be picklable; the original error is raised anyway
                 runner.logger.error("%s cannot be written: %s: %s", path, type(failure).__name__, failure)
             else:
                 error.add_note(f"The batch, its samples, random states and weights are in {path}.")
@@ -110,8 +113,8 @@ class NaNGuardHook(Hook):
     def _evidence(self, runner: RunnerView, name: str, value: float) -> dict[str, Any]:
         _, epoch, batch = runner.batch_position
         loader = runner.data_loader
-        tell = getattr(loader, "batch_indices", lambda *_: None)
-        indices = tell(epoch, batch)
+        batch_indices = getattr(loader, "batch_indices", lambda *_: None)
+        indices = batch_indices(epoch, batch)
         source = getattr(getattr(loader, "dataset", None), "source", None)
         log_vars = runner.outputs.get("log_vars", {})
         return {
@@ -131,7 +134,7 @@ class NaNGuardHook(Hook):
 
 
 def all_finite(tensors: list[Tensor]) -> bool:
-    """Say whether all elements of all tensors, sparse ones too, are finite; the device is waited for once."""
+    """Return whether all elements of all tensors, also sparse ones, are finite; this waits for the device once."""
     values = [each for each in map(_values, tensors) if each.numel()]
     if not values:
         return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
@@ -33,25 +35,25 @@ LossScale = float | str | Mapping[str, Any] | None
 
 @HOOKS.register_module()
 class OptimizerHook(Hook):
-    """Goes backward after each iteration and steps after each window of them.
+    """Computes gradients after each iteration, and steps after each window of iterations.
 
-    Of a dict of optimizers each steps. An optimizer whose ``step`` wants a closure, such as
-    LBFGS, is given one that runs the step of the model again.
+    If there is a dict of optimizers, each one steps. An optimizer whose ``step`` needs a closure,
+    such as LBFGS, is given one that runs the training step of the model again.
 
     Args:
         grad_clip: Arguments of ``torch.nn.utils.clip_grad_norm_``, such as
-            ``dict(max_norm=35, norm_type=2)``, whose norm is logged, or of ``clip_grad_value_``:
+            ``dict(max_norm=35, norm_type=2)``, which logs the norm, or of ``clip_grad_value_``, such as
             ``dict(clip_value=0.5)``. None does not clip.
-        detect_anomalous_params: Whether to log, as errors, the parameters that the loss does
-            not depend on; for debugging, as it looks at the whole graph each time.
-        cumulative_iters: Iterations per step; the loss of each is divided by it, so that the
-            step is that of one batch of all their samples. A shorter window at the end of the
-            run is divided by its own length. Processes exchange gradients once per window.
-        loss_scale: Keeps small float16 gradients from vanishing: a number, ``"dynamic"``, or
+        detect_anomalous_params: Whether to log an error for parameters that the loss does not
+            depend on; for debugging, because it traverses the whole graph in each iteration.
+        cumulative_iters: Iterations per step, called a window; each loss is divided by it, so that
+            the step equals that of one batch with all samples. In a shorter window at the end of
+            the run, losses are divided by its length. Processes exchange gradients once per window.
+        loss_scale: Prevents the underflow of float16 gradients: a number, ``"dynamic"``, or
             arguments of ``torch.amp.GradScaler``. None: no scaling, or ``"dynamic"`` for float16.
-        dtype: ``"float16"`` or ``"bfloat16"``: methods that the model decorates with
-            ``auto_fp16`` run in it, or, in a model without any, the whole training step under
-            autocast. Weights and their gradients stay float32. None: all float32.
+        dtype: ``"float16"`` or ``"bfloat16"``: methods of the model that are decorated with
+            ``auto_fp16`` run in it or, in a model without any, the whole training step under
+            autocast. Weights and their gradients remain float32. None: float32 only.
     """
 
     def __init__(
@@ -69,35 +71,31 @@ class OptimizerHook(Hook):
         self.cumulative_iters = cumulative_iters
         self.dtype = None if dtype is None else as_half_dtype(dtype)
         self.loss_scale = "dynamic" if loss_scale is None and self.dtype is torch.float16 else loss_scale
-        _scaler_settings(self.loss_scale)  # refuses what it cannot take before the run
+        _scaler_settings(self.loss_scale)  # raises for invalid settings before the run
         self.loss_scaler: torch.amp.GradScaler | None = None
         self._autocast: torch.autocast | None = None
-        self._autocast_open = False
         self._with_closure = False
         idle = {
-            "before_train_iter": cumulative_iters == 1 and self.dtype is None,
+            "before_train_iter": cumulative_iters == 1,
             "after_train_epoch": cumulative_iters == 1,
+            "step_context": self.dtype is None,
         }
-        self.idle_stages = [
-            stage
-            for stage, is_idle in idle.items()  # but for those that a subclass has made its own
-            if is_idle and getattr(type(self), stage) is getattr(OptimizerHook, stage)
-        ]
+        self.set_idle((stage for stage, is_idle in idle.items() if is_idle), OptimizerHook)
 
     def before_run(self, runner: RunnerView) -> None:
-        """Set up what the device, the model and the optimizers ask for.
+        """Set up closure, loss scale and precision for the optimizers, device and model.
 
         Raises:
-            HookError: There is no optimizer, or one whose closure does not go with the settings.
+            HookError: There is no optimizer, or one that needs a closure, which excludes some settings.
         """
-        optimizers = _all(runner.optimizer)
+        optimizers = optimizers_of(runner.optimizer)
         if not optimizers:
             raise HookError(
-                f"{type(self).__name__} has no optimizer to step. A model that steps itself needs no such hook: "
+                f"{type(self).__name__} has no optimizer to step. If the model steps itself, set "
                 "optimizer_config=None."
             )
         device = next((p.device.type for p in runner.model.parameters()), "cpu")
-        self._with_closure = self._wants_closure(optimizers)
+        self._with_closure = self._needs_closure(optimizers.values())
         if self.loss_scale is not None:
             self.loss_scaler = torch.amp.GradScaler(device, **_scaler_settings(self.loss_scale))
             saved = ((runner.meta or {}).get("fp16") or {}).get("loss_scaler")  # of a resumed run
@@ -109,21 +107,22 @@ class OptimizerHook(Hook):
             self._warn_of_windows(runner)
 
     def before_train_iter(self, runner: RunnerView) -> None:
-        """Let processes exchange gradients in the last iteration of a window only; begin autocast."""
+        """Let processes exchange gradients only in the last iteration of a window."""
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, self._closes_window(runner))
-        if self._autocast is not None:
-            # No other hook of the stage is within it: an evaluation without gradients would leave weights there, cast
-            # already, that the step then takes and that get no gradients.
-            runner.defer(self._begin_autocast)
+
+    def step_context(self, runner: RunnerView) -> AbstractContextManager[None]:
+        """Return the context manager that enables mixed precision for the training step."""
+        # Nothing else may run in it: autocast caches weights that it has cast, and those that an evaluation without
+        # gradients has left there would get no gradients in the step.
+        return nullcontext() if self._autocast is None else self._autocast
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Go backward, and clip and step when a window is full or the run ends."""
+        """Compute gradients; at the end of a window or of the run, clip them and step."""
         if "loss" not in runner.outputs:
-            raise HookError(_no_loss(runner))
+            raise HookError(_missing_loss(runner))
         loss = runner.outputs["loss"]
-        self._end_autocast()
-        optimizers = _all(runner.optimizer)
+        optimizers = optimizers_of(runner.optimizer).values()
         if not runner.accumulating:
             for optimizer in optimizers:
                 clear_gradients(optimizer)
@@ -133,29 +132,28 @@ class OptimizerHook(Hook):
             runner.optimizer.step(self._closure(runner, loss))
             return
         self.backward(runner, loss)
-        runner.accumulating = not self._closes_window(runner)
+        runner.accumulating = self.cumulative_iters > 1 and not self._closes_window(runner)
         if not runner.accumulating:
             self._step(runner, optimizers)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Step with what is left at the end of a run whose length in iterations was not known."""
+        """Step with the gradients of a last window whose length was not known before the end of the run."""
         if runner.accumulating and self.is_last_epoch(runner):
             length = runner.iter % self.cumulative_iters
             with_grad = [p.grad for p in runner.model.parameters() if p.grad is not None]
             for grad in with_grad:
                 grad.mul_(self.cumulative_iters / length)  # each loss was divided by a full window
-            average_tensors(with_grad)  # no iteration was known to be the last, and to exchange them
+            average_tensors(with_grad)  # no iteration exchanged them, because none was known to be the last
             runner.accumulating = False
-            self._step(runner, _all(runner.optimizer))
+            self._step(runner, optimizers_of(runner.optimizer).values())
 
     def after_run(self, runner: RunnerView) -> None:
-        """Leave model and process as they were, after an error too."""
-        self._end_autocast()
+        """Let processes exchange gradients in each iteration again."""
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, True)
 
     def backward(self, runner: RunnerView, loss: Tensor) -> None:
-        """Go backward from the loss, divided by the length of its window and scaled."""
+        """Compute the gradients of the loss, divided by the length of its window and scaled."""
         if self.cumulative_iters > 1:
             loss = loss / self._window_length(runner)
         if self.loss_scaler is not None:
@@ -163,7 +161,7 @@ class OptimizerHook(Hook):
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def clip_grads(self, parameters: Any) -> Tensor | None:
-        """Clip the gradients in place and return their norm before; None without gradients or norm."""
+        """Clip the gradients in place; return their previous norm, or None without gradients or norm."""
         with_grad = [p for p in parameters if p.requires_grad and p.grad is not None]
         if "clip_value" in (self.grad_clip or {}):
             clip_grad_value_(with_grad, **(self.grad_clip or {}))
@@ -180,11 +178,11 @@ class OptimizerHook(Hook):
         return {} if self.loss_scaler is None else {"loss_scaler": self.loss_scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over."""
+        """Restore the state."""
         if self.loss_scaler is not None:
             self.loss_scaler.load_state_dict(state["loss_scaler"])
 
-    def _step(self, runner: RunnerView, optimizers: list[Any]) -> None:
+    def _step(self, runner: RunnerView, optimizers: Iterable[Any]) -> None:
         scaler = self.loss_scaler
         if self.grad_clip is not None:
             if scaler is not None:
@@ -198,7 +196,7 @@ class OptimizerHook(Hook):
         for optimizer in optimizers:
             scaler.step(optimizer)
         scaler.update(float(self.loss_scale) if isinstance(self.loss_scale, (int, float)) else None)
-        if runner.meta is not None:  # where MMCV looks for it
+        if runner.meta is not None:  # as in MMCV
             runner.meta.setdefault("fp16", {})["loss_scaler"] = scaler.state_dict()
 
     def _clip(self, runner: RunnerView) -> None:
@@ -209,18 +207,18 @@ class OptimizerHook(Hook):
     def _clip_model(self, model: nn.Module) -> Tensor | None:
         try:
             return self.clip_grads(model.parameters())
-        except NotImplementedError as error:  # looked into only then: asking before would cost every step
+        except NotImplementedError as error:  # a check in advance would slow down each step
             sparse = [n for n, p in model.named_parameters() if p.grad is not None and p.grad.is_sparse]
             if not sparse:
                 raise
             raise HookError(
                 f"grad_clip cannot clip sparse gradients, and {' and '.join(sparse)} got "
-                f"{'one' if len(sparse) == 1 else 'such'}, as of an Embedding with sparse=True. Make it dense "
-                "(sparse=False), or do without grad_clip."
+                f"{'one' if len(sparse) == 1 else 'such'}, for example in an Embedding with sparse=True. Make it "
+                "dense (sparse=False), or remove grad_clip."
             ) from error
 
     def _closure(self, runner: RunnerView, loss: Tensor) -> Callable[[], Tensor]:
-        """Return what computes loss and gradients: at first those that are there, then anew."""
+        """Return the closure: the first call uses the given loss, later calls run the model again."""
         losses = [loss]
 
         def evaluate() -> Tensor:
@@ -236,16 +234,6 @@ class OptimizerHook(Hook):
 
         return evaluate
 
-    def _begin_autocast(self) -> None:
-        if self._autocast is not None:
-            self._autocast.__enter__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            self._autocast_open = True
-
-    def _end_autocast(self) -> None:
-        if self._autocast is not None and self._autocast_open:
-            self._autocast_open = False
-            self._autocast.__exit__(None, None, None)
-
     def _closes_window(self, runner: RunnerView) -> bool:
         return self.every_n_iters(runner, self.cumulative_iters) or self.is_last_iter(runner)
 
@@ -253,9 +241,10 @@ class OptimizerHook(Hook):
         first = runner.iter // self.cumulative_iters * self.cumulative_iters
         return min(self.cumulative_iters, (runner.max_iters or first + self.cumulative_iters) - first)
 
-    def _wants_closure(self, optimizers: Sequence[Any]) -> bool:
-        wanting = [type(each).__name__ for each in optimizers if _needs_closure(each)]
-        if not wanting:
+    def _needs_closure(self, optimizers: Iterable[Any]) -> bool:
+        optimizers = list(optimizers)
+        names = [type(each).__name__ for each in optimizers if _requires_closure(each)]
+        if not names:
             return False
         settings = {
             "several optimizers": len(optimizers) > 1,
@@ -263,11 +252,11 @@ class OptimizerHook(Hook):
             "a loss scale": self.loss_scale is not None,
             "a dtype": self.dtype is not None,
         }
-        clash = [name for name, is_set in settings.items() if is_set]
-        if clash:
+        conflicts = [name for name, is_set in settings.items() if is_set]
+        if conflicts:
             raise HookError(
-                f"{wanting[0]} computes the loss several times in one step, which does not go with "
-                f"{' and '.join(clash)}."
+                f"{names[0]} computes the loss several times per step, which cannot be combined with "
+                f"{' and '.join(conflicts)}."
             )
         return True
 
@@ -275,17 +264,17 @@ class OptimizerHook(Hook):
         length = self.cumulative_iters
         if runner.iter % length:
             runner.logger.warning(
-                "The run goes on in the middle of a window of %d iterations, whose first gradients are gone.",
+                "The run starts in the middle of a window of %d iterations, whose first gradients are lost.",
                 length,
             )
         if any(isinstance(module, _BatchNorm) for module in runner.model.modules()):
             runner.logger.warning(
                 "The model has batch normalization: its statistics are those of single batches, "
-                "not of the %d that make up a step.", length,
+                "not of the %d batches of a step.", length,
             )  # fmt: skip
         if runner.max_iters is not None and runner.max_iters % length:
             runner.logger.info(
-                "The last window of the run has %d iterations rather than %d.",
+                "The last window of the run has %d iterations instead of %d.",
                 runner.max_iters % length,
                 length,
             )
@@ -293,7 +282,7 @@ class OptimizerHook(Hook):
 
 @HOOKS.register_module()
 class GradientCumulativeOptimizerHook(OptimizerHook):
-    """``OptimizerHook`` under the name it has in MMCV when gradients are accumulated."""
+    """``OptimizerHook`` under the name that it has in MMCV when gradients are accumulated."""
 
     def __init__(
         self,
@@ -306,10 +295,10 @@ class GradientCumulativeOptimizerHook(OptimizerHook):
 
 @HOOKS.register_module()
 class Fp16OptimizerHook(OptimizerHook):
-    """``OptimizerHook`` in mixed precision, under MMCV's name.
+    """``OptimizerHook`` in mixed precision, under the name that it has in MMCV.
 
-    ``coalesce``, ``bucket_size_mb`` and ``distributed`` are taken as MMCV takes them, and
-    change nothing: gradients are exchanged by PyTorch.
+    ``coalesce``, ``bucket_size_mb`` and ``distributed`` are accepted for compatibility and have no
+    effect: PyTorch exchanges the gradients.
     """
 
     def __init__(
@@ -328,19 +317,13 @@ class Fp16OptimizerHook(OptimizerHook):
 
 @HOOKS.register_module()
 class GradientCumulativeFp16OptimizerHook(Fp16OptimizerHook):
-    """``Fp16OptimizerHook`` under the name it has in MMCV when gradients are accumulated."""
+    """``Fp16OptimizerHook`` under the name that it has in MMCV when gradients are accumulated."""
 
     def __init__(self, cumulative_iters: int = 1, **kwargs: Any) -> None:
         super().__init__(cumulative_iters=cumulative_iters, **kwargs)
 
 
-def _all(optimizer: Any) -> list[Any]:
-    return (
-        list(optimizer.values()) if isinstance(optimizer, dict) else [] if optimizer is None else [optimizer]
-    )
-
-
-def _needs_closure(optimizer: Any) -> bool:
+def _requires_closure(optimizer: Any) -> bool:
     closure = inspect.signature(optimizer.step).parameters.get("closure")
     return closure is not None and closure.default is closure.empty
 
@@ -354,14 +337,14 @@ def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
     if isinstance(loss_scale, Mapping):
         problem = argument_problem(torch.amp.GradScaler, dict(loss_scale))
         if problem is not None:
-            raise ArgumentError(f"loss_scale: {problem.text}")
+            raise ArgumentError(f"loss_scale: {problem.message}", hint=problem.hint)
         return dict(loss_scale)
     raise ArgumentError(
         f"loss_scale is a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}."
     )
 
 
-def _no_loss(runner: RunnerView) -> str:
+def _missing_loss(runner: RunnerView) -> str:
     names = ", ".join(map(repr, runner.outputs)) or "nothing"
     model = type(unwrap_model(runner.model)).__name__
-    return f"train_step of {model} returns {names}, and no 'loss' to go backward from."
+    return f"train_step of {model} returns {names}, but no 'loss' to compute gradients of."

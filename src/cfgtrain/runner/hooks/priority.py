@@ -1,11 +1,10 @@
-"""When a hook runs among the others of its stage."""
+"""The order in which hooks run at a stage."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from cfgtrain.suggestions import suggest
 
 __all__ = ["Priority", "get_priority"]
 
@@ -29,8 +28,8 @@ def get_priority(priority: int | str | Priority) -> int:
 
     Raises:
         ArgumentError: A number outside that range.
-        UnknownNameError: No priority has that name.
-        ArgumentTypeError: Neither a number nor a name nor a Priority.
+        UnknownNameError: There is no priority of that name.
+        ArgumentTypeError: ``priority`` is not a number, name or Priority.
     """
     if isinstance(priority, Priority):
         return priority.value
@@ -41,6 +40,6 @@ def get_priority(priority: int | str | Priority) -> int:
     if isinstance(priority, str):
         if priority.upper() in Priority.__members__:
             return Priority[priority.upper()].value
-        hint = suggest(priority, Priority.__members__)
-        raise UnknownNameError(f"There is no priority {priority!r}: {', '.join(Priority.__members__)}.{hint}")
+        message = f"There is no priority {priority!r}: {', '.join(Priority.__members__)}."
+        raise UnknownNameError(message, near=(priority, list(Priority.__members__)))
     raise ArgumentTypeError(f"A priority is a name or a number from 0 to 100, not {priority!r}.")

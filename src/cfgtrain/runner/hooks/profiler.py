@@ -1,4 +1,4 @@
-"""Where the time of an iteration goes, by PyTorch's profiler."""
+"""Profile the run with PyTorch's profiler."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch.profiler import ProfilerActivity
 
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
 __all__ = ["ProfilerHook"]
 
@@ -23,24 +23,24 @@ ACTIVITIES = {"cpu": ProfilerActivity.CPU, "cuda": ProfilerActivity.CUDA}
 
 @HOOKS.register_module()
 class ProfilerHook(Hook):
-    """Profiles the first epochs or iterations of a run with ``torch.profiler``.
+    """Profiles the first epochs or iterations of a run with ``torch.profiler``, in the main process.
 
     Args:
         by_epoch: Whether ``profile_iters`` counts epochs, or iterations.
-        profile_iters: How many of them are profiled, from the beginning of the run.
-        activities: Of ``"cpu"`` and ``"cuda"``; the latter is left out where there is none.
+        profile_iters: How many of them are profiled, from the start of the run.
+        activities: ``"cpu"`` and ``"cuda"``, or one of them; ``"cuda"`` is ignored without such a device.
         schedule: Which of the iterations are recorded: the arguments of
             ``torch.profiler.schedule``, or what that returns. None records all.
-        on_trace_ready: What becomes of the result: a function of the profiler,
-            ``dict(type='log_trace', sort_by=..., row_limit=...)``, which prints a table, or
+        on_trace_ready: Called with the result: a function of the profiler,
+            ``dict(type='log_trace', sort_by=..., row_limit=...)``, which logs a table, or
             ``dict(type='tb_trace', dir_name=...)``, which writes files for TensorBoard, by
-            default into ``<work_dir>/tf_tracing_logs``. None: nothing.
+            default to ``<work_dir>/tf_tracing_logs``. None does nothing.
         record_shapes: Whether the shapes of inputs are recorded.
-        profile_memory: Whether memory is.
-        with_stack: Whether lines of source are.
+        profile_memory: Whether memory usage is recorded.
+        with_stack: Whether source lines are recorded.
         with_flops: Whether the operations of matrix products and convolutions are counted.
-        json_trace_path: Where a trace for Chrome's ``about:tracing`` goes; a relative path is
-            below the work directory. None writes none.
+        json_trace_path: Path of a trace for Chrome's ``about:tracing``, relative to the work
+            directory. None writes none.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class ProfilerHook(Hook):
             raise ArgumentError(f"activities is a list of 'cpu' and 'cuda', not {activities!r}.")
         for name in activities:
             if name not in ACTIVITIES:
-                hint = suggest(str(name), ACTIVITIES)
-                raise ArgumentError(f"The profiler knows no activity {name!r}: 'cpu' and 'cuda'.{hint}")
+                message = f"There is no activity {name!r} to profile: use 'cpu' and 'cuda'."
+                raise ArgumentError(message, near=(str(name), list(ACTIVITIES)))
         self.by_epoch = by_epoch
         self.profile_iters = profile_iters
         self.activities = [ACTIVITIES[name] for name in activities]
         if isinstance(schedule, Mapping):
             problem = argument_problem(torch.profiler.schedule, dict(schedule))
             if problem is not None:
-                raise ArgumentError(f"schedule: {problem.text}")
+                raise ArgumentError(f"schedule: {problem.message}", hint=problem.hint)
             schedule = torch.profiler.schedule(**schedule)
         self.schedule = schedule
         self.on_trace_ready = on_trace_ready
@@ -86,23 +86,23 @@ class ProfilerHook(Hook):
         _check_handler(on_trace_ready)
 
     def before_run(self, runner: RunnerView) -> None:
-        """Start the profiler, in the first process alone.
+        """Start the profiler in the main process.
 
         Raises:
-            HookError: The run is shorter than what is to be profiled, or not counted in that unit.
+            HookError: The run is shorter than the profiled part, or does not count epochs.
         """
         unit, at, total = ("epochs", runner.epoch, runner.max_epochs) if self.by_epoch else (
             "iterations", runner.iter, runner.max_iters
         )  # fmt: skip
         if self.by_epoch and total is None:
-            raise HookError("ProfilerHook counts epochs, and this run counts iterations: set by_epoch=False.")
+            raise HookError("ProfilerHook counts epochs, but this run counts iterations: set by_epoch=False.")
         if total is not None and self.profile_iters > total:
-            raise HookError(f"{self.profile_iters} {unit} are to be profiled, and the run has {total}.")
-        if runner.rank != 0:
+            raise HookError(f"profile_iters is {self.profile_iters} {unit}, but the run has {total}.")
+        if not is_main_process():
             return
         if self.by_epoch and self.profile_iters > 1:
             runner.logger.warning(
-                "Whole epochs are profiled, %d of them: that may take much memory.", self.profile_iters
+                "%d whole epochs are profiled: this may need much memory.", self.profile_iters
             )
         self._end = at + self.profile_iters
         kinds = [kind for kind in self.activities if kind in torch.profiler.supported_activities()]  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -115,7 +115,7 @@ class ProfilerHook(Hook):
         self.profiler.start()
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Mark the end of an iteration; by iteration, stop after the last one."""
+        """Record the end of an iteration; by iteration, stop after the last one."""
         if self.profiler is None:
             return
         self.profiler.step()
@@ -128,14 +128,14 @@ class ProfilerHook(Hook):
             self._stop(runner)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Stop, when the run has ended before that."""
+        """Stop, if the run ended before."""
         self._stop(runner)
 
     def _stop(self, runner: RunnerView) -> None:
         if self.profiler is None:
             return
         profiler, self.profiler = self.profiler, None
-        runner.logger.info("Profiling is over; the training goes on at its own speed.")
+        runner.logger.info("Profiling is complete; the training continues without the profiler.")
         profiler.stop()
         if self.json_trace_path is not None:
             path = Path(runner.work_dir or ".") / self.json_trace_path
@@ -162,6 +162,6 @@ def _check_handler(handler: Any) -> None:
     kind = handler.get("type") if isinstance(handler, Mapping) else None
     if kind not in kinds:
         raise ArgumentError(
-            f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}."
-            + suggest(str(kind), kinds)
+            f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}.",
+            near=(str(kind), kinds),
         )

@@ -1,4 +1,4 @@
-"""Tell samplers which epoch begins."""
+"""Set the epoch of samplers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["DistSamplerSeedHook"]
 
 @HOOKS.register_module()
 class DistSamplerSeedHook(Hook):
-    """Tells the sampler of a DataLoader which epoch begins, so that each has its own order.
+    """Sets the epoch of the sampler of a DataLoader, so that each epoch has a different order.
 
-    The runners of cfgtrain do so by themselves, for every loader whose sampler has a
-    ``set_epoch``; the hook is for configs that name it, and for runners of one's own.
+    The runners of cfgtrain do this themselves, for every loader whose sampler has a
+    ``set_epoch``; the hook is for configs that contain it, and for custom runners.
     """
 
     def before_epoch(self, runner: RunnerView) -> None:
-        """Tell it; the streams of an iteration runner tell theirs when they begin anew."""
+        """Set the epoch; an iteration runner does so whenever a loader starts again."""
         loader: Any = runner.data_loader
         sampler: Any = getattr(loader, "sampler", None)
         if not hasattr(sampler, "set_epoch"):

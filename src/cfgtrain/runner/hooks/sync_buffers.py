@@ -15,13 +15,13 @@ class SyncBuffersHook(Hook):
     """Averages the buffers of the model, such as batch statistics, over all processes after each epoch.
 
     Args:
-        distributed: Whether to do so; it costs nothing in a single process either.
+        distributed: Whether to average them; in a single process nothing happens either way.
     """
 
     def __init__(self, distributed: bool = True) -> None:
         self.distributed = distributed
 
     def after_epoch(self, runner: RunnerView) -> None:
-        """Average them; counters are taken from the first process."""
+        """Average them; integer buffers, such as counters, are taken from the first process."""
         if self.distributed:
             average_tensors(runner.model.buffers())

@@ -1,4 +1,4 @@
-"""How long iterations take."""
+"""Measure the time of iterations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["IterTimerHook"]
 
 @HOOKS.register_module()
 class IterTimerHook(Hook):
-    """Logs, in seconds, ``time`` per iteration and the part of it spent waiting for data, ``data_time``."""
+    """Logs ``time`` per iteration and ``data_time``, the part of it spent waiting for data, in seconds."""
 
     def __init__(self) -> None:
         self._last = self._ready = perf_counter()
@@ -23,20 +23,20 @@ class IterTimerHook(Hook):
         self._last = perf_counter()
 
     def before_epoch(self, runner: RunnerView) -> None:
-        """Start the clock: what lies between epochs belongs to none."""
+        """Start the clock: time between epochs is not counted."""
         self._last = perf_counter()
 
     def exclude_time(self, seconds: float) -> None:
-        """Leave the last ``seconds``, of an evaluation between iterations for example, out of both times."""
+        """Do not count the last ``seconds``, as of an evaluation between iterations."""
         self._last += seconds
         self._ready += seconds
 
     def before_iter(self, runner: RunnerView) -> None:
-        """Note when the data was there."""
+        """Record when the data is available."""
         self._ready = perf_counter()
 
     def after_iter(self, runner: RunnerView) -> None:
-        """Log both times, and start again."""
+        """Log both times, and restart the clock."""
         now, last = perf_counter(), self._last
         runner.log_buffer.update({"data_time": self._ready - last, "time": now - last})
         self._last = now

@@ -11,8 +11,8 @@ from cfgtrain.data.builder import build_dataloader
 from cfgtrain.runner import DistEvalHook, EvalHook
 
 
-def test_shares_are_put_together(tmp_path: Path) -> None:
-    """Shares of 12 and 11 samples make 23, scored once; both processes know the score and the statistics."""
+def test_shares_are_combined(tmp_path: Path) -> None:
+    """Shares of 12 and 11 samples are scored once; both processes get the score and the statistics."""
     first, second = in_processes("evaluate_in_shares", 2, tmp_path)
     assert (first[0], second[0]) == (0, 1)
     assert first[1] == second[1]
@@ -22,7 +22,7 @@ def test_shares_are_put_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_alone_it_is_an_eval_hook(kind: str) -> None:
+def test_single_process_is_an_eval_hook(kind: str) -> None:
     """In a single process the scores are those of ``EvalHook``."""
     scores = []
     for hook_class in (EvalHook, DistEvalHook):
@@ -39,16 +39,16 @@ def test_alone_it_is_an_eval_hook(kind: str) -> None:
     assert scores[0] == scores[1]
 
 
-def test_test_fn_is_given_what_it_takes(tmp_path: Path) -> None:
-    """A function with ``tmpdir`` and ``gpu_collect`` hears of both; one of its own class is used as it is."""
-    heard: list[Any] = []
+def test_test_fn_gets_the_arguments_that_it_has(tmp_path: Path) -> None:
+    """A function with the arguments ``tmpdir`` and ``gpu_collect`` gets both."""
+    received: list[Any] = []
 
     def test_fn(model: Any, loader: Any, tmpdir: str, gpu_collect: bool) -> list[Any]:
-        heard.append((tmpdir, gpu_collect))
+        received.append((tmpdir, gpu_collect))
         return [[1, 0, 0]] * 23
 
     runner = make_runner("epoch", 1, TinyNet(), work_dir=tmp_path)
     data = build_dataloader(Squares(pipeline=TO_TENSORS), 5, shuffle=False)
     runner.register_hook(DistEvalHook(data, test_fn=test_fn, gpu_collect=True), "LOW")
     runner.run([squares_loader()], [("train", 1)])
-    assert heard == [(str(tmp_path / ".eval_hook"), True)]
+    assert received == [(str(tmp_path / ".eval_hook"), True)]

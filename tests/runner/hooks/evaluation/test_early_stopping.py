@@ -11,7 +11,7 @@ from cfgtrain.runner import EarlyStoppingHook, EvalHook, Hook
 
 
 class Scored(list[Any]):
-    """A loader whose data set has the next of some scores each time."""
+    """A loader whose dataset returns the next score in each evaluation."""
 
     def __init__(self, name: str, scores: list[float]) -> None:
         super().__init__(numbers(1))
@@ -22,7 +22,7 @@ class Scored(list[Any]):
 def epochs(
     scores: list[float], name: str = "acc", kind: str = "epoch", **words: Any
 ) -> tuple[int, str | None]:
-    """Return how long a run with these scores lasts, and why it ends."""
+    """Return the length of a run with these scores, and why it stops."""
     runner = make_runner(kind, len(scores), meta={})
     evaluation = EvalHook(Scored(name, scores), test_fn=lambda *_: [], by_epoch=kind == "epoch")
     runner.register_hook(evaluation, "LOW")
@@ -50,43 +50,43 @@ def epochs(
     ],
 )
 def test_when_it_stops(kind: str, scores: list[float], words: dict[str, Any], length: int) -> None:
-    """A run stops at the first score for which the settings give a reason: the n-th without a better one."""
+    """A run stops at the first score for which the settings give a reason, such as the n-th without an improvement."""
     assert epochs(scores, kind=kind, **words)[0] == length
 
 
 def test_rule_is_guessed_from_the_name() -> None:
     """A loss is better when it is smaller."""
     assert epochs([3, 2, 1, 0.5], "loss", patience=0) == (4, None)
-    assert epochs([1, 2], "loss", patience=0)[1] == "loss has not got better than 1.0000 in 1 evaluation"
+    assert epochs([1, 2], "loss", patience=0)[1] == "loss has not improved on 1.0000 in 1 evaluation"
 
 
 def test_reason_names_the_margin() -> None:
-    """A score that is better, but not by enough, is not said to be no better."""
+    """If an improvement is too small, the reason contains the required difference."""
     reason = epochs([1, 1.2, 2], patience=1, min_delta=0.5)[1]
-    assert reason == "acc has not got better than 1.0000 by more than 0.5 in 1 evaluation"
+    assert reason == "acc has not improved on 1.0000 by more than 0.5 in 1 evaluation"
 
 
-def test_unknown_score_is_named() -> None:
-    """A score that the evaluation does not give is an error with a suggestion."""
-    with pytest.raises(HookError, match=r"goes by 'ac', and the scores are acc. Did you mean 'acc'"):
+def test_unknown_score_is_an_error() -> None:
+    """A score that the evaluation does not return is an error with a suggestion."""
+    with pytest.raises(HookError, match=r"uses the score 'ac', and the scores are acc. Did you mean 'acc'"):
         epochs([1], monitor="ac")
 
 
-def test_unknown_score_is_named_before_the_run_where_the_names_are_known() -> None:
-    """A data set that tells its scores has a misspelt one found before a single iteration."""
+def test_unknown_score_is_an_error_before_the_run_if_the_names_are_known() -> None:
+    """If the dataset has ``score_names``, a misspelt score is found before the first iteration."""
     runner = make_runner("epoch", 1, meta={})
     loader = Scored("acc", [1])
     loader.dataset.score_names = staticmethod(lambda metric: [metric])  # type: ignore[attr-defined]
     runner.register_hook(EvalHook(loader, test_fn=lambda *_: [], metric="acc"), "LOW")
     runner.register_hook(EarlyStoppingHook("ac"))
-    with pytest.raises(HookError, match=r"EarlyStoppingHook goes by 'ac', and the scores are acc"):
+    with pytest.raises(HookError, match=r"EarlyStoppingHook uses the score 'ac', and the scores are acc"):
         runner.run([numbers(1)], [("train", 1)])
     assert runner.iter == 0
 
 
 @pytest.mark.parametrize("save_best", ["kappa", "auto", None])
 def test_rule_is_that_of_the_evaluation(save_best: str | None) -> None:
-    """Of the score that the evaluation keeps the best of, its rule holds and need not be said twice."""
+    """The rule of the evaluation is used for the score of ``save_best``."""
     runner = make_runner("epoch", 4, meta={})
     runner.register_hook(
         EvalHook(Scored("kappa", [3, 2, 1, 1]), test_fn=lambda *_: [], save_best=save_best, rule="less"),
@@ -98,7 +98,7 @@ def test_rule_is_that_of_the_evaluation(save_best: str | None) -> None:
 
 
 def test_needs_an_evaluation_before_it() -> None:
-    """Without an evaluation there is nothing to watch, and one that comes later is seen too late."""
+    """The hook needs an evaluation that runs before it."""
     runner = make_runner("epoch", 1, meta={})
     runner.register_hook(EarlyStoppingHook(), "HIGH")
     with pytest.raises(HookError, match="there is no evaluation"):
@@ -110,13 +110,13 @@ def test_needs_an_evaluation_before_it() -> None:
 
 @pytest.mark.parametrize("wrong", [{"rule": "greatest"}, {"patience": -1}, {"min_delta": -0.1}])
 def test_wrong_arguments(wrong: dict[str, Any]) -> None:
-    """Settings that mean nothing are refused."""
+    """Invalid settings are refused."""
     with pytest.raises(ArgumentError):
         EarlyStoppingHook(**wrong)
 
 
-def test_patience_goes_on_after_a_resume(tmp_path: Path) -> None:
-    """A resumed run knows the best score and how long ago that was."""
+def test_patience_continues_after_a_resume(tmp_path: Path) -> None:
+    """A resumed run restores the best score and the number of evaluations since."""
 
     def run(scores: list[float], length: int, resume: bool) -> Any:
         runner = make_runner("epoch", length, meta={}, work_dir=tmp_path)
@@ -130,11 +130,11 @@ def test_patience_goes_on_after_a_resume(tmp_path: Path) -> None:
 
     run([5, 4], 2, resume=False)
     runner = run([4, 6], 9, resume=True)
-    assert (runner.epoch, runner.stop_reason) == (3, "acc has not got better than 5.0000 in 2 evaluations")
+    assert (runner.epoch, runner.stop_reason) == (3, "acc has not improved on 5.0000 in 2 evaluations")
 
 
-def test_priority_of_its_own() -> None:
-    """Without a priority in the config it runs after everything else, and a plain hook at NORMAL."""
+def test_default_priority() -> None:
+    """By default the hook runs last, and a plain hook has the priority NORMAL."""
     runner = make_runner("epoch", 1)
     runner.register_hook(EarlyStoppingHook())
     runner.register_hook(Hook())

@@ -32,7 +32,7 @@ SCORES = [1, 4, 3, 7, 2, -3, 4, 6]
 
 
 class Scored:
-    """A loader over a data set that answers with one prepared score after the other."""
+    """A loader whose dataset returns the next prepared score in each evaluation."""
 
     def __init__(self, scores: Any = (), name: str = "acc") -> None:
         self.dataset = self
@@ -59,7 +59,7 @@ def train(kind: str, length: int, hook: EvalHook, priority: Any = "LOW", **kwarg
 
 
 def best(scores: Any, name: str = "acc", **kwargs: Any) -> dict[str, Any]:
-    """Train for an epoch per score, and return what the hook left in meta."""
+    """Train for an epoch per score, and return the messages of the hook in meta."""
     hook = EvalHook(Scored(scores, name), **{"save_best": name, **kwargs})
     return dict(train("epoch", len(scores), hook).meta["hook_msgs"])
 
@@ -83,7 +83,7 @@ WHEN = [
 def test_when_it_evaluates(
     kind: str, length: int, start: int | None, interval: int, begin: int, times: int
 ) -> None:
-    """Start and interval decide when it evaluates, as in MMCV, whichever unit counts."""
+    """Start and interval determine when it evaluates, as in MMCV, by epoch and by iteration."""
     loader = Scored()
     runner = make_runner(kind, length)
     runner._epoch = runner._iter = begin
@@ -110,26 +110,26 @@ BEST: list[tuple[list[Any], dict[str, Any], str, float]] = [
 
 @pytest.mark.parametrize(("scores", "kwargs", "file", "score"), BEST)
 def test_best_checkpoint_is_kept(scores: list[Any], kwargs: dict[str, Any], file: str, score: float) -> None:
-    """One file is left, that of the best score; 0 is a score and NaN is never better."""
+    """Only the file of the best score is kept; 0 is a valid score and NaN is never better."""
     messages = best(scores, **kwargs)
     assert [path.name for path in Path("run").iterdir()] == [file]
     assert messages == {"best_score": score, "best_ckpt": str(Path("run").absolute() / file)}
 
 
 def test_only_nan_keeps_nothing() -> None:
-    """Without a single number there is no best checkpoint."""
+    """If all scores are NaN, there is no best checkpoint."""
     assert best([NAN, NAN]) == {}
     assert list(Path("run").iterdir()) == []
 
 
 def test_best_by_iteration() -> None:
-    """Evaluating by iteration names the best after it."""
+    """By iteration, the file name contains the iteration."""
     train("iter", 4, EvalHook(Scored([1, 3, 2, 0]), by_epoch=False, save_best="acc"))
     assert [path.name for path in Path("run").iterdir()] == ["best_acc_iter_2.pth"]
 
 
-def test_best_checkpoint_is_that_moment() -> None:
-    """The file holds the weights that were scored and the score itself, and can be resumed from."""
+def test_best_checkpoint_has_the_evaluated_weights() -> None:
+    """The file contains the evaluated weights and the score, and can be resumed from."""
     runner = make_runner("epoch", 3, work_dir="run", meta={})
     runner.register_optimizer_hook({})
     weights = Recorder(lambda stage, r: r.model.w.item() if stage == "after_train_epoch" else None)
@@ -142,8 +142,8 @@ def test_best_checkpoint_is_that_moment() -> None:
     assert saved["resume"]["position"]["epoch"] == 2
 
 
-def test_old_best_goes_after_the_new_one_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the new best cannot be written, the old one stays."""
+def test_old_best_is_removed_after_the_new_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the new best checkpoint cannot be written, the old one is kept."""
     hook = EvalHook(Scored([1, 2]), save_best="acc")
     runner = make_runner("epoch", 2, work_dir="run", meta={})
     runner.register_hook(hook, "LOW")
@@ -160,8 +160,8 @@ def test_old_best_goes_after_the_new_one_is_there(monkeypatch: pytest.MonkeyPatc
     assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_1.pth"]
 
 
-def test_best_survives_a_restart() -> None:
-    """A resumed run knows the best score so far, and replaces its file when it is beaten."""
+def test_best_is_restored_in_a_resumed_run() -> None:
+    """A resumed run restores the best score, and replaces its file at a better one."""
     train("epoch", 2, EvalHook(Scored([1, 4]), save_best="acc"))
     assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_2.pth"]
     second = make_runner("epoch", 8, work_dir="run", meta={})
@@ -172,8 +172,8 @@ def test_best_survives_a_restart() -> None:
     assert second.meta["hook_msgs"]["best_score"] == 7
 
 
-def test_resumed_run_does_not_repeat_the_evaluation_before_training() -> None:
-    """What a run evaluated before its first epoch is not evaluated again when it goes on."""
+def test_resumed_run_does_not_repeat_the_initial_evaluation() -> None:
+    """The evaluation before the first epoch is not repeated in a resumed run."""
     runner = make_runner("epoch", 2, work_dir="run", meta={})
     runner.register_hook(EvalHook(Scored(), start=0), "LOW")
     runner.register_checkpoint_hook({"interval": 1})
@@ -186,28 +186,28 @@ def test_resumed_run_does_not_repeat_the_evaluation_before_training() -> None:
     assert len(loader.seen) == 1
 
 
-def test_other_folder_for_the_best() -> None:
-    """With ``out_dir`` the best goes to a folder in it, named as the work directory."""
+def test_best_goes_to_out_dir() -> None:
+    """With ``out_dir`` the best checkpoint goes to a folder in it with the name of the work directory."""
     best([1, 2], out_dir="elsewhere")
     assert [path.name for path in Path("elsewhere/run").iterdir()] == ["best_acc_epoch_2.pth"]
 
 
-def test_best_is_copied_elsewhere() -> None:
-    """An ``out_dir`` that is no disk has a copy of the best, and only of that."""
+def test_best_is_copied_to_a_file_backend() -> None:
+    """An ``out_dir`` that is not on a disk contains a copy of the best checkpoint only."""
     best([1, 2, 0], out_dir="memory://bucket")
     assert [path.name for path in Path("run").iterdir()] == ["best_acc_epoch_2.pth"]
     listed = FileClient(prefix="memory").list_dir_or_file("memory://bucket/run")
     assert list(listed) == ["best_acc_epoch_2.pth", "checkpoints.json"]
 
 
-def test_without_save_best_nothing_is_kept() -> None:
-    """Evaluating alone writes no checkpoint and no messages."""
+def test_without_save_best_nothing_is_saved() -> None:
+    """Without ``save_best`` there is no checkpoint and no message in meta."""
     assert train("epoch", 2, EvalHook(Scored([1, 2]))).meta == {}
     assert list(Path("run").iterdir()) == []
 
 
-def test_missing_meta_is_made(caplog: pytest.LogCaptureFixture) -> None:
-    """A runner without meta is given one, with a warning, to remember the best score in."""
+def test_missing_meta_is_created(caplog: pytest.LogCaptureFixture) -> None:
+    """A runner without meta gets one for the best score, with a warning."""
     runner = make_runner("epoch", 1)
     runner.register_hook(EvalHook(Scored([3]), save_best="acc"))
     with caplog.at_level(logging.WARNING, LOGGER.name):
@@ -217,7 +217,7 @@ def test_missing_meta_is_made(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_no_scores_warn(caplog: pytest.LogCaptureFixture) -> None:
-    """A data set that returns no score leaves the best as it is, with MMCV's warning."""
+    """If the dataset returns no scores, the warning of MMCV is logged."""
     loader = Scored()
     loader.evaluate = lambda *args, **kwargs: {}
     with caplog.at_level(logging.WARNING, LOGGER.name):
@@ -229,10 +229,10 @@ def test_no_scores_warn(caplog: pytest.LogCaptureFixture) -> None:
     ("settings", "text"), [({"interval": 3}, "due after 3"), ({"start": 5}, "due after 5")]
 )
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_evaluation_that_never_comes_is_told(
+def test_evaluation_that_is_never_due_is_a_warning(
     kind: str, settings: dict[str, int], text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An evaluation that is due after the end of the run only is a warning before it; one at the end is none."""
+    """An evaluation that is due only after the end of the run is a warning; one at the end is not."""
     with caplog.at_level(logging.WARNING, LOGGER.name):
         train(kind, 2, EvalHook(Scored(), by_epoch=kind == "epoch", **settings))
         assert text in caplog.text
@@ -241,14 +241,14 @@ def test_evaluation_that_never_comes_is_told(
     assert caplog.text == ""
 
 
-def test_save_best_has_to_be_among_the_scores() -> None:
-    """A score that the data set does not return is an error that names those it does."""
-    with pytest.raises(HookError, match="save_best goes by 'acc5', and the scores are acc, other"):
+def test_save_best_must_be_one_of_the_scores() -> None:
+    """A score that the dataset does not return is an error that lists those that it does."""
+    with pytest.raises(HookError, match="save_best uses the score 'acc5', and the scores are acc, other"):
         train("epoch", 1, EvalHook(Scored(), save_best="acc5"))
 
 
-def test_save_best_is_looked_for_before_the_run_where_the_names_are_known() -> None:
-    """A data set that tells its scores has a misspelt ``save_best`` found before the first iteration."""
+def test_save_best_is_checked_before_the_run_if_the_names_are_known() -> None:
+    """If the dataset has ``score_names``, a misspelt ``save_best`` is found before the first iteration."""
 
     class Telling(Scored):
         @classmethod
@@ -257,7 +257,7 @@ def test_save_best_is_looked_for_before_the_run_where_the_names_are_known() -> N
 
     hook = EvalHook(
         Telling(name="mIoU"), save_best="mIuO", metric="mIoU"
-    )  # no rule can be guessed of that name
+    )  # the rule of that name cannot be guessed
     with pytest.raises(HookError, match=r"the scores are mIoU, mIoU_per_class\. Did you mean 'mIoU'"):
         train("epoch", 1, hook)
     assert hook.evaluations == 0
@@ -266,15 +266,15 @@ def test_save_best_is_looked_for_before_the_run_where_the_names_are_known() -> N
 
 
 def test_scores_are_a_dict() -> None:
-    """A data set whose ``evaluate`` returns something else is a TypeError."""
+    """If ``evaluate`` of the dataset returns something else, a TypeError is raised."""
     loader = Scored()
     loader.evaluate = lambda *args, **kwargs: 0.5
     with pytest.raises(TypeError, match=r"returns a dict of scores, not 0.5"):
         train("epoch", 1, EvalHook(loader))
 
 
-def test_other_words_go_to_evaluate() -> None:
-    """What the hook does not take itself is for the data set's ``evaluate``."""
+def test_other_arguments_are_passed_to_evaluate() -> None:
+    """Arguments that the hook does not have are passed to ``evaluate`` of the dataset."""
     loader = Scored()
     train("epoch", 1, EvalHook(loader, metric="accuracy", topk=3))
     assert loader.seen == [{"metric": "accuracy", "topk": 3}]
@@ -294,7 +294,7 @@ RULES = [
 
 @pytest.mark.parametrize(("name", "rule"), RULES)
 def test_rule_is_guessed_from_the_name(name: str, rule: str) -> None:
-    """Equal names go before parts of names, greater before less, whatever the case."""
+    """Equal names take precedence over parts of names, and greater over less, in any case."""
     assert EvalHook(Scored(), save_best=name).rule == rule
 
 
@@ -311,7 +311,7 @@ def test_default_keys_can_be_overridden_in_a_subclass() -> None:
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"interval": 0}, ValueError, "interval is positive"),
     ({"interval": -1}, ValueError, "interval is positive"),
-    ({"start": -1}, ValueError, "start is not negative"),
+    ({"start": -1}, ValueError, "start cannot be negative"),
     ({"save_best": True}, AssertionError, "save_best is the name"),
     ({"by_epoch": 1}, AssertionError, "by_epoch is True or False"),
     ({"rule": "greatest"}, KeyError, "Did you mean 'greater'"),
@@ -322,7 +322,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 @pytest.mark.parametrize(("kwargs", "error", "text"), WRONG)
 def test_wrong_arguments(kwargs: dict[str, Any], error: type[Exception], text: str) -> None:
-    """What cannot be evaluated by is refused at once."""
+    """Invalid arguments are refused when the hook is built."""
     with pytest.raises(error, match=text):
         EvalHook(Scored(), **kwargs)
 
@@ -341,8 +341,8 @@ class Noisy(nn.Module):
         return {}
 
 
-def test_training_does_not_notice() -> None:
-    """Evaluating changes neither the mode of the model nor the random state."""
+def test_evaluation_does_not_change_the_training() -> None:
+    """An evaluation changes neither the mode of the model nor the random state."""
     loader = Scored()
     loader.__class__ = type("Batches", (Scored,), {"__iter__": lambda self: iter([{"x": torch.ones(3)}])})
     runner = make_runner("epoch", 1, Noisy())
@@ -356,7 +356,7 @@ def test_training_does_not_notice() -> None:
 
 
 class Lines(TextLoggerHook):
-    """Keeps its lines."""
+    """Records its lines."""
 
     def before_run(self, runner: Any) -> None:
         super().before_run(runner)
@@ -369,7 +369,7 @@ class Lines(TextLoggerHook):
 @pytest.mark.parametrize("priority", ["NORMAL", "LOW"])
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_scores_are_logged_as_val(kind: str, priority: str) -> None:
-    """The training is logged as train, then the scores as val, whatever the priority of the hook."""
+    """The training is logged as train, then the scores as val, for any priority of the hook."""
     runner = make_runner(kind, 1)
     runner.register_timer_hook({})
     by_epoch = kind == "epoch"
@@ -382,14 +382,14 @@ def test_scores_are_logged_as_val(kind: str, priority: str) -> None:
     assert (lines.lines[1]["acc"], lines.lines[1]["iter"], lines.lines[1]["epoch"]) == (0.75, 7, 1)
 
 
-def test_evaluation_needs_a_loader() -> None:
-    """What has no data set to ask for scores is no DataLoader."""
+def test_evaluation_needs_a_loader_with_a_dataset() -> None:
+    """An object without a dataset is not a DataLoader."""
     with pytest.raises(TypeError, match="needs a DataLoader"):
         EvalHook([1, 2])
 
 
-def test_costs_nothing_where_it_has_nothing_to_do() -> None:
-    """By epoch the hook is not called in iterations, and the other way round; a subclass's own stage is."""
+def test_hook_is_not_called_at_stages_that_it_does_not_need() -> None:
+    """By epoch the hook is not called in iterations, and vice versa; a stage of a subclass is called."""
 
     class Looking(EvalHook):
         def after_train_iter(self, runner: Any) -> None:
@@ -406,7 +406,7 @@ def test_costs_nothing_where_it_has_nothing_to_do() -> None:
 
 
 class Seen(TinyNet):
-    """Remembers the images that it is validated and scored on."""
+    """Records the images of validation steps and evaluations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -425,7 +425,7 @@ class Seen(TinyNet):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_flow_and_evaluation_may_share_a_loader(workers: int, tmp_path: Path) -> None:
-    """Each evaluation is over the same whole data, and the flow goes on where it was, in a resumed run too."""
+    """Each evaluation uses all data, and the flow continues at its position, also in a resumed run."""
 
     def run(length: int, resume: str | None = None) -> Seen:
         torch.manual_seed(0)

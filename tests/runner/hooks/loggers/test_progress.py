@@ -11,7 +11,7 @@ from cfgtrain.runner.hooks.loggers import progress
 
 
 class Bar:
-    """Stands in for the bar on the terminal and keeps what it is told."""
+    """Replaces the bar on the terminal and records its updates."""
 
     bars: list[Bar]
 
@@ -30,15 +30,15 @@ class Bar:
 
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
-    """The bars that are shown, updated as often as asked for."""
+    """The bars that are shown, updated in each iteration."""
     Bar.bars = []
     monkeypatch.setattr(progress, "LiveProgress", Bar)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_UPDATES", 0)
     return Bar.bars
 
 
-def test_bar_follows_the_run(bars: list[Bar]) -> None:
-    """The bar shows iterations, the epoch, the learning rate, and the loss as it was logged last."""
+def test_bar_is_updated(bars: list[Bar]) -> None:
+    """The bar shows iterations, epoch, learning rate, and the loss that was logged last."""
     runner = make_runner("epoch", 2)
     runner.register_hook(ProgressHook(), "LOWEST")
     runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook"}]})
@@ -55,7 +55,7 @@ def test_bar_follows_the_run(bars: list[Bar]) -> None:
 
 
 def test_bar_of_an_iteration_run_with_several_optimizers(bars: list[Bar]) -> None:
-    """Without a number of epochs only the current one is shown; of several optimizers, the first."""
+    """Without ``max_epochs`` only the current epoch is shown; of several optimizers, the first one."""
     model = Scalar()
     optimizers = {name: torch.optim.SGD(model.parameters(), lr=lr) for name, lr in (("a", 0.3), ("b", 2.0))}
     runner = make_runner("iter", 1, model, optimizer=optimizers)
@@ -64,8 +64,8 @@ def test_bar_of_an_iteration_run_with_several_optimizers(bars: list[Bar]) -> Non
     assert bars[0].updates == [(1, "epoch 1", {"lr": 0.3})]
 
 
-def test_bar_is_not_updated_too_often(bars: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fast iterations share an update."""
+def test_bar_is_updated_at_intervals(bars: list[Bar], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fast iterations do not update the bar each time."""
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_UPDATES", 3600)
     monkeypatch.setattr(progress, "perf_counter", lambda: 1e6)
     runner = make_runner("iter", 5)
@@ -74,8 +74,8 @@ def test_bar_is_not_updated_too_often(bars: list[Bar], monkeypatch: pytest.Monke
     assert len(bars[0].updates) == 1
 
 
-def test_bar_goes_away_after_an_error(bars: list[Bar]) -> None:
-    """A run that fails takes its bar away."""
+def test_bar_is_removed_after_an_error(bars: list[Bar]) -> None:
+    """A run that fails removes its bar."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: 1 / 0
     runner = make_runner("iter", 1, model)
@@ -86,7 +86,7 @@ def test_bar_goes_away_after_an_error(bars: list[Bar]) -> None:
 
 
 def test_nothing_is_shown_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where stderr is no terminal, a run with progress prints nothing."""
+    """If stderr is not a terminal, a run with progress prints nothing."""
     runner = make_runner("iter", 2)
     runner.register_hook(ProgressHook())
     runner.run([numbers(2)], [("train", 1)])

@@ -16,7 +16,7 @@ from cfgtrain.runner import TextLoggerHook
 
 
 class Logged:
-    """What a training logged: lines for people and objects for programs."""
+    """What a training logged: text lines and JSON objects."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         heads = ("Epoch", "Iter")
@@ -53,7 +53,7 @@ TIMES = r"eta: 0:00:0\d, time: \d\.\d{3}, data_time: \d\.\d{3}, "
 
 
 def test_line_of_an_epoch(log: Any) -> None:
-    """A line of an epoch has MMCV's layout; averages are over the interval."""
+    """A line of an epoch has the layout of MMCV; averages are over the interval."""
     first, second = log("epoch", 1).text
     assert re.fullmatch(r"Epoch \[1\]\[2/4\]\tlr: 1\.000e-01, " + TIMES + r"loss: 0\.5000", first)
     assert re.fullmatch(r"Epoch \[1\]\[4/4\]\tlr: 1\.000e-01, " + TIMES + r"loss: 2\.5000", second)
@@ -67,7 +67,7 @@ def test_line_of_an_iteration(log: Any) -> None:
 
 
 def test_line_without_a_timer(log: Any) -> None:
-    """Without a timer there are no times, and the line is still one of the training."""
+    """Without a timer a line of the training contains no times."""
     assert log("epoch", 1, timer=False).text == [
         "Epoch [1][2/4]\tlr: 1.000e-01, loss: 0.5000",
         "Epoch [1][4/4]\tlr: 1.000e-01, loss: 2.5000",
@@ -81,7 +81,7 @@ def test_line_of_a_val_flow(log: Any) -> None:
 
 
 def test_json_lines(log: Any) -> None:
-    """The first line is the meta without the config; each other one has MMCV's keys in order."""
+    """The first line is the meta without the config; the others have the keys of MMCV in order."""
     lines = log("epoch", 1, (("train", 1), ("val", 1))).json
     assert lines[0] == {"exp_name": "mine", "seed": 1}
     assert list(lines[1])[:4] == ["mode", "epoch", "iter", "lr"]
@@ -94,7 +94,7 @@ def test_json_lines(log: Any) -> None:
 
 
 def test_floats_are_rounded_to_five_digits() -> None:
-    """JSON has five digits, in lists and dicts too."""
+    """Floats in JSON have five digits, also in lists and dicts."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {}
     runner = make_runner(
@@ -113,8 +113,8 @@ def line(runner: Any, **output: Any) -> tuple[str, dict[str, Any]]:
     return hook._text(runner, found), dict(found)
 
 
-def test_values_that_are_no_floats() -> None:
-    """Ints and words stand as they are, floats with four digits."""
+def test_values_that_are_not_floats() -> None:
+    """Ints and str are logged unchanged, floats with four digits."""
     runner = make_runner("epoch", 1)
     runner.mode = "val"
     text, found = line(runner, acc=0.51234, n=3, name="abc", eval_iter_num=5)
@@ -134,11 +134,11 @@ def test_several_optimizers() -> None:
 
 
 def test_shorter_interval_at_the_end_of_an_epoch(log: Any) -> None:
-    """What is left of an epoch is logged only if it is not to be ignored."""
+    """By default a shorter interval at the end of an epoch is not logged."""
     assert len(log("epoch", 1, batches=5, ignore_last=True).text) == 2
 
 
-def test_shorter_interval_can_be_kept(log: Any) -> None:
+def test_shorter_interval_can_be_logged(log: Any) -> None:
     """``ignore_last=False`` logs the last iteration of an epoch."""
     assert log("epoch", 1, batches=5, ignore_last=False, timer=False).text[-1].startswith("Epoch [1][5/5]")
 
@@ -150,13 +150,13 @@ def test_counting_over_the_run_in_an_epoch_runner(log: Any) -> None:
 
 
 def test_epochs_do_not_mix(log: Any) -> None:
-    """An average never reaches back into the epoch before."""
+    """An average does not contain values of the previous epoch."""
     lines = log("epoch", 2, batches=3, timer=False).text
     assert [text.rsplit(" ", 1)[1] for text in lines] == ["0.5000", "0.5000"]
 
 
 class Keeping(TextLoggerHook):
-    """Keeps the iterations at which it logged and what it saw."""
+    """Records the iterations at which it logged, and the output."""
 
     def __init__(self, interval: int, reset_flag: bool = False) -> None:
         super().__init__(interval=interval, reset_flag=reset_flag)
@@ -167,7 +167,7 @@ class Keeping(TextLoggerHook):
 
 
 def test_last_logger_clears_the_output() -> None:
-    """All loggers see the same numbers; the last one clears them."""
+    """All loggers get the same numbers; the last one clears them."""
     runner, first, last = make_runner("epoch", 1), Keeping(2), Keeping(2)
     runner.register_hook(first)
     runner.register_hook(last)
@@ -178,7 +178,7 @@ def test_last_logger_clears_the_output() -> None:
 
 
 def test_no_work_dir_no_file(tmp_path: Path) -> None:
-    """Without a work directory only the run's logger is written to."""
+    """Without a work directory there is no JSON log."""
     runner = make_runner("epoch", 1)
     runner.register_logger_hooks({"hooks": [{"type": "TextLoggerHook", "interval": 1}]})
     runner.run([numbers(1)], [("train", 1)])
@@ -187,7 +187,7 @@ def test_no_work_dir_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("done", "left"), [(1, "0:00:27"), (4, "0:00:18")])
 def test_time_left(done: int, left: str) -> None:
-    """The time left is the mean time per iteration so far, times the iterations left."""
+    """The remaining time is the mean time per iteration so far times the remaining iterations."""
     runner, hook = make_runner("iter", 10), TextLoggerHook(interval=1, by_epoch=False)
     runner.mode = "train"
     hook.before_run(runner)
@@ -198,14 +198,14 @@ def test_time_left(done: int, left: str) -> None:
 
 
 def exp_names(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return the first words of what was logged."""
+    """Return the first words of each line."""
     return [
         line.split("\t")[0] for line in caplog.messages if line.startswith(("Exp name", "Epoch", "Iter ["))
     ]
 
 
 def test_name_of_the_experiment(log: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """It stands before the last line of an epoch, and before a line of every so many iterations."""
+    """It is logged before the last line of an epoch, and at intervals."""
     log("epoch", 1)
     assert exp_names(caplog) == ["Epoch [1][2/4]", "Exp name: mine", "Epoch [1][4/4]"]
     caplog.clear()
@@ -214,7 +214,7 @@ def test_name_of_the_experiment(log: Any, caplog: pytest.LogCaptureFixture) -> N
 
 
 def copying(**hook: Any) -> Any:
-    """Train for an epoch with a copy of the logs; beside them lies what an earlier run left."""
+    """Train for an epoch with a copy of the logs, in a folder with files of an earlier run."""
     runner = make_runner("epoch", 1, work_dir="run", meta={"exp_name": "mine"})
     Path("run/20200101_000000.log").write_text("before")
     Path("run/config.py").write_text("a = 1")
@@ -227,7 +227,7 @@ def copying(**hook: Any) -> Any:
 @pytest.mark.parametrize("out_dir", ["elsewhere", "memory://bucket/logs"])
 @pytest.mark.parametrize("keep_local", [True, False])
 def test_logs_are_copied(out_dir: str, keep_local: bool) -> None:
-    """What ends as told is at ``out_dir`` after the run; only the logs of the run itself may be removed here."""
+    """Files with the suffixes are copied to ``out_dir``; only the logs of this run are removed."""
     runner = copying(out_dir=out_dir, keep_local=keep_local)
     store = FileClient.infer_client(uri=out_dir)
     own = f"{runner.timestamp}.log.json"
@@ -239,15 +239,15 @@ def test_logs_are_copied(out_dir: str, keep_local: bool) -> None:
     assert {file.name for file in Path("run").iterdir()} == left
 
 
-def test_logs_of_other_names_are_copied() -> None:
-    """``out_suffix`` says which files."""
+def test_out_suffix() -> None:
+    """``out_suffix`` determines which files are copied."""
     copying(out_dir="elsewhere", out_suffix=".py")
     assert [file.name for file in Path("elsewhere/run").iterdir()] == ["config.py"]
 
 
-def test_copy_that_fails_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """Where the copy cannot be written the run is still done, the files stay, and the log says why."""
-    Path("elsewhere").write_text("a file, and no folder")
+def test_failed_copy_keeps_the_logs(caplog: pytest.LogCaptureFixture) -> None:
+    """If the copy cannot be written, an error is logged, the files are kept, and the run completes."""
+    Path("elsewhere").write_text("a file")
     runner = copying(out_dir="elsewhere", keep_local=False)
     assert runner.iter == 2
     assert Path(f"run/{runner.timestamp}.log.json").is_file()
@@ -256,8 +256,8 @@ def test_copy_that_fails_costs_nothing(caplog: pytest.LogCaptureFixture) -> None
 
 @pytest.mark.parametrize("out_dir", [".", "{here}", "file://{here}"])
 def test_logs_are_not_copied_onto_themselves(out_dir: str) -> None:
-    """An ``out_dir`` that is the folder of the work directory is refused before the run."""
-    with pytest.raises(HookError, match="where the logs are written anyway"):
+    """An ``out_dir`` that is the parent folder of the work directory is refused before the run."""
+    with pytest.raises(HookError, match="where the logs are written already"):
         copying(out_dir=out_dir.format(here=Path.cwd()), keep_local=False)
     assert Path("run/config.py").read_text() == "a = 1"
 
@@ -271,7 +271,7 @@ def test_logs_are_not_copied_onto_themselves(out_dir: str) -> None:
         ({"out_dir": "s4://bucket"}, ValueError),
     ],
 )
-def test_wrong_places(words: dict[str, Any], error: type[Exception]) -> None:
-    """A place that is none, and settings of a place where there is none, are refused."""
+def test_invalid_out_dirs(words: dict[str, Any], error: type[Exception]) -> None:
+    """An invalid ``out_dir``, and settings for it without one, are refused."""
     with pytest.raises(error):
         TextLoggerHook(**words)

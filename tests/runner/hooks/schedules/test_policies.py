@@ -29,7 +29,7 @@ def two_optimizers() -> dict[str, Any]:
 
 
 def values(kind: str, length: int, cfg: dict[str, Any], several: bool, runner_kind: str = "iter") -> Any:
-    """The value of (each optimizer's) first group at each iteration, 1-based as MMCV logs it."""
+    """Return the value of the first group (of each optimizer) at each iteration, 1-based as in MMCV's logs."""
     optimizers = two_optimizers()
     runner = make_runner(runner_kind, length, optimizer=optimizers if several else optimizers["one"])
     getattr(runner, f"register_{kind}_hook")(cfg)
@@ -75,7 +75,7 @@ EXPECTED: list[tuple[str, int, dict[str, Any], dict[int, float]]] = [
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize(("kind", "length", "cfg", "expected"), EXPECTED)
-def test_values_that_mmcv_expects(
+def test_values_of_mmcv(
     kind: str, length: int, cfg: dict[str, Any], expected: dict[int, float], several: bool
 ) -> None:
     """The numbers of MMCV's tests, for one optimizer and for the first of several."""
@@ -85,14 +85,14 @@ def test_values_that_mmcv_expects(
     assert {number: seen[number]["one"] for number in expected} == pytest.approx(expected, rel=1e-12)
 
 
-def test_several_optimizers_go_their_own_ways() -> None:
-    """Each optimizer follows the curve from what it began with."""
+def test_several_optimizers_have_separate_values() -> None:
+    """Each optimizer follows the curve from its own initial value."""
     seen = values("lr", 10, {"policy": "CosineAnnealing", "min_lr_ratio": 0}, several=True)
     assert (seen[1], seen[6]) == ({"one": 0.02, "two": 0.01}, {"one": 0.01, "two": 0.005})
 
 
-def test_one_cycle_takes_a_peak_for_each_optimizer() -> None:
-    """max_lr and the momenta may be given by optimizer name."""
+def test_one_cycle_has_a_maximum_for_each_optimizer() -> None:
+    """``max_lr`` and the momenta may be given by optimizer name."""
     cfg = {"policy": "OneCycle", "max_lr": {"one": 0.1, "two": [0.2]}, "pct_start": 0.5}
     assert max(v["two"] / v["one"] for v in values("lr", 10, cfg, several=True).values()) == pytest.approx(2)
     cfg = {
@@ -105,20 +105,20 @@ def test_one_cycle_takes_a_peak_for_each_optimizer() -> None:
 
 
 WRONG = [
-    (OneCycleLrUpdaterHook(max_lr={"one": 1}), "nothing for the optimizer 'two'"),
-    (OneCycleLrUpdaterHook(max_lr=[1, 2]), "2 values, and the optimizer one 1 parameter groups"),
+    (OneCycleLrUpdaterHook(max_lr={"one": 1}), "no value for the optimizer 'two'"),
+    (OneCycleLrUpdaterHook(max_lr=[1, 2]), "2 values, but the optimizer one has 1 parameter groups"),
     (OneCycleLrUpdaterHook(max_lr=1, total_steps=3), "total_steps=3 is less than the 4 iterations"),
     (CyclicLrUpdaterHook(cyclic_times=5), "5 cycles do not fit into 4"),
     (StepLrUpdaterHook(2), r"counts epochs \(by_epoch=True\)"),
     (StepLrUpdaterHook(2, by_epoch=False, warmup="exp", warmup_iters=1, warmup_by_epoch=True),
      r"counts epochs \(warmup_by_epoch=True\)"),
-    (LrUpdaterHook(by_epoch=False), "neither a curve nor a get_lr"),
+    (LrUpdaterHook(by_epoch=False), "has no curve and does not override get_lr"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("hook", "text"), WRONG)
-def test_what_does_not_fit_is_refused_before_the_run(hook: Any, text: str) -> None:
-    """A schedule that the run or its optimizers cannot follow is an error before the first iteration."""
+def test_mismatches_are_refused_before_the_run(hook: Any, text: str) -> None:
+    """A schedule that does not match the run or its optimizers is an error before the first iteration."""
     runner = make_runner("iter", 4, optimizer=two_optimizers())
     runner.register_hook(hook)
     with pytest.raises(ValueError, match=text):
@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused_before_the_run(hook: Any, text: str) -> No
 
 @pytest.mark.parametrize("optimizer", ["Adagrad", "Adadelta"])
 def test_momentum_of_an_optimizer_without_one(optimizer: str) -> None:
-    """A momentum schedule names the settings of an optimizer that has none."""
+    """If the optimizer has no momentum, the error lists its settings."""
     model = Scalar()
     runner = make_runner("iter", 4, model, optimizer=getattr(torch.optim, optimizer)(model.parameters()))
     runner.register_hook(OneCycleMomentumUpdaterHook())
@@ -146,8 +146,8 @@ def test_momentum_of_an_optimizer_without_one(optimizer: str) -> None:
         (OneCycleMomentumUpdaterHook, {"base_momentum": None}, "base_momentum is a number"),
     ],
 )
-def test_wrong_settings(hook: Any, args: dict[str, Any], text: str) -> None:
-    """What a policy does not take is refused where it is built."""
+def test_invalid_settings(hook: Any, args: dict[str, Any], text: str) -> None:
+    """Invalid settings are refused when the hook is built."""
     with pytest.raises(ValueError, match=text):
         hook(**args)
 
@@ -176,8 +176,8 @@ def test_schedule_by_epoch_costs_nothing_in_iterations() -> None:
     assert "before_train_iter" not in runner.hooks[1].get_triggered_stages()
 
 
-def test_a_subclass_that_acts_in_iterations_is_called_there() -> None:
-    """A schedule by epoch whose subclass has a ``before_train_iter`` of its own is not left out."""
+def test_subclass_that_overrides_a_stage_is_called_there() -> None:
+    """A schedule by epoch is called in iterations if its subclass overrides ``before_train_iter``."""
     seen: list[int] = []
 
     class Watching(StepLrUpdaterHook):
@@ -191,8 +191,8 @@ def test_a_subclass_that_acts_in_iterations_is_called_there() -> None:
     assert seen == [0, 1, 2]
 
 
-def test_schedule_builds_on_what_mmcv_calls_it() -> None:
-    """A policy written for MMCV finds its attributes and overrides ``get_warmup_lr`` as there."""
+def test_schedule_has_the_names_of_mmcv() -> None:
+    """A policy written for MMCV finds its attributes and can override ``get_warmup_lr``."""
 
     class Quadratic(CosineAnnealingLrUpdaterHook):
         def get_warmup_lr(self, cur_iters: int) -> Any:
@@ -218,7 +218,7 @@ def test_schedule_builds_on_what_mmcv_calls_it() -> None:
 
 
 def test_curve_may_be_any_function() -> None:
-    """A policy of one's own can state its curve as a plain function."""
+    """A custom policy can set a plain function as its curve."""
 
     class Halving(LrUpdaterHook):
         curve = staticmethod(lambda base, at, total: base / 2**at)
@@ -229,8 +229,8 @@ def test_curve_may_be_any_function() -> None:
     assert runner.current_lr() == [0.025]
 
 
-def test_learning_rate_in_a_tensor_stays_in_it() -> None:
-    """A learning rate that is a tensor, as compiled optimizers have it, is written into."""
+def test_learning_rate_in_a_tensor_is_changed_in_place() -> None:
+    """A learning rate that is a tensor, as for compiled optimizers, is changed in place."""
     model = Scalar()
     rate = torch.tensor(0.5)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
@@ -241,8 +241,8 @@ def test_learning_rate_in_a_tensor_stays_in_it() -> None:
     assert rate.item() == 0.25
 
 
-def test_group_that_joins_later_follows_from_its_own_start() -> None:
-    """Parameters that a hook adds in the middle of a run follow the curve from what they are given."""
+def test_group_that_is_added_later_starts_with_its_own_value() -> None:
+    """Parameters that are added during a run follow the curve from their own initial value."""
     runner = make_runner("iter", 3)
 
     def join(stage: str, r: Any) -> None:
@@ -255,17 +255,17 @@ def test_group_that_joins_later_follows_from_its_own_start() -> None:
     assert runner.current_lr() == [0.025, 2.0]
 
 
-def test_warmup_that_outlasts_the_run_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_warmup_longer_than_the_run_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """A warm-up longer than the run is a warning before it."""
     runner = make_runner("epoch", 2)
     runner.register_lr_hook({"policy": "fixed", "warmup": "linear", "warmup_iters": 500})
     with caplog.at_level(logging.WARNING):
         runner.run([numbers(2)], [("train", 1)])
-    assert "takes 500 iterations, and the run has 4" in caplog.text
+    assert "takes 500 iterations, but the run has only 4" in caplog.text
 
 
 def test_warmup_in_epochs() -> None:
-    """With ``warmup_by_epoch`` the warm-up ends with an epoch, whatever its length."""
+    """With ``warmup_by_epoch`` the warm-up ends with an epoch of any length."""
     runner = make_runner("epoch", 2)
     runner.register_lr_hook(
         {
@@ -282,7 +282,7 @@ def test_warmup_in_epochs() -> None:
     assert recorder.seen == [0.05] * 3 + [0.1] * 3
 
 
-def test_without_warmup_there_is_no_share_of_it() -> None:
-    """Asking for warm-up values without a warm-up is an error."""
+def test_warmup_values_need_a_warmup() -> None:
+    """Values of a warm-up that is not set are an error."""
     with pytest.raises(ValueError, match="no warm-up"):
         ScheduleHook().warm_values(0)

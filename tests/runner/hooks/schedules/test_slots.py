@@ -14,18 +14,18 @@ ITERS = 40
 
 
 class Line(Curve):
-    """From the base value down to 0; remembers what it was asked for."""
+    """From the base value down to 0; records the iterations that it is called for."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.calls: list[int] = []
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        self.asked.append(at)
+        self.calls.append(at)
         return base * (total - at)
 
 
 def rates(change: Any = None, curve: Any = None) -> tuple[list[float], Line]:
-    """The learning rate of each iteration of a run; ``change(runner, hook)`` is called before each."""
+    """Return the learning rate of each iteration; ``change(runner, hook)`` is called before each."""
     hook = LrUpdaterHook(by_epoch=False)
     hook.curve = line = curve or Line()
     runner = make_runner("iter", ITERS)
@@ -40,24 +40,24 @@ def rates(change: Any = None, curve: Any = None) -> tuple[list[float], Line]:
     return recorder.seen, line
 
 
-def test_curve_is_asked_once_in_each_iteration() -> None:
+def test_curve_is_called_once_in_each_iteration() -> None:
     seen, line = rates()
     assert seen == [0.1 * (ITERS - at) for at in range(ITERS)]
-    assert line.asked == list(range(ITERS))  # and not for iterations beyond the end of the run
+    assert line.calls == list(range(ITERS))  # but not for iterations after the end of the run
 
 
-def test_custom_function_is_asked_in_each_iteration() -> None:
-    asked = []
+def test_custom_function_is_called_in_each_iteration() -> None:
+    calls = []
 
     def curve(base: float, at: int, total: int) -> float:
-        asked.append(at)
+        calls.append(at)
         return base
 
     assert rates(curve=curve)[0] == [0.1] * ITERS
-    assert asked == list(range(ITERS))
+    assert calls == list(range(ITERS))
 
 
-def test_new_start_of_a_group_is_seen_at_once() -> None:
+def test_new_initial_value_of_a_group_is_used_at_once() -> None:
     def double(runner: Any, hook: Any) -> None:
         if runner.iter == 20:
             runner.optimizer.param_groups[0]["initial_lr"] *= 2
@@ -65,7 +65,7 @@ def test_new_start_of_a_group_is_seen_at_once() -> None:
     assert rates(double)[0] == [(0.1 if at < 20 else 0.2) * (ITERS - at) for at in range(ITERS)]
 
 
-def test_new_curve_is_seen_at_once() -> None:
+def test_new_curve_is_used_at_once() -> None:
     def replace(runner: Any, hook: Any) -> None:
         if runner.iter == 20:
             hook.curve = lambda base, at, total: 7.0
@@ -73,7 +73,7 @@ def test_new_curve_is_seen_at_once() -> None:
     assert rates(replace)[0] == [0.1 * (ITERS - at) if at < 20 else 7.0 for at in range(ITERS)]
 
 
-def test_new_length_of_the_run_is_seen_at_once() -> None:
+def test_new_length_of_the_run_is_used_at_once() -> None:
     def shorten(runner: Any, hook: Any) -> None:
         if runner.iter == 20:
             runner._max_iters = 30
@@ -81,7 +81,7 @@ def test_new_length_of_the_run_is_seen_at_once() -> None:
     assert rates(shorten)[0] == [0.1 * ((ITERS if at < 20 else 30) - at) for at in range(30)]
 
 
-def test_rate_that_becomes_a_tensor_stays_that_tensor() -> None:
+def test_learning_rate_that_becomes_a_tensor_is_changed_in_place() -> None:
     tensor = torch.tensor(0.0, dtype=torch.float64)
 
     def put(runner: Any, hook: Any) -> None:
@@ -94,13 +94,13 @@ def test_rate_that_becomes_a_tensor_stays_that_tensor() -> None:
     assert tensor.item() == pytest.approx(0.1)
 
 
-def test_what_the_policy_says_can_be_asked_of_it() -> None:
-    said = []
-    rates(lambda runner, hook: said.append(hook.regular_lr))
-    assert said[1:] == [[0.1 * (ITERS - at)] for at in range(ITERS - 1)]
+def test_regular_values_are_available() -> None:
+    values = []
+    rates(lambda runner, hook: values.append(hook.regular_lr))
+    assert values[1:] == [[0.1 * (ITERS - at)] for at in range(ITERS - 1)]
 
 
-def test_slot_that_writes_its_own_way_does_so_in_each_iteration() -> None:
+def test_custom_slot_writes_in_each_iteration() -> None:
     class Halved(Slot):
         def write(self, groups: Any, values: Any) -> None:
             super().write(groups, [value / 2 for value in values])
@@ -110,8 +110,8 @@ def test_slot_that_writes_its_own_way_does_so_in_each_iteration() -> None:
     ]
 
 
-def test_curve_is_not_asked_beyond_the_end_of_a_stream() -> None:
-    """Where the length of a run is not known, no iteration is asked for that may not come."""
+def test_curve_is_not_called_after_the_end_of_a_stream() -> None:
+    """If the length of a run is not known, the curve is called for the current iteration only."""
 
     class Table(Curve):
         def __call__(self, base: float, at: int, total: int) -> float:

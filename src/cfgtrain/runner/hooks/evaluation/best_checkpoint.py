@@ -1,4 +1,4 @@
-"""The checkpoint with the best score: kept, and replaced by a better one."""
+"""Keep the checkpoint with the best score."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.checkpoint.find import remove_own
-from cfgtrain.checkpoint.out_dir import Mirror, OutDir
+from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import CheckpointError
 from cfgtrain.runner.protocol import RunnerView
 
@@ -18,99 +17,85 @@ logger = logging.getLogger(__name__)
 
 
 class BestCheckpoint:
-    """Keeps one file, and what is known of it under ``best_score`` and ``best_ckpt`` in the run's ``hook_msgs``.
+    """Keeps one file, and ``best_score`` and ``best_ckpt`` in the ``hook_msgs`` of the run.
 
     Args:
-        out_dir: As of ``CheckpointHook``.
-        file_client_args: Likewise.
+        out_dir: As for ``CheckpointHook``.
+        file_client_args: As for ``CheckpointHook``.
     """
 
     def __init__(self, out_dir: str | None, file_client_args: Mapping[str, Any] | None) -> None:
-        self._place = OutDir(out_dir, file_client_args)
-        self._mirror: Mirror | None = None
-        self._folder: Path | None = None
-        self._run: str | None = None  # that wrote the best
-        self._replaced: list[str | None] | None = None  # while it is: new name, old name, run of the old
+        self._store = CheckpointStore(out_dir, file_client_args)
 
     def begin(self, runner: RunnerView) -> None:
-        """Settle where the best goes, and take that of a resumed run from where the run is now.
+        """Determine where the best checkpoint goes, and find that of a resumed run.
 
         Raises:
             CheckpointError: It cannot be copied to ``out_dir``.
         """
         if runner.meta is None:
-            runner.logger.warning("The runner has no meta: it is made, to remember the best score.")
+            runner.logger.warning("The runner has no meta: it is created to store the best score.")
             runner.meta = {}
         messages = runner.meta.setdefault("hook_msgs", {})
         if runner.work_dir is None:
             return
-        self._folder = self._place.folder(runner.work_dir)
-        self._mirror = self._place.mirror(runner.work_dir) if runner.rank == 0 else None
-        if self._mirror is not None:
-            self._mirror.try_out()
-        here = self._folder / Path(messages.get("best_ckpt") or "").name  # its folder may have been copied
+        folder = self._store.open(runner.work_dir)
+        here = folder / Path(messages.get("best_ckpt") or "").name  # the folder may be a copy
         if here.is_file():
             messages["best_ckpt"] = str(here)
+        best = messages.get("best_ckpt")
+        self._store.written = {} if best is None else {Path(best): None}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what became of the best.
+        """Return which run wrote the best checkpoint, and the one that it replaces.
 
-        The one before is told of in the new one, in case the run is killed before it is removed.
+        While the new file is written the old one still exists; if the run is killed before it is
+        removed, the new file says what to remove.
         """
-        return {"best_run": self._run, "replaced": self._replaced}
+        written = list(self._store.written.items())
+        replaced = None
+        if len(written) > 1 and written[-2][0].parent == written[-1][0].parent:
+            (old, run_id), (new, _) = written[-2:]
+            replaced = [new.name, old.name, run_id]
+        return {"best_run": written[-1][1] if written else None, "replaced": replaced}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over, and do what a kill may have cut off."""
-        self._run = state.get("best_run")
-        if state.get("replaced") and self._folder is not None:
-            new, old, run = state["replaced"]
-            if (self._folder / new).is_file():
-                self._remove(self._folder / old, run, logger)
+        """Restore the state, and do what a kill may have prevented."""
+        written = dict.fromkeys(self._store.written, state.get("best_run"))
+        if state.get("replaced") and self._store.folder is not None:
+            new, old, run_id = state["replaced"]
+            if self._store.folder / new in written:
+                written = {self._store.folder / old: run_id, **written}
+        self._store.restore(written, 1, logger)
 
     def replace(self, runner: RunnerView, name: str, score: float, unit: str, done: int) -> None:
-        """Note a score that is the best so far, and save the run when the stage is over.
+        """Store a new best score, and save the run at the end of the stage.
 
         Args:
-            runner: The run.
-            name: Of the score.
-            score: Its value.
+            runner: The runner.
+            name: Name of the score.
+            score: Value of the score.
             unit: ``"epoch"`` or ``"iter"``.
-            done: How many of these are complete.
+            done: Number of completed epochs or iterations.
         """
-        messages = (runner.meta or {})["hook_msgs"]
+        meta = runner.meta or {}
+        messages = meta["hook_msgs"]
         before = {key: messages.get(key) for key in ("best_score", "best_ckpt")}
-        written_by = self._run
         messages["best_score"] = score
-        if self._folder is None:
+        if self._store.folder is None:
             return
-        path = self._folder / f"best_{name}_{unit}_{done}.pth"
+        path = self._store.add(f"best_{name}_{unit}_{done}.pth", meta.get("run_id"))
         messages["best_ckpt"] = str(path)
-        self._run = (runner.meta or {}).get("run_id")
 
         def save() -> None:
-            if runner.rank != 0:
-                return
-            old = before["best_ckpt"]
-            if old not in (None, str(path)) and Path(old).parent == path.parent:
-                self._replaced = [path.name, Path(old).name, written_by]
             try:
                 runner.save_checkpoint(str(path.parent), path.name, create_symlink=False)
             except CheckpointError as error:
                 messages.update(before)
-                self._run, self._replaced = written_by, None
-                runner.logger.error("%s The best checkpoint stays %s.", error, before["best_ckpt"])
+                self._store.undo_add()
+                runner.logger.error("%s The best checkpoint remains %s.", error, before["best_ckpt"])
                 return
-            if self._mirror is not None:
-                self._mirror.copy(path, self._run, runner.logger, best=True)
-            if self._replaced is not None:
-                self._remove(Path(str(old)), written_by, runner.logger)
-            self._replaced = None
+            self._store.commit(1, runner.logger, best=True)
             runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, path.name)
 
         runner.defer(save)
-
-    def _remove(self, path: Path, run_id: str | None, log: logging.Logger) -> None:
-        """Remove a best that there is a better one for."""
-        remove_own(path, run_id, log)
-        if self._mirror is not None:
-            self._mirror.remove(path.name, run_id, log)

@@ -21,18 +21,17 @@ __all__ = ["DistEvalHook"]
 
 @HOOKS.register_module()
 class DistEvalHook(EvalHook):
-    """``EvalHook`` with several processes: each predicts its share, the first one scores them all.
+    """``EvalHook`` for several processes: each predicts its share, and the main process scores all.
 
-    Every sample counts once. The scores, and which of them is the best, are known to all
-    processes; only the first logs and saves.
+    Every sample counts once. All processes receive the scores; only the main process logs and saves.
 
     Args:
-        dataloader: Over the share of this process, dealt out in turn.
+        dataloader: Loads the share of this process; samples are distributed in turn.
         broadcast_bn_buffer: Whether all processes take the statistics of batch normalization
-            from the first one before.
-        tmpdir: Handed to ``test_fn`` if it takes it; by default ``<work_dir>/.eval_hook``.
-        gpu_collect: Likewise.
-        kwargs: Those of ``EvalHook``; ``test_fn`` is ``multi_gpu_test`` by default.
+            from the main process before.
+        tmpdir: Passed to ``test_fn`` if it has such an argument; by default ``<work_dir>/.eval_hook``.
+        gpu_collect: Passed to ``test_fn`` if it has such an argument.
+        kwargs: Arguments of ``EvalHook``; ``test_fn`` is ``multi_gpu_test`` by default.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class DistEvalHook(EvalHook):
         self.gpu_collect = gpu_collect
 
     def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
-        """Let all processes predict; what is gathered is there in the first one only."""
+        """Predict with all processes; only the main process receives all results."""
         if self.broadcast_bn_buffer and get_dist_info()[1] > 1:
             _broadcast_statistics(runner.model)
         folder = None if runner.work_dir is None else str(Path(runner.work_dir) / ".eval_hook")
@@ -60,7 +59,7 @@ class DistEvalHook(EvalHook):
         return super().predict(runner, {**collect, **offered})
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
-        """Score in the first process, and tell the others."""
+        """Score in the main process, and broadcast the scores."""
         rank, world_size = get_dist_info()
         scores = [super().score(runner, results) if rank == 0 else {}]
         if world_size > 1:

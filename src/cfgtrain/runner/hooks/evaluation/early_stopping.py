@@ -1,4 +1,4 @@
-"""End a run that no longer gets better."""
+"""Stop a run whose score no longer improves."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.evaluation.score_rules import COMPARE, Rule
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.evaluation.eval_hook import BETTER, Rule
-from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreWatch
+from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreMonitor
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 
@@ -17,20 +17,21 @@ __all__ = ["EarlyStoppingHook"]
 
 @HOOKS.register_module()
 class EarlyStoppingHook(Hook):
-    """Stops the run when a score of the evaluation has not got better for a while.
+    """Stops the run if a score of the evaluation has not improved for some time.
 
-    The end of the run is saved as that of a full one would be; the best checkpoint is kept by
-    the evaluation's ``save_best``.
+    The end of the run is saved as for a complete run; ``save_best`` of the evaluation keeps the
+    best checkpoint.
 
     Args:
-        monitor: Name of the score; None takes the one that the evaluation keeps the best of, or
-            else its first.
-        rule: Whether a greater or a smaller score is better; by default the evaluation's rule for
-            that score, or guessed from the name.
-        min_delta: By how much a score has to be better to count.
-        patience: So many evaluations in a row without a better score stop the run; 0 is as 1.
-        check_finite: Whether a score that is infinite or not a number stops the run at once.
-        stopping_threshold: A score that is good enough: the run stops when it is reached.
+        monitor: Name of the score; None is the score of ``save_best`` of the evaluation, or else
+            its first one.
+        rule: Whether greater or smaller values are better; None is the rule of the evaluation for
+            that score, or guesses from the name.
+        min_delta: Smallest difference that counts as an improvement.
+        patience: Number of successive evaluations without an improvement that stop the run; 0 is
+            the same as 1.
+        check_finite: Whether a score that is infinite or NaN stops the run immediately.
+        stopping_threshold: The run stops when the score reaches this value.
     """
 
     default_priority = "LOWEST"  # after the evaluation
@@ -44,11 +45,9 @@ class EarlyStoppingHook(Hook):
         check_finite: bool = True,
         stopping_threshold: float | None = None,
     ) -> None:
-        self.watch = ScoreWatch(type(self).__name__, monitor, rule)
+        self.score_monitor = ScoreMonitor(type(self).__name__, monitor, rule)
         if patience < 0 or min_delta < 0:
-            raise ArgumentError(
-                f"patience and min_delta are not negative; they are {patience!r} and {min_delta!r}."
-            )
+            raise ArgumentError(f"patience and min_delta cannot be negative: {patience!r} and {min_delta!r}.")
         self.min_delta = min_delta
         self.patience = patience
         self.check_finite = check_finite
@@ -57,50 +56,50 @@ class EarlyStoppingHook(Hook):
         self.waited = 0
 
     def before_run(self, runner: RunnerView) -> None:
-        """Find the evaluation whose scores are watched.
+        """Find the evaluation.
 
         Raises:
-            HookError: There is none, it comes after this hook, or it has no such score.
+            HookError: There is no evaluation, it runs after this hook, or it has no such score.
         """
-        self.watch.begin(runner)
-        if runner.hooks.index(self.watch.evaluation) > runner.hooks.index(self):
+        self.score_monitor.begin(runner)
+        if runner.hooks.index(self.score_monitor.evaluation) > runner.hooks.index(self):
             raise HookError(
                 "EarlyStoppingHook needs a priority after that of the evaluation, such as 'LOWEST'."
             )
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Look at the scores of an evaluation at the end of the epoch."""
-        self._look(runner)
+        """Check the score of an evaluation at the end of the epoch."""
+        self._check(runner)
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Look at those of an evaluation after the iteration."""
-        self._look(runner)
+        """Check the score of an evaluation after the iteration."""
+        self._check(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score and for how long there was no better one."""
-        return {"best": self.best, "waited": self.waited, "seen": self.watch.seen}
+        """Return the best score, and how many evaluations did not improve it."""
+        return {"best": self.best, "waited": self.waited, "seen": self.score_monitor.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over."""
-        self.best, self.waited, self.watch.seen = state["best"], state["waited"], state["seen"]
+        """Restore the state."""
+        self.best, self.waited, self.score_monitor.seen = state["best"], state["waited"], state["seen"]
 
-    def _look(self, runner: RunnerView) -> None:
-        score = self.watch.newest()
-        why = None if score is None else self._reason(score)
-        if why is not None:
-            runner.stop(why)
+    def _check(self, runner: RunnerView) -> None:
+        score = self.score_monitor.newest()
+        reason = None if score is None else self._reason(score)
+        if reason is not None:
+            runner.stop(reason)
 
     def _reason(self, score: Score) -> str | None:
-        """Return why the run is to end after this score, or None."""
+        """Return why this score stops the run, or None."""
         name, value, rule = score
-        better = BETTER[rule]
+        is_better = COMPARE[rule]
         if not math.isfinite(value):
             if self.check_finite:
                 return f"{name} is {value}"
-        elif self.stopping_threshold is not None and not better(self.stopping_threshold, value):
-            return f"{name} is {value:.4f}, which is good enough ({self.stopping_threshold})"
+        elif self.stopping_threshold is not None and not is_better(self.stopping_threshold, value):
+            return f"{name} is {value:.4f}, which reaches stopping_threshold={self.stopping_threshold}"
         margin = self.min_delta if rule == "greater" else -self.min_delta
-        if not math.isnan(value) and (self.best is None or better(value, self.best + margin)):
+        if not math.isnan(value) and (self.best is None or is_better(value, self.best + margin)):
             self.best, self.waited = value, 0
             return None
         self.waited += 1
@@ -109,4 +108,4 @@ class EarlyStoppingHook(Hook):
         best = "no score" if self.best is None else f"{self.best:.4f}"
         times = "1 evaluation" if self.waited == 1 else f"{self.waited} evaluations"
         margin_of = f" by more than {self.min_delta:g}" if self.min_delta else ""
-        return f"{name} has not got better than {best}{margin_of} in {times}"
+        return f"{name} has not improved on {best}{margin_of} in {times}"

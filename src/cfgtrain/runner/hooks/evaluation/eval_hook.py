@@ -1,67 +1,60 @@
-"""Evaluate during training, and keep the best."""
+"""Evaluate the model during training, and keep the best checkpoint."""
 
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 from cfgtrain.data.loader import num_batches, set_epoch
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, HookError, UnknownNameError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import single_gpu_test
+from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
-__all__ = ["BETTER", "EvalHook", "Rule"]
-
-Rule = Literal["greater", "less"]
-
-BETTER: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
+__all__ = ["EvalHook"]
 
 
 @HOOKS.register_module()
 class EvalHook(Hook):
-    """Runs the model over a data set at intervals and scores it there.
+    """Evaluates the model on a dataset at intervals.
 
-    The scores come from ``dataloader.dataset.evaluate(results, logger=..., **eval_kwargs)``,
-    a dict of numbers by name. A data set class with a static or class method
-    ``score_names(**eval_kwargs)`` tells which they are, so that a misspelt name is found before
-    the run. Evaluating changes neither the
-    model's mode nor the random state of the training.
+    ``dataloader.dataset.evaluate(results, logger=..., **eval_kwargs)`` returns the scores, a dict
+    of numbers by name. If the class of the dataset has a static or class method
+    ``score_names(**eval_kwargs)`` that returns their names, misspelt names are found before the
+    run. An evaluation changes neither the mode of the model nor the random state of the training.
 
     Args:
-        dataloader: Over the data set, in order.
-        start: First epoch or iteration to evaluate after; it and the following ones count
-            from there. None begins with the first interval.
-        interval: How often.
+        dataloader: Loads the dataset in order.
+        start: The first evaluation is after this epoch or iteration, and the interval is counted
+            from it. None starts with the first interval.
+        interval: Epochs or iterations between evaluations.
         by_epoch: Whether ``interval`` counts epochs, or iterations.
-        save_best: Name of the score whose best value is kept as ``best_<name>_epoch_<n>.pth``;
-            ``"auto"`` takes the first one; None keeps none.
-        rule: Whether a greater or a smaller score is better; guessed from the name by default.
-        test_fn: ``(model, dataloader) -> results``.
-        greater_keys: Names, or parts of names, of scores that are better when greater.
-        less_keys: The same for smaller.
-        out_dir: A path or URI: where the best goes, as with ``CheckpointHook``.
+        save_best: Name of the score whose best checkpoint is kept as ``best_<name>_epoch_<n>.pth``;
+            ``"auto"`` is the first score; None keeps none.
+        rule: Whether greater or smaller values are better; guessed from the name by default.
+        test_fn: Function ``(model, dataloader) -> results``.
+        greater_keys: Names, or parts of names, of scores for which greater values are better.
+        less_keys: The same for smaller values.
+        out_dir: A path or URI where the best checkpoint goes, as for ``CheckpointHook``.
         file_client_args: Arguments of ``FileClient`` for ``out_dir``.
-        eval_kwargs: For ``evaluate``.
+        eval_kwargs: More arguments of ``evaluate``.
 
     Attributes:
-        scores: The newest, those that are numbers.
-        evaluations: How many there have been; both are saved with the run.
+        score_rules: Selects a score, and knows whether greater or smaller values are better.
+        scores: The newest scores that are numbers; saved with the run.
+        evaluations: Number of evaluations so far; saved with the run.
     """
 
-    _default_greater_keys: Sequence[str] = (
-        "acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc",
-    )  # fmt: skip
-    _default_less_keys: Sequence[str] = ("loss",)
+    _default_greater_keys: Sequence[str] = GREATER_KEYS
+    _default_less_keys: Sequence[str] = LESS_KEYS
 
     def __init__(
         self,
@@ -81,54 +74,65 @@ class EvalHook(Hook):
         if interval <= 0:
             raise ArgumentError(f"interval is positive, not {interval!r}.")
         if start is not None and start < 0:
-            raise ArgumentError(f"start is not negative, as {start!r} is.")
+            raise ArgumentError(f"start cannot be negative: {start!r}.")
         if not hasattr(dataloader, "dataset"):
             raise ArgumentTypeError(
-                f"An evaluation needs a DataLoader, whose dataset knows the scores, not {dataloader!r}."
+                f"An evaluation needs a DataLoader with a dataset that returns scores, not {dataloader!r}."
             )
         if not isinstance(by_epoch, bool):
             raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
         if not isinstance(save_best, str | None):
             raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
-        if rule not in (None, *BETTER):
+        if rule not in (None, *COMPARE):  # a KeyError, as in MMCV
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
+                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(COMPARE))
             )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
         self.start = start
         self.interval = interval
         self.by_epoch = by_epoch
-        self.save_best = save_best
-        self.rule = rule
+        self.score_rules = ScoreRules(
+            save_best,
+            rule,
+            self._default_greater_keys if greater_keys is None else greater_keys,
+            self._default_less_keys if less_keys is None else less_keys,
+        )
+        self.greater_keys, self.less_keys = self.score_rules.greater_keys, self.score_rules.less_keys
         self.test_fn = test_fn or single_gpu_test
-        self.greater_keys = _as_keys(greater_keys, self._default_greater_keys)
-        self.less_keys = _as_keys(less_keys, self._default_less_keys)
         self.out_dir = out_dir
         self.eval_kwargs = eval_kwargs
         self.scores: dict[str, float] = {}
         self.evaluations = 0
         self._initial = True
-        self._batches = 0  # of this evaluation
-        idle = (
+        self._batches = 0  # in the current evaluation
+        self.set_idle(
             ("before_train_iter", "after_train_iter")
             if by_epoch
-            else ("before_train_epoch", "after_train_epoch")
+            else ("before_train_epoch", "after_train_epoch"),
+            EvalHook,
         )
-        # But for those that a subclass has made its own.
-        self.idle_stages = [stage for stage in idle if getattr(type(self), stage) is getattr(EvalHook, stage)]
-        known = self.score_names()
-        if save_best not in (None, "auto") and (
-            known is None or save_best in known
-        ):  # else see check_save_best
-            self.rule = rule or self.guess_rule(str(save_best))
+        names = self.score_names()
+        if save_best not in (None, "auto") and (names is None or save_best in names):
+            _, self.score_rules.rule = self.score_rules.select([str(save_best)])
+        # Otherwise check_save_best raises before the run, or the first evaluation determines the rule.
+
+    @property
+    def save_best(self) -> str | None:
+        """Name of the score whose best checkpoint is kept, ``"auto"`` before the first evaluation, or None."""
+        return self.score_rules.name
+
+    @property
+    def rule(self) -> Rule | None:
+        """Whether greater or smaller values of that score are better, None if not known yet."""
+        return self.score_rules.rule
 
     def before_run(self, runner: RunnerView) -> None:
-        """Settle where the best goes.
+        """Determine where the best checkpoint goes.
 
         Raises:
-            HookError: ``save_best`` is known to be none of the scores.
-            CheckpointError: The best cannot be copied to ``out_dir``.
+            HookError: ``save_best`` is known not to be one of the scores.
+            CheckpointError: The best checkpoint cannot be copied to ``out_dir``.
         """
         self.check_save_best()
         if self.save_best is not None:
@@ -137,20 +141,20 @@ class EvalHook(Hook):
         first = self.start or self.interval
         if total is not None and first > total:
             runner.logger.warning(
-                "The first evaluation is due after %d %s, and the run has %d: there will be none.",
+                "The first evaluation is due after %d %s, but the run has only %d: it will not be evaluated.",
                 first,
                 unit,
                 total,
             )
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Evaluate once before training, when the run begins at or after ``start``."""
+        """Evaluate once before training, if the run starts at or after ``start``."""
         if self.by_epoch and self._is_start(runner.epoch):
             self.after_train_epoch(runner)
         self._initial = False
 
     def before_train_iter(self, runner: RunnerView) -> None:
-        """Evaluate once before training, when the run begins at or after ``start``."""
+        """Evaluate once before training, if the run starts at or after ``start``."""
         if not self.by_epoch and self._initial:
             if self._is_start(runner.iter):
                 self.after_train_iter(runner)
@@ -162,15 +166,15 @@ class EvalHook(Hook):
             self._evaluate(runner)
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Evaluate by iteration; what the loggers hold of the training is logged first."""
+        """Evaluate by iteration; before, the training is logged."""
         if not self.by_epoch and self._is_due(runner.iter + 1):
             runner.flush_logs()
-            began = perf_counter()
+            started = perf_counter()
             self._evaluate(runner)
-            runner.exclude_time(perf_counter() - began)
+            runner.exclude_time(perf_counter() - started)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the newest scores, whether the evaluation before training is still to come, and of the best."""
+        """Return the newest scores, whether the initial evaluation is still due, and the best checkpoint."""
         return {
             "initial": self._initial,
             "scores": self.scores,
@@ -179,16 +183,16 @@ class EvalHook(Hook):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over."""
+        """Restore the state."""
         self._initial = state["initial"]
         self.scores, self.evaluations = state.get("scores", {}), state.get("evaluations", 0)
         self._best.load_state_dict(state)
 
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
-        """Return the scores of predictions, and put them into the log."""
+        """Return the scores of predictions, and log them."""
         scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
         if not isinstance(scores, Mapping):
-            raise ArgumentTypeError(f"evaluate() of a data set returns a dict of scores, not {scores!r}.")
+            raise ArgumentTypeError(f"evaluate() of a dataset returns a dict of scores, not {scores!r}.")
         scores = {name: plain(value) for name, value in scores.items()}
         runner.log_buffer.output.update(scores)
         runner.log_buffer.mode = "val"
@@ -196,14 +200,16 @@ class EvalHook(Hook):
         return scores
 
     def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
-        """Return what ``test_fn`` makes of the model and the data, with as much of ``offered`` as it takes."""
-        set_epoch(self.dataloader, 0)  # each evaluation is the same, whatever flow has read of the loader
+        """Return the results of ``test_fn``, called with those arguments of ``offered`` that it accepts."""
+        set_epoch(
+            self.dataloader, 0
+        )  # all evaluations use the same data, also if a val flow uses the loader, too
         return self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, offered))
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
-        """Evaluate what was predicted, and say in the log of how many batches it is."""
+        """Return the scores of the results, and log the number of batches."""
         length = num_batches(self.dataloader)
-        batches = self._batches or len(results)  # where test_fn does not tell, one each
+        batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
 
@@ -212,7 +218,7 @@ class EvalHook(Hook):
 
         def progress(done: int) -> None:
             self._batches += 1
-            if self.by_epoch:  # it can be broken off and done again; within an epoch it is waited for
+            if self.by_epoch:  # a resumed run repeats it; between iterations the evaluation is completed
                 runner.check_interrupt()
 
         with runner.evaluation_context():
@@ -227,48 +233,28 @@ class EvalHook(Hook):
         if not scores:
             runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
             return
-        self.save_best, self.rule = self.choose(self.scores)
-        score, best = self.scores[self.save_best], (runner.meta or {})["hook_msgs"].get("best_score")
-        if not math.isnan(score) and (best is None or BETTER[self.rule](score, best)):
+        name, rule = self.score_rules.select(self.scores)
+        self.score_rules.name, self.score_rules.rule = name, rule
+        score, best = self.scores[name], (runner.meta or {})["hook_msgs"].get("best_score")
+        if not math.isnan(score) and (best is None or COMPARE[rule](score, best)):
             unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
-            self._best.replace(runner, self.save_best, score, unit, done)
+            self._best.replace(runner, name, score, unit, done)
 
     def score_names(self) -> list[str] | None:
-        """Return the names of the scores, where the data set knows them before the first evaluation."""
-        tell = getattr(self.dataloader.dataset, "score_names", None)
-        return None if tell is None else list(tell(**self.eval_kwargs))
+        """Return the names of the scores if the dataset knows them before the first evaluation, or None."""
+        names = getattr(self.dataloader.dataset, "score_names", None)
+        return None if names is None else list(names(**self.eval_kwargs))
 
     def check_save_best(self) -> None:
-        """Refuse a ``save_best`` that is none of the scores, if their names are known before."""
-        names = self.score_names()
-        if names is not None and self.save_best is not None:
-            self.choose(names)
-
-    def choose(
-        self,
-        names: Collection[str],
-        monitor: str | None = None,
-        rule: Rule | None = None,
-        who: str = "save_best",
-    ) -> tuple[str, Rule]:
-        """Return the name of the score that is meant, and its rule.
-
-        Args:
-            names: Of the scores.
-            monitor: The one that is wanted; None is the one of ``save_best``, or else the first.
-            rule: Of it, if it is stated.
-            who: What wants it, for the message.
+        """Raise if ``save_best`` is known not to be one of the scores.
 
         Raises:
-            HookError: There is no score of that name.
-            ArgumentError: Whether a greater one is better cannot be guessed.
+            HookError: There is no such score.
+            ArgumentError: The rule cannot be guessed from the name.
         """
-        kept = next(iter(names), "") if self.save_best in (None, "auto") else str(self.save_best)
-        name = monitor or kept
-        if name not in names:
-            listed = ", ".join(names) or "none"
-            raise HookError(f"{who} goes by {name!r}, and the scores are {listed}.{suggest(name, names)}")
-        return name, rule or (self.rule if name == kept else None) or self.guess_rule(name)
+        names = self.score_names()
+        if names is not None and self.save_best is not None:
+            self.score_rules.select(names)
 
     def _is_start(self, done: int) -> bool:
         return self._initial and self.start is not None and done >= self.start
@@ -277,26 +263,6 @@ class EvalHook(Hook):
         since = done - (self.start or 0)
         return since >= 0 and since % self.interval == 0
 
-    def guess_rule(self, name: str) -> Rule:
-        """Return whether a greater or a less value of the score ``name`` is better, going by the name.
-
-        Raises:
-            ArgumentError: The name does not tell.
-        """
-        greater, less = ([key.lower() for key in keys] for keys in (self.greater_keys, self.less_keys))
-        lower = name.lower()
-        if lower in greater or (lower not in less and any(key in lower for key in greater)):
-            return "greater"
-        if lower in less or any(key in lower for key in less):
-            return "less"
-        raise ArgumentError(
-            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'."
-        )
-
-
-def _as_keys(keys: str | Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
-    return default if keys is None else (keys,) if isinstance(keys, str) else keys
-
 
 def _is_number(score: Any) -> bool:
-    return isinstance(score, Real) or getattr(score, "ndim", None) == 0  # of NumPy or PyTorch
+    return isinstance(score, Real) or getattr(score, "ndim", None) == 0  # a scalar of NumPy or PyTorch

@@ -1,24 +1,25 @@
-"""The score of the evaluation that a hook goes by."""
+"""The newest score of the evaluation, for hooks that act on it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.runner.hooks.evaluation.eval_hook import BETTER, EvalHook, Rule
+from cfgtrain.arguments import check_choice
+from cfgtrain.errors import HookError
+from cfgtrain.evaluation.score_rules import COMPARE, Rule
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.suggestions import suggest
 
-__all__ = ["Score", "ScoreWatch"]
+__all__ = ["Score", "ScoreMonitor"]
 
 
 class Score(NamedTuple):
-    """What an evaluation came to.
+    """A score of an evaluation.
 
     Attributes:
-        name: Of the score.
-        value: May be infinite, or not a number.
-        rule: Whether a greater or a less value is better.
+        name: Name of the score.
+        value: Its value; it may be infinite or NaN.
+        rule: Whether greater or smaller values are better.
     """
 
     name: str
@@ -26,54 +27,51 @@ class Score(NamedTuple):
     rule: Rule
 
 
-class ScoreWatch:
-    """Hands each new score of the run's evaluation to a hook, once.
+class ScoreMonitor:
+    """Returns each new score of the evaluation of a run to a hook once.
 
     Args:
-        who: What goes by the score, as messages name it.
-        monitor: Name of the score; None is the one that the evaluation keeps the best of, or
-            else its first.
-        rule: Whether a greater or a smaller one is better; None goes by the evaluation's rule for
+        owner: Who uses the score, for messages.
+        monitor: Name of the score; None is the score of ``save_best`` of the evaluation, or else
+            its first one.
+        rule: Whether greater or smaller values are better; None is the rule of the evaluation for
             that score, or guesses from the name.
 
     Attributes:
-        evaluation: Of the run, once it has begun.
-        seen: How many evaluations there were when it was last asked; to be saved with the run.
+        evaluation: The evaluation of the run, after ``begin``.
+        seen: Number of evaluations at the last call of ``newest``; it is saved with the run.
     """
 
-    def __init__(self, who: str, monitor: str | None = None, rule: Rule | None = None) -> None:
-        if rule not in (None, *BETTER):
-            raise ArgumentError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.{suggest(str(rule), BETTER)}"
-            )
-        self.who, self.monitor, self.rule = who, monitor, rule
+    def __init__(self, owner: str, monitor: str | None = None, rule: Rule | None = None) -> None:
+        check_choice("rule", rule, (*COMPARE, None))
+        self.owner, self.monitor, self.rule = owner, monitor, rule
         self.evaluation: EvalHook | None = None
         self.seen = 0
 
     def begin(self, runner: RunnerView) -> None:
-        """Find the evaluation; to be called before the run.
+        """Find the evaluation of a run before it starts.
 
         Raises:
-            HookError: There is none, or it is known to have no such score.
+            HookError: There is no evaluation, or it has no such score, as far as that is known.
         """
         self.evaluation = next((hook for hook in runner.hooks if isinstance(hook, EvalHook)), None)
         self.check(self.evaluation)
 
     def check(self, evaluation: EvalHook | None) -> None:
-        """Refuse to go by nothing, or by a score that the evaluation is known to do without.
+        """Raise if there is no evaluation, or if it is known to have no such score.
 
         Raises:
             HookError: There is no evaluation, or no such score.
-            ArgumentError: Whether a greater one is better cannot be guessed.
+            ArgumentError: The rule cannot be guessed from the name.
         """
         if evaluation is None:
-            raise HookError(f"{self.who} goes by the scores of the evaluation, and there is no evaluation.")
+            raise HookError(f"{self.owner} uses the scores of the evaluation, but there is no evaluation.")
         names = evaluation.score_names()
         if names is not None:
-            evaluation.choose(names, self.monitor, self.rule, self.who)
+            evaluation.score_rules.select(names, self.monitor, self.rule, self.owner)
 
     def newest(self) -> Score | None:
-        """Return the score of the newest evaluation, unless it is known already or brought no scores.
+        """Return the score of the newest evaluation, or None if it was returned before or has no scores.
 
         Raises:
             HookError: The evaluation has no such score.
@@ -84,5 +82,5 @@ class ScoreWatch:
         self.seen = evaluation.evaluations
         if not evaluation.scores:
             return None
-        name, rule = evaluation.choose(evaluation.scores, self.monitor, self.rule, self.who)
+        name, rule = evaluation.score_rules.select(evaluation.scores, self.monitor, self.rule, self.owner)
         return Score(name, evaluation.scores[name], rule)

@@ -1,9 +1,10 @@
-"""The base of everything that logs."""
+"""The base class of logger hooks."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
+from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 
@@ -11,13 +12,15 @@ __all__ = ["LoggerHook"]
 
 
 class LoggerHook(Hook):
-    """Decides when there is something to log; subclasses say how, in ``log``.
+    """Decides when to log; subclasses implement ``log``.
+
+    Only the main process logs: ``open_log``, ``log`` and ``close_log`` are called in no other.
 
     Args:
-        interval: Iterations between two lines of the training, each an average over them.
-        ignore_last: Whether a shorter interval at the end of an epoch is left out.
+        interval: Iterations between two training logs, each an average over them.
+        ignore_last: Whether a shorter interval at the end of an epoch is not logged.
         reset_flag: Whether this hook clears the output after logging; the last logger always does.
-        by_epoch: Whether intervals count within the epoch, or over the run.
+        by_epoch: Whether intervals are counted within the epoch, or over the run.
     """
 
     def __init__(
@@ -32,8 +35,14 @@ class LoggerHook(Hook):
     def log(self, runner: RunnerView) -> None:
         """Log ``runner.log_buffer.output``."""
 
+    def open_log(self, runner: RunnerView) -> None:
+        """Prepare logging; called before the run."""
+
+    def close_log(self, runner: RunnerView) -> None:
+        """Finish logging; called at the end of the run, also after an error."""
+
     def get_mode(self, runner: RunnerView) -> str:
-        """Return ``"train"`` or ``"val"``: what the output is about."""
+        """Return the mode that the output belongs to, ``"train"`` or ``"val"``."""
         return runner.log_buffer.mode or runner.mode or "train"
 
     def get_epoch(self, runner: RunnerView) -> int:
@@ -41,17 +50,24 @@ class LoggerHook(Hook):
         return runner.epoch + 1 if runner.mode == "train" else max(runner.epoch, 1)
 
     def get_iter(self, runner: RunnerView, inner_iter: bool = False) -> int:
-        """Return the 1-based iteration, within the epoch if asked for and counting by epoch."""
+        """Return the 1-based iteration, within the epoch with ``inner_iter`` and ``by_epoch``."""
         return (runner.inner_iter if self.by_epoch and inner_iter else runner.iter) + 1
 
     def before_run(self, runner: RunnerView) -> None:
-        """Make the last logger the one that clears the output."""
+        """Open the log, and let the last logger clear the output."""
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         if loggers and loggers[-1] is self:
             self.reset_flag = True
+        if is_main_process():
+            self.open_log(runner)
+
+    def after_run(self, runner: RunnerView) -> None:
+        """Close the log."""
+        if is_main_process():
+            self.close_log(runner)
 
     def before_epoch(self, runner: RunnerView) -> None:
-        """Forget what the last epoch left."""
+        """Discard what the previous epoch left in the log buffer."""
         runner.log_buffer.clear()
 
     def after_train_iter(self, runner: RunnerView) -> None:
@@ -65,16 +81,16 @@ class LoggerHook(Hook):
             self._log(runner)
 
     def flush_logs(self, runner: RunnerView) -> None:
-        """Log now what would be logged after this iteration."""
+        """Log what would be logged at the end of this iteration."""
         self.after_train_iter(runner)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Log what the end of the epoch brought, an evaluation for example."""
+        """Log what other hooks output at the end of the epoch, for example an evaluation."""
         if runner.log_buffer.ready:
             self._log(runner)
 
     def after_val_iter(self, runner: RunnerView) -> None:
-        """Log the averages of a val flow of an iteration runner, which has no val epochs, at its end."""
+        """Log the averages of a val flow at its end, in an iteration runner, which has no val epochs."""
         if not runner.by_epoch and runner.last_of_flow:
             runner.log_buffer.average()
             self._log(runner)
@@ -87,6 +103,7 @@ class LoggerHook(Hook):
         self._log(runner)
 
     def _log(self, runner: RunnerView) -> None:
-        self.log(runner)
+        if is_main_process():
+            self.log(runner)
         if self.reset_flag:
             runner.log_buffer.clear_output()

@@ -1,4 +1,4 @@
-"""Logs that are kept somewhere else as well."""
+"""Copy the logs of a run to another place."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from cfgtrain.fileio.backends.disk import HardDiskBackend
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.utils.paths import scandir
 
-__all__ = ["LogCopies"]
+__all__ = ["LogUpload"]
 
 
-class LogCopies:
+class LogUpload:
     """Copies files of a work directory to a path or URI, into a folder of its name.
 
     Args:
-        out_dir: Where to.
-        out_suffix: How the names of the files end.
-        keep_local: Whether the logs of the run stay once they are copied. Others are never removed.
+        out_dir: Path or URI to copy to.
+        out_suffix: Suffixes of the files to copy.
+        keep_local: Whether the logs of this run are kept after they were copied. Others are never removed.
         file_client_args: Arguments of ``FileClient`` for ``out_dir``.
     """
 
@@ -37,37 +37,37 @@ class LogCopies:
         self.out_dir = out_dir
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
         self.keep_local = keep_local
-        self._store = FileClient.infer_client(file_client_args, out_dir)
+        self._client = FileClient.infer_client(file_client_args, out_dir)
 
     def check(self, work_dir: str) -> None:
-        """Refuse to copy files onto themselves.
+        """Raise if files would be copied onto themselves.
 
         Raises:
-            HookError: ``out_dir`` is where the work directory is.
+            HookError: ``out_dir`` is the folder of the work directory.
         """
-        if isinstance(self._store.client, HardDiskBackend):
-            with self._store.get_local_path(self._folder(work_dir)) as there:
+        if isinstance(self._client.client, HardDiskBackend):
+            with self._client.get_local_path(self._folder(work_dir)) as there:
                 if Path(there).resolve() == Path(work_dir).resolve():
                     raise HookError(
-                        f"out_dir={self.out_dir!r} is where the logs are written anyway: name another one."
+                        f"out_dir={self.out_dir!r} is where the logs are written already: set another one."
                     )
 
     def copy(self, work_dir: str, timestamp: str, logger: logging.Logger) -> None:
-        """Copy the files; a failure is logged and leaves the file where it is.
+        """Copy the files; if that fails, an error is logged and the file is kept.
 
         Args:
-            work_dir: Where they are.
-            timestamp: Of the run, with which the names of its logs begin.
-            logger: Of the run.
+            work_dir: Folder of the files.
+            timestamp: Timestamp of the run; the names of its logs start with it.
+            logger: Logger of the run.
         """
         for name in scandir(work_dir, self.out_suffix, recursive=True):
             file = Path(work_dir, name)
             try:
-                self._store.put(file.read_bytes(), self._store.join_path(self._folder(work_dir), name))
+                self._client.put(file.read_bytes(), self._client.join_path(self._folder(work_dir), name))
                 if not self.keep_local and file.name.startswith(timestamp):
                     file.unlink()
-            except Exception as error:  # each store has errors of its own
+            except Exception as error:  # each backend raises its own errors
                 logger.error("%s cannot be copied to %s: %s", file, self.out_dir, error)
 
     def _folder(self, work_dir: str) -> str:
-        return self._store.join_path(self.out_dir, Path(work_dir).name)
+        return self._client.join_path(self.out_dir, Path(work_dir).name)

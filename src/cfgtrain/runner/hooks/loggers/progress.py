@@ -1,4 +1,4 @@
-"""Live progress of a run on a terminal."""
+"""Show live progress on a terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Shows epoch, iteration, loss, learning rate and the time left, below the log lines.
+    """Shows epoch, iteration, loss, learning rate and remaining time below the log lines.
 
-    The numbers are those that were logged last: showing them makes no step wait. Where
-    stderr is no terminal nothing is shown; the log lines are enough there.
+    The numbers are those that were logged last, so that no step has to wait for the device. If
+    stderr is not a terminal, nothing is shown.
     """
 
     default_priority = "LOWEST"
@@ -33,7 +33,7 @@ class ProgressHook(Hook):
         self._progress = LiveProgress(runner.max_iters, runner.iter)
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Move the bar, at most ten times a second."""
+        """Update the bar, at most ten times per second."""
         now = perf_counter()
         if self._progress is None or now - self._shown < SECONDS_BETWEEN_UPDATES:
             return
@@ -48,7 +48,7 @@ class ProgressHook(Hook):
         )
 
     def after_run(self, runner: RunnerView) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

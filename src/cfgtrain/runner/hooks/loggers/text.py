@@ -1,4 +1,4 @@
-"""Lines for people, and lines of JSON for programs."""
+"""Log as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.filesystem.atomic import append_whole
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.loggers.base import LoggerHook
-from cfgtrain.runner.hooks.loggers.log_upload import LogCopies
+from cfgtrain.runner.hooks.loggers.log_upload import LogUpload
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["TextLoggerHook"]
 
 logger = logging.getLogger(__name__)
 
-MAX_UNWRITTEN = 1000  # lines that wait for room on the disk
+MAX_UNWRITTEN = 1000  # lines that are kept while the disk is full
 
 _as_json = json.JSONEncoder(default=str).encode
 
 
 @HOOKS.register_module()
 class TextLoggerHook(LoggerHook):
-    r"""Logs to the run's logger, and to ``<work_dir>/<timestamp>.log.json`` one object a line.
+    r"""Logs lines to the logger of the run, and JSON objects to ``<work_dir>/<timestamp>.log.json``.
 
-    The keys and the layout are MMCV's::
+    Keys and layout are those of MMCV::
 
         Epoch [1][10/20]\tlr: 1.000e-01, eta: 0:00:05, time: 0.004, data_time: 0.001, loss: 0.5123
         Epoch(val) [1][5]\taccuracy: 0.9512
 
-    The first line of JSON is the run's meta. Times are in seconds, memory in MB. The name of the
-    experiment, ``exp_name`` in the meta, is logged now and then.
+    The first JSON object is the meta of the run. Times are in seconds, memory in MB. The name of
+    the experiment, ``exp_name`` in the meta, is logged at intervals.
 
     Args:
-        by_epoch: Whether lines count within the epoch, or over the run.
+        by_epoch: Whether iterations are counted within the epoch, or over the run.
         interval: Iterations between two lines.
-        ignore_last: Whether a shorter interval at the end of an epoch is left out.
+        ignore_last: Whether a shorter interval at the end of an epoch is not logged.
         reset_flag: Whether this hook clears the output after logging.
-        interval_exp_name: Before a line of every so many iterations stands the name of the
-            experiment; by epoch it also does at the end of each.
-        out_dir: A path or URI. When the run ends, its files are copied there, into a folder
-            named as the work directory.
-        out_suffix: How the names of the files in the work directory end that are copied.
-        keep_local: Whether the logs of this run stay in the work directory once they are copied.
+        interval_exp_name: Iterations between two logs of the name of the experiment; by epoch it is
+            also logged at the end of each epoch.
+        out_dir: A path or URI: at the end of the run its files are copied to a folder in it that has
+            the name of the work directory.
+        out_suffix: Suffixes of the files in the work directory that are copied.
+        keep_local: Whether the logs of this run are kept in the work directory after they were copied.
         file_client_args: Arguments of ``FileClient`` for ``out_dir``.
     """
 
@@ -73,8 +73,8 @@ class TextLoggerHook(LoggerHook):
                 "file_client_args and keep_local=False are for an out_dir, and there is none."
             )
         self.interval_exp_name = interval_exp_name
-        self._copies = (
-            None if out_dir is None else LogCopies(out_dir, out_suffix, keep_local, file_client_args)
+        self._upload = (
+            None if out_dir is None else LogUpload(out_dir, out_suffix, keep_local, file_client_args)
         )
         self._json: Path | None = None
         self._unwritten: deque[str] = deque(maxlen=MAX_UNWRITTEN)
@@ -82,17 +82,16 @@ class TextLoggerHook(LoggerHook):
         self._start_iter = 0
         self._seconds = 0.0
 
-    def before_run(self, runner: RunnerView) -> None:
-        """Open the JSON log with the run's meta.
+    def open_log(self, runner: RunnerView) -> None:
+        """Start the JSON log with the meta of the run.
 
         Raises:
-            HookError: ``out_dir`` would be the work directory itself.
+            HookError: The logs would be copied to the work directory itself.
         """
-        super().before_run(runner)
-        if self._copies is not None and runner.work_dir is not None:
-            self._copies.check(runner.work_dir)
+        if self._upload is not None and runner.work_dir is not None:
+            self._upload.check(runner.work_dir)
         self._start_iter = runner.iter
-        if runner.work_dir is not None and runner.rank == 0:
+        if runner.work_dir is not None:
             self._json = Path(runner.work_dir) / f"{runner.timestamp}.log.json"
             if runner.meta is not None:
                 self._append({key: value for key, value in runner.meta.items() if key != "config"})
@@ -106,13 +105,13 @@ class TextLoggerHook(LoggerHook):
         runner.logger.info("%s", self._text(runner, line))
         self._append(line)
 
-    def after_run(self, runner: RunnerView) -> None:
-        """Copy the logs to where they are wanted as well."""
-        if self._copies is not None and runner.work_dir is not None and runner.rank == 0:
-            self._copies.copy(runner.work_dir, runner.timestamp, runner.logger)
+    def close_log(self, runner: RunnerView) -> None:
+        """Copy the logs to ``out_dir``."""
+        if self._upload is not None and runner.work_dir is not None:
+            self._upload.copy(runner.work_dir, runner.timestamp, runner.logger)
 
     def line(self, runner: RunnerView) -> OrderedDict[str, Any]:
-        """Return what is logged now, in order."""
+        """Return what is logged now, in the order of the log."""
         output = dict(runner.log_buffer.output)
         mode = self.get_mode(runner)
         lr = runner.current_lr()
@@ -128,12 +127,12 @@ class TextLoggerHook(LoggerHook):
         return line
 
     def _is_named(self, runner: RunnerView) -> bool:
-        """Say whether the name of the experiment stands before this line."""
+        """Return whether the name of the experiment is logged before this line."""
         ends = self.by_epoch and num_batches(runner.data_loader) is not None and self.end_of_epoch(runner)
         return ends or self.every_n_iters(runner, self.interval_exp_name)
 
     def _iter(self, runner: RunnerView) -> int:
-        """Return the iteration of the line; that of a val flow is how many batches it is about."""
+        """Return the iteration of the line; in a val flow it is the number of batches."""
         return runner.inner_iter + 1 if runner.mode == "val" else self.get_iter(runner, inner_iter=True)
 
     def _text(self, runner: RunnerView, line: OrderedDict[str, Any]) -> str:
@@ -165,7 +164,7 @@ class TextLoggerHook(LoggerHook):
         return datetime.timedelta(seconds=int(average * (max_iters - runner.iter - 1)))
 
     def _append(self, line: dict[str, Any]) -> None:
-        """Write a line, after those that could not be written before: a full disk ends no training."""
+        """Write a line after those that could not be written before: a full disk does not stop the training."""
         if self._json is None:
             return
         self._unwritten.append(_as_json(_rounded(line)) + "\n")
@@ -175,7 +174,9 @@ class TextLoggerHook(LoggerHook):
                 self._unwritten.popleft()
         except OSError as error:
             if not self._failed:
-                logger.error("%s cannot be written: %s. It is tried again with each line.", self._json, error)
+                logger.error(
+                    "%s cannot be written: %s. Writing is retried with each line.", self._json, error
+                )
             self._failed = True
         else:
             self._failed = False

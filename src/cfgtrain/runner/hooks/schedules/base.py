@@ -1,45 +1,48 @@
-"""Learning rates and momenta over a run: one engine, a curve and a slot to write to."""
+"""Schedules of learning rates and momenta: hooks that write the values of a curve to a slot."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from torch.optim import Optimizer
+
 from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.optim.optimizers import Optimizers, optimizers_of
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.schedules.slots import Group, MomentumSlot, Slot
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.schedules import Curve, Warmup, WarmupKind
 
-__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook", "param_groups", "per_group"]
+__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook"]
 
 Values = list[float] | dict[str, list[float]]
 
 
 class ScheduleHook(Hook):
-    """Writes the value of a curve into every parameter group.
+    """Writes the value of a curve to every parameter group.
 
     By epoch, the value is set before each training epoch; by iteration, before each training
-    iteration. Warm-up counts iterations of the whole run in both cases. The value a group
-    began with is kept in it as ``initial_<slot>`` and travels with the optimizer's state, so
-    that a resumed run continues the same curve. A schedule by epoch without warm-up is not
-    called in iterations at all.
+    iteration. Warm-up counts iterations of the whole run in both cases. The initial value of a
+    group is stored in it as ``initial_<slot>`` and saved with the state of the optimizer, so that a
+    resumed run continues the same curve. A schedule by epoch without warm-up is not called in
+    iterations.
 
     Args:
-        by_epoch: Whether the curve runs over epochs, or over iterations.
-        warmup: ``"constant"``, ``"linear"`` or ``"exp"``, or None for none.
-        warmup_iters: How many iterations it takes, or epochs with ``warmup_by_epoch``.
-        warmup_ratio: The share of the curve's value it begins with, above 0, at most 1.
+        by_epoch: Whether the curve is over epochs, or over iterations.
+        warmup: ``"constant"``, ``"linear"`` or ``"exp"``; None for no warm-up.
+        warmup_iters: Length of the warm-up in iterations, or in epochs with ``warmup_by_epoch``.
+        warmup_ratio: Factor of the curve's value at the start, above 0, at most 1.
         warmup_by_epoch: Whether ``warmup_iters`` counts epochs.
 
     Attributes:
-        curve: The values; a ``Curve``, or any function ``(base, at, total) -> value``.
-        base_values: What each group began with.
+        curve: A ``Curve``, or any function ``(base, at, total) -> value``.
+        base_values: The initial value of each group.
     """
 
     slot: Slot
     curve: Curve | Callable[[float, int, int], float] | None = None
-    _own_value: ClassVar[str | None] = None  # the method that stands in for the curve
+    _value_method: ClassVar[str | None] = None  # name of the method that replaces the curve
 
     def __init__(
         self,
@@ -57,58 +60,55 @@ class ScheduleHook(Hook):
         self.base_values: Values = []
         self._warmup = None if warmup is None else Warmup(warmup, warmup_iters, warmup_ratio)
         self._regular: list[float] = []
-        self._layout: dict[str, int] | None = None
-        in_epochs_alone = by_epoch and warmup is None
-        if in_epochs_alone and type(self).before_train_iter is ScheduleHook.before_train_iter:
-            self.idle_stages = ("before_train_iter",)
+        self._num_groups: dict[str, int] = {}  # by optimizer
+        if by_epoch and warmup is None:
+            self.set_idle(["before_train_iter"], ScheduleHook)
 
     def value(self, runner: RunnerView, base: float) -> float:
-        """Return the curve's value now, for a group that began with ``base``."""
+        """Return the current value of the curve for a group with the initial value ``base``."""
         at, total = self._position(runner)
-        return self.curve(base, at, total)  # type: ignore[misc]  # before_run has seen to it that there is one
+        return self.curve(base, at, total)  # type: ignore[misc]  # before_run has checked that there is one
 
     def warmed(self, value: float, factor: float) -> float:
-        """Return what the curve's value is during warm-up."""
+        """Return the value of the curve during warm-up."""
         return value * factor
 
     def start_values(self, name: str, optimizer: Any) -> list[float]:
-        """Return what each group of an optimizer begins with, and keep it in the group.
+        """Return the initial value of each group of an optimizer, and store it in the group.
 
         Args:
-            name: Of the optimizer among several, else that of its class.
-            optimizer: It.
+            name: Name of the optimizer if there are several, otherwise that of its class.
+            optimizer: The optimizer.
         """
         initial, read = self.slot.initial, self.slot.read
         return [group.setdefault(initial, read(group)) for group in optimizer.param_groups]
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
-        """Return what the curve, or a method of one's own in its place, says now for each group."""
-        if self._own_value is not None:
-            own = getattr(self, self._own_value)
-            return [own(runner, self._base(group)) for group in groups]
+        """Return the current value of the curve, or of the method that replaces it, for each group."""
+        if self._value_method is not None:
+            value = getattr(self, self._value_method)
+            return [value(runner, self._base(group)) for group in groups]
         at, total = self._position(runner)
         return [self.curve(self._base(group), at, total) for group in groups]  # type: ignore[misc]  # as in value()
 
     def warm_values(self, at: int) -> list[float]:
-        """Return the share that warm-up leaves of the regular values at iteration ``at``."""
+        """Return the values at iteration ``at`` of the warm-up."""
         if self._warmup is None:
             raise ArgumentError("There is no warm-up.")
         factor = self._warmup.factor(at)
         return [self.warmed(value, factor) for value in self._regular]
 
     def before_run(self, runner: RunnerView) -> None:
-        """Remember what each group began with.
+        """Store the initial value of each group.
 
         Raises:
-            HookError: The curve counts epochs, and the run does not, or does not fit the run.
+            HookError: The curve does not match the run, for example because only one of them counts epochs.
         """
         self._check_run(runner)
-        optimizer = runner.optimizer
-        if isinstance(optimizer, dict):
-            self.base_values = {name: self.start_values(name, each) for name, each in optimizer.items()}
-            self._layout = {name: len(values) for name, values in self.base_values.items()}
-        elif optimizer is not None:
-            self.base_values = self.start_values(type(optimizer).__name__, optimizer)
+        named = optimizers_of(runner.optimizer).items()
+        values = {name: self.start_values(name or type(each).__name__, each) for name, each in named}
+        self._num_groups = {name: len(each) for name, each in values.items()}
+        self.base_values = self._shaped(_flat(values))
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Set the value of the epoch."""
@@ -121,7 +121,7 @@ class ScheduleHook(Hook):
             self.slot.write(groups, self._regular)
 
     def before_train_iter(self, runner: RunnerView) -> None:
-        """Set the value of the iteration, or its share of it during warm-up."""
+        """Set the value of the iteration, also during warm-up."""
         warmup = self._warmup
         if self.by_epoch and (warmup is None or runner.iter > warmup.iters):
             return
@@ -139,7 +139,7 @@ class ScheduleHook(Hook):
         return runner.iter, runner.max_iters or 0
 
     def _base(self, group: Group) -> float:
-        """Return what a group began with; one that joins in the middle of a run begins there."""
+        """Return the initial value of a group; a group that was added during the run starts with its own value."""
         if self.slot.initial in group:
             return float(group[self.slot.initial])
         return group.setdefault(self.slot.initial, self.slot.read(group))  # type: ignore[no-any-return]
@@ -149,20 +149,20 @@ class ScheduleHook(Hook):
         if (self.by_epoch or self.warmup_by_epoch) and runner.max_epochs is None:
             setting = "by_epoch" if self.by_epoch else "warmup_by_epoch"
             raise HookError(
-                f"{name} counts epochs ({setting}=True), and this run counts iterations: "
+                f"{name} counts epochs ({setting}=True), but this run counts iterations: "
                 f"it would never change anything. Set {setting}=False."
             )
         if self._warmup is not None and self.warmup_by_epoch and runner.max_iters is None:
             raise HookError(
-                f"The warm-up of {name} takes {self.warmup_epochs} epochs, and how many iterations these have is not "
-                "known here: give warmup_iters in iterations, and warmup_by_epoch=False."
+                f"The warm-up of {name} takes {self.warmup_epochs} epochs, but their number of iterations is not known: "
+                "set warmup_iters in iterations, and warmup_by_epoch=False."
             )
         total = runner.max_epochs if self.by_epoch else runner.max_iters
         if isinstance(curve, Curve):
             if curve.needs_total and total is None:
                 raise HookError(
-                    f"{name} follows the length of the run in iterations, which is not known here; by_epoch=True "
-                    "follows its epochs."
+                    f"{name} needs the length of the run in iterations, which is not known; set by_epoch=True to use "
+                    "its epochs."
                 )
             problem = curve.problem(total) if total is not None else None
             if problem:
@@ -170,35 +170,35 @@ class ScheduleHook(Hook):
         warming = self._warmup.iters if self._warmup is not None and self.warmup_epochs is None else 0
         if warming and warming >= (runner.max_iters or warming + 1):
             runner.logger.warning(
-                "The warm-up of %s takes %d iterations, and the run has %d: it never gets beyond it.",
+                "The warm-up of %s takes %d iterations, but the run has only %d: it ends during the warm-up.",
                 name, warming, runner.max_iters,
             )  # fmt: skip
 
     def _shaped(self, values: list[float]) -> Values:
-        """Return one value per group as MMCV has them: by name if there are several optimizers."""
-        if self._layout is None:
+        """Return one value per group as in MMCV: by optimizer name for a dict of optimizers."""
+        if self._num_groups.keys() <= {""}:
             return values
         rest = iter(values)
-        return {name: [next(rest) for _ in range(count)] for name, count in self._layout.items()}
+        return {name: [next(rest) for _ in range(count)] for name, count in self._num_groups.items()}
 
 
 class LrUpdaterHook(ScheduleHook):
     """Base of the learning rate policies.
 
-    A policy of one's own states a ``curve``, or overrides ``get_lr(runner, base_lr)``;
-    ``get_warmup_lr(cur_iters)`` can be overridden as well. What ``__init__`` takes beside the
-    curve's settings is described in ``ScheduleHook``.
+    A custom policy sets a ``curve`` or overrides ``get_lr(runner, base_lr)``;
+    ``get_warmup_lr(cur_iters)`` can be overridden as well. ``ScheduleHook`` describes the arguments
+    of ``__init__`` besides the settings of the curve.
     """
 
     slot = Slot("lr")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._own_value = None if cls.get_lr is LrUpdaterHook.get_lr else "get_lr"
+        cls._value_method = None if cls.get_lr is LrUpdaterHook.get_lr else "get_lr"
 
     @property
     def base_lr(self) -> Values:
-        """What each group began with; by optimizer name if there are several."""
+        """The initial value of each group; by optimizer name if there are several."""
         return self.base_values
 
     @base_lr.setter
@@ -207,11 +207,11 @@ class LrUpdaterHook(ScheduleHook):
 
     @property
     def regular_lr(self) -> Values:
-        """What the curve says for each group, warm-up aside; by optimizer name if there are several."""
+        """The value of the curve for each group, without warm-up; by optimizer name if there are several."""
         return self._shaped(self._regular)
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:
-        """Return the learning rate now, for a group that began with ``base_lr``."""
+        """Return the current learning rate of a group with the initial value ``base_lr``."""
         return self.value(runner, base_lr)
 
     def get_warmup_lr(self, cur_iters: int) -> Values:
@@ -219,13 +219,13 @@ class LrUpdaterHook(ScheduleHook):
         return self._shaped(super().warm_values(cur_iters))
 
     def warm_values(self, at: int) -> list[float]:
-        """Return what ``get_warmup_lr`` says for each group."""
+        """Return ``get_warmup_lr`` for each group."""
         return _flat(self.get_warmup_lr(at))
 
     def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and self._own_value is None:
+        if self.curve is None and self._value_method is None:
             raise HookError(
-                f"{type(self).__name__} has neither a curve nor a get_lr(runner, base_lr) of its own."
+                f"{type(self).__name__} has no curve and does not override get_lr(runner, base_lr)."
             )
         super()._check_run(runner)
 
@@ -233,8 +233,8 @@ class LrUpdaterHook(ScheduleHook):
 class MomentumUpdaterHook(ScheduleHook):
     """Base of the momentum policies: ``momentum``, or the first of ``betas``.
 
-    During warm-up the value is divided by its share, so that it starts high. A policy of
-    one's own states a ``curve``, or overrides ``get_momentum(runner, base_momentum)``.
+    During warm-up the value is divided by the factor, so that it starts high. A custom policy
+    sets a ``curve`` or overrides ``get_momentum(runner, base_momentum)``.
     """
 
     slot = MomentumSlot("momentum")
@@ -250,11 +250,11 @@ class MomentumUpdaterHook(ScheduleHook):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._own_value = None if cls.get_momentum is MomentumUpdaterHook.get_momentum else "get_momentum"
+        cls._value_method = None if cls.get_momentum is MomentumUpdaterHook.get_momentum else "get_momentum"
 
     @property
     def base_momentum(self) -> Values:
-        """What each group began with; by optimizer name if there are several."""
+        """The initial value of each group; by optimizer name if there are several."""
         return self.base_values
 
     @base_momentum.setter
@@ -263,7 +263,7 @@ class MomentumUpdaterHook(ScheduleHook):
 
     @property
     def regular_momentum(self) -> Values:
-        """What the curve says for each group, warm-up aside; by optimizer name if there are several."""
+        """The value of the curve for each group, without warm-up; by optimizer name if there are several."""
         return self._shaped(self._regular)
 
     def warmed(self, value: float, factor: float) -> float:
@@ -271,7 +271,7 @@ class MomentumUpdaterHook(ScheduleHook):
         return value / factor
 
     def get_momentum(self, runner: RunnerView, base_momentum: float) -> float:
-        """Return the momentum now, for a group that began with ``base_momentum``."""
+        """Return the current momentum of a group with the initial value ``base_momentum``."""
         return self.value(runner, base_momentum)
 
     def get_warmup_momentum(self, cur_iters: int) -> Values:
@@ -279,44 +279,44 @@ class MomentumUpdaterHook(ScheduleHook):
         return self._shaped(super().warm_values(cur_iters))
 
     def warm_values(self, at: int) -> list[float]:
-        """Return what ``get_warmup_momentum`` says for each group."""
+        """Return ``get_warmup_momentum`` for each group."""
         return _flat(self.get_warmup_momentum(at))
 
     def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and self._own_value is None:
+        if self.curve is None and self._value_method is None:
             raise HookError(
-                f"{type(self).__name__} has neither a curve nor a get_momentum(runner, base_momentum) of its own."
+                f"{type(self).__name__} has no curve and does not override get_momentum(runner, base_momentum)."
             )
         super()._check_run(runner)
 
 
-def param_groups(optimizer: Any) -> list[Group]:
-    """Return the parameter groups of an optimizer, of several in a dict, or of None."""
-    if isinstance(optimizer, dict):
-        return [group for each in optimizer.values() for group in each.param_groups]
-    return optimizer.param_groups if optimizer is not None else []
+def param_groups(optimizer: Optimizers) -> list[Group]:
+    """Return the parameter groups of all optimizers."""
+    if isinstance(optimizer, Optimizer):  # called in each iteration
+        return optimizer.param_groups
+    return [group for each in optimizers_of(optimizer).values() for group in each.param_groups]
 
 
 def per_group(setting: str, value: Any, name: str, optimizer: Any) -> list[float]:
     """Return one number for each group of an optimizer.
 
     Args:
-        setting: What it is, for messages.
+        setting: Name of the setting, for messages.
         value: A number, a list with one for each group, or a dict of these by optimizer name.
-        name: Of the optimizer among several, else that of its class.
-        optimizer: It.
+        name: Name of the optimizer if there are several, otherwise that of its class.
+        optimizer: The optimizer.
     """
     if isinstance(value, dict):
         if name not in value:
             raise ArgumentError(
-                f"{setting} has nothing for the optimizer {name!r}; it has {', '.join(value)}."
+                f"{setting} has no value for the optimizer {name!r}; it has values for {', '.join(value)}."
             )
         value = value[name]
     count = len(optimizer.param_groups)
     values = list(value) if isinstance(value, (list, tuple)) else [value] * count
     if len(values) != count:
         raise ArgumentError(
-            f"{setting} has {len(values)} values, and the optimizer {name} {count} parameter groups."
+            f"{setting} has {len(values)} values, but the optimizer {name} has {count} parameter groups."
         )
     return values
 

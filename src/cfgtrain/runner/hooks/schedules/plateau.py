@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
+from cfgtrain.evaluation.score_rules import Rule
 from cfgtrain.registries import HOOKS
-from cfgtrain.runner.hooks.evaluation.eval_hook import Rule
-from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreWatch
+from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreMonitor
 from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView
@@ -21,22 +22,23 @@ __all__ = [
 
 @HOOKS.register_module()
 class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
-    """``policy='ReduceOnPlateau'``: multiply by ``factor`` when a score no longer gets better.
+    """``policy='ReduceOnPlateau'``: multiplies by ``factor`` when a score no longer improves.
 
-    The rules are those of ``torch.optim.lr_scheduler.ReduceLROnPlateau``. It goes by the scores of
-    the evaluation, whenever there are new ones, and can be warmed up as other policies.
+    The rules are those of ``torch.optim.lr_scheduler.ReduceLROnPlateau``. The policy uses the
+    scores of the evaluation whenever there are new ones, and supports warm-up like other policies.
 
     Args:
-        monitor: Name of the score; None is the one that the evaluation keeps the best of, or
-            else its first.
-        rule: ``"greater"`` or ``"less"`` is better; None is the evaluation's rule for that score,
-            or guesses from the name.
-        factor: Multiplies the rate; below 1.
-        patience: Evaluations without a better score that are borne.
-        threshold: How much a better score is better, relative to the best or absolute.
-        threshold_mode: ``"rel"`` or ``"abs"``.
-        cooldown: Evaluations after a reduction that do not count.
-        min_lr: A floor under the rate.
+        monitor: Name of the score; None is the score of ``save_best`` of the evaluation, or else
+            its first one.
+        rule: Whether ``"greater"`` or ``"less"`` is better; None is the rule of the evaluation for
+            that score, or guesses from the name.
+        factor: Factor of the learning rate; below 1.
+        patience: Number of evaluations without an improvement before a reduction.
+        threshold: Smallest difference that counts as an improvement.
+        threshold_mode: Whether the threshold is relative to the best score (``"rel"``) or
+            absolute (``"abs"``).
+        cooldown: Number of evaluations after a reduction that are ignored.
+        min_lr: Minimum of the learning rate.
         kwargs: See ``ScheduleHook``.
     """
 
@@ -54,9 +56,8 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
     ) -> None:
         if not 0 < factor < 1:
             raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.")
-        if threshold_mode not in ("rel", "abs"):
-            raise ArgumentError(f"threshold_mode is 'rel' or 'abs', not {threshold_mode!r}.")
-        self.watch = ScoreWatch("policy='ReduceOnPlateau'", monitor, rule)
+        check_choice("threshold_mode", threshold_mode, ("rel", "abs"))
+        self.score_monitor = ScoreMonitor("policy='ReduceOnPlateau'", monitor, rule)
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.scale, self.best = 1.0, math.nan
@@ -64,33 +65,33 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         super().__init__(**kwargs)
 
     def before_run(self, runner: RunnerView) -> None:
-        """Find the evaluation to go by.
+        """Find the evaluation.
 
         Raises:
-            HookError: There is none, or it is known to have no such score.
+            HookError: There is no evaluation, or it is known to have no such score.
         """
-        self.watch.begin(runner)
+        self.score_monitor.begin(runner)
         super().before_run(runner)
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:
-        """Return the rate that the scores so far have left."""
+        """Return the learning rate after the reductions so far."""
         return max(base_lr * self.scale, self.min_lr)
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
-        """Look whether there are new scores, and return the rates."""
-        score = self.watch.newest()
+        """Return the learning rates, after taking new scores into account."""
+        score = self.score_monitor.newest()
         if score is not None:
             self._observe(runner, score)
         return super().regular_values(runner, groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is remembered of the scores."""
-        return {name: getattr(self, name) for name in _REMEMBERED} | {"seen": self.watch.seen}
+        """Return the reductions so far, and the scores that lead to the next one."""
+        return {name: getattr(self, name) for name in _STATE} | {"seen": self.score_monitor.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over."""
-        vars(self).update({name: state[name] for name in _REMEMBERED})
-        self.watch.seen = state["seen"]
+        """Restore the state."""
+        vars(self).update({name: state[name] for name in _STATE})
+        self.score_monitor.seen = state["seen"]
 
     def _observe(self, runner: RunnerView, score: Score) -> None:
         if self._is_better(score):
@@ -103,7 +104,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
             self.scale *= self.factor
             self.cooling, self.bad = self.cooldown, 0
             runner.logger.info(
-                "No better %s than %.4g: the learning rate is now %.4g times its base.",
+                "%s has not improved on %.4g: the learning rate is now %.4g times its base.",
                 score.name,
                 self.best,
                 self.scale,
@@ -117,4 +118,4 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         return sign * (score.value - self.best) > margin
 
 
-_REMEMBERED = ("scale", "best", "bad", "cooling")  # attributes that are saved with the run
+_STATE = ("scale", "best", "bad", "cooling")  # attributes that are saved with the run

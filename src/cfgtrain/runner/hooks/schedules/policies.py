@@ -1,9 +1,9 @@
-"""The policies of ``lr_config`` and ``momentum_config``: a curve each, under MMCV's names.
+"""The policies of ``lr_config`` and ``momentum_config``, each with a curve, under their MMCV names.
 
-What ``kwargs`` hold is described in ``ScheduleHook``, and the other arguments where the
-curve is, in ``cfgtrain.schedules``; ``min_value`` and ``min_ratio`` there are ``min_lr`` and
-``min_lr_ratio``, or ``min_momentum`` and ``min_momentum_ratio``, here. The arguments stay
-readable as attributes, for policies that build on these.
+``ScheduleHook`` describes ``kwargs``, and the curves in ``cfgtrain.schedules`` describe the other
+arguments; ``min_value`` and ``min_ratio`` there are ``min_lr`` and ``min_lr_ratio``, or
+``min_momentum`` and ``min_momentum_ratio``, here. The arguments are available as attributes, for
+policies that build on these.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ __all__ = [
 
 @HOOKS.register_module()
 class FixedLrUpdaterHook(LrUpdaterHook):
-    """``policy='fixed'``: the learning rate the optimizer was given."""
+    """``policy='fixed'``: the learning rate of the optimizer's config."""
 
     curve = Fixed()
 
@@ -189,14 +189,14 @@ class OneCycleLrUpdaterHook(LrUpdaterHook):
     """``policy='OneCycle'``: see ``schedules.OneCycle``. It counts iterations.
 
     Args:
-        max_lr: The peak; a number, a list with one for each group, or a dict of these by
-            optimizer. The learning rate in the optimizer's config plays no part.
-        total_steps: Iterations of the cycle, at least the run's; None for the run's.
-        pct_start: The share of the cycle, 0 to 1, that goes up.
+        max_lr: The maximum; a number, a list with one for each group, or a dict of these by
+            optimizer. The learning rate in the optimizer's config is not used.
+        total_steps: Iterations of the cycle, at least those of the run; None for those of the run.
+        pct_start: The fraction of the cycle, 0 to 1, in which the learning rate increases.
         anneal_strategy: ``"cos"`` or ``"linear"``.
-        div_factor: The peak is so many times the start.
-        final_div_factor: The start is so many times the end.
-        three_phase: Whether it goes down symmetrically before the last descent.
+        div_factor: The maximum divided by the initial value.
+        final_div_factor: The initial value divided by the final value.
+        three_phase: Whether it decreases symmetrically to the initial value before the final phase.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class OneCycleLrUpdaterHook(LrUpdaterHook):
         super().__init__(**kwargs)
 
     def start_values(self, name: str, optimizer: Any) -> list[float]:
-        """Return the start below the peak, in place of what the optimizer was given."""
+        """Return the initial values below the maximum, which replace those of the optimizer's config."""
         peaks = per_group("max_lr", self.max_lr, name, optimizer)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group[self.slot.initial] = peak / self.div_factor
@@ -290,13 +290,13 @@ class OneCycleMomentumUpdaterHook(MomentumUpdaterHook):
     """``policy='OneCycle'``: see ``schedules.OneCycleDip``. It counts iterations.
 
     Args:
-        base_momentum: The turn in the middle, where the learning rate peaks; a number, a list
+        base_momentum: The minimum, when the learning rate is at its maximum; a number, a list
             with one for each group, or a dict of these by optimizer.
-        max_momentum: Where it starts and ends, likewise. The momentum in the optimizer's
-            config plays no part.
-        pct_start: The share of the run, 0 to 1, that goes down.
+        max_momentum: The initial and final value, likewise. The momentum in the optimizer's
+            config is not used.
+        pct_start: The fraction of the run, 0 to 1, in which the momentum decreases.
         anneal_strategy: ``"cos"`` or ``"linear"``.
-        three_phase: Whether it rises as fast as it fell, and stays up from then on.
+        three_phase: Whether it increases as fast as it decreased, and is constant from then on.
     """
 
     def __init__(
@@ -321,8 +321,8 @@ class OneCycleMomentumUpdaterHook(MomentumUpdaterHook):
         super().__init__(**kwargs)
 
     def start_values(self, name: str, optimizer: Any) -> list[float]:
-        """Return the maximum, in place of what the optimizer was given, and keep both in the groups."""
-        values = super().start_values(name, optimizer)  # refuses an optimizer without momentum
+        """Return the maximum, which replaces the value of the optimizer's config, and store both in the groups."""
+        values = super().start_values(name, optimizer)  # raises if the optimizer has no momentum
         lows = per_group("base_momentum", self.lows, name, optimizer)
         highs = per_group("max_momentum", self.highs, name, optimizer)
         for group, low, high in zip(optimizer.param_groups, lows, highs, strict=True):
@@ -332,7 +332,7 @@ class OneCycleMomentumUpdaterHook(MomentumUpdaterHook):
         return highs[: len(values)]
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
-        """Return what the curve between the two momenta of each group says now."""
+        """Return the current values of the curve between the two momenta of each group."""
         at, total = self._position(runner)
         return [self._curves[g["base_momentum"]](g["max_momentum"], at, total) for g in groups]
 

@@ -1,4 +1,4 @@
-"""Entries of parameter groups that schedules write to."""
+"""The entries of parameter groups that schedules write."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Group = dict[str, Any]
 
 
 class Slot:
-    """An entry of parameter groups that a schedule writes to.
+    """An entry of parameter groups that a schedule writes.
 
     Args:
-        name: Of the entry.
+        name: Name of the entry.
     """
 
     def __init__(self, name: str) -> None:
@@ -30,7 +30,7 @@ class Slot:
         return float(group[self.name])
 
     def write(self, groups: Sequence[Group], values: Sequence[float]) -> None:
-        """Set the value of each group; one that is a tensor stays that tensor."""
+        """Set the value of each group; tensors are changed in place."""
         name = self.name
         for group, value in zip(groups, values, strict=False):
             if isinstance(group[name], Tensor):
@@ -46,11 +46,11 @@ class MomentumSlot(Slot):
         """Return the group's momentum.
 
         Raises:
-            HookError: The optimizer has none.
+            HookError: The optimizer has no momentum.
         """
         if "momentum" not in group and "betas" not in group:
             raise HookError(
-                "There is a momentum schedule, and the optimizer has neither 'momentum' nor 'betas'; "
+                "There is a momentum schedule, but the optimizer has neither 'momentum' nor 'betas'; "
                 f"its settings are {', '.join(key for key in group if key != 'params')}."
             )
         return float(group["momentum"] if "momentum" in group else group["betas"][0])

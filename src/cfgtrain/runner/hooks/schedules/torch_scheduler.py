@@ -1,4 +1,4 @@
-"""Any scheduler of ``torch.optim.lr_scheduler`` as a hook."""
+"""Use the schedulers of ``torch.optim.lr_scheduler``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 
 from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
 from cfgtrain.introspection.signatures import argument_problem
-from cfgtrain.registries import HOOKS
-from cfgtrain.registry.registry import Registry, resolve_cfg
+from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.registries import HOOKS, TORCH_SCHEDULERS
+from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.schedules.base import param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
@@ -21,27 +22,24 @@ from cfgtrain.runner.protocol import RunnerView
 __all__ = ["TorchLrUpdaterHook"]
 
 
-_SCHEDULERS = Registry("torch scheduler", scope="cfgtrain")
-
-
-_BASES = ("LRScheduler", "_LRScheduler")  # which schedule nothing themselves
+_BASES = ("LRScheduler", "_LRScheduler")  # base classes
 for _name, _found in vars(torch.optim.lr_scheduler).items():
     _is_scheduler = isinstance(_found, type) and issubclass(_found, torch.optim.lr_scheduler.LRScheduler)
     if _is_scheduler and _name not in _BASES:
-        _SCHEDULERS.register_module(name=_name, module=_found)
+        TORCH_SCHEDULERS.register_module(name=_name, module=_found)
 
 
 @HOOKS.register_module()
 class TorchLrUpdaterHook(Hook):
     """``policy='Torch'``: any scheduler of ``torch.optim.lr_scheduler``.
 
-    It steps before each training epoch or iteration but the first. Its state, and what it
-    wrote into the parameter groups, is saved with the run and goes on exactly.
+    It steps before each training epoch or iteration except the first. Its state and the parameter
+    groups that it changed are saved with the run, so that a resumed run continues exactly.
 
     Args:
         scheduler: ``type``, a name in ``torch.optim.lr_scheduler`` or an import path, and
-            arguments; the optimizer is added. In ``schedulers``, as SequentialLR and
-            ChainedScheduler have it, are further such configs.
+            arguments except the optimizer. ``schedulers`` of SequentialLR and ChainedScheduler
+            is a list of such configs.
         by_epoch: Whether it steps by epoch, or by iteration.
     """
 
@@ -53,42 +51,41 @@ class TorchLrUpdaterHook(Hook):
         self._schedulers: dict[str, Any] = {}
         self._steps = 0
         self._groups: list[Group] = []
-        self._resumed: list[Group] = []  # what was in the groups when the run began
+        self._resumed: list[Group] = []  # content of the groups at the start of the run
 
     def before_run(self, runner: RunnerView) -> None:
         """Build a scheduler for each optimizer."""
         if self.by_epoch and runner.max_epochs is None:
             raise HookError(
-                "The scheduler steps by epoch, and this run counts iterations: it would never step. Set by_epoch=False."
+                "The scheduler steps by epoch, but this run counts iterations: it would never step. Set by_epoch=False."
             )
-        optimizer = runner.optimizer
-        named = optimizer if isinstance(optimizer, dict) else {"": optimizer} if optimizer else {}
-        self._groups = param_groups(optimizer)
+        optimizers = optimizers_of(runner.optimizer)
+        self._groups = param_groups(runner.optimizer)
         self._resumed = [{k: v for k, v in group.items() if k != "params"} for group in self._groups]
         for group in self._groups:
             group["lr"] = group.get("initial_lr", group["lr"])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's about how it steps within itself
-            self._schedulers = {name: _build(self.scheduler, each) for name, each in named.items()}
+            warnings.simplefilter("ignore")  # from nested schedulers of PyTorch
+            self._schedulers = {name: _build(self.scheduler, each) for name, each in optimizers.items()}
         self._steps = 0
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Step, if by epoch."""
+        """Step by epoch."""
         self._advance(runner.epoch)
 
     def before_train_iter(self, runner: RunnerView) -> None:
-        """Step, if by iteration."""
+        """Step by iteration."""
         self._advance(runner.iter)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far the schedulers are."""
+        """Return the state of the schedulers."""
         states = {name: each.state_dict() for name, each in self._schedulers.items()}
         return {"steps": self._steps, "schedulers": states}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it over; the groups get back what building the schedulers has overwritten."""
+        """Restore the state, and the parameter groups, which building the schedulers has changed."""
         for name, each in self._schedulers.items():
-            each.load_state_dict(deepcopy(state["schedulers"][name]))  # some take items out
+            each.load_state_dict(deepcopy(state["schedulers"][name]))  # some schedulers remove items
         self._steps = state["steps"]
         for group, settings in zip(self._groups, self._resumed, strict=True):
             group.update(settings)
@@ -96,8 +93,8 @@ class TorchLrUpdaterHook(Hook):
     def _advance(self, at: int) -> None:
         if self._steps < at:
             with warnings.catch_warnings():
-                # They want an optimizer step before each of theirs, which accumulation and a
-                # run that goes on do not have.
+                # PyTorch expects an optimizer step before each scheduler step, which is not the case with
+                # accumulated gradients and in a resumed run.
                 warnings.simplefilter("ignore")
                 while self._steps < at:
                     for each in self._schedulers.values():
@@ -109,14 +106,14 @@ def _check_scheduler(cfg: Any) -> None:
     if not isinstance(cfg, Mapping) or "type" not in cfg:
         raise ArgumentError(f"scheduler is a dict with the type of a scheduler, not {cfg!r}.")
     try:
-        target, given = resolve_cfg(cfg, _SCHEDULERS)
+        target, given = resolve_cfg(cfg, TORCH_SCHEDULERS)
     except CfgTrainError as error:
-        raise ArgumentError(str(error)) from error
+        raise ArgumentError(error.message, hint=error.hint, origin=error.origin, key=error.key) from error
     if getattr(target, "__name__", "") == "ReduceLROnPlateau":
-        raise ArgumentError("ReduceLROnPlateau needs scores to go by: that is policy='ReduceOnPlateau'.")
+        raise ArgumentError("ReduceLROnPlateau needs scores: use policy='ReduceOnPlateau'.")
     problem = argument_problem(target, {"optimizer": None, **given})
     if problem is not None:
-        raise ArgumentError(problem.text)
+        raise ArgumentError(problem.message, hint=problem.hint)
     for each in given.get("schedulers", ()):
         _check_scheduler(each)
 
@@ -125,4 +122,4 @@ def _build(cfg: Mapping[str, Any], optimizer: Any) -> Any:
     args = dict(cfg)
     if "schedulers" in args:
         args["schedulers"] = [_build(each, optimizer) for each in args["schedulers"]]
-    return _SCHEDULERS.build(args, default_args={"optimizer": optimizer})
+    return TORCH_SCHEDULERS.build(args, default_args={"optimizer": optimizer})

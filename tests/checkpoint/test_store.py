@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from cfgtrain.checkpoint import read_checkpoint, save_checkpoint
-from cfgtrain.checkpoint.out_dir import Mirror, OutDir
+from cfgtrain.checkpoint.mirror import Mirror
+from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import CheckpointError
 from cfgtrain.fileio import FileClient
 
@@ -33,8 +34,8 @@ def value(path: str | Path) -> float:
 
 @pytest.fixture
 def mirror() -> Mirror:
-    """A mirror with two checkpoints and the best of a run."""
-    found = OutDir("memory://bucket").mirror("exp")
+    """A mirror with two checkpoints and the best one of a run."""
+    found = CheckpointStore("memory://bucket").mirror_for("exp")
     assert found is not None
     for at, name in enumerate(["epoch_1.pth", "best_acc_epoch_1.pth", "epoch_2.pth"]):
         assert found.copy(write(name, "first", at), "first", LOGGER, best="best" in name) is None
@@ -56,13 +57,13 @@ def listed() -> list[str]:
     ],
 )
 def test_folder_on_disk(out_dir: str | None, folder: str) -> None:
-    """Checkpoints are written to a folder on a disk, whatever ``out_dir`` is."""
-    assert OutDir(out_dir).folder("work/exp") == Path(folder)
-    assert (OutDir(out_dir).mirror("work/exp") is None) == (out_dir != "memory://bucket")
+    """Checkpoints are written to a folder on a disk, and copied if ``out_dir`` is not on a disk."""
+    assert CheckpointStore(out_dir).folder_for("work/exp") == Path(folder)
+    assert (CheckpointStore(out_dir).mirror_for("work/exp") is None) == (out_dir != "memory://bucket")
 
 
-def test_newest_and_best_are_fetched(mirror: Mirror, tmp_path: Path) -> None:
-    """An empty folder gets the newest checkpoint and the best one, and no more; one that has them gets nothing."""
+def test_newest_and_best_are_downloaded(mirror: Mirror, tmp_path: Path) -> None:
+    """Only the newest checkpoint and the best one are downloaded, and only if they are not in the folder."""
     folder = tmp_path / "new"
     folder.mkdir()
     mirror.fetch(folder, LOGGER)
@@ -73,10 +74,10 @@ def test_newest_and_best_are_fetched(mirror: Mirror, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
 
 
-def test_damaged_files_are_replaced_and_passed_over(
+def test_damaged_files_are_replaced_or_skipped(
     mirror: Mirror, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A damaged file here is fetched anew; one that is damaged there makes the one before it the newest."""
+    """A damaged local file is downloaded again; instead of a damaged copy the previous one is downloaded."""
     path = tmp_path / "exp" / "epoch_2.pth"
     whole = path.read_bytes()
     path.write_bytes(whole[:-300])
@@ -90,11 +91,11 @@ def test_damaged_files_are_replaced_and_passed_over(
         "best_acc_epoch_1.pth",
         "epoch_1.pth",
     ]
-    assert "epoch_2.pth is passed over" in caplog.text
+    assert "Skipping memory://bucket/exp/epoch_2.pth: " in caplog.text
 
 
-def test_other_runs_are_left_alone(mirror: Mirror) -> None:
-    """A later run takes no copy of an earlier one away, under whatever name, here or there."""
+def test_copies_of_other_runs_are_kept(mirror: Mirror) -> None:
+    """A run neither overwrites nor removes files of another run, in the mirror or locally."""
     assert mirror.copy(write("epoch_2.pth", "second", 7), "second", LOGGER) is None
     assert listed() == [
         "best_acc_epoch_1.pth",
@@ -112,18 +113,18 @@ def test_other_runs_are_left_alone(mirror: Mirror) -> None:
     assert (value("exp/epoch_2.pth"), value("exp/epoch_2.third.pth")) == (7, 9)
 
 
-def test_nothing_there_is_fine_and_what_cannot_be_read_is_not(tmp_path: Path) -> None:
-    """A place without an index holds nothing; an index that is none is an error."""
-    mirror = OutDir("memory://bucket").mirror("exp")
+def test_missing_index_is_empty_and_invalid_index_is_an_error(tmp_path: Path) -> None:
+    """A mirror without an index is empty; an index that cannot be parsed is an error."""
+    mirror = CheckpointStore("memory://bucket").mirror_for("exp")
     assert mirror is not None
     mirror.fetch(tmp_path, LOGGER)
     FileClient(prefix="memory").put_text("{", f"{PLACE}/checkpoints.json")
-    with pytest.raises(CheckpointError, match="memory://bucket/exp cannot be looked into"):
+    with pytest.raises(CheckpointError, match="checkpoints in memory://bucket/exp cannot be read"):
         mirror.fetch(tmp_path, LOGGER)
 
 
-def test_index_names_no_file_outside(mirror: Mirror, tmp_path: Path) -> None:
-    """A name with a path in it is none of a checkpoint."""
+def test_index_cannot_name_files_outside(mirror: Mirror, tmp_path: Path) -> None:
+    """An entry whose name contains a folder is ignored."""
     entry: dict[str, Any] = {"name": "../evil.pth", "run": "first", "best": False}
     store = FileClient(prefix="memory")
     store.put_text(json.dumps([entry]), f"{PLACE}/checkpoints.json")

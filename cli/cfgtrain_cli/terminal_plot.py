@@ -1,4 +1,4 @@
-"""Curves on a terminal: eight dots to a character, in braille."""
+"""Plots on a terminal, drawn in braille characters of eight dots each."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from rich.text import Text
 from cfgtrain.visualization.curves import Line, Panel
 
 COLORS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright_yellow", "bright_cyan")
-LABELS = 10  # columns for the values beside the curves
-LETTERS = "abcdefghijkl"  # the keys of the lines: colours come again, and a pipe has none
-MOST = len(LETTERS)  # lines that are drawn
-APART = 24  # columns between two letters of a line
+LABEL_COLUMNS = 10  # for the values at the left
+LETTERS = "abcdefghijkl"  # to tell lines apart: colours repeat, and a pipe has none
+MAX_LINES = len(LETTERS)
+LETTER_SPACING = 24  # columns between two letters on the same line
 
-# The dots of a braille character, by row and column.
+# The bits of the dots of a braille character, by row and column.
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 class Canvas:
-    """Characters in rows and columns, each with the line that it belongs to."""
+    """A grid of characters, each of which belongs to a line."""
 
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
@@ -28,7 +28,12 @@ class Canvas:
         self._owners: dict[tuple[int, int], int] = {}
 
     def draw(self, number: int, heights: Sequence[int]) -> None:
-        """Draw a line without gaps, given how far from the top it is, in dots, at each dot across."""
+        """Draw a line without gaps.
+
+        Args:
+            number: The index of the line.
+            heights: The distance from the top, in dots, for each dot across.
+        """
         before = heights[0]
         for x, y in enumerate(heights):
             start = y if x == 0 else before + (1 if y > before else -1 if y < before else 0)
@@ -38,16 +43,16 @@ class Canvas:
             before = y
 
     def mark(self, number: int, count: int, heights: Sequence[int]) -> None:
-        """Put the letter of the ``number``-th of ``count`` lines onto it, where no other letter is."""
-        for begin in range(APART * number // count, self.columns, APART):
-            for column in range(begin, min(begin + APART // 2, self.columns)):
+        """Write the letter of the ``number``-th of ``count`` lines onto it, where there is no other letter."""
+        for begin in range(LETTER_SPACING * number // count, self.columns, LETTER_SPACING):
+            for column in range(begin, min(begin + LETTER_SPACING // 2, self.columns)):
                 cell = heights[2 * column] // 4, column
                 if cell not in self._letters:
                     self._letters[cell], self._owners[cell] = LETTERS[number], number
                     break
 
     def row(self, row: int) -> Iterator[tuple[str, str]]:
-        """Yield the characters of a row with their styles."""
+        """Yield the characters of a row and their styles."""
         for column, dots in enumerate(self._dots[row]):
             cell = row, column
             letter = self._letters.get(cell)
@@ -56,16 +61,16 @@ class Canvas:
 
 
 def plot(panel: Panel, width: int, height: int, end: int) -> Iterator[Text]:
-    """Yield the lines of text that show a panel.
+    """Yield the lines of text of a plot.
 
     Args:
-        panel: Of more than twelve lines the first twelve are drawn; two or more carry letters.
-        width: In columns, all together.
-        height: Of the curves, in rows.
-        end: Last iteration.
+        panel: The lines to draw. The first twelve are drawn; two or more are marked with letters.
+        width: The total width, in columns.
+        height: The height of the curves, in rows.
+        end: The last iteration.
     """
-    lines = panel.lines[:MOST]
-    canvas = Canvas(max(width - LABELS - 2, 8), height)
+    lines = panel.lines[:MAX_LINES]
+    canvas = Canvas(max(width - LABEL_COLUMNS - 2, 8), height)
     low, high = _range(lines)
     drawn = [_heights(line, canvas, end, low, high) for line in lines]
     for number, heights in enumerate(drawn):
@@ -80,36 +85,36 @@ def plot(panel: Panel, width: int, height: int, end: int) -> Iterator[Text]:
     }
     for row in range(height):
         label = f"{marks[row]:.3g}" if row in marks else ""
-        text = Text(f"{label:>{LABELS}} ", style="dim").append("┤" if label else "│", style="dim")
+        text = Text(f"{label:>{LABEL_COLUMNS}} ", style="dim").append("┤" if label else "│", style="dim")
         for character, style in canvas.row(row):
             text.append(character, style=style)
         yield text
-    yield Text(" " * (LABELS + 1) + "└" + "─" * canvas.columns, style="dim")
+    yield Text(" " * (LABEL_COLUMNS + 1) + "└" + "─" * canvas.columns, style="dim")
 
 
 def axis(width: int, ticks: Sequence[tuple[float, str]], name: str) -> Text:
-    """Return a line of numbers below the curves.
+    """Return the labels of the horizontal axis.
 
     Args:
-        width: In columns, all together.
-        ticks: Place, from 0 to 1, and label.
-        name: Of what is counted.
+        width: The total width, in columns.
+        ticks: Positions, from 0 to 1, and labels.
+        name: The unit of the axis.
     """
-    columns = max(width - LABELS - 2, 8)
+    columns = max(width - LABEL_COLUMNS - 2, 8)
     cells = [" "] * columns
     for place, label in ticks:
         start = min(max(round(place * (columns - 1)) - len(label) // 2, 0), columns - len(label))
         if all(cell == " " for cell in cells[max(start - 1, 0) : start + len(label) + 1]):
             cells[start : start + len(label)] = label
-    return Text(f"{name:>{LABELS}}  " + "".join(cells), style="dim")
+    return Text(f"{name:>{LABEL_COLUMNS}}  " + "".join(cells), style="dim")
 
 
-def legend(line: Line, number: int, count: int, course: str) -> Text:
-    """Return what is to be known of the ``number``-th of ``count`` lines, whether it is drawn or not."""
-    text = Text(" " * (LABELS + 2))
-    key = "   " if number >= MOST else "━━ " if count == 1 else f"━{LETTERS[number]}━ "
+def legend(line: Line, number: int, count: int, description: str) -> Text:
+    """Return the legend of the ``number``-th of ``count`` lines, whether it is drawn or not."""
+    text = Text(" " * (LABEL_COLUMNS + 2))
+    key = "   " if number >= MAX_LINES else "━━ " if count == 1 else f"━{LETTERS[number]}━ "
     text.append(key, style=COLORS[number % len(COLORS)])
-    return text.append(course).append(f"  {line.label}", style="dim")
+    return text.append(description).append(f"  {line.label}", style="dim")
 
 
 def _range(lines: Sequence[Line]) -> tuple[float, float]:
@@ -121,7 +126,7 @@ def _range(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def _heights(line: Line, canvas: Canvas, end: int, low: float, high: float) -> list[int]:
-    """Return how far from the top the line is, in dots, at each dot across."""
+    """Return the distance of a line from the top, in dots, for each dot across."""
     across, down = 2 * canvas.columns, 4 * canvas.rows
     heights = []
     place = 0

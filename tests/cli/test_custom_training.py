@@ -12,7 +12,7 @@ from tiny import same
 from cfgtrain.checkpoint import read_checkpoint
 
 PARTS = '''
-"""A project's own training: a policy, an optimizer and how it is built."""
+"""Custom components: a policy, an optimizer and its constructor."""
 
 import torch
 
@@ -22,7 +22,7 @@ from cfgtrain.runner import HOOKS, LrUpdaterHook, MomentumUpdaterHook
 
 @HOOKS.register_module()
 class TriangleLrUpdaterHook(LrUpdaterHook):
-    """Up and down again, every ``period`` iterations."""
+    """Rises and falls every ``period`` iterations."""
 
     def __init__(self, period, top=4.0, **kwargs):
         self.period, self.top = period, top
@@ -50,7 +50,7 @@ class SignSGD(torch.optim.SGD):
 
 @OPTIMIZER_BUILDERS.register_module()
 class DepthConstructor(DefaultOptimizerConstructor):
-    """The deeper a parameter, the smaller its rate."""
+    """The deeper a parameter, the smaller its learning rate."""
 
     def add_params(self, params, module, prefix="", is_dcn_module=None):
         for depth, (name, p) in enumerate(module.named_parameters()):
@@ -73,7 +73,7 @@ evaluation = None
 
 @pytest.fixture
 def project(write: Callable[[str, str], Path], configs: Path) -> Path:
-    """A project outside the repository, with parts of its own and a config that names them."""
+    """A project outside the repository with custom components and a config that uses them."""
     write("shop/__init__.py", "")
     write("shop/training.py", PARTS)
     return write("shop.py".replace("shop", "own"), CONFIG.format(base=str(configs / "digits" / "lenet5.py")))
@@ -91,8 +91,8 @@ def expected_lr(at: int) -> float:
     return value * (1 - (1 - at / 4) * 0.9) if at < 4 else value
 
 
-def test_parts_of_a_project_train(project: Path, run: Callable[..., Any]) -> None:
-    """A policy, an optimizer and its constructor from ``custom_imports`` do what they say in a real run."""
+def test_custom_components_train(project: Path, run: Callable[..., Any]) -> None:
+    """A custom policy, optimizer and optimizer constructor from ``custom_imports`` work in a real run."""
     done = run("train", project)
     assert done.code == 0, done.err
     lines = logged(Path("work_dirs/own"))
@@ -102,8 +102,8 @@ def test_parts_of_a_project_train(project: Path, run: Callable[..., Any]) -> Non
     assert {group["momentum"] for group in groups} == {0.9 * 0.75}
 
 
-def test_parts_of_a_project_go_on(project: Path, run: Callable[..., Any]) -> None:
-    """Resumed in the middle of an epoch, the run ends with the same bits as the unbroken one."""
+def test_custom_components_resume(project: Path, run: Callable[..., Any]) -> None:
+    """A run that was resumed in the middle of an epoch is bitwise identical to one that was not stopped."""
     assert run("train", project).code == 0
     whole = read_checkpoint("work_dirs/own/latest.pth")
     resumed = run("train", project, "--work-dir", "again", "--resume", "work_dirs/own/iter_25.pth")
@@ -113,8 +113,8 @@ def test_parts_of_a_project_go_on(project: Path, run: Callable[..., Any]) -> Non
     assert same(whole["optimizer"]["param_groups"], again["optimizer"]["param_groups"])
 
 
-def test_parts_of_a_project_are_checked(project: Path, run: Callable[..., Any]) -> None:
-    """Their names and arguments are checked before the run, as those that come along are."""
+def test_custom_components_are_checked(project: Path, run: Callable[..., Any]) -> None:
+    """Their names and arguments are checked before the run, as those of built-in components."""
     done = run(
         "train",
         project,
@@ -130,8 +130,8 @@ def test_parts_of_a_project_are_checked(project: Path, run: Callable[..., Any]) 
     assert not Path("work_dirs").exists()
 
 
-def test_parts_of_a_project_are_previewed(project: Path, run: Callable[..., Any]) -> None:
-    """``schedule`` shows the project's own policies."""
+def test_custom_policies_are_previewed(project: Path, run: Callable[..., Any]) -> None:
+    """``schedule`` shows custom policies."""
     done = run("schedule", project)
     assert done.code == 0, done.err
     assert "0.01 → 0.4 (iteration 5) → 0.175  backbone.features.0.weight" in done.out
@@ -152,7 +152,7 @@ STEPS = [
 
 @pytest.mark.parametrize("options", STEPS, ids=lambda options: options[0].split("=")[0] + options[0][-30:])
 def test_every_kind_of_step_learns(options: list[str], configs: Path, run: Callable[..., Any]) -> None:
-    """A few epochs on the digits learn something of them, whatever makes the step; chance is a tenth."""
+    """Two epochs are better than chance, which is 0.1, with each kind of optimizer step."""
     done = run("train", configs / "digits" / "lenet5.py", "--cfg-options", "runner.max_epochs=2", *options)
     assert done.code == 0, done.err
     assert float(done.out.split("accuracy ")[1].split()[0]) > 0.25
@@ -168,8 +168,8 @@ IMPLEMENTATIONS = [
 
 
 @pytest.mark.parametrize("optimizer", IMPLEMENTATIONS)
-def test_fused_and_foreach_steps_go_on(optimizer: str, configs: Path, run: Callable[..., Any]) -> None:
-    """With initial weights of its own, clipped and warmed up, a run that is gone on with has the same bits."""
+def test_fused_and_foreach_steps_resume(optimizer: str, configs: Path, run: Callable[..., Any]) -> None:
+    """With custom initial weights, clipping and warm-up, a resumed run is bitwise identical."""
     words = [
         configs / "digits" / "lenet5.py", "--cfg-options", f"optimizer={optimizer}", "runner.max_epochs=1",
         "optimizer_config.grad_clip={max_norm: 5}", "checkpoint_config={interval: 5, by_epoch: false}",
@@ -204,14 +204,14 @@ data = dict(count={{_base_.data.val}}, count_dataloader=dict(samples_per_gpu=100
 """
 
 
-def test_flow_of_a_runner_of_ones_own(project: Path, run: Callable[..., Any], write: Any) -> None:
-    """A mode of the workflow that the project's runner has goes over the part of ``data`` of that name."""
+def test_flow_of_a_custom_runner(project: Path, run: Callable[..., Any], write: Any) -> None:
+    """A flow of a custom runner uses the dataset in ``data`` that has its name."""
     write("shop/flow.py", FLOW)
     words = ["custom_imports.imports=['shop.training','shop.flow']", "runner.type=Counting"]
     words.append("workflow=[('train', 1), ('count', 1)]")
     done = run("train", project, "--cfg-options", *words)
     assert done.code == 2
-    assert "The workflow runs 'count', and data has no such part" in done.err
+    assert "The workflow runs 'count', but data has no dataset of that name" in done.err
     write("flow.py", CONFIG_OF_FLOW)
     done = run("train", "flow.py", "--cfg-options", *words)
     assert done.code == 0, done.err

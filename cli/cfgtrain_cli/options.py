@@ -1,7 +1,8 @@
-"""How ``--cfg-options a=1 b=2`` is taken apart, for every command that reads a config."""
+"""Arguments and options that several commands share, and the parsing of ``--cfg-options a=1 b=2``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,12 +10,15 @@ from typer.core import TyperCommand
 
 FLAG = "--cfg-options"
 
+ConfigFile = Annotated[
+    Path, typer.Argument(help="Config file (.py, .yaml, .yml or .json).", show_default=False)
+]
 CfgOptions = Annotated[
     list[str] | None,
     typer.Option(
         FLAG,
         metavar="KEY=VALUE...",
-        help="Override values, such as [b]optimizer.lr=0.02 data.train.pipeline\\[0].scale=(16,16)[/b]; "
+        help="Override config values, such as [b]optimizer.lr=0.02 lr_config.step=\\[8,11][/b]. "
         "[b]+key=value[/b] adds a new key.",
     ),
 ]
@@ -24,18 +28,18 @@ class ConfigCommand(TyperCommand):
     """A command whose ``--cfg-options`` takes any number of words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the flag before each of its words, which is what the parser understands."""
-        return super().parse_args(ctx, spread(list(args)))
+        """Repeat the flag before each of its words, as the parser expects."""
+        return super().parse_args(ctx, repeat_flag(list(args)))
 
 
-def spread(words: list[str]) -> list[str]:
+def repeat_flag(words: list[str]) -> list[str]:
     """Turn ``--cfg-options a=1 b=2`` into ``--cfg-options a=1 --cfg-options b=2``.
 
-    A word belongs to the flag while it holds a ``=`` and is no option itself; ``--`` ends
-    everything.
+    A word belongs to the flag if it contains a ``=`` and does not begin with ``-``. Words after
+    ``--`` are not changed.
 
     Raises:
-        BadParameter: The flag is followed by nothing that it could take.
+        BadParameter: The flag is not followed by a ``KEY=VALUE`` word.
     """
     out: list[str] = []
     rest = iter(range(len(words)))
@@ -51,9 +55,7 @@ def spread(words: list[str]) -> list[str]:
             i = next(rest)
             values.append(words[i])
         if not values:
-            follows = f", not by {words[i + 1]!r}" if i + 1 < len(words) else ""
-            raise typer.BadParameter(
-                f"{FLAG} is followed by KEY=VALUE words{follows}, such as optimizer.lr=0.02."
-            )
+            got = f", not {words[i + 1]!r}" if i + 1 < len(words) else ""
+            raise typer.BadParameter(f"{FLAG} needs KEY=VALUE, such as optimizer.lr=0.02{got}.")
         out += [word for value in values for word in (FLAG, value)]
     return out

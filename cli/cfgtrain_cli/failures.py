@@ -1,0 +1,86 @@
+"""How errors and warnings are printed on stderr."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from traceback import FrameSummary, StackSummary, TracebackException
+
+import cfgtrain
+from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, MissingLibraryError
+
+
+def print_failure(error: Exception) -> bool:
+    """Print what the user needs to know about an error.
+
+    A `CfgTrainError` and an error of the operating system are one message. An exception from the
+    user's own code is printed with the frames of that code alone.
+
+    Returns:
+        Whether anything was printed. If not, neither the user's input nor code is involved, so the
+        error is a bug.
+    """
+    if isinstance(error, CfgTrainError):
+        cause = (
+            "" if isinstance(error, ConfigError | MissingLibraryError) else _user_traceback(error.__cause__)
+        )
+        _print(f"{cause}Error: {_message(error)}", "red")
+    elif trace := _user_traceback(error):
+        _print(f"{trace}For the full traceback, run cfgtrain --debug.", "red")
+    elif isinstance(error, OSError) and error.strerror:
+        name = "" if error.filename is None else f": {error.filename}"
+        _print(f"Error: {error.strerror}{name}.", "red")
+    else:
+        return False
+    return True
+
+
+def print_warning(warning: ConfigWarning) -> None:
+    """Print a warning about a config."""
+    _print(f"Warning: {warning}", "yellow")
+
+
+def _message(error: CfgTrainError) -> str:
+    """Return the text of an error with its notes.
+
+    A data loader raises an error of a worker process again with the worker's traceback as its
+    text, which ends with the original text.
+    """
+    text = str(error)
+    if "\nOriginal Traceback (most recent call last):\n" in text:
+        kind = type(error)
+        text = text.rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].strip()
+    return "\n  ".join([text, *getattr(error, "__notes__", ())])
+
+
+def _user_traceback(error: BaseException | None) -> str:
+    """Return the traceback of an error, limited to the user's code, or "" if that is not involved."""
+    if error is None:
+        return ""
+    report = TracebackException.from_exception(error)
+    if not any(_user_frames(report.stack)):
+        return ""
+    pending: list[TracebackException | None] = [report]
+    while pending:
+        each = pending.pop()
+        if each is not None:
+            each.stack = StackSummary.from_list(list(_user_frames(each.stack)))
+            pending += [each.__cause__, each.__context__]
+    return "".join(report.format())
+
+
+def _user_frames(stack: StackSummary) -> Iterator[FrameSummary]:
+    """Yield the frames that are neither in cfgtrain nor in Python or an installed package."""
+    folders = [Path(cfgtrain.__file__).parent, Path(__file__).parent]
+    folders += [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    for frame in stack:
+        file = Path(frame.filename)
+        if file.is_file() and not any(file.is_relative_to(folder) for folder in folders):
+            yield frame
+
+
+def _print(text: str, style: str) -> None:
+    from cfgtrain.terminal import log_console  # imports rich
+
+    log_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)

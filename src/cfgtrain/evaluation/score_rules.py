@@ -1,0 +1,93 @@
+"""Which score of an evaluation counts, and whether a greater or a smaller value of it is better."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal
+
+from cfgtrain.errors import ArgumentError, HookError
+
+__all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "ScoreRules"]
+
+Rule = Literal["greater", "less"]
+
+# By rule, whether the first score is better than the second.
+COMPARE: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
+
+# Names, or parts of names, of scores for which greater or smaller values are better.
+GREATER_KEYS = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc")
+LESS_KEYS = ("loss",)
+
+
+class ScoreRules:
+    """Selects one of the scores of an evaluation, and knows which of its values are better.
+
+    Args:
+        name: Name of the main score; None or ``"auto"`` is the first one.
+        rule: Whether greater or smaller values of the main score are better; None guesses from
+            its name.
+        greater_keys: Names, or parts of names, of scores for which greater values are better.
+        less_keys: The same for smaller values.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        rule: Rule | None = None,
+        greater_keys: str | Sequence[str] = GREATER_KEYS,
+        less_keys: str | Sequence[str] = LESS_KEYS,
+    ) -> None:
+        self.name = name
+        self.rule = rule
+        self.greater_keys = _as_sequence(greater_keys)
+        self.less_keys = _as_sequence(less_keys)
+
+    def select(
+        self,
+        names: Collection[str],
+        name: str | None = None,
+        rule: Rule | None = None,
+        owner: str = "save_best",
+    ) -> tuple[str, Rule]:
+        """Return the name of a score and its rule.
+
+        Args:
+            names: Names of all scores.
+            name: Name of the wanted score; None is the main score.
+            rule: Rule of the wanted score, if it is given.
+            owner: Who needs the score, for messages.
+
+        Raises:
+            HookError: There is no score of that name.
+            ArgumentError: The rule cannot be guessed from the name.
+        """
+        main = next(iter(names), "") if self.name in (None, "auto") else str(self.name)
+        selected = name or main
+        if selected not in names:
+            listed = ", ".join(names) or "none"
+            message = f"{owner} uses the score {selected!r}, and the scores are {listed}."
+            raise HookError(message, near=(selected, list(names)))
+        return selected, rule or (self.rule if selected == main else None) or self.guess_rule(selected)
+
+    def guess_rule(self, name: str) -> Rule:
+        """Return whether greater or smaller values of a score are better, judging by its name.
+
+        Equal names take precedence over parts of names, and ``greater_keys`` over ``less_keys``.
+
+        Raises:
+            ArgumentError: The name matches no key.
+        """
+        greater, less = ([key.lower() for key in keys] for keys in (self.greater_keys, self.less_keys))
+        lower = name.lower()
+        if lower in greater or (lower not in less and any(key in lower for key in greater)):
+            return "greater"
+        if lower in less or any(key in lower for key in less):
+            return "less"
+        raise ArgumentError(
+            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'."
+        )
+
+
+def _as_sequence(keys: str | Sequence[str]) -> Sequence[str]:
+    return (keys,) if isinstance(keys, str) else keys

@@ -1,0 +1,67 @@
+"""Score the weights of a finished run on the test dataset."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from torch import nn
+
+from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
+from cfgtrain.errors import CheckpointError
+from cfgtrain.evaluation.scoring import evaluate
+from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.runner.stages import StopRun
+
+__all__ = ["best_checkpoint", "score_test_dataset"]
+
+
+def best_checkpoint(runner: BaseRunner) -> str | None:
+    """Return the checkpoint with the best validation score, or None if there is none or it is damaged."""
+    best: str | None = (runner.meta or {}).get("hook_msgs", {}).get("best_ckpt")
+    if best is None or runner.interrupted:
+        return best
+    try:
+        read_checkpoint(best)
+    except CheckpointError as error:
+        runner.logger.warning("The best checkpoint cannot be used, the last weights are. %s", error)
+        return None
+    return best
+
+
+def score_test_dataset(
+    runner: BaseRunner,
+    model: nn.Module,
+    loader: Any,
+    evaluation: EvalHook | None,
+    best: str | None,
+) -> tuple[dict[str, Any], int]:
+    """Score the best weights of a run, or else its last ones, on the test dataset.
+
+    Args:
+        runner: After the run. It can still be interrupted.
+        model: Model of the run; the best weights are loaded into it.
+        loader: Loader of the test dataset, or None.
+        evaluation: Its arguments for the dataset's ``evaluate`` are used here too.
+        best: The best checkpoint, or None.
+
+    Returns:
+        The scores and the number of samples; ``({}, 0)`` without a test dataset, and if the run is
+        or was interrupted.
+    """
+    if loader is None or runner.interrupted:
+        return {}, 0
+    if best is not None:
+        load_checkpoint(model, best, strict=True)
+    samples = 0
+
+    def progress(done: int) -> None:
+        nonlocal samples
+        samples += done
+        runner.check_interrupt()
+
+    settings = evaluation.eval_kwargs if evaluation else {}
+    with suppress(StopRun):
+        return evaluate(model, loader, runner.logger, progress, **settings), samples
+    return {}, 0

@@ -1,0 +1,125 @@
+"""What the command line prints when a command fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cfgtrain.exit_codes import ExitCode
+from cfgtrain_cli import env
+
+TRANSFORM = """
+from cfgtrain.data import PIPELINES
+
+
+@PIPELINES.register_module()
+class Broken:
+    def __call__(self, results):
+        return results["image"]
+"""
+HOOK = """
+from cfgtrain.runner import HOOKS, Hook
+
+
+@HOOKS.register_module()
+class Broken(Hook):
+    def before_run(self, runner):
+        try:
+            undefined
+        except NameError as error:
+            raise ValueError("Broken.") from error
+"""
+CONFIG = "_base_ = {base!r}\ncustom_imports = dict(imports=['parts'])\n{rest}\n"
+WITH_TRANSFORM = "data = dict(train=dict(pipeline=[dict(type='Broken')]), workers_per_gpu={workers})"
+
+
+@pytest.fixture
+def project(write: Callable[[str, str], Path], configs: Path) -> Callable[[str, str], Path]:
+    """Write a project with custom code and a config that uses it."""
+
+    def call(code: str, rest: str) -> Path:
+        write("parts.py", code)
+        return write("cfg.py", CONFIG.format(base=str(configs / "digits" / "lenet5.py"), rest=rest))
+
+    return call
+
+
+def test_exception_in_custom_code(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """An exception and its cause are printed with the frames of the custom code alone."""
+    ran = run("train", project(HOOK, "custom_hooks = [dict(type='Broken')]"))
+    assert ran.code == ExitCode.FAILED
+    trace = ran.err[ran.err.index("Traceback") :]
+    assert trace.count('  File "') == 2
+    assert trace.count("parts.py") == 2
+    assert "NameError: name 'undefined' is not defined" in trace
+    assert trace.endswith("ValueError: Broken.\nFor the full traceback, run cfgtrain --debug.\n")
+
+
+def test_exception_in_a_custom_transform(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """A sample that cannot be loaded is reported with the frame of the custom transform."""
+    ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=0)))
+    assert ran.code == ExitCode.FAILED
+    trace = ran.err[ran.err.index("Traceback") :]
+    assert trace.count('  File "') == trace.count("parts.py") == 1
+    assert trace.splitlines()[-1].endswith("of Digits cannot be loaded: KeyError: 'image'")
+
+
+def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """An error in a worker process is one message, without the traceback of the worker."""
+    ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
+    assert ran.code == ExitCode.FAILED
+    assert "Traceback" not in ran.err
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("Error: Sample ")
+    assert last.endswith("of Digits cannot be loaded: KeyError: 'image'")
+
+
+def test_debug_raises_the_exception(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """``--debug`` raises any exception, which prints the full traceback."""
+    with pytest.raises(ValueError, match="Broken"):
+        run("--debug", "train", project(HOOK, "custom_hooks = [dict(type='Broken')]"))
+
+
+def test_error_of_the_operating_system(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
+    """A file that cannot be written is one message."""
+    (tmp_path / "curves.png").mkdir()
+    ran = run("schedule", configs / "digits" / "lenet5.py", "-o", "curves.png")
+    assert (ran.code, ran.err) == (ExitCode.FAILED, "Error: Is a directory: curves.png.\n")
+
+
+def test_bugs_are_raised(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception in which no custom code is involved is a bug, and keeps its full traceback."""
+
+    def bug(content: object) -> None:
+        int("x")
+
+    monkeypatch.setattr(bug, "__code__", bug.__code__.replace(co_filename=env.__file__))
+    monkeypatch.setattr(env, "print_json", bug)
+    with pytest.raises(ValueError, match="invalid literal"):
+        run("env", "--json")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+def test_file_names_that_are_not_text(run: Callable[..., Any], tmp_path: Path) -> None:
+    """A file name that is not valid UTF-8 can be printed."""
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / name).write_bytes(b"")
+    ran = run("image", "flip", name, "-o", "out.jpg")
+    assert ran.code == ExitCode.FAILED
+    assert "caf\\udce9.jpg: The file is empty" in ran.err
+
+
+def test_exit_codes() -> None:
+    """The exit codes are part of the public contract."""
+    assert {code.name: code.value for code in ExitCode} == {
+        "DONE": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "STOPPED": 75,
+        "INTERRUPTED": 130,
+    }
