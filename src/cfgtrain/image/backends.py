@@ -12,6 +12,8 @@ import numpy as np
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
 from cfgtrain.suggestions import suggest
 
+__all__ = ["supported_backends", "use_backend"]
+
 try:  # this module is imported before all others that need OpenCV, so the check is only here
     import cv2
 except ImportError as _error:
