@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.data.loader import empty_loader_error, num_batches
@@ -19,6 +18,7 @@ from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings

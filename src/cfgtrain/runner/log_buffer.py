@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 
-__all__ = ["LogBuffer", "plain"]
+__all__ = ["LogBuffer"]
 
 # An average over "the last n" remembers at most this many values; one over all of them is exact.
 MAX_HISTORY = 10_000

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once."""
+"""Ctrl-C and SIGTERM: the first one stops a run in order, the second one ends it at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["stop_on_signals"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# `timeout` and some schedulers send each signal twice at once; nobody's fingers are that fast.
+# `timeout` and some schedulers send each signal twice at once; a user does not press Ctrl-C twice as fast.
 SAME_SIGNAL_SECONDS = 0.1
 
 
@@ -23,9 +23,9 @@ SAME_SIGNAL_SECONDS = 0.1
 def stop_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
     """Call ``stop`` with the name of the first signal; raise KeyboardInterrupt at the second.
 
-    Processes forked meanwhile ignore both: the terminal sends Ctrl-C to all of them, and
-    it is for this one to decide. Outside the main thread, where Python sets no handlers,
-    nothing changes.
+    Processes that are forked in this context ignore both signals: the terminal sends Ctrl-C to all
+    of them, and only this process handles it. Outside the main thread, where Python can set no
+    handlers, the context does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -136,7 +136,7 @@ class OptimizerHook(Hook):
             runner.optimizer.step(self._closure(runner, loss))
             return
         self.backward(runner, loss)
-        runner.accumulating = not self._closes_window(runner)
+        runner.accumulating = self.cumulative_iters > 1 and not self._closes_window(runner)
         if not runner.accumulating:
             self._step(runner, optimizers, self.is_last_iter(runner))
         if self.loss_scaler is not None:
