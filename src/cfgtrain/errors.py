@@ -21,6 +21,7 @@
     ├── InitError                    (RuntimeError)      initial weights for a missing submodule
     ├── CheckpointError              (RuntimeError)
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
+    ├── WorkerError                  (RuntimeError)      a worker process, or its answer, that is lost
     ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
     │   └── BackendMethodError       (NotImplementedError, AttributeError)
@@ -242,6 +243,10 @@ class CheckpointError(CfgTrainError, RuntimeError):
 
 class SampleError(CfgTrainError, RuntimeError):
     """A sample cannot be loaded, or the worker process that loaded it died."""
+
+
+class WorkerError(CfgTrainError, RuntimeError):
+    """A worker process ended, or a task or its result could not be sent to or from it."""
 
 
 class NonFiniteLossError(CfgTrainError, ArithmeticError):
