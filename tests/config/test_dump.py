@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import Config
-from cfgtrain.config.annotate import annotated
 from cfgtrain.config.dump import config_text
+from cfgtrain.config.provenance.annotate import annotated
 from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,3 +135,24 @@ def test_excluded_time_is_in_no_iteration(monkeypatch: pytest.MonkeyPatch) -> No
     runner.run([numbers(3)], [("train", 1)])
     history = runner.log_buffer.val_history
     assert (list(history["time"]), list(history["data_time"])) == ([1.0] * 3, [0.0] * 3)
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_runner_is_freed_with_its_last_reference(kind: str, tmp_path: Path) -> None:
+    """No reference cycle keeps a runner, its model and the workers of its loaders until a garbage collection."""
+    runner = make_runner(kind, 1, work_dir=tmp_path, meta={})
+    runner.register_training_hooks(
+        {"policy": "step", "step": 1},
+        {},
+        {"interval": 1},
+        {"interval": 1, "hooks": [{"type": "TextLoggerHook"}]},
+        {"policy": "step", "step": 1},
+    )
+    runner.run([numbers(2), numbers(1)], [("train", 1), ("val", 1)])
+    reference = weakref.ref(runner)
+    gc.disable()
+    try:
+        del runner
+        assert reference() is None
+    finally:
+        gc.enable()

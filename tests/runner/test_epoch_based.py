@@ -232,7 +232,7 @@ def test_reason_of_an_interruption_is_logged_once_before_the_end(
             runner.check_interrupt()
 
     monkeypatch.setattr(runner.logger, "info", lambda text, *args: lines.append(text))
-    monkeypatch.setattr(runner.run_checkpoint, "save_interrupted", lambda: lines.append("saved"))
+    monkeypatch.setattr(runner.run_checkpoint, "save_interrupted", lambda runner: lines.append("saved"))
     runner.register_hook(ClosureHook("after_train_epoch" if leaves else "after_train_iter", stop))
     runner.run([numbers(2)], [("train", 1)])
     assert lines[-2:] == ["Stopping: %s", "saved"]

@@ -2,7 +2,7 @@
 
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import ConfigDict
-from cfgtrain.config.lint import find_suspects
 from cfgtrain.config.options import DictAction, parse_options
+from cfgtrain.config.provenance.lint import lint
 
-__all__ = ["Config", "ConfigDict", "DictAction", "find_suspects", "parse_options"]
+__all__ = ["Config", "ConfigDict", "DictAction", "lint", "parse_options"]

@@ -9,7 +9,6 @@ from typing import Any
 from cfgtrain.suggestions import suggest
 
 KeyPath = tuple[object, ...]
-Path = KeyPath  # for the modules that trace values
 
 # Stands for a value that is not known, or is not there.
 UNKNOWN: Any = ...

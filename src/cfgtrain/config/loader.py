@@ -9,6 +9,7 @@ several threads can load configs. YAML and JSON never execute code.
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import io
 import os
@@ -21,10 +22,13 @@ from typing import Any, NamedTuple
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
 from cfgtrain.config.dict import ConfigDict, with_trace
-from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python
+from cfgtrain.config.formats import MAX_KEY, check_keys, parse_json, parse_python
 from cfgtrain.config.key_paths import MAX_DEPTH, KeyPath
 from cfgtrain.config.merge import merge_in_place, remove_markers
-from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
+from cfgtrain.config.provenance.execution import execute
+from cfgtrain.config.provenance.file_source import FileSource
+from cfgtrain.config.provenance.python_source import PythonSource
+from cfgtrain.config.provenance.yaml_source import YamlSource
 from cfgtrain.config.trace import stack_level
 from cfgtrain.config.yaml_reader import json_as_yaml, parse_yaml
 from cfgtrain.errors import (
@@ -184,9 +188,9 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
     named: object = None
     bases: list[Loaded] = []
     values: dict[str, Any] = {}
-    runnable: str | ast.Module = code
+    tree: ast.Module | None = None
     if references or variables:  # their values are needed before the code is executed
-        runnable = tree = parse_python(code, file.shown)
+        tree = parse_python(code, file.shown)
         used = templates.used_tokens(ast.unparse(tree))
         values, texts = _environment(file, used)
         templates.FillStrings(texts).visit(tree)
@@ -196,7 +200,8 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
         values |= found
         templates.FillStrings({token: str(value) for token, value in found.items()}).visit(tree)
     namespace = {"__name__": "<config>", "__file__": file.path, **values}
-    exec(compile_python(runnable, file.shown), namespace)  # noqa: S102  # Python configs are code
+    source.record = execute(code, file.shown, namespace, tree)
+    source.shadowed = frozenset(namespace.keys() & vars(builtins).keys())
     if named is None:
         bases = reader.bases(namespace.get(BASE), file, source)
     source.tree = {name: value for name, value in namespace.items() if _is_public(name, value, file.shown)}
@@ -218,7 +223,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
             f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
             origin=Origin(file.shown),
         )
-    source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources(), document)
+    source = YamlSource(file.shown, file.text, values, code, file.hidden.sources(), document)
     used = templates.used_tokens(repr(values)) if references or variables else set()
     if variables:
         values = templates.fill_tree(values, *_environment(file, used))

@@ -126,7 +126,7 @@ class BaseRunner(ABC):
         self._max_epochs, self._max_iters = max_epochs, max_iters
         self.position = Position()
         self.hook_list = HookList()
-        self.run_checkpoint = RunCheckpoint(self, self.position, self._training_log, self._validation_log)
+        self.run_checkpoint = RunCheckpoint(self.position, self._training_log, self._validation_log)
 
     model_name = _reads("_model_name", "Class name of the model inside its wrappers.")
     rank = _reads("_rank", "Which of the processes this is.")
@@ -204,16 +204,16 @@ class BaseRunner(ABC):
         failed = True
         try:
             self.call_hook("before_run")
-            self.run_checkpoint.restore_hooks()
+            self.run_checkpoint.restore_hooks(self)
             with suppress(StopRun):
                 yield
             if self.interrupted:
                 self._log_interruption()
                 self._callbacks.clear()
-                self.run_checkpoint.restore_generators()  # a resumed run may end before its first batch
-                self.run_checkpoint.save_interrupted()
+                self.run_checkpoint.restore_generators(self)  # a resumed run may end before its first batch
+                self.run_checkpoint.save_interrupted(self)
             elif self.stop_reason is not None:
-                self.run_checkpoint.save_stopped()
+                self.run_checkpoint.save_stopped(self)
             if self.accumulating:
                 self.logger.warning(
                     "The run ends while gradients are accumulated: the last ones were not used for a step."
@@ -329,7 +329,7 @@ class BaseRunner(ABC):
             raise ArgumentTypeError(f"meta must be a dict or None, not {meta!r}.")
         completed = (self.epoch if self.by_epoch else self.iter) + 1
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(completed)
-        return self.run_checkpoint.save(path, save_optimizer, meta, create_symlink)
+        return self.run_checkpoint.save(self, path, save_optimizer, meta, create_symlink)
 
     def resume(
         self,
@@ -352,7 +352,7 @@ class BaseRunner(ABC):
         Raises:
             CheckpointError: It cannot be read, or does not fit the model or the runner.
         """
-        self.run_checkpoint.resume(checkpoint, resume_optimizer, map_location, loaded)
+        self.run_checkpoint.resume(self, checkpoint, resume_optimizer, map_location, loaded)
 
     def stop(self, reason: str, interrupted: bool = False) -> None:
         """End the run after the current iteration, or after the step if gradients are accumulated.

@@ -134,12 +134,12 @@ class IterBasedRunner(BaseRunner):
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             # The saved run had been through that stage, so what it did now is undone.
-            self.run_checkpoint.restore_hooks()
-            self.run_checkpoint.restore_generators()
+            self.run_checkpoint.restore_hooks(self)
+            self.run_checkpoint.restore_generators(self)
             while (position.iter < self._max_iters or position.within_round) and not self.stopping:
                 self._run_round(streams, workflow, kwargs)
             if self.stop_reason is not None:  # the resumed run continues from before the next stage
-                self.run_checkpoint.keep_state()
+                self.run_checkpoint.keep_state(self)
             self.call_hook("after_epoch")
 
     def _run_round(

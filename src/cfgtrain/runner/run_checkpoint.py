@@ -83,9 +83,11 @@ class RunState(NamedTuple):
 class RunCheckpoint:
     """Saves a run, and resumes it exactly where it was saved.
 
+    Its methods are given the runner, as those of hooks are: holding it would be a reference cycle,
+    which keeps a model in memory until the next garbage collection.
+
     Args:
-        runner: Whose model, optimizer, hooks and meta are saved.
-        position: Of the run; changed in place when it is resumed.
+        position: Position of the run; changed in place when it is resumed.
         training_log: What the training logs.
         validation_log: What a val flow of an iteration runner logs.
 
@@ -94,10 +96,7 @@ class RunCheckpoint:
             The position is None while it is the checkpoint that this run was resumed from.
     """
 
-    def __init__(
-        self, runner: RunnerView, position: Position, training_log: LogBuffer, validation_log: LogBuffer
-    ) -> None:
-        self._runner = runner
+    def __init__(self, position: Position, training_log: LogBuffer, validation_log: LogBuffer) -> None:
         self._position = position
         self._training_log = training_log
         self._validation_log = validation_log
@@ -112,19 +111,23 @@ class RunCheckpoint:
         return self._resumed is not None
 
     def save(
-        self, path: Path, save_optimizer: bool, meta: dict[str, Any] | None, create_symlink: bool
+        self,
+        runner: RunnerView,
+        path: Path,
+        save_optimizer: bool,
+        meta: dict[str, Any] | None,
+        create_symlink: bool,
     ) -> str:
         """Save the run; see ``BaseRunner.save_checkpoint``."""
-        runner = self._runner
         following = self._position.following()
         begun = following.epoch + (following.batches_done > 0)  # MMCV counts an epoch that has begun
         facts = {**(meta or {}), **(runner.meta or {}), "epoch": max(begun, 1), "iter": runner.iter}
         # Gradients that are waiting for the rest of their window are not saved, so the state is not exact.
         exact = save_optimizer and not runner.accumulating
-        self._check_finite()  # before older checkpoints are removed in favor of this one
+        self._check_finite(runner)  # before older checkpoints are removed in favor of this one
         if runner.rank == 0:
             with runner.evaluation_context():
-                resume = (self._kept_state or self.capture()) if exact else None
+                resume = (self._kept_state or self.capture(runner)) if exact else None
                 rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
                 save_checkpoint(runner.model, path, optimizer, facts, resume)
@@ -139,39 +142,39 @@ class RunCheckpoint:
             self.last_saved = (str(path), self._resume_position())
         return str(path)
 
-    def save_interrupted(self) -> None:
+    def save_interrupted(self, runner: RunnerView) -> None:
         """Save the run where it was interrupted, unless it has just been saved."""
-        if self._runner.work_dir is None or self._is_saved():
+        if runner.work_dir is None or self._is_saved():
             return
         name = f"iter_{self._position.following().iter}.pth"
-        saver = next((hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook)), None)
+        saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if saver is not None:
-            saver.save(self._runner, name, save_optimizer=True)
+            saver.save(runner, name, save_optimizer=True)
         else:
-            self._runner.save_checkpoint(self._runner.work_dir, name)
+            runner.save_checkpoint(runner.work_dir, name)
 
-    def save_stopped(self) -> None:
+    def save_stopped(self, runner: RunnerView) -> None:
         """Save the end of a run that a hook stopped early, if a hook saves the end of a full run."""
-        savers = (hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
+        savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
         saver = next(savers, None)
-        if saver is None or self._runner.work_dir is None or self._is_saved():
+        if saver is None or runner.work_dir is None or self._is_saved():
             return
         following = self._position.following()
         at_end_of_epoch = saver.by_epoch and following.batches_done == 0
         name = (
             saver.filename_tmpl.format(following.epoch) if at_end_of_epoch else f"iter_{following.iter}.pth"
         )
-        saver.save(self._runner, name)
+        saver.save(runner, name)
 
     def resume(
         self,
+        runner: RunnerView,
         checkpoint: str | Path,
         resume_optimizer: bool = True,
         map_location: Any = "cpu",
         loaded: dict[str, Any] | None = None,
     ) -> None:
         """Restore a saved run; see ``BaseRunner.resume``."""
-        runner = self._runner
         loaded = loaded or read_checkpoint(checkpoint, map_location)
         missing = [key for key in ("state_dict", "meta") if key not in loaded]
         if missing:
@@ -198,15 +201,15 @@ class RunCheckpoint:
             "Resumed from %s: epoch %d, iteration %d", checkpoint, self._position.epoch, self._position.iter
         )
 
-    def restore_hooks(self) -> None:
+    def restore_hooks(self, runner: RunnerView) -> None:
         """Restore the states of the hooks if the run is resumed and no batch has been read yet."""
         if self._resumed is not None:
-            self._resumed.restore_hooks(self._runner.hooks)
+            self._resumed.restore_hooks(runner.hooks)
 
-    def restore_generators(self) -> None:
+    def restore_generators(self, runner: RunnerView) -> None:
         """Restore, once, the random states and the log buffers of a resumed run."""
         if self._resumed is not None:
-            self._resumed.restore_generators(self._training_log, self._validation_log, self._runner.rank)
+            self._resumed.restore_generators(self._training_log, self._validation_log, runner.rank)
             self._resumed = None
 
     def check_epoch_layout(self, data_loaders: list[Any], within: list[bool]) -> None:
@@ -233,20 +236,20 @@ class RunCheckpoint:
                     f"cannot be found. {RESUME_ADVICE}"
                 )
 
-    def capture(self) -> dict[str, Any]:
+    def capture(self, runner: RunnerView) -> dict[str, Any]:
         """Return the state of the run as it is now."""
         return RunState.capture(
-            self._resume_position(), self._runner.hooks, self._training_log, self._validation_log
+            self._resume_position(), runner.hooks, self._training_log, self._validation_log
         )
 
-    def keep_state(self) -> None:
+    def keep_state(self, runner: RunnerView) -> None:
         """Save the state as it is now with the checkpoints that are written from now on."""
-        self._kept_state = self.capture()
+        self._kept_state = self.capture(runner)
 
     @contextmanager
-    def repeatable(self) -> Iterator[None]:
+    def repeatable(self, runner: RunnerView) -> Iterator[None]:
         """Return a context for work that a resumed run repeats in full if ``check_interrupt`` leaves it."""
-        before = self.capture()
+        before = self.capture(runner)
         try:
             yield
         except StopRun:
@@ -262,10 +265,9 @@ class RunCheckpoint:
     def _is_saved(self) -> bool:
         return self.last_saved is not None and self.last_saved[1] == self._resume_position()
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, runner: RunnerView) -> None:
         """Raise if the loss so far, a weight or an extra weight of a hook is not finite."""
         self._training_log.fetch()
-        runner = self._runner
         model = {f"weight {name}": p for name, p in runner.model.named_parameters() if p.requires_grad}
         for weights in (model, *(hook.extra_weights() for hook in runner.hooks)):
             for name, tensor in weights.items():
