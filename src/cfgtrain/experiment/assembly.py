@@ -10,11 +10,14 @@ from torch import nn
 
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
+from cfgtrain.data.streams import sharing_problem
+from cfgtrain.errors import ConfigValueError
 from cfgtrain.experiment.work_dir import (
     config_stem,
 )
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.registries import MODELS
@@ -48,11 +51,21 @@ def build_loaders(cfg: Config) -> dict[str, Any]:
 
 
 def build_loader(cfg: Config, part: str) -> Any:
-    """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled."""
+    """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled.
+
+    Raises:
+        ConfigValueError: The dataset is a stream that does not say how several workers share it.
+    """
     settings = loader_settings(cfg.data, part)
     if part != "train":
         settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
-    return build_dataloader(build_dataset(cfg.data[part]), **settings, seed=cfg.seed)
+    dataset = build_dataset(cfg.data[part])
+    problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
+    if problem is not None:
+        own = cfg.data.get(f"{part}_dataloader", {})
+        node = own if "workers_per_gpu" in own else cfg.data
+        raise ConfigValueError(problem, **location(node, "workers_per_gpu"))
+    return build_dataloader(dataset, **settings, seed=cfg.seed)
 
 
 def assemble_runner(
