@@ -50,7 +50,7 @@ from typing import TypedDict, Unpack
 
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.origin import Origin, place_text
-from cfgtrain.suggestions import suggest
+from cfgtrain.suggestions import printable, suggest
 
 __all__ = ["CfgTrainError"]  # what the package exports; the other classes are imported from here
 
@@ -87,6 +87,7 @@ class CfgTrainError(Exception):
         hint: str = "",
         near: tuple[str, Sequence[str]] | None = None,
     ) -> None:
+        message = printable(message)
         super().__init__(message)
         self.message = message
         self.origin = origin
@@ -112,7 +113,7 @@ class CfgTrainError(Exception):
     def __str__(self) -> str:
         place = place_text(self.origin, self.key)
         text = " ".join(filter(None, (self.message, self.hint)))
-        return f"{text}\n  at {place}" if place else text
+        return printable(f"{text}\n  at {place}" if place else text)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
