@@ -76,6 +76,14 @@ def test_every_error_can_have_a_hint(cls: type[CfgTrainError], fields: Any) -> N
     assert cls("wrong").hint == cls("wrong", near=("lr", ["momentum"])).hint == ""
 
 
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_message_does_not_control_the_terminal(cls: type[CfgTrainError]) -> None:
+    """Control characters of a file's content or name are written as escapes; lines and tabs are kept."""
+    error = cls("a\x1b[31m\n\tb\x07\r\x9b\u202e", origin=Origin("\x1b[2J.py", 3), hint="c\x00")
+    assert str(error) == "a\\x1b[31m\n\tb\\x07\\r\\x9b\\u202e c\\x00\n  at \\x1b[2J.py:3"
+    assert error.message == "a\\x1b[31m\n\tb\\x07\\r\\x9b\\u202e"
+
+
 def test_names_are_compared_only_when_the_hint_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raising an error with ``near`` costs nothing: ``hasattr`` on a config must stay fast."""
     monkeypatch.setattr(errors, "suggest", lambda *_: pytest.fail("searched"))

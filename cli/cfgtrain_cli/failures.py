@@ -9,6 +9,7 @@ from traceback import FrameSummary, StackSummary, TracebackException
 
 import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, MissingLibraryError
+from cfgtrain.suggestions import printable
 
 
 def print_failure(error: Exception) -> bool:
@@ -83,4 +84,4 @@ def _user_frames(stack: StackSummary) -> Iterator[FrameSummary]:
 def _print(text: str, style: str) -> None:
     from cfgtrain.terminal import log_console  # imports rich
 
-    log_console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    log_console().print(printable(text), style=style, markup=False, highlight=False, soft_wrap=True)

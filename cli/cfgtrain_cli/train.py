@@ -34,6 +34,14 @@ def train(
             help="Resume from a checkpoint, or with [b]auto[/b] from the newest intact one in the work_dir.",
         ),
     ] = None,
+    trust_checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--trust-checkpoint",
+            help="Load checkpoints of --load-from and --resume that contain more than weights and plain data. "
+            "They can run any code, so only use it for files whose origin you trust.",
+        ),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Random seed. \\[default: the config's seed, or a random one]")
     ] = None,
@@ -58,7 +66,7 @@ def train(
     from cfgtrain.train import train as run  # imports torch; mistakes in the config are reported first
 
     try:
-        result = run(cfg, progress=True)
+        result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint)
     except KeyboardInterrupt:
         if cfg.get("work_dir") and any(Path(cfg.work_dir).glob("*.pth")):
             echo(

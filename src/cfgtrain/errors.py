@@ -21,6 +21,7 @@
     ├── InitError                    (RuntimeError)      initial weights for a missing submodule
     ├── CheckpointError              (RuntimeError)
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
+    ├── WorkerError                  (RuntimeError)      a worker process, or its answer, that is lost
     ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
     │   └── BackendMethodError       (NotImplementedError, AttributeError)
@@ -49,7 +50,7 @@ from typing import TypedDict, Unpack
 
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.origin import Origin, place_text
-from cfgtrain.suggestions import suggest
+from cfgtrain.suggestions import printable, suggest
 
 __all__ = ["CfgTrainError"]  # what the package exports; the other classes are imported from here
 
@@ -86,6 +87,7 @@ class CfgTrainError(Exception):
         hint: str = "",
         near: tuple[str, Sequence[str]] | None = None,
     ) -> None:
+        message = printable(message)
         super().__init__(message)
         self.message = message
         self.origin = origin
@@ -111,7 +113,7 @@ class CfgTrainError(Exception):
     def __str__(self) -> str:
         place = place_text(self.origin, self.key)
         text = " ".join(filter(None, (self.message, self.hint)))
-        return f"{text}\n  at {place}" if place else text
+        return printable(f"{text}\n  at {place}" if place else text)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.__dict__)
@@ -242,6 +244,10 @@ class CheckpointError(CfgTrainError, RuntimeError):
 
 class SampleError(CfgTrainError, RuntimeError):
     """A sample cannot be loaded, or the worker process that loaded it died."""
+
+
+class WorkerError(CfgTrainError, RuntimeError):
+    """A worker process ended, or a task or its result could not be sent to or from it."""
 
 
 class NonFiniteLossError(CfgTrainError, ArithmeticError):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["close_names", "one_of", "suggest", "with_article"]
+__all__ = ["close_names", "one_of", "printable", "suggest", "with_article"]
+
+# Control characters except tab and newline, and characters that change the direction of the text.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def close_names(word: str, names: Iterable[str], count: int = 3, cutoff: float = 0.6) -> list[str]:
@@ -33,6 +37,14 @@ def one_of(names: Sequence[object]) -> str:
     """Return ``"'a', 'b' or 'c'"``."""
     quoted = [repr(name) for name in names]
     return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
+
+
+def printable(text: str) -> str:
+    """Return a text with control characters written as in ``repr``.
+
+    A message may quote the content or name of a file, which must not control the terminal.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def with_article(word: str) -> str:

@@ -61,7 +61,7 @@ class TrainResult(NamedTuple):
     seconds: float
 
 
-def train(cfg: Config, progress: bool = False) -> TrainResult:
+def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -> TrainResult:
     """Check a config, train the model that it describes, and test the trained model.
 
     Ctrl-C and SIGTERM stop the run after the current iteration and save a checkpoint to resume
@@ -71,6 +71,8 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
             written into it.
         progress: Whether live progress is shown on a terminal.
+        trust_checkpoint: Whether the checkpoints of ``load_from`` and ``resume_from`` may contain more than
+            weights and plain data, which may run code while they are loaded. It is not saved in the config.
 
     Raises:
         CfgTrainError: The config is wrong, the work directory cannot be written to or is in
@@ -83,7 +85,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)
     with exclusive_folders(folders), run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp):
-        resumed = find_start(cfg, work_dir, folders, logger)
+        resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
         fill_seed(cfg, resumed)
         write_config(cfg, work_dir)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
@@ -96,9 +98,9 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         if progress:
             runner.register_hook(ProgressHook())
         if cfg.get("load_from"):
-            runner.load_checkpoint(cfg.load_from)
+            runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
         if resumed is not None:
-            runner.resume(resumed.path, loaded=resumed.checkpoint)
+            runner.resume(resumed.path, loaded=resumed.checkpoint, trusted=trust_checkpoint)
             resumed = None  # frees the memory of the checkpoint
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]

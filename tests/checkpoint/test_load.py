@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import logging
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import Scalar, TinyNet, same
 from torch import nn
 
-from cfgtrain.checkpoint.digest import TRAILER_LENGTH
+from cfgtrain.checkpoint.digest import TRAILER_LENGTH, append_digest
+from cfgtrain.checkpoint.find import find_checkpoint
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint, verify_digest
+from cfgtrain.checkpoint.ownership import run_id_of
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.errors import CheckpointError
 from cfgtrain.parallel import OnDevice
@@ -279,3 +283,109 @@ def test_versions_of_modules_are_loaded() -> None:
     other = Migrating()
     load_checkpoint(other, "b.pth", strict=True)
     assert other.new.item() == 4.0
+
+
+def test_message_about_untrusted_files_names_the_types_and_the_ways() -> None:
+    """The message names what is not plain data and the ways to trust a file, and has no control characters."""
+    torch.save({"state_dict": {}, "meta": {"evil": Evil()}}, "evil\x1b[31m.pth")
+    with pytest.raises(
+        CheckpointError, match=r"refused: .*pathlib\.Path, .*--trust-checkpoint.*trusted=True"
+    ) as caught:
+        read_checkpoint("evil\x1b[31m.pth")
+    assert str(caught.value).isprintable()
+    assert r"evil\x1b[31m.pth" in str(caught.value)
+    Path("other").mkdir()
+    torch.save({"state_dict": {}, "resume": {}, "meta": {"evil": Evil()}}, "other/evil.pth")
+    (skipped,) = find_checkpoint(Path("other")).skipped
+    assert "--trust-checkpoint" in skipped.reason
+    assert skipped.reason.isprintable()
+    assert not Path("pwned").exists()
+
+
+NUMPY: dict[str, Any] = {
+    "float64": np.float64(0.75),
+    "float32": np.float32(0.5),
+    "float16": np.float16(0.5),
+    "int64": np.int64(3),
+    "uint8": np.uint8(200),
+    "bool": np.bool_(True),
+    "complex": np.complex64(1 + 2j),
+    "text": np.str_("a"),
+    "bytes": np.bytes_(b"a"),
+    "date": np.datetime64("2020-01-02"),
+    "array": np.arange(6, dtype=np.int16).reshape(2, 3),
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "big endian": np.arange(3, dtype=">f4"),
+    "empty": np.zeros((0, 3)),
+    "texts": np.array(["a", "bc"]),
+    "dtype": np.dtype("float32"),
+}
+
+
+def rename_module(file: Path, module: str) -> None:
+    """Rename the module of NumPy's functions in a checkpoint, which differs between NumPy 1 and 2."""
+
+    def renamed(data: bytes) -> bytes:
+        for each in ("numpy.core", "numpy._core"):
+            data = data.replace(f"c{each}.multiarray\n".encode(), f"c{module}.multiarray\n".encode())
+        return data
+
+    if not zipfile.is_zipfile(file):
+        file.write_bytes(renamed(file.read_bytes()))
+        return
+    with zipfile.ZipFile(file) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(name, renamed(data))
+
+
+@pytest.mark.parametrize("module", ["numpy.core", "numpy._core"])
+@pytest.mark.parametrize("name", NUMPY)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_numpy_values_are_plain_data(name: str, module: str, zipped: bool) -> None:
+    """NumPy scalars and arrays, as code for MMCV saves them in ``meta``, are read, from NumPy 1 and 2."""
+    value = NUMPY[name]
+    torch.save({"meta": {"value": value}}, "a.pth", _use_new_zipfile_serialization=zipped)
+    rename_module(Path("a.pth"), module)
+    if name != "dtype":
+        assert f"{module}.multiarray".encode() in Path("a.pth").read_bytes()
+    loaded = read_checkpoint("a.pth")["meta"]["value"]
+    assert type(loaded) is type(value)
+    assert np.array_equal(loaded, value) if name != "dtype" else loaded == value
+    usual = pickle.loads(pickle.dumps(value, 2))  # of another byte order, NumPy returns the same numbers
+    assert getattr(loaded, "dtype", None) == getattr(usual, "dtype", None)
+
+
+@pytest.mark.parametrize(
+    "value", [np.array([Evil()], dtype=object), np.zeros(2, dtype=[("a", "f4")]), Evil()]
+)
+def test_numpy_objects_are_not_plain_data(value: Any) -> None:
+    """Arrays of objects and records are refused."""
+    torch.save({"state_dict": {}, "meta": {"value": value}}, "a.pth")
+    with pytest.raises(CheckpointError, match="--trust-checkpoint"):
+        read_checkpoint("a.pth")
+    assert not Path("pwned").exists()
+
+
+def test_numpy_values_are_saved_and_found() -> None:
+    """A checkpoint to resume from may contain NumPy values; it is found, and its run is known."""
+    meta = {"run_id": "7", "hook_msgs": {"best_score": np.float64(0.5)}, "mean": np.arange(3.0)}
+    save_checkpoint(TinyNet(), "epoch_1.pth", meta=meta, resume={"position": {"iter": 4, "epoch": 1}})
+    found = find_checkpoint(Path())
+    assert found.path == Path("epoch_1.pth")
+    assert found.checkpoint is not None
+    assert found.checkpoint["meta"]["hook_msgs"]["best_score"] == 0.5
+    assert run_id_of(Path("epoch_1.pth")) == "7"
+
+
+def test_trusted_files_are_found() -> None:
+    """With ``trusted``, a checkpoint that contains more than plain data can be found and resumed from."""
+    save_checkpoint(TinyNet(), "epoch_1.pth", resume={"position": {"iter": 4, "epoch": 1}})
+    checkpoint = read_checkpoint("epoch_1.pth")
+    checkpoint["meta"]["path"] = Path("a")
+    with Path("epoch_1.pth").open("w+b") as file:
+        torch.save(checkpoint, file)
+        append_digest(file)
+    assert find_checkpoint(Path()).path is None
+    assert find_checkpoint(Path(), trusted=True).path == Path("epoch_1.pth")

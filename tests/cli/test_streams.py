@@ -25,6 +25,8 @@ from cfgtrain.data import DATASETS, Digits, accuracy
 class DigitStream(IterableDataset):
     """Some digits; training images are shuffled and made noisy by the global random generators."""
 
+    divides_itself = True
+
     def __init__(self, split, pipeline, count=90):
         self.digits = Digits(split, pipeline)
         self.count = count
@@ -33,13 +35,16 @@ class DigitStream(IterableDataset):
     def set_epoch(self, epoch):
         self.epoch = epoch
 
+    def own_share(self):
+        worker = get_worker_info()
+        return slice(worker.id, None, worker.num_workers) if worker else slice(None)
+
     def __iter__(self):
         noisy = self.digits.split == "train"
-        order = list(range(self.epoch, self.epoch + self.count))
+        order = list(range(self.epoch, self.epoch + self.count))[self.own_share()]
         if noisy:
             random.shuffle(order)
-        worker = get_worker_info()
-        for index in order[worker.id :: worker.num_workers] if worker else order:
+        for index in order:
             sample = self.digits[index]
             if noisy:
                 sample["img"] = sample["img"] + 0.3 * torch.randn(sample["img"].shape) + np.random.normal()
@@ -47,6 +52,27 @@ class DigitStream(IterableDataset):
 
     def evaluate(self, results, metric="accuracy", logger=None):
         return {metric: accuracy(results, self.digits.labels[: self.count])}
+
+
+@DATASETS.register_module()
+class ShardedDigits(DigitStream):
+    """The same, but it is told its share."""
+
+    divides_itself = False
+    share = slice(0)
+
+    def shard(self, index, count):
+        self.share = slice(index, None, count)
+
+    def own_share(self):
+        return self.share
+
+
+@DATASETS.register_module()
+class UnsharedDigits(DigitStream):
+    """The same, but it does not say how it is shared."""
+
+    divides_itself = False
 '''
 
 CONFIG = """
@@ -55,7 +81,7 @@ custom_imports = dict(imports=["streams"])
 model = dict(dropout=0.2)
 data = dict(
     samples_per_gpu=16,
-    train=dict(type="DigitStream"),
+    train=dict(type="{dataset}"),
     val=dict(type="DigitStream"),
     test=dict(type="DigitStream"),
     train_dataloader=dict(workers_per_gpu={workers}))
@@ -83,21 +109,24 @@ ITERS = {
 def project(write: Callable[[str, str], Path], configs: Path) -> Callable[..., Path]:
     """Write a project whose config trains, validates and tests on iterable datasets."""
 
-    def call(workers: int = 0, **words: Any) -> Path:
+    def call(workers: int = 0, dataset: str = "DigitStream", **words: Any) -> Path:
         write("streams.py", STREAMS)
-        text = CONFIG.format(base=str(configs / "digits" / "lenet5.py"), workers=workers, **words)
+        base = str(configs / "digits" / "lenet5.py")
+        text = CONFIG.format(base=base, workers=workers, dataset=dataset, **words)
         return write("small.py", text)
 
     return call
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("dataset", "workers"), [("DigitStream", 0), ("DigitStream", 1), ("DigitStream", 2), ("ShardedDigits", 2)]
+)
 @pytest.mark.parametrize("words", [EPOCHS, ITERS], ids=["epoch", "iter"])
 def test_iterable_datasets_train_and_resume(
-    words: dict[str, Any], workers: int, project: Callable[..., Path], run: Callable[..., Any]
+    words: dict[str, Any], dataset: str, workers: int, project: Callable[..., Path], run: Callable[..., Any]
 ) -> None:
     """A resumed run on iterable datasets ends with the same bits as an uninterrupted one."""
-    config = project(workers, **words)
+    config = project(workers, dataset, **words)
     whole = run("train", config)
     assert whole.code == 0, whole.err
     assert "on 90 samples, with" in whole.out
@@ -127,3 +156,24 @@ def test_iterable_dataset_that_has_become_shorter(
     )  # fmt: skip
     assert resumed.code == 1
     assert "after 4 batches of its epoch, but the epoch now has only 2" in resumed.err
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("train", ["data.workers_per_gpu=2", "data.train.type=UnsharedDigits", "data.train_dataloader._delete_=True"]),
+        ("val", ["+data.val_dataloader.workers_per_gpu=2", "data.val.type=UnsharedDigits"]),
+        ("test", ["+data.test_dataloader.workers_per_gpu=2", "data.test.type=UnsharedDigits"]),
+    ],
+)  # fmt: skip
+def test_stream_that_does_not_say_how_it_is_shared(
+    part: str, words: list[str], project: Callable[..., Path], run: Callable[..., Any]
+) -> None:
+    """More than one worker is an error before the run that names the setting and both ways to share a stream."""
+    failed = run("train", project(**EPOCHS), "--cfg-options", *words)
+    assert failed.code == 2
+    assert "UnsharedDigits is a stream" in failed.err
+    assert "shard(index, count)" in failed.err
+    assert "divides_itself = True" in failed.err
+    assert "workers_per_gpu (" in failed.err
+    assert not list(Path("work_dirs").rglob("*.pth"))

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from cfgtrain import Config
 from cfgtrain.checkpoint import read_checkpoint
+from cfgtrain.checkpoint.digest import append_digest
 
 QUICK = ["--cfg-options", "optimizer.lr=0.02", "runner.max_epochs=2"]
 
@@ -240,3 +242,45 @@ def test_the_module_form_is_the_same_command() -> None:
         [sys.executable, "-m", "cfgtrain", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("cfgtrain ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--load-from", "a.pth"], ["--resume", "a.pth"], ["--resume", "auto"]],
+    ids=["load_from", "resume", "auto"],
+)
+def test_checkpoints_can_be_trusted(
+    words: list[str], configs: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A checkpoint with more than plain data is loaded with --trust-checkpoint alone, which is not in the config."""
+    config = configs / "digits" / "lenet5.py"
+    short = ["--cfg-options", "runner.max_epochs=1", "data.samples_per_gpu=256"]
+    assert run("train", config, "--work-dir", "again", *short).code == 0
+    file = Path("again/epoch_1.pth")
+    checkpoint = read_checkpoint(file)
+    checkpoint["meta"]["origin"] = Path("x")
+    for best in Path("again").glob("*.pth"):
+        best.unlink()
+    with file.open("w+b") as out:
+        torch.save(checkpoint, out)
+        append_digest(out)
+    Path("a.pth").write_bytes(file.read_bytes())
+
+    longer = ["--work-dir", "again", "--cfg-options", "runner.max_epochs=2", "data.samples_per_gpu=256"]
+    refused = run("train", config, *words, *longer)
+    assert "--trust-checkpoint" in refused.err
+    assert "PosixPath" in refused.err
+    assert "Resumed from" not in refused.err
+    if words[-1] == "auto":
+        assert "Skipping epoch_1.pth: it contains more than weights" in refused.err
+        file.write_bytes(Path("a.pth").read_bytes())
+        for other in Path("again").glob("*.pth"):
+            other.unlink() if other != file else None
+    else:
+        assert refused.code == 1
+    trusted = run("train", config, *words, "--trust-checkpoint", *longer)
+    assert trusted.code == 0, trusted.err
+    assert ("Resumed from" in trusted.err) is (words[0] == "--resume")
+    assert ("which is dropped: origin (pathlib.PosixPath)" in trusted.err) is (words[0] == "--resume")
+    assert "origin" not in read_checkpoint("again/epoch_2.pth")["meta"]
+    assert "trust" not in Path("again/lenet5.py").read_text()

@@ -122,11 +122,10 @@ def test_stream(workers: int) -> None:
     loader.close()
 
 
-@pytest.mark.parametrize("words", [{"sampler": {"type": "EpochSampler"}}, {"world_size": 2}])
-def test_invalid_arguments_for_streams(words: dict[str, Any]) -> None:
-    """A sampler or several processes for a stream raise an error."""
+def test_streams_cannot_have_a_sampler() -> None:
+    """A sampler for a stream raises an error."""
     with pytest.raises(ArgumentError, match="Stream is a stream: it cannot have a sampler"):
-        build_dataloader(Stream(), **words)
+        build_dataloader(Stream(), sampler={"type": "EpochSampler"})
 
 
 @pytest.mark.parametrize("dataset", [Squares(), Stream()])
@@ -166,3 +165,116 @@ def test_sampler_needs_the_methods_of_one() -> None:
     sampler = {"type": "torch.utils.data.SequentialSampler", "data_source": range(3)}
     with pytest.raises(ArgumentError, match="SequentialSampler cannot be used as a sampler: it has no draws"):
         build_dataloader(Squares(), sampler=sampler)
+
+
+class DividedStream(Stream):
+    """A stream that says that it divides its samples itself."""
+
+    divides_itself = True
+
+
+class ShardedStream(torch.utils.data.IterableDataset[int]):
+    """A stream of nine numbers that is told its share."""
+
+    def __init__(self) -> None:
+        self.share = [-1]
+
+    def __len__(self) -> int:
+        return 9
+
+    def shard(self, index: int, count: int) -> None:
+        assert self.share == [-1]  # called once
+        self.share = list(range(9))[index::count]
+
+    def __iter__(self) -> Any:
+        return iter(self.share)
+
+
+class Doubled(torch.utils.data.IterableDataset[int]):
+    """A wrapper of another dataset."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __iter__(self) -> Any:
+        return (2 * each for each in self.dataset)
+
+
+class ForeignShard(Stream):
+    """A stream with a method of the same name and another meaning, as in other libraries."""
+
+    def shard(self, num_shards: int, index: int) -> Stream:
+        raise AssertionError
+
+
+def read(dataset: Any, epoch: int = 0, **words: Any) -> list[int]:
+    """Return all samples that the processes of a run read in an epoch, sorted."""
+    loaders = [
+        build_dataloader(dataset(), 2, rank=rank, **words) for rank in range(words.get("world_size", 1))
+    ]
+    return sorted(
+        number for loader in loaders for batch in iterate_epoch(loader, epoch) for number in batch.tolist()
+    )
+
+
+@pytest.mark.parametrize("words", [
+    {"workers_per_gpu": 0},
+    {"workers_per_gpu": 1},
+    {"workers_per_gpu": 2},
+    {"workers_per_gpu": 0, "world_size": 3},
+    {"workers_per_gpu": 2, "world_size": 2},
+])  # fmt: skip
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_sharded_stream(words: dict[str, int], wrapped: bool) -> None:
+    """``shard`` is called with the number of the worker among all workers of all processes, in every epoch."""
+    for epoch in (0, 1):
+        if wrapped:
+            assert read(lambda: Doubled(ShardedStream()), epoch, **words) == list(range(0, 18, 2))
+        else:
+            assert read(ShardedStream, epoch, **words) == list(range(9))
+
+
+def test_stream_that_divides_itself() -> None:
+    """With ``divides_itself = True``, of the class or the object, several workers are allowed."""
+    assert read(DividedStream, workers_per_gpu=2) == list(range(9))
+    stream = ForeignShard()
+    stream.divides_itself = True  # type: ignore[attr-defined]
+    assert read(lambda: stream, workers_per_gpu=2) == list(range(9))
+
+
+def test_chained_streams() -> None:
+    """The streams in torch's ChainDataset are told their shares."""
+    chain = torch.utils.data.ChainDataset
+    assert read(lambda: chain([ShardedStream(), DividedStream()]), workers_per_gpu=2) == sorted(
+        [*range(9)] * 2
+    )
+    with pytest.raises(ArgumentError, match="ChainDataset is a stream"):
+        build_dataloader(chain([ShardedStream(), Stream()]), workers_per_gpu=2)
+
+
+@pytest.mark.parametrize(
+    "words", [{"workers_per_gpu": 2}, {"world_size": 2}, {"workers_per_gpu": 1, "world_size": 2}]
+)
+@pytest.mark.parametrize("dataset", [Stream(), Doubled(Stream()), Doubled([1, 2]), ForeignShard()])
+def test_streams_must_say_how_they_are_shared(words: dict[str, int], dataset: Any) -> None:
+    """Several workers for a stream that does not say how they share it are an error that names both ways."""
+    name = type(dataset).__name__
+    with pytest.raises(
+        ArgumentError,
+        match=rf"{name} is a stream .* how 2 workers share.*shard\(index, count\).*divides_itself = True",
+    ):
+        build_dataloader(dataset, **words)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_length_of_a_sharded_stream(workers: int, drop_last: bool) -> None:
+    """The length counts the last, smaller batch of each worker."""
+    loader = build_dataloader(ShardedStream(), 4, workers, drop_last=drop_last)
+    assert len(loader) == len(list(loader))
+
+
+def test_length_of_a_stream_shared_by_processes() -> None:
+    """The length is that of this process."""
+    loaders = [build_dataloader(ShardedStream(), 2, rank=rank, world_size=2) for rank in (0, 1)]
+    assert [len(loader) for loader in loaders] == [len(list(loader)) for loader in loaders] == [3, 2]

@@ -141,7 +141,7 @@ def test_meta_is_plain(run_dir: Path) -> None:
     assert kinds(meta) <= {dict, list, str, int, float, bool, type(None)}
 
 
-@pytest.mark.parametrize("value", ["np.arange(3)", "Path()", "lambda: 0"])
+@pytest.mark.parametrize("value", ["np.array([Path()])", "Path()", "lambda: 0"])
 def test_a_state_that_could_not_be_read_back_is_an_error_at_once(value: str, forker: Forker) -> None:
     """A hook whose state is more than plain data ends the run at the first save, not when it is resumed."""
     with Path("parts.py").open("a") as file:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import multiprocessing.connection
+import os
+import re
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from cfgtrain.errors import ArgumentError, WorkerError
 from cfgtrain.utils import ProgressBar, track_iter_progress, track_parallel_progress, track_progress
 from cfgtrain.utils import timer as timer_module
 
@@ -186,3 +193,201 @@ def test_errors_in_parallel_tasks(out: io.StringIO) -> None:
         track_parallel_progress(fail, [1], 1, file=out)
     with pytest.raises(TypeError, match="initargs"):
         track_parallel_progress(plus_ten, [1], 1, initializer=print, initargs=[1], file=out)  # type: ignore[arg-type]
+
+
+def kill(x: int) -> int:
+    if x == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+def leave(x: int) -> int:
+    if x == 3:
+        os._exit(4)
+    return x
+
+
+def leave_a_child(x: int) -> int:
+    """End the worker while a process that it started still has its pipe."""
+    if x == 3 and os.fork():
+        os._exit(4)
+    if x == 3:
+        time.sleep(4)
+        os._exit(0)
+    return x
+
+
+def call_exit(x: int) -> int:
+    if x == 3:
+        sys.exit("enough")
+    return x
+
+
+def interrupt(x: int) -> int:
+    if x == 3:
+        raise KeyboardInterrupt
+    return x
+
+
+class TwoArguments(Exception):
+    """An exception that can be pickled but not unpickled."""
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
+
+
+class Unpicklable(Exception):
+    """An exception that cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("cannot be pickled")
+
+
+class UnreadablePickle:
+    """An object that can be pickled but not unpickled."""
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def raise_two_arguments(x: int) -> None:
+    if x == 3:
+        raise TwoArguments("the reason", x)
+
+
+def raise_unpicklable(x: int) -> None:
+    if x == 3:
+        raise Unpicklable("the reason")
+
+
+def return_function(x: int) -> Any:
+    return (lambda: x) if x == 3 else x
+
+
+def return_unreadable(x: int) -> Any:
+    return UnreadablePickle() if x == 3 else x
+
+
+def die_in_answer(x: int) -> Any:
+    """Kill the worker after it has written a part of its answer."""
+    if x != 3:
+        return x
+
+    def send(connection: Any, data: Any) -> None:
+        os.write(connection.fileno(), bytes(data)[:1000])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    multiprocessing.connection.Connection._send = send  # type: ignore[attr-defined]  # in the worker alone
+    return bytes(100_000)
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+@pytest.mark.parametrize(
+    ("func", "text"),
+    [
+        (kill, r"was killed by SIGKILL while it computed tasks\[3\] \(3\)\. .*memory is full"),
+        (leave, r"ended with exit code 4 while it computed tasks\[3\] \(3\)"),
+        (leave_a_child, r"ended with exit code 4 while it computed tasks\[3\] \(3\)"),
+        (die_in_answer, r"was killed by SIGKILL while it computed tasks\[3\] \(3\)"),
+        (call_exit, r"(?s)tasks\[3\] \(3\) failed: it tried to end its worker process:.*SystemExit: enough"),
+        (interrupt, r"(?s)tasks\[3\] \(3\) failed: it tried to end its worker process:.*KeyboardInterrupt"),
+        (raise_two_arguments, r"(?s)tasks\[3\] \(3\) raised an exception that cannot be sent.*the reason"),
+        (raise_unpicklable, r"(?s)tasks\[3\] \(3\) raised an exception that cannot be sent.*the reason"),
+        (return_function, r"tasks\[3\] \(3\) failed: its result cannot be pickled: .*lambda"),
+        (return_unreadable, r"result of tasks\[3\] \(3\) cannot be read from its pickle: ValueError: .*'no number'"),
+        (lambda x: x, r"The function cannot be sent to a worker process, .*lambda"),
+    ],
+)  # fmt: skip
+def test_lost_workers_and_answers(func: Any, text: str, chunksize: int, out: io.StringIO) -> None:
+    """A worker or an answer that is lost is an error that names the task, and no worker is left running."""
+    with pytest.raises(WorkerError, match=text):
+        track_parallel_progress(func, range(6), 2, chunksize=chunksize, file=out)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (lambda: 0, r"tasks\[1\] \(<function .*\) cannot be sent to a worker process"),
+        (
+            UnreadablePickle(),
+            r"(?s)tasks\[1\] \(<.*UnreadablePickle.*\) failed: it cannot be read from its pickle",
+        ),
+    ],
+)
+def test_tasks_that_cannot_be_pickled(task: Any, text: str, out: io.StringIO) -> None:
+    """A task that cannot be pickled, or unpickled in the worker, is an error that names it."""
+    with pytest.raises(WorkerError, match=text):
+        track_parallel_progress(str, [1, task], 2, file=out)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize(
+    ("initializer", "initargs", "text"),
+    [
+        (fail, (7,), r"(?s)The initializer failed in a worker process:.*ValueError: 7"),
+        (sys.exit, (7,), r"(?s)The initializer failed in a worker process:.*SystemExit: 7"),
+        (leave, (3,), "ended with exit code 4 before it was initialized"),
+    ],
+)
+def test_failing_initializers(
+    initializer: Any, initargs: tuple[Any, ...], text: str, out: io.StringIO
+) -> None:
+    """An initializer that fails or ends its process is an error, instead of new workers forever."""
+    with pytest.raises(WorkerError, match=text):
+        track_parallel_progress(plus_ten, [1, 2], 2, initializer, initargs, file=out)
+    assert multiprocessing.active_children() == []
+
+
+def interrupt_the_parent(x: int) -> None:
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
+
+
+def test_ctrl_c(out: io.StringIO) -> None:
+    """Ctrl-C is raised in the main process at once, and no worker is left running."""
+    with pytest.raises(KeyboardInterrupt):
+        track_parallel_progress(interrupt_the_parent, [1], 2, file=out)
+    assert multiprocessing.active_children() == []
+
+
+def set_offset(value: int) -> None:
+    global offset
+    offset = value
+
+
+def plus_offset(x: int) -> int:
+    return x + offset
+
+
+def test_initializer(out: io.StringIO) -> None:
+    """The initializer is called in each worker, with its arguments."""
+    assert track_parallel_progress(plus_offset, [1, 2, 3], 2, set_offset, (5,), file=out) == [6, 7, 8]
+
+
+def test_error_of_a_task_has_a_note(out: io.StringIO) -> None:
+    """The exception of a task names the task and has the traceback of the worker in a note."""
+    with pytest.raises(ValueError, match="2") as caught:
+        track_parallel_progress(fail, [2], 1, file=out)
+    assert re.match(
+        r"(?s)tasks\[0\] \(2\) failed in a worker process:\n.*in fail\n", caught.value.__notes__[0]
+    )
+
+
+def test_failing_task_list(out: io.StringIO) -> None:
+    """What the iterable of the tasks raises is raised, and no worker is left running."""
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        track_parallel_progress(plus_ten, (broken(), 2), 2, file=out)
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("words", [{"nproc": 0}, {"nproc": 1, "chunksize": 0}])
+def test_invalid_numbers(words: dict[str, int], out: io.StringIO) -> None:
+    """There is at least one worker, and at least one task in a chunk."""
+    with pytest.raises(ArgumentError, match="must be at least 1, not 0"):
+        track_parallel_progress(plus_ten, [1], file=out, **words)  # type: ignore[arg-type]

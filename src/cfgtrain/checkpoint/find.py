@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.load import read_checkpoint, read_lazily
 from cfgtrain.errors import CheckpointError
+from cfgtrain.suggestions import printable
 
 __all__ = ["Found", "Resumed", "Skipped", "find_checkpoint", "find_resume", "relocated"]
 
@@ -36,19 +37,23 @@ class Found(NamedTuple):
     skipped: list[Skipped]
 
 
-def find_checkpoint(*folders: Path) -> Found:
+def find_checkpoint(*folders: Path, trusted: bool = False) -> Found:
     """Return the newest checkpoint in some folders that is intact and can be resumed from.
 
     The newest one is the furthest one of the run that started last. This is read from the
     files; only between files that say the same do their modification times decide, because
     copying changes these. Files that cannot be read at all come first, newest first.
+
+    Args:
+        folders: Where the checkpoints are.
+        trusted: Whether their files may run code while they are loaded; see ``load_checkpoint``.
     """
     unreadable: list[Skipped] = []
     readable: list[tuple[str, int, int, int, Path]] = []
     files = {path for folder in folders for path in folder.glob("*.pth") if not path.is_symlink()}
     for path in sorted(files, key=_modified, reverse=True):
         try:
-            progress = _progress_of(path)
+            progress = _progress_of(path, trusted)
         except CheckpointError as error:
             unreadable.append(Skipped(path, str(error)))
             continue
@@ -57,7 +62,7 @@ def find_checkpoint(*folders: Path) -> Found:
     skipped = unreadable
     for *_, path in sorted(readable, reverse=True):
         try:
-            checkpoint = read_checkpoint(path)
+            checkpoint = read_checkpoint(path, trusted=trusted)
         except CheckpointError as error:
             skipped.append(Skipped(path, str(error)))
             continue
@@ -93,11 +98,13 @@ class Resumed(NamedTuple):
         return str(self.checkpoint.get("meta", {}).get("run_id") or "")
 
 
-def find_resume(wanted: str | None, folders: Sequence[Path], logger: logging.Logger) -> Resumed | None:
+def find_resume(
+    wanted: str | None, folders: Sequence[Path], logger: logging.Logger, trusted: bool = False
+) -> Resumed | None:
     """Return the checkpoint at a path, or for ``"auto"`` the newest intact one in the folders.
 
     Checkpoints that cannot be used are logged with the reason. Returns None for None, and if
-    there is no checkpoint to resume from.
+    there is no checkpoint to resume from. A ``trusted`` checkpoint may run code; see ``load_checkpoint``.
 
     Raises:
         CheckpointError: The named checkpoint does not exist or is damaged.
@@ -105,10 +112,10 @@ def find_resume(wanted: str | None, folders: Sequence[Path], logger: logging.Log
     if not wanted:
         return None
     if wanted != "auto":
-        return Resumed(str(wanted), read_checkpoint(wanted))
-    found = find_checkpoint(*folders)
+        return Resumed(str(wanted), read_checkpoint(wanted, trusted=trusted))
+    found = find_checkpoint(*folders, trusted=trusted)
     for path, reason in found.skipped:
-        logger.warning("Skipping %s: %s", path.name, reason)
+        logger.warning("Skipping %s: %s", printable(path.name), reason)
     if found.path is None or found.checkpoint is None:
         logger.info("There is no checkpoint in %s to resume from: the run starts anew.", folders[0])
         return None
@@ -138,9 +145,9 @@ def relocated(messages: Mapping[str, Any], checkpoint: str | Path) -> dict[str, 
     return {**messages, **{key: os.path.normpath(path) for key, path in moved.items() if path.is_file()}}
 
 
-def _progress_of(path: Path) -> tuple[str, int, int, int] | None:
+def _progress_of(path: Path, trusted: bool) -> tuple[str, int, int, int] | None:
     """Return run id, completed iterations and epochs, and modification time; None for weights alone."""
-    checkpoint = read_lazily(path)
+    checkpoint = read_lazily(path, trusted)
     if "resume" not in checkpoint:
         verify_digest(path)  # damage may have removed the key
         return None

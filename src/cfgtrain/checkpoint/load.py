@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from cfgtrain.checkpoint.digest import verify_digest
+from cfgtrain.checkpoint.plain_data import allow_numpy
 from cfgtrain.checkpoint.schemes import local_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.errors import CheckpointError
@@ -78,15 +80,22 @@ def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bo
     return checkpoint
 
 
-def read_lazily(path: Path) -> dict[str, Any]:
+def read_lazily(path: Path, trusted: bool = False) -> dict[str, Any]:
     """Return the content of a local checkpoint without reading its weights from disk.
+
+    Args:
+        path: Path of the file.
+        trusted: As for ``load_checkpoint``.
 
     Raises:
         CheckpointError: The file cannot be read, or is not a checkpoint. The message does not
             contain the path.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with allow_numpy():
+            checkpoint = torch.load(path, map_location="cpu", weights_only=not trusted, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"it {_untrusted(path, error)}") from error
     except Exception as error:  # reading a damaged file can fail in any way
         raise CheckpointError(f"it cannot be read: {_first_line(error)[:120]}") from error
     if not isinstance(checkpoint, dict):
@@ -101,14 +110,26 @@ def _load(path: Path, name: str | Path, map_location: Any, trusted: bool) -> Any
                 f"The checkpoint {name} cannot be read: it does not start like a file of torch.save."
             )
     try:
-        return torch.load(path, map_location=map_location, weights_only=not trusted)
+        with allow_numpy():
+            return torch.load(path, map_location=map_location, weights_only=not trusted)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"The checkpoint {name} contains more than weights and plain data, which could run code when "
-            f"loaded, and is refused. If you trust its origin, load it with trusted=True. ({_first_line(error)})"
-        ) from error
+        raise CheckpointError(f"The checkpoint {name} {_untrusted(path, error)}") from error
     except Exception as error:  # reading a damaged file can fail in any way
         raise CheckpointError(f"The checkpoint {name} cannot be read: {_first_line(error)}") from error
+
+
+def _untrusted(path: Path, error: pickle.UnpicklingError) -> str:
+    """Return why a checkpoint is refused that was not trusted, and how to trust it."""
+    found: list[str] = []
+    with suppress(Exception), allow_numpy():  # only files of the zip format can be searched
+        found = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    reason = re.search(r"WeightsUnpickler error: (.*?)\.?( Please use .*)?$", str(error), re.MULTILINE)
+    what = ", ".join(found[:5]) if found else reason[1] if reason else _first_line(error)
+    return (
+        f"contains more than weights and plain data, which could run code when loaded, and is refused: {what}. If "
+        "you trust its origin, use the option --trust-checkpoint of cfgtrain train, which applies to load_from and "
+        "resume, or in code load_checkpoint(..., trusted=True)."
+    )
 
 
 def _revised(name: str, revise_keys: Sequence[tuple[str, str]]) -> str:
@@ -118,4 +139,5 @@ def _revised(name: str, revise_keys: Sequence[tuple[str, str]]) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # torch prints some words in bold
+    return (text.splitlines() or [type(error).__name__])[0][:200]

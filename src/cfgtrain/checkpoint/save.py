@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from cfgtrain.checkpoint.digest import append_digest
+from cfgtrain.checkpoint.plain_data import allow_numpy, objects_in
 from cfgtrain.checkpoint.state_dict import get_state_dict, weights_to_cpu
 from cfgtrain.errors import ArgumentTypeError, CheckpointError
 from cfgtrain.filesystem.atomic import atomic_write
@@ -43,7 +44,7 @@ def save_checkpoint(
         model: The model; it is saved without its wrappers.
         filename: Path of the file; missing folders are created.
         optimizer: An optimizer, or a dict of them by name; None saves none.
-        meta: Information about the run, of plain types. It is not changed.
+        meta: Information about the run, of plain types and NumPy numbers. It is not changed.
         resume: The exact state of the run; see ``RunState`` in the runner.
 
     Raises:
@@ -97,33 +98,19 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
 def _check_readable(file: IO[bytes], checkpoint: dict[str, Any]) -> None:
     """Raise for content that ``weights_only`` would refuse later, when the run is to be resumed."""
     file.seek(0)
-    unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    with allow_numpy():
+        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     if unsafe:
         raise _not_plain(checkpoint, ", ".join(sorted(unsafe)))
 
 
 def _not_plain(checkpoint: dict[str, Any], reason: str) -> ArgumentTypeError:
-    places = ", ".join(f"{key} ({kind})" for key, kind in islice(_objects(checkpoint, ""), 5))
+    places = ", ".join(f"{key} ({kind})" for key, kind in islice(objects_in(checkpoint), 5))
     return ArgumentTypeError(
         f"No run could resume from this checkpoint, because it contains more than tensors and plain data: "
         f"{places or reason}. Give the state of hooks, models and optimizers as numbers, str, lists, dicts and "
         "tensors, or register the type with torch.serialization.add_safe_globals."
     )
-
-
-def _objects(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Yield the key path and the type of everything that is neither plain data nor a tensor."""
-    if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _objects(each, f"{key}.{name}" if key else str(name))
-    elif type(value) in (list, tuple, set):
-        for number, each in enumerate(value):
-            yield from _objects(each, f"{key}[{number}]")
-    elif not isinstance(value, torch.Tensor) and type(value) not in _PLAIN:
-        yield key, f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Size, torch.dtype, torch.device)
 
 
 def _first_error(error: BaseException) -> BaseException:

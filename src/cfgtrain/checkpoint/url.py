@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from cfgtrain.checkpoint.plain_data import allow_numpy
+
 __all__ = ["load_url"]
 
 
@@ -26,7 +28,8 @@ def load_url(
     Raises:
         UnpicklingError: The file contains more than weights, and ``weights_only`` is True.
     """
-    loaded: dict[str, Any] = torch.hub.load_state_dict_from_url(
-        url, model_dir, map_location, progress, check_hash, file_name, weights_only
-    )
+    with allow_numpy():
+        loaded: dict[str, Any] = torch.hub.load_state_dict_from_url(
+            url, model_dir, map_location, progress, check_hash, file_name, weights_only
+        )
     return loaded

@@ -98,8 +98,8 @@ def build_dataloader(
 
     Args:
         dataset: A dataset with ``__len__`` and ``__getitem__(index)``, or a stream: an ``IterableDataset`` of
-            torch. A stream determines its own order and distributes itself over the workers, and ``shuffle``
-            has no effect.
+            torch. A stream determines its own order, and ``shuffle`` and ``round_up`` have no effect. Several
+            workers share it if it has a method ``shard(index, count)`` or ``divides_itself = True``.
         samples_per_gpu: Batch size per process (MMCV name).
         workers_per_gpu: Number of worker processes per process (MMCV name). 0 loads in the process itself.
         seed: Seed of the run, which must be the same in all processes.
@@ -117,7 +117,8 @@ def build_dataloader(
 
     Raises:
         ArgumentError: A setting has a value that is not valid, the sampler does not have the methods of
-            one, or the dataset is a stream, and ``sampler`` is given or ``world_size`` is above 1.
+            one, or the dataset is a stream, and ``sampler`` is given, or there are several workers and
+            it does not say how they share it.
         ArgumentTypeError: The dataset has no length and is not a stream.
     """
     settings = {
@@ -132,16 +133,16 @@ def build_dataloader(
     for _, problem in setting_problems(settings):
         raise ArgumentError(problem)
     if isinstance(dataset, IterableDataset):
-        if sampler is not None or world_size > 1:
-            raise ArgumentError(
-                f"{type(dataset).__name__} is a stream: it cannot have a sampler or be split over processes."
-            )
+        if sampler is not None:
+            raise ArgumentError(f"{type(dataset).__name__} is a stream: it cannot have a sampler.")
         return StreamLoader(
             dataset,
             samples_per_gpu,
             seed,
-            drop_last=drop_last,
+            rank,
+            world_size,
             num_workers=workers_per_gpu,
+            drop_last=drop_last,
             pin_memory=pin_memory,
             prefetch_factor=prefetch_factor if workers_per_gpu > 0 else None,
         )

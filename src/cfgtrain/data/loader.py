@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
+from cfgtrain.data.streams import shard_stream, sharing_problem
 from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
 from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state, seed_sample
 
@@ -186,18 +188,59 @@ class StreamLoader(DataLoader[Any]):
     separate state that is a function of (seed, epoch) and, in worker processes, of the worker id. So an epoch can
     be repeated exactly, and the random state of the training is not changed.
 
+    Each worker, or without workers this process, reads its share: ``shard(index, count)`` of the stream is called
+    once before the first sample, see ``cfgtrain.data.streams``.
+
     Args:
-        dataset: A stream with ``__iter__`` and optionally ``__len__`` and ``set_epoch(epoch)``.
+        dataset: A stream with ``__iter__`` and optionally ``__len__``, the number of samples of all shares, and
+            ``set_epoch(epoch)``.
         batch_size: Number of samples per batch.
         seed: Seed of the run.
+        rank: Rank of this process.
+        world_size: Number of processes that share the stream.
         kwargs: Passed to torch's DataLoader.
+
+    Raises:
+        ArgumentError: There are several workers, and the stream does not say how they share it.
     """
 
-    def __init__(self, dataset: Any, batch_size: int, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        num_workers: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        readers = max(num_workers, 1)
+        problem = sharing_problem(dataset, readers * world_size)
+        if problem is not None:
+            raise ArgumentError(problem)
         self.seed, self.epoch = seed, 0
+        self._readers = range(rank * readers, (rank + 1) * readers)  # numbers of the workers of this process
+        self._num_readers = readers * world_size
+        self._samples = num_batches(dataset)  # of the whole stream, before it is told its share
         super().__init__(
-            dataset, batch_size, worker_init_fn=_init_worker, generator=torch.Generator(), **kwargs
+            dataset,
+            batch_size,
+            num_workers=num_workers,
+            worker_init_fn=partial(_init_stream_worker, self._readers.start, self._num_readers),
+            generator=torch.Generator(),
+            **kwargs,
         )
+        if num_workers == 0:
+            shard_stream(dataset, rank, world_size)
+
+    def __len__(self) -> int:
+        """Return the number of batches if the workers have equal shares: each has its own last batch."""
+        if self._num_readers == 1 or self._samples is None:
+            return super().__len__()
+        size, rest = divmod(self._samples, self._num_readers)
+        shares = [size + (index < rest) for index in self._readers]
+        batch_size = self.batch_size or 1
+        return sum(share // batch_size if self.drop_last else -(-share // batch_size) for share in shares)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass, and call ``set_epoch`` of the stream if it has one."""
@@ -333,6 +376,14 @@ def _init_worker(worker_id: int) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         threading.Thread(target=_exit_on_parent_sigterm, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _init_stream_worker(first: int, count: int, worker_id: int) -> None:
+    """Initialize a worker that reads a share of a stream: the share ``first + worker_id`` of ``count``."""
+    _init_worker(worker_id)
+    worker = get_worker_info()
+    if worker is not None:
+        shard_stream(worker.dataset, first + worker_id, count)
 
 
 def _exit_on_parent_sigterm() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.data.loader import empty_loader_error, num_batches
+from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.keys import HOOK_KEYS, setting
@@ -66,12 +67,18 @@ def build_loader(cfg: Config, part: str) -> Any:
     """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled.
 
     Raises:
-        ConfigValueError: The dataset, or its sampler, cannot be used.
+        ConfigValueError: The dataset, or its sampler, cannot be used, or the dataset is a stream that does
+            not say how several workers share it.
     """
     settings = loader_settings(cfg.data, part)
     if part != "train":
         settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
     dataset = build_dataset(cfg.data[part])
+    problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
+    if problem is not None:
+        own = cfg.data.get(f"{part}_dataloader", {})
+        node = own if "workers_per_gpu" in own else cfg.data
+        raise ConfigValueError(problem, **location(node, "workers_per_gpu"))
     try:
         return build_dataloader(dataset, **settings, seed=cfg.seed)
     except (ArgumentError, ArgumentTypeError) as error:

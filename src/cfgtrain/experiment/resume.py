@@ -18,7 +18,9 @@ def checkpoint_folders(cfg: Config, work_dir: Path) -> list[Path]:
     return [work_dir, *(each.folder_for(work_dir).absolute() for each in _stores(cfg))]
 
 
-def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging.Logger) -> Resumed | None:
+def find_start(
+    cfg: Config, work_dir: Path, folders: list[Path], logger: logging.Logger, trusted: bool = False
+) -> Resumed | None:
     """Return the checkpoint that ``resume_from`` selects, or None to start a new run.
 
     Args:
@@ -26,6 +28,7 @@ def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging
         work_dir: With ``"auto"``, copies of newer checkpoints are first downloaded into it.
         folders: Searched with ``"auto"``; see ``checkpoint_folders``.
         logger: Logs which checkpoints are damaged and skipped.
+        trusted: Whether the checkpoint may run code while it is loaded; see ``load_checkpoint``.
 
     Raises:
         CheckpointError: The checkpoint does not exist or is damaged.
@@ -34,7 +37,7 @@ def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging
         mirrors = [mirror for each in _stores(cfg) if (mirror := each.mirror_for(work_dir)) is not None]
         for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
             mirror.fetch(work_dir, logger)
-    return find_resume(cfg.get("resume_from"), folders, logger)
+    return find_resume(cfg.get("resume_from"), folders, logger, trusted)
 
 
 def _stores(cfg: Config) -> list[CheckpointStore]:

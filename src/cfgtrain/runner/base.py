@@ -30,7 +30,7 @@ from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.position import Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
-from cfgtrain.suggestions import with_article
+from cfgtrain.suggestions import printable, with_article
 
 __all__ = ["BaseRunner"]
 
@@ -294,10 +294,11 @@ class BaseRunner(ABC):
         map_location: Any = "cpu",
         strict: bool = False,
         revise_keys: Any = REVISE_KEYS,
+        trusted: bool = False,
     ) -> Any:
         """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
-        self.logger.info("Loading weights from %s", filename)
-        return load_checkpoint(self.model, filename, map_location, strict, revise_keys)
+        self.logger.info("Loading weights from %s", printable(str(filename)))
+        return load_checkpoint(self.model, filename, map_location, strict, revise_keys, trusted)
 
     def save_checkpoint(
         self,
@@ -337,6 +338,7 @@ class BaseRunner(ABC):
         resume_optimizer: bool = True,
         map_location: Any = "cpu",
         loaded: dict[str, Any] | None = None,
+        trusted: bool = False,
     ) -> None:
         """Continue where a checkpoint was saved; to be called before ``run``.
 
@@ -348,11 +350,14 @@ class BaseRunner(ABC):
             resume_optimizer: Whether the state of the optimizer is restored.
             map_location: Device that the tensors are loaded to first.
             loaded: The content of the file, if it has been read already.
+            trusted: Whether the file may run code while it is loaded; see
+                ``cfgtrain.checkpoint.load_checkpoint``. What is not plain data in its meta is dropped with a
+                warning, because this run could not save it.
 
         Raises:
             CheckpointError: It cannot be read, or does not fit the model or the runner.
         """
-        self.run_checkpoint.resume(self, checkpoint, resume_optimizer, map_location, loaded)
+        self.run_checkpoint.resume(self, checkpoint, resume_optimizer, map_location, loaded, trusted)
 
     def stop(self, reason: str, interrupted: bool = False) -> None:
         """End the run after the current iteration, or after the step if gradients are accumulated.

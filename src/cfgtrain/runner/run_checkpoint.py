@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
+from cfgtrain.checkpoint.plain_data import objects_in
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.data.loader import epoch_fingerprint
@@ -23,6 +25,7 @@ from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.position import Position
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.runner.stages import StopRun
+from cfgtrain.suggestions import printable
 
 __all__ = ["RunCheckpoint", "RunState"]
 
@@ -174,9 +177,10 @@ class RunCheckpoint:
         resume_optimizer: bool = True,
         map_location: Any = "cpu",
         loaded: dict[str, Any] | None = None,
+        trusted: bool = False,
     ) -> None:
         """Restore a saved run; see ``BaseRunner.resume``."""
-        loaded = loaded or read_checkpoint(checkpoint, map_location)
+        loaded = loaded or read_checkpoint(checkpoint, map_location, trusted)
         missing = [key for key in ("state_dict", "meta") if key not in loaded]
         if missing:
             raise CheckpointError(
@@ -190,7 +194,7 @@ class RunCheckpoint:
         load_state_dict(runner.model, loaded["state_dict"], strict=state is not None)
         if "optimizer" in loaded and resume_optimizer:
             _load_optimizer(runner.optimizer, loaded["optimizer"])
-        meta = loaded["meta"]
+        meta = _plain_part(loaded["meta"], runner.logger) if trusted else loaded["meta"]
         runner.meta = {
             **meta,
             **(runner.meta or {}),
@@ -203,7 +207,10 @@ class RunCheckpoint:
             self._position.epoch, self._position.iter = meta["epoch"], meta["iter"]
         self.last_saved = (str(checkpoint), None)
         runner.logger.info(
-            "Resumed from %s: epoch %d, iteration %d", checkpoint, self._position.epoch, self._position.iter
+            "Resumed from %s: epoch %d, iteration %d",
+            printable(str(checkpoint)),
+            self._position.epoch,
+            self._position.iter,
         )
 
     def restore_hooks(self, runner: RunnerView) -> None:
@@ -327,3 +334,14 @@ def _check_same_kind(optimizer: Any, state: dict[str, Any]) -> None:
     missing = {name for name in expected - saved if not name.startswith("initial_")}
     if missing:
         raise ValueError(f"it has no {' and no '.join(sorted(missing))}")
+
+
+def _plain_part(meta: dict[str, Any], logger: logging.Logger) -> dict[str, Any]:
+    """Return what this run can save of the meta of a trusted checkpoint, and warn about the rest."""
+    dropped = {key: [*objects_in(value, key)] for key, value in meta.items()}
+    for places in filter(None, dropped.values()):
+        what = ", ".join(f"{place} ({kind})" for place, kind in places[:5])
+        logger.warning(
+            "The meta of the checkpoint contains more than plain data, which is dropped: %s.", what
+        )
+    return {key: value for key, value in meta.items() if not dropped[key]}

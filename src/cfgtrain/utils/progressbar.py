@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
-from multiprocessing import Pool
+from contextlib import closing
 from typing import Any, TextIO, TypeVar
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.utils.timer import Timer
+from cfgtrain.utils.workers import compute_in_workers
 
 __all__ = ["ProgressBar", "track_iter_progress", "track_parallel_progress", "track_progress"]
 
@@ -152,23 +153,27 @@ def track_parallel_progress(
 
     Raises:
         ArgumentTypeError: ``tasks`` has no length, or ``initargs`` is not a tuple.
+        ArgumentError: ``nproc`` or ``chunksize`` is not positive.
+        WorkerError: A worker process ended, ``initializer`` failed, or an object could not be pickled. The
+            message names the task. No worker is left running.
+        Exception: What ``func`` raised, with a note about the task.
     """
     if not isinstance(initargs, tuple | None):
         raise ArgumentTypeError(f"initargs must be a tuple, not {initargs!r}.")
     items, count = _with_length(tasks)
     skipped = nproc * chunksize if skip_first else 0
-    results: list[T] = []
-    with Pool(nproc, initializer, initargs or ()) as pool:
+    completed = compute_in_workers(func, items, nproc, initializer, initargs or (), chunksize)
+    results: dict[int, T] = {}
+    with closing(completed):
         bar = ProgressBar(count - skipped, bar_width, start=not skip_first, file=file)
-        run = pool.imap if keep_order else pool.imap_unordered
-        for result in run(func, items, chunksize):
-            results.append(result)
+        for number, result in completed:
+            results[number] = result
             if len(results) > skipped:
                 bar.update()
             elif len(results) == skipped:
                 bar.start()
     bar.file.write("\n")
-    return results
+    return [results[number] for number in sorted(results)] if keep_order else [*results.values()]
 
 
 def _with_length(tasks: Tasks[T]) -> tuple[Iterable[T], int]:
