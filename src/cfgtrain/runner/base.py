@@ -143,6 +143,10 @@ class BaseRunner(ABC):
         "position.batch",
         "The iteration, the epoch and the index in it, all 0-based, of ``data_batch``.",
     )
+    completed_iters = _reads(
+        "position.completed_iters",
+        "Complete training iterations, with the current one when its step is done and its hooks are running.",
+    )
     max_epochs = _reads("_max_epochs", "Length of the run in epochs.")
     max_iters = _reads("_max_iters", "Length of the run in iterations.")
     hooks = _reads("hook_list.hooks", "The hooks, in the order in which they run.")

@@ -56,6 +56,7 @@ class EpochBasedRunner(BaseRunner):
         self.run_checkpoint.check_epoch_layout(data_loaders, within)
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
         self._max_iters = self._in_iters(train_loader)
+        self.data_loader = data_loaders[0]
         with self.running(workflow, f"{self._max_epochs} epochs"):
             while (position.epoch < self._max_epochs or position.within_round) and not self.stopping:
                 self._run_round(data_loaders, workflow, kwargs)

@@ -131,6 +131,7 @@ class IterBasedRunner(BaseRunner):
         saved = saved[: len(data_loaders)]  # the workflow may have changed
         position.loaders = [*saved, *(LoaderPosition() for _ in data_loaders[len(saved) :])]
         streams = [IterLoader(*pair) for pair in zip(data_loaders, position.loaders, strict=True)]
+        self.data_loader = streams[0]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             # The saved run had been through that stage, so what it did now is undone.

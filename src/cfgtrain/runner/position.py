@@ -69,6 +69,11 @@ class Position:
         """Whether flows of the current round of the workflow have run and others are still to run."""
         return bool(self.flow or self.flow_done)
 
+    @property
+    def completed_iters(self) -> int:
+        """Complete iterations of the run, with one whose hooks are running."""
+        return self.iter + (self.completed.iter if self.completed is not None else 0)
+
     def advance(self) -> None:
         """Count what has been completed."""
         done = self.completed

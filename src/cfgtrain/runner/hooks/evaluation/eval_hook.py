@@ -196,6 +196,7 @@ class EvalHook(Hook):
         scores = {name: plain(value) for name, value in scores.items()}
         runner.log_buffer.output.update(scores)
         runner.log_buffer.mode = "val"
+        runner.log_buffer.iters = runner.completed_iters
         runner.log_buffer.ready = True
         return scores
 
