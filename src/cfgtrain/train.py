@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from cfgtrain.parallel.device import pick_device
 from cfgtrain.random_state import set_random_seed
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
-from cfgtrain.runner.signals import stop_on_signals
+from cfgtrain.signals import stop_on_signals
 
 __all__ = ["TrainResult", "train"]
 
@@ -60,8 +61,9 @@ class TrainResult(NamedTuple):
 def train(cfg: Config, progress: bool = False) -> TrainResult:
     """Check a config, train the model that it describes, and test the trained model.
 
-    Ctrl-C and SIGTERM stop the run after the current iteration and save a checkpoint to resume
-    from; then ``result.runner.interrupted`` is true. A second signal ends the run immediately.
+    Ctrl-C, SIGTERM and SIGHUP stop the run after the current iteration and save a checkpoint to
+    resume from; then ``result.runner.interrupted`` is true. A second signal ends the run
+    immediately, unless it is saved already. A signal that the process ignores stays ignored.
 
     Args:
         cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
@@ -78,7 +80,11 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     fill_device_and_work_dir(cfg)
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)
-    with exclusive_folders(folders), run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp):
+    with (
+        ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
+        exclusive_folders(folders),
+        run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
+    ):
         resumed = find_start(cfg, work_dir, folders, logger)
         fill_seed(cfg, resumed)
         write_config(cfg, work_dir)
@@ -98,13 +104,27 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
             resumed = None  # frees the memory of the checkpoint
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
-        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
+        signals = signal_handlers.enter_context(
+            stop_on_signals(lambda name: runner.stop(name, interrupted=True))
+        )
+        best: str | None = None
+        scores: dict[str, Any] = {}
+        samples = 0
+        is_over = False
+        try:
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
+            is_over = True
             best = best_checkpoint(runner)
             scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
-            for loader in loaders.values():
-                loader.close()
-    return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
+        except KeyboardInterrupt:  # a second signal; it changes nothing if all was saved before
+            all_saved = runner.last_saved is not None and (is_over or runner.run_checkpoint.is_saved)
+            if not (runner.interrupted and all_saved):
+                raise
+        if runner.interrupted and runner.last_saved is not None:
+            signals.ignore()
+        for loader in loaders.values():
+            loader.close()
+        return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
 def fill_device_and_work_dir(cfg: Config) -> None:

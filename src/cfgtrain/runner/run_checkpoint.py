@@ -141,7 +141,7 @@ class RunCheckpoint:
 
     def save_interrupted(self) -> None:
         """Save the run where it was interrupted, unless it has just been saved."""
-        if self._runner.work_dir is None or self._is_saved():
+        if self._runner.work_dir is None or self.is_saved:
             return
         name = f"iter_{self._position.following().iter}.pth"
         saver = next((hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook)), None)
@@ -154,7 +154,7 @@ class RunCheckpoint:
         """Save the end of a run that a hook stopped early, if a hook saves the end of a full run."""
         savers = (hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
         saver = next(savers, None)
-        if saver is None or self._runner.work_dir is None or self._is_saved():
+        if saver is None or self._runner.work_dir is None or self.is_saved:
             return
         following = self._position.following()
         at_end_of_epoch = saver.by_epoch and following.batches_done == 0
@@ -259,7 +259,9 @@ class RunCheckpoint:
         fingerprints = self._epoch_fingerprints or resumed
         return {**self._position.following().state_dict(), "epochs": fingerprints}
 
-    def _is_saved(self) -> bool:
+    @property
+    def is_saved(self) -> bool:
+        """Whether the run is saved where it is, so that it can be resumed from there."""
         return self.last_saved is not None and self.last_saved[1] == self._resume_position()
 
     def _check_finite(self) -> None:
