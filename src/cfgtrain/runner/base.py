@@ -27,7 +27,7 @@ from cfgtrain.runner.hook_list import HookList
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.position import Position
+from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.suggestions import with_article
@@ -122,6 +122,7 @@ class BaseRunner(ABC):
         self._interruption_logged = False
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = get_dist_info()
+        self._failed_hook: Hook | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._max_epochs, self._max_iters = max_epochs, max_iters
         self.position = Position()
@@ -258,10 +259,50 @@ class BaseRunner(ABC):
         Raises:
             HookError: There is no such stage.
         """
-        for method in self.hook_list.methods(fn_name):
-            method(self)
+        methods = self.hook_list.methods(fn_name)
+        try:
+            for method in methods:
+                method(self)
+        except Exception:
+            self._failed_hook = self.hook_list.owner(fn_name, method)
+            raise
         while self._callbacks:
             self._callbacks.pop()()
+
+    def save_due(self, error: Exception, stage: str) -> None:
+        """Save the checkpoint that is due after a training step or epoch when a hook has failed."""
+        failed, self._failed_hook = self._failed_hook, None
+        self.run_checkpoint.save_due(error, stage, failed, self._callbacks)
+
+    def finish_stage(self, stage: str) -> bool:
+        """Call the hooks that an error has prevented, in the run that is resumed, from being called at a stage.
+
+        Returns:
+            Whether there was such an error; if not, nothing is done.
+        """
+        hooks = self.run_checkpoint.unfinished_hooks(stage)
+        if hooks is None:
+            return False
+        for method in self.hook_list.methods_of(hooks, stage):
+            method(self)
+        self.run_checkpoint.finish()
+        while self._callbacks:
+            self._callbacks.pop()()
+        return True
+
+    def finish_iteration(self, done: Increment) -> None:
+        """Finish the newest iteration of the run that is resumed, if one of its hooks has failed.
+
+        Args:
+            done: What the iteration adds to the position.
+        """
+        if self.run_checkpoint.unfinished_hooks("after_train_iter") is None:
+            return
+        self.model.train()
+        self.mode = "train"
+        self.position.rewind(done)
+        self.finish_stage("after_train_iter")
+        self.position.advance()
 
     def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first.
@@ -275,6 +316,8 @@ class BaseRunner(ABC):
 
         For a hook that logs something else in the middle of the training, such as an evaluation.
         """
+        if not self.log_buffer.val_history and not self.log_buffer.ready:
+            return  # it has been logged, before an evaluation that failed and is repeated
         for method in self.hook_list.methods("flush_logs"):
             method(self)
         self.log_buffer.clear()

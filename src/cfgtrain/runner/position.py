@@ -85,6 +85,14 @@ class Position:
             self.batches_done = 0 if done.epoch else self.batches_done + done.batches_done
             self.flow_done += done.flow_done
 
+    def rewind(self, done: Increment) -> None:
+        """Return to before a step was counted, so that more of its hooks can run; ``advance`` counts it again."""
+        self.iter -= done.iter
+        self.inner_iter -= done.inner_iter
+        self.batches_done -= done.batches_done
+        self.flow_done -= done.flow_done
+        self.completed = done
+
     def following(self) -> Position:
         """Return a copy that has advanced; nothing is changed."""
         copy = replace(self)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.data.loader import epoch_fingerprint
+from cfgtrain.data.loader import epoch_fingerprint, num_batches
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.optimizer import OptimizerHook
+from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.position import Position
 from cfgtrain.runner.protocol import RunnerView
@@ -40,6 +44,8 @@ class RunState(NamedTuple):
         hooks: States of the hooks that have one, by name.
         log_buffer: Values of the training that have not been logged yet.
         validation_log: The same of a val flow of an iteration runner.
+        unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
+            they need; None if there was no error.
     """
 
     position: dict[str, Any]
@@ -47,6 +53,7 @@ class RunState(NamedTuple):
     hooks: dict[str, dict[str, Any]]
     log_buffer: dict[str, Any]
     validation_log: dict[str, Any]
+    unfinished: dict[str, Any] | None = None
 
     @staticmethod
     def capture(
@@ -65,7 +72,7 @@ class RunState(NamedTuple):
     @staticmethod
     def read(saved: dict[str, Any]) -> RunState:
         """Return what ``capture`` saved."""
-        return RunState(**{key: saved[key] for key in RunState._fields})
+        return RunState(**{key: saved[key] for key in RunState._fields if key in saved})
 
     def restore_hooks(self, hooks: list[Hook]) -> None:
         """Restore the states of the hooks."""
@@ -104,6 +111,8 @@ class RunCheckpoint:
         self._epoch_fingerprints: list[str] = []  # of the loaders of this run, once they are known
         self._resumed: RunState | None = None  # until all of it is restored
         self._kept_state: dict[str, Any] | None = None
+        self._unfinished: dict[str, Any] | None = None
+        self._superseded: Path | None = None  # of an unfinished stage, which this run finishes
         self.last_saved: tuple[str, dict[str, Any] | None] | None = None
 
     @property
@@ -125,7 +134,8 @@ class RunCheckpoint:
         if runner.rank == 0:
             with runner.evaluation_context():
                 resume = (self._kept_state or self.capture()) if exact else None
-                rename_foreign(path, (runner.meta or {}).get("run_id"))
+                if path != self._superseded:
+                    rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
                 save_checkpoint(runner.model, path, optimizer, facts, resume)
             if create_symlink:
@@ -190,6 +200,8 @@ class RunCheckpoint:
         runner.meta = {**meta, **(runner.meta or {}), "hook_msgs": meta.get("hook_msgs", {})}
         if state is not None:
             self._resumed = state
+            self._unfinished = state.unfinished
+            self._superseded = None if state.unfinished is None else Path(checkpoint)
             self._position.load_state_dict(state.position)
         else:
             self._position.epoch, self._position.iter = meta["epoch"], meta["iter"]
@@ -235,13 +247,75 @@ class RunCheckpoint:
 
     def capture(self) -> dict[str, Any]:
         """Return the state of the run as it is now."""
-        return RunState.capture(
+        state = RunState.capture(
             self._resume_position(), self._runner.hooks, self._training_log, self._validation_log
         )
+        return state if self._unfinished is None else {**state, "unfinished": self._unfinished}
 
     def keep_state(self) -> None:
         """Save the state as it is now with the checkpoints that are written from now on."""
         self._kept_state = self.capture()
+
+    def save_due(
+        self, error: Exception, stage: str, failed: Hook | None, callbacks: list[Callable[[], None]]
+    ) -> None:
+        """Save the checkpoint that is due, after a hook failed when a step or an epoch was complete.
+
+        A run that resumes from it calls the hook that failed, and those after it.
+
+        Args:
+            error: What the hook raised. Nothing is saved if a value is not finite.
+            stage: ``"after_train_iter"`` or ``"after_train_epoch"``.
+            failed: The hook; None if all hooks have run.
+            callbacks: What the hooks before it have deferred to the end of the stage.
+        """
+        runner = self._runner
+        is_error = not isinstance(error, StopRun | NonFiniteLossError)
+        if failed is None or not is_error or runner.accumulating or runner.work_dir is None:
+            return
+        at = runner.hooks.index(failed)
+        if stage == "after_train_iter" and not _is_after_step(runner.hooks, at):
+            return
+        savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        ends = stage == "after_train_epoch" or _is_last_of_epoch(runner)
+        due = {hook: name for hook in savers if (name := hook.name_due(runner, stage, ends)) is not None}
+        remaining = [*(hook for hook in due if hook in runner.hooks[:at]), *runner.hooks[at:]]
+        names = {id(hook): name for name, hook in _named(runner.hooks)}
+        self._unfinished = {
+            "stage": stage,
+            "hooks": [names[id(hook)] for hook in remaining],
+            "outputs": _plain_outputs(runner.outputs),
+        }
+        if stage == "after_train_epoch":
+            self._position.completed = None  # the resumed run is still at the end of this epoch
+        try:
+            while callbacks:
+                callbacks.pop()()
+            for hook, name in due.items():
+                if not self.is_saved:
+                    hook.save(runner, name)
+        except Exception as other:
+            runner.logger.error(
+                "The checkpoint that is due cannot be saved: %s: %s", type(other).__name__, other
+            )
+        self._unfinished = None
+        if self.is_saved and self.last_saved is not None:
+            runner.logger.error(
+                "%s failed at the end of iteration %d. The training so far is saved in %s; a run that resumes "
+                "calls it again.",
+                names[id(failed)], self._position.following().iter, self.last_saved[0],
+            )  # fmt: skip
+
+    def unfinished_hooks(self, stage: str) -> list[Hook] | None:
+        """Return the hooks that a resumed run has still to call for a stage; None if there was no error."""
+        if self._unfinished is None or self._unfinished["stage"] != stage:
+            return None
+        self._runner.outputs = dict(self._unfinished["outputs"])
+        return [hook for name, hook in _named(self._runner.hooks) if name in self._unfinished["hooks"]]
+
+    def finish(self) -> None:
+        """Note that all hooks of the stage have been called."""
+        self._unfinished = None
 
     @contextmanager
     def repeatable(self) -> Iterator[None]:
@@ -286,6 +360,26 @@ def _named(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:
         name = type(hook).__name__
         seen[name] += 1
         yield (name if seen[name] == 1 else f"{name}#{seen[name]}"), hook
+
+
+def _is_after_step(hooks: list[Hook], at: int) -> bool:
+    """Return whether the hook at an index runs after the optimizer's step, in ``after_train_iter``."""
+    steps = [index for index, hook in enumerate(hooks) if isinstance(hook, OptimizerHook)]
+    return at > max(steps, default=-1) and hooks[at].priority > Priority.ABOVE_NORMAL.value  # type: ignore[attr-defined]  # set when it was registered
+
+
+def _is_last_of_epoch(runner: RunnerView) -> bool:
+    return runner.by_epoch and num_batches(runner.data_loader) == runner.inner_iter + 1
+
+
+def _plain_outputs(value: Any) -> Any:
+    """Return the numbers in what a training step returned, for hooks that read them."""
+    if isinstance(value, Mapping):
+        plain = {str(key): _plain_outputs(each) for key, each in value.items()}
+        return {key: each for key, each in plain.items() if each is not None}
+    if isinstance(value, Tensor):
+        return value.detach().cpu() if value.numel() == 1 else None
+    return value if isinstance(value, int | float | str) else None
 
 
 def _check_same_unit(checkpoint: str | Path, position: dict[str, Any], by_epoch: bool) -> None:
