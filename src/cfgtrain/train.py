@@ -17,6 +17,8 @@ from cfgtrain.experiment.assembly import (
     build_model,
     register_evaluation,
 )
+from cfgtrain.experiment.changed_state import apply_changes
+from cfgtrain.experiment.changes import Changes
 from cfgtrain.experiment.resume import checkpoint_folders, find_start
 from cfgtrain.experiment.testing import best_checkpoint, score_test_dataset
 from cfgtrain.experiment.work_dir import (
@@ -87,7 +89,8 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
     ):
         resumed = find_start(cfg, work_dir, folders, logger)
         fill_seed(cfg, resumed)
-        write_config(cfg, work_dir)
+        if resumed is None:
+            write_config(cfg, work_dir)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
@@ -100,8 +103,12 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         if cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from)
         if resumed is not None:
-            runner.resume(resumed.path, loaded=resumed.checkpoint)
-            resumed = None  # frees the memory of the checkpoint
+            changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
+            adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
+            runner.resume(resumed.path, loaded=adapted)
+            resumed = adapted = None  # type: ignore[assignment]  # frees the memory of the checkpoint
+            changes.log(logger)
+            write_config(cfg, work_dir)  # only now: nothing has refused it
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         signals = signal_handlers.enter_context(
