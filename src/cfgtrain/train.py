@@ -19,7 +19,7 @@ from cfgtrain.experiment.assembly import (
 )
 from cfgtrain.experiment.changed_state import apply_changes
 from cfgtrain.experiment.changes import Changes
-from cfgtrain.experiment.resume import checkpoint_folders, find_start
+from cfgtrain.experiment.resume import check_length, checkpoint_folders, end_again, find_start
 from cfgtrain.experiment.testing import best_checkpoint, score_test_dataset
 from cfgtrain.experiment.work_dir import (
     config_stem,
@@ -105,9 +105,12 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         if resumed is not None:
             changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
             adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
+            ended_by = adapted.get("resume", {}).get("ended_by")
             runner.resume(resumed.path, loaded=adapted)
+            check_length(runner, resumed.path)
             resumed = adapted = None  # type: ignore[assignment]  # frees the memory of the checkpoint
             changes.log(logger)
+            end_again(runner, ended_by, changes)
             write_config(cfg, work_dir)  # only now: nothing has refused it
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]

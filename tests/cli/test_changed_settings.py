@@ -71,13 +71,16 @@ class Toys:
     def __init__(self, run: Callable[..., Any]) -> None:
         self._run = run
 
-    def first(self, *options: str, **settings: Any) -> None:
-        """Train; the run that is resumed is the one of ``options``."""
-        done = self._run("train", "base.py", "--work-dir", "run", "--cfg-options", "seed=1", *options)
-        assert done.code == 0, done.err
+    def first(self, *options: str, folder: str = "run", code: int = 0) -> None:
+        """Begin a run."""
+        done = self._run("train", "base.py", "--work-dir", folder, "--cfg-options", "seed=1", *options)
+        assert done.code == code, done.err
 
-    def second(self, *options: str, code: int = 0, after: str = "run/epoch_1.pth") -> str:
-        words = ["--work-dir", "again", "--resume", after, "--cfg-options", *options]
+    def second(
+        self, *options: str, code: int = 0, after: str = "run/epoch_1.pth", folder: str = "again"
+    ) -> str:
+        """Resume a run; return what it logs."""
+        words = ["--work-dir", folder, "--resume", after, "--cfg-options", "seed=1", *options]
         done = self._run("train", "base.py", *words)
         assert done.code == code, done.err
         return str(done.err)

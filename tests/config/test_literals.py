@@ -13,7 +13,7 @@ TREE = {
     "key": {"not a name": {"x": 1}, 3: b"y"},
     "set": {1, 2},
     "complex": 1 - 2j,
-    "text": "{{ fileDirname }}",
+    "name": "{{ fileDirname }}",
     "dict": 1,
 }
 

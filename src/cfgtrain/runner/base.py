@@ -65,6 +65,8 @@ class BaseRunner(ABC):
         stages: The stages at which the runner calls its hooks, in order.
         checkpoint_tmpl: Name of a checkpoint, with ``{}`` for the complete epochs or iterations.
         position: Where the run is; its counters are read and written through the runner too.
+        ended_by: Why a hook has ended the run before its full length; saved with the run. None if
+            none has.
         hook_list: The hooks.
         run_checkpoint: Saves and resumes the run.
 
@@ -118,6 +120,7 @@ class BaseRunner(ABC):
         self.accumulating = False
         self.last_of_flow = False
         self.stop_reason: str | None = None
+        self.ended_by: str | None = None
         self.interrupted = False
         self._interruption_logged = False
         self._model_name = type(unwrap_model(model)).__name__
@@ -406,14 +409,17 @@ class BaseRunner(ABC):
 
         Args:
             reason: Logged as the reason.
-            interrupted: Whether the run is to be resumed later: a checkpoint is saved for that. A
-                signal handler may call ``stop`` while a line is being logged, so the reason is not
+            interrupted: Whether the run is to be resumed later: a checkpoint is saved for that. If
+                not, the run is finished, and its checkpoint says so (see ``ended_by``). A signal
+                handler may call ``stop`` while a line is being logged, so the reason is not
                 logged before the end of the run.
         """
-        if self.stop_reason is None:
-            self.stop_reason, self.interrupted = reason, interrupted
-            if not interrupted:
-                self.logger.info("Stopping: %s", reason)
+        if interrupted:
+            if not self.interrupted:
+                self.stop_reason, self.interrupted = reason, True
+        elif self.stop_reason is None:
+            self.stop_reason = self.ended_by = reason
+            self.logger.info("Stopping: %s", reason)
 
     def _log_interruption(self) -> None:
         """Log, once, why the run is interrupted."""

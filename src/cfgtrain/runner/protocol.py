@@ -30,6 +30,7 @@ class RunnerView(Protocol):
         data_batch: The current batch, only within an iteration.
         outputs: What the last step returned.
         last_of_flow: Whether this is the last iteration of its flow, in an iteration runner.
+        ended_by: Why a hook has ended the run before its full length, or None.
         accumulating: Whether gradients are accumulated that no step has used yet.
     """
 
@@ -45,6 +46,7 @@ class RunnerView(Protocol):
     data_batch: Any
     outputs: dict[str, Any]
     last_of_flow: bool
+    ended_by: str | None
     accumulating: bool
 
     @property

@@ -46,6 +46,7 @@ class RunState(NamedTuple):
         validation_log: The same of a val flow of an iteration runner.
         unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
             they need; None if there was no error.
+        ended_by: Why a hook has ended the run before its full length; None if none has.
     """
 
     position: dict[str, Any]
@@ -54,6 +55,7 @@ class RunState(NamedTuple):
     log_buffer: dict[str, Any]
     validation_log: dict[str, Any]
     unfinished: dict[str, Any] | None = None
+    ended_by: str | None = None
 
     @staticmethod
     def capture(
@@ -113,6 +115,7 @@ class RunCheckpoint:
         self._kept_state: dict[str, Any] | None = None
         self._unfinished: dict[str, Any] | None = None
         self._superseded: Path | None = None  # of an unfinished stage, which this run finishes
+        self._resumed_iter = -1
         self.last_saved: tuple[str, dict[str, Any] | None] | None = None
 
     @property
@@ -133,7 +136,7 @@ class RunCheckpoint:
         self._check_finite()  # before older checkpoints are removed in favor of this one
         if runner.rank == 0:
             with runner.evaluation_context():
-                resume = (self._kept_state or self.capture()) if exact else None
+                resume = self._state_to_save() if exact else None
                 if path != self._superseded:
                     rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
@@ -164,9 +167,10 @@ class RunCheckpoint:
         """Save the end of a run that a hook stopped early, if a hook saves the end of a full run."""
         savers = (hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
         saver = next(savers, None)
-        if saver is None or self._runner.work_dir is None or self.is_saved:
-            return
         following = self._position.following()
+        trained = following.iter > self._resumed_iter
+        if saver is None or self._runner.work_dir is None or self.is_saved or not trained:
+            return
         at_end_of_epoch = saver.by_epoch and following.batches_done == 0
         name = (
             saver.filename_tmpl.format(following.epoch) if at_end_of_epoch else f"iter_{following.iter}.pth"
@@ -205,6 +209,7 @@ class RunCheckpoint:
             self._position.load_state_dict(state.position)
         else:
             self._position.epoch, self._position.iter = meta["epoch"], meta["iter"]
+        self._resumed_iter = self._position.iter
         self.last_saved = (str(checkpoint), None)
         runner.logger.info(
             "Resumed from %s: epoch %d, iteration %d", checkpoint, self._position.epoch, self._position.iter
@@ -250,7 +255,19 @@ class RunCheckpoint:
         state = RunState.capture(
             self._resume_position(), self._runner.hooks, self._training_log, self._validation_log
         )
-        return state if self._unfinished is None else {**state, "unfinished": self._unfinished}
+        if self._unfinished is not None:
+            state["unfinished"] = self._unfinished
+        if self._runner.ended_by is not None:
+            state["ended_by"] = self._runner.ended_by
+        return state
+
+    def _state_to_save(self) -> dict[str, Any]:
+        """Return the state that was kept, with the current lists of checkpoints, or else that of now."""
+        if self._kept_state is None:
+            return self.capture()
+        named = _named(self._runner.hooks)
+        lists = {name: hook.state_dict() for name, hook in named if isinstance(hook, CheckpointHook)}
+        return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
     def keep_state(self) -> None:
         """Save the state as it is now with the checkpoints that are written from now on."""
