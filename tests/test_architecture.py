@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ("cfgtrain.errors", "cfgtrain.exit_codes", "cfgtrain.suggestions", "cfgtrain.origin"),
     ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils",
-     "cfgtrain.arguments"),
+     "cfgtrain.arguments", "cfgtrain.signals"),
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.keys", "cfgtrain.schedules"),
     ("cfgtrain.image", "cfgtrain.visualization"),
     ("cfgtrain.cnn", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.amp", "cfgtrain.random_state",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +15,7 @@ import typer
 import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli import diff, env, hooks, print_config, schedule, train
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
@@ -66,8 +66,7 @@ def main(words: list[str] | None = None) -> None:
     Args:
         words: The arguments; ``sys.argv[1:]`` if None.
     """
-    # Once our own process is done, a late SIGTERM must not change its exit code.
-    sigterm_after = signal.SIG_IGN if words is None else signal.getsignal(signal.SIGTERM)
+    is_process = words is None
     words = sys.argv[1:] if words is None else words
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -75,13 +74,13 @@ def main(words: list[str] | None = None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)
         warnings.showwarning = partial(_show_warning, warnings.showwarning)
-        _run(words, sigterm_after)
+        _run(words, is_process)
 
 
-def _run(words: list[str], sigterm_after: Any) -> None:
+def _run(words: list[str], is_process: bool) -> None:
+    # Clean up as for Ctrl-C; a signal that is ignored, as under nohup, stays ignored.
+    before = handle_signals(SIGNALS, signal.default_int_handler)
     try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as for Ctrl-C
         app(args=words, prog_name="cfgtrain")
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
@@ -90,8 +89,9 @@ def _run(words: list[str], sigterm_after: Any) -> None:
             raise
         sys.exit(error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED)
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, sigterm_after)
+        # Once our own process is done, a late signal must not change its exit code.
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_IGN if is_process else handler)
 
 
 def _show_warning(default: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:

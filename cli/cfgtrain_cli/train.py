@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli.console import echo
 from cfgtrain_cli.loading import load_project
 from cfgtrain_cli.options import CfgOptions, ConfigFile
@@ -76,6 +78,7 @@ def train(
     if result.runner.interrupted and result.runner.last_saved is None:
         raise KeyboardInterrupt  # in the final test of a run that saves no checkpoints
     if result.runner.interrupted:
+        handle_signals(SIGNALS, signal.SIG_IGN)  # all is saved: a second Ctrl-C is too late
         echo(stopped_message(result, sys.argv[1:]))
         raise typer.Exit(ExitCode.STOPPED)
     echo(summary(result, config))

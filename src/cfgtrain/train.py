@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,9 @@ from cfgtrain.experiment.assembly import (
     build_model,
     register_evaluation,
 )
-from cfgtrain.experiment.resume import checkpoint_folders, find_start
+from cfgtrain.experiment.changed_state import apply_changes
+from cfgtrain.experiment.changes import Changes
+from cfgtrain.experiment.resume import check_length, checkpoint_folders, end_again, find_start
 from cfgtrain.experiment.testing import best_checkpoint, score_test_dataset
 from cfgtrain.experiment.work_dir import (
     config_stem,
@@ -35,7 +37,7 @@ from cfgtrain.parallel.device import pick_device
 from cfgtrain.random_state import set_random_seed
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
-from cfgtrain.runner.signals import stop_on_signals
+from cfgtrain.signals import stop_on_signals
 
 __all__ = ["TrainResult", "train"]
 
@@ -64,8 +66,9 @@ class TrainResult(NamedTuple):
 def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -> TrainResult:
     """Check a config, train the model that it describes, and test the trained model.
 
-    Ctrl-C and SIGTERM stop the run after the current iteration and save a checkpoint to resume
-    from; then ``result.runner.interrupted`` is true. A second signal ends the run immediately.
+    Ctrl-C, SIGTERM and SIGHUP stop the run after the current iteration and save a checkpoint to
+    resume from; then ``result.runner.interrupted`` is true. A second signal ends the run
+    immediately, unless it is saved already. A signal that the process ignores stays ignored.
 
     Args:
         cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
@@ -84,10 +87,15 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
     fill_device_and_work_dir(cfg)
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)
-    with exclusive_folders(folders), run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp):
+    with (
+        ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
+        exclusive_folders(folders),
+        run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
+    ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
         fill_seed(cfg, resumed)
-        write_config(cfg, work_dir)
+        if resumed is None:
+            write_config(cfg, work_dir)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
@@ -100,17 +108,39 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         if cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
         if resumed is not None:
-            runner.resume(resumed.path, loaded=resumed.checkpoint, trusted=trust_checkpoint)
-            resumed = None  # frees the memory of the checkpoint
+            changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
+            adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
+            ended_by = adapted.get("resume", {}).get("ended_by")
+            runner.resume(resumed.path, loaded=adapted, trusted=trust_checkpoint)
+            check_length(runner, resumed.path)
+            resumed = adapted = None  # type: ignore[assignment]  # frees the memory of the checkpoint
+            changes.log(logger)
+            end_again(runner, ended_by, changes)
+            write_config(cfg, work_dir)  # only now: nothing has refused it
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
-        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)), _failures_of_run(runner):
-            runner.run([loaders[mode] for mode, _ in workflow], workflow)
-            best = best_checkpoint(runner)
-            scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
-            for loader in loaders.values():
-                loader.close()
-    return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
+        signals = signal_handlers.enter_context(
+            stop_on_signals(lambda name: runner.stop(name, interrupted=True))
+        )
+        best: str | None = None
+        scores: dict[str, Any] = {}
+        samples = 0
+        is_over = False
+        try:
+            with _failures_of_run(runner):
+                runner.run([loaders[mode] for mode, _ in workflow], workflow)
+                is_over = True
+                best = best_checkpoint(runner)
+                scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
+        except KeyboardInterrupt:  # a second signal; it changes nothing if all was saved before
+            all_saved = runner.last_saved is not None and (is_over or runner.run_checkpoint.is_saved)
+            if not (runner.interrupted and all_saved):
+                raise
+        if runner.interrupted and runner.last_saved is not None:
+            signals.ignore()
+        for loader in loaders.values():
+            loader.close()
+        return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
 @contextmanager

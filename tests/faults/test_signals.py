@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an orderly end, and the command that goes on."""
+"""Ctrl-C, SIGTERM and SIGHUP: an orderly end, and the command that goes on."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(("place", "count", "saved", "broken_off"), PLACES)
 def test_a_signal_may_come_anywhere(
     place: str, count: int, saved: int, broken_off: bool, name: str, forker: Forker, unbroken: dict[str, Any]
@@ -123,7 +123,7 @@ def test_a_signal_right_after_resuming_keeps_the_state(
     assert same(end_of(Path("run")), unbroken[kind][0])
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("kind", RUNNERS)
 def test_a_signal_to_all_processes_spares_the_workers(
     kind: str, name: str, forker: Forker, unbroken: dict[str, Any]
@@ -140,7 +140,7 @@ def test_a_signal_to_all_processes_spares_the_workers(
     assert same(end_of(Path("run")), unbroken[kind][0])
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_while_workers_start(name: str, forker: Forker, unbroken: dict[str, Any]) -> None:
     """A signal to all processes while the workers are being started is no other one."""
     words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "data.workers_per_gpu=2"]
@@ -171,7 +171,7 @@ def wait_for_a_moment(command: Command, seconds: float = 0.15) -> None:
         return
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(
     ("place", "count", "left"), [("iter", 17, 14), ("save", 3, 14), ("fsync", 9, 14), ("rename", 6, 14)]
 )
@@ -191,7 +191,7 @@ def test_a_second_signal_ends_at_once(place: str, count: int, left: int, name: s
     assert [path.name for path in Path("run").glob(".*") if path.name != ".lock"] == []
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_before_the_run_there_is_nothing_to_resume(name: str, forker: Forker) -> None:
     """A signal while everything is still being built ends with 130, without a traceback or a checkpoint."""
     with Path("parts.py").open("a") as file:
@@ -209,6 +209,53 @@ def test_a_signal_at_the_end_changes_no_exit_code(forker: Forker) -> None:
     stopped = forker.run(*words, code=STOPPED, FAULTS="iter:9:SIGTERM exit:1:SIGTERM")
     done = forker.run(*words, "--resume", "auto", code=0, FAULTS="exit:1:SIGTERM")
     assert "Traceback" not in stopped + done
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [("iter:9", "after-run:1"), ("iter:9", "closed:1"), ("iter:9", "exit:1"), ("test-read:2", "test-read:3")],
+)
+def test_a_second_signal_when_all_is_saved_changes_nothing(
+    first: str, later: str, name: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """In the end of a run, in that of its command, and in a test that is left out, it is too late."""
+    with Path("parts.py").open("a") as file:
+        file.write(
+            "\n\nimport atexit\natexit.register(reach, 'exit')\n"
+            "import cfgtrain.train\nwatch(cfgtrain.train, 'TrainResult', 'closed')\n"
+            "at_once = act\n"
+            "def act(place, action):\n"
+            "    time.sleep(0.12)  # two signals within 0.1 seconds count as one\n"
+            "    at_once(place, action)\n"
+        )
+    # The first signal is not the last: a third one comes at the exit.
+    faults = f"{first}:{name} {later}:{name} exit:1:{name}"
+    words = ["train", "epoch.py", "--work-dir", "run"]
+    text = forker.run(*words, code=STOPPED, FAULTS=faults)
+    assert "Traceback" not in text
+    forker.run(*command_to_go_on(text), SESSION="second")
+    assert same(end_of(Path("run")), unbroken["epoch"][0])
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_a_signal_that_is_ignored_at_the_start_stays_ignored(
+    kind: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """A run under ``nohup`` outlives its terminal, and one in the background Ctrl-C."""
+    script = Path("ignoring.py")
+    script.write_text(
+        "import signal, sys\n"
+        "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
+        "    signal.signal(getattr(signal, name), signal.SIG_IGN)\n"
+        "from cfgtrain_cli.app import main\n"
+        "main()\n"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "FAULTS": "iter:9:SIGHUP iter:11:SIGINT iter:13:SIGTERM"}
+    words = [sys.executable, str(script), "train", f"{kind}.py", "--work-dir", "run"]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert same(end_of(Path("run")), unbroken[kind][0])
 
 
 def test_the_doubled_signal_of_timeout_is_one(forker: Forker) -> None:

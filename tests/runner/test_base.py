@@ -156,3 +156,13 @@ def test_runner_is_freed_with_its_last_reference(kind: str, tmp_path: Path) -> N
         assert reference() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_the_loader_of_the_first_flow_is_known_before_the_run(kind: str) -> None:
+    """A hook can read the length of the loader and its dataset in ``before_run``."""
+    runner = make_runner(kind, 1)
+    recorder = Recorder(lambda stage, runner: len(runner.data_loader) if stage == "before_run" else None)
+    runner.register_hook(recorder)
+    runner.run([numbers(3), numbers(2)], [("train", 1), ("val", 1)])
+    assert recorder.seen == [3]

@@ -258,19 +258,47 @@ def test_stop_waits_for_an_open_window() -> None:
     assert runner.iter == 3
 
 
-def test_what_was_put_off_is_dropped_after_an_error() -> None:
-    """A checkpoint that was waiting for the end of a stage is not written when a hook of it failed."""
-    runner = make_runner("epoch", 1, work_dir="run")
-    runner.register_checkpoint_hook({"interval": 1})
+def failing_at(where: str) -> Recorder:
+    """A hook that fails at a stage."""
 
     def fail(stage: str, runner: Any) -> None:
-        if stage == "after_train_epoch":
+        if stage == where:
             raise ZeroDivisionError
 
-    runner.register_hook(Recorder(fail), "LOWEST")
+    return Recorder(fail)
+
+
+@pytest.mark.parametrize("stage", ["before_train_epoch", "before_train_iter", "after_train_iter"])
+def test_what_was_put_off_is_dropped_after_an_error(stage: str) -> None:
+    """What was waiting for the end of a stage is not done when a hook of it failed before the step was complete."""
+    runner = make_runner("epoch", 1, work_dir="run")
+    done: list[str] = []
+    runner.register_hook(Recorder(lambda at, runner: runner.defer(lambda: done.append(at))), "VERY_HIGH")
+    runner.register_hook(failing_at(stage), "HIGH")
     with pytest.raises(ZeroDivisionError):
         runner.run([numbers(1)], [("train", 1)])
-    assert list(Path("run").glob("*.pth")) == []
+    assert stage not in done
+
+
+@pytest.mark.parametrize("stage", ["after_train_iter", "after_train_epoch"])
+def test_a_checkpoint_that_is_due_is_written_before_an_error(stage: str) -> None:
+    """A hook that fails after the last step of an epoch does not cost the epoch; a resumed run calls it again."""
+    runner = make_runner("epoch", 1, work_dir="run")
+    runner.register_checkpoint_hook({"interval": 1})
+    runner.register_hook(failing_at(stage), "LOWEST")
+    with pytest.raises(ZeroDivisionError):
+        runner.run([numbers(2)], [("train", 1)])
+    # The first iteration of two has no checkpoint that is due.
+    expected = ["epoch_1.pth", "latest.pth"] if stage == "after_train_epoch" else []
+    assert sorted(path.name for path in Path("run").glob("*.pth")) == expected
+    if expected:
+        second = make_runner("epoch", 1, work_dir="run")
+        again = Recorder(lambda at, runner: (at, runner.epoch) if "train" in at else None)
+        second.register_hook(again, "LOWEST")
+        second.resume("run/epoch_1.pth")
+        second.run([numbers(2)], [("train", 1)])
+        assert again.seen == [("before_train_epoch", 0), ("after_train_epoch", 0)]
+        assert (second.epoch, second.iter) == (1, 2)
 
 
 def test_put_off_calls_come_after_the_stage_last_first() -> None:

@@ -9,8 +9,14 @@ from pathlib import Path
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
+from cfgtrain.errors import CheckpointError
+from cfgtrain.experiment.changes import Changes
+from cfgtrain.runner.base import BaseRunner
 
-__all__ = ["checkpoint_folders", "find_start"]
+__all__ = ["check_length", "checkpoint_folders", "end_again", "find_start"]
+
+# The keys of hooks that may end a run.
+_ENDING_KEYS = ("custom_hooks", "evaluation", "lr_config", "momentum_config", "optimizer_config")
 
 
 def checkpoint_folders(cfg: Config, work_dir: Path) -> list[Path]:
@@ -38,6 +44,55 @@ def find_start(
         for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
             mirror.fetch(work_dir, logger)
     return find_resume(cfg.get("resume_from"), folders, logger, trusted)
+
+
+def check_length(runner: BaseRunner, path: str) -> None:
+    """Compare the length of the run with the checkpoint that it has resumed from.
+
+    Raises:
+        CheckpointError: The checkpoint is beyond the end of the run.
+    """
+    unit, done, length = (
+        ("epoch", runner.epoch, runner.max_epochs)
+        if runner.by_epoch
+        else ("iter", runner.iter, runner.max_iters)
+    )
+    if length is None or done < length:
+        return
+    name = f"{unit}s" if unit == "epoch" else "iterations"
+    within = runner.by_epoch and runner.position.batches_done > 0
+    if done > length or within:
+        place = f"within {unit} {done + 1}" if within else f"after {done} {name}"
+        raise CheckpointError(
+            f"{path} is beyond the end of the run: it was saved {place}, and runner.max_{unit}s is {length}.",
+            hint=f"Set runner.max_{unit}s to {done + within} or more, or resume from an earlier checkpoint with "
+            "--resume PATH.",
+        )
+    runner.logger.warning(
+        "The run is complete: all of its %d %s are trained. To train longer, raise runner.max_%ss.",
+        length, name, unit,
+    )  # fmt: skip
+
+
+def end_again(runner: BaseRunner, ended_by: str | None, changes: Changes) -> None:
+    """Keep a run that a hook has ended from training any further, unless its hooks have changed.
+
+    Args:
+        runner: After it has resumed.
+        ended_by: Why a hook has ended the run, or None.
+        changes: What the config sets differently.
+    """
+    if ended_by is None:
+        return
+    if changes.touch(*_ENDING_KEYS):
+        runner.logger.info("The run had ended (%s), and continues with the changed hooks.", ended_by)
+        return
+    runner.stop(ended_by)
+    runner.logger.warning(
+        "The run is finished, as a hook has ended it: %s. To continue it, change or remove this hook: for example, "
+        "raise patience of EarlyStoppingHook in custom_hooks.",
+        ended_by,
+    )
 
 
 def _stores(cfg: Config) -> list[CheckpointStore]:

@@ -27,7 +27,7 @@ from cfgtrain.runner.hook_list import HookList
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.position import Position
+from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.suggestions import printable, with_article
@@ -65,6 +65,8 @@ class BaseRunner(ABC):
         stages: The stages at which the runner calls its hooks, in order.
         checkpoint_tmpl: Name of a checkpoint, with ``{}`` for the complete epochs or iterations.
         position: Where the run is; its counters are read and written through the runner too.
+        ended_by: Why a hook has ended the run before its full length; saved with the run. None if
+            none has.
         hook_list: The hooks.
         run_checkpoint: Saves and resumes the run.
 
@@ -118,10 +120,12 @@ class BaseRunner(ABC):
         self.accumulating = False
         self.last_of_flow = False
         self.stop_reason: str | None = None
+        self.ended_by: str | None = None
         self.interrupted = False
         self._interruption_logged = False
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = get_dist_info()
+        self._failed_hook: Hook | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._max_epochs, self._max_iters = max_epochs, max_iters
         self.position = Position()
@@ -142,6 +146,10 @@ class BaseRunner(ABC):
     batch_position = _reads(
         "position.batch",
         "The iteration, the epoch and the index in it, all 0-based, of ``data_batch``.",
+    )
+    completed_iters = _reads(
+        "position.completed_iters",
+        "Complete training iterations, with the current one when its step is done and its hooks are running.",
     )
     max_epochs = _reads("_max_epochs", "Length of the run in epochs.")
     max_iters = _reads("_max_iters", "Length of the run in iterations.")
@@ -254,10 +262,50 @@ class BaseRunner(ABC):
         Raises:
             HookError: There is no such stage.
         """
-        for method in self.hook_list.methods(fn_name):
-            method(self)
+        methods = self.hook_list.methods(fn_name)
+        try:
+            for method in methods:
+                method(self)
+        except Exception:
+            self._failed_hook = self.hook_list.owner(fn_name, method)
+            raise
         while self._callbacks:
             self._callbacks.pop()()
+
+    def save_due(self, error: Exception, stage: str) -> None:
+        """Save the checkpoint that is due after a training step or epoch when a hook has failed."""
+        failed, self._failed_hook = self._failed_hook, None
+        self.run_checkpoint.save_due(self, error, stage, failed, self._callbacks)
+
+    def finish_stage(self, stage: str) -> bool:
+        """Call the hooks that an error has prevented, in the run that is resumed, from being called at a stage.
+
+        Returns:
+            Whether there was such an error; if not, nothing is done.
+        """
+        hooks = self.run_checkpoint.unfinished_hooks(self, stage)
+        if hooks is None:
+            return False
+        for method in self.hook_list.methods_of(hooks, stage):
+            method(self)
+        self.run_checkpoint.finish()
+        while self._callbacks:
+            self._callbacks.pop()()
+        return True
+
+    def finish_iteration(self, done: Increment) -> None:
+        """Finish the newest iteration of the run that is resumed, if one of its hooks has failed.
+
+        Args:
+            done: What the iteration adds to the position.
+        """
+        if self.run_checkpoint.unfinished_hooks(self, "after_train_iter") is None:
+            return
+        self.model.train()
+        self.mode = "train"
+        self.position.rewind(done)
+        self.finish_stage("after_train_iter")
+        self.position.advance()
 
     def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first.
@@ -271,6 +319,8 @@ class BaseRunner(ABC):
 
         For a hook that logs something else in the middle of the training, such as an evaluation.
         """
+        if not self.log_buffer.val_history and not self.log_buffer.ready:
+            return  # it has been logged, before an evaluation that failed and is repeated
         for method in self.hook_list.methods("flush_logs"):
             method(self)
         self.log_buffer.clear()
@@ -364,14 +414,17 @@ class BaseRunner(ABC):
 
         Args:
             reason: Logged as the reason.
-            interrupted: Whether the run is to be resumed later: a checkpoint is saved for that. A
-                signal handler may call ``stop`` while a line is being logged, so the reason is not
+            interrupted: Whether the run is to be resumed later: a checkpoint is saved for that. If
+                not, the run is finished, and its checkpoint says so (see ``ended_by``). A signal
+                handler may call ``stop`` while a line is being logged, so the reason is not
                 logged before the end of the run.
         """
-        if self.stop_reason is None:
-            self.stop_reason, self.interrupted = reason, interrupted
-            if not interrupted:
-                self.logger.info("Stopping: %s", reason)
+        if interrupted:
+            if not self.interrupted:
+                self.stop_reason, self.interrupted = reason, True
+        elif self.stop_reason is None:
+            self.stop_reason = self.ended_by = reason
+            self.logger.info("Stopping: %s", reason)
 
     def _log_interruption(self) -> None:
         """Log, once, why the run is interrupted."""

@@ -56,6 +56,7 @@ class EpochBasedRunner(BaseRunner):
         self.run_checkpoint.check_epoch_layout(data_loaders, within)
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
         self._max_iters = self._in_iters(train_loader)
+        self.data_loader = data_loaders[0]
         with self.running(workflow, f"{self._max_epochs} epochs"):
             while (position.epoch < self._max_epochs or position.within_round) and not self.stopping:
                 self._run_round(data_loaders, workflow, kwargs)
@@ -94,6 +95,10 @@ class EpochBasedRunner(BaseRunner):
             self.run_checkpoint.restore_hooks(self)
             self.run_checkpoint.restore_generators(self)
             position.inner_iter = start - 1
+            position.batch = (position.iter - 1, position.epoch, start - 1)
+            self.finish_iteration(TRAIN_ITER)
+            if self.stopping:
+                return
         for i, data_batch in enumerate(iterate_epoch(data_loader, position.epoch, start), start):
             self.data_batch = data_batch
             position.inner_iter = i
@@ -101,7 +106,11 @@ class EpochBasedRunner(BaseRunner):
             self.call_hook("before_train_iter")
             self.run_iter(data_batch, True, **kwargs)
             position.completed = TRAIN_ITER
-            self.call_hook("after_train_iter")
+            try:
+                self.call_hook("after_train_iter")
+            except Exception as error:
+                self.save_due(error, "after_train_iter")
+                raise
             position.advance()
             del self.data_batch
             if self.stopping:
@@ -111,7 +120,12 @@ class EpochBasedRunner(BaseRunner):
         # An evaluation in this stage may be interrupted; the resumed run then repeats the stage.
         with self.run_checkpoint.repeatable(self):
             position.completed = TRAIN_EPOCH
-            self.call_hook("after_train_epoch")
+            if not self.finish_stage("after_train_epoch"):
+                try:
+                    self.call_hook("after_train_epoch")
+                except Exception as error:
+                    self.save_due(error, "after_train_epoch")
+                    raise
         position.advance()
 
     @torch.no_grad()

@@ -71,6 +71,15 @@ class HookList:
                 raise HookError(f"There is no stage {stage!r}.", near=(stage, list(Hook.stages))) from None
             return self._methods.setdefault(stage, self._find(stage))
 
+    def methods_of(self, hooks: Iterable[Hook], stage: str) -> list[Callable[..., Any]]:
+        """Return the bound methods of some hooks for a stage, in their order."""
+        found = (stage_method(hook, stage) for hook in hooks)
+        return [method for method in found if method is not None]
+
+    def owner(self, stage: str, method: Callable[..., Any]) -> Hook | None:
+        """Return the hook that a method from ``methods`` belongs to, or None if it was removed since."""
+        return next((hook for hook in self.hooks if stage_method(hook, stage) == method), None)
+
     def refresh(self) -> None:
         """Look up all methods again: the list has changed, or a hook may have been given a method."""
         self._hooks_of_table = list(self.hooks)
@@ -78,8 +87,7 @@ class HookList:
         self.step_contexts = self._find("step_context")
 
     def _find(self, stage: str) -> list[Callable[..., Any]]:
-        found = (stage_method(hook, stage) for hook in self.hooks)
-        return [method for method in found if method is not None]
+        return self.methods_of(self.hooks, stage)
 
     def get_hook_info(self, stages: Iterable[str]) -> str:
         """Return a table of the hooks that do something at each of ``stages``."""

@@ -131,16 +131,24 @@ class IterBasedRunner(BaseRunner):
         saved = saved[: len(data_loaders)]  # the workflow may have changed
         position.loaders = [*saved, *(LoaderPosition() for _ in data_loaders[len(saved) :])]
         streams = [IterLoader(*pair) for pair in zip(data_loaders, position.loaders, strict=True)]
+        self.data_loader = streams[0]
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             # The saved run had been through that stage, so what it did now is undone.
             self.run_checkpoint.restore_hooks(self)
             self.run_checkpoint.restore_generators(self)
+            self._finish_iteration_of(streams[position.flow % len(streams)])
             while (position.iter < self._max_iters or position.within_round) and not self.stopping:
                 self._run_round(streams, workflow, kwargs)
             if self.stop_reason is not None:  # the resumed run continues from before the next stage
                 self.run_checkpoint.keep_state(self)
             self.call_hook("after_epoch")
+
+    def _finish_iteration_of(self, stream: IterLoader) -> None:
+        """Finish the newest iteration of the run that is resumed, if one of its hooks has failed."""
+        self.data_loader = stream
+        self.position.batch = (self.position.iter - 1, stream.position.epoch, stream.position.batch - 1)
+        self.finish_iteration(TRAIN_ITER)
 
     def _run_round(
         self, streams: list[IterLoader], workflow: list[tuple[str, int]], kwargs: dict[str, Any]
@@ -183,7 +191,11 @@ class IterBasedRunner(BaseRunner):
         self.call_hook("before_train_iter")
         self.run_iter(batch, True, **kwargs)
         position.completed = TRAIN_ITER
-        self.call_hook("after_train_iter")
+        try:
+            self.call_hook("after_train_iter")
+        except Exception as error:
+            self.save_due(error, "after_train_iter")
+            raise
         position.advance()
         del self.data_batch
 

@@ -36,6 +36,8 @@ class LogBuffer:
         ready: Whether there is something to log.
         mode: What ``output`` is about when that is not what the runner is doing, such as
             ``"val"`` for an evaluation in the middle of a training; else None.
+        iters: How many training iterations were complete when ``output`` was computed, if that may
+            be earlier than when it is logged; else None.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class LogBuffer:
         self.latest: dict[str, float] = {}
         self.ready = False
         self.mode: str | None = None
+        self.iters: int | None = None
         self._values: OrderedDict[str, deque[float]] = OrderedDict()
         self._counts: OrderedDict[str, deque[int]] = OrderedDict()
         self._totals: dict[str, tuple[float, int]] = {}
@@ -113,6 +116,7 @@ class LogBuffer:
         self.output.clear()
         self.ready = False
         self.mode = None
+        self.iters = None
 
     def clear(self) -> None:
         """Forget everything, but not that a loss was not finite.
@@ -137,6 +141,7 @@ class LogBuffer:
             "output": {name: plain(value) for name, value in self.output.items()},
             "ready": self.ready,
             "mode": self.mode,
+            "iters": self.iters,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -149,6 +154,7 @@ class LogBuffer:
             self._totals[name] = (total, weight)
         self.output.update(state["output"])
         self.ready, self.mode = state["ready"], state["mode"]
+        self.iters = state.get("iters")
 
     def fetch(self) -> None:
         """Turn what is pending into numbers, all tensors in one transfer.

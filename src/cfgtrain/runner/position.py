@@ -69,6 +69,11 @@ class Position:
         """Whether flows of the current round of the workflow have run and others are still to run."""
         return bool(self.flow or self.flow_done)
 
+    @property
+    def completed_iters(self) -> int:
+        """Complete iterations of the run, with one whose hooks are running."""
+        return self.iter + (self.completed.iter if self.completed is not None else 0)
+
     def advance(self) -> None:
         """Count what has been completed."""
         done = self.completed
@@ -79,6 +84,14 @@ class Position:
             self.inner_iter += done.inner_iter
             self.batches_done = 0 if done.epoch else self.batches_done + done.batches_done
             self.flow_done += done.flow_done
+
+    def rewind(self, done: Increment) -> None:
+        """Return to before a step was counted, so that more of its hooks can run; ``advance`` counts it again."""
+        self.iter -= done.iter
+        self.inner_iter -= done.inner_iter
+        self.batches_done -= done.batches_done
+        self.flow_done -= done.flow_done
+        self.completed = done
 
     def following(self) -> Position:
         """Return a copy that has advanced; nothing is changed."""

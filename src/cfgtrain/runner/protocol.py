@@ -26,10 +26,11 @@ class RunnerView(Protocol):
         work_dir: Absolute path, or None if nothing is to be written.
         timestamp: Start of the run, ``YYYYmmdd_HHMMSS``.
         mode: ``"train"`` or ``"val"``, None before the first flow.
-        data_loader: Loader of the current flow.
+        data_loader: Loader of the current flow; in ``before_run``, that of the first one.
         data_batch: The current batch, only within an iteration.
         outputs: What the last step returned.
         last_of_flow: Whether this is the last iteration of its flow, in an iteration runner.
+        ended_by: Why a hook has ended the run before its full length, or None.
         accumulating: Whether gradients are accumulated that no step has used yet.
     """
 
@@ -45,6 +46,7 @@ class RunnerView(Protocol):
     data_batch: Any
     outputs: dict[str, Any]
     last_of_flow: bool
+    ended_by: str | None
     accumulating: bool
 
     @property
@@ -70,6 +72,10 @@ class RunnerView(Protocol):
     @property
     def iter(self) -> int:
         """0-based over the whole run; equal to the number of iterations that are complete."""
+
+    @property
+    def completed_iters(self) -> int:
+        """Complete training iterations, with the current one when its step is done and its hooks are running."""
 
     @property
     def inner_iter(self) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import read_checkpoint
@@ -15,12 +17,14 @@ from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.plain_data import objects_in
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
-from cfgtrain.data.loader import epoch_fingerprint
+from cfgtrain.data.loader import epoch_fingerprint, num_batches
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.optimizer import OptimizerHook
+from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.position import Position
 from cfgtrain.runner.protocol import RunnerView
@@ -44,6 +48,9 @@ class RunState(NamedTuple):
         hooks: States of the hooks that have one, by name.
         log_buffer: Values of the training that have not been logged yet.
         validation_log: The same of a val flow of an iteration runner.
+        unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
+            they need; None if there was no error.
+        ended_by: Why a hook has ended the run before its full length; None if none has.
     """
 
     position: dict[str, Any]
@@ -51,6 +58,8 @@ class RunState(NamedTuple):
     hooks: dict[str, dict[str, Any]]
     log_buffer: dict[str, Any]
     validation_log: dict[str, Any]
+    unfinished: dict[str, Any] | None = None
+    ended_by: str | None = None
 
     @staticmethod
     def capture(
@@ -69,7 +78,7 @@ class RunState(NamedTuple):
     @staticmethod
     def read(saved: dict[str, Any]) -> RunState:
         """Return what ``capture`` saved."""
-        return RunState(**{key: saved[key] for key in RunState._fields})
+        return RunState(**{key: saved[key] for key in RunState._fields if key in saved})
 
     def restore_hooks(self, hooks: list[Hook]) -> None:
         """Restore the states of the hooks."""
@@ -107,6 +116,9 @@ class RunCheckpoint:
         self._epoch_fingerprints: list[str] = []  # of the loaders of this run, once they are known
         self._resumed: RunState | None = None  # until all of it is restored
         self._kept_state: dict[str, Any] | None = None
+        self._unfinished: dict[str, Any] | None = None
+        self._superseded: Path | None = None  # of an unfinished stage, which this run finishes
+        self._resumed_iter = -1
         self.last_saved: tuple[str, dict[str, Any] | None] | None = None
 
     @property
@@ -131,8 +143,9 @@ class RunCheckpoint:
         self._check_finite(runner)  # before older checkpoints are removed in favor of this one
         if runner.rank == 0:
             with runner.evaluation_context():
-                resume = (self._kept_state or self.capture(runner)) if exact else None
-                rename_foreign(path, (runner.meta or {}).get("run_id"))
+                resume = self._state_to_save(runner) if exact else None
+                if path != self._superseded:
+                    rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
                 save_checkpoint(runner.model, path, optimizer, facts, resume)
             if create_symlink:
@@ -148,7 +161,7 @@ class RunCheckpoint:
 
     def save_interrupted(self, runner: RunnerView) -> None:
         """Save the run where it was interrupted, unless it has just been saved."""
-        if runner.work_dir is None or self._is_saved():
+        if runner.work_dir is None or self.is_saved:
             return
         name = f"iter_{self._position.following().iter}.pth"
         saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
@@ -161,9 +174,10 @@ class RunCheckpoint:
         """Save the end of a run that a hook stopped early, if a hook saves the end of a full run."""
         savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
         saver = next(savers, None)
-        if saver is None or runner.work_dir is None or self._is_saved():
-            return
         following = self._position.following()
+        trained = following.iter > self._resumed_iter
+        if saver is None or runner.work_dir is None or self.is_saved or not trained:
+            return
         at_end_of_epoch = saver.by_epoch and following.batches_done == 0
         name = (
             saver.filename_tmpl.format(following.epoch) if at_end_of_epoch else f"iter_{following.iter}.pth"
@@ -202,9 +216,12 @@ class RunCheckpoint:
         }
         if state is not None:
             self._resumed = state
+            self._unfinished = state.unfinished
+            self._superseded = None if state.unfinished is None else Path(checkpoint)
             self._position.load_state_dict(state.position)
         else:
             self._position.epoch, self._position.iter = meta["epoch"], meta["iter"]
+        self._resumed_iter = self._position.iter
         self.last_saved = (str(checkpoint), None)
         runner.logger.info(
             "Resumed from %s: epoch %d, iteration %d",
@@ -250,13 +267,92 @@ class RunCheckpoint:
 
     def capture(self, runner: RunnerView) -> dict[str, Any]:
         """Return the state of the run as it is now."""
-        return RunState.capture(
+        state = RunState.capture(
             self._resume_position(), runner.hooks, self._training_log, self._validation_log
         )
+        if self._unfinished is not None:
+            state["unfinished"] = self._unfinished
+        if runner.ended_by is not None:
+            state["ended_by"] = runner.ended_by
+        return state
+
+    def _state_to_save(self, runner: RunnerView) -> dict[str, Any]:
+        """Return the state that was kept, with the current lists of checkpoints, or else that of now."""
+        if self._kept_state is None:
+            return self.capture(runner)
+        named = _named(runner.hooks)
+        lists = {name: hook.state_dict() for name, hook in named if isinstance(hook, CheckpointHook)}
+        return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
     def keep_state(self, runner: RunnerView) -> None:
         """Save the state as it is now with the checkpoints that are written from now on."""
         self._kept_state = self.capture(runner)
+
+    def save_due(
+        self,
+        runner: RunnerView,
+        error: Exception,
+        stage: str,
+        failed: Hook | None,
+        callbacks: list[Callable[[], None]],
+    ) -> None:
+        """Save the checkpoint that is due, after a hook failed when a step or an epoch was complete.
+
+        A run that resumes from it calls the hook that failed, and those after it.
+
+        Args:
+            runner: The runner.
+            error: What the hook raised. Nothing is saved if a value is not finite.
+            stage: ``"after_train_iter"`` or ``"after_train_epoch"``.
+            failed: The hook; None if all hooks have run.
+            callbacks: What the hooks before it have deferred to the end of the stage.
+        """
+        is_error = not isinstance(error, StopRun | NonFiniteLossError)
+        if failed is None or not is_error or runner.accumulating or runner.work_dir is None:
+            return
+        at = runner.hooks.index(failed)
+        if stage == "after_train_iter" and not _is_after_step(runner.hooks, at):
+            return
+        savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        ends = stage == "after_train_epoch" or _is_last_of_epoch(runner)
+        due = {hook: name for hook in savers if (name := hook.name_due(runner, stage, ends)) is not None}
+        remaining = [*(hook for hook in due if hook in runner.hooks[:at]), *runner.hooks[at:]]
+        names = {id(hook): name for name, hook in _named(runner.hooks)}
+        self._unfinished = {
+            "stage": stage,
+            "hooks": [names[id(hook)] for hook in remaining],
+            "outputs": _plain_outputs(runner.outputs),
+        }
+        if stage == "after_train_epoch":
+            self._position.completed = None  # the resumed run is still at the end of this epoch
+        try:
+            while callbacks:
+                callbacks.pop()()
+            for hook, name in due.items():
+                if not self.is_saved:
+                    hook.save(runner, name)
+        except Exception as other:
+            runner.logger.error(
+                "The checkpoint that is due cannot be saved: %s: %s", type(other).__name__, other
+            )
+        self._unfinished = None
+        if self.is_saved and self.last_saved is not None:
+            runner.logger.error(
+                "%s failed at the end of iteration %d. The training so far is saved in %s; a run that resumes "
+                "calls it again.",
+                names[id(failed)], self._position.following().iter, self.last_saved[0],
+            )  # fmt: skip
+
+    def unfinished_hooks(self, runner: RunnerView, stage: str) -> list[Hook] | None:
+        """Return the hooks that a resumed run has still to call for a stage; None if there was no error."""
+        if self._unfinished is None or self._unfinished["stage"] != stage:
+            return None
+        runner.outputs = dict(self._unfinished["outputs"])
+        return [hook for name, hook in _named(runner.hooks) if name in self._unfinished["hooks"]]
+
+    def finish(self) -> None:
+        """Note that all hooks of the stage have been called."""
+        self._unfinished = None
 
     @contextmanager
     def repeatable(self, runner: RunnerView) -> Iterator[None]:
@@ -274,7 +370,9 @@ class RunCheckpoint:
         fingerprints = self._epoch_fingerprints or resumed
         return {**self._position.following().state_dict(), "epochs": fingerprints}
 
-    def _is_saved(self) -> bool:
+    @property
+    def is_saved(self) -> bool:
+        """Whether the run is saved where it is, so that it can be resumed from there."""
         return self.last_saved is not None and self.last_saved[1] == self._resume_position()
 
     def _check_finite(self, runner: RunnerView) -> None:
@@ -298,6 +396,26 @@ def _named(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:
         name = type(hook).__name__
         seen[name] += 1
         yield (name if seen[name] == 1 else f"{name}#{seen[name]}"), hook
+
+
+def _is_after_step(hooks: list[Hook], at: int) -> bool:
+    """Return whether the hook at an index runs after the optimizer's step, in ``after_train_iter``."""
+    steps = [index for index, hook in enumerate(hooks) if isinstance(hook, OptimizerHook)]
+    return at > max(steps, default=-1) and hooks[at].priority > Priority.ABOVE_NORMAL.value  # type: ignore[attr-defined]  # set when it was registered
+
+
+def _is_last_of_epoch(runner: RunnerView) -> bool:
+    return runner.by_epoch and num_batches(runner.data_loader) == runner.inner_iter + 1
+
+
+def _plain_outputs(value: Any) -> Any:
+    """Return the numbers in what a training step returned, for hooks that read them."""
+    if isinstance(value, Mapping):
+        plain = {str(key): _plain_outputs(each) for key, each in value.items()}
+        return {key: each for key, each in plain.items() if each is not None}
+    if isinstance(value, Tensor):
+        return value.detach().cpu() if value.numel() == 1 else None
+    return value if isinstance(value, int | float | str) else None
 
 
 def _check_same_unit(checkpoint: str | Path, position: dict[str, Any], by_epoch: bool) -> None:

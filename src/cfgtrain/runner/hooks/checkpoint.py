@@ -94,19 +94,39 @@ class CheckpointHook(Hook):
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Save by epoch."""
-        if self.by_epoch and (
-            self.every_n_epochs(runner, self.interval) or (self.save_last and self.is_last_epoch(runner))
-        ):
+        if self.by_epoch and self._epoch_is_due(runner):
             self._save_unless_accumulating(runner, runner.epoch + 1)
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Save by iteration, or what was postponed."""
-        if not self.by_epoch:
-            done, interval = runner.iter + 1, self.interval
-            if (interval > 0 and done % interval == 0) or (self.save_last and done == runner.max_iters):
-                self._due = True
+        if not self.by_epoch and self._iter_is_due(runner):
+            self._due = True
         if self._due:
             self._save_unless_accumulating(runner, runner.epoch if self.by_epoch else runner.iter + 1)
+
+    def name_due(self, runner: RunnerView, stage: str, end_of_epoch: bool) -> str | None:
+        """Return the name of the checkpoint that is due after a stage, or None.
+
+        Args:
+            runner: The runner.
+            stage: ``"after_train_iter"`` or ``"after_train_epoch"``.
+            end_of_epoch: Whether no iteration of the epoch follows.
+        """
+        after_iter = stage == "after_train_iter"
+        if self.by_epoch and end_of_epoch and self._epoch_is_due(runner):
+            return self.filename_tmpl.format(runner.epoch + 1)
+        if self.by_epoch and after_iter and self._due:
+            return self.filename_tmpl.format(runner.epoch)
+        if not self.by_epoch and after_iter and (self._due or self._iter_is_due(runner)):
+            return self.filename_tmpl.format(runner.iter + 1)
+        return None
+
+    def _epoch_is_due(self, runner: RunnerView) -> bool:
+        return self.every_n_epochs(runner, self.interval) or (self.save_last and self.is_last_epoch(runner))
+
+    def _iter_is_due(self, runner: RunnerView) -> bool:
+        done, interval = runner.iter + 1, self.interval  # plain arithmetic: it is called in each iteration
+        return (interval > 0 and done % interval == 0) or (self.save_last and done == runner.max_iters)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the names of the checkpoints, oldest first, and the run that wrote each.

@@ -12,7 +12,7 @@ from tiny import LOGGER, Scalar, make_runner, numbers
 
 from cfgtrain.errors import HookError
 from cfgtrain.fileio import FileClient
-from cfgtrain.runner import TextLoggerHook
+from cfgtrain.runner import EvalHook, TextLoggerHook
 
 
 class Logged:
@@ -47,6 +47,23 @@ def log(caplog: pytest.LogCaptureFixture) -> Any:
         return Logged(caplog)
 
     return call
+
+
+class Scores:
+    """The loader of an evaluation, and its dataset: no model runs, and the score is always 1."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    @property
+    def dataset(self) -> Scores:
+        return self
+
+    def evaluate(self, results: Any, logger: Any = None) -> dict[str, float]:
+        return {"acc": 1.0}
 
 
 TIMES = r"eta: 0:00:0\d, time: \d\.\d{3}, data_time: \d\.\d{3}, "
@@ -85,7 +102,7 @@ def test_json_lines(log: Any) -> None:
     lines = log("epoch", 1, (("train", 1), ("val", 1))).json
     assert lines[0] == {"exp_name": "mine", "seed": 1}
     assert list(lines[1])[:4] == ["mode", "epoch", "iter", "lr"]
-    assert set(lines[1]) == {"mode", "epoch", "iter", "lr", "loss", "time", "data_time"}
+    assert set(lines[1]) == {"mode", "epoch", "iter", "lr", "global_iter", "loss", "time", "data_time"}
     assert [(line["mode"], line["epoch"], line["iter"]) for line in lines[1:]] == [
         ("train", 1, 2),
         ("train", 1, 4),
@@ -119,7 +136,8 @@ def test_values_that_are_not_floats() -> None:
     runner.mode = "val"
     text, found = line(runner, acc=0.51234, n=3, name="abc", eval_iter_num=5)
     assert text == "Epoch(val) [1][5]\tacc: 0.5123, n: 3, name: abc"
-    assert found == {"mode": "val", "epoch": 1, "iter": 5, "lr": 0.1, "acc": 0.51234, "n": 3, "name": "abc"}
+    head = {"mode": "val", "epoch": 1, "iter": 5, "lr": 0.1, "global_iter": 0}
+    assert found == {**head, "acc": 0.51234, "n": 3, "name": "abc"}
 
 
 def test_several_optimizers() -> None:
@@ -275,3 +293,38 @@ def test_invalid_out_dirs(words: dict[str, Any], error: type[Exception]) -> None
     """An invalid ``out_dir``, and settings for it without one, are refused."""
     with pytest.raises(error):
         TextLoggerHook(**words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "evaluated", "expected"),
+    [
+        ("epoch", 2, 1, [("train", 2), ("train", 4), ("val", 4), ("val", 4)]),
+        ("iter", 8, 3, [("train", 2), ("val", 3), ("train", 4), ("val", 4)]),
+    ],
+)
+def test_every_json_line_has_the_complete_training_iterations(
+    kind: str, length: int, evaluated: int, expected: list[tuple[str, int]]
+) -> None:
+    """Lines of the training, of an evaluation and of a val flow have the same axis in both runners."""
+    runner = make_runner(kind, length, work_dir="run", meta={})
+    runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook"}]})
+    runner.register_hook(EvalHook(Scores(), interval=evaluated, by_epoch=kind == "epoch"), "LOW")
+    times = 1 if kind == "epoch" else 4
+    runner.run([numbers(4)] * 2, [("train", times), ("val", times)])
+    (file,) = Path("run").glob("*.log.json")
+    lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+    assert [(line["mode"], line["global_iter"]) for line in lines][: len(expected)] == expected
+    assert lines[-1]["global_iter"] == 8
+    assert [key for key in lines[0] if key != "global_iter"][:4] == ["mode", "epoch", "iter", "lr"]
+
+
+def test_an_initial_evaluation_is_before_the_first_iteration() -> None:
+    """Its line is written with those of the first iteration, and still says that none was complete."""
+    runner = make_runner("iter", 2, work_dir="run", meta={})
+    runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook"}]})
+    runner.register_hook(EvalHook(Scores(), start=0, interval=1, by_epoch=False), "LOW")
+    runner.run([numbers(4)], [("train", 1)])
+    (file,) = Path("run").glob("*.log.json")
+    lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+    found = [(line["mode"], line["global_iter"]) for line in lines]
+    assert found == [("val", 0), ("val", 1), ("train", 2), ("val", 2)]

@@ -208,6 +208,7 @@ class EvalHook(Hook):
         scores = checked_scores(scores)
         runner.log_buffer.output.update(scores)
         runner.log_buffer.mode = "val"
+        runner.log_buffer.iters = runner.completed_iters
         runner.log_buffer.ready = True
         return scores
 

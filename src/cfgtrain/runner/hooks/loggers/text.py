@@ -24,6 +24,7 @@ __all__ = ["TextLoggerHook"]
 
 logger = logging.getLogger(__name__)
 
+_HEAD = ("mode", "epoch", "iter", "lr", "global_iter")  # the keys of a JSON object that are no scalars
 MAX_UNWRITTEN = 1000  # lines that are kept while the disk is full
 
 _as_json = json.JSONEncoder(default=str).encode
@@ -38,7 +39,8 @@ class TextLoggerHook(LoggerHook):
         Epoch [1][10/20]\tlr: 1.000e-01, eta: 0:00:05, time: 0.004, data_time: 0.001, loss: 0.5123
         Epoch(val) [1][5]\taccuracy: 0.9512
 
-    The first JSON object is the meta of the run. Times are in seconds, memory in MB. The name of
+    In the JSON objects, ``global_iter`` is the number of complete training iterations of the run. The
+    first JSON object is the meta of the run. Times are in seconds, memory in MB. The name of
     the experiment, ``exp_name`` in the meta, is logged at intervals.
 
     Args:
@@ -120,6 +122,9 @@ class TextLoggerHook(LoggerHook):
             epoch=self.get_epoch(runner),
             iter=output.pop("eval_iter_num", self._iter(runner)),
             lr={name: each[0] for name, each in lr.items()} if isinstance(lr, dict) else lr[0],
+            global_iter=runner.completed_iters
+            if runner.log_buffer.iters is None
+            else runner.log_buffer.iters,
         )
         if "time" in output and torch.cuda.is_available():
             line["memory"] = int(torch.cuda.max_memory_allocated() / 2**20)
@@ -136,7 +141,7 @@ class TextLoggerHook(LoggerHook):
         return runner.inner_iter + 1 if runner.mode == "val" else self.get_iter(runner, inner_iter=True)
 
     def _text(self, runner: RunnerView, line: OrderedDict[str, Any]) -> str:
-        items = {k: v for k, v in line.items() if k not in ("mode", "epoch", "iter", "lr")}
+        items = {k: v for k, v in line.items() if k not in _HEAD}
         if line["mode"] != "train":
             head = (
                 f"Epoch(val) [{line['epoch']}][{line['iter']}]"

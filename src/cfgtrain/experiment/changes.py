@@ -1,0 +1,83 @@
+"""What a config sets differently from the config that the resumed checkpoint was saved with."""
+
+from __future__ import annotations
+
+import logging
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from cfgtrain.config.config import Config
+from cfgtrain.config.diff import Change, diff
+from cfgtrain.config.literals import read_literals
+from cfgtrain.keys import KEYS
+from cfgtrain.origin import dotted
+
+__all__ = ["Changes"]
+
+# These say where a run reads and writes, not what it does.
+_OUTSIDE = ("work_dir", "load_from", "resume_from", "log_level", "custom_imports")
+_INITIAL = ("init_cfg", "pretrained")
+
+
+class Changes:
+    """The differences between the config of a checkpoint and that of the run that resumes from it.
+
+    Variables of the config that are not settings are left out.
+
+    Args:
+        saved: The text of the checkpoint's config, or None.
+        cfg: Config of the run.
+
+    Attributes:
+        old: The checkpoint's config, or None if it cannot be read.
+    """
+
+    def __init__(self, saved: str | None, cfg: Config) -> None:
+        self.old: dict[str, Any] | None = None
+        self._changes: list[Change] = []
+        if isinstance(saved, str):
+            try:
+                self.old = _settings(read_literals(saved))
+                now = _settings(read_literals(cfg.pretty_text))
+                self._changes = diff(Config(self.old), Config(now))
+            except ValueError:  # a config that another program has written
+                self.old = None
+
+    def touch(self, *keys: str) -> bool:
+        """Return whether something under one of these top-level keys has changed."""
+        return any(change.side.path[0] in keys for change in self._changes)
+
+    def touch_within(self, key: str, *names: str) -> bool:
+        """Return whether a setting with one of these names, or all of the key, has changed."""
+        paths = [change.side.path for change in self._changes if change.side.path[0] == key]
+        return any(path[-1] in names or len(path) == 1 for path in paths)
+
+    def log(self, logger: logging.Logger) -> None:
+        """Log a line for each change: what the value was, what it is, and whether it is applied."""
+        if self.old is None:
+            logger.warning(
+                "The config that the checkpoint was saved with cannot be read, so changed settings are not found: "
+                "those of the optimizer are the checkpoint's."
+            )
+        for change in self._changes:
+            name = dotted(change.side.path)
+            before = "not set" if change.old is None else reprlib.repr(change.old.value)
+            after = "not set" if change.new is None else reprlib.repr(change.new.value)
+            effect = _effect(change.side.path)
+            level = logging.INFO if effect.partition(";")[0] == "applied" else logging.WARNING
+            logger.log(level, "%s: %s in the checkpoint's config, %s now: %s.", name, before, after, effect)
+
+
+def _settings(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tree.items() if key in KEYS and key not in _OUTSIDE}
+
+
+def _effect(path: tuple[Any, ...]) -> str:
+    if path[0] == "model" and any(part in _INITIAL for part in path):
+        return "not applied, because the weights are those of the checkpoint"
+    if path[0] == "seed":
+        return "applied to the data loaders only, because the random states are those of the checkpoint"
+    if path[0] == "evaluation" and path[-1] in ("save_best", "rule"):
+        return "applied; the best checkpoint is chosen anew"
+    return "applied"
