@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
+from cfgtrain.errors import CfgTrainError
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import (
     assemble_runner,
     build_loaders,
@@ -100,13 +104,31 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
             resumed = None  # frees the memory of the checkpoint
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
-        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)):
+        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)), _failures_of_run(runner):
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
             best = best_checkpoint(runner)
             scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
             for loader in loaders.values():
                 loader.close()
     return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
+
+
+@contextmanager
+def _failures_of_run(runner: BaseRunner) -> Iterator[None]:
+    """Give an error that is raised after the training began the exit code of a run that failed.
+
+    The exit code for wrong usage says that nothing was started.
+    """
+    try:
+        yield
+    except CfgTrainError as error:
+        if runner.mode is not None:
+            error.exit_code = ExitCode.FAILED
+        raise
+    except SystemExit as error:  # of custom code
+        if runner.mode is not None and error.code == ExitCode.USAGE:
+            error.code = ExitCode.FAILED
+        raise
 
 
 def fill_device_and_work_dir(cfg: Config) -> None:

@@ -9,7 +9,7 @@ from tiny import Squares
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
 from cfgtrain.data.builder import loader_settings
 from cfgtrain.data.loader import iterate_epoch, num_batches
-from cfgtrain.errors import ArgumentError, BuildError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError
 
 
 def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
@@ -239,3 +239,42 @@ def test_length_of_a_stream_shared_by_processes() -> None:
     """The length is that of this process."""
     loaders = [build_dataloader(ShardedStream(), 2, rank=rank, world_size=2) for rank in (0, 1)]
     assert [len(loader) for loader in loaders] == [len(list(loader)) for loader in loaders] == [3, 2]
+
+
+@pytest.mark.parametrize("dataset", [Squares(), Stream()])
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"samples_per_gpu": 0}, "samples_per_gpu is at least 1, not 0"),
+        ({"samples_per_gpu": 2.5}, "samples_per_gpu is an int, not 2.5"),
+        ({"workers_per_gpu": -1}, "workers_per_gpu is at least 0, not -1"),
+        ({"workers_per_gpu": 1, "prefetch_factor": 0}, "prefetch_factor is at least 1, not 0"),
+        ({"workers_per_gpu": 1, "prefetch_factor": True}, "prefetch_factor is an int, not True"),
+        ({"pin_memory": "cuda"}, "pin_memory is True or False, not 'cuda'"),
+        ({"persistent_workers": 1}, "persistent_workers is True or False, not 1"),
+        ({"drop_last": None}, "drop_last is True or False, not None"),
+    ],
+)
+def test_settings_that_torch_refuses_late(dataset: Any, settings: dict[str, Any], text: str) -> None:
+    """A setting that is not valid is an error when the loader is built, for every kind of dataset."""
+    with pytest.raises(ArgumentError, match=text):
+        build_dataloader(dataset, **settings)
+
+
+def test_settings_of_workers_have_no_effect_without_workers() -> None:
+    """So a config can be run with no workers without any other change."""
+    loader = build_dataloader(Squares(), 5, 0, persistent_workers=True, prefetch_factor=4)
+    assert len(list(loader.batch_sampler)) == 5
+
+
+def test_dataset_needs_a_length() -> None:
+    """A dataset that is neither a stream nor has a length cannot be loaded."""
+    with pytest.raises(ArgumentTypeError, match="object has no length"):
+        build_dataloader(object())
+
+
+def test_sampler_needs_the_methods_of_one() -> None:
+    """A sampler of PyTorch has no order for each epoch; this is found when the loader is built."""
+    sampler = {"type": "torch.utils.data.SequentialSampler", "data_source": range(3)}
+    with pytest.raises(ArgumentError, match="SequentialSampler cannot be used as a sampler: it has no draws"):
+        build_dataloader(Squares(), sampler=sampler)

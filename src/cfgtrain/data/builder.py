@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 from torch.utils.data import IterableDataset
 
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import EpochDataLoader, StreamLoader
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.keys import setting
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["build_dataloader", "build_dataset"]
+__all__ = ["build_dataloader", "build_dataset", "setting_problems"]
 
 # Keys of `data` that apply to all parts (train, val, test); `data.<part>_dataloader` overrides them.
 LOADER_KEYS = (
@@ -28,6 +29,10 @@ LOADER_KEYS = (
     "prefetch_factor",
     "sampler",
 )
+
+# Of those that are numbers, the smallest one; PyTorch would raise an error for less, some only when it loads.
+LEAST = {"samples_per_gpu": 1, "workers_per_gpu": 0, "prefetch_factor": 1}
+_SWITCHES = ("shuffle", "drop_last", "pin_memory", "persistent_workers")
 
 # Arguments that are passed to a sampler if it accepts them.
 SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
@@ -60,6 +65,19 @@ def loader_settings(data: Mapping[str, Any], part: str) -> dict[str, Any]:
     return {**common, **data.get(f"{part}_dataloader", {})}
 
 
+def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each loader setting whose value is not valid, and what is wrong with it."""
+    for name, least in LEAST.items():
+        value = settings.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, (int, Integral)):
+            yield name, f"{name} is an int, not {value!r}."
+        elif value < least:
+            yield name, f"{name} is at least {least}, not {value!r}."
+    for name in _SWITCHES:
+        if not isinstance(settings.get(name, False), bool):
+            yield name, f"{name} is True or False, not {settings[name]!r}."
+
+
 def build_dataloader(
     dataset: Any,
     samples_per_gpu: int = 1,
@@ -90,6 +108,7 @@ def build_dataloader(
         pin_memory: Whether to copy batches to pinned (page-locked) memory.
         persistent_workers: Whether to keep the workers running between epochs.
         prefetch_factor: Number of batches that each worker loads in advance.
+            It has no effect without workers, and neither has ``persistent_workers``.
         sampler: Config of a custom sampler. The arguments ``size``, ``shuffle``, ``seed``, ``rank``,
             ``world_size`` and ``round_up`` are passed to it if it accepts them.
         rank: Rank of this process.
@@ -97,9 +116,22 @@ def build_dataloader(
         round_up: Whether to repeat some samples so that all processes get the same number of samples.
 
     Raises:
-        ArgumentError: The dataset is a stream, and ``sampler`` is given, or there are several workers and it
-            does not say how they share it.
+        ArgumentError: A setting has a value that is not valid, the sampler does not have the methods of
+            one, or the dataset is a stream, and ``sampler`` is given, or there are several workers and it does
+            not say how they share it.
+        ArgumentTypeError: The dataset has no length and is not a stream.
     """
+    settings = {
+        "samples_per_gpu": samples_per_gpu,
+        "workers_per_gpu": workers_per_gpu,
+        "prefetch_factor": prefetch_factor,
+        "shuffle": shuffle,
+        "drop_last": drop_last,
+        "pin_memory": pin_memory,
+        "persistent_workers": persistent_workers,
+    }
+    for _, problem in setting_problems(settings):
+        raise ArgumentError(problem)
     if isinstance(dataset, IterableDataset):
         if sampler is not None:
             raise ArgumentError(f"{type(dataset).__name__} is a stream: it cannot have a sampler.")
@@ -114,11 +146,21 @@ def build_dataloader(
             pin_memory=pin_memory,
             prefetch_factor=prefetch_factor if workers_per_gpu > 0 else None,
         )
+    if not hasattr(dataset, "__len__"):
+        raise ArgumentTypeError(
+            f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
+        )
     values = (len(dataset), shuffle, seed, rank, world_size, round_up)
     offered = dict(zip(SAMPLER_OFFERED, values, strict=True))
     sampler = sampler or {"type": "EpochSampler"}
     target, _ = resolve_cfg(sampler, SAMPLERS)
     order = SAMPLERS.build(sampler, default_args=accepted_args(target, offered))
+    missing = [name for name in ("draws", "__len__") if not callable(getattr(order, name, None))]
+    if missing:
+        raise ArgumentError(
+            f"{type(order).__name__} cannot be used as a sampler: it has no {' and no '.join(missing)}; "
+            "see EpochSampler."
+        )
     return EpochDataLoader(
         dataset,
         order,

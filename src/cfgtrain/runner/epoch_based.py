@@ -124,6 +124,7 @@ class EpochBasedRunner(BaseRunner):
         # It may be interrupted, and the resumed run then repeats it.
         with self.run_checkpoint.repeatable(self), isolated_random_state():
             self.call_hook("before_val_epoch")
+            i = -1
             for i, data_batch in enumerate(iterate_epoch(data_loader, 0)):
                 self.check_interrupt()
                 self.data_batch = data_batch
@@ -133,6 +134,8 @@ class EpochBasedRunner(BaseRunner):
                 self.run_iter(data_batch, False, **kwargs)
                 self.call_hook("after_val_iter")
                 del self.data_batch
+            if i < 0 and self.world_size == 1:
+                raise empty_loader_error(data_loader)
             self.call_hook("after_val_epoch")
 
     def _in_iters(self, loader: Any) -> int | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.plain_data import objects_in
@@ -194,7 +195,11 @@ class RunCheckpoint:
         if "optimizer" in loaded and resume_optimizer:
             _load_optimizer(runner.optimizer, loaded["optimizer"])
         meta = _plain_part(loaded["meta"], runner.logger) if trusted else loaded["meta"]
-        runner.meta = {**meta, **(runner.meta or {}), "hook_msgs": meta.get("hook_msgs", {})}
+        runner.meta = {
+            **meta,
+            **(runner.meta or {}),
+            "hook_msgs": relocated(meta.get("hook_msgs", {}), checkpoint),
+        }
         if state is not None:
             self._resumed = state
             self._position.load_state_dict(state.position)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.parallel.wrappers import unwrap_model
 
@@ -16,7 +17,8 @@ def check_workflow(runner: Any, data_loaders: Any, workflow: Any) -> None:
 
     Raises:
         ArgumentTypeError: It is not a list of (mode, times), or a mode is not a str.
-        ArgumentError: There is not one loader for each flow, a mode is unknown, or no flow trains.
+        ArgumentError: There is not one loader for each flow, a mode is unknown, no flow trains, or a
+            loader has no batches.
     """
     if not isinstance(workflow, list) or not all(
         isinstance(flow, tuple) and len(flow) == 2 for flow in workflow
@@ -32,6 +34,10 @@ def check_workflow(runner: Any, data_loaders: Any, workflow: Any) -> None:
         flow_method(runner, mode)
         if not isinstance(times, int) or times < 1:
             raise ArgumentError(f"A flow must run at least once, not {times!r} times: {workflow}.")
+    for (mode, _), loader in zip(workflow, data_loaders, strict=True):
+        # One of several processes may have no share of a small validation dataset.
+        if num_batches(loader) == 0 and (mode == "train" or runner.world_size == 1):
+            raise empty_loader_error(loader)
     model = unwrap_model(runner.model)
     validates = any(mode == "val" for mode, _ in workflow) and runner.batch_processor is None
     if validates and not hasattr(model, "val_step"):
