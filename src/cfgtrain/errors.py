@@ -26,6 +26,9 @@
     ├── BackendError                 (ValueError)
     │   └── BackendMethodError       (NotImplementedError, AttributeError)
     ├── DownloadError                (OSError)
+    ├── FileContentError             (ValueError)        not valid in the format of the file
+    │   ├── EncodingError            (UnicodeDecodeError)
+    │   └── CompressionError         (OSError, EOFError)
     ├── ImageDecodeError             (ValueError)        bytes that are not a complete image
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
@@ -294,6 +297,29 @@ class DownloadError(CfgTrainError, OSError):
     ) -> None:
         super().__init__(message, **fields)
         self.status = status
+
+
+class _MessageOnly(Exception):
+    """Ends the chain of constructors before those of builtins that need more than a message."""
+
+    def __init__(self, message: str = "") -> None:
+        Exception.__init__(self, message)
+
+
+class FileContentError(CfgTrainError, _MessageOnly, ValueError):
+    """The content of a file is not valid in its format; the error of the parser is the cause.
+
+    The subclasses for JSON, YAML and pickle also inherit the errors of their parsers; see
+    ``cfgtrain.fileio.content``.
+    """
+
+
+class EncodingError(FileContentError, UnicodeDecodeError):
+    """A text file is not valid in its encoding."""
+
+
+class CompressionError(FileContentError, OSError, EOFError):
+    """A compressed file is not complete or not compressed."""
 
 
 class ImageDecodeError(CfgTrainError, ValueError):

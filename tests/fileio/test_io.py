@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import io
 import json
@@ -13,8 +14,15 @@ import pytest
 import yaml
 from fileio.conftest import Site
 
-from cfgtrain import BaseFileHandler, dump, load, register_handler
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, BackendMethodError
+from cfgtrain import BaseFileHandler, FileClient, dump, load, register_handler
+from cfgtrain.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendError,
+    BackendMethodError,
+    FileContentError,
+)
+from cfgtrain.fileio.handlers import file_handlers
 
 VALUE: list[Any] = [{"a": "abc", "b": 1}, 2, "c", "ä☃"]
 FORMATS = ["json", "yaml", "yml", "pickle", "pkl"]
@@ -222,3 +230,94 @@ def test_failing_dump_keeps_old_file(name: str, tmp_path: Path) -> None:
         dump([lambda: 0], name)
     assert load(name) == VALUE
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize(
+    "name", ["a.json", "a.yaml", "memory://a.json", "memory://a.yaml", "a.json.gz", "a.yaml.xz"]
+)
+def test_byte_order_marks(name: str, encoding: str) -> None:
+    """A text file with a byte order mark is read in the encoding of the mark, from every storage."""
+    data = '{"ä": 1}'.encode(encoding)
+    if name.endswith(("gz", "xz")):
+        data = importlib.import_module({"gz": "gzip", "xz": "lzma"}[name[-2:]]).compress(data)
+    FileClient.infer_client(uri=name).put(data, name)
+    assert load(name) == {"ä": 1}
+
+
+def test_byte_order_mark_of_open_files_and_handlers() -> None:
+    """Open files and the handlers themselves may have the mark of UTF-8 too."""
+    for name in ("a.json", "a.yaml"):
+        Path(name).write_bytes('{"ä": 1}'.encode("utf-8-sig"))
+        with Path(name).open(encoding="utf-8") as file:
+            assert load(file, name[2:]) == {"ä": 1}
+        with Path(name).open("rb") as binary:
+            assert load(binary, name[2:]) == {"ä": 1}
+        assert file_handlers[name[2:]].load_from_path(name) == {"ä": 1}
+
+
+CONTENT: list[tuple[str, bytes, type[Exception], int | None, str]] = [
+    ("a.json", b'{\n"a": 1,}', json.JSONDecodeError, 2, "not valid JSON: .* line 2 column 8"),
+    ("a.yaml", b"a: 1\nb: !x 1", yaml.constructor.ConstructorError, 2, r"not valid YAML: .*'!x' in \".*\", line 2, column 4"),
+    ("a.yaml", b"a: [\n", yaml.parser.ParserError, 2, "not valid YAML: .*line 2, column 1"),
+    ("a.yaml", b"a: 'b\n", yaml.scanner.ScannerError, 2, "not valid YAML: .*line 2, column 1"),
+    ("a.yaml", b"a: *b\n", yaml.composer.ComposerError, 1, "not valid YAML: .*line 1, column 4"),
+    ("a.yaml", b"a: \x00", yaml.YAMLError, None, "not valid YAML: .*"),
+    ("a.yaml", b"a: 2020-13-45", ValueError, None, "not valid YAML: month must be"),
+    ("a.yaml", "a: 1\nbä: \xff".encode("latin-1"), UnicodeDecodeError, 2, "not utf-8 text: 0xe4 in line 2, column 2"),
+    ("a.json", b"\xff\xfea\x00b", UnicodeDecodeError, 1, "not utf-16 text: .* in line 1, column 2"),
+    ("a.pkl", b"", EOFError, None, "not a complete pickle: Ran out of input"),
+    ("a.pkl", b"\x80\x02X", pickle.UnpicklingError, None, "not a complete pickle: pickle data was truncated"),
+    ("a.pkl", b"x", pickle.UnpicklingError, None, "not a complete pickle: invalid load key"),
+    ("a.pkl", b"U\x01\xe4.", UnicodeDecodeError, None, "text that is not ascii.*encoding='latin1'"),
+    ("a.json.gz", b"{}", OSError, None, "cannot be decompressed with gzip"),
+    ("a.json.gz", gzip.compress(b"[1]" * 9)[:-9], EOFError, None, "cannot be decompressed with gzip"),
+    ("a.json.xz", b"{}", ValueError, None, "cannot be decompressed with lzma"),
+    ("a.json.bz2", b"{}", OSError, None, "cannot be decompressed with bz2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "kind", "line", "text"), CONTENT)
+def test_errors_of_content_say_where(
+    name: str, content: bytes, kind: type[Exception], line: int | None, text: str
+) -> None:
+    """An error about the content is of the family and of the parser's type, and names file, line and column."""
+    for file in (name, f"memory://{name}"):
+        FileClient.infer_client(uri=file).put(content, file)
+        with pytest.raises(FileContentError, match=text) as caught:
+            load(file)
+        assert isinstance(caught.value, kind)
+        assert (caught.value.file, caught.value.line) == (file, line)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    if not content.startswith(b"\xff"):
+        with (
+            Path(name).open("rb") as binary,
+            pytest.raises(FileContentError, match="|".join([text, "not valid"])) as caught,
+        ):
+            load(binary, name[2:])
+        assert caught.value.file == name
+
+
+def test_errors_of_parsers_keep_their_attributes() -> None:
+    """What code reads from the errors of the parsers is there."""
+    Path("a.json").write_text('{\n"a": 1,}')
+    with pytest.raises(json.JSONDecodeError) as broken:
+        load("a.json")
+    assert (broken.value.lineno, broken.value.colno, broken.value.doc[broken.value.pos]) == (2, 8, "}")
+    Path("a.yaml").write_text("a: !x 1")
+    with pytest.raises(yaml.MarkedYAMLError) as unknown:
+        load("a.yaml")
+    assert unknown.value.problem_mark is not None
+    assert unknown.value.problem_mark.column == 3
+    Path("a.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(UnicodeDecodeError) as undecodable:
+        load("a.yaml")
+    assert undecodable.value.object[undecodable.value.start] == 0xFF
+
+
+def test_code_that_a_pickle_needs_is_no_error_of_its_content() -> None:
+    """A module that is missing is a ModuleNotFoundError with the name of the file."""
+    Path("a.pkl").write_bytes(b"cnot_there\nThing\n.")
+    with pytest.raises(ModuleNotFoundError, match="not_there") as caught:
+        load("a.pkl")
+    assert caught.value.__notes__ == ["while reading a.pkl"]

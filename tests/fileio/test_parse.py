@@ -10,8 +10,8 @@ from fileio.conftest import Site
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cfgtrain import dict_from_file, list_from_file
-from cfgtrain.errors import ArgumentError
+from cfgtrain import FileClient, dict_from_file, list_from_file
+from cfgtrain.errors import ArgumentError, EncodingError
 
 
 @pytest.fixture
@@ -88,3 +88,39 @@ def test_read_from_url(site: Site) -> None:
     for args in (None, {"backend": "http"}, {"prefix": "http"}, {"retries": 0}):
         assert list_from_file(url, file_client_args=args) == ["1 cat", "2 dog"]
         assert dict_from_file(url, file_client_args=args) == {"1": "cat", "2": "dog"}
+
+
+@pytest.mark.parametrize(
+    ("written", "args"),
+    [
+        ("utf-8-sig", {}),
+        ("utf-8-sig", {"encoding": "utf-8-sig"}),
+        ("utf-16", {}),
+        ("utf-16", {"encoding": "utf-16"}),
+        ("utf-32", {}),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "memory://bom/a.txt"])
+def test_byte_order_marks(name: str, written: str, args: dict[str, str]) -> None:
+    """The byte order mark is not a part of the first line, and decides the encoding."""
+    FileClient.infer_client(uri=name).put("ä 1\r\nb 2\r\n".encode(written), name)
+    assert list_from_file(name, **args) == ["ä 1", "b 2"]  # type: ignore[arg-type]
+    assert dict_from_file(name, **args) == {"ä": "1", "b": "2"}  # type: ignore[arg-type]
+
+
+def test_byte_order_mark_with_an_explicit_byte_order() -> None:
+    """The mark is also removed if the encoding has a byte order of its own."""
+    Path("a").write_bytes("\ufeffa\nb".encode("utf-16-le"))
+    assert list_from_file("a", encoding="utf-16-le") == ["a", "b"]
+
+
+@pytest.mark.parametrize("read", [list_from_file, dict_from_file])
+@pytest.mark.parametrize("name", ["a.txt", "memory://bom/a.txt"])
+def test_wrong_encoding(name: str, read: Any) -> None:
+    """An error about the encoding names the byte, the file, the line and the column."""
+    FileClient.infer_client(uri=name).put("a 1\nb ä".encode("latin-1"), name)
+    with pytest.raises(UnicodeDecodeError, match="not utf-8 text: 0xe4 in line 2, column 3") as caught:
+        read(name)
+    assert isinstance(caught.value, EncodingError)
+    assert (caught.value.file, caught.value.line) == (name, 2)
+    assert read(name, encoding="latin-1")

@@ -53,7 +53,7 @@ class BaseFileHandler(ABC):
             kwargs: Passed to ``load_from_fileobj``.
         """
         mode = mode or ("r" if self.str_like else "rb")
-        with Path(filepath).open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        with Path(filepath).open(mode, encoding=None if "b" in mode else "utf-8-sig") as file:
             return self.load_from_fileobj(file, **kwargs)
 
     def dump_to_path(self, obj: Any, filepath: str | Path, mode: str | None = None, **kwargs: Any) -> None:
@@ -77,7 +77,10 @@ class JsonHandler(BaseFileHandler):
 
     def load_from_fileobj(self, file: IO[Any], **kwargs: Any) -> Any:
         """Read one object; see ``json.load`` for ``kwargs``."""
-        return json.load(file, **kwargs)
+        content = file.read()
+        if isinstance(content, str):
+            content = content.removeprefix("\ufeff")  # the byte order mark of UTF-8
+        return json.loads(content, **kwargs)
 
     def dump_to_fileobj(self, obj: Any, file: IO[Any], **kwargs: Any) -> None:
         """Write one object; see ``json.dump`` for ``kwargs``."""

@@ -11,7 +11,8 @@ from typing import IO, Any, NamedTuple
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.fileio.client import FileClient
-from cfgtrain.fileio.handlers import BaseFileHandler, file_handlers
+from cfgtrain.fileio.content import content_errors, decode_text, decompress, read_text
+from cfgtrain.fileio.handlers import BaseFileHandler, JsonHandler, PickleHandler, YamlHandler, file_handlers
 from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.suggestions import suggest
 
@@ -39,19 +40,27 @@ def load(
     Raises:
         ArgumentTypeError: The format is unknown, or ``file`` is neither a path nor an open file.
         FileNotFoundError: The file does not exist.
+        FileContentError: The content is not valid in the format. The error names the file and, for text, line
+            and column. It is also what the parser raises: ``json.JSONDecodeError``, ``yaml.YAMLError``,
+            ``pickle.UnpicklingError`` and ``EOFError``, or ``UnicodeDecodeError``.
     """
     form = _format_of(file, file_format)
     if not isinstance(file, (str, Path)):
-        source = file if form.compression is None else form.opened(file.read())
-        return form.handler.load_from_fileobj(source, **kwargs)
+        given = getattr(file, "name", None)
+        name = given if isinstance(given, str) else None
+        with content_errors(name, form.kind):
+            source = file if form.compression is None else form.opened(file.read(), name)
+            return form.handler.load_from_fileobj(source, **kwargs)
     with _note_on_error(f"while reading {display_name(file)}"):
         client = FileClient.infer_client(file_client_args, file)
-        content = client.get_text(file) if form.is_text else client.get(file)
+        content = read_text(client, file) if form.is_text else client.get(file)
         if content is None:
             raise FileNotFoundError(f"{display_name(file)} does not exist in {client.name}.")
-        source = form.opened(content)
-        source.name = display_name(file)  # the parser's messages contain it
-        return form.handler.load_from_fileobj(source, **kwargs)
+        name = display_name(file)
+        source = form.opened(content, name)
+        source.name = name  # the parser's messages contain it
+        with content_errors(name, form.kind):
+            return form.handler.load_from_fileobj(source, **kwargs)
 
 
 def dump(
@@ -111,6 +120,12 @@ class _Format(NamedTuple):
     compression: Any
 
     @property
+    def kind(self) -> str:
+        """Name of the format of a handler of this package, or an empty str."""
+        kinds = {JsonHandler: "JSON", YamlHandler: "YAML", PickleHandler: "pickle"}
+        return kinds.get(type(self.handler), "")
+
+    @property
     def is_text(self) -> bool:
         return self.handler.str_like and self.compression is None
 
@@ -128,13 +143,13 @@ class _Format(NamedTuple):
         options = {"mtime": 0} if self.compression.__name__ == "gzip" else {}
         return bytes(self.compression.compress(data, **options))
 
-    def opened(self, content: str | bytes | memoryview) -> Any:
+    def opened(self, content: str | bytes | memoryview, name: str | None) -> Any:
         """Return the content of a file, decompressed, as an open file for the handler."""
         if self.compression is not None:
-            content = self.compression.decompress(content)
+            content = decompress(self.compression, content, name)  # type: ignore[arg-type]  # it is bytes
         if not self.handler.str_like:
             return io.BytesIO(content)  # type: ignore[arg-type]  # content is bytes here: only text formats are read as text
-        return io.StringIO(content if isinstance(content, str) else bytes(content).decode())
+        return io.StringIO(content if isinstance(content, str) else decode_text(bytes(content), name))
 
 
 def _format_of(file: object, file_format: str | None) -> _Format:

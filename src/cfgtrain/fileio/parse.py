@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.fileio.client import FileClient
+from cfgtrain.fileio.content import read_text
 from cfgtrain.fileio.uri import display_name
 
 __all__ = ["dict_from_file", "list_from_file"]
@@ -32,11 +33,13 @@ def list_from_file(
         prefix: String to prepend to each line.
         offset: Number of lines to skip at the start.
         max_num: Maximum number of lines to return; all of them if it is 0 or negative.
-        encoding: Encoding of the file.
+        encoding: Encoding of the file. A byte order mark is removed, and the marks of UTF-16 and UTF-32 take
+            precedence over the default.
         file_client_args: Arguments of ``FileClient``. By default the backend is inferred from ``filename``.
 
     Raises:
         ArgumentError: ``offset`` is negative.
+        EncodingError: The file is not valid in the encoding.
     """
     if offset < 0:
         raise ArgumentError(f"offset must be 0 or more, not {offset!r}.")
@@ -60,11 +63,13 @@ def dict_from_file(
     Args:
         filename: Path or URI.
         key_type: Function that converts the first column to a key, such as ``int``.
-        encoding: Encoding of the file.
+        encoding: Encoding of the file. A byte order mark is removed, and the marks of UTF-16 and UTF-32 take
+            precedence over the default.
         file_client_args: Arguments of ``FileClient``. By default the backend is inferred from ``filename``.
 
     Raises:
         ArgumentError: A line has a key but no value.
+        EncodingError: The file is not valid in the encoding.
     """
     found: dict[Key, str | list[str]] = {}
     for number, line in enumerate(_lines(filename, encoding, file_client_args), 1):
@@ -86,4 +91,4 @@ def dict_from_file(
 def _lines(filename: str | Path, encoding: str, file_client_args: Mapping[str, Any] | None) -> list[str]:
     client = FileClient.infer_client(file_client_args, filename)
     # str.splitlines() would also split at form feeds and at Unicode line separators.
-    return [line.rstrip("\r\n") for line in io.StringIO(client.get_text(filename, encoding))]
+    return [line.rstrip("\r\n") for line in io.StringIO(read_text(client, filename, encoding))]
