@@ -40,7 +40,7 @@ def as_half_dtype(dtype: str | torch.dtype) -> torch.dtype:
     found = _HALVES.get(str(dtype).removeprefix("torch."))
     if found is None:
         message = f"dtype is 'float16' or 'bfloat16', not {dtype!r}."
-        raise ArgumentError(message, near=(str(dtype), list(_HALVES)))
+        raise ArgumentError(message, near=(str(dtype), list(_HALVES)), argument="dtype")
     return found
 
 

@@ -30,9 +30,11 @@ class Curve(ABC):
 
     Attributes:
         needs_total: Whether the length of the run changes the curve.
+        length_argument: Name of the argument that may not fit the length of a run, or ``""``.
     """
 
     needs_total: ClassVar[bool] = False
+    length_argument: ClassVar[str] = ""
 
     @abstractmethod
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -69,9 +71,9 @@ class Step(Curve):
     def __post_init__(self) -> None:
         steps = list(self.step) if isinstance(self.step, Sequence) else [self.step]
         if not all(isinstance(step, int) for step in steps):
-            raise ArgumentTypeError(f"step is an int or a list of int, not {self.step!r}.")
+            raise ArgumentTypeError(f"step is an int or a list of int, not {self.step!r}.", argument="step")
         if not all(step > 0 for step in steps):
-            raise ArgumentError(f"Steps are positive; step is {self.step!r}.")
+            raise ArgumentError(f"Steps are positive; step is {self.step!r}.", argument="step")
         if isinstance(self.step, Sequence):
             object.__setattr__(self, "step", tuple(sorted(self.step)))
 
@@ -198,16 +200,18 @@ class CosineRestart(Annealing):
     _ends: tuple[int, ...] = field(init=False, repr=False, default=())  # of the periods
 
     needs_total = False
+    length_argument = "periods"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.periods) != len(self.restart_weights):
             raise ArgumentError(
                 f"Each of the {len(self.periods)} periods has a restart weight, and there are "
-                f"{len(self.restart_weights)}."
+                f"{len(self.restart_weights)}.",
+                argument="restart_weights",
             )
         if not all(isinstance(each, int) and each > 0 for each in self.periods):  # type: ignore[redundant-expr]
-            raise ArgumentError(f"periods are positive int, not {list(self.periods)!r}.")
+            raise ArgumentError(f"periods are positive int, not {list(self.periods)!r}.", argument="periods")
         object.__setattr__(self, "_ends", tuple(accumulate(self.periods)))
 
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -248,21 +252,30 @@ class Cyclic(Curve):
     gamma: float = 1
 
     needs_total = True
+    length_argument = "cyclic_times"
 
     def __post_init__(self) -> None:
         ratios = self.target_ratio
         if isinstance(ratios, (int, float)):
             ratios = (ratios,)
         if not isinstance(ratios, (list, tuple)):
-            raise ArgumentError(f"target_ratio is a number or a pair of them, not {ratios!r}.")
+            raise ArgumentError(
+                f"target_ratio is a number or a pair of them, not {ratios!r}.", argument="target_ratio"
+            )
         ratios = (ratios[0], ratios[0] / 1e5) if len(ratios) == 1 else tuple(ratios)
         if len(ratios) != 2:
-            raise ArgumentError(f"target_ratio is a pair of numbers, not {self.target_ratio!r}.")
+            raise ArgumentError(
+                f"target_ratio is a pair of numbers, not {self.target_ratio!r}.", argument="target_ratio"
+            )
         object.__setattr__(self, "target_ratio", ratios)
         if not isinstance(self.cyclic_times, int) or self.cyclic_times < 1:  # type: ignore[redundant-expr]
-            raise ArgumentError(f"cyclic_times is a positive int, not {self.cyclic_times!r}.")
+            raise ArgumentError(
+                f"cyclic_times is a positive int, not {self.cyclic_times!r}.", argument="cyclic_times"
+            )
         if not 0 <= self.step_ratio_up < 1:
-            raise ArgumentError(f"step_ratio_up is from 0 to below 1, not {self.step_ratio_up!r}.")
+            raise ArgumentError(
+                f"step_ratio_up is from 0 to below 1, not {self.step_ratio_up!r}.", argument="step_ratio_up"
+            )
         _check_strategy(self.anneal_strategy)
 
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -307,13 +320,16 @@ class OneCycle(Curve):
     total_steps: int | None = None
 
     needs_total = True
+    length_argument = "total_steps"
 
     def __post_init__(self) -> None:
         _check_share("pct_start", self.pct_start)
         _check_strategy(self.anneal_strategy)
         steps: object = self.total_steps
         if steps is not None and not (isinstance(steps, int) and steps > 0):
-            raise ArgumentError(f"total_steps is a positive int or None, not {self.total_steps!r}.")
+            raise ArgumentError(
+                f"total_steps is a positive int or None, not {self.total_steps!r}.", argument="total_steps"
+            )
 
     def levels(self, base: float) -> tuple[float, float, float]:
         """Return the values at the start, at the peak and at the end."""
@@ -369,9 +385,11 @@ class Warmup:
     def __post_init__(self) -> None:
         check_choice("warmup", self.kind, ("constant", "linear", "exp"))
         if not self.iters > 0:
-            raise ArgumentError(f"warmup_iters is positive, not {self.iters!r}.")
+            raise ArgumentError(f"warmup_iters is positive, not {self.iters!r}.", argument="warmup_iters")
         if not 0 < self.ratio <= 1:
-            raise ArgumentError(f"warmup_ratio is above 0 and at most 1, not {self.ratio!r}.")
+            raise ArgumentError(
+                f"warmup_ratio is above 0 and at most 1, not {self.ratio!r}.", argument="warmup_ratio"
+            )
 
     def factor(self, at: int) -> float:
         """Return the share of the curve's value at iteration ``at``."""
@@ -397,7 +415,7 @@ ANNEAL: dict[str, Callable[[float, float, float], float]] = {"cos": anneal_cos, 
 
 def _check_share(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ArgumentError(f"{name} is a share of the run from 0 to 1, not {value!r}.")
+        raise ArgumentError(f"{name} is a share of the run from 0 to 1, not {value!r}.", argument=name)
 
 
 def _check_strategy(value: str) -> None:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from cfgtrain.config.dict import without
 from cfgtrain.errors import CfgTrainError, ConfigValueError
-from cfgtrain.introspection.signatures import accepted_args, argument_problem, type_problem
-from cfgtrain.origin import dotted, location
+from cfgtrain.introspection.imports import import_failure
+from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
+from cfgtrain.origin import Location, argument_location, dotted, location
 from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
 from cfgtrain.registry.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
 
-__all__ = ["arguments", "component", "config_error", "import_error", "is_builtin", "nested"]
+__all__ = [
+    "argument_location",
+    "arguments",
+    "component",
+    "config_error",
+    "import_error",
+    "is_builtin",
+    "nested",
+    "value_error",
+]
 
 
 def component(
@@ -75,7 +86,7 @@ def arguments(
     for name, value in stated.items():
         wrong = type_problem(target, name, value)
         if wrong is not None:
-            yield ConfigValueError(wrong, **location(cfg, name))
+            yield ConfigValueError(wrong, argument=name, **location(cfg, name))
 
 
 def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
@@ -117,15 +128,22 @@ def is_builtin(target: Any) -> bool:
 
 
 def config_error(error: CfgTrainError, node: Any, key: Any = None) -> ConfigValueError:
-    """Return an error about a value as one about ``node[key]``, unless it has a place already."""
+    """Return an error about a value as one about ``node[key]``, unless it has a place already.
+
+    Without a key, the error is about the argument that it names, if that is in ``node``.
+    """
     if error.key is not None:
-        return ConfigValueError(error.message, hint=error.hint, origin=error.origin, key=error.key)
-    return ConfigValueError(error.message, hint=error.hint, **location(node, key))
+        place = Location(origin=error.origin, key=error.key)
+    elif key is not None:
+        place = location(node, key)
+    else:
+        place = argument_location(node, error.argument)
+    return ConfigValueError(error.message, hint=error.hint, argument=error.argument, **place)
 
 
 def import_error(error: Exception, node: Any, key: str) -> ConfigValueError:
     """Return the error for the import path ``node[key]``, whose module raised ``error``."""
-    message = f"{node[key]!r} cannot be imported: {type(error).__name__}: {error}"
+    message = f"{node[key]!r} cannot be imported: {import_failure(error)}."
     return ConfigValueError(message, **location(node, key))
 
 
@@ -151,4 +169,33 @@ def _trial(cfg: Any, target: Any, args: dict[str, Any]) -> Iterator[CfgTrainErro
     try:
         target(**args)
     except CfgTrainError as error:
+        if not error.argument:
+            error.argument = tuple(filter(None, [_rejected(target, args)]))
         yield config_error(error, cfg)
+    except Exception as error:  # a value that the constructor cannot process
+        yield value_error(error, cfg, target, args)
+
+
+def value_error(error: Exception, cfg: Any, target: Any, args: Mapping[str, Any]) -> ConfigValueError:
+    """Return the error for values that a constructor does not accept, at the one that it rejects.
+
+    Args:
+        error: What the constructor raised.
+        cfg: Config of the object.
+        target: The class or function; it is called again, to find the value.
+        args: Its arguments.
+    """
+    name = _rejected(target, args) or (next(iter(args)) if len(args) == 1 else None)
+    values = "these values" if name is None else f"{name}={args[name]!r}"
+    reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    message = f"{callable_name(target)} does not accept {values}: {reason.rstrip('.')}."
+    return ConfigValueError(message, argument=name or (), **location(cfg, name))
+
+
+def _rejected(target: Any, args: Mapping[str, Any]) -> str | None:
+    """Return the argument without which a call succeeds, or None if there is no such argument."""
+    for name in args:
+        with suppress(Exception):  # a required argument is missing, or another one is wrong as well
+            target(**{key: value for key, value in args.items() if key != name})
+            return name
+    return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from cfgtrain.check.components import component, config_error, import_error
+from cfgtrain.check.components import component, config_error, import_error, value_error
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
 from cfgtrain.errors import CfgTrainError, ConfigValueError
@@ -60,11 +61,11 @@ def _trial(cfg: Any) -> Iterator[CfgTrainError]:
     """Build an optimizer of PyTorch for a single weight: its constructor validates the values."""
     target, args = resolve_cfg(cfg, OPTIMIZERS)
     if str(target.__module__).startswith("torch.optim."):
+        weight = nn.Parameter(torch.zeros(1, 1))
         try:
-            target([nn.Parameter(torch.zeros(1, 1))], **args)
-        except (ValueError, RuntimeError) as error:
-            message = f"{target.__name__} does not accept these values: {error}."
-            yield ConfigValueError(message, **location(cfg))
+            target([weight], **args)
+        except Exception as error:  # of any type, for a value of the wrong type
+            yield value_error(error, cfg, partial(target, [weight]), args)
 
 
 def _paramwise(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
-from cfgtrain.errors import BuildError
+from cfgtrain.errors import ArgumentError, BuildError
 from cfgtrain.origin import location
 from cfgtrain.suggestions import suggest, with_article
 
@@ -21,6 +21,7 @@ __all__ = [
     "accepted_args",
     "argument_problem",
     "callable_name",
+    "check_dict",
     "parameters_of",
     "short_repr",
     "signature_text",
@@ -64,7 +65,11 @@ class ArgumentProblem(NamedTuple):
     def error(self, cfg: object) -> BuildError:
         """Return the error about the arguments in a config."""
         return BuildError(
-            self.message, hint=self.hint, signature=self.signature, **location(cfg, self.argument)
+            self.message,
+            hint=self.hint,
+            signature=self.signature,
+            argument=self.argument or (),
+            **location(cfg, self.argument),
         )
 
 
@@ -108,6 +113,28 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
         return None
     wanted = _spelled(annotation)
     return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
+
+
+def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:
+    """Raise if a dict does not hold arguments of a function that will be called with it.
+
+    Args:
+        name: Name of the argument that is the dict, for the error.
+        target: The function.
+        args: The dict.
+        given: Names of arguments that are added when it is called.
+
+    Raises:
+        ArgumentError: The function has no such argument, needs another one, or one of the wrong type.
+    """
+    problem = argument_problem(target, {**dict.fromkeys(given), **args})
+    if problem is not None:
+        path = (name, problem.argument) if problem.argument is not None else (name,)
+        raise ArgumentError(f"{name}: {problem.message}", hint=problem.hint, argument=path)
+    for key, value in args.items():
+        wrong = type_problem(target, key, value)
+        if wrong is not None:
+            raise ArgumentError(f"{name}: {wrong}", argument=(name, key))
 
 
 def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from typing import Any, TypeVar, cast, overload
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
+    CfgTrainError,
     NameTakenError,
     UnknownNameError,
 )
 from cfgtrain.introspection.imports import import_object
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.introspection.source_search import place_of
-from cfgtrain.origin import describe, folder_of, location
+from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
 from cfgtrain.registry.lookup_errors import explain_miss
 from cfgtrain.suggestions import with_article
 
@@ -325,7 +326,10 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
     try:
         return target(**args)
     except Exception as error:
-        error.add_note(f"while building {callable_name(target)} from {describe(cfg) or 'a config'}")
+        place = place_text(
+            **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
+        )
+        error.add_note(f"while building {callable_name(target)} from {place or 'a config'}")
         raise
 
 

@@ -82,7 +82,7 @@ class Normalize:
         self.mean = np.asarray(mean, dtype=np.float32)
         self.std = np.asarray(std, dtype=np.float32)
         if not (self.std > 0).all():
-            raise ArgumentError(f"std is above 0, not {std!r}.")
+            raise ArgumentError(f"std is above 0, not {std!r}.", argument="std")
 
     def __call__(self, results: Results) -> Results:
         """Replace ``img``."""

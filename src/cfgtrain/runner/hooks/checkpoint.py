@@ -206,9 +206,11 @@ def _check_template(template: str) -> None:
         name = template.format(1)
     except (IndexError, KeyError, ValueError) as error:
         raise ArgumentError(
-            f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}."
+            f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}.",
+            argument="filename_tmpl",
         ) from error
     if Path(name).name != name:
         raise ArgumentError(
-            f"filename_tmpl is the name of a file, and {template!r} has a folder: that is out_dir."
+            f"filename_tmpl is the name of a file, and {template!r} has a folder: that is out_dir.",
+            argument="filename_tmpl",
         )

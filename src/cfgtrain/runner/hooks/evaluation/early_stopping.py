@@ -47,7 +47,8 @@ class EarlyStoppingHook(Hook):
         self.watch = ScoreWatch(type(self).__name__, monitor, rule)
         if patience < 0 or min_delta < 0:
             raise ArgumentError(
-                f"patience and min_delta are not negative; they are {patience!r} and {min_delta!r}."
+                f"patience and min_delta are not negative; they are {patience!r} and {min_delta!r}.",
+                argument="patience" if patience < 0 else "min_delta",
             )
         self.min_delta = min_delta
         self.patience = patience

@@ -80,20 +80,24 @@ class EvalHook(Hook):
         **eval_kwargs: Any,
     ) -> None:
         if interval <= 0:
-            raise ArgumentError(f"interval is positive, not {interval!r}.")
+            raise ArgumentError(f"interval is positive, not {interval!r}.", argument="interval")
         if start is not None and start < 0:
-            raise ArgumentError(f"start is not negative, as {start!r} is.")
+            raise ArgumentError(f"start is not negative, as {start!r} is.", argument="start")
         if not hasattr(dataloader, "dataset"):
             raise ArgumentTypeError(
                 f"An evaluation needs a DataLoader, whose dataset knows the scores, not {dataloader!r}."
             )
         if not isinstance(by_epoch, bool):
-            raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
+            raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.", argument="by_epoch")
         if not isinstance(save_best, str | None):
-            raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
+            raise ArgumentError(
+                f"save_best is the name of a score, 'auto' or None, not {save_best!r}.", argument="save_best"
+            )
         if rule not in (None, *BETTER):
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(BETTER))
+                f"rule is 'greater', 'less' or None, not {rule!r}.",
+                near=(str(rule), list(BETTER)),
+                argument="rule",
             )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader
@@ -297,7 +301,8 @@ class EvalHook(Hook):
         if lower in less or any(key in lower for key in less):
             return "less"
         raise ArgumentError(
-            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'."
+            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'.",
+            argument="rule",
         )
 
 

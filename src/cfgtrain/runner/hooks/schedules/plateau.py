@@ -54,7 +54,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         **kwargs: Any,
     ) -> None:
         if not 0 < factor < 1:
-            raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.")
+            raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.", argument="factor")
         check_choice("threshold_mode", threshold_mode, ("rel", "abs"))
         self.watch = ScoreWatch("policy='ReduceOnPlateau'", monitor, rule)
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr

@@ -107,16 +107,26 @@ class TorchLrUpdaterHook(Hook):
 
 def _check_scheduler(cfg: Any) -> None:
     if not isinstance(cfg, Mapping) or "type" not in cfg:
-        raise ArgumentError(f"scheduler is a dict with the type of a scheduler, not {cfg!r}.")
+        raise ArgumentError(
+            f"scheduler is a dict with the type of a scheduler, not {cfg!r}.", argument="scheduler"
+        )
     try:
         target, given = resolve_cfg(cfg, _SCHEDULERS)
     except CfgTrainError as error:
-        raise ArgumentError(error.message, hint=error.hint, origin=error.origin, key=error.key) from error
+        raise ArgumentError(
+            error.message, hint=error.hint, origin=error.origin, key=error.key, argument=("scheduler", "type")
+        ) from error
     if getattr(target, "__name__", "") == "ReduceLROnPlateau":
-        raise ArgumentError("ReduceLROnPlateau needs scores to go by: that is policy='ReduceOnPlateau'.")
+        raise ArgumentError(
+            "ReduceLROnPlateau needs scores to go by: that is policy='ReduceOnPlateau'.", argument="scheduler"
+        )
     problem = argument_problem(target, {"optimizer": None, **given})
     if problem is not None:
-        raise ArgumentError(problem.message, hint=problem.hint)
+        raise ArgumentError(
+            problem.message,
+            hint=problem.hint,
+            argument=("scheduler", *([problem.argument] if problem.argument else [])),
+        )
     for each in given.get("schedulers", ()):
         _check_scheduler(each)
 
