@@ -31,7 +31,10 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
             yield each, priority
         else:
             target, _ = resolve_cfg(each, HOOKS)
-            yield HOOKS.build(each, default_args=accepted_args(target, offered)), priority
+            hook = HOOKS.build(each, default_args=accepted_args(target, offered))
+            if isinstance(hook, Hook):
+                hook._config = each
+            yield hook, priority
 
 
 def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:

@@ -57,6 +57,7 @@ class Hook:
     stages = STAGES
     default_priority: int | str = "NORMAL"
     idle_stages: Collection[str] = ()
+    _config: Any = None  # of the hook, if it was built from one, for the place in messages
 
     def before_run(self, runner: RunnerView) -> None:
         """Run once, before the first batch."""

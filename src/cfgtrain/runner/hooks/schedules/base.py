@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.schedules.absolute_values import warn_about_raised_values
 from cfgtrain.runner.hooks.schedules.slots import Group, MomentumSlot, Slot
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.schedules import Curve, Warmup, WarmupKind
+from cfgtrain.schedules import Annealing, Curve, Warmup, WarmupKind
 
 __all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook", "param_groups", "per_group"]
 
@@ -109,6 +110,7 @@ class ScheduleHook(Hook):
             self._layout = {name: len(values) for name, values in self.base_values.items()}
         elif optimizer is not None:
             self.base_values = self.start_values(type(optimizer).__name__, optimizer)
+        self._warn_about_absolute_values(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Set the value of the epoch."""
@@ -173,6 +175,20 @@ class ScheduleHook(Hook):
                 "The warm-up of %s takes %d iterations, and the run has %d: it never gets beyond it.",
                 name, warming, runner.max_iters,
             )  # fmt: skip
+
+    def _warn_about_absolute_values(self, runner: RunnerView) -> None:
+        minimum = getattr(self.curve, "min_value", None)
+        if minimum is not None:
+            setting = f"min_{self.slot.name}"
+            warn_about_raised_values(
+                runner, self._config, self._policy, setting, minimum, param_groups(runner.optimizer),
+                self.slot.name, f"{setting}_ratio" if isinstance(self.curve, Annealing) else None,
+            )  # fmt: skip
+
+    @property
+    def _policy(self) -> str:
+        """The name of the policy, for messages."""
+        return f"the policy {type(self).__name__.removesuffix('LrUpdaterHook').removesuffix('MomentumUpdaterHook')}"
 
     def _shaped(self, values: list[float]) -> Values:
         """Return one value per group as MMCV has them: by name if there are several optimizers."""

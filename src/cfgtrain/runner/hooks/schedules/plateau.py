@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
+from cfgtrain.origin import describe
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.eval_hook import Rule
 from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreWatch
-from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook
+from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook, param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView
 
@@ -37,7 +38,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         threshold: How much a better score is better, relative to the best or absolute.
         threshold_mode: ``"rel"`` or ``"abs"``.
         cooldown: Evaluations after a reduction that do not count.
-        min_lr: A floor under the rate.
+        min_lr: The rate is not reduced below this value; a lower rate stays as it is.
         kwargs: See ``ScheduleHook``.
     """
 
@@ -71,10 +72,17 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         """
         self.watch.begin(runner)
         super().before_run(runner)
+        if self.min_lr and all(
+            group["initial_lr"] <= self.min_lr for group in param_groups(runner.optimizer)
+        ):
+            runner.logger.warning(
+                "%s: the policy ReduceOnPlateau never changes the learning rate, because it is not above min_lr=%g.",
+                describe(self._config, "min_lr") if self._config is not None else "min_lr", self.min_lr,
+            )  # fmt: skip
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:
         """Return the rate that the scores so far have left."""
-        return max(base_lr * self.scale, self.min_lr)
+        return max(base_lr * self.scale, min(self.min_lr, base_lr))
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
         """Look whether there are new scores, and return the rates."""

@@ -13,10 +13,12 @@ from typing import Any
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.schedules.absolute_values import warn_about_equal_rates
 from cfgtrain.runner.hooks.schedules.base import (
     LrUpdaterHook,
     MomentumUpdaterHook,
     ScheduleHook,
+    param_groups,
     per_group,
 )
 from cfgtrain.runner.hooks.schedules.slots import Group
@@ -225,6 +227,11 @@ class OneCycleLrUpdaterHook(LrUpdaterHook):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group[self.slot.initial] = peak / self.div_factor
         return super().start_values(name, optimizer)
+
+    def _warn_about_absolute_values(self, runner: RunnerView) -> None:
+        groups = param_groups(runner.optimizer)
+        own, given = ([float(group[key]) for group in groups] for key in ("lr", self.slot.initial))
+        warn_about_equal_rates(runner, self._config, self._policy, "max_lr", groups, own, given)
 
 
 @HOOKS.register_module()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +14,10 @@ from cfgtrain.introspection.signatures import argument_problem
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.schedules.absolute_values import (
+    warn_about_equal_rates,
+    warn_about_raised_values,
+)
 from cfgtrain.runner.hooks.schedules.base import param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView
@@ -69,7 +73,9 @@ class TorchLrUpdaterHook(Hook):
             group["lr"] = group.get("initial_lr", group["lr"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's about how it steps within itself
+            own = [float(group["lr"]) for group in self._groups]
             self._schedulers = {name: _build(self.scheduler, each) for name, each in named.items()}
+        self._warn_about_absolute_values(runner, own)
         self._steps = 0
 
     def before_train_epoch(self, runner: RunnerView) -> None:
@@ -92,6 +98,16 @@ class TorchLrUpdaterHook(Hook):
         self._steps = state["steps"]
         for group, settings in zip(self._groups, self._resumed, strict=True):
             group.update(settings)
+
+    def _warn_about_absolute_values(self, runner: RunnerView, own: list[float]) -> None:
+        """Warn about a scheduler that gives all parameters the same learning rate at its start or end."""
+        given = [float(group["lr"]) for group in self._groups]
+        for args in _settings(self.scheduler):
+            name = f"the scheduler {args['type']}"
+            if "max_lr" in args:
+                warn_about_equal_rates(runner, args, name, "max_lr", self._groups, own, given)
+            if isinstance(args.get("eta_min"), (int, float)):
+                warn_about_raised_values(runner, args, name, "eta_min", args["eta_min"], self._groups)
 
     def _advance(self, at: int) -> None:
         if self._steps < at:
@@ -129,6 +145,13 @@ def _check_scheduler(cfg: Any) -> None:
         )
     for each in given.get("schedulers", ()):
         _check_scheduler(each)
+
+
+def _settings(cfg: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the config of a scheduler and of those inside it."""
+    yield cfg
+    for each in cfg.get("schedulers", ()):
+        yield from _settings(each)
 
 
 def _build(cfg: Mapping[str, Any], optimizer: Any) -> Any:
