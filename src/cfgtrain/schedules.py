@@ -44,6 +44,10 @@ class Curve(ABC):
         """Return why this curve does not fit a run of this length, or None."""
         return None
 
+    def unused(self, total: int) -> str | None:
+        """Return what of the curve is beyond the end of a run of this length, or None."""
+        return None
+
 
 @dataclass(frozen=True)
 class Fixed(Curve):
@@ -68,6 +72,8 @@ class Step(Curve):
     gamma: float = 0.1
     min_value: float | None = None
 
+    length_argument = "step"
+
     def __post_init__(self) -> None:
         steps = list(self.step) if isinstance(self.step, Sequence) else [self.step]
         if not all(isinstance(step, int) for step in steps):
@@ -82,6 +88,11 @@ class Step(Curve):
         done = at // self.step if isinstance(self.step, int) else bisect_right(self.step, at)
         value = base * self.gamma**done
         return value if self.min_value is None else max(value, self.min_value)
+
+    def unused(self, total: int) -> str | None:
+        """Return the steps that the run does not reach."""
+        steps = [self.step] if isinstance(self.step, int) else self.step
+        return _beyond("step", [step for step in steps if step >= total])
 
 
 @dataclass(frozen=True)
@@ -230,6 +241,10 @@ class CosineRestart(Annealing):
         if sum(self.periods) >= total:
             return None
         return f"the periods {list(self.periods)} end at {sum(self.periods)}, and the run at {total}"
+
+    def unused(self, total: int) -> str | None:
+        """Return the restarts that the run does not reach."""
+        return _beyond("restart", [end for end in self._ends[:-1] if end >= total])
 
 
 @dataclass(frozen=True)
@@ -416,6 +431,13 @@ ANNEAL: dict[str, Callable[[float, float, float], float]] = {"cos": anneal_cos, 
 def _check_share(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ArgumentError(f"{name} is a share of the run from 0 to 1, not {value!r}.", argument=name)
+
+
+def _beyond(what: str, positions: Sequence[int]) -> str | None:
+    if not positions:
+        return None
+    *others, last = map(str, positions)
+    return f"the {what}s {', '.join(others)} and {last}" if others else f"the {what} {last}"
 
 
 def _check_strategy(value: str) -> None:

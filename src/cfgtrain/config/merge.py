@@ -6,8 +6,8 @@ from typing import Any
 
 from cfgtrain.config.dict import DELETE, ConfigDict, copied, set_trace
 from cfgtrain.config.key_paths import NoSuchKeyError, Path, index_in
-from cfgtrain.errors import ConfigKeyError, ConfigMergeError
-from cfgtrain.origin import dotted, where
+from cfgtrain.errors import ConfigKeyError, ConfigMergeError, ConfigValueError
+from cfgtrain.origin import dotted, location, where
 
 
 def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> ConfigDict:
@@ -36,7 +36,7 @@ def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path
 
     It costs as much as ``child`` is large, however much is inherited.
     """
-    if child.get(DELETE):
+    if _deletes(child, path):
         return child
     above = child._trace
     if above is not None:
@@ -51,6 +51,7 @@ def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path
 def remove_markers(value: Any) -> None:
     """Take the markers out of a tree, in place, at any depth."""
     if type(value) is ConfigDict:
+        _deletes(value)
         dict.pop(value, DELETE, None)
         value = value.values()
     elif not isinstance(value, (list, tuple)):
@@ -59,11 +60,30 @@ def remove_markers(value: Any) -> None:
         remove_markers(item)
 
 
+def _deletes(node: ConfigDict, path: Path | None = None) -> bool:
+    """Return whether a dict replaces what is inherited.
+
+    Args:
+        node: The dict.
+        path: Its key path, if that is not the one in its trace.
+
+    Raises:
+        ConfigValueError: Its marker is neither True nor False.
+    """
+    marker = node.get(DELETE, False)
+    if isinstance(marker, bool):
+        return marker
+    place = location(node, DELETE)
+    if path is not None:
+        place["key"] = dotted((*path, DELETE))
+    raise ConfigValueError(f"{DELETE} is True or False, not {marker!r}.", **place)
+
+
 def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: Path) -> Any:
     """Return the dict ``new``, which is ``child[key]``, laid over whatever ``old`` is."""
-    if old is None or new.get(DELETE):
-        return new
     here = (*path, key)
+    if old is None or _deletes(new, here):
+        return new
     if type(old) is ConfigDict:
         return absorb(old, new, list_keys=list_keys, path=here)
     listed = isinstance(old, (list, tuple))

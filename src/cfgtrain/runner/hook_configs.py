@@ -33,7 +33,7 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
             target, _ = resolve_cfg(each, HOOKS)
             hook = HOOKS.build(each, default_args=accepted_args(target, offered))
             if isinstance(hook, Hook):
-                hook._config = each
+                hook._configs = (each, cfg)
             yield hook, priority
 
 

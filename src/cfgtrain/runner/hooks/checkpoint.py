@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cfgtrain.arguments import check_interval
 from cfgtrain.checkpoint.find import remove_own
 from cfgtrain.checkpoint.out_dir import Mirror, OutDir
 from cfgtrain.errors import ArgumentError, CheckpointError
@@ -64,6 +65,12 @@ class CheckpointHook(Hook):
     ) -> None:
         self._place = OutDir(out_dir, file_client_args)
         self._mirror: Mirror | None = None
+        check_interval("interval", interval, "to save only at the end")
+        if not isinstance(max_keep_ckpts, int) or (max_keep_ckpts < 1 and max_keep_ckpts != -1):  # type: ignore[redundant-expr]
+            raise ArgumentError(
+                f"max_keep_ckpts is a positive int, or -1 to keep all, not {max_keep_ckpts!r}.",
+                argument="max_keep_ckpts",
+            )
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
@@ -88,6 +95,17 @@ class CheckpointHook(Hook):
         """
         if runner.work_dir is None:
             return
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if not self.save_last and (self.interval < 1 or self.interval > (total or self.interval)):
+            runner.logger.warning(
+                "%s: with interval=%d and save_last=False, no checkpoint is saved in this run.",
+                self.place_of("interval"), self.interval,
+            )  # fmt: skip
+        elif self.interval == 0:
+            runner.logger.warning(
+                "%s: with interval=0, a checkpoint is saved only at the end; interval=-1 does the same without this "
+                "warning.", self.place_of("interval"),
+            )  # fmt: skip
         self._folder = self._place.folder(runner.work_dir)
         runner.logger.info("Checkpoints will be saved to %s", self._folder)
         self._mirror = self._place.mirror(runner.work_dir) if runner.rank == 0 else None

@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.origin import describe
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.protocol import RunnerView
 
@@ -22,7 +21,7 @@ MAX_NAMES = 2  # of parameters in a message
 
 def warn_about_raised_values(
     runner: RunnerView,
-    cfg: Any,
+    place: str,
     policy: str,
     setting: str,
     minimum: float,
@@ -34,7 +33,7 @@ def warn_about_raised_values(
 
     Args:
         runner: The run.
-        cfg: Config of the hook, for the place of the setting; None if there is no config.
+        place: Name of the setting with its place in the config.
         policy: What sets the values, for the message, such as ``"the policy Poly"``.
         setting: Name of the setting that is the minimum.
         minimum: Value of the setting.
@@ -53,9 +52,9 @@ def warn_about_raised_values(
         remedy = f"Set {ratio}={minimum / max(initial):g} instead, which is relative to the {what} of each parameter."
     else:
         remedy = f"Set {setting} to at most {min(values):g}" + (f", or set {ratio}." if ratio else ".")
-    _warn(
-        runner, cfg, setting,
-        f"{policy} raises the {what} of {_names(runner.model, [group for group, _ in raised])} from "
+    runner.logger.warning(
+        "%s",
+        f"{place}: {policy} raises the {what} of {_names(runner.model, [group for group, _ in raised])} from "
         f"{' and '.join(f'{value:g}' for value in dict.fromkeys(values))} to {setting}={minimum:g}, which is the "
         f"same for all parameters.{trained} {remedy}",
     )  # fmt: skip
@@ -63,7 +62,7 @@ def warn_about_raised_values(
 
 def warn_about_equal_rates(
     runner: RunnerView,
-    cfg: Any,
+    place: str,
     policy: str,
     setting: str,
     groups: Sequence[dict[str, Any]],
@@ -74,7 +73,7 @@ def warn_about_equal_rates(
 
     Args:
         runner: The run.
-        cfg: Config of the hook, for the place of the setting; None if there is no config.
+        place: Name of the setting with its place in the config.
         policy: What sets the values, for the message, such as ``"the policy Poly"``.
         setting: Name of the setting that replaces the learning rates.
         groups: The parameter groups.
@@ -85,17 +84,12 @@ def warn_about_equal_rates(
         return
     least = min(own)
     names = _names(runner.model, [group for group, rate in zip(groups, own, strict=True) if rate == least])
-    _warn(
-        runner, cfg, setting,
-        f"{policy} gives all parameters the same learning rate, also {names}, whose own learning rate is "
+    runner.logger.warning(
+        "%s",
+        f"{place}: {policy} gives all parameters the same learning rate, also {names}, whose own learning rate is "
         f"{least:g}: lr_mult has no effect. Set {setting} to a list with one value for each of the {len(groups)} "
         "parameter groups (with paramwise_cfg.merge_groups=True there are fewer).",
     )  # fmt: skip
-
-
-def _warn(runner: RunnerView, cfg: Any, setting: str, text: str) -> None:
-    place = describe(cfg, setting) if cfg is not None else ""
-    runner.logger.warning("%s", f"{place}: {text}" if place else text[0].upper() + text[1:])
 
 
 def _names(model: nn.Module, groups: Iterable[dict[str, Any]]) -> str:

@@ -169,6 +169,18 @@ class ScheduleHook(Hook):
             problem = curve.problem(total) if total is not None else None
             if problem:
                 raise HookError(f"{name} does not fit this run: {problem}.")
+            unused = curve.unused(total) if total is not None else None
+            if unused:
+                runner.logger.warning(
+                    "%s: %s does not reach %s: the run ends after %d %s.",
+                    self.place_of(curve.length_argument), self._policy, unused, total,
+                    "epochs" if self.by_epoch else "iterations",
+                )  # fmt: skip
+        if self.warmup is None and self.warmup_iters and not any("warmup" in cfg for cfg in self._configs):
+            runner.logger.warning(
+                "%s: warmup_iters has no effect without warmup='linear', 'exp' or 'constant'.",
+                self.place_of("warmup_iters"),
+            )
         warming = self._warmup.iters if self._warmup is not None and self.warmup_epochs is None else 0
         if warming and warming >= (runner.max_iters or warming + 1):
             runner.logger.warning(
@@ -181,7 +193,7 @@ class ScheduleHook(Hook):
         if minimum is not None:
             setting = f"min_{self.slot.name}"
             warn_about_raised_values(
-                runner, self._config, self._policy, setting, minimum, param_groups(runner.optimizer),
+                runner, self.place_of(setting), self._policy, setting, minimum, param_groups(runner.optimizer),
                 self.slot.name, f"{setting}_ratio" if isinstance(self.curve, Annealing) else None,
             )  # fmt: skip
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
-from cfgtrain.origin import describe
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.eval_hook import Rule
 from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreWatch
@@ -77,7 +76,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         ):
             runner.logger.warning(
                 "%s: the policy ReduceOnPlateau never changes the learning rate, because it is not above min_lr=%g.",
-                describe(self._config, "min_lr") if self._config is not None else "min_lr", self.min_lr,
+                self.place_of("min_lr"), self.min_lr,
             )  # fmt: skip
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:

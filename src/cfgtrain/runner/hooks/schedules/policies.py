@@ -231,7 +231,7 @@ class OneCycleLrUpdaterHook(LrUpdaterHook):
     def _warn_about_absolute_values(self, runner: RunnerView) -> None:
         groups = param_groups(runner.optimizer)
         own, given = ([float(group[key]) for group in groups] for key in ("lr", self.slot.initial))
-        warn_about_equal_rates(runner, self._config, self._policy, "max_lr", groups, own, given)
+        warn_about_equal_rates(runner, self.place_of("max_lr"), self._policy, "max_lr", groups, own, given)
 
 
 @HOOKS.register_module()

@@ -11,6 +11,7 @@ import torch
 
 from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
 from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.origin import describe
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import Registry, resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
@@ -105,9 +106,13 @@ class TorchLrUpdaterHook(Hook):
         for args in _settings(self.scheduler):
             name = f"the scheduler {args['type']}"
             if "max_lr" in args:
-                warn_about_equal_rates(runner, args, name, "max_lr", self._groups, own, given)
+                warn_about_equal_rates(
+                    runner, describe(args, "max_lr"), name, "max_lr", self._groups, own, given
+                )
             if isinstance(args.get("eta_min"), (int, float)):
-                warn_about_raised_values(runner, args, name, "eta_min", args["eta_min"], self._groups)
+                warn_about_raised_values(
+                    runner, describe(args, "eta_min"), name, "eta_min", args["eta_min"], self._groups
+                )
 
     def _advance(self, at: int) -> None:
         if self._steps < at:
