@@ -145,6 +145,16 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("type='IterTimerHook'", "type='TimerHook'", UnknownNameError, "custom_hooks[0].type", "'IterTimerHook'"),
     # a type that is missing
     ("type='SGD', ", "", UnknownNameError, "optimizer", 'must contain the key "type"'),
+    ("dict(type='SGD', lr=0.05", "dict(tyep='SGD', lr=0.05", UnknownNameError, "optimizer.tyep", "Did you mean 'type' instead of 'tyep'?"),
+    ("type='LeNet5'", "typ='LeNet5'", UnknownNameError, "model.backbone.typ", "Did you mean 'type' instead of 'typ'?"),
+    ("policy='step'", "polciy='step'", UnknownNameError, "lr_config.polciy", "Did you mean 'policy' instead of 'polciy'?"),
+    ("policy='step', ", "", UnknownNameError, "lr_config", "lr_config needs a policy, such as policy='step', or the type of a hook."),
+    ("dict(type='TextLoggerHook')", "dict(Type='TextLoggerHook')", UnknownNameError, "log_config.hooks[0].Type", "Did you mean 'type'"),
+    # keys that are not arguments
+    ("priority='LOW'", "prioritty='LOW'", BuildError, "custom_hooks[0].prioritty", "Did you mean 'priority'?"),
+    ("momentum=0.9)", "momentum=0.9, paramwise_cgf=dict())", BuildError, "optimizer.paramwise_cgf", "Did you mean 'paramwise_cfg' or"),
+    ("max_epochs=4", "max_epochs=4, constructr='X'", BuildError, "runner.constructr", "Did you mean 'constructor'?"),
+    ("num_classes=10)", "num_classes=10), init_cfg=dict(type='Constant', val=1, layer='Conv2d', overide=dict(name='loss'))", BuildError, "model.init_cfg.overide", "Did you mean 'override'?"),
     # arguments
     ("num_classes=10", "num_clases=10", BuildError, "model.backbone.num_clases", "Did you mean 'num_classes'"),
     ("scale=(32, 32)", "scales=(32, 32)", BuildError, "data.train.pipeline[0].scales", "Did you mean 'scale'"),

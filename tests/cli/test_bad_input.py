@@ -14,6 +14,25 @@ CASES = {
     "misspelt argument": (
         "optimizer = dict(momentun=0.1)", "", ["optimizer.momentun", "small.py:5", "Did you mean 'momentum'?"],
     ),
+    "misspelt type in a child": (
+        "model = dict(backbone=dict(tyep='LeNet5'))", "", ["model.backbone.tyep", "small.py:5", "Did you mean 'type'?"],
+    ),
+    "misspelt type of an optimizer in a child": (
+        "optimizer = dict(typ='Adam')", "", ["optimizer.typ ", "small.py:5", "Did you mean 'type'?"],
+    ),
+    "misspelt type of a dataset in a child": (
+        "data = dict(val=dict(tpye='Digits'))", "", ["data.val.tpye", "small.py:5", "Did you mean 'type'?"],
+    ),
+    "misspelt policy in a child": (
+        "lr_config = dict(polciy='step')", "", ["lr_config.polciy", "small.py:5", "Did you mean 'policy'?"],
+    ),
+    "invalid loss scale": (
+        "optimizer_config = dict(grad_clip=None)\nfp16 = dict(\n    loss_scale='dynamc')", "",
+        ["fp16.loss_scale (", "small.py:7", "'dynamic'"],
+    ),
+    "no iterations in a step": (
+        "optimizer_config = dict(\n    cumulative_iters=0)", "", ["optimizer_config.cumulative_iters", "small.py:6"],
+    ),
     "missing argument": (
         "runner = dict(_delete_=True, type='EpochBasedRunner')\nlr_config = dict(_delete_=True, policy='step')",
         "", ["StepLrUpdaterHook needs the argument 'step'", "lr_config", "small.py:6"],

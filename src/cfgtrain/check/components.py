@@ -12,7 +12,7 @@ from cfgtrain.introspection.imports import import_failure
 from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
 from cfgtrain.origin import Location, argument_location, dotted, location
 from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
-from cfgtrain.registry.registry import Registry, resolve_cfg
+from cfgtrain.registry.registry import Registry, resolve_cfg, similar_key
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
@@ -30,7 +30,13 @@ __all__ = [
 
 
 def component(
-    node: Any, key: Any, registry: Registry, given: tuple[str, ...] = (), *, partial_args: bool = False
+    node: Any,
+    key: Any,
+    registry: Registry,
+    given: tuple[str, ...] = (),
+    *,
+    partial_args: bool = False,
+    config_keys: tuple[str, ...] = (),
 ) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the config ``node[key]`` of one object.
 
@@ -40,6 +46,7 @@ def component(
         registry: Where its ``type`` is looked up.
         given: Names of arguments that are added when it is built.
         partial_args: Whether any other argument may be added too, so that none counts as missing.
+        config_keys: Names that the config may have besides ``type`` and arguments, for suggestions.
     """
     cfg = node[key]
     if not isinstance(cfg, Mapping):
@@ -54,7 +61,7 @@ def component(
     except Exception as error:  # an import path may name a module that fails in any way
         yield import_error(error, cfg, "type")
         return
-    problems = list(arguments(cfg, target, args, given, partial_args))
+    problems = list(arguments(cfg, target, args, given, partial_args, ("type", *config_keys)))
     if registry is HOOKS:
         problems += _hook_problems(cfg, target)
     if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_builtin(target):
@@ -63,7 +70,12 @@ def component(
 
 
 def arguments(
-    cfg: Any, target: Any, stated: Mapping[str, Any], given: tuple[str, ...] = (), partial_args: bool = False
+    cfg: Any,
+    target: Any,
+    stated: Mapping[str, Any],
+    given: tuple[str, ...] = (),
+    partial_args: bool = False,
+    config_keys: tuple[str, ...] = (),
 ) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the arguments that a config gives to a class or function.
 
@@ -73,16 +85,17 @@ def arguments(
         stated: The items of ``cfg`` that are arguments.
         given: Names of arguments that are added when it is called.
         partial_args: Whether any other argument may be added too, so that none counts as missing.
+        config_keys: Names that the config may have besides arguments, for suggestions.
     """
     names = {**accepted_args(target, dict.fromkeys(given)), **stated}
-    problem = argument_problem(target, names, partial_args=partial_args)
+    problem = argument_problem(target, names, partial_args=partial_args, config_keys=config_keys)
     while problem is not None:
         yield problem.error(cfg)
         if problem.argument is None:
             break
         # Look for the next one. None counts as missing: it was probably misspelled as this one.
         del names[problem.argument]
-        problem = argument_problem(target, names, partial_args=True)
+        problem = argument_problem(target, names, partial_args=True, config_keys=config_keys)
     for name, value in stated.items():
         wrong = type_problem(target, name, value)
         if wrong is not None:
@@ -99,12 +112,19 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
         if key == "init_cfg":
             yield from _init_cfg(node, value)
             continue
-        kind = value.get("type") if isinstance(value, Mapping) else None
+        kind = _type_of(value)
         if isinstance(kind, str) and (
             "." in kind or kind in registry or close_names(kind, registry, count=1)
         ):
             yield from component(node, key, registry, partial_args=True)
         yield from nested(value, registry)
+
+
+def _type_of(value: Any) -> Any:
+    """Return the ``type`` of a config, or the value of a key that may be a misspelling of it."""
+    if not isinstance(value, Mapping):
+        return None
+    return value["type"] if "type" in value else value.get(similar_key(value, "type"))
 
 
 def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
@@ -113,10 +133,10 @@ def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
     for key, each in enumerate(value) if several else [("init_cfg", value)] if value is not None else []:
         holder = value if several else node
         if not isinstance(each, Mapping) or "override" not in each:
-            yield from component(holder, key, INITIALIZERS)
+            yield from component(holder, key, INITIALIZERS, config_keys=("override",))
             continue
         override = each["override"]
-        yield from component([without(each, "override")], 0, INITIALIZERS)
+        yield from component([without(each, "override")], 0, INITIALIZERS, config_keys=("override",))
         for part in override if isinstance(override, (list, tuple)) else [override]:
             if isinstance(part, Mapping) and "type" in part:
                 yield from component([without(part, "name")], 0, INITIALIZERS)

@@ -10,6 +10,7 @@ from cfgtrain.check.evaluation import watch_problems
 from cfgtrain.check.runner import counts_epochs, runner_class
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ArgumentTypeError, CfgTrainError, ConfigKeyError, ConfigValueError
+from cfgtrain.keys import HOOK_KEYS
 from cfgtrain.origin import argument_location, location, where
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import resolve_cfg
@@ -45,9 +46,13 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
         yield error
         return
     shared = {"optimizer_config": cfg.get("fp16"), "log_config": value}.get(key)
+    names = {"priority": not HOOK_KEYS[key].list_key, "policy": HOOK_KEYS[key].policy_suffix}
+    config_keys = tuple(name for name, is_known in names.items() if is_known)
     for each, priority in hooks:
         if not isinstance(each, Hook):
-            problems = list(component([each], 0, HOOKS)) or list(_run_problems(cfg, each))
+            problems = list(component([each], 0, HOOKS, config_keys=config_keys)) or list(
+                _run_problems(cfg, each)
+            )
             yield from (_at_shared_setting(problem, each, shared) for problem in problems)
             if key != "log_config":
                 yield from counts_epochs(cfg, each)

@@ -21,6 +21,8 @@ from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["optimizer_problems"]
 
+OPTIMIZER_KEYS = ("constructor", "paramwise_cfg")  # that are not arguments of the optimizer
+
 
 def optimizer_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with ``optimizer``."""
@@ -46,11 +48,13 @@ def _one(node: Any, key: str) -> Iterator[CfgTrainError]:
         yield config_error(error, cfg, "constructor")
     except Exception as error:  # an import path may name a module that fails in any way
         yield import_error(error, cfg, "constructor")
-    bare = without(cfg, "constructor", "paramwise_cfg")
+    bare = without(cfg, *OPTIMIZER_KEYS)
     paramwise = cfg.get("paramwise_cfg")
     is_default = isinstance(constructor, type) and issubclass(constructor, DefaultOptimizerConstructor)
     if is_default or constructor is None:  # a custom one may interpret its config in any way
-        problems = list(component([bare], 0, OPTIMIZERS, given=("params",))) or list(_trial(bare))
+        problems = list(
+            component([bare], 0, OPTIMIZERS, given=("params",), config_keys=OPTIMIZER_KEYS)
+        ) or list(_trial(bare))
         yield from problems
         known = vars(constructor).get("paramwise_keys") if constructor is not None else None
         if not problems:

@@ -74,7 +74,11 @@ class ArgumentProblem(NamedTuple):
 
 
 def argument_problem(
-    target: Callable[..., Any], args: Mapping[str, Any], *, partial_args: bool = False
+    target: Callable[..., Any],
+    args: Mapping[str, Any],
+    *,
+    partial_args: bool = False,
+    config_keys: Sequence[str] = (),
 ) -> ArgumentProblem | None:
     """Return what is wrong with the names of ``target(**args)``, or None.
 
@@ -82,6 +86,8 @@ def argument_problem(
         target: A class or function; one without a readable signature is never wrong.
         args: Its keyword arguments.
         partial_args: Whether others will be added, so that none can be missing yet.
+        config_keys: Names that a config may have besides arguments, such as ``type``: a wrong name
+            may be a misspelling of one of them.
     """
     parameters = parameters_of(target)
     if parameters is None:
@@ -89,7 +95,7 @@ def argument_problem(
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
         message = f"{callable_name(target)} takes no argument {unknown[0]!r}."
-        hint = suggest(str(unknown[0]), parameters.names)
+        hint = suggest(str(unknown[0]), (*parameters.names, *config_keys))
         return ArgumentProblem(message, unknown[0], signature_text(target), hint)
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
     if missing:
