@@ -145,6 +145,7 @@ class Config:
         *,
         strict: bool = False,
         origin: Origin | Callable[[str, Any], Origin] | None = None,
+        typed: Mapping[str, str] | None = None,
     ) -> None:
         """Lay options over the config.
 
@@ -156,6 +157,7 @@ class Config:
                 rules of the command line); by default the key is added.
             origin: Where the options came from, or a function of a key and its value that says
                 so; ``origin()`` of the keys will name it.
+            typed: Text of each value on the command line, by option, which messages and origins show.
 
         Raises:
             ConfigKeyError: With ``strict``, an unknown key; an index outside a list; a key that is no string.
@@ -167,13 +169,13 @@ class Config:
         merged = copied(self._cfg_dict)
         # A marker says what becomes of the inherited keys, wherever it stands among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
-            place = _place_of(origin, option, options[option])
+            place = _place_of(origin, option, (typed or {}).get(option, options[option]))
             tree = override_tree({option: options[option]}, place, merged)
             _check_reserved(tree)
             merged = absorb(merged, tree, list_keys=allow_list_keys)
         remove_markers(merged)
         if strict:
-            for change in type_changes(self._cfg_dict, options, self.origin):
+            for change in type_changes(self._cfg_dict, options, self.origin, typed or {}):
                 warnings.warn(change, ConfigWarning, stacklevel=stack_level())
         self._set("_cfg_dict", merged)  # only now: an option that is wrong leaves the config as it was
 

@@ -66,7 +66,10 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
 
 
 def type_changes(
-    config: ConfigDict, options: Mapping[str, Any], origin: Callable[[str], Origin | None]
+    config: ConfigDict,
+    options: Mapping[str, Any],
+    origin: Callable[[str], Origin | None],
+    typed: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield a warning for each option of another type than the value it replaces.
 
@@ -76,6 +79,7 @@ def type_changes(
         config: What the options are laid over.
         options: Values by dotted key.
         origin: Returns the place of a key of the config.
+        typed: Text of each value on the command line, by option.
     """
     for option, new in options.items():
         try:
@@ -85,9 +89,10 @@ def type_changes(
         if old is None or new is None or _kind(old) == _kind(new) or (type(old), type(new)) == (float, int):
             continue
         place = origin(option.removeprefix("+"))
+        text = typed.get(option, repr(new))
         hint = ""
-        if isinstance(old, str) and isinstance(new, (int, float)):
-            hint = f" For a string write '{option}=\"{new}\"', the quotes included."
+        if isinstance(old, str) and not any(char in text for char in "'\"\\"):  # which need escapes
+            hint = f" For a string write '{option}=\"{text}\"', the quotes included."
         yield (
             f"{option} is now {_named(new)}; what it replaces is {_named(old)}"
             f"{f' ({place})' if place else ''}.{hint}"
