@@ -119,7 +119,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("grad_clip=None", "grad_clip=dict(max_norm='1')", ConfigValueError, "optimizer_config.grad_clip.max_norm", "max_norm of clip_grad_norm_ is a float, not '1'"),
     ("interval=20, hooks", "interval='20', hooks", ConfigValueError, "log_config.interval", "interval of TextLoggerHook is an int, not '20'"),
     ("step=[2, 3]", "step=[0, 3]", ConfigValueError, "lr_config.step", "Steps are positive"),
-    ("step=[2, 3]", "step=[2, 'a']", ConfigValueError, "lr_config.step", "step is an int or a list of int"),
+    ("step=[2, 3]", "step=[2, 'a']", ConfigValueError, "lr_config.step", "is an int or a Sequence of int, not [2, 'a']"),
     ("step=[2, 3]", "step=[2, 3], warmup='linear', warmup_iters=0", ConfigValueError, "lr_config.warmup_iters", "warmup_iters is positive, not 0"),
     ("policy='step', step=[2, 3]", "policy='CosineAnnealing', min_lr=0, min_lr_ratio=0.1", ConfigValueError, "lr_config.min_lr", "needs one target"),
     ("policy='step', step=[2, 3]", "policy='Torch', scheduler=dict(type='StepLR', step=1)", ConfigValueError, "lr_config.scheduler.step", "Did you mean 'step_size'"),
@@ -411,5 +411,5 @@ def test_wrapped_datasets_are_checked(load: Load) -> None:
 
 def test_an_existing_checkpoint_is_accepted(load: Load) -> None:
     """``load_from`` may be an existing file."""
-    Path("w.pth").write_bytes(b"")
+    torch.save({"weight": torch.ones(1)}, "w.pth")
     check(load(("seed = 0", "load_from = 'w.pth'")))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,3 +76,19 @@ def test_minimum_that_trains_frozen_parameters(
         text = done.err.replace("\n", " ")
         assert f"lr_config.min_lr ({config}:4): the policy CosineAnnealing raises the learning rate" in text
         assert "Set min_lr_ratio=0.1 instead" in text
+
+
+@pytest.mark.parametrize("reason", ["folder", "read-only"])
+def test_plot_that_cannot_be_written(
+    reason: str, run: Callable[..., Any], configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported before anything is built, in one message with what to do."""
+    if reason == "folder":
+        (tmp_path / "curves.png").mkdir()
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
+    done = run("schedule", configs / "digits" / "lenet5.py", "-o", "curves.png")
+    assert (done.code, done.out) == (2, "")
+    assert "Cannot save 'curves.png'" in done.err
+    assert "Choose another" in done.err
+    assert done.err.count("\n") == 1

@@ -117,8 +117,9 @@ def test_keys_keep_their_order() -> None:
     [(True, "bool True"), ("x", "str 'x'"), ([1], r"list \[1\]"), ("y" * 99, "y{50,}[.]{3}")],
 )
 def test_a_dict_does_not_merge_into_something_else(old: object, shown: str) -> None:
-    """The TypeError has the key path and the value that is inherited, and tells of _delete_."""
-    with pytest.raises(TypeError, match=rf"(?s){shown}.*_delete_=True.*at a\.b") as caught:
+    """The TypeError has the key path, the value that is inherited and what would replace it."""
+    right = r"_delete_=True" if not isinstance(old, (list, tuple)) else r"replace it, b=\[dict\(\.\.\.\)\]"
+    with pytest.raises(TypeError, match=rf"(?s){shown}.*{right}.*at a\.b") as caught:
         laid({"a": {"b": old}}, {"a": {"b": {"c": 1}}})
     assert isinstance(caught.value, ConfigMergeError)
     assert caught.value.key == "a.b"

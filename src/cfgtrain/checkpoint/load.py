@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import nn
@@ -58,8 +59,14 @@ def load_checkpoint(
     return checkpoint
 
 
-def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bool = False) -> dict[str, Any]:
-    """Verify and read a checkpoint; see ``load_checkpoint``."""
+def read_checkpoint(
+    filename: str | Path, map_location: Any = "cpu", trusted: bool = False, *, mmap: bool = False
+) -> dict[str, Any]:
+    """Verify and read a checkpoint; see ``load_checkpoint``.
+
+    With ``mmap``, the weights are not read into memory before they are used, if the format of the
+    file allows it.
+    """
     path = Path(filename).expanduser()
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*.pth")] if path.parent.is_dir() else []
@@ -67,7 +74,7 @@ def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bo
     with ThreadPoolExecutor(1) as verifier:
         verdict = verifier.submit(verify_digest, path)
         try:
-            checkpoint = _load(path, map_location, trusted)
+            checkpoint = _load(path, map_location, trusted, mmap)
         except CheckpointError:
             verdict.result()  # that the file is damaged says more than what became of it
             raise
@@ -80,12 +87,16 @@ def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bo
     return checkpoint
 
 
-def _load(filename: Path, map_location: Any, trusted: bool) -> Any:
+def _load(filename: Path, map_location: Any, trusted: bool, mmap: bool) -> Any:
     with filename.open("rb") as file:
         if not file.read(4).startswith(_BEGINNINGS):
             raise CheckpointError(f"The checkpoint {filename} cannot be read: it does not begin as one does.")
+        is_zip = is_zipfile(file)
+        file.seek(0)
+        if file.read(2) == b"PK" and not is_zip:
+            raise CheckpointError(f"The checkpoint {filename} cannot be read: its end is missing.")
     try:
-        return torch.load(filename, map_location=map_location, weights_only=not trusted)
+        return torch.load(filename, map_location=map_location, weights_only=not trusted, mmap=mmap and is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"The checkpoint {filename} holds more than weights and plain data, which could run code when "

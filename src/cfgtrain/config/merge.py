@@ -89,10 +89,14 @@ def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys:
     listed = isinstance(old, (list, tuple))
     if list_keys and listed:
         return _merged_items(old, new, here)
-    hint = " Items are addressed by index on the command line only." if listed else ""
+    hint = f"Add {DELETE}=True to the dict to replace it."
+    if listed:
+        hint = (
+            f"Write a list to replace it, {key}=[dict(...)], or to extend it, {key}={{{{_base_.{dotted(here)}}}}} + "
+            "[dict(...)]. Items are addressed by index on the command line only."
+        )
     raise ConfigMergeError(
-        f"A dict cannot be merged into the {type(old).__name__} {_short(old)} that is inherited.{hint} "
-        f"Add {DELETE}=True to the dict to replace it.",
+        f"A dict cannot be merged into the {type(old).__name__} {_short(old)} that is inherited. {hint}",
         origin=where(child, key),
         key=dotted(here),
     )
@@ -115,7 +119,9 @@ def _index(key: Any, items: list[Any], path: Path) -> int:
         return index
     if not isinstance(key, int) and not str(key).lstrip("-").isdecimal():
         raise ConfigMergeError(
-            f"{key!r} is no index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
+            f"{key!r} is no index, and {dotted(path)} is a list of {len(items)}. Write a list to replace it, "
+            f"{dotted(path)}=[...], or an index to change an item, {dotted(path)}.0=....",
+            key=dotted(path),
         )
     missing = NoSuchKeyError(path, key, items)
     raise ConfigKeyError(

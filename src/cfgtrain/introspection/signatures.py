@@ -117,7 +117,7 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     annotation = parameters.annotations.get(name) if parameters is not None else None
     if annotation is None or _fits(value, annotation) is not False:
         return None
-    wanted = _spelled(annotation)
+    wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
     return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
 
 
@@ -294,7 +294,7 @@ def _fits(value: Any, annotation: Any) -> bool | None:
     if kind is str:
         return isinstance(value, str)
     if kind in (list, tuple, Sequence):
-        return isinstance(value, Sequence if kind is Sequence else (list, tuple))
+        return _fits_sequence(value, kind, typing.get_args(annotation))
     if kind in (dict, Mapping):
         return isinstance(value, Mapping)
     # A class may be made from what is given, as a Path is from a str; a tensor never is.
@@ -303,14 +303,29 @@ def _fits(value: Any, annotation: Any) -> bool | None:
     )
 
 
-def _spelled(annotation: Any) -> str:
+def _fits_sequence(value: Any, kind: Any, inner: tuple[Any, ...]) -> bool | None:
+    """Return whether a value fits a list, tuple or Sequence of some types; None if that cannot be judged."""
+    if isinstance(value, (str, bytes)):
+        return kind is Sequence and inner in ((), (str,), (Any,))
+    if not isinstance(value, Sequence if kind is Sequence else (list, tuple)):
+        return False
+    if not inner or (kind is tuple and inner[-1] is not Ellipsis):  # of any items, or of one type for each
+        return True
+    verdicts = {_fits(item, inner[0]) for item in value}
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def _spelled(annotation: Any, with_items: bool) -> str:
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_spelled(option) for option in typing.get_args(annotation))
+        return " or ".join(_spelled(option, with_items) for option in typing.get_args(annotation))
     if origin is typing.Literal:
         return " or ".join(map(repr, typing.get_args(annotation)))
     if annotation is type(None):
         return "None"
     kind = origin or annotation
     name = kind.__name__ if inspect.isclass(kind) else str(kind)
+    items = [each for each in typing.get_args(annotation) if each is not Ellipsis]
+    if with_items and kind in (list, tuple, Sequence) and len(items) == 1 and inspect.isclass(items[0]):
+        name += f" of {items[0].__name__}"
     return with_article(name)

@@ -34,6 +34,9 @@ Built = TypeVar("Built", bound=Callable[..., Any])
 # `type='mmcv.ConvModule'` means ours: configs written for MMCV keep working.
 SCOPE_ALIASES = {"mmcv": "cfgtrain"}
 
+# Begins the note of an exception that a class or function raised which a config names.
+BUILD_NOTE = "while building"
+
 MIN_SIMILARITY = 0.7  # of a key that may be a misspelling of one that is missing
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
@@ -332,7 +335,7 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
         place = place_text(
             **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
         )
-        error.add_note(f"while building {callable_name(target)} from {place or 'a config'}")
+        error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place or 'a config'}")
         raise
 
 
