@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.options import parse_options
+from cfgtrain.config.options import parse_options, typed_values
 from cfgtrain.config.provenance.lint import lint
 from cfgtrain.errors import CfgTrainError, ConfigError
 from cfgtrain.origin import Origin
@@ -45,7 +45,10 @@ def load_config(
     except (Exception, SystemExit) as error:
         raise _failure_in(file, error) from error
     cfg.merge_from_dict(
-        parse_options(cfg_options or []), strict=True, origin=Origin(None, None, "--cfg-options")
+        parse_options(cfg_options or []),
+        strict=True,
+        origin=Origin(None, None, "--cfg-options"),
+        typed=typed_values(cfg_options or []),
     )
     for key, value in (settings or {}).items():
         if value is not None:

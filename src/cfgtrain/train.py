@@ -95,9 +95,12 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             runner.register_hook(ProgressHook())
-        if cfg.get("load_from"):
+        if resumed is None and cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from)
         if resumed is not None:
+            if cfg.get("load_from"):
+                message = "load_from=%r is not read, because the run resumes from %s."
+                logger.info(message, cfg.load_from, resumed.path)
             runner.resume(resumed.path, loaded=resumed.checkpoint)
             resumed = None  # frees the memory of the checkpoint
 

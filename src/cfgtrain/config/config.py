@@ -144,6 +144,7 @@ class Config:
         *,
         strict: bool = False,
         origin: Origin | Callable[[str, Any], Origin] | None = None,
+        typed: Mapping[str, str] | None = None,
     ) -> None:
         """Merge options into the config.
 
@@ -155,6 +156,7 @@ class Config:
                 value causes a warning. By default, unknown keys are added.
             origin: Where the options came from, or a function that returns this for a key and
                 its value; ``origin()`` of the keys returns it.
+            typed: Text of each value on the command line, by option, which messages and origins show.
 
         Raises:
             ConfigKeyError: A key is unknown (with ``strict``) or not a string, or an index is out of range.
@@ -166,13 +168,13 @@ class Config:
         merged = copy_tree(self._cfg_dict)
         # _delete_ concerns the inherited keys only, whatever its position among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
-            place = _place_of(origin, option, options[option])
+            place = _place_of(origin, option, (typed or {}).get(option, options[option]))
             tree = override_tree({option: options[option]}, place, merged)
             _check_reserved(tree)
             merged = merge_in_place(merged, tree, list_keys=allow_list_keys)
         remove_markers(merged)
         if strict:
-            for change in type_changes(self._cfg_dict, options, self.origin):
+            for change in type_changes(self._cfg_dict, options, self.origin, typed or {}):
                 warnings.warn(change, ConfigWarning, stacklevel=stack_level())
         self._set("_cfg_dict", merged)  # last, so that a wrong option leaves the config unchanged
 

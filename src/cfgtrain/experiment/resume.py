@@ -9,8 +9,9 @@ from pathlib import Path
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
+from cfgtrain.experiment.work_dir import work_dir_of
 
-__all__ = ["checkpoint_folders", "find_start"]
+__all__ = ["checkpoint_folders", "find_start", "may_resume"]
 
 
 def checkpoint_folders(cfg: Config, work_dir: Path) -> list[Path]:
@@ -35,6 +36,13 @@ def find_start(cfg: Config, work_dir: Path, folders: list[Path], logger: logging
         for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
             mirror.fetch(work_dir, logger)
     return find_resume(cfg.get("resume_from"), folders, logger)
+
+
+def may_resume(cfg: Config) -> bool:
+    """Return whether there may be a checkpoint that ``resume_from='auto'`` finds: a file or a copy elsewhere."""
+    work_dir = work_dir_of(cfg)
+    has_file = any(any(folder.glob("*.pth")) for folder in checkpoint_folders(cfg, work_dir))
+    return has_file or any(each.mirror_for(work_dir) is not None for each in _stores(cfg))
 
 
 def _stores(cfg: Config) -> list[CheckpointStore]:

@@ -506,7 +506,7 @@ def test_empty_dataset_is_an_error_before_the_run(kind: str) -> None:
     hook = EvalHook(squares_loader(size=0), by_epoch=kind == "epoch")
     runner = make_runner(kind, 1)
     runner.register_hook(hook)
-    with pytest.raises(ArgumentError, match="yields no batches.*0 samples"):
+    with pytest.raises(ArgumentError, match=r"yields no batches.*0 samples"):
         runner.run([numbers(1)], [("train", 1)])
     assert runner.mode is None
 
