@@ -59,7 +59,7 @@ def test_missing_module(imports: Any) -> None:
         ("x = (\n", r"SyntaxError: '\(' was never closed \(/.*/failing\.py:1\)\.$"),
         (
             "from cfgtrain.cnn import MODELS\n\n\n@MODELS.register_module()\nclass LeNet5:\n    pass\n",
-            r"'LeNet5' is in the model registry already.*\(.*failing\.py:4\)\.$",
+            r"'LeNet5' is already in the model registry.*\(.*failing\.py:4\)\.$",
         ),
         ("import json\n\njson.loads('{')\n", r"JSONDecodeError: .*\(.*failing\.py:3\)\.$"),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Recorder, TinyNet, make_runner, numbers
+from tiny import Recorder, TinyNet, make_runner, numbers, squares_loader
 from torch import nn
 
 from cfgtrain.optim.builder import build_optimizer
