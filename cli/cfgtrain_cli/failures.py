@@ -9,19 +9,22 @@ from traceback import FrameSummary, StackSummary, TracebackException
 
 import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, MissingLibraryError
+from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
 
 
 def print_failure(error: Exception) -> bool:
     """Print what the user needs to know about an error.
 
-    A `CfgTrainError` and an error of the operating system are one message. An exception from the
-    user's own code is printed with the frames of that code alone.
+    A `CfgTrainError`, an error of the operating system, and an exception of a class that a config
+    names are one message. An exception from the user's own code is printed with the frames of that
+    code alone.
 
     Returns:
         Whether anything was printed. If not, neither the user's input nor code is involved, so the
         error is a bug.
     """
+    notes = getattr(error, "__notes__", ())
     if isinstance(error, CfgTrainError):
         cause = (
             "" if isinstance(error, ConfigError | MissingLibraryError) else _user_traceback(error.__cause__)
@@ -31,7 +34,10 @@ def print_failure(error: Exception) -> bool:
         _print(f"{trace}For the full traceback, run cfgtrain --debug.", "red")
     elif isinstance(error, OSError) and error.strerror:
         name = "" if error.filename is None else f": {error.filename}"
-        _print(f"Error: {error.strerror}{name}.", "red")
+        _print("\n  ".join([f"Error: {error.strerror}{name}.", *notes]), "red")
+    elif any(note.startswith(BUILD_NOTE) for note in notes):
+        text = f"Error: {type(error).__name__}: {str(error).rstrip('.')}."
+        _print("\n  ".join([text, *notes]) + "\nFor the full traceback, run cfgtrain --debug.", "red")
     else:
         return False
     return True

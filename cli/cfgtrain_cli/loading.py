@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.options import parse_options
+from cfgtrain.config.custom_imports import CUSTOM_IMPORTS, replaced_imports
+from cfgtrain.config.dict import DELETE
+from cfgtrain.config.options import parse_options, typed_values
 from cfgtrain.config.provenance.lint import lint
-from cfgtrain.errors import CfgTrainError, ConfigError
+from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning
 from cfgtrain.origin import Origin
 from cfgtrain_cli.console import log_to_terminal
 
@@ -44,9 +46,18 @@ def load_config(
         raise
     except (Exception, SystemExit) as error:
         raise _failure_in(file, error) from error
+    inherited = cfg.get(CUSTOM_IMPORTS)
     cfg.merge_from_dict(
-        parse_options(cfg_options or []), strict=True, origin=Origin(None, None, "--cfg-options")
+        parse_options(cfg_options or []),
+        strict=True,
+        origin=Origin(None, None, "--cfg-options"),
+        typed=typed_values(cfg_options or []),
     )
+    on_purpose = any(CUSTOM_IMPORTS in word and DELETE in word for word in cfg_options or [])
+    if inherited is not None and not on_purpose:
+        text = replaced_imports(inherited, cfg[CUSTOM_IMPORTS], cfg.origin(CUSTOM_IMPORTS))
+        if text is not None:
+            warnings.warn(text, ConfigWarning, stacklevel=2)
     for key, value in (settings or {}).items():
         if value is not None:
             word = f"--{_FLAGS.get(key, key.replace('_', '-'))} {value}"

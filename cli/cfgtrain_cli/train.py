@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 def train(
     config: ConfigFile,
     work_dir: Annotated[
-        Path | None,
-        typer.Option(help="Directory for checkpoints and logs. \\[default: work_dirs/<config name>]"),
+        str | None,  # a Path would turn an empty one into the current folder
+        typer.Option(
+            metavar="PATH", help="Directory for checkpoints and logs. \\[default: work_dirs/<config name>]"
+        ),
     ] = None,
     load_from: Annotated[
-        Path | None, typer.Option(help="Checkpoint to load the initial weights from.")
+        str | None, typer.Option(metavar="PATH", help="Checkpoint to load the initial weights from.")
     ] = None,
     resume: Annotated[
         str | None,

@@ -48,7 +48,7 @@ def as_half_dtype(dtype: str | torch.dtype) -> torch.dtype:
     half = _HALVES.get(str(dtype).removeprefix("torch."))
     if half is None:
         message = f"dtype must be 'float16' or 'bfloat16', not {dtype!r}."
-        raise ArgumentError(message, near=(str(dtype), list(_HALVES)))
+        raise ArgumentError(message, near=(str(dtype), list(_HALVES)), argument="dtype")
     return half
 
 

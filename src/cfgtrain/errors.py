@@ -1,6 +1,6 @@
 """Every error that cfgtrain raises on purpose.
 
-    CfgTrainError                    has .message .hint .origin .key
+    CfgTrainError                    has .message .hint .origin .key .argument
     ├── ConfigError                  something in a config
     │   ├── ConfigNotFoundError      (FileNotFoundError)
     │   ├── ConfigFormatError        (OSError)           an unknown file extension
@@ -65,6 +65,7 @@ class ErrorFields(TypedDict, total=False):
     key: str | None
     hint: str
     near: tuple[str, Sequence[str]] | None
+    argument: str | tuple[str, ...]
 
 
 class CfgTrainError(Exception):
@@ -77,6 +78,9 @@ class CfgTrainError(Exception):
         hint: A suggestion, such as ``"Did you mean 'lr'?"``.
         near: In place of ``hint``, a name that does not exist, and the names that do. The similar
             ones are searched for when the hint is read, which ``hasattr`` never does.
+        argument: Name of the wrong argument of the function that raises, or its key path if the
+            value is inside a dict, such as ``("loss_scale", "init_scale")``. If the arguments were
+            in a config, the caller looks up the line there.
     """
 
     exit_code = ExitCode.FAILED
@@ -89,10 +93,12 @@ class CfgTrainError(Exception):
         key: str | None = None,
         hint: str = "",
         near: tuple[str, Sequence[str]] | None = None,
+        argument: str | tuple[str, ...] = (),
     ) -> None:
         message = printable(message)
         super().__init__(message)
         self.message = message
+        self.argument = (argument,) if isinstance(argument, str) else argument
         self.origin = origin
         self.key = key
         self.near = near

@@ -7,9 +7,9 @@ below. They also work for a plain dict, which has no origin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 
 class Origin(NamedTuple):
@@ -73,6 +73,23 @@ def location(cfg: object, key: object = None) -> Location:
     node = getattr(cfg, "_cfg_dict", cfg)
     path = key_path(node, key) if hasattr(node, "_trace") else None
     return {"origin": where(node, key), "key": path or None}
+
+
+def argument_location(cfg: Any, argument: Sequence[str]) -> Location:
+    """Return where an argument was set in a config, or else the dict around it.
+
+    Args:
+        cfg: The config of the object.
+        argument: Key path of the argument in it; see ``CfgTrainError``.
+    """
+    for i, part in enumerate(argument):
+        if part not in cfg:
+            break
+        inner = argument[i + 1 : i + 2]
+        if not inner or not isinstance(cfg[part], Mapping) or inner[0] not in cfg[part]:
+            return location(cfg, part)
+        cfg = cfg[part]
+    return location(cfg)
 
 
 def place_text(origin: Origin | None, key: str | None = None) -> str:

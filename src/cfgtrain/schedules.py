@@ -30,9 +30,11 @@ class Curve(ABC):
 
     Attributes:
         needs_total: Whether the curve depends on the length of the run.
+        length_argument: Name of the argument that may not fit the length of a run, or ``""``.
     """
 
     needs_total: ClassVar[bool] = False
+    length_argument: ClassVar[str] = ""
 
     @abstractmethod
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -40,6 +42,10 @@ class Curve(ABC):
 
     def problem(self, total: int) -> str | None:
         """Return a description of why this curve does not fit a run of this length, or None if it does."""
+        return None
+
+    def unused(self, total: int) -> str | None:
+        """Return what of the curve is beyond the end of a run of this length, or None."""
         return None
 
 
@@ -70,12 +76,16 @@ class Step(Curve):
     gamma: float = 0.1
     min_value: float | None = None
 
+    length_argument = "step"
+
     def __post_init__(self) -> None:
         steps = list(self.step) if isinstance(self.step, Sequence) else [self.step]
         if not all(isinstance(step, int) for step in steps):
-            raise ArgumentTypeError(f"step must be an int or a list of int, not {self.step!r}.")
+            raise ArgumentTypeError(
+                f"step must be an int or a list of int, not {self.step!r}.", argument="step"
+            )
         if not all(step > 0 for step in steps):
-            raise ArgumentError(f"Steps must be positive, not {self.step!r}.")
+            raise ArgumentError(f"Steps must be positive, not {self.step!r}.", argument="step")
         if isinstance(self.step, Sequence):
             object.__setattr__(self, "step", tuple(sorted(self.step)))
 
@@ -84,6 +94,11 @@ class Step(Curve):
         done = at // self.step if isinstance(self.step, int) else bisect_right(self.step, at)
         value = base * self.gamma**done
         return value if self.min_value is None else max(value, self.min_value)
+
+    def unused(self, total: int) -> str | None:
+        """Return the steps that the run does not reach."""
+        steps = [self.step] if isinstance(self.step, int) else self.step
+        return _beyond("step", [step for step in steps if step >= total])
 
 
 @dataclass(frozen=True)
@@ -214,16 +229,20 @@ class CosineRestart(Annealing):
     _ends: tuple[int, ...] = field(init=False, repr=False, default=())  # ends of the periods
 
     needs_total = False
+    length_argument = "periods"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.periods) != len(self.restart_weights):
             raise ArgumentError(
                 f"Each period needs a restart weight, but there are {len(self.periods)} periods and "
-                f"{len(self.restart_weights)} weights."
+                f"{len(self.restart_weights)} weights.",
+                argument="restart_weights",
             )
         if not all(isinstance(each, int) and each > 0 for each in self.periods):  # type: ignore[redundant-expr]
-            raise ArgumentError(f"periods must be positive int, not {list(self.periods)!r}.")
+            raise ArgumentError(
+                f"periods must be positive int, not {list(self.periods)!r}.", argument="periods"
+            )
         object.__setattr__(self, "_ends", tuple(accumulate(self.periods)))
 
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -246,6 +265,10 @@ class CosineRestart(Annealing):
         if sum(self.periods) >= total:
             return None
         return f"the periods {list(self.periods)} end at {sum(self.periods)}, but the run ends at {total}"
+
+    def unused(self, total: int) -> str | None:
+        """Return the restarts that the run does not reach."""
+        return _beyond("restart", [end for end in self._ends[:-1] if end >= total])
 
 
 @dataclass(frozen=True)
@@ -271,21 +294,32 @@ class Cyclic(Curve):
     gamma: float = 1
 
     needs_total = True
+    length_argument = "cyclic_times"
 
     def __post_init__(self) -> None:
         ratios = self.target_ratio
         if isinstance(ratios, (int, float)):
             ratios = (ratios,)
         if not isinstance(ratios, (list, tuple)):
-            raise ArgumentError(f"target_ratio must be a number or a pair of numbers, not {ratios!r}.")
+            raise ArgumentError(
+                f"target_ratio must be a number or a pair of numbers, not {ratios!r}.",
+                argument="target_ratio",
+            )
         ratios = (ratios[0], ratios[0] / 1e5) if len(ratios) == 1 else tuple(ratios)
         if len(ratios) != 2:
-            raise ArgumentError(f"target_ratio must be a pair of numbers, not {self.target_ratio!r}.")
+            raise ArgumentError(
+                f"target_ratio must be a pair of numbers, not {self.target_ratio!r}.", argument="target_ratio"
+            )
         object.__setattr__(self, "target_ratio", ratios)
         if not isinstance(self.cyclic_times, int) or self.cyclic_times < 1:  # type: ignore[redundant-expr]
-            raise ArgumentError(f"cyclic_times must be a positive int, not {self.cyclic_times!r}.")
+            raise ArgumentError(
+                f"cyclic_times must be a positive int, not {self.cyclic_times!r}.", argument="cyclic_times"
+            )
         if not 0 <= self.step_ratio_up < 1:
-            raise ArgumentError(f"step_ratio_up must be at least 0 and below 1, not {self.step_ratio_up!r}.")
+            raise ArgumentError(
+                f"step_ratio_up must be at least 0 and below 1, not {self.step_ratio_up!r}.",
+                argument="step_ratio_up",
+            )
         _check_strategy(self.anneal_strategy)
 
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -331,13 +365,17 @@ class OneCycle(Curve):
     total_steps: int | None = None
 
     needs_total = True
+    length_argument = "total_steps"
 
     def __post_init__(self) -> None:
         _check_fraction("pct_start", self.pct_start)
         _check_strategy(self.anneal_strategy)
         steps: object = self.total_steps
         if steps is not None and not (isinstance(steps, int) and steps > 0):
-            raise ArgumentError(f"total_steps must be a positive int or None, not {self.total_steps!r}.")
+            raise ArgumentError(
+                f"total_steps must be a positive int or None, not {self.total_steps!r}.",
+                argument="total_steps",
+            )
 
     def levels(self, base: float) -> tuple[float, float, float]:
         """Return the values at the start, at the peak and at the end."""
@@ -396,9 +434,13 @@ class Warmup:
     def __post_init__(self) -> None:
         check_choice("warmup", self.kind, ("constant", "linear", "exp"))
         if not self.iters > 0:
-            raise ArgumentError(f"warmup_iters must be positive, not {self.iters!r}.")
+            raise ArgumentError(
+                f"warmup_iters must be positive, not {self.iters!r}.", argument="warmup_iters"
+            )
         if not 0 < self.ratio <= 1:
-            raise ArgumentError(f"warmup_ratio must be above 0 and at most 1, not {self.ratio!r}.")
+            raise ArgumentError(
+                f"warmup_ratio must be above 0 and at most 1, not {self.ratio!r}.", argument="warmup_ratio"
+            )
 
     def factor(self, at: int) -> float:
         """Return the factor at iteration ``at``."""
@@ -431,7 +473,16 @@ ANNEAL: dict[str, Callable[[float, float, float], float]] = {"cos": anneal_cos, 
 
 def _check_fraction(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ArgumentError(f"{name} must be a fraction of the run from 0 to 1, not {value!r}.")
+        raise ArgumentError(
+            f"{name} must be a fraction of the run from 0 to 1, not {value!r}.", argument=name
+        )
+
+
+def _beyond(what: str, positions: Sequence[int]) -> str | None:
+    if not positions:
+        return None
+    *others, last = map(str, positions)
+    return f"the {what}s {', '.join(others)} and {last}" if others else f"the {what} {last}"
 
 
 def _check_strategy(value: str) -> None:

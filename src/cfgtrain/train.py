@@ -105,9 +105,12 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             runner.register_hook(ProgressHook())
-        if cfg.get("load_from"):
+        if resumed is None and cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
         if resumed is not None:
+            if cfg.get("load_from"):
+                message = "load_from=%r is not read, because the run resumes from %s."
+                logger.info(message, cfg.load_from, resumed.path)
             changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
             adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
             ended_by = adapted.get("resume", {}).get("ended_by")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 # Lines that are added to the small config, further arguments, and parts of the message.
 CASES = {
@@ -13,6 +15,25 @@ CASES = {
     "unknown argument": ("optimizer = dict(\n    lrr=0.1)", "", ["optimizer.lrr", "small.py:6", "takes no argument 'lrr'"]),
     "misspelt argument": (
         "optimizer = dict(momentun=0.1)", "", ["optimizer.momentun", "small.py:5", "Did you mean 'momentum'?"],
+    ),
+    "misspelt type in a child": (
+        "model = dict(backbone=dict(tyep='LeNet5'))", "", ["model.backbone.tyep", "small.py:5", "Did you mean 'type'?"],
+    ),
+    "misspelt type of an optimizer in a child": (
+        "optimizer = dict(typ='Adam')", "", ["optimizer.typ ", "small.py:5", "Did you mean 'type'?"],
+    ),
+    "misspelt type of a dataset in a child": (
+        "data = dict(val=dict(tpye='Digits'))", "", ["data.val.tpye", "small.py:5", "Did you mean 'type'?"],
+    ),
+    "misspelt policy in a child": (
+        "lr_config = dict(polciy='step')", "", ["lr_config.polciy", "small.py:5", "Did you mean 'policy'?"],
+    ),
+    "invalid loss scale": (
+        "optimizer_config = dict(grad_clip=None)\nfp16 = dict(\n    loss_scale='dynamc')", "",
+        ["fp16.loss_scale (", "small.py:7", "'dynamic'"],
+    ),
+    "no iterations in a step": (
+        "optimizer_config = dict(\n    cumulative_iters=0)", "", ["optimizer_config.cumulative_iters", "small.py:6"],
     ),
     "missing argument": (
         "runner = dict(_delete_=True, type='EpochBasedRunner')\nlr_config = dict(_delete_=True, policy='step')",
@@ -62,6 +83,48 @@ CASES = {
     "unreadable override": ("", "--cfg-options optimizer.betas=[1,2", ["optimizer.betas=[1,2"]),
     "override of the wrong type": ("", "--cfg-options optimizer.lr=fast", ["lr of SGD", "'fast'", "optimizer.lr=fast"]),
     "unknown device": ("", "--device gpu", ["'gpu'", "--device"]),
+    "value of the wrong type in a list": (
+        "", "--cfg-options data.train.pipeline.0.scale=32,a", ["scale of Resize", "[32, 'a']", "pipeline[0].scale"],
+    ),
+    "size of too few sides": (
+        "data = dict(train=dict(pipeline=[dict(\n    type='Resize', scale=[32])]))", "",
+        ["(width, height)", "data.train.pipeline[0].scale (", "small.py:6"],
+    ),
+    "negative size": (
+        "data = dict(train=dict(pipeline=[dict(type='RandomCrop',\n    size=-1)]))", "",
+        ["size is at least 1", "data.train.pipeline[0].size (", "small.py:6"],
+    ),
+    "text for a number": (
+        "data = dict(val=dict(pipeline=[dict(type='Normalize',\n    mean='grey', std=1)]))", "",
+        ["mean of Normalize is a float or a Sequence", "data.val.pipeline[0].mean (", "small.py:6"],
+    ),
+    "name for a list of names": (
+        "data = dict(val=dict(pipeline=[dict(type='Collect',\n    keys='img')]))", "",
+        ["such as ['img'], not 'img'", "data.val.pipeline[0].keys (", "small.py:6"],
+    ),
+    "value of the wrong type": (
+        "", "--cfg-options model.backbone.num_classes='4'", ["num_classes of LeNet5 is an int, not '4'"],
+    ),
+    "dict over an inherited list": (
+        "log_config = dict(hooks=dict(type='TextLoggerHook'))", "",
+        ["replace it, hooks=[dict(...)]", "hooks={{_base_.log_config.hooks}} + [dict(...)]", "log_config.hooks (", "small.py:5"],
+    ),
+    "dict over a list on the command line": (
+        "", "--cfg-options workflow={a:1}", ["workflow=[...]", "workflow.0=..."],
+    ),
+    "empty work directory": ("", "--work-dir=", ["work_dir is empty", "--work-dir"]),
+    "empty work directory in a config": ("work_dir = ''", "", ["work_dir is empty", "small.py:5"]),
+    "empty out_dir": (
+        "checkpoint_config = dict(\n    out_dir='')", "", ["out_dir is empty", "checkpoint_config.out_dir", "small.py:6"],
+    ),
+    "empty path of weights": ("", "--load-from=", ["'' is not there", "--load-from"]),
+    "empty path to resume from": ("", "--resume=", ["'' is not there", "--resume"]),
+    "folder for weights": ("", "--load-from /", ["'/' is a folder", "--load-from"]),
+    "folder to resume from": ("", "--resume /", ["'/' is a folder", "--resume"]),
+    "folder for initial weights": (
+        "model = dict(init_cfg=dict(type='Pretrained',\n    checkpoint='/'))", "",
+        ["'/' is a folder", "model.init_cfg.checkpoint", "small.py:6"],
+    ),
     "missing weights": ("", "--load-from no.pth", ["'no.pth' is not there", "--load-from"]),
 }  # fmt: skip
 
@@ -160,3 +223,50 @@ def test_wrong_arguments_are_wrong_usage(
     """Arguments that the command does not accept are exit code 2."""
     assert run("train", small, *words).code == 2
     assert not (tmp_path / "work_dirs").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize("option", ["--load-from", "--resume"])
+def test_damaged_checkpoint_is_found_before_anything_is_written(
+    option: str, share: float, small: Path, run: Callable[..., object], tmp_path: Path
+) -> None:
+    """A truncated checkpoint is an error with its place; there is no work directory yet."""
+    torch.save({"state_dict": {"weight": torch.ones(100)}}, "w.pth")
+    os.truncate("w.pth", int(Path("w.pth").stat().st_size * share))
+    ran = run("train", small, option, "w.pth")
+    assert ran.code == 1
+    assert "The checkpoint w.pth cannot be read: it" in ran.err
+    assert f"({option} w.pth)" in ran.err.replace("\n", " ")
+    assert "miniz" not in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.py", "w.pth"]
+
+
+def test_damaged_initial_weights_of_a_part(small: Path, run: Callable[..., object], tmp_path: Path) -> None:
+    """The same holds for the checkpoint of a Pretrained initializer."""
+    Path("w.pth").write_bytes(b"PK\x03\x04")
+    small.write_text(
+        small.read_text() + "model = dict(init_cfg=dict(type='Pretrained', checkpoint='w.pth'))\n"
+    )
+    ran = run("train", small)
+    assert ran.code == 1
+    assert "its end is missing" in ran.err
+    assert "model.init_cfg.checkpoint" in ran.err
+    assert not (tmp_path / "work_dirs").exists()
+
+
+def test_weights_in_the_old_format_are_accepted(small: Path, run: Callable[..., object]) -> None:
+    """A checkpoint that is not a zip file, as torch wrote it before 1.6, can be loaded."""
+    torch.save({"weight": torch.ones(2)}, "w.pth", _use_new_zipfile_serialization=False)
+    assert run("train", small, "--load-from", "w.pth").code == 0
+
+
+def test_weights_that_a_resumed_run_does_not_read_may_be_missing(
+    small: Path, run: Callable[..., object]
+) -> None:
+    """They are checked only where they are read: if there is nothing to resume."""
+    words = ["train", small, "--work-dir", "a", "--load-from", "gone.pth"]
+    assert run(*words, "--resume", "auto").code == 2
+    assert run("train", small, "--work-dir", "a").code == 0
+    for start in ("auto", "a/epoch_1.pth"):
+        assert run(*words, "--resume", start, "--cfg-options", "runner.max_epochs=2").code == 0
+        Path("a/epoch_2.pth").unlink(missing_ok=True)

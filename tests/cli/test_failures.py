@@ -85,11 +85,54 @@ def test_debug_raises_the_exception(project: Callable[..., Path], run: Callable[
         run("--debug", "train", project(HOOK, "custom_hooks = [dict(type='Broken')]"))
 
 
-def test_error_of_the_operating_system(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
+def test_error_of_the_operating_system(run: Callable[..., Any], configs: Path) -> None:
     """A file that cannot be written is one message."""
-    (tmp_path / "curves.png").mkdir()
-    ran = run("schedule", configs / "digits" / "lenet5.py", "-o", "curves.png")
-    assert (ran.code, ran.err) == (ExitCode.FAILED, "Error: Is a directory: curves.png.\n")
+    name = "x" * 300 + ".png"
+    ran = run("schedule", configs / "digits" / "lenet5.py", "-o", name)
+    assert (ran.code, ran.err) == (ExitCode.FAILED, f"Error: File name too long: {name}.\n")
+
+
+# A class of a library, and one that reads a file: what is wrong in the config, the exception, the place.
+BUILDS = [
+    ("model = dict(_delete_=True, type='torch.nn.Linear', in_features=-4, out_features=2)",
+     "Error: RuntimeError: Trying to create tensor with negative dimension -4", "building Linear from model ("),
+    ("model = dict(backbone=dict(_delete_=True, type='torch.nn.Dropout', p=3))",
+     "Error: ValueError: dropout probability has to be between 0 and 1, but got 3.", "building Dropout from model.backbone ("),
+    ("data = dict(train=dict(_delete_=True, type='gzip.open', filename='none.gz'))",
+     "Error: No such file or directory: none.gz.", "building open from data.train ("),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rest", "error", "place"), BUILDS)
+def test_value_that_a_library_rejects(
+    rest: str, error: str, place: str, run: Callable[..., Any], project: Callable[..., Path]
+) -> None:
+    """What a class of a library raises is one message with the place in the config, and no traceback."""
+    ran = run("train", project("", rest))
+    text = ran.err.replace("\n", " ")
+    assert ran.code == ExitCode.FAILED
+    assert error in text
+    assert f"while {place}" in text
+    assert "cfg.py:3)" in text
+    assert "Traceback" not in ran.err
+    with pytest.raises(Exception, match=r"negative|between|No such"):
+        run("--debug", "train", project("", rest))
+
+
+def test_value_that_custom_code_rejects(run: Callable[..., Any], project: Callable[..., Path]) -> None:
+    """Of an exception in a custom constructor, the frames of the custom code and the place are shown."""
+    code = (
+        "from torch import nn\nfrom cfgtrain.cnn import MODELS\n\n\n@MODELS.register_module(force=True)\n"
+        "class Net(nn.Module):\n    def __init__(self, num_classes):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(4, num_classes)\n"
+    )
+    rest = "model = dict(backbone=dict(_delete_=True, type='Net',\n    num_classes='4'))"
+    ran = run("train", project(code, rest))
+    assert ran.code == ExitCode.FAILED
+    assert ran.err.count('  File "') == 1
+    assert "self.fc = nn.Linear(4, num_classes)" in ran.err
+    assert "TypeError: " in ran.err
+    assert "while building Net from model.backbone (" in ran.err
 
 
 def test_bugs_are_raised(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

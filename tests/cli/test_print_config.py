@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,3 +103,28 @@ def test_full_disk(small: Path) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == "Error: Cannot write the output: No space left on device."
+
+
+@pytest.mark.parametrize("typed", ["007", "1e3", "0.10", "1_000", "TRUE", "a,b", "(1,2)"])
+def test_advice_for_a_string_keeps_the_word_as_typed(
+    typed: str, write: Callable[[str, str], Path], run: Callable[..., Any]
+) -> None:
+    """What is typed over a string becomes it if quoted as the warning says; origins show the word as well."""
+    config = write("named.py", "name = 'abc'\nother = 1\n")
+    ran = run("print-config", config, "--origin", "--cfg-options", f"name={typed}")
+    text = ran.err.replace("\n", " ")
+    advice = f'name="{typed}"'
+    assert f"For a string write '{advice}', the quotes included." in text
+    assert f"--cfg-options name={typed}" in ran.out
+    quoted = run("print-config", config, "--key", "name", "--cfg-options", advice)
+    assert (quoted.out.strip(), quoted.err) == (repr(typed), "")
+
+
+def test_no_advice_that_would_need_escapes(
+    write: Callable[[str, str], Path], run: Callable[..., Any]
+) -> None:
+    """A list of quoted strings cannot be put into quotes as it is."""
+    config = write("named.py", "name = 'abc'\n")
+    ran = run("print-config", config, "--cfg-options", "name=['a','b']")
+    assert "name is now a list ['a', 'b']" in ran.err.replace("\n", " ")
+    assert "For a string" not in ran.err

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+QUICK = ["--cfg-options", "runner.max_epochs=1"]
 
 
 def test_plot_on_the_terminal(run: Callable[..., Any], configs: Path, tmp_path: Path) -> None:
@@ -55,3 +58,37 @@ def test_errors_are_reported_before_the_plot(
     done = run("schedule", config, "--cfg-options", "lr_config.policy=Cosine")
     assert done.code == 2
     assert "Did you mean 'CosineRestart' or 'CosineAnnealing'" in done.err
+
+
+def test_minimum_that_trains_frozen_parameters(
+    run: Callable[..., Any], configs: Path, write: Callable[[str, str], Path]
+) -> None:
+    """A learning rate of 0 that the policy raises is a warning with the line of the minimum."""
+    config = write(
+        "frozen.py",
+        f"_base_ = {str(configs / 'digits' / 'lenet5.py')!r}\n"
+        "optimizer = dict(paramwise_cfg=dict(custom_keys={'features.0': dict(lr_mult=0.0)}))\n"
+        "lr_config = dict(_delete_=True, policy='CosineAnnealing',\n    min_lr=0.01)\n",
+    )
+    for words in (["schedule", config, "--iters-per-epoch", 3], ["train", config, *QUICK]):
+        done = run(*words)
+        assert done.code == 0, done.err
+        text = done.err.replace("\n", " ")
+        assert f"lr_config.min_lr ({config}:4): the policy CosineAnnealing raises the learning rate" in text
+        assert "Set min_lr_ratio=0.1 instead" in text
+
+
+@pytest.mark.parametrize("reason", ["folder", "read-only"])
+def test_plot_that_cannot_be_written(
+    reason: str, run: Callable[..., Any], configs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported before anything is built, in one message with what to do."""
+    if reason == "folder":
+        (tmp_path / "curves.png").mkdir()
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
+    done = run("schedule", configs / "digits" / "lenet5.py", "-o", "curves.png")
+    assert (done.code, done.out) == (2, "")
+    assert "Cannot save 'curves.png'" in done.err
+    assert "Choose another" in done.err
+    assert done.err.count("\n") == 1

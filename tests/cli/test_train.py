@@ -284,3 +284,45 @@ def test_checkpoints_can_be_trusted(
     assert ("which is dropped: origin (pathlib.PosixPath)" in trusted.err) is (words[0] == "--resume")
     assert "origin" not in read_checkpoint("again/epoch_2.pth")["meta"]
     assert "trust" not in Path("again/lenet5.py").read_text()
+
+
+def test_resumed_run_does_not_read_the_initial_weights(
+    small: Path, run: Callable[..., object], tmp_path: Path
+) -> None:
+    """--load-from applies to a run that begins; one that resumes says that it does not read it."""
+    assert run("train", small, "--work-dir", "a").code == 0
+    still = ["optimizer.lr=0.0", "optimizer.weight_decay=0.0", "lr_config=None"]
+    words = ["train", small, "--work-dir", "b", "--load-from", "a/epoch_1.pth", "--resume", "auto"]
+    begun = run(*words, "--cfg-options", *still)  # there is nothing to resume
+    assert begun.code == 0
+    assert "is not read" not in begun.err
+    assert _equal(_weights(Path("a/epoch_1.pth")), _weights(Path("b/epoch_1.pth")))
+    assert run("train", small, "--work-dir", "c", "--seed", 9).code == 0
+    words[5] = "c/epoch_1.pth"
+    for start in (["--resume", "auto"], ["--resume", "b/epoch_1.pth"]):
+        resumed = run(*words[:-2], *start, "--cfg-options", *still, "runner.max_epochs=2")
+        assert resumed.code == 0, resumed.err
+        text = resumed.err.replace("\n", " ")
+        assert "load_from='c/epoch_1.pth' is not read, because the run resumes from" in text
+        assert _equal(_weights(Path("b/epoch_2.pth")), _weights(Path("b/epoch_1.pth")))
+        Path("b/epoch_2.pth").unlink()
+
+
+def test_settings_beyond_the_end_are_warnings(
+    small: Path, run: Callable[..., object], write: Callable[[str, str], Path]
+) -> None:
+    """A config of a longer run still runs with fewer epochs; each setting is named with its line."""
+    config = write(
+        "short.py",
+        f"_base_ = {str(small)!r}\n"
+        "lr_config = dict(_delete_=True, policy='step',\n    step=[8, 12])\n"
+        "log_config = dict(\n    interval=0)\n"
+        "checkpoint_config = dict(\n    interval=0)\n",
+    )
+    ran = run("train", config, "--cfg-options", "runner.max_epochs=1")
+    assert ran.code == 0, ran.err
+    (log,) = Path("work_dirs/short").glob("*.log")
+    for text in (ran.err.replace("\n", " "), log.read_text()):
+        assert f"lr_config.step ({config}:3): the policy Step does not reach the steps 8 and 12" in text
+        assert f"log_config.interval ({config}:5): with interval=0" in text
+        assert f"checkpoint_config.interval ({config}:7): with interval=0" in text

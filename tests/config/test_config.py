@@ -290,7 +290,11 @@ def test_a_failing_import_has_a_location(write: Write) -> None:
     with pytest.raises(ImportError, match="no_such_module_here") as caught:
         Config.fromfile("c.py")
     assert isinstance(caught.value, ConfigImportError)
-    assert (caught.value.file, caught.value.line, caught.value.key) == ("c.py", 2, "custom_imports.imports")
+    assert (caught.value.file, caught.value.line, caught.value.key) == (
+        "c.py",
+        2,
+        "custom_imports.imports[0]",
+    )
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cfgtrain import ConfigDict
+from cfgtrain import Config, ConfigDict
 from cfgtrain.config.merge import merge
-from cfgtrain.errors import ConfigKeyError, ConfigMergeError
+from cfgtrain.errors import ConfigKeyError, ConfigMergeError, ConfigValueError
 
 DELETE = {"_delete_": True}
 
@@ -31,6 +32,15 @@ def trees(*extra: Any) -> st.SearchStrategy[dict[Any, Any]]:
         ),
         max_leaves=10,
     ).filter(lambda tree: isinstance(tree, dict))
+
+
+def with_valid_markers(value: Any) -> Any:
+    """Make the value of each _delete_ True or False, at any depth."""
+    if isinstance(value, dict):
+        return {
+            key: bool(each) if key == "_delete_" else with_valid_markers(each) for key, each in value.items()
+        }
+    return type(value)(map(with_valid_markers, value)) if isinstance(value, (list, tuple)) else value
 
 
 def holds_marker(value: object) -> bool:
@@ -107,8 +117,9 @@ def test_keys_keep_their_order() -> None:
     [(True, "bool True"), ("x", "str 'x'"), ([1], r"list \[1\]"), ("y" * 99, "y{50,}[.]{3}")],
 )
 def test_a_dict_does_not_merge_into_something_else(old: object, shown: str) -> None:
-    """The TypeError has the key path and the inherited value, and suggests _delete_."""
-    with pytest.raises(TypeError, match=rf"(?s){shown}.*_delete_=True.*at a\.b") as caught:
+    """The TypeError has the key path, the inherited value and what would replace it."""
+    right = r"_delete_=True" if not isinstance(old, (list, tuple)) else r"replace it, b=\[dict\(\.\.\.\)\]"
+    with pytest.raises(TypeError, match=rf"(?s){shown}.*{right}.*at a\.b") as caught:
         laid({"a": {"b": old}}, {"a": {"b": {"c": 1}}})
     assert isinstance(caught.value, ConfigMergeError)
     assert caught.value.key == "a.b"
@@ -166,7 +177,7 @@ def test_a_digit_is_an_ordinary_key_of_a_dict() -> None:
 def test_merging_changes_neither_input(list_keys: bool, base: Any, child: Any) -> None:
     """Neither input is changed, whether the merge succeeds or not."""
     below, above = ConfigDict(base), ConfigDict(child)
-    with suppress(ConfigMergeError, ConfigKeyError):
+    with suppress(ConfigMergeError, ConfigKeyError, ConfigValueError):
         merge(below, above, list_keys=list_keys)
     assert repr((below, above)) == repr((ConfigDict(base), ConfigDict(child)))
 
@@ -176,7 +187,7 @@ def test_merging_changes_neither_input(list_keys: bool, base: Any, child: Any) -
 def test_no_marker_reaches_the_result(base: Any, child: Any) -> None:
     """The result has no _delete_, wherever the child had one."""
     try:
-        result = laid(base, child)
+        result = laid(base, with_valid_markers(child))
     except ConfigMergeError:
         return
     assert not holds_marker(result)
@@ -229,3 +240,29 @@ def test_merging_is_associative(a: Any, b: Any, c: Any) -> None:
     """If no leaf meets a dict, the order in which three configs are merged does not matter."""
     first, second, third = ConfigDict(a), ConfigDict(b), ConfigDict(c)
     assert merge(merge(first, second), third) == merge(first, merge(second, third))
+
+
+@pytest.mark.parametrize("marker", ["no", "False", 1, 0, None, {}, []])
+def test_marker_that_is_neither_true_nor_false(marker: Any, write: Callable[[str, str], Path]) -> None:
+    """``_delete_="no"`` would delete: anything but True and False is an error with its line."""
+    write("base.py", "a = dict(b=1)")
+    for text, key in (
+        (f"a = dict(c=2,\n    _delete_={marker!r})", "a._delete_"),
+        (f"new = dict(c=2,\n    _delete_={marker!r})", "new._delete_"),
+        (f"new = [dict(c=2,\n    _delete_={marker!r})]", "new[0]._delete_"),
+        (f"c = 1\n_delete_ = {marker!r}", "_delete_"),
+    ):
+        child = write("child.py", f"_base_ = 'base.py'\n{text}")
+        with pytest.raises(ConfigValueError) as caught:
+            Config.fromfile(child)
+        assert caught.value.message == f"_delete_ must be True or False, not {marker!r}."
+        assert (caught.value.key, caught.value.line) == (key, 3)
+
+
+def test_marker_on_the_command_line() -> None:
+    """The marker in an override is held to the same rule."""
+    cfg = Config({"a": {"b": 1}})
+    with pytest.raises(ConfigValueError, match="_delete_ must be True or False, not 'no'") as caught:
+        cfg.merge_from_dict({"a._delete_": "no", "a.b": 2}, strict=True)
+    assert caught.value.key == "a._delete_"
+    assert cfg == Config({"a": {"b": 1}})

@@ -765,3 +765,19 @@ def test_a_home_that_cannot_be_imported_fails_each_time() -> None:
     for _ in range(2):
         with pytest.raises(ModuleNotFoundError, match="no_such_home_of_pets"):
             pets.get("Dog")
+
+
+@pytest.mark.parametrize("key", ["tyep", "typ", "Type"])
+def test_misspelt_type(key: str, cats: Registry) -> None:
+    """A key with a name similar to ``type`` is taken for it, whether or not there is a type."""
+    cats.register_module(module=Cat)
+    with pytest.raises(UnknownNameError, match=rf"\. Did you mean 'type' instead of '{key}'\?$"):
+        cats.build({key: "Cat", "age": 3})
+    with pytest.raises(BuildError, match=rf"Cat takes no argument '{key}'\. Did you mean 'type'\?"):
+        cats.build({key: "Cat", "type": "Cat"})
+
+
+def test_missing_type_without_a_similar_key(cats: Registry) -> None:
+    """Other keys are not mentioned."""
+    with pytest.raises(UnknownNameError, match=r'must contain the key "type"\.$'):
+        cats.build({"name": "Tom"})

@@ -56,7 +56,12 @@ def test_missing_module(imports: Any) -> None:
     [
         ("\nimport not_there_at_all\n", r"failing\.py:2\)\.$"),
         ("def f():\n    return {}['a']\n\n\nf()\n", r"KeyError: 'a' \(.*failing\.py:2\)\.$"),
-        ("x = (\n", r"SyntaxError: .*\(failing\.py, line 1\)\.$"),
+        ("x = (\n", r"SyntaxError: '\(' was never closed \(/.*/failing\.py:1\)\.$"),
+        (
+            "from cfgtrain.cnn import MODELS\n\n\n@MODELS.register_module()\nclass LeNet5:\n    pass\n",
+            r"'LeNet5' is already in the model registry.*\(.*failing\.py:4\)\.$",
+        ),
+        ("import json\n\njson.loads('{')\n", r"JSONDecodeError: .*\(.*failing\.py:3\)\.$"),
     ],
 )
 def test_module_that_raises(text: str, end: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

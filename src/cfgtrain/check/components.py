@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from cfgtrain.config.dict import without
 from cfgtrain.errors import CfgTrainError, ConfigValueError
-from cfgtrain.introspection.signatures import accepted_args, argument_problem, type_problem
-from cfgtrain.origin import dotted, location
+from cfgtrain.introspection.imports import import_failure
+from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
+from cfgtrain.origin import Location, argument_location, dotted, location
 from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
-from cfgtrain.registry.registry import Registry, resolve_cfg
+from cfgtrain.registry.registry import Registry, resolve_cfg, similar_key
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
 
-__all__ = ["arguments", "component", "config_error", "import_error", "is_builtin", "nested"]
+__all__ = [
+    "argument_location",
+    "arguments",
+    "component",
+    "config_error",
+    "import_error",
+    "is_builtin",
+    "nested",
+    "value_error",
+]
 
 
 def component(
-    node: Any, key: Any, registry: Registry, given: tuple[str, ...] = (), *, partial_args: bool = False
+    node: Any,
+    key: Any,
+    registry: Registry,
+    given: tuple[str, ...] = (),
+    *,
+    partial_args: bool = False,
+    config_keys: tuple[str, ...] = (),
 ) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the config ``node[key]`` of one object.
 
@@ -29,6 +46,7 @@ def component(
         registry: Where its ``type`` is looked up.
         given: Names of arguments that are added when it is built.
         partial_args: Whether any other argument may be added too, so that none counts as missing.
+        config_keys: Names that the config may have besides ``type`` and arguments, for suggestions.
     """
     cfg = node[key]
     if not isinstance(cfg, Mapping):
@@ -43,7 +61,7 @@ def component(
     except Exception as error:  # an import path may name a module that fails in any way
         yield import_error(error, cfg, "type")
         return
-    problems = list(arguments(cfg, target, args, given, partial_args))
+    problems = list(arguments(cfg, target, args, given, partial_args, ("type", *config_keys)))
     if registry is HOOKS:
         problems += _hook_problems(cfg, target)
     if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_builtin(target):
@@ -52,7 +70,12 @@ def component(
 
 
 def arguments(
-    cfg: Any, target: Any, stated: Mapping[str, Any], given: tuple[str, ...] = (), partial_args: bool = False
+    cfg: Any,
+    target: Any,
+    stated: Mapping[str, Any],
+    given: tuple[str, ...] = (),
+    partial_args: bool = False,
+    config_keys: tuple[str, ...] = (),
 ) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the arguments that a config gives to a class or function.
 
@@ -62,20 +85,21 @@ def arguments(
         stated: The items of ``cfg`` that are arguments.
         given: Names of arguments that are added when it is called.
         partial_args: Whether any other argument may be added too, so that none counts as missing.
+        config_keys: Names that the config may have besides arguments, for suggestions.
     """
     names = {**accepted_args(target, dict.fromkeys(given)), **stated}
-    problem = argument_problem(target, names, partial_args=partial_args)
+    problem = argument_problem(target, names, partial_args=partial_args, config_keys=config_keys)
     while problem is not None:
         yield problem.error(cfg)
         if problem.argument is None:
             break
         # Look for the next one. None counts as missing: it was probably misspelled as this one.
         del names[problem.argument]
-        problem = argument_problem(target, names, partial_args=True)
+        problem = argument_problem(target, names, partial_args=True, config_keys=config_keys)
     for name, value in stated.items():
         wrong = type_problem(target, name, value)
         if wrong is not None:
-            yield ConfigValueError(wrong, **location(cfg, name))
+            yield ConfigValueError(wrong, argument=name, **location(cfg, name))
 
 
 def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
@@ -88,12 +112,19 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
         if key == "init_cfg":
             yield from _init_cfg(node, value)
             continue
-        kind = value.get("type") if isinstance(value, Mapping) else None
+        kind = _type_of(value)
         if isinstance(kind, str) and (
             "." in kind or kind in registry or close_names(kind, registry, count=1)
         ):
             yield from component(node, key, registry, partial_args=True)
         yield from nested(value, registry)
+
+
+def _type_of(value: Any) -> Any:
+    """Return the ``type`` of a config, or the value of a key that may be a misspelling of it."""
+    if not isinstance(value, Mapping):
+        return None
+    return value["type"] if "type" in value else value.get(similar_key(value, "type"))
 
 
 def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
@@ -102,10 +133,10 @@ def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
     for key, each in enumerate(value) if several else [("init_cfg", value)] if value is not None else []:
         holder = value if several else node
         if not isinstance(each, Mapping) or "override" not in each:
-            yield from component(holder, key, INITIALIZERS)
+            yield from component(holder, key, INITIALIZERS, config_keys=("override",))
             continue
         override = each["override"]
-        yield from component([without(each, "override")], 0, INITIALIZERS)
+        yield from component([without(each, "override")], 0, INITIALIZERS, config_keys=("override",))
         for part in override if isinstance(override, (list, tuple)) else [override]:
             if isinstance(part, Mapping) and "type" in part:
                 yield from component([without(part, "name")], 0, INITIALIZERS)
@@ -117,15 +148,22 @@ def is_builtin(target: Any) -> bool:
 
 
 def config_error(error: CfgTrainError, node: Any, key: Any = None) -> ConfigValueError:
-    """Return an error about a value as one about ``node[key]``, unless it has a place already."""
+    """Return an error about a value as one about ``node[key]``, unless it has a place already.
+
+    Without a key, the error is about the argument that it names, if that is in ``node``.
+    """
     if error.key is not None:
-        return ConfigValueError(error.message, hint=error.hint, origin=error.origin, key=error.key)
-    return ConfigValueError(error.message, hint=error.hint, **location(node, key))
+        place = Location(origin=error.origin, key=error.key)
+    elif key is not None:
+        place = location(node, key)
+    else:
+        place = argument_location(node, error.argument)
+    return ConfigValueError(error.message, hint=error.hint, argument=error.argument, **place)
 
 
 def import_error(error: Exception, node: Any, key: str) -> ConfigValueError:
     """Return the error for the import path ``node[key]``, whose module raised ``error``."""
-    message = f"{node[key]!r} cannot be imported: {type(error).__name__}: {error}"
+    message = f"{node[key]!r} cannot be imported: {import_failure(error)}."
     return ConfigValueError(message, **location(node, key))
 
 
@@ -151,4 +189,33 @@ def _trial(cfg: Any, target: Any, args: dict[str, Any]) -> Iterator[CfgTrainErro
     try:
         target(**args)
     except CfgTrainError as error:
+        if not error.argument:
+            error.argument = tuple(filter(None, [_rejected(target, args)]))
         yield config_error(error, cfg)
+    except Exception as error:  # a value that the constructor cannot process
+        yield value_error(error, cfg, target, args)
+
+
+def value_error(error: Exception, cfg: Any, target: Any, args: Mapping[str, Any]) -> ConfigValueError:
+    """Return the error for values that a constructor does not accept, at the one that it rejects.
+
+    Args:
+        error: What the constructor raised.
+        cfg: Config of the object.
+        target: The class or function; it is called again, to find the value.
+        args: Its arguments.
+    """
+    name = _rejected(target, args) or (next(iter(args)) if len(args) == 1 else None)
+    values = "these values" if name is None else f"{name}={args[name]!r}"
+    reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    message = f"{callable_name(target)} does not accept {values}: {reason.rstrip('.')}."
+    return ConfigValueError(message, argument=name or (), **location(cfg, name))
+
+
+def _rejected(target: Any, args: Mapping[str, Any]) -> str | None:
+    """Return the argument without which a call succeeds, or None if there is no such argument."""
+    for name in args:
+        with suppress(Exception):  # a required argument is missing, or another one is wrong as well
+            target(**{key: value for key, value in args.items() if key != name})
+            return name
+    return None

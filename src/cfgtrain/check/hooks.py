@@ -10,7 +10,8 @@ from cfgtrain.check.evaluation import monitor_problems
 from cfgtrain.check.runner import counts_epochs, runner_class
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ArgumentTypeError, CfgTrainError, ConfigKeyError, ConfigValueError
-from cfgtrain.origin import location
+from cfgtrain.keys import HOOK_KEYS
+from cfgtrain.origin import argument_location, location, where
 from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner import hook_configs
@@ -44,10 +45,15 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
     except CfgTrainError as error:
         yield error
         return
+    shared = {"optimizer_config": cfg.get("fp16"), "log_config": value}.get(key)
+    names = {"priority": not HOOK_KEYS[key].list_key, "policy": HOOK_KEYS[key].policy_suffix}
+    config_keys = tuple(name for name, is_known in names.items() if is_known)
     for each, priority in hooks:
         if not isinstance(each, Hook):
-            problems = list(component([each], 0, HOOKS))
-            yield from problems or _run_problems(cfg, each)
+            problems = list(component([each], 0, HOOKS, config_keys=config_keys)) or list(
+                _run_problems(cfg, each)
+            )
+            yield from (_at_shared_setting(problem, each, shared) for problem in problems)
             if key != "log_config":
                 yield from counts_epochs(cfg, each)
         try:
@@ -55,6 +61,21 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
                 get_priority(priority)
         except CfgTrainError as error:
             yield config_error(error, each, "priority")
+
+
+def _at_shared_setting(error: CfgTrainError, hook_cfg: Any, shared: Any) -> CfgTrainError:
+    """Correct the place of an error about a setting that a hook shares with others.
+
+    Args:
+        error: An error about ``hook_cfg``.
+        hook_cfg: Config of the hook, with the shared settings.
+        shared: The dict that holds the shared settings, if there is one.
+    """
+    name = next(iter(error.argument), None)
+    if isinstance(shared, Mapping) and name in shared and where(hook_cfg, name) is None:
+        place = argument_location(shared, error.argument)
+        error.origin, error.key = place["origin"], place["key"]
+    return error
 
 
 def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:
@@ -89,7 +110,9 @@ def _length(cfg: Config, hook_cfg: Any, hook: ScheduleHook) -> Iterator[CfgTrain
     in_epochs = hook.by_epoch and getattr(runner_class(cfg), "by_epoch", True)
     length = "max_epochs" if in_epochs else "max_iters"
     total = runner.get(length) if isinstance(runner, Mapping) else None
-    problem = hook.curve.problem(total) if isinstance(hook.curve, Curve) and isinstance(total, int) else None
+    if not isinstance(hook.curve, Curve) or not isinstance(total, int):
+        return
+    problem = hook.curve.problem(total)
     if problem is not None:
         message = f"{type(hook).__name__} does not fit this run: {problem}."
-        yield ConfigValueError(message, **location(hook_cfg))
+        yield ConfigValueError(message, **argument_location(hook_cfg, [hook.curve.length_argument]))

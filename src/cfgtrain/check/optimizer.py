@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from cfgtrain.check.components import component, config_error, import_error
+from cfgtrain.check.components import component, config_error, import_error, value_error
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
 from cfgtrain.errors import CfgTrainError, ConfigValueError
@@ -19,6 +20,8 @@ from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["optimizer_problems"]
+
+OPTIMIZER_KEYS = ("constructor", "paramwise_cfg")  # that are not arguments of the optimizer
 
 
 def optimizer_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -45,11 +48,13 @@ def _one(node: Any, key: str) -> Iterator[CfgTrainError]:
         yield config_error(error, cfg, "constructor")
     except Exception as error:  # an import path may name a module that fails in any way
         yield import_error(error, cfg, "constructor")
-    bare = without(cfg, "constructor", "paramwise_cfg")
+    bare = without(cfg, *OPTIMIZER_KEYS)
     paramwise = cfg.get("paramwise_cfg")
     is_default = isinstance(constructor, type) and issubclass(constructor, DefaultOptimizerConstructor)
     if is_default or constructor is None:  # a custom one may interpret its config in any way
-        problems = list(component([bare], 0, OPTIMIZERS, given=("params",))) or list(_trial(bare))
+        problems = list(
+            component([bare], 0, OPTIMIZERS, given=("params",), config_keys=OPTIMIZER_KEYS)
+        ) or list(_trial(bare))
         yield from problems
         known = vars(constructor).get("paramwise_keys") if constructor is not None else None
         if not problems:
@@ -60,11 +65,11 @@ def _trial(cfg: Any) -> Iterator[CfgTrainError]:
     """Build an optimizer of PyTorch for a single weight: its constructor validates the values."""
     target, args = resolve_cfg(cfg, OPTIMIZERS)
     if str(target.__module__).startswith("torch.optim."):
+        weight = nn.Parameter(torch.zeros(1, 1))
         try:
-            target([nn.Parameter(torch.zeros(1, 1))], **args)
-        except (ValueError, RuntimeError) as error:
-            message = f"{target.__name__} does not accept these values: {error}."
-            yield ConfigValueError(message, **location(cfg))
+            target([weight], **args)
+        except Exception as error:  # of any type, for a value of the wrong type
+            yield value_error(error, cfg, partial(target, [weight]), args)
 
 
 def _paramwise(

@@ -26,7 +26,7 @@ def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     if isinstance(runner, Mapping) and "constructor" in runner:
         yield from _constructor(runner)
         node = {"runner": without(runner, "constructor")}
-    problems = list(component(node, "runner", RUNNERS, given=RUNNER_GIVEN))
+    problems = list(component(node, "runner", RUNNERS, given=RUNNER_GIVEN, config_keys=("constructor",)))
     yield from problems
     if problems or not hasattr(target, "by_epoch"):
         return

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from cfgtrain.check.components import config_error
+from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.schemes import checkpoint_exists
 from cfgtrain.config.config import Config
 from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
-from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError
+from cfgtrain.errors import ArgumentError, CfgTrainError, CheckpointError, ConfigError, ConfigValueError
+from cfgtrain.experiment.resume import may_resume
+from cfgtrain.fileio.uri import uri_prefix
 from cfgtrain.keys import setting
 from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
@@ -40,6 +44,7 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
     if not isinstance(cfg.get("work_dir"), str | None):
         message = f"work_dir is a path as a str, or None, not {cfg['work_dir']!r}."
         yield ConfigValueError(message, **location(cfg, "work_dir"))
+    yield from _empty_paths(cfg)
     if not isinstance(level, str) or level not in logging.getLevelNamesMapping():
         message = f"log_level is one of DEBUG, INFO, WARNING, ERROR, not {level!r}."
         yield ConfigValueError(message, **location(cfg, "log_level"))
@@ -53,38 +58,74 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         yield error
 
 
+def _empty_paths(cfg: Config) -> Iterator[CfgTrainError]:
+    """Find folders that are given as an empty str, which would be the current folder."""
+    if cfg.get("work_dir") == "":
+        message = "work_dir is empty. Leave it out for work_dirs/<config name>, or write '.' for the current folder."
+        yield ConfigValueError(message, **location(cfg, "work_dir"))
+    log = cfg.get("log_config")
+    loggers = log.get("hooks", ()) if isinstance(log, Mapping) else ()
+    hooks = [cfg.get("checkpoint_config"), cfg.get("evaluation")]
+    for node in (*hooks, *(loggers if isinstance(loggers, (list, tuple)) else ())):
+        if isinstance(node, Mapping) and node.get("out_dir") == "":
+            message = (
+                "out_dir is empty. Leave it out for the work directory, or write '.' for the current folder."
+            )
+            yield ConfigValueError(message, **location(node, "out_dir"))
+
+
 def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Yield an error for each checkpoint that the run would read and that does not exist."""
-    for key in ("load_from", "resume_from"):
-        file = cfg.get(key)
-        if file is None or (key == "resume_from" and file == "auto"):
-            continue
-        problem = _file_problem(file)
-        if problem is not None:
-            auto = ", or 'auto'" if key == "resume_from" else ""
-            message = f"{key} is the path or URL of a checkpoint{auto}; {problem}"
-            yield ConfigValueError(message, **location(cfg, key))
+    """Yield an error for each checkpoint that the run would read and that cannot be loaded."""
+    resume_from, load_from = cfg.get("resume_from"), cfg.get("load_from")
+    resumes = resume_from is not None and (resume_from != "auto" or may_resume(cfg))
+    if resume_from is not None and resume_from != "auto":
+        yield from _checkpoint_problems(cfg, "resume_from", "the path or URL of a checkpoint, or 'auto'")
+    if load_from is not None and not resumes:  # a run that resumes does not read it
+        yield from _checkpoint_problems(cfg, "load_from", "the path or URL of a checkpoint")
     yield from _pretrained_problems(cfg.get("model"))
 
 
 def _pretrained_problems(node: Any) -> Iterator[CfgTrainError]:
-    """Find checkpoints that do not exist in the ``init_cfg`` of any part of the model."""
+    """Find checkpoints that cannot be loaded in the ``init_cfg`` of any part of the model."""
     for _, each in walk(node):
-        if not isinstance(each, Mapping) or each.get("type") != "Pretrained":
-            continue
-        file = each.get("checkpoint")
-        problem = _file_problem(file) if isinstance(file, str) else None
-        if problem is not None:
-            message = f"checkpoint is the path or URL of a checkpoint; {problem}"
-            yield ConfigValueError(message, **location(each, "checkpoint"))
+        if (
+            isinstance(each, Mapping)
+            and each.get("type") == "Pretrained"
+            and isinstance(each.get("checkpoint"), str)
+        ):
+            yield from _checkpoint_problems(each, "checkpoint", "the path or URL of a checkpoint")
+
+
+def _checkpoint_problems(node: Any, key: str, right: str) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the file ``node[key]``, which should be a checkpoint that can be loaded.
+
+    A file that would have to be downloaded is not read.
+
+    Args:
+        node: Dict that contains the path.
+        key: Its key there.
+        right: What the value should be, for the message.
+    """
+    file = node[key]
+    problem = _file_problem(file)
+    if problem is not None:
+        yield ConfigValueError(f"{key} is {right}; {problem}", **location(node, key))
+    elif uri_prefix(file) in (None, "file"):
+        try:
+            read_checkpoint(file, mmap=True)
+        except CheckpointError as error:
+            yield CheckpointError(error.message, hint=error.hint, **location(node, key))
 
 
 def _file_problem(file: object) -> str | None:
     try:
-        exists = isinstance(file, str) and checkpoint_exists(file)
+        exists = isinstance(file, str) and file != "" and checkpoint_exists(file)
     except CfgTrainError as error:
         return str(error)
-    return None if exists else f"{file!r} is not there."
+    if exists:
+        return None
+    is_folder = isinstance(file, str) and file != "" and Path(file).expanduser().is_dir()
+    return f"{file!r} is {'a folder' if is_folder else 'not there'}."
 
 
 def _workflow_problems(cfg: Config) -> Iterator[CfgTrainError]:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import nn
@@ -61,12 +62,18 @@ def load_checkpoint(
     return checkpoint
 
 
-def read_checkpoint(filename: str | Path, map_location: Any = "cpu", trusted: bool = False) -> dict[str, Any]:
-    """Verify a checkpoint and return its content; see ``load_checkpoint``."""
+def read_checkpoint(
+    filename: str | Path, map_location: Any = "cpu", trusted: bool = False, *, mmap: bool = False
+) -> dict[str, Any]:
+    """Verify a checkpoint and return its content; see ``load_checkpoint``.
+
+    With ``mmap``, the weights are not read into memory before they are used, if the format of the
+    file allows it.
+    """
     with local_checkpoint(filename) as path, ThreadPoolExecutor(1) as verifier:
         verdict = verifier.submit(verify_digest, path, filename)
         try:
-            checkpoint = _load(path, filename, map_location, trusted)
+            checkpoint = _load(path, filename, map_location, trusted, mmap)
         except CheckpointError:
             verdict.result()  # "is damaged" is more helpful than the error that damage leads to
             raise
@@ -103,15 +110,19 @@ def read_lazily(path: Path, trusted: bool = False) -> dict[str, Any]:
     return checkpoint
 
 
-def _load(path: Path, name: str | Path, map_location: Any, trusted: bool) -> Any:
+def _load(path: Path, name: str | Path, map_location: Any, trusted: bool, mmap: bool) -> Any:
     with path.open("rb") as file:
         if not file.read(4).startswith(_MAGIC):
             raise CheckpointError(
                 f"The checkpoint {name} cannot be read: it does not start like a file of torch.save."
             )
+        is_zip = is_zipfile(file)
+        file.seek(0)
+        if file.read(2) == b"PK" and not is_zip:
+            raise CheckpointError(f"The checkpoint {name} cannot be read: its end is missing.")
     try:
         with allow_numpy():
-            return torch.load(path, map_location=map_location, weights_only=not trusted)
+            return torch.load(path, map_location=map_location, weights_only=not trusted, mmap=mmap and is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"The checkpoint {name} {_untrusted(path, error)}") from error
     except Exception as error:  # reading a damaged file can fail in any way

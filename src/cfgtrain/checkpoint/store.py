@@ -44,7 +44,10 @@ class CheckpointStore:
     def __init__(self, out_dir: str | None = None, file_client_args: Mapping[str, Any] | None = None) -> None:
         args = dict(file_client_args or {})
         if out_dir is None and args.get("backend", "disk") != "disk":
-            raise ArgumentError(f"file_client_args={args!r} is for an out_dir, and there is none.")
+            raise ArgumentError(
+                f"file_client_args={args!r} is for an out_dir, and there is none.",
+                argument="file_client_args",
+            )
         self.out_dir = out_dir
         self.folder: Path | None = None
         self.mirror: Mirror | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
+from cfgtrain.config.custom_imports import import_names, is_import_list
 from cfgtrain.config.dict import DELETE, ConfigDict, copy_tree
 from cfgtrain.config.dump import config_text
 from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, look_up, split_key, step
@@ -126,16 +127,19 @@ class Config:
         wanted = self._cfg_dict.get("custom_imports")
         if not wanted:
             return
-        if not _is_import_list(wanted):
+        if not is_import_list(wanted):
             raise ConfigMergeError(
                 f"custom_imports is dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
                 **location(self, "custom_imports"),
             )
-        try:
-            import_modules_from_strings(**wanted)
-        except ConfigImportError as error:
-            error.origin, error.key = where(wanted, "imports"), "custom_imports.imports"
-            raise
+        is_list = not isinstance(wanted["imports"], str)
+        for i, name in enumerate(import_names(wanted)):
+            try:
+                import_modules_from_strings(name, wanted.get("allow_failed_imports", False))
+            except ConfigImportError as error:
+                error.key = f"custom_imports.imports[{i}]" if is_list else "custom_imports.imports"
+                error.origin = self.origin(error.key)
+                raise
 
     def merge_from_dict(
         self,
@@ -144,6 +148,7 @@ class Config:
         *,
         strict: bool = False,
         origin: Origin | Callable[[str, Any], Origin] | None = None,
+        typed: Mapping[str, str] | None = None,
     ) -> None:
         """Merge options into the config.
 
@@ -155,6 +160,7 @@ class Config:
                 value causes a warning. By default, unknown keys are added.
             origin: Where the options came from, or a function that returns this for a key and
                 its value; ``origin()`` of the keys returns it.
+            typed: Text of each value on the command line, by option, which messages and origins show.
 
         Raises:
             ConfigKeyError: A key is unknown (with ``strict``) or not a string, or an index is out of range.
@@ -166,13 +172,13 @@ class Config:
         merged = copy_tree(self._cfg_dict)
         # _delete_ concerns the inherited keys only, whatever its position among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
-            place = _place_of(origin, option, options[option])
+            place = _place_of(origin, option, (typed or {}).get(option, options[option]))
             tree = override_tree({option: options[option]}, place, merged)
             _check_reserved(tree)
             merged = merge_in_place(merged, tree, list_keys=allow_list_keys)
         remove_markers(merged)
         if strict:
-            for change in type_changes(self._cfg_dict, options, self.origin):
+            for change in type_changes(self._cfg_dict, options, self.origin, typed or {}):
                 warnings.warn(change, ConfigWarning, stacklevel=stack_level())
         self._set("_cfg_dict", merged)  # last, so that a wrong option leaves the config unchanged
 
@@ -321,21 +327,6 @@ def _place_of(origin: Origin | Callable[[str, Any], Origin] | None, option: str,
         return origin(option, value)
     place = origin or Origin(None, None, "merge_from_dict")
     return place._replace(text=f"{place.text} {option}={value}".strip())
-
-
-def _is_import_list(wanted: object) -> bool:
-    """Return whether ``custom_imports`` is valid."""
-    if not isinstance(wanted, Mapping) or not {"imports"} <= set(wanted) <= {
-        "imports",
-        "allow_failed_imports",
-    }:
-        return False
-    names = wanted["imports"]
-    listed = names if isinstance(names, list | tuple) else [names or ""]
-    return all(isinstance(name, str) for name in listed) and wanted.get("allow_failed_imports", False) in (
-        True,
-        False,
-    )
 
 
 def _from_loaded(loaded: Loaded, filename: str | None) -> Config:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
+from cfgtrain.config.custom_imports import CUSTOM_IMPORTS, IMPORTS, join_imports, replaced_imports
 from cfgtrain.config.dict import ConfigDict, with_trace
 from cfgtrain.config.formats import MAX_KEY, check_keys, parse_json, parse_python
 from cfgtrain.config.key_paths import MAX_DEPTH, KeyPath
@@ -144,7 +145,9 @@ class _Reader:
         source, bases = read(self, file)
         source.bases = tuple(base.source for base in bases)
         _warn_of_deprecation(source.tree.pop(DEPRECATION, None), file)
-        tree = _merge_over_bases(_joined(bases), source)
+        inherited = _joined(bases)
+        _warn_of_replaced_imports(inherited.get(CUSTOM_IMPORTS), source)
+        tree = _merge_over_bases(inherited, source)
         return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]), source)
 
     def bases(self, names: object, file: _File, source: FileSource) -> list[Loaded]:
@@ -251,16 +254,22 @@ def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, A
         return {}
     tree: dict[Any, Any] = {}
     for base in bases:
+        imports = join_imports(tree.get(CUSTOM_IMPORTS), base.tree.get(CUSTOM_IMPORTS))
         tree |= base.tree
+        tree |= {} if imports is None else {CUSTOM_IMPORTS: imports}
     return templates.look_up_references(paths, tree, file.shown, file.hidden.text)
 
 
 def _joined(bases: list[Loaded]) -> ConfigDict:
-    """Merge bases that must not define the same top-level key."""
+    """Merge bases that must not define the same top-level key, except ``custom_imports``."""
     if not bases:
         return ConfigDict()
     joined = bases[0].tree
     for base in bases[1:]:
+        imports = join_imports(joined.get(CUSTOM_IMPORTS), base.tree.get(CUSTOM_IMPORTS))
+        if imports is not None:
+            dict.__setitem__(joined, CUSTOM_IMPORTS, imports)
+            dict.pop(base.tree, CUSTOM_IMPORTS)
         for key in base.tree:
             if key in joined:
                 first, second = where(joined, key), where(base.tree, key)
@@ -302,6 +311,14 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
     if notice.get("reference"):
         message += f" See {notice['reference']}"
     warnings.warn(message, ConfigDeprecationWarning, stacklevel=stack_level())
+
+
+def _warn_of_replaced_imports(inherited: Any, source: FileSource) -> None:
+    own = source.tree.get(CUSTOM_IMPORTS)
+    if inherited is not None and own is not None:
+        warning = replaced_imports(inherited, own, source.origin((CUSTOM_IMPORTS, IMPORTS)))
+        if warning is not None:
+            warnings.warn(warning, ConfigWarning, stacklevel=stack_level())
 
 
 def _check_file(path: str, shown: str) -> None:

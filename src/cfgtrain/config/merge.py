@@ -6,8 +6,8 @@ from typing import Any
 
 from cfgtrain.config.dict import DELETE, ConfigDict, copy_tree, set_trace
 from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, index_in, walk
-from cfgtrain.errors import ConfigKeyError, ConfigMergeError
-from cfgtrain.origin import dotted, where
+from cfgtrain.errors import ConfigKeyError, ConfigMergeError, ConfigValueError
+from cfgtrain.origin import dotted, location, where
 
 
 def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> ConfigDict:
@@ -38,7 +38,7 @@ def merge_in_place(
 
     The result shares parts of both. The time depends on the size of ``child`` only.
     """
-    if child.get(DELETE):
+    if _deletes(child, path):
         return child
     above = child._trace
     if above is not None:
@@ -54,23 +54,47 @@ def remove_markers(value: Any) -> None:
     """Remove the markers from a tree, in place, at any depth."""
     for _, node in walk(value):
         if type(node) is ConfigDict:
+            _deletes(node)
             dict.pop(node, DELETE, None)
+
+
+def _deletes(node: ConfigDict, path: KeyPath | None = None) -> bool:
+    """Return whether a dict replaces what is inherited.
+
+    Args:
+        node: The dict.
+        path: Its key path, if that is not the one in its trace.
+
+    Raises:
+        ConfigValueError: Its marker is neither True nor False.
+    """
+    marker = node.get(DELETE, False)
+    if isinstance(marker, bool):
+        return marker
+    place = location(node, DELETE)
+    if path is not None:
+        place["key"] = dotted((*path, DELETE))
+    raise ConfigValueError(f"{DELETE} must be True or False, not {marker!r}.", **place)
 
 
 def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: KeyPath) -> Any:
     """Return the dict ``new``, which is ``child[key]``, merged into ``old``."""
-    if old is None or new.get(DELETE):
-        return new
     here = (*path, key)
+    if old is None or _deletes(new, here):
+        return new
     if type(old) is ConfigDict:
         return merge_in_place(old, new, list_keys=list_keys, path=here)
     listed = isinstance(old, (list, tuple))
     if list_keys and listed:
         return _merged_items(old, new, here)
-    hint = " Items can be set by index on the command line only." if listed else ""
+    hint = f"Add {DELETE}=True to the dict to replace it."
+    if listed:
+        hint = (
+            f"Write a list to replace it, {key}=[dict(...)], or to extend it, {key}={{{{_base_.{dotted(here)}}}}} + "
+            "[dict(...)]. Items can be set by index on the command line only."
+        )
     raise ConfigMergeError(
-        f"A dict cannot be merged into the inherited {type(old).__name__} {_short(old)}.{hint} "
-        f"Add {DELETE}=True to the dict to replace it.",
+        f"A dict cannot be merged into the inherited {type(old).__name__} {_short(old)}. {hint}",
         origin=where(child, key),
         key=dotted(here),
     )
@@ -93,7 +117,9 @@ def _index(key: Any, items: list[Any], path: KeyPath) -> int:
         return index
     if not isinstance(key, int) and not str(key).lstrip("-").isdecimal():
         raise ConfigMergeError(
-            f"{key!r} is not an index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
+            f"{key!r} is not an index, and {dotted(path)} is a list of {len(items)}. Write a list to replace it, "
+            f"{dotted(path)}=[...], or an index to change an item, {dotted(path)}.0=....",
+            key=dotted(path),
         )
     missing = NoSuchKeyError(path, key, items)
     raise ConfigKeyError(

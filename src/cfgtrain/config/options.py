@@ -61,6 +61,11 @@ def parse_options(words: Sequence[str]) -> dict[str, object]:
     return options
 
 
+def typed_values(words: Sequence[str]) -> dict[str, str]:
+    """Return the text after the ``=`` of KEY=VALUE words, by key; ``007`` stays ``007``."""
+    return {key.strip(): text for key, _, text in (word.partition("=") for word in words)}
+
+
 class DictAction(argparse.Action):
     """Collect KEY=VALUE words in one dict: ``add_argument("--options", nargs="+", action=DictAction)``.
 

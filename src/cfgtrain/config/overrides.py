@@ -66,7 +66,10 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
 
 
 def type_changes(
-    config: ConfigDict, options: Mapping[str, Any], origin: Callable[[str], Origin | None]
+    config: ConfigDict,
+    options: Mapping[str, Any],
+    origin: Callable[[str], Origin | None],
+    typed: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield a warning for each option whose type differs from that of the value it replaces.
 
@@ -77,6 +80,7 @@ def type_changes(
         config: The config before the options are merged into it.
         options: Values by dotted key.
         origin: Returns the origin of a key of the config.
+        typed: Text of each value on the command line, by option.
     """
     for option, new in options.items():
         try:
@@ -86,9 +90,10 @@ def type_changes(
         if old is None or new is None or _kind(old) == _kind(new) or (type(old), type(new)) == (float, int):
             continue
         place = origin(option.removeprefix("+"))
+        text = typed.get(option, repr(new))
         hint = ""
-        if isinstance(old, str) and isinstance(new, (int, float)):
-            hint = f" For a string write '{option}=\"{new}\"', the quotes included."
+        if isinstance(old, str) and not any(char in text for char in "'\"\\"):  # which need escapes
+            hint = f" For a string write '{option}=\"{text}\"', the quotes included."
         yield (
             f"{option} is now {_named(new)}; the value that it replaces is {_named(old)}"
             f"{f' ({place})' if place else ''}.{hint}"

@@ -93,7 +93,8 @@ class ScoreRules:
         if lower in less or any(key in lower for key in less):
             return "less"
         raise ArgumentError(
-            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'."
+            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'.",
+            argument="rule",
         )
 
 

@@ -11,9 +11,10 @@ from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CheckpointError
 from cfgtrain.experiment.changes import Changes
+from cfgtrain.experiment.work_dir import work_dir_of
 from cfgtrain.runner.base import BaseRunner
 
-__all__ = ["check_length", "checkpoint_folders", "end_again", "find_start"]
+__all__ = ["check_length", "checkpoint_folders", "end_again", "find_start", "may_resume"]
 
 # The keys of hooks that may end a run.
 _ENDING_KEYS = ("custom_hooks", "evaluation", "lr_config", "momentum_config", "optimizer_config")
@@ -93,6 +94,13 @@ def end_again(runner: BaseRunner, ended_by: str | None, changes: Changes) -> Non
         "raise patience of EarlyStoppingHook in custom_hooks.",
         ended_by,
     )
+
+
+def may_resume(cfg: Config) -> bool:
+    """Return whether there may be a checkpoint that ``resume_from='auto'`` finds: a file or a copy elsewhere."""
+    work_dir = work_dir_of(cfg)
+    has_file = any(any(folder.glob("*.pth")) for folder in checkpoint_folders(cfg, work_dir))
+    return has_file or any(each.mirror_for(work_dir) is not None for each in _stores(cfg))
 
 
 def _stores(cfg: Config) -> list[CheckpointStore]:

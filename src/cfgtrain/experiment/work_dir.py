@@ -27,6 +27,7 @@ __all__ = [
     "make_work_dir",
     "new_run_id",
     "run_log",
+    "work_dir_of",
     "exclusive_folders",
     "write_config",
 ]
@@ -37,9 +38,15 @@ def config_stem(cfg: Config) -> str:
     return Path(cfg.filename).stem if cfg.filename else "run"
 
 
+def work_dir_of(cfg: Config) -> Path:
+    """Return the work directory of a config, which is ``work_dirs/<config name>`` by default."""
+    work_dir = cfg.get("work_dir") or Path("work_dirs") / config_stem(cfg)
+    return Path(work_dir).expanduser().absolute()
+
+
 def make_work_dir(cfg: Config) -> Path:
     """Create the work directory, and check that it can be written to."""
-    work_dir = Path(cfg.work_dir).expanduser().absolute()
+    work_dir = work_dir_of(cfg)
     with folder_errors(work_dir):
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):

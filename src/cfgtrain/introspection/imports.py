@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from cfgtrain.suggestions import close_names
 
-__all__ = ["import_object", "near_paths"]
+__all__ = ["import_failure", "import_object", "near_paths"]
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def import_object(path: str) -> Callable[..., Any] | None:
@@ -56,6 +61,25 @@ def near_paths(path: str) -> tuple[str, list[str]]:
     # There are many top-level modules, so these have to be more similar.
     nearest = close_names(wrong, _names_in(found), cutoff=0.6 if begin else 0.75)
     return begin, [".".join(filter(None, (begin, name, *rest))) for name in nearest]
+
+
+def import_failure(error: Exception) -> str:
+    """Return the type, text and place of an exception that a module raised when it was imported.
+
+    The place is the line of the user's code that was executed last, or else of a library.
+    """
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if _is_outside(Path(each.filename))]
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    users = [each for each in frames if not any(map(Path(each.filename).is_relative_to, libraries))]
+    place = f" ({(users or frames)[-1].filename}:{(users or frames)[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _is_outside(file: Path) -> bool:
+    """Return whether a source file belongs neither to cfgtrain nor to the import system."""
+    return file.is_file() and not file.is_relative_to(_PACKAGE) and file != Path(str(importlib.__file__))
 
 
 def _names_in(found: Any) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
-from cfgtrain.errors import BuildError
+from cfgtrain.errors import ArgumentError, BuildError
 from cfgtrain.origin import location
 from cfgtrain.suggestions import suggest, with_article
 
@@ -21,6 +21,7 @@ __all__ = [
     "accepted_args",
     "argument_problem",
     "callable_name",
+    "check_dict",
     "parameters_of",
     "short_repr",
     "signature_text",
@@ -64,12 +65,20 @@ class ArgumentProblem(NamedTuple):
     def error(self, cfg: object) -> BuildError:
         """Return the error about the arguments in a config."""
         return BuildError(
-            self.message, hint=self.hint, signature=self.signature, **location(cfg, self.argument)
+            self.message,
+            hint=self.hint,
+            signature=self.signature,
+            argument=self.argument or (),
+            **location(cfg, self.argument),
         )
 
 
 def argument_problem(
-    target: Callable[..., Any], args: Mapping[str, Any], *, partial_args: bool = False
+    target: Callable[..., Any],
+    args: Mapping[str, Any],
+    *,
+    partial_args: bool = False,
+    config_keys: Sequence[str] = (),
 ) -> ArgumentProblem | None:
     """Return what is wrong with the names of ``target(**args)``, or None.
 
@@ -77,6 +86,8 @@ def argument_problem(
         target: A class or function; one without a readable signature is never wrong.
         args: Its keyword arguments.
         partial_args: Whether other arguments will be added, so that none is missing.
+        config_keys: Names that a config may have besides arguments, such as ``type``: a wrong name
+            may be a misspelling of one of them.
     """
     parameters = parameters_of(target)
     if parameters is None:
@@ -84,7 +95,7 @@ def argument_problem(
     unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
     if unknown:
         message = f"{callable_name(target)} takes no argument {unknown[0]!r}."
-        hint = suggest(str(unknown[0]), parameters.names)
+        hint = suggest(str(unknown[0]), (*parameters.names, *config_keys))
         return ArgumentProblem(message, unknown[0], signature_text(target), hint)
     missing = [] if partial_args else [name for name in parameters.required if name not in args]
     if missing:
@@ -106,8 +117,30 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     annotation = parameters.annotations.get(name) if parameters is not None else None
     if annotation is None or _fits(value, annotation) is not False:
         return None
-    wanted = _spelled(annotation)
+    wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
     return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
+
+
+def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:
+    """Raise if a dict does not hold arguments of a function that will be called with it.
+
+    Args:
+        name: Name of the argument that is the dict, for the error.
+        target: The function.
+        args: The dict.
+        given: Names of arguments that are added when it is called.
+
+    Raises:
+        ArgumentError: The function has no such argument, needs another one, or one of the wrong type.
+    """
+    problem = argument_problem(target, {**dict.fromkeys(given), **args})
+    if problem is not None:
+        path = (name, problem.argument) if problem.argument is not None else (name,)
+        raise ArgumentError(f"{name}: {problem.message}", hint=problem.hint, argument=path)
+    for key, value in args.items():
+        wrong = type_problem(target, key, value)
+        if wrong is not None:
+            raise ArgumentError(f"{name}: {wrong}", argument=(name, key))
 
 
 def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,7 +293,7 @@ def _fits(value: Any, annotation: Any) -> bool | None:
     if kind is str:
         return isinstance(value, str)
     if kind in (list, tuple, Sequence):
-        return isinstance(value, Sequence if kind is Sequence else (list, tuple))
+        return _fits_sequence(value, kind, typing.get_args(annotation))
     if kind in (dict, Mapping):
         return isinstance(value, Mapping)
     # An object may be made from the value, as a Path from a str, but a tensor cannot be made from a str.
@@ -269,14 +302,29 @@ def _fits(value: Any, annotation: Any) -> bool | None:
     )
 
 
-def _spelled(annotation: Any) -> str:
+def _fits_sequence(value: Any, kind: Any, inner: tuple[Any, ...]) -> bool | None:
+    """Return whether a value fits a list, tuple or Sequence of some types; None if that cannot be judged."""
+    if isinstance(value, (str, bytes)):
+        return kind is Sequence and inner in ((), (str,), (Any,))
+    if not isinstance(value, Sequence if kind is Sequence else (list, tuple)):
+        return False
+    if not inner or (kind is tuple and inner[-1] is not Ellipsis):  # of any items, or of one type for each
+        return True
+    verdicts = {_fits(item, inner[0]) for item in value}
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def _spelled(annotation: Any, with_items: bool) -> str:
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_spelled(option) for option in typing.get_args(annotation))
+        return " or ".join(_spelled(option, with_items) for option in typing.get_args(annotation))
     if origin is typing.Literal:
         return " or ".join(map(repr, typing.get_args(annotation)))
     if annotation is type(None):
         return "None"
     kind = origin or annotation
     name = kind.__name__ if inspect.isclass(kind) else str(kind)
+    items = [each for each in typing.get_args(annotation) if each is not Ellipsis]
+    if with_items and kind in (list, tuple, Sequence) and len(items) == 1 and inspect.isclass(items[0]):
+        name += f" of {items[0].__name__}"
     return with_article(name)

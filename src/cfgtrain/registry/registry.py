@@ -14,6 +14,8 @@ from typing import Any, TypeVar, cast, overload
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
+    CfgTrainError,
+    ErrorFields,
     NameTakenError,
     UnknownNameError,
 )
@@ -21,9 +23,9 @@ from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.introspection.source_search import place_of
-from cfgtrain.origin import describe, folder_of, location
+from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
 from cfgtrain.registry.lookup_errors import explain_unknown_name
-from cfgtrain.suggestions import one_of, with_article
+from cfgtrain.suggestions import close_names, one_of, with_article
 
 __all__ = ["Registry", "build_cfg", "build_from_cfg"]
 
@@ -31,6 +33,11 @@ Built = TypeVar("Built", bound=Callable[..., Any])
 
 # `type='mmcv.ConvModule'` is looked up here, so that configs written for MMCV keep working.
 SCOPE_ALIASES = {"mmcv": "cfgtrain"}
+
+# Begins the note of an exception that a class or function raised which a config names.
+BUILD_NOTE = "while building"
+
+MIN_SIMILARITY = 0.7  # of a key that may be a misspelling of one that is missing
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 
@@ -326,13 +333,16 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
         Exception: Any exception from the constructor, with a note with the location in the config.
     """
     target, args = resolve_cfg(cfg, registry, default_args)
-    problem = argument_problem(target, args)
+    problem = argument_problem(target, args, config_keys=("type",))
     if problem is not None:
         raise problem.error(cfg)
     try:
         return target(**args)
     except Exception as error:
-        error.add_note(f"while building {callable_name(target)} from {describe(cfg) or 'a config'}")
+        place = place_text(
+            **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
+        )
+        error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place or 'a config'}")
         raise
 
 
@@ -354,7 +364,7 @@ def resolve_cfg(
     args = {**(default_args or {}), **cfg}
     if "type" not in args:
         message = f'The config of {with_article(registry.name)} must contain the key "type".'
-        raise UnknownNameError(message, **location(cfg))
+        raise UnknownNameError(message, **missing_key(cfg, "type"))
     kind = args.pop("type")
     if isinstance(kind, str):
         return _resolve_name(kind, cfg, registry), args
@@ -362,6 +372,23 @@ def resolve_cfg(
         message = f"type is a name, a class or a function, not {kind!r}."
         raise ArgumentTypeError(message, **location(cfg, "type"))
     return kind, args
+
+
+def missing_key(cfg: Any, wanted: str) -> ErrorFields:
+    """Return the place and hint of an error about a key that a config does not have.
+
+    If the config has a key with a similar name, the error is about that key.
+    """
+    near = similar_key(cfg, wanted)
+    place = location(cfg, near)
+    hint = f"Did you mean {wanted!r} instead of {near!r}?" if near is not None else ""
+    return {"origin": place["origin"], "key": place["key"], "hint": hint}
+
+
+def similar_key(cfg: Any, wanted: str) -> str | None:
+    """Return the key of a config that is most similar to a name, or None if none is similar enough."""
+    near = close_names(wanted, [key for key in cfg if isinstance(key, str)], count=1, cutoff=MIN_SIMILARITY)
+    return near[0] if near else None
 
 
 def known_registries() -> list[Registry]:

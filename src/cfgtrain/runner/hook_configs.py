@@ -11,7 +11,7 @@ from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.origin import location
 from cfgtrain.registries import HOOKS
-from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.registry.registry import missing_key, resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
 
 __all__ = ["hook_cfgs", "hooks_for", "optimizer_settings"]
@@ -31,7 +31,10 @@ def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook,
             yield each, priority
         else:
             target, _ = resolve_cfg(each, HOOKS)
-            yield HOOKS.build(each, default_args=accepted_args(target, offered)), priority
+            hook = HOOKS.build(each, default_args=accepted_args(target, offered))
+            if isinstance(hook, Hook):
+                hook._configs = (each, cfg)
+            yield hook, priority
 
 
 def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
@@ -55,6 +58,9 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
         elif hook_key.policy_suffix and "policy" in each:
             name = _policy_hook(each["policy"], hook_key.policy_suffix, each)
             yield _with_defaults(without(each, "policy"), {"type": name}), hook_key.priority
+        elif hook_key.policy_suffix and "type" not in each:
+            message = f"{key} needs a policy, such as policy='step', or the type of a hook."
+            raise UnknownNameError(message, **missing_key(each, "policy"))
         else:
             yield _with_defaults(without(each, "priority"), default), each.get("priority", hook_key.priority)
 

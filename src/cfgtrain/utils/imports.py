@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
 from typing import cast
 
 from cfgtrain.errors import ArgumentTypeError, ConfigImportError
-from cfgtrain.introspection.imports import near_paths
+from cfgtrain.introspection.imports import import_failure, near_paths
 
 __all__ = [
     "import_modules_from_strings",
@@ -71,12 +70,4 @@ def _explain(name: str, error: Exception) -> str:
             f"No module named {error.name!r}. Install it, or add its folder to PYTHONPATH. "
             f"The first folders searched are {', '.join(first)}."
         )
-    return f"The module {name!r} cannot be imported: {type(error).__name__}: {error}{_raised_at(error)}."
-
-
-def _raised_at(error: Exception) -> str:
-    """Return `` (file:line)`` of the code that raised, or "" for a SyntaxError, whose text contains it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = (__file__, importlib.__file__)
-    inside = [frame for frame in frames if frame.filename not in ours and not frame.filename.startswith("<")]
-    return f" ({inside[-1].filename}:{inside[-1].lineno})" if inside else ""
+    return f"The module {name!r} cannot be imported: {import_failure(error)}."

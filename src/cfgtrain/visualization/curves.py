@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.errors import ArgumentError, MissingLibraryError
+from cfgtrain.filesystem.atomic import atomic_write
 
 __all__ = ["FORMATS", "Line", "Panel", "check_picture", "draw_panels"]
 
@@ -49,7 +52,8 @@ def check_picture(path: str | Path) -> Any:
     """Check that ``draw_panels`` can write to ``path``, and return the Figure class of matplotlib.
 
     Raises:
-        ArgumentError: The extension is not a supported format, or the folder does not exist.
+        ArgumentError: The extension is not a supported format, the folder does not exist or cannot be
+            written to, or the path is a folder.
         MissingLibraryError: matplotlib is not installed.
     """
     file = Path(path)
@@ -57,6 +61,12 @@ def check_picture(path: str | Path) -> Any:
         raise ArgumentError(f"A plot is saved as .png, .svg or .pdf, not as {file.name!r}.")
     if not file.absolute().parent.is_dir():
         raise ArgumentError(f"Cannot save {file.name!r}: the folder {str(file.parent)!r} does not exist.")
+    if file.is_dir():
+        raise ArgumentError(f"Cannot save {file.name!r}: it is a folder. Choose another name.")
+    if not os.access(file.absolute().parent, os.W_OK):
+        raise ArgumentError(
+            f"Cannot save {file.name!r}: the folder {str(file.parent)!r} cannot be written to. Choose another folder."
+        )
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -94,7 +104,10 @@ def draw_panels(
         _style_axis(top)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color="#222222")
-    figure.savefig(path)
+    picture = BytesIO()
+    figure.savefig(picture, format=Path(path).suffix[1:].lower())
+    with atomic_write(Path(path)) as out:
+        out.write(picture.getvalue())
 
 
 def _draw(axis: Any, panel: Panel) -> None:

@@ -273,3 +273,39 @@ def test_names_that_auto_does_not_find_are_a_warning(caplog: pytest.LogCaptureFi
     """A template without the suffix of a checkpoint causes a warning."""
     run("epoch", 1, filename_tmpl="epoch_{}")
     assert "--resume auto will not find these checkpoints" in caplog.text
+
+
+@pytest.mark.parametrize("interval", [-2, 1.5, True, "1"])
+def test_wrong_intervals(interval: Any) -> None:
+    """An interval is positive, or -1 as in MMCV, or 0."""
+    with pytest.raises(ArgumentError, match="interval must be a positive int, or -1 to save only at the end"):
+        CheckpointHook(interval)
+
+
+@pytest.mark.parametrize("kept", [0, -2, 1.5])
+def test_wrong_numbers_of_checkpoints_to_keep(kept: Any) -> None:
+    """-1 keeps all; to keep none has no meaning."""
+    with pytest.raises(ArgumentError, match="max_keep_ckpts must be a positive int, or -1 to keep all"):
+        CheckpointHook(max_keep_ckpts=kept)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize(
+    ("cfg", "text"),
+    [
+        ({"interval": -1}, ""),
+        ({"interval": 9}, ""),
+        ({"interval": 0}, "a checkpoint is saved only at the end"),
+        ({"interval": -1, "save_last": False}, "no checkpoint is saved in this run"),
+        ({"interval": 9, "save_last": False}, "no checkpoint is saved in this run"),
+        ({"interval": 1, "save_last": False}, ""),
+    ],
+)
+def test_interval_that_never_takes_effect(
+    cfg: dict[str, Any], text: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a warning before the run, which names the setting."""
+    run(kind, 2, **cfg)
+    warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == bool(text)
+    assert all(text in each and "interval" in each for each in warned)

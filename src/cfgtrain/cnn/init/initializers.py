@@ -59,11 +59,15 @@ class BaseInit(ABC):
         self, *, bias: float = 0, bias_prob: float | None = None, layer: str | Sequence[str] | None = None
     ) -> None:
         if isinstance(bias, bool) or not isinstance(bias, (int, float)):
-            raise ArgumentTypeError(f"bias must be a number, not {bias!r}.")
+            raise ArgumentTypeError(f"bias must be a number, not {bias!r}.", argument="bias")
         if bias_prob is not None and not isinstance(bias_prob, float):
-            raise ArgumentTypeError(f"bias_prob must be a float or None, not {bias_prob!r}.")
+            raise ArgumentTypeError(
+                f"bias_prob must be a float or None, not {bias_prob!r}.", argument="bias_prob"
+            )
         if layer is not None and not isinstance(layer, (str, list, tuple)):
-            raise ArgumentTypeError(f"layer must be a class name or a list of class names, not {layer!r}.")
+            raise ArgumentTypeError(
+                f"layer must be a class name or a list of class names, not {layer!r}.", argument="layer"
+            )
         self.bias = bias if bias_prob is None else bias_init_with_prob(bias_prob)
         self.layer = [layer] if isinstance(layer, str) else list(layer or ())
         self.wholemodule = False

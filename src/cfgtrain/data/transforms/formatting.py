@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registries import PIPELINES
 
 Results = dict[str, Any]
@@ -24,7 +25,7 @@ class ImageToTensor:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = keys
+        self.keys = _checked(keys)
 
     def __call__(self, results: Results) -> Results:
         """Replace (H, W) or (H, W, C) arrays by contiguous (C, H, W) tensors of the same dtype, in place."""
@@ -43,7 +44,7 @@ class ToTensor:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = keys
+        self.keys = _checked(keys)
 
     def __call__(self, results: Results) -> Results:
         """Replace the values by tensors, in place."""
@@ -61,7 +62,7 @@ class Collect:
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = keys
+        self.keys = _checked(keys)
 
     def __call__(self, results: Results) -> Results:
         """Return a new dict with the selected results.
@@ -70,3 +71,11 @@ class Collect:
             KeyError: A key is missing in the results.
         """
         return {key: results[key] for key in self.keys}
+
+
+def _checked(keys: Sequence[str]) -> Sequence[str]:
+    if isinstance(keys, str):
+        raise ArgumentTypeError(
+            f"keys is a list of names, such as [{keys!r}], not {keys!r}.", argument="keys"
+        )
+    return keys

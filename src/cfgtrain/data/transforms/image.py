@@ -30,6 +30,11 @@ class Resize:
     """
 
     def __init__(self, scale: Sequence[int], interpolation: Interpolation = "bilinear") -> None:
+        sides: Sequence[object] = scale  # of a config
+        if len(sides) != 2 or not all(isinstance(side, (int, float)) and side >= 1 for side in sides):
+            raise ArgumentError(
+                f"scale is (width, height) in pixels, at least (1, 1), not {scale!r}.", argument="scale"
+            )
         self.scale = (int(scale[0]), int(scale[1]))
         self.interpolation = interpolation
 
@@ -50,6 +55,9 @@ class RandomCrop:
     """
 
     def __init__(self, size: int, padding: int = 0, pad_val: float = 0) -> None:
+        for name, value, least in (("size", size, 1), ("padding", padding, 0)):
+            if value < least:
+                raise ArgumentError(f"{name} is at least {least}, not {value!r}.", argument=name)
         self.size = size
         self.padding = padding
         self.pad_val = pad_val
@@ -89,7 +97,7 @@ class Normalize:
         self.mean = np.asarray(mean, dtype=np.float32)
         self.std = np.asarray(std, dtype=np.float32)
         if not (self.std > 0).all():
-            raise ArgumentError(f"std must be positive, not {std!r}.")
+            raise ArgumentError(f"std must be positive, not {std!r}.", argument="std")
 
     def __call__(self, results: Results) -> Results:
         """Replace ``img`` by a float32 array of the same shape."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cfgtrain.arguments import check_interval
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.filesystem.names import as_template
@@ -61,6 +62,12 @@ class CheckpointHook(Hook):
         meta: Mapping[str, Any] | None = None,
     ) -> None:
         self._store = CheckpointStore(out_dir, file_client_args)
+        check_interval("interval", interval, "to save only at the end")
+        if not isinstance(max_keep_ckpts, int) or (max_keep_ckpts < 1 and max_keep_ckpts != -1):  # type: ignore[redundant-expr]
+            raise ArgumentError(
+                f"max_keep_ckpts must be a positive int, or -1 to keep all, not {max_keep_ckpts!r}.",
+                argument="max_keep_ckpts",
+            )
         self.interval = interval
         self.by_epoch = by_epoch
         self.save_optimizer = save_optimizer
@@ -83,6 +90,17 @@ class CheckpointHook(Hook):
         """
         if runner.work_dir is None:
             return
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if not self.save_last and (self.interval < 1 or self.interval > (total or self.interval)):
+            runner.logger.warning(
+                "%s: with interval=%d and save_last=False, no checkpoint is saved in this run.",
+                self.place_of("interval"), self.interval,
+            )  # fmt: skip
+        elif self.interval == 0:
+            runner.logger.warning(
+                "%s: with interval=0, a checkpoint is saved only at the end; interval=-1 does the same without this "
+                "warning.", self.place_of("interval"),
+            )  # fmt: skip
         runner.logger.info("Checkpoints will be saved to %s", self._store.open(runner.work_dir))
         if not self.filename_tmpl.endswith(".pth"):
             runner.logger.warning(
@@ -203,13 +221,16 @@ def _check_template(template: str) -> None:
         name = template.format(1)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ArgumentError(
-            f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}."
+            f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}.",
+            argument="filename_tmpl",
         ) from error
     if Path(name).name != name:
         raise ArgumentError(
-            f"filename_tmpl is the name of a file, but {template!r} contains a folder: use out_dir for that."
+            f"filename_tmpl is the name of a file, but {template!r} contains a folder: use out_dir for that.",
+            argument="filename_tmpl",
         )
     if name in ("..", "latest.pth") or "\0" in name:
         raise ArgumentError(
-            f"filename_tmpl={template!r} makes the name {name!r}, which a checkpoint cannot have."
+            f"filename_tmpl={template!r} makes the name {name!r}, which a checkpoint cannot have.",
+            argument="filename_tmpl",
         )

@@ -31,12 +31,12 @@ class ClosureHook(Hook):
     def __init__(self, fn_name: str, fn: Callable[[Any], None] | str) -> None:
         if fn_name not in _STAGES:
             message = f"There is no stage {fn_name!r} for a function."
-            raise ArgumentError(message, near=(str(fn_name), _STAGES))
+            raise ArgumentError(message, near=(str(fn_name), _STAGES), argument="fn_name")
         found = import_object(fn) if isinstance(fn, str) else fn
         if found is None:
             raise UnknownNameError(f"There is nothing to import at {fn!r}.")
         if not callable(found):
-            raise ArgumentError(f"A function is called at {fn_name}, not {found!r}.")
+            raise ArgumentError(f"A function is called at {fn_name}, not {found!r}.", argument="fn")
         setattr(self, fn_name, found)
 
 

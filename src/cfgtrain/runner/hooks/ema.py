@@ -47,11 +47,11 @@ class EMAHook(Hook):
         update_buffers: bool = False,
     ) -> None:
         if not isinstance(interval, int) or interval < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(f"interval is a positive int, not {interval!r}.")
+            raise ArgumentError(f"interval is a positive int, not {interval!r}.", argument="interval")
         if not 0 < momentum < 1:
-            raise ArgumentError(f"momentum is above 0 and below 1, not {momentum!r}.")
+            raise ArgumentError(f"momentum is above 0 and below 1, not {momentum!r}.", argument="momentum")
         if warm_up < 0:
-            raise ArgumentError(f"warm_up cannot be negative: {warm_up!r}.")
+            raise ArgumentError(f"warm_up cannot be negative: {warm_up!r}.", argument="warm_up")
         self.momentum = 1 - (1 - momentum) ** interval if interval > 1 else momentum
         self.interval = interval
         self.warm_up = warm_up

@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.introspection.signatures import check_dict
 
 __all__ = ["checked_clip", "clear_gradients", "unreached_parameters"]
 
@@ -37,11 +37,12 @@ def checked_clip(grad_clip: Any) -> dict[str, Any] | None:
     if grad_clip is None:
         return None
     if not isinstance(grad_clip, Mapping):
-        raise ArgumentError(f"grad_clip is a dict such as dict(max_norm=35), or None, not {grad_clip!r}.")
+        raise ArgumentError(
+            f"grad_clip is a dict such as dict(max_norm=35), or None, not {grad_clip!r}.",
+            argument="grad_clip",
+        )
     target = clip_grad_value_ if "clip_value" in grad_clip else clip_grad_norm_
-    problem = argument_problem(target, {"parameters": None, **grad_clip})
-    if problem is not None:
-        raise ArgumentError(f"grad_clip: {problem.message}", hint=problem.hint)
+    check_dict("grad_clip", target, grad_clip, "parameters")
     return dict(grad_clip)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import HookError
+from cfgtrain.origin import describe, where
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["Hook"]
@@ -57,6 +58,7 @@ class Hook:
     stages = STAGES
     default_priority: int | str = "NORMAL"
     idle_stages: Collection[str] = ()
+    _configs: tuple[Any, ...] = ()  # that hold the settings it was built from, for messages
 
     def before_run(self, runner: RunnerView) -> None:
         """Run once, before the first batch."""
@@ -140,6 +142,11 @@ class Hook:
     def is_last_iter(self, runner: RunnerView) -> bool:
         """Return whether the current iteration is the last one of the run."""
         return runner.iter + 1 == runner.max_iters
+
+    def place_of(self, setting: str) -> str:
+        """Return the name of a setting for a message, with its key path and line if it is from a config."""
+        places = (describe(cfg, setting) for cfg in self._configs if where(cfg, setting) is not None)
+        return next(places, setting)
 
     def get_triggered_stages(self) -> list[str]:
         """Return the stages at which this hook is called, in order."""

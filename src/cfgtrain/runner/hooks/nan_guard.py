@@ -44,7 +44,7 @@ class NaNGuardHook(Hook):
 
     def __init__(self, interval: int = 1, save: bool = True) -> None:
         if not isinstance(interval, int) or interval < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(f"interval is a positive int, not {interval!r}.")
+            raise ArgumentError(f"interval is a positive int, not {interval!r}.", argument="interval")
         self.interval = interval
         self.save = save
         self._random: dict[str, Any] = {}

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
 from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
@@ -67,7 +67,9 @@ class OptimizerHook(Hook):
         dtype: str | None = None,
     ) -> None:
         if not isinstance(cumulative_iters, int) or cumulative_iters < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(f"cumulative_iters is a positive int, not {cumulative_iters!r}.")
+            raise ArgumentError(
+                f"cumulative_iters is a positive int, not {cumulative_iters!r}.", argument="cumulative_iters"
+            )
         self.grad_clip = checked_clip(grad_clip)
         self.detect_anomalous_params = detect_anomalous_params
         self.cumulative_iters = cumulative_iters
@@ -348,12 +350,11 @@ def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
     if isinstance(loss_scale, (int, float)) and not isinstance(loss_scale, bool) and loss_scale > 0:
         return {"init_scale": float(loss_scale)}
     if isinstance(loss_scale, Mapping):
-        problem = argument_problem(torch.amp.GradScaler, dict(loss_scale))
-        if problem is not None:
-            raise ArgumentError(f"loss_scale: {problem.message}", hint=problem.hint)
+        check_dict("loss_scale", torch.amp.GradScaler, loss_scale)
         return dict(loss_scale)
     raise ArgumentError(
-        f"loss_scale is a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}."
+        f"loss_scale is a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
+        argument="loss_scale",
     )
 
 

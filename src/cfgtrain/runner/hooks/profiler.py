@@ -10,7 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity
 
 from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.introspection.signatures import argument_problem
+from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -57,20 +57,22 @@ class ProfilerHook(Hook):
         json_trace_path: str | None = None,
     ) -> None:
         if not isinstance(profile_iters, int) or profile_iters < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(f"profile_iters is at least 1, not {profile_iters!r}.")
+            raise ArgumentError(
+                f"profile_iters is at least 1, not {profile_iters!r}.", argument="profile_iters"
+            )
         if isinstance(activities, str) or not activities:
-            raise ArgumentError(f"activities is a list of 'cpu' and 'cuda', not {activities!r}.")
+            raise ArgumentError(
+                f"activities is a list of 'cpu' and 'cuda', not {activities!r}.", argument="activities"
+            )
         for name in activities:
             if name not in ACTIVITIES:
                 message = f"There is no activity {name!r} to profile: use 'cpu' and 'cuda'."
-                raise ArgumentError(message, near=(str(name), list(ACTIVITIES)))
+                raise ArgumentError(message, near=(str(name), list(ACTIVITIES)), argument="activities")
         self.by_epoch = by_epoch
         self.profile_iters = profile_iters
         self.activities = [ACTIVITIES[name] for name in activities]
         if isinstance(schedule, Mapping):
-            problem = argument_problem(torch.profiler.schedule, dict(schedule))
-            if problem is not None:
-                raise ArgumentError(f"schedule: {problem.message}", hint=problem.hint)
+            check_dict("schedule", torch.profiler.schedule, schedule)
             schedule = torch.profiler.schedule(**schedule)
         self.schedule = schedule
         self.on_trace_ready = on_trace_ready
@@ -164,4 +166,5 @@ def _check_handler(handler: Any) -> None:
         raise ArgumentError(
             f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}.",
             near=(str(kind), kinds),
+            argument="on_trace_ready",
         )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import LOGGER, Scalar, make_runner, numbers
 
-from cfgtrain.errors import HookError
+from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.fileio import FileClient
 from cfgtrain.runner import EvalHook, TextLoggerHook
 
@@ -333,3 +333,35 @@ def test_an_initial_evaluation_is_before_the_first_iteration() -> None:
     lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     found = [(line["mode"], line["global_iter"]) for line in lines]
     assert found == [("val", 0), ("val", 1), ("train", 2), ("val", 2)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "text"),
+    [
+        ("epoch", {"interval": 0}, "with interval=0, TextLoggerHook logs nothing of the training."),
+        ("iter", {"interval": -1}, "with interval=-1, TextLoggerHook logs nothing of the training."),
+        ("epoch", {"interval": 4}, "logs nothing of the training: an epoch has 3 iterations."),
+        ("epoch", {"interval": 4, "by_epoch": False}, None),
+        ("epoch", {"interval": 4, "ignore_last": False}, None),
+        ("iter", {"interval": 4, "by_epoch": False}, "logs nothing of the training: the run has 2 iterations."),
+        ("epoch", {"interval": 3}, None),
+    ],
+)  # fmt: skip
+def test_interval_without_a_line(
+    kind: str, args: dict[str, Any], text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An interval that gives no line of the training is a warning before the run."""
+    runner = make_runner(kind, 2)
+    runner.register_hook(TextLoggerHook(**args))
+    runner.run([numbers(3)], [("train", 1)])
+    warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == (text is not None)
+    assert text is None or warned[0].endswith(text)
+
+
+def test_interval_below_minus_one() -> None:
+    """-1 keeps MMCV's meaning; what is below has none."""
+    with pytest.raises(
+        ArgumentError, match="interval must be a positive int, or -1 for no log of the training, not -2"
+    ):
+        TextLoggerHook(interval=-2)

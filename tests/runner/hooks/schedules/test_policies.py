@@ -286,3 +286,49 @@ def test_warmup_values_need_a_warmup() -> None:
     """Values of a warm-up that is not set are an error."""
     with pytest.raises(ValueError, match="no warm-up"):
         ScheduleHook().warm_values(0)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize(
+    ("cfg", "beyond"),
+    [
+        ({"policy": "step", "step": [1, 8, 12]}, "the steps 8 and 12"),
+        ({"policy": "step", "step": [1, 2]}, "the step 2"),  # the run ends before it
+        ({"policy": "step", "step": 3}, "the step 3"),
+        ({"policy": "step", "step": [1]}, ""),
+        ({"policy": "step", "step": 1}, ""),
+        (
+            {"policy": "CosineRestart", "min_lr": 0, "periods": [1, 3, 4], "restart_weights": [1, 1, 1]},
+            "the restart 4",
+        ),
+    ],
+)
+def test_parts_of_a_curve_beyond_the_end(
+    cfg: dict[str, Any], beyond: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a shorter run never reaches is a warning, so that it still runs."""
+    runner = make_runner(kind, 2)
+    runner.register_lr_hook(cfg)
+    runner.run([numbers(2)], [("train", 1)])
+    texts = [record.message for record in caplog.records if "does not reach" in record.message]
+    assert len(texts) == bool(beyond)
+    assert all(f" does not reach {beyond}: the run ends after 2 {kind}" in text for text in texts)
+
+
+def test_momentum_step_beyond_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """The same holds for momenta, and for a schedule by iteration in a run that counts epochs."""
+    optimizer = torch.optim.SGD(Scalar().parameters(), lr=0.1, momentum=0.9)
+    runner = make_runner("epoch", 2, optimizer=optimizer)
+    runner.register_momentum_hook({"policy": "step", "step": [3, 4], "by_epoch": False})
+    runner.run([numbers(2)], [("train", 1)])
+    assert "step: the policy Step does not reach the step 4: the run ends after 4 iterations." in caplog.text
+
+
+def test_length_of_a_warmup_without_its_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """``warmup_iters`` alone has no effect, and ``warmup=None`` says that this is meant."""
+    for cfg, warned in (({"warmup_iters": 2}, True), ({"warmup_iters": 2, "warmup": None}, False)):
+        caplog.clear()
+        runner = make_runner("iter", 2)
+        runner.register_lr_hook({"policy": "fixed", **cfg})
+        runner.run([numbers(2)], [("train", 1)])
+        assert ("warmup_iters has no effect without warmup=" in caplog.text) is warned

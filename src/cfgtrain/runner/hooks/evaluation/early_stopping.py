@@ -47,7 +47,10 @@ class EarlyStoppingHook(Hook):
     ) -> None:
         self.score_monitor = ScoreMonitor(type(self).__name__, monitor, rule)
         if patience < 0 or min_delta < 0:
-            raise ArgumentError(f"patience and min_delta cannot be negative: {patience!r} and {min_delta!r}.")
+            raise ArgumentError(
+                f"patience and min_delta cannot be negative: {patience!r} and {min_delta!r}.",
+                argument="patience" if patience < 0 else "min_delta",
+            )
         self.min_delta = min_delta
         self.patience = patience
         self.check_finite = check_finite

@@ -72,9 +72,9 @@ class EvalHook(Hook):
         **eval_kwargs: Any,
     ) -> None:
         if interval <= 0:
-            raise ArgumentError(f"interval is positive, not {interval!r}.")
+            raise ArgumentError(f"interval is positive, not {interval!r}.", argument="interval")
         if start is not None and start < 0:
-            raise ArgumentError(f"start cannot be negative: {start!r}.")
+            raise ArgumentError(f"start cannot be negative: {start!r}.", argument="start")
         if not hasattr(dataloader, "dataset"):
             raise ArgumentTypeError(
                 f"An evaluation needs a DataLoader with a dataset that returns scores, not {dataloader!r}."
@@ -86,12 +86,16 @@ class EvalHook(Hook):
         if test_fn is not None and not callable(test_fn):
             raise ArgumentTypeError(f"test_fn is a function (model, dataloader) -> results, not {test_fn!r}.")
         if not isinstance(by_epoch, bool):
-            raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
+            raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.", argument="by_epoch")
         if not isinstance(save_best, str | None):
-            raise ArgumentError(f"save_best is the name of a score, 'auto' or None, not {save_best!r}.")
+            raise ArgumentError(
+                f"save_best is the name of a score, 'auto' or None, not {save_best!r}.", argument="save_best"
+            )
         if rule not in (None, *COMPARE):  # a KeyError, as in MMCV
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.", near=(str(rule), list(COMPARE))
+                f"rule is 'greater', 'less' or None, not {rule!r}.",
+                near=(str(rule), list(COMPARE)),
+                argument="rule",
             )
         self._best = BestCheckpoint(out_dir, file_client_args)
         self.dataloader = dataloader

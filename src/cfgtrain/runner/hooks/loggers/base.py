@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from cfgtrain.arguments import check_interval
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
@@ -17,7 +18,8 @@ class LoggerHook(Hook):
     Only the main process logs: ``open_log``, ``log`` and ``close_log`` are called in no other.
 
     Args:
-        interval: Iterations between two training logs, each an average over them.
+        interval: Iterations between two training logs, each an average over them; 0 and -1 log
+            only evaluations.
         ignore_last: Whether a shorter interval at the end of an epoch is not logged.
         reset_flag: Whether this hook clears the output after logging; the last logger always does.
         by_epoch: Whether intervals are counted within the epoch, or over the run.
@@ -26,6 +28,7 @@ class LoggerHook(Hook):
     def __init__(
         self, interval: int = 10, ignore_last: bool = True, reset_flag: bool = False, by_epoch: bool = True
     ) -> None:
+        check_interval("interval", interval, "for no log of the training")
         self.interval = interval
         self.ignore_last = ignore_last
         self.reset_flag = reset_flag
@@ -58,6 +61,19 @@ class LoggerHook(Hook):
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         if loggers and loggers[-1] is self:
             self.reset_flag = True
+        length = runner.max_iters
+        if self.by_epoch and length is not None and runner.max_epochs:
+            length //= runner.max_epochs
+        if self.ignore_last and (self.interval < 1 or self.interval > (length or self.interval)):
+            reason = (
+                ""
+                if self.interval < 1
+                else f": {'an epoch' if self.by_epoch else 'the run'} has {length} iterations"
+            )
+            runner.logger.warning(
+                "%s: with interval=%d, %s logs nothing of the training%s.",
+                self.place_of("interval"), self.interval, type(self).__name__, reason,
+            )  # fmt: skip
         if is_main_process():
             self.open_log(runner)
 

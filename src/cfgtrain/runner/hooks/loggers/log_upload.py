@@ -33,7 +33,9 @@ class LogUpload:
         file_client_args: Mapping[str, Any] | None,
     ) -> None:
         if not isinstance(out_dir, str):
-            raise ArgumentTypeError(f"out_dir is a path or URI as a str, or None, not {out_dir!r}.")
+            raise ArgumentTypeError(
+                f"out_dir is a path or URI as a str, or None, not {out_dir!r}.", argument="out_dir"
+            )
         self.out_dir = out_dir
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
         self.keep_local = keep_local

@@ -72,7 +72,8 @@ class TextLoggerHook(LoggerHook):
         super().__init__(interval, ignore_last, reset_flag, by_epoch)
         if out_dir is None and (file_client_args is not None or not keep_local):
             raise ArgumentError(
-                "file_client_args and keep_local=False are for an out_dir, and there is none."
+                "file_client_args and keep_local=False are for an out_dir, and there is none.",
+                argument="file_client_args" if file_client_args is not None else "keep_local",
             )
         self.interval_exp_name = interval_exp_name
         self._upload = (

@@ -10,9 +10,10 @@ from torch.optim import Optimizer
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.optim.optimizers import Optimizers, optimizers_of
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.schedules.absolute_values import warn_about_raised_values
 from cfgtrain.runner.hooks.schedules.slots import Group, MomentumSlot, Slot
 from cfgtrain.runner.protocol import RunnerView
-from cfgtrain.schedules import Curve, Warmup, WarmupKind
+from cfgtrain.schedules import Annealing, Curve, Warmup, WarmupKind
 
 __all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook"]
 
@@ -109,6 +110,7 @@ class ScheduleHook(Hook):
         values = {name: self.start_values(name or type(each).__name__, each) for name, each in named}
         self._num_groups = {name: len(each) for name, each in values.items()}
         self.base_values = self._shaped(_flat(values))
+        self._warn_about_absolute_values(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
         """Set the value of the epoch."""
@@ -167,12 +169,38 @@ class ScheduleHook(Hook):
             problem = curve.problem(total) if total is not None else None
             if problem:
                 raise HookError(f"{name} does not fit this run: {problem}.")
+            unused = curve.unused(total) if total is not None else None
+            if unused:
+                runner.logger.warning(
+                    "%s: %s does not reach %s: the run ends after %d %s.",
+                    self.place_of(curve.length_argument), self._policy, unused, total,
+                    "epochs" if self.by_epoch else "iterations",
+                )  # fmt: skip
+        if self.warmup is None and self.warmup_iters and not any("warmup" in cfg for cfg in self._configs):
+            runner.logger.warning(
+                "%s: warmup_iters has no effect without warmup='linear', 'exp' or 'constant'.",
+                self.place_of("warmup_iters"),
+            )
         warming = self._warmup.iters if self._warmup is not None and self.warmup_epochs is None else 0
         if warming and warming >= (runner.max_iters or warming + 1):
             runner.logger.warning(
                 "The warm-up of %s takes %d iterations, but the run has only %d: it ends during the warm-up.",
                 name, warming, runner.max_iters,
             )  # fmt: skip
+
+    def _warn_about_absolute_values(self, runner: RunnerView) -> None:
+        minimum = getattr(self.curve, "min_value", None)
+        if minimum is not None:
+            setting = f"min_{self.slot.name}"
+            warn_about_raised_values(
+                runner, self.place_of(setting), self._policy, setting, minimum, param_groups(runner.optimizer),
+                self.slot.name, f"{setting}_ratio" if isinstance(self.curve, Annealing) else None,
+            )  # fmt: skip
+
+    @property
+    def _policy(self) -> str:
+        """The name of the policy, for messages."""
+        return f"the policy {type(self).__name__.removesuffix('LrUpdaterHook').removesuffix('MomentumUpdaterHook')}"
 
     def _shaped(self, values: list[float]) -> Values:
         """Return one value per group as in MMCV: by optimizer name for a dict of optimizers."""

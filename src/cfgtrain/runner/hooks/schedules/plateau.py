@@ -11,7 +11,7 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.evaluation.score_rules import Rule
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreMonitor
-from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook
+from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook, param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView
 
@@ -38,7 +38,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         threshold_mode: Whether the threshold is relative to the best score (``"rel"``) or
             absolute (``"abs"``).
         cooldown: Number of evaluations after a reduction that are ignored.
-        min_lr: Minimum of the learning rate.
+        min_lr: The learning rate is not reduced below this value; a lower one stays as it is.
         kwargs: See ``ScheduleHook``.
     """
 
@@ -55,7 +55,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         **kwargs: Any,
     ) -> None:
         if not 0 < factor < 1:
-            raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.")
+            raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.", argument="factor")
         check_choice("threshold_mode", threshold_mode, ("rel", "abs"))
         self.score_monitor = ScoreMonitor("policy='ReduceOnPlateau'", monitor, rule)
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr
@@ -72,10 +72,17 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         """
         self.score_monitor.begin(runner)
         super().before_run(runner)
+        if self.min_lr and all(
+            group["initial_lr"] <= self.min_lr for group in param_groups(runner.optimizer)
+        ):
+            runner.logger.warning(
+                "%s: the policy ReduceOnPlateau never changes the learning rate, because it is not above min_lr=%g.",
+                self.place_of("min_lr"), self.min_lr,
+            )  # fmt: skip
 
     def get_lr(self, runner: RunnerView, base_lr: float) -> float:
         """Return the learning rate after the reductions so far."""
-        return max(base_lr * self.scale, self.min_lr)
+        return max(base_lr * self.scale, min(self.min_lr, base_lr))
 
     def regular_values(self, runner: RunnerView, groups: Sequence[Group]) -> list[float]:
         """Return the learning rates, after taking new scores into account."""

@@ -13,10 +13,12 @@ from typing import Any
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.schedules.absolute_values import warn_about_equal_rates
 from cfgtrain.runner.hooks.schedules.base import (
     LrUpdaterHook,
     MomentumUpdaterHook,
     ScheduleHook,
+    param_groups,
     per_group,
 )
 from cfgtrain.runner.hooks.schedules.slots import Group
@@ -176,7 +178,7 @@ class CyclicLrUpdaterHook(LrUpdaterHook):
     ) -> None:
         _counts_iterations(self, by_epoch)
         if not 0 < gamma <= 1:
-            raise ArgumentError(f"gamma is above 0 and at most 1, not {gamma!r}.")
+            raise ArgumentError(f"gamma is above 0 and at most 1, not {gamma!r}.", argument="gamma")
         self.curve = Cyclic(target_ratio, cyclic_times, step_ratio_up, anneal_strategy, gamma)
         self.target_ratio, self.cyclic_times, self.step_ratio_up, self.gamma = (
             self.curve.target_ratio, cyclic_times, step_ratio_up, gamma,
@@ -225,6 +227,11 @@ class OneCycleLrUpdaterHook(LrUpdaterHook):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group[self.slot.initial] = peak / self.div_factor
         return super().start_values(name, optimizer)
+
+    def _warn_about_absolute_values(self, runner: RunnerView) -> None:
+        groups = param_groups(runner.optimizer)
+        own, given = ([float(group[key]) for group in groups] for key in ("lr", self.slot.initial))
+        warn_about_equal_rates(runner, self.place_of("max_lr"), self._policy, "max_lr", groups, own, given)
 
 
 @HOOKS.register_module()
@@ -339,9 +346,13 @@ class OneCycleMomentumUpdaterHook(MomentumUpdaterHook):
 
 def _counts_iterations(hook: ScheduleHook, by_epoch: bool) -> None:
     if by_epoch:
-        raise ArgumentError(f"{type(hook).__name__} counts iterations: by_epoch is False.")
+        raise ArgumentError(
+            f"{type(hook).__name__} counts iterations: by_epoch is False.", argument="by_epoch"
+        )
 
 
 def _check_numbers(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float, list, tuple, dict)):
-        raise ArgumentError(f"{name} is a number, a list with one for each group or a dict, not {value!r}.")
+        raise ArgumentError(
+            f"{name} is a number, a list with one for each group or a dict, not {value!r}.", argument=name
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -12,9 +12,14 @@ import torch
 from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
 from cfgtrain.introspection.signatures import argument_problem
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.origin import describe
 from cfgtrain.registries import HOOKS, TORCH_SCHEDULERS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.schedules.absolute_values import (
+    warn_about_equal_rates,
+    warn_about_raised_values,
+)
 from cfgtrain.runner.hooks.schedules.base import param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView
@@ -66,7 +71,9 @@ class TorchLrUpdaterHook(Hook):
             group["lr"] = group.get("initial_lr", group["lr"])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # from nested schedulers of PyTorch
+            own = [float(group["lr"]) for group in self._groups]
             self._schedulers = {name: _build(self.scheduler, each) for name, each in optimizers.items()}
+        self._warn_about_absolute_values(runner, own)
         self._steps = 0
 
     def before_train_epoch(self, runner: RunnerView) -> None:
@@ -90,6 +97,20 @@ class TorchLrUpdaterHook(Hook):
         for group, settings in zip(self._groups, self._resumed, strict=True):
             group.update(settings)
 
+    def _warn_about_absolute_values(self, runner: RunnerView, own: list[float]) -> None:
+        """Warn about a scheduler that gives all parameters the same learning rate at its start or end."""
+        given = [float(group["lr"]) for group in self._groups]
+        for args in _settings(self.scheduler):
+            name = f"the scheduler {args['type']}"
+            if "max_lr" in args:
+                warn_about_equal_rates(
+                    runner, describe(args, "max_lr"), name, "max_lr", self._groups, own, given
+                )
+            if isinstance(args.get("eta_min"), (int, float)):
+                warn_about_raised_values(
+                    runner, describe(args, "eta_min"), name, "eta_min", args["eta_min"], self._groups
+                )
+
     def _advance(self, at: int) -> None:
         if self._steps < at:
             with warnings.catch_warnings():
@@ -104,18 +125,35 @@ class TorchLrUpdaterHook(Hook):
 
 def _check_scheduler(cfg: Any) -> None:
     if not isinstance(cfg, Mapping) or "type" not in cfg:
-        raise ArgumentError(f"scheduler is a dict with the type of a scheduler, not {cfg!r}.")
+        raise ArgumentError(
+            f"scheduler is a dict with the type of a scheduler, not {cfg!r}.", argument="scheduler"
+        )
     try:
         target, given = resolve_cfg(cfg, TORCH_SCHEDULERS)
     except CfgTrainError as error:
-        raise ArgumentError(error.message, hint=error.hint, origin=error.origin, key=error.key) from error
+        raise ArgumentError(
+            error.message, hint=error.hint, origin=error.origin, key=error.key, argument=("scheduler", "type")
+        ) from error
     if getattr(target, "__name__", "") == "ReduceLROnPlateau":
-        raise ArgumentError("ReduceLROnPlateau needs scores: use policy='ReduceOnPlateau'.")
+        raise ArgumentError(
+            "ReduceLROnPlateau needs scores: use policy='ReduceOnPlateau'.", argument="scheduler"
+        )
     problem = argument_problem(target, {"optimizer": None, **given})
     if problem is not None:
-        raise ArgumentError(problem.message, hint=problem.hint)
+        raise ArgumentError(
+            problem.message,
+            hint=problem.hint,
+            argument=("scheduler", *([problem.argument] if problem.argument else [])),
+        )
     for each in given.get("schedulers", ()):
         _check_scheduler(each)
+
+
+def _settings(cfg: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the config of a scheduler and of those inside it."""
+    yield cfg
+    for each in cfg.get("schedulers", ()):
+        yield from _settings(each)
 
 
 def _build(cfg: Mapping[str, Any], optimizer: Any) -> Any:
