@@ -1,17 +1,15 @@
-"""What it costs that a checkpoint is written whole, verified, and read safely.
+"""Measure the cost of writing checkpoints atomically with a digest, and of reading them safely.
 
-A model of 100 million parameters with the state of Adam, 1.2 GB, is saved as cfgtrain saves
-it and with ``torch.save`` + fsync, and read back as a resumed run reads it and with
-``torch.load``.
+A model with 100 million parameters and the state of Adam, 1.2 GB in total, is saved by cfgtrain and by ``torch.save``
+with fsync, and read by cfgtrain, as for resuming a run, and by ``torch.load``.
 
-What a save takes is mostly the system's: memory for the pages of a new file, and the disk.
-Before each save therefore all files are removed and their pages given back, and which side
-goes first changes from pair to pair, so that neither finds what the other has just freed. A
-third line shows what that hides: ``torch.save`` over one file again and again finds the pages
-of that file at hand, and loses the only checkpoint when it is cut short.
+Most of the time of a save is spent by the operating system, for the memory pages of a new file and for the disk.
+Therefore all files are removed before each save, and the order of the two sides alternates from pair to pair, so that
+neither side profits from memory that the other one has just freed. A third measurement shows ``torch.save`` to the same
+file again and again. It reuses the pages of that file, but it destroys the only checkpoint if it is interrupted.
 
-Wall time is what a run waits for; CPU time of the process, and the bytes and calls by which
-it writes and reads, which no noise changes, stand beside it.
+The wall time is what a run waits for. The CPU time of the process is reported too, and the numbers of bytes and system
+calls for writing and reading, which are not affected by noise.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ from torch import nn
 from cfgtrain.checkpoint import read_checkpoint, save_checkpoint
 
 TARGETS = {"save": 1.3, "read": 1.2}
-WRITTEN, READ = ("wchar", "syscw"), ("rchar", "syscr")  # bytes and calls, in the words of the system
+WRITTEN, READ = ("wchar", "syscw"), ("rchar", "syscr")  # keys of /proc/self/io for bytes and calls
 
 
 class Cost(NamedTuple):
-    """Seconds of a clock on the wall and of the processor, and bytes and calls that pass to or from files."""
+    """Wall seconds, CPU seconds, and the counters of /proc/self/io."""
 
     wall: float
     cpu: float
@@ -43,7 +41,7 @@ class Cost(NamedTuple):
 
 
 def model_with_adam(parameters: int) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """Return a model of so many parameters and an Adam that has stepped once."""
+    """Return a model with this number of parameters, and an Adam optimizer after one step."""
     side = int((parameters / 10) ** 0.5)
     model = nn.Sequential(*(nn.Linear(side, side, bias=False) for _ in range(10)))
     optimizer = torch.optim.Adam(model.parameters())
@@ -53,8 +51,8 @@ def model_with_adam(parameters: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     return model, optimizer
 
 
-def transfers() -> dict[str, int]:
-    """Return the bytes and calls of this process so far, where the system counts them."""
+def io_counters() -> dict[str, int]:
+    """Return the I/O counters of this process, or an empty dict if the system does not provide them."""
     try:
         lines = Path("/proc/self/io").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -63,17 +61,17 @@ def transfers() -> dict[str, int]:
 
 
 def cost_of(action: Callable[[], object]) -> Cost:
-    """Run something and return what it cost."""
-    before, wall, cpu = transfers(), time.perf_counter(), time.process_time()
+    """Run an action and return its cost."""
+    before, wall, cpu = io_counters(), time.perf_counter(), time.process_time()
     action()
     seconds = time.perf_counter() - wall, time.process_time() - cpu
-    return Cost(*seconds, {name: count - before[name] for name, count in transfers().items()})
+    return Cost(*seconds, {name: count - before[name] for name, count in io_counters().items()})
 
 
-def in_turn(
+def run_pairs(
     a: Callable[[], object], b: Callable[[], object], prepare: Callable[[], object], pairs: int
 ) -> list[tuple[Cost, Cost]]:
-    """Run both once to warm up and then in pairs, A B, B A, A B, ...; ``prepare`` comes before each."""
+    """Run two actions in pairs A B, B A, A B, ..., after a warm-up pair; ``prepare`` is called before each action."""
     found = []
     for number in range(pairs + 1):
         costs = {}
@@ -85,7 +83,7 @@ def in_turn(
 
 
 def report(name: str, pairs: list[tuple[Cost, Cost]], counted: tuple[str, str]) -> None:
-    """Print the ratios, with a verdict where there is a target."""
+    """Print the ratios, and whether the target is met if there is one."""
     wall, cpu = (
         summary([(getattr(a, clock), getattr(b, clock)) for a, b in pairs]) for clock in ("wall", "cpu")
     )
@@ -100,12 +98,12 @@ def report(name: str, pairs: list[tuple[Cost, Cost]], counted: tuple[str, str]) 
 
 
 def seconds(compared: Comparison) -> str:
-    """Return the medians and their ratio."""
+    """Return a text with the medians and their ratio."""
     return f"{compared.a:.2f} s against {compared.b:.2f} s, ratio {compared}"
 
 
 def main() -> None:
-    """Print the ratios."""
+    """Run the benchmark and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=int, default=100_000_000)
     parser.add_argument("--pairs", type=int, default=20)
@@ -135,10 +133,10 @@ def main() -> None:
                 file.unlink(missing_ok=True)
             os.sync()
 
-        report("save", in_turn(save, save_plainly, clear, options.pairs), WRITTEN)
+        report("save", run_pairs(save, save_plainly, clear, options.pairs), WRITTEN)
         report(
-            "torch.save over one file, not to a new one",
-            in_turn(save_over, save_plainly, clear, options.pairs),
+            "torch.save to the same file instead of a new one",
+            run_pairs(save_over, save_plainly, clear, options.pairs),
             WRITTEN,
         )
         same.unlink()
@@ -146,7 +144,7 @@ def main() -> None:
         save_plainly()
         report(
             "read",
-            in_turn(lambda: read_checkpoint(ours), lambda: torch.load(plain), bool, options.pairs),
+            run_pairs(lambda: read_checkpoint(ours), lambda: torch.load(plain), bool, options.pairs),
             READ,
         )
 

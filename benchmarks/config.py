@@ -1,14 +1,14 @@
-"""What loading, printing and reading a config costs, against the least that each could take.
+"""Measure loading, printing and reading a config, relative to the least work that each requires.
 
-- load: ``open().read()`` and ``exec(compile())`` of the same files, at most 2 times that, or 6 times where the origin of every
-  value is asked for
-- load of YAML: PyYAML's safe loader in C, at most 2 times that
-- ``pretty_text``: ``repr`` of the same tree, at most 15 times that
-- attribute access: that of ``addict.Dict``, at most as much
+- Loading a Python config: at most 2 times ``exec(compile(open().read()))`` of the same files, or 6 times if the origin
+  of every value is requested.
+- Loading a YAML config: at most 2 times PyYAML's safe loader in C.
+- ``pretty_text``: at most 15 times ``repr`` of the same dict.
+- Attribute access: at most as much as ``addict.Dict``.
 
-These budgets are ceilings: below them plain code is preferred to fast code.
+These budgets are upper limits. Below them, simple code is preferred to fast code.
 
-Run it with the Python that cfgtrain is installed in: ``python benchmarks/config.py``.
+Run it with the Python in which cfgtrain is installed: ``python benchmarks/config.py``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from paired import compare
 from cfgtrain.config.config import Config
 
 PAIRS = 40
-SECONDS = 0.05  # of CPU that one side of a pair is repeated for
+SECONDS = 0.05  # CPU seconds for which each side of a pair is repeated
 
 
 def main() -> None:
-    """Print every ratio beside its budget."""
+    """Print every ratio with its budget."""
     with tempfile.TemporaryDirectory() as folder:
         for name, budget, ours, least in cases(Path(folder)):
             result = compare(timer(ours), timer(least), pairs=PAIRS)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Callable[[], object]]]:
-    """Yield a name, the highest ratio allowed, what is measured and what it is measured against."""
+    """Yield (name, maximum ratio, function to measure, function to compare with) for each case."""
     (single := folder / "single.py").write_text(SINGLE)
     chain = write_chain(folder)
     many = folder / "many.yaml"
@@ -76,7 +76,7 @@ def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Call
 
 
 def timer(work: Callable[[], object]) -> Callable[[], float]:
-    """Return a function that runs ``work`` for a while and returns the CPU seconds of one run."""
+    """Return a function that runs ``work`` for ``SECONDS`` and returns the CPU seconds of one run."""
     start = time.process_time()
     work()
     number = max(1, int(SECONDS / max(time.process_time() - start, 1e-6)))
@@ -91,20 +91,20 @@ def timer(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def run(files: list[Path]) -> None:
-    """Run the files as a program that needs no config library would."""
+    """Execute the files directly, without a config library."""
     for file in files:
-        with open(file, encoding="utf-8") as text:  # noqa: PTH123  # the cheapest way is the floor
+        with open(file, encoding="utf-8") as text:  # noqa: PTH123  # faster than Path.read_text
             exec(compile(text.read(), str(file), "exec"), {})
 
 
 def read_yaml(file: Path) -> Any:
-    """Read YAML with what PyYAML offers."""
+    """Read a YAML file with PyYAML."""
     with open(file, encoding="utf-8") as text:  # noqa: PTH123
         return yaml.load(text.read(), Loader=yaml.CSafeLoader)
 
 
 def origins(file: Path, keys: list[str]) -> None:
-    """Load a config and ask for the origins of ``keys``."""
+    """Load a config and compute the origins of ``keys``."""
     cfg = Config.fromfile(file)
     for key in keys:
         cfg.origin(key)
@@ -120,7 +120,7 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def pretty(cfg: Config) -> str:
-    """Print a config."""
+    """Return the text of a config."""
     return cfg.pretty_text
 
 
@@ -131,7 +131,7 @@ def attributes(tree: Any) -> None:
 
 
 def write_chain(folder: Path) -> list[Path]:
-    """Write four configs, each the base of the next, that come to 400 keys; return them in order."""
+    """Write four configs with 400 keys in total, each the base of the next, and return their paths in order."""
     files = []
     for level in range(4):
         lines = [f"_base_ = 'level{level - 1}.py'"] if level else []

@@ -1,9 +1,10 @@
-"""``cfgtrain image resize`` against vipsthumbnail and ImageMagick's mogrify: 12 megapixels to 512 pixels.
+"""Compare ``cfgtrain image resize`` with vipsthumbnail and ImageMagick's mogrify: 12 megapixels to 512 pixels.
 
-The pictures are scikit-image's photographs, enlarged, with the noise of a camera; start-up counts. vipsthumbnail
-is kept busy on two cores by ``xargs -P 2``, cfgtrain has ``-j 2``. All three write JPEG of quality 90. Needs
-Debian's libvips-tools and imagemagick. CPU time is compared; the time on the clock and the peak memory are told too.
-The floor is a loop over OpenCV in two threads, which decodes at a quarter of the size and checks nothing.
+The pictures are enlarged photographs of scikit-image with simulated camera noise. The start-up time is included.
+vipsthumbnail runs on two cores with ``xargs -P 2``, and cfgtrain with ``-j 2``. All of them write JPEG with quality 90.
+Debian's libvips-tools and imagemagick must be installed. The CPU time is compared; the wall time and the peak memory
+are printed too. A minimal loop over OpenCV in two threads, which decodes at a quarter of the size and checks nothing,
+is measured for comparison.
 
     python benchmarks/image_cli.py [--pairs 20] [--pictures 200] [--slow-pairs 20]
 """
@@ -29,11 +30,11 @@ from paired import summary, user_environment
 PHOTOGRAPHS = ["astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png",
                "retina.jpg", "rocket.jpg"]  # fmt: skip
 SIZE = (4000, 3000)
-PER_PROCESS = 25  # pictures for each vipsthumbnail that xargs starts
+PER_PROCESS = 25  # pictures for each vipsthumbnail process that xargs starts
 TARGETS = {"vipsthumbnail": 0.8, "mogrify": 0.1}
-MOST_MEMORY = 400  # MB
+MAX_MEMORY = 400  # MB
 
-BARE = """
+MINIMAL = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,22 +57,24 @@ with ThreadPoolExecutor(2) as pool:
 
 
 class Use(NamedTuple):
-    """What a command took: CPU seconds and seconds on the clock."""
+    """CPU seconds and wall seconds of a command."""
 
     cpu: float
-    clock: float
+    wall: float
 
 
 def main() -> None:
-    """Print the ratios."""
+    """Run the benchmark and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--slow-pairs", type=int, default=20, help="with mogrify, of over a minute each")
+    parser.add_argument(
+        "--slow-pairs", type=int, default=20, help="pairs with mogrify, which take over a minute each"
+    )
     options = parser.parse_args()
     missing = [tool for tool in TARGETS if shutil.which(tool) is None]
     if missing:
-        sys.exit(f"Not here: {', '.join(missing)}. apt-get install libvips-tools imagemagick")
+        sys.exit(f"Not installed: {', '.join(missing)}. Run: apt-get install libvips-tools imagemagick")
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
         make_pictures(top / "all", options.pictures)
@@ -79,17 +82,19 @@ def main() -> None:
         out.mkdir()
         compare("vipsthumbnail", ours(top / "all", out), vips(top / "all", out), options.pairs)
         compare("mogrify", ours(top / "all", out), mogrify(top / "all", out), options.slow_pairs)
-        compare("a bare loop over OpenCV", ours(top / "all", out), bare(top / "all", out), options.pairs)
+        compare(
+            "a minimal loop over OpenCV", ours(top / "all", out), minimal(top / "all", out), options.pairs
+        )
         memory = peak_memory(ours(top / "all", out))
-        print(f"peak memory {memory:.0f} MB, target at most {MOST_MEMORY}: {verdict(memory <= MOST_MEMORY)}")
+        print(f"peak memory {memory:.0f} MB, target at most {MAX_MEMORY}: {verdict(memory <= MAX_MEMORY)}")
 
 
 def make_pictures(folder: Path, number: int) -> None:
-    """Write eight pictures, and link them under as many names as are wanted."""
+    """Write eight pictures, and hard links to them, up to the given number of files."""
     folder.mkdir()
     spec = find_spec("skimage")
     if spec is None or spec.submodule_search_locations is None:
-        sys.exit("The photographs are scikit-image's, which is not installed.")
+        sys.exit("scikit-image, which contains the photographs, is not installed.")
     random = np.random.default_rng(0)
     for i, name in enumerate(PHOTOGRAPHS):
         photo = cv2.imread(str(Path(spec.submodule_search_locations[0]) / "data" / name))
@@ -120,32 +125,32 @@ def mogrify(folder: Path, out: Path) -> str:
     return f"mogrify -path {out} -resize 512x512 -quality 90 {folder}/*.jpg"
 
 
-def bare(folder: Path, out: Path) -> str:
-    """Return the command of a program that does the least: read, resize, write."""
-    file = out.parent / "bare.py"
-    file.write_text(BARE)
+def minimal(folder: Path, out: Path) -> str:
+    """Return the command of a minimal program that reads, resizes and writes the pictures."""
+    file = out.parent / "minimal.py"
+    file.write_text(MINIMAL)
     return f"{sys.executable} {file} {folder} {out}"
 
 
 def compare(name: str, us: str, them: str, pairs: int) -> None:
-    """Run the two in turn and print their ratio."""
+    """Run two commands alternately and print their ratio."""
     use(us)
     use(them)
     times = [(use(us), use(them)) for _ in range(pairs)]
     result = summary([(a.cpu, b.cpu) for a, b in times])
-    clock = [statistics.median(use.clock for use in column) for column in zip(*times, strict=True)]
+    wall = [statistics.median(use.wall for use in column) for column in zip(*times, strict=True)]
     print(
-        f"cfgtrain {result.a:.1f} s of CPU, {name} {result.b:.1f} s; on the clock {clock[0]:.1f} s and {clock[1]:.1f} s"
+        f"CPU time: cfgtrain {result.a:.1f} s, {name} {result.b:.1f} s; wall time: {wall[0]:.1f} s and {wall[1]:.1f} s"
     )
     target = TARGETS.get(name)
-    by_clock = summary([(a.clock, b.clock) for a, b in times])
-    print(f"ratio on the clock {by_clock}, which other work on the machine changes")
+    wall_ratio = summary([(a.wall, b.wall) for a, b in times])
+    print(f"ratio of wall time {wall_ratio}, affected by other load on the machine")
     aim = "" if target is None else f", target at most {target}: {verdict(result.ratio <= target)}"
-    print(f"ratio of CPU {result}{aim}", flush=True)
+    print(f"ratio of CPU time {result}{aim}", flush=True)
 
 
 def use(command: str) -> Use:
-    """Run a command of the shell and return what it took, its children included."""
+    """Run a shell command and return its use of time, child processes included."""
     before, begin = os.times(), time.perf_counter()
     subprocess.run(["/bin/sh", "-c", command], check=True, stdout=subprocess.DEVNULL, env=user_environment())
     after = os.times()
@@ -154,9 +159,9 @@ def use(command: str) -> Use:
 
 
 def peak_memory(command: str) -> float:
-    """Return the most memory, in MB, that a command held at once.
+    """Return the peak memory of a command in MB.
 
-    A small Python starts it: a process inherits the peak of the one that it was started from.
+    The command is started from a small Python process, since a process inherits the peak of its parent.
     """
     code = (
         "import resource, subprocess, sys\n"
@@ -168,7 +173,7 @@ def peak_memory(command: str) -> float:
 
 
 def verdict(good: bool) -> str:
-    """Return a word."""
+    """Return whether a target is met, as a word."""
     return "met" if good else "MISSED"
 
 

@@ -1,20 +1,20 @@
-"""What the runner and its hooks cost per iteration, against a bare PyTorch loop.
+"""Measure the overhead of the runner and its hooks per iteration, compared with a bare PyTorch loop.
 
-A tiny MLP (64-64-10, batch 32, batches in memory) is trained by
+A tiny MLP (64-64-10, batch size 32, batches in memory) is trained by
 
-- a bare loop: ``train_step``, ``zero_grad``, ``backward``, ``step``, and nothing else;
-- the same with a learning rate policy, timing, text and JSON logs every 50 iterations and a
-  checkpoint at the end, written by hand;
-- ``EpochBasedRunner`` and ``IterBasedRunner`` with hooks that do that.
+- a bare loop: ``train_step``, ``zero_grad``, ``backward`` and ``step``;
+- the same loop, written by hand, with a learning rate policy, timing, text and JSON logs every 50 iterations and a
+  checkpoint at the end;
+- ``EpochBasedRunner`` and ``IterBasedRunner`` with hooks that do the same.
 
-The budget of a runner with its hooks, per iteration and in addition to the bare loop, is 40 calls
-(of Python and of C functions together, with a share of the log lines) and 30 us of CPU time.
-Below that, plain code is preferred to fast code.
+The budget of a runner with its hooks, per iteration and in addition to the bare loop, is 40 calls (of Python and C
+functions together, log lines included proportionally) and 30 us of CPU time. Below that, simple code is preferred to
+fast code.
 
-Measured are the calls that ``sys.setprofile`` sees, which noise cannot change, and the CPU time. As
-the machine changes its pace within seconds, each run takes turns with the bare loop, 50 iterations
-at a time: before it is given its next 50 batches, a model of the bare loop's own is trained on them. On a ResNet-18 with 32x32 images the operators that the profiler counts are
-compared with those of the bare loop.
+The calls are counted by ``sys.setprofile``, which is not affected by noise. Since the speed of a machine changes within
+seconds, the CPU time of each run is measured alternately with that of the bare loop, 50 iterations at a time: before a
+loop gets its next 50 batches, the bare loop trains its own model on them. On a ResNet-18 with 32x32 images, the
+operators that the profiler counts are compared with those of the bare loop.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner, build_optim
 
 INTERVAL = 50
 EPOCH = 500  # batches
-MOST_CALLS, MOST_MICROSECONDS = 40, 30.0  # per iteration more than the bare loop
+MAX_CALLS, MAX_MICROSECONDS = 40, 30.0  # per iteration, in addition to the bare loop
 
 
 class Classifier(nn.Module):
-    """A network with the step that a runner calls."""
+    """A network with the ``train_step`` that a runner calls."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Classifier(nn.Module):
 
 
 def mlp() -> Classifier:
-    """Return the tiny network, always with the same weights."""
+    """Return the tiny network, with the same weights at each call."""
     torch.manual_seed(0)
     return Classifier(nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)))
 
@@ -68,24 +68,26 @@ def mlp() -> Classifier:
 class Block(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016)."""
 
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outside),
+            nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
             nn.ReLU(),
-            nn.Conv2d(outside, outside, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outside),
+            nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
         )
-        same = inside == outside and stride == 1
+        same = in_channels == out_channels and stride == 1
         self.shortcut = (
             nn.Identity()
             if same
-            else nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+            else nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, inside, H, W) to (B, outside, H / stride, W / stride)."""
+        """Map (B, in_channels, H, W) to (B, out_channels, H / stride, W / stride)."""
         return functional.relu(self.body(x) + self.shortcut(x))
 
 
@@ -94,9 +96,9 @@ def resnet18() -> Classifier:
     torch.manual_seed(0)
     layers: list[nn.Module] = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
     width = 64
-    for outside, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [Block(width, outside, stride), Block(outside, outside, 1)]
-        width = outside
+    for channels, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [Block(width, channels, stride), Block(channels, channels, 1)]
+        width = channels
     return Classifier(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)))
 
 
@@ -110,13 +112,13 @@ def batches_of(shape: tuple[int, ...], count: int) -> list[tuple[Tensor, Tensor]
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of all variants."""
+    """Return the optimizer that all variants use."""
     optimizer: torch.optim.Optimizer = build_optimizer(model, {"type": "SGD", "lr": 0.01, "momentum": 0.9})
     return optimizer
 
 
 def bare(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
-    """Train and do nothing else."""
+    """Train with the bare loop."""
     optimizer = sgd(model)
     model.train()
     done = 0
@@ -126,7 +128,7 @@ def bare(batches: list[Any], iters: int, model: Classifier, folder: Path) -> Non
 
 
 def train_on(batches: Iterable[Any], model: Classifier, optimizer: torch.optim.Optimizer) -> None:
-    """Go through some batches, and do nothing else."""
+    """Train on some batches."""
     for batch in batches:
         outputs = model.train_step(batch, optimizer)
         optimizer.zero_grad()
@@ -134,15 +136,15 @@ def train_on(batches: Iterable[Any], model: Classifier, optimizer: torch.optim.O
         optimizer.step()
 
 
-class Turns:
-    """Batches for a loop that is timed: before each 50 of them the bare loop trains on these itself.
+class AlternatingBatches:
+    """Batches for a loop that is timed; the bare loop trains on each 50 batches before they are yielded.
 
     Args:
-        batches: Of an epoch.
+        batches: The batches of an epoch.
 
     Attributes:
-        seconds: CPU time that the bare loop has taken.
-        iters: How many iterations it has done.
+        seconds: CPU seconds that the bare loop has taken.
+        iters: Number of iterations that the bare loop has trained.
     """
 
     def __init__(self, batches: list[Any]) -> None:
@@ -163,15 +165,15 @@ class Turns:
 
     def _train_on(self, start: int) -> list[Any]:
         batches = self.dataset[start : start + INTERVAL]
-        began = time.process_time()
+        started = time.process_time()
         train_on(batches, self._model, self._optimizer)
-        self.seconds += time.process_time() - began
+        self.seconds += time.process_time() - started
         self.iters += len(batches)
         return batches
 
 
 def by_hand(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
-    """Do what the hooks do, as a careful person would write it for this one training."""
+    """Train with a loop written for this training only, which does the same as the hooks."""
     optimizer, logger = sgd(model), text_logger(folder)
     losses: list[Tensor] = []
     times: list[float] = []
@@ -210,7 +212,7 @@ def write_line(
     times: list[float],
     waits: list[float],
 ) -> None:
-    """Write the means of the last iterations as text and as a line of JSON."""
+    """Write the means of the last iterations as a text line and as a JSON line."""
     line = {
         "mode": "train",
         "epoch": done // EPOCH + 1,
@@ -231,7 +233,7 @@ def write_line(
 def with_runner(
     kind: str, batches: list[Any], iters: int, model: Classifier, folder: Path, more: Sequence[Hook] = ()
 ) -> None:
-    """Train with a runner of cfgtrain and the hooks of a usual config."""
+    """Train with a runner of cfgtrain and the hooks of a typical config."""
     by_epoch, logger = kind == "epoch", text_logger(folder)
     length = {"max_epochs": iters // len(batches)} if by_epoch else {"max_iters": iters}
     runner = (EpochBasedRunner if by_epoch else IterBasedRunner)(
@@ -258,7 +260,7 @@ VARIANTS: dict[str, Callable[..., None]] = {
 
 
 def text_logger(folder: Path) -> logging.Logger:
-    """Return a logger that writes to a file in ``folder`` alone."""
+    """Return a logger that writes only to a file in ``folder``."""
     logger = logging.getLogger("benchmark")
     logger.propagate = False
     logger.setLevel("INFO")
@@ -276,7 +278,7 @@ def close(logger: logging.Logger) -> None:
 
 
 def counted(variant: Callable[..., None], iters: int, hooks: int) -> Counter[str]:
-    """Return the calls of a whole run, of Python functions and, from Python, of C functions."""
+    """Return the numbers of calls in a run: of Python functions, and of C functions called from Python."""
     calls: Counter[str] = Counter()
 
     def see(frame: Any, event: str, argument: Any) -> None:
@@ -295,22 +297,22 @@ def counted(variant: Callable[..., None], iters: int, hooks: int) -> Counter[str
 
 
 def calls_per_iter(variant: Callable[..., None], lines: bool, hooks: int = 0) -> dict[str, float]:
-    """Return the calls of an iteration: what a long run has more than a short one.
+    """Return the calls per iteration, computed from the difference between a long and a short run.
 
     Args:
-        variant: Of the loop.
-        lines: Whether the long run writes two log lines more, or none.
-        hooks: How many hooks that override nothing are added.
+        variant: The loop.
+        lines: Whether the long run writes two more log lines than the short one; otherwise neither writes any.
+        hooks: Number of additional hooks that override no stage.
     """
     lengths = (4 * INTERVAL, 2 * INTERVAL) if lines else (INTERVAL - 2, INTERVAL // 2)
-    for _ in range(2):  # what happens once in a process; imports in the first run empty caches of the second
+    for _ in range(2):  # warm up, twice since imports in the first run clear caches of the second
         counted(variant, 2, hooks)
     long, short = (counted(variant, length, hooks) for length in lengths)
     return {event: (long[event] - short[event]) / (lengths[0] - lengths[1]) for event in ("call", "c_call")}
 
 
-class Watched:
-    """Eight batches; the profiler is on while the third and the fourth are trained."""
+class ProfiledBatches:
+    """Eight batches; the profiler runs while the third and the fourth are trained."""
 
     def __init__(self) -> None:
         self.batches = batches_of((3, 32, 32), 8)
@@ -319,7 +321,7 @@ class Watched:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, part: slice) -> Watched:
+    def __getitem__(self, part: slice) -> ProfiledBatches:
         return self
 
     def __iter__(self) -> Iterator[Any]:
@@ -333,47 +335,49 @@ class Watched:
 
 def operators(variant: Callable[..., None]) -> Counter[str]:
     """Return how often each operator of torch is called in two iterations on a ResNet-18."""
-    watched = Watched()
+    batches = ProfiledBatches()
     with tempfile.TemporaryDirectory() as folder:
-        variant(watched, len(watched), resnet18(), Path(folder))
-    return Counter({event.key: event.count for event in watched.profile.key_averages() if "::" in event.key})
+        variant(batches, len(batches), resnet18(), Path(folder))
+    return Counter({event.key: event.count for event in batches.profile.key_averages() if "::" in event.key})
 
 
-def in_turns(variant: Callable[..., None], iters: int, batches: list[Any]) -> tuple[float, float]:
-    """Return the CPU seconds of the bare loop and, in turns with it, of a run with its set-up, log and checkpoint.
+def time_alternating(variant: Callable[..., None], iters: int, batches: list[Any]) -> tuple[float, float]:
+    """Return the CPU seconds of the bare loop, and of a run that alternates with it.
+
+    The run includes its set-up, logs and checkpoint.
 
     Raises:
-        ValueError: ``iters`` are no whole epochs, for a runner that counts these.
+        ValueError: ``iters`` is not a whole number of epochs, for a runner that trains whole epochs.
     """
-    model, turns = mlp(), Turns(batches)
-    gc.collect()  # no run pays for what the one before has left
+    model, turns = mlp(), AlternatingBatches(batches)
+    gc.collect()  # so that the run does not collect the garbage of the previous one
     with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
+        started = time.process_time()
         variant(turns, iters, model, Path(folder))
-        both = time.process_time() - began
+        both = time.process_time() - started
     if turns.iters < iters:
-        raise ValueError(f"{turns.iters} iterations were trained rather than {iters}: are they whole epochs?")
+        raise ValueError(f"Trained {turns.iters} iterations instead of {iters}, which must be whole epochs.")
     return turns.seconds / turns.iters * iters, both - turns.seconds
 
 
 def report_calls() -> None:
     """Print the calls per iteration."""
     floor = calls_per_iter(bare, lines=False)
-    print("Calls per iteration, of Python functions + of C functions from Python:")
+    print("Calls per iteration, of Python functions + of C functions called from Python:")
     print(f"  {'bare loop':<18} {floor['call']:.0f} + {floor['c_call']:.0f}")
     for name in list(VARIANTS)[1:]:
         between, shared = (calls_per_iter(VARIANTS[name], lines) for lines in (False, True))
         print(
             f"  {name:<18} {between['call'] - floor['call']:.0f} + {between['c_call'] - floor['c_call']:.0f} more; "
-            f"with its share of a log line {shared['call'] - floor['call']:.1f} + "
+            f"with log lines {shared['call'] - floor['call']:.1f} + "
             f"{shared['c_call'] - floor['c_call']:.1f}"
         )
         if "Runner" in name:
             added = sum(shared.values()) - sum(floor.values())
-            print(f"  {'':<18} budget {MOST_CALLS} calls: {added:.1f}, {verdict(added <= MOST_CALLS)}")
+            print(f"  {'':<18} budget {MAX_CALLS} calls: {added:.1f}, {verdict(added <= MAX_CALLS)}")
             idle = calls_per_iter(VARIANTS[name], lines=False, hooks=10)
             print(
-                f"  {'':<18} ten hooks that override nothing: {sum(idle.values()) - sum(between.values()):+.0f}"
+                f"  {'':<18} ten hooks that override no stage: {sum(idle.values()) - sum(between.values()):+.0f}"
             )
 
 
@@ -382,41 +386,41 @@ def report_operators() -> None:
     floor = operators(VARIANTS["bare loop"])
     print(f"Operators of two iterations on a ResNet-18 at 32x32, {sum(floor.values())} in the bare loop:")
     for name in list(VARIANTS)[2:]:
-        found = operators(VARIANTS[name])
-        found.subtract(floor)
-        odd = {key: count for key, count in found.items() if count}
-        print(f"  {name:<18} {odd or 'the same'}")
+        counts = operators(VARIANTS[name])
+        counts.subtract(floor)
+        differences = {key: count for key, count in counts.items() if count}
+        print(f"  {name:<18} {differences or 'the same'}")
 
 
 def report_time(iters: int, rounds: int) -> None:
-    """Print the CPU time that each variant adds to the bare loop; the bare loop itself shows the noise."""
+    """Print the CPU time that each variant adds to the bare loop. The row of the bare loop itself shows the noise."""
     batches = batches_of((64,), EPOCH)
     pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in VARIANTS}
     for at in range(rounds + 1):
         for name, variant in VARIANTS.items():
-            pair = in_turns(variant, iters, batches)
-            if at > 0:  # the first round only warms up
+            pair = time_alternating(variant, iters, batches)
+            if at > 0:  # the first round is a warm-up
                 pairs[name].append(pair)
     bare_us = statistics.median(floor for found in pairs.values() for floor, _ in found) / iters * 1e6
     print(f"CPU time, {rounds} rounds of {iters} iterations each; the bare loop takes {bare_us:.0f} us:")
     for name, found in pairs.items():
         added = [(own - floor) / iters * 1e6 for floor, own in found]
         low, high = median_interval(added)
-        middle = statistics.median(added)
-        budget = f", budget {MOST_MICROSECONDS:.0f} us: {verdict(middle <= MOST_MICROSECONDS)}"
+        median = statistics.median(added)
+        budget = f", budget {MAX_MICROSECONDS:.0f} us: {verdict(median <= MAX_MICROSECONDS)}"
         print(
-            f"  {name:<18} {middle:+.1f} us (95 %: {low:+.1f} to {high:+.1f}){budget if 'Runner' in name else ''}",
+            f"  {name:<18} {median:+.1f} us (95 %: {low:+.1f} to {high:+.1f}){budget if 'Runner' in name else ''}",
             flush=True,
         )
 
 
 def verdict(is_within: bool) -> str:
-    """Return whether a figure is within the budget, in words."""
+    """Return whether a figure is within the budget, as a word."""
     return "met" if is_within else "MISSED"
 
 
 def main() -> None:
-    """Print the three tables."""
+    """Run the benchmark and print the three tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--iters", type=int, default=4000)

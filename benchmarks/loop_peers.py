@@ -1,18 +1,17 @@
-"""What the loops of other libraries cost per iteration, beside those of cfgtrain.
+"""Measure the overhead of the training loops of other libraries per iteration, compared with those of cfgtrain.
 
-``make bench-peers`` installs the libraries into an environment of their own and runs this file.
+``make bench-peers`` installs the libraries to a separate environment and runs this file.
 
-The training is that of ``loop.py``: a tiny MLP, batches in memory, SGD with momentum, a cosine
-learning rate by iteration, timing, a log line every 50 iterations and a checkpoint at the end; no
-validation, no progress bar. Each library does it the way its documentation tells, with the parts
-that it brings for it; where that leaves a choice, the cheaper one is taken, and what a library
-leaves to its user is done as in ``by_hand``. All are given the same list of batches, or what
-iterates over it: no loader is measured. That all train the same is checked: they end with the
-weights that ``by_hand`` ends with.
+The training is that of ``loop.py``: a tiny MLP, batches in memory, SGD with momentum, a cosine learning rate by
+iteration, timing, a log line every 50 iterations and a checkpoint at the end, without validation or progress bar. Each
+library is used as its documentation recommends, with its own components. If there is a choice, the cheaper one is
+taken. What a library leaves to its user is done as in ``by_hand``. All of them get the same list of batches or an
+iterable over it, so no loader is measured. A check ensures that all of them train the same: their final weights must
+be those of ``by_hand``.
 
-Every library has a process of its own, in which it takes turns with the bare loop every 50
-iterations, and the processes take turns. Calls and CPU time are what a long run has more than a short one, so what
-happens once in a run does not count. The table is in Markdown.
+Every library runs in its own process, where it alternates with the bare loop every 50 iterations, and the processes
+alternate as well. Calls and CPU time are computed from the difference between a long and a short run, so that work
+done once per run does not count. The result is a table in Markdown.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ from loop import (
     batches_of,
     calls_per_iter,
     close,
-    in_turns,
     mlp,
     sgd,
     text_logger,
+    time_alternating,
     write_line,
 )
 from paired import median_interval
@@ -56,10 +55,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 
 class Batches:
-    """What the libraries want for a loader: it has a length, and a list is something else to them."""
+    """A minimal loader with a length; the libraries do not accept a list as a loader."""
 
     def __init__(self, batches: Any) -> None:
-        self.dataset = batches  # MMEngine looks whether it has `metainfo`
+        self.dataset = batches  # MMEngine checks it for an attribute `metainfo`
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -69,7 +68,7 @@ class Batches:
 
 
 class EndlessBatches(Batches):
-    """The same again and again, as from the ``InfiniteSampler`` of MMEngine's loops by iteration."""
+    """Repeats the batches endlessly, like the ``InfiniteSampler`` of MMEngine's ``IterBasedTrainLoop``."""
 
     def __iter__(self) -> Iterator[Any]:
         return itertools.chain.from_iterable(itertools.repeat(self.dataset))
@@ -98,15 +97,18 @@ def with_mmengine(batches: list[Any], iters: int, model: Classifier, folder: Pat
         param_scheduler={"type": "CosineAnnealingLR", "by_epoch": False, "T_max": iters},
         default_hooks={
             "logger": {"type": "LoggerHook", "interval": INTERVAL},
-            "checkpoint": {"type": "CheckpointHook", "by_epoch": False},  # without an interval: the last one
+            "checkpoint": {
+                "type": "CheckpointHook",
+                "by_epoch": False,
+            },  # without an interval, only the last one
         },
         log_processor={"by_epoch": False},
-        experiment_name=folder.name,  # else it is the second of the start, which two runs here can share
+        experiment_name=folder.name,  # the default is the start time in seconds, which two runs could share
     ).train()
 
 
 def with_lightning(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
-    """Train with Lightning's ``Trainer``, which logs to a CSV file."""
+    """Train with Lightning's ``Trainer`` and its CSV logger."""
     from lightning import LightningModule, Trainer
     from lightning.pytorch.callbacks import LearningRateMonitor, ThroughputMonitor
     from lightning.pytorch.loggers import CSVLogger
@@ -142,7 +144,7 @@ def with_lightning(batches: list[Any], iters: int, model: Classifier, folder: Pa
 
 
 def with_ignite(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
-    """Train with an ``Engine`` of PyTorch-Ignite and its handlers."""
+    """Train with PyTorch-Ignite's ``Engine`` and its handlers."""
     from ignite.engine import Events, create_supervised_trainer
     from ignite.handlers import Checkpoint, CosineAnnealingScheduler, DiskSaver, Timer
     from ignite.metrics import RunningAverage
@@ -178,7 +180,7 @@ def with_ignite(batches: list[Any], iters: int, model: Classifier, folder: Path)
 
 
 def with_accelerate(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
-    """Train with what Accelerate prepares, in a loop that its user writes."""
+    """Train with objects prepared by Accelerate, in a loop written by hand."""
     from accelerate import Accelerator
 
     accelerator, logger = Accelerator(cpu=True), text_logger(folder)
@@ -213,7 +215,7 @@ def with_accelerate(batches: list[Any], iters: int, model: Classifier, folder: P
 
 
 class Loop(NamedTuple):
-    """A row of the table: the package whose version is shown, if any, and the training."""
+    """A row of the table: the package whose version is shown, or None, and the training function."""
 
     package: str | None
     train: Callable[..., None]
@@ -231,20 +233,20 @@ LOOPS = {
 
 
 def prepare_process() -> None:
-    """Use one thread, let no library write to the screen, and look for modules where a user's Python does.
+    """Use one thread, suppress all output, and remove unusual folders from the import path.
 
-    Accelerate searches the import path in every step for a package that it could use; the folders
-    of a cfgtrain that can be edited are not to make that slower.
+    In every step, Accelerate searches the import path for an optional package. The folders of an editable install of
+    cfgtrain would make this slower.
     """
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    places = (sys.prefix, sys.base_prefix, str(Path(__file__).parent))
-    sys.path[:] = [entry for entry in sys.path if entry.startswith(places)]
-    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
+    folders = (sys.prefix, sys.base_prefix, str(Path(__file__).parent))
+    sys.path[:] = [entry for entry in sys.path if entry.startswith(folders)]
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - open until the process ends
 
 
 def end_of(train: Callable[..., None]) -> dict[str, Tensor]:
-    """Return the weights after two epochs of 100 iterations."""
+    """Return the final weights after two epochs of 100 iterations."""
     model = mlp()
     with tempfile.TemporaryDirectory() as folder:
         train(batches_of((64,), 2 * INTERVAL), 4 * INTERVAL, model, Path(folder))
@@ -252,16 +254,16 @@ def end_of(train: Callable[..., None]) -> dict[str, Tensor]:
 
 
 def extra_calls(name: str) -> dict[str, float]:
-    """Return the calls per iteration more than the bare loop's, after a look at what is trained.
+    """Return the calls per iteration in addition to those of the bare loop, after checking the final weights.
 
     Raises:
-        ValueError: The loop ends with other weights than the one written by hand.
+        AssertionError: The final weights differ from those of the loop written by hand.
     """
     train = LOOPS[name].train
     torch.testing.assert_close(
         end_of(train),
         end_of(VARIANTS["written by hand"]),
-        msg=lambda why: f"{name} trains something else: {why}",
+        msg=lambda reason: f"{name} trains differently: {reason}",
     )
     floor, found = (calls_per_iter(loop, lines=True) for loop in (bare, train))
     return {event: found[event] - floor[event] for event in floor}
@@ -269,23 +271,23 @@ def extra_calls(name: str) -> dict[str, float]:
 
 @cache
 def epoch() -> list[Any]:
-    """Return the batches of all runs that are timed, made once in a process."""
+    """Return the batches of all timed runs, created once per process."""
     return batches_of((64,), EPOCH)
 
 
 def timed_pair(name: str, iters: int) -> tuple[float, float]:
-    """Return the microseconds of an iteration of the bare loop, and of another in turns with it.
+    """Return the microseconds per iteration of the bare loop, and of another loop that alternates with it.
 
-    They are what a run has more than one of 50 iterations.
+    They are computed from the difference between a run of ``iters`` and a run of 50 iterations.
     """
     train = LOOPS[name].train
-    short, long = (in_turns(train, length, epoch()[:length]) for length in (INTERVAL, iters))
+    short, long = (time_alternating(train, length, epoch()[:length]) for length in (INTERVAL, iters))
     floor, own = ((more - less) / (iters - INTERVAL) * 1e6 for less, more in zip(short, long, strict=True))
     return floor, own
 
 
 def measure(names: list[str], iters: int, rounds: int) -> None:
-    """Print the table, and why a loop is not in it."""
+    """Measure the loops and print the table, or the reason why a loop cannot be measured."""
     processes = {
         name: ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=prepare_process)
         for name in names
@@ -295,12 +297,12 @@ def measure(names: list[str], iters: int, rounds: int) -> None:
         try:
             calls[name] = process.submit(extra_calls, name).result()
         except Exception as error:
-            print(f"{name} is not measured: {type(error).__name__}: {error}")
+            print(f"{name} cannot be measured: {type(error).__name__}: {error}")
     pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for at in range(rounds + 1):
         for name in calls:
             pair = processes[name].submit(timed_pair, name, iters).result()
-            if at > 0:  # the first round only warms up
+            if at > 0:  # the first round is a warm-up
                 pairs[name].append(pair)
     for process in processes.values():
         process.shutdown()
@@ -308,7 +310,7 @@ def measure(names: list[str], iters: int, rounds: int) -> None:
     print(
         f"PyTorch {version('torch')}, Python {sys.version.split()[0]}; {rounds} rounds of {iters} iterations."
     )
-    print(f"An iteration of the bare loop takes {floor:.0f} us of CPU time. More than it:\n")
+    print(f"An iteration of the bare loop takes {floor:.0f} us of CPU time. In addition to it:\n")
     print("| loop | version | Python calls | C calls | CPU time, us (95 %) |")
     print("|---|---|---|---|---|")
     for name, found in calls.items():
@@ -322,13 +324,13 @@ def measure(names: list[str], iters: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure all loops, or those that are named."""
+    """Measure all loops, or those given by ``--only``."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument(
-        "--iters", type=int, default=1000, help=f"of the long run; the short one has {INTERVAL}"
+        "--iters", type=int, default=1000, help=f"iterations of the long run; the short one has {INTERVAL}"
     )
     parser.add_argument("--only", nargs="+", default=list(LOOPS), choices=list(LOOPS), metavar="LOOP")
     options = parser.parse_args()

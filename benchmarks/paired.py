@@ -1,8 +1,7 @@
-"""Compare two things fairly on a machine whose speed changes from minute to minute.
+"""Compare the speed of two actions on a machine whose speed changes over time.
 
-The two are run in turn, A B A B ..., so that both see the same machine; what is compared
-is CPU time (user + system), pair by pair; the result is the median of the ratios with the
-95 % interval of that median by bootstrap.
+The actions run alternately, A B A B ..., so that both run under the same conditions. Their CPU times (user + system) are
+compared pair by pair. The result is the median of the ratios, with its 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 
 class Comparison(NamedTuple):
-    """Medians of the CPU seconds of A and B, and of their ratio with its interval."""
+    """The median CPU seconds of A and B, and the median of their ratio with its 95 % interval."""
 
     a: float
     b: float
@@ -30,7 +29,7 @@ class Comparison(NamedTuple):
 
 
 def compare(a: Callable[[], float], b: Callable[[], float], pairs: int = 20, warmup: int = 1) -> Comparison:
-    """Run ``a`` and ``b`` in turn; each returns the CPU seconds that it took."""
+    """Run ``a`` and ``b`` alternately and compare them; each returns the CPU seconds that it took."""
     for _ in range(warmup):
         a()
         b()
@@ -38,7 +37,7 @@ def compare(a: Callable[[], float], b: Callable[[], float], pairs: int = 20, war
 
 
 def summary(times: Sequence[tuple[float, float]]) -> Comparison:
-    """Return the medians of pairs of seconds and of their ratios."""
+    """Return the medians of pairs of seconds, and of their ratios."""
     ratios = [x / y for x, y in times]
     low, high = median_interval(ratios)
     first, second = (statistics.median(column) for column in zip(*times, strict=True))
@@ -46,14 +45,14 @@ def summary(times: Sequence[tuple[float, float]]) -> Comparison:
 
 
 def median_interval(values: Sequence[float], resamples: int = 2000) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the median; the resamples are always the same ones."""
+    """Return the 95 % bootstrap interval of the median, computed with a fixed seed."""
     draw = random.Random(0)
     medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(resamples))
     return medians[int(0.025 * resamples)], medians[int(0.975 * resamples)]
 
 
 def process_time(command: Sequence[str]) -> float:
-    """Run a command to its end and return the CPU seconds of it and its children."""
+    """Run a command and return its CPU seconds, child processes included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=user_environment()
@@ -63,9 +62,9 @@ def process_time(command: Sequence[str]) -> float:
 
 
 def user_environment() -> dict[str, str]:
-    """Return the environment, but that Python keeps what it has compiled, as it does for a user.
+    """Return the environment variables, with Python's caching of bytecode enabled as for a user.
 
-    Else each start would be charged for compiling our modules, but not for those of the floor,
-    which an installer has compiled.
+    Without caching, each start would include the compilation of cfgtrain's modules, but not that of the modules it is
+    compared with, since an installer has compiled those.
     """
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

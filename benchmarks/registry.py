@@ -1,11 +1,11 @@
-"""What it costs to build from a config rather than by a call, and to be told what was meant.
+"""Measure building an object from a config, compared with calling its class, and the lookup of an unknown name.
 
-``nn.Conv2d(16, 16, 3)`` is built from a config that was loaded from a file, from a plain
-dict, and by calling the class: first as a ratio, then what the registry adds per build,
-measured with a target that does nothing.
-A miss is looked up among 10,000 names, in a folder with no sources: how long the search for
-a definition takes depends on those. Where "most" or "the first" is far above the median,
-the garbage collector went over the objects of torch in that call.
+``nn.Conv2d(16, 16, 3)`` is built from a config that was loaded from a file, from a plain dict, and by calling the class.
+The result is a ratio, and the time that the registry adds per build, measured with a function that does nothing.
+
+An unknown name is looked up among 10,000 names, in a folder without sources, since the time of searching sources
+depends on their number. If the maximum or the first time is far above the median, the garbage collector ran during that
+call.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PARTS = [
 
 
 def repeated(action: Callable[[], object], times: int = BUILDS) -> Callable[[], float]:
-    """Return a function that does something many times and returns the CPU seconds."""
+    """Return a function that runs an action several times and returns the CPU seconds."""
 
     def run() -> float:
         before = time.process_time()
@@ -70,18 +70,18 @@ def repeated(action: Callable[[], object], times: int = BUILDS) -> Callable[[], 
 
 
 def nothing(in_channels: int, out_channels: int, kernel_size: int) -> None:
-    """Stand for a constructor that costs nothing."""
+    """Do nothing, like a constructor without cost."""
 
 
 def calls(action: Callable[[], object]) -> int:
-    """Count the calls of functions, Python's and C's, that an action makes."""
+    """Return the number of Python and C function calls of an action."""
     count = 0
 
     def see(frame: object, event: str, arg: object) -> None:
         nonlocal count
         count += event in ("call", "c_call")
 
-    action()  # what is cached is cached
+    action()  # fill caches
     sys.setprofile(see)
     action()
     sys.setprofile(None)
@@ -89,7 +89,7 @@ def calls(action: Callable[[], object]) -> int:
 
 
 def builds() -> None:
-    """Print the ratio and what is added per build."""
+    """Print the ratio and the time added per build."""
     layers = Registry("layer", scope="layers")
     layers.register_module("Conv2d", module=nn.Conv2d)
     layers.register_module(module=nothing)
@@ -117,8 +117,8 @@ def builds() -> None:
         )
 
 
-def misses() -> None:
-    """Print how long a miss takes among 10,000 names."""
+def unknown_names() -> None:
+    """Print how long the lookup of an unknown name takes among 10,000 names."""
     draw = random.Random(0)
     names: dict[str, None] = {}
     while len(names) < 10_000:
@@ -127,7 +127,7 @@ def misses() -> None:
     for name in names:
         models.register_module(name, module=nothing)
 
-    def miss(word: str) -> str:
+    def unknown_name(word: str) -> str:
         try:
             models.build({"type": word})
         except UnknownNameError as error:
@@ -135,28 +135,28 @@ def misses() -> None:
         raise AssertionError(word)
 
     for word in WORDS:
-        run = repeated(lambda word=word: miss(word), 1)
+        run = repeated(lambda word=word: unknown_name(word), 1)
         first, later = run(), sorted(run() for _ in range(20))
-        middle = statistics.median(later)
+        median = statistics.median(later)
         print(
-            f"{miss(word)[:100]}: median {middle * 1000:.0f} ms, most {later[-1] * 1000:.0f} ms, the first "
-            f"{first * 1000:.0f} ms, target {MILLISECONDS:.0f} ms: {verdict(middle <= MILLISECONDS / 1000)}"
+            f"{unknown_name(word)[:100]}: median {median * 1000:.0f} ms, maximum {later[-1] * 1000:.0f} ms, first "
+            f"{first * 1000:.0f} ms, target {MILLISECONDS:.0f} ms: {verdict(median <= MILLISECONDS / 1000)}"
         )
 
 
 def verdict(met: bool) -> str:
-    """Say whether a target is met."""
+    """Return whether a target is met, as a word."""
     return "met" if met else "MISSED"
 
 
 def main() -> None:
-    """Run both parts in an empty folder."""
+    """Run both benchmarks in an empty folder."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         sys.path[0] = folder
         builds()
-        misses()
+        unknown_names()
         os.chdir("/")
 
 

@@ -1,7 +1,7 @@
-"""How long ``cfgtrain print-config`` takes, against the least that such a command could take.
+"""Measure the time of ``cfgtrain print-config``, compared with the minimum for such a command.
 
-The floor is a Typer app of two empty commands that also imports yaml and addict.
-Run it with the Python that cfgtrain is installed in: ``python benchmarks/startup.py``.
+The minimum is the time of a Typer app with two empty commands that also imports yaml and addict.
+Run it with the Python in which cfgtrain is installed: ``python benchmarks/startup.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ app()
 
 
 def main() -> None:
-    """Print the ratio."""
+    """Run the benchmark and print the ratio."""
     config = str(ROOT / "configs" / "digits" / "lenet5.py")
     with tempfile.TemporaryDirectory() as folder:
         floor = Path(folder) / "floor.py"

@@ -1,7 +1,7 @@
-"""Run the tests of the image functions with opencv-python in place of opencv-python-headless.
+"""Run the tests of the image functions with opencv-python instead of opencv-python-headless.
 
-The two fill one ``cv2`` folder, and people have the one or the other. The other is put into a
-temporary folder, so that the environment stays as it is.
+Both packages install the same ``cv2`` module, and users may have either of them. opencv-python is installed to a
+temporary folder, so that the environment is not changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TESTS = [
 
 
 def main() -> None:
-    """Install, look whether it is the other one, and test."""
+    """Install opencv-python, check that it is imported, and run the tests."""
     wheel = f"opencv-python=={version('opencv-python-headless')}"
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]

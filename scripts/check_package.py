@@ -1,8 +1,8 @@
-"""Build the sdist and the wheel, and look at them as those who get them will.
+"""Build the source distribution and the wheel, and check them.
 
-What is checked: the wheel builds from the sdist; `twine check`; each file is one of the
-repository's, and what is needed is there; the metadata name no one and nothing that is not
-there; unpacked in a folder of its own, the wheel runs, with both packages and the digits.
+The checks are: the wheel can be built from the source distribution; `twine check` passes; the archives contain only
+files of the repository and all required files; the metadata contain no addresses or URLs; and the unpacked wheel
+works in a separate folder, with both packages and the digits.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ NEEDED = [
     "cfgtrain_cli/py.typed",
 ]
 LICENCES = ["licenses/LICENSE", "licenses/NOTICE"]
-MADE = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", *LICENCES}  # beside the packages in a wheel
-# Nobody's address and no page stands behind this project yet: if one appears, it has to be true.
+GENERATED = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", *LICENCES}  # generated files in a wheel
+# The project has no contact address and no web page yet. If one is added, it must be correct.
 UNWANTED = ["Author-email", "Maintainer", "Maintainer-email", "Home-page", "Project-URL", "Download-URL"]
-RUNS = """
+SMOKE_TEST = """
 import sys, cfgtrain, cfgtrain_cli.app
 from pathlib import Path
 here = Path(sys.argv[1])
@@ -40,22 +40,22 @@ cfgtrain_cli.app.main(["--version"])
 
 
 def main() -> None:
-    """Check, and say what is wrong."""
+    """Run the checks, and exit with a message if one fails."""
     with tempfile.TemporaryDirectory() as folder:
         run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, str(ROOT))
         (sdist,), (wheel,) = Path(folder).glob("*.tar.gz"), Path(folder).glob("*.whl")
         run(sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(wheel))
-        wrong = [*wrong_in_sdist(sdist), *wrong_in_wheel(wheel)]
+        problems = [*sdist_problems(sdist), *wheel_problems(wheel)]
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(Path(folder) / "unpacked")  # noqa: S202 - our own wheel
-        run(sys.executable, "-c", RUNS, str(Path(folder) / "unpacked"), path=Path(folder) / "unpacked")
-        if wrong:
-            sys.exit("\n".join(["The package is not as it should be:", *wrong]))
-        print(f"{sdist.name} and {wheel.name} are as they should be.")
+        run(sys.executable, "-c", SMOKE_TEST, str(Path(folder) / "unpacked"), path=Path(folder) / "unpacked")
+        if problems:
+            sys.exit("\n".join(["The package has problems:", *problems]))
+        print(f"{sdist.name} and {wheel.name} passed all checks.")
 
 
 def run(*command: str, path: Path | None = None) -> None:
-    """Run a command quietly; show what it said when it fails."""
+    """Run a command, and exit with its output if it fails."""
     environment = None if path is None else {"PYTHONPATH": str(path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -63,32 +63,34 @@ def run(*command: str, path: Path | None = None) -> None:
 
 
 def tracked() -> set[str]:
-    """Return the files of the repository."""
+    """Return the paths of the files in the repository."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(listed.stdout.splitlines())
 
 
-def wrong_in_sdist(sdist: Path) -> Iterable[str]:
-    """Yield what is wrong with the files of the sdist."""
+def sdist_problems(sdist: Path) -> Iterable[str]:
+    """Yield the problems with the files in the source distribution."""
     with tarfile.open(sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
-    yield from (f"{sdist.name} holds the stray file {name}" for name in names - tracked() - {"PKG-INFO"})
+    yield from (
+        f"{sdist.name} contains the unexpected file {name}" for name in names - tracked() - {"PKG-INFO"}
+    )
     needed = {f"src/{name}" if name.startswith("cfgtrain/") else f"cli/{name}" for name in NEEDED}
-    yield from (f"{sdist.name} lacks {name}" for name in needed - names)
+    yield from (f"{sdist.name} does not contain {name}" for name in needed - names)
 
 
-def wrong_in_wheel(wheel: Path) -> Iterable[str]:
-    """Yield what is wrong with the files and the metadata of the wheel."""
+def wheel_problems(wheel: Path) -> Iterable[str]:
+    """Yield the problems with the files and the metadata of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         info = next(name.partition("/")[0] for name in names if ".dist-info/" in name)
         metadata = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
     known = {name.partition("/")[2] for name in tracked() if name.startswith(("src/", "cli/"))}
-    known |= {f"{info}/{name}" for name in MADE}
-    yield from (f"{wheel.name} holds the stray file {name}" for name in names - known)
+    known |= {f"{info}/{name}" for name in GENERATED}
+    yield from (f"{wheel.name} contains the unexpected file {name}" for name in names - known)
     needed = {*NEEDED, *(f"{info}/{name}" for name in LICENCES)}
-    yield from (f"{wheel.name} lacks {name}" for name in needed - names)
-    yield from (f"The metadata say {field}: {metadata[field]}" for field in UNWANTED if field in metadata)
+    yield from (f"{wheel.name} does not contain {name}" for name in needed - names)
+    yield from (f"The metadata contain {field}: {metadata[field]}" for field in UNWANTED if field in metadata)
     if metadata["License-Expression"] != "Apache-2.0":
         yield f"The licence is {metadata['License-Expression']!r}"
 

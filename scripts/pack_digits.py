@@ -1,13 +1,13 @@
 """Pack scikit-learn's copy of the digits into ``src/cfgtrain/data/datasets/digits.npz``.
 
 The data is "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak, from the
-UCI Machine Learning Repository: its test part, 1,797 images of 8 x 8 pixels with values 0..16,
-as scikit-learn ships it. scikit-learn is distributed under BSD-3-Clause; its description of
-the digits (``sklearn/datasets/descr/digits.rst``) names no licence of their own. The
-attribution and scikit-learn's notice are kept in ``NOTICE``.
+UCI Machine Learning Repository: its test set, 1,797 images of 8 x 8 pixels with values 0..16,
+as included in scikit-learn. scikit-learn is distributed under BSD-3-Clause; its description of
+the digits (``sklearn/datasets/descr/digits.rst``) does not mention a separate licence. ``NOTICE``
+contains the attribution and scikit-learn's notice.
 
     python scripts/pack_digits.py            write the file
-    python scripts/pack_digits.py --check    leave with 1 when it is not what would be written
+    python scripts/pack_digits.py --check    exit with 1 if the file differs from what would be written
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_digits() -> dict[str, np.ndarray]:
     """Return ``images`` (1797, 8, 8) with values 0..16 and ``labels`` (1797,), both uint8.
 
     Raises:
-        ValueError: If scikit-learn's copy is not the data described above.
+        ValueError: scikit-learn's copy is not the data described above.
     """
     digits = load_digits()
     arrays = {"images": digits.images.astype(np.uint8), "labels": digits.target.astype(np.uint8)}
@@ -44,16 +44,16 @@ def read_digits() -> dict[str, np.ndarray]:
 
 
 def pack(arrays: dict[str, np.ndarray]) -> bytes:
-    """Return the bytes of an ``.npz`` that are the same whenever and wherever it is made.
+    """Return the content of a reproducible ``.npz`` file.
 
-    ``numpy.savez_compressed`` would store the time of day and the system's name. What is left
-    is the compressor: an implementation other than zlib may find another encoding.
+    ``numpy.savez_compressed`` would store the current time and the operating system. The result can still differ
+    if the compressor is not zlib.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.create_system = 3  # Unix, also where it is made on another system
+            member.create_system = 3  # Unix, whatever the system
             member.external_attr = 0o644 << 16
             content = io.BytesIO()
             np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)
@@ -62,7 +62,7 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def difference(packed: bytes) -> str | None:
-    """Return how the file at ``TARGET`` differs from ``packed``, or None when it does not."""
+    """Return how the file at ``TARGET`` differs from ``packed``, or None if it is the same."""
     if not TARGET.exists():
         return "is missing"
     present = TARGET.read_bytes()
@@ -75,13 +75,13 @@ def difference(packed: bytes) -> str | None:
             )
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         return f"cannot be read: {error}"
-    return "holds the same arrays in other bytes" if same else "holds other data"
+    return "contains the same arrays with a different encoding" if same else "contains different data"
 
 
 def main() -> int:
     """Write the file or, with ``--check``, compare it; return the exit code."""
     parser = argparse.ArgumentParser(description="Pack scikit-learn's copy of the digits.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the file differs")
+    parser.add_argument("--check", action="store_true", help="do not write; exit with 1 if the file differs")
     check = parser.parse_args().check
 
     packed = pack(read_digits())
@@ -89,7 +89,7 @@ def main() -> int:
     if check:
         found = difference(packed)
         if found:
-            print(f"{name} {found}; write it with: python scripts/pack_digits.py", file=sys.stderr)
+            print(f"{name} {found}. To write it, run: python scripts/pack_digits.py", file=sys.stderr)
         return 1 if found else 0
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     TARGET.write_bytes(packed)

@@ -1,10 +1,10 @@
-"""Train for a million iterations and see that memory stays flat.
+"""Train for a million iterations, and check that the memory use does not grow.
 
-A tiny model runs under ``IterBasedRunner`` with the hooks of a usual training: schedule, optimizer,
-timer, text and JSON log, averages of the weights. Memory is read at regular intervals; the first
-tenth, in which caches fill, is left out of the verdict.
+A tiny model is trained by ``IterBasedRunner`` with the hooks of a typical training: learning rate schedule, optimizer,
+timer, text and JSON log, and EMA of the weights. The memory is measured at regular intervals. The first tenth of the
+measurements is ignored, since caches are filled during that time.
 
-    python scripts/soak.py                      # 10^6 iterations, some minutes
+    python scripts/soak.py                      # 10^6 iterations, a few minutes
     python scripts/soak.py --iters 100000 --runner epoch
 """
 
@@ -24,46 +24,46 @@ from torch import nn
 
 from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner
 
-MOST_GROWTH_KB = 4096
+MAX_GROWTH_KB = 4096
 
 
 class Net(nn.Module):
-    """As little of a model as a runner takes."""
+    """A minimal model for a runner."""
 
     def __init__(self) -> None:
         super().__init__()
         self.w = nn.Parameter(torch.zeros(4))
 
     def train_step(self, batch: torch.Tensor, optimizer: Any) -> dict[str, Any]:
-        """Return the distance of w from a batch (4,)."""
+        """Return the squared distance of ``w`` from a batch (4,) as the loss."""
         loss = (self.w - batch).square().sum()
         return {"loss": loss, "log_vars": {"loss": loss.detach(), "norm": 1.0}, "num_samples": 1}
 
 
 class Memory(Hook):
-    """Notes the resident memory and Python's objects a hundred times in a run."""
+    """Records the resident memory and the number of Python objects, a hundred times in a run."""
 
     def __init__(self, iters: int) -> None:
-        self.every = max(1, iters // 100)
-        self.seen: list[tuple[int, int, int]] = []
+        self.interval = max(1, iters // 100)
+        self.samples: list[tuple[int, int, int]] = []
 
     def after_train_iter(self, runner: Any) -> None:
-        """Look, after a collection of garbage: only what is held counts."""
-        if self.every_n_iters(runner, self.every):
+        """Measure after a garbage collection, so that only referenced objects count."""
+        if self.every_n_iters(runner, self.interval):
             gc.collect()
-            self.seen.append((runner.iter + 1, resident_kb(), len(gc.get_objects())))
+            self.samples.append((runner.iter + 1, resident_kb(), len(gc.get_objects())))
 
 
 def resident_kb() -> int:
-    """Return the memory of this process in KB (Linux)."""
+    """Return the resident memory of this process in KB (Linux only)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
-    raise SystemExit("This system does not tell the memory of a process in /proc/self/status.")
+    raise SystemExit("/proc/self/status does not contain the memory of the process on this system.")
 
 
 def main() -> None:
-    """Run, and print and judge what was seen."""
+    """Run the training, print the measurements, and exit with 1 if the memory use grows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,16 +96,16 @@ def main() -> None:
         )
         memory = Memory(options.iters)
         runner.register_hook(memory, "LOWEST")
-        began = time.perf_counter()
+        started = time.perf_counter()
         runner.run([batches], [("train", 1)])
-    seconds = time.perf_counter() - began
-    settled = memory.seen[len(memory.seen) // 10 :]
+    seconds = time.perf_counter() - started
+    settled = memory.samples[len(memory.samples) // 10 :]
     print(f"{runner.iter:,} iterations in {seconds:.0f} s, {seconds / runner.iter * 1e6:.0f} us each")
     for at, kb, objects in settled[:: max(1, len(settled) // 10)]:
         print(f"  after {at:>9,}: {kb:,} KB, {objects:,} objects")
-    growth, more = settled[-1][1] - settled[0][1], settled[-1][2] - settled[0][2]
-    print(f"From iteration {settled[0][0]:,} on: {growth:+,} KB, {more:+,} objects")
-    sys.exit(growth > MOST_GROWTH_KB or more > 100)
+    growth, new_objects = settled[-1][1] - settled[0][1], settled[-1][2] - settled[0][2]
+    print(f"From iteration {settled[0][0]:,} on: {growth:+,} KB, {new_objects:+,} objects")
+    sys.exit(growth > MAX_GROWTH_KB or new_objects > 100)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ SINGLE, HALF = torch.float32, torch.float16
 
 
 def dtypes(value: Any) -> Any:
-    """The structure with the type of each tensor in its place."""
+    """Return a structure with each tensor replaced by its dtype."""
     if isinstance(value, dict):
         return type(value)((k, dtypes(v)) for k, v in value.items())
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -50,19 +50,19 @@ T, I = torch.zeros(2), torch.zeros(2, dtype=torch.int64)  # noqa: E741
         (Pair(T, [T]), Pair(HALF, [HALF])),
     ],
 )
-def test_tensors_are_cast_wherever_they_are(value: Any, expected: Any) -> None:
-    """Tensors of the source type are cast at any depth; everything else is as before."""
+def test_nested_tensors_are_cast(value: Any, expected: Any) -> None:
+    """Tensors with the source dtype are cast at any depth; everything else is unchanged."""
     assert dtypes(cast_tensor_type(value, SINGLE, HALF)) == expected
 
 
-def test_what_is_no_tensor_is_handed_on() -> None:
-    """Arrays, modules and iterators are not touched."""
+def test_other_values_are_unchanged() -> None:
+    """Arrays, modules and iterators are returned themselves."""
     array, module, numbers = np.zeros(2), nn.Linear(1, 1), iter([1])
     assert all(cast_tensor_type(each, SINGLE, HALF) is each for each in (array, module, numbers))
 
 
 class Net(nn.Module):
-    """Says which types its methods were given."""
+    """Its methods return the dtypes of their arguments."""
 
     def __init__(self, enabled: bool | None = True) -> None:
         super().__init__()
@@ -94,32 +94,32 @@ class Net(nn.Module):
 
 
 def test_auto_fp16_casts_all_arguments() -> None:
-    """Positional, extra and keyword arguments, keyword-only ones too, arrive in half precision."""
+    """Positional, variadic, keyword and keyword-only arguments are cast to half precision."""
     assert Net().every(T, T, y=[T], w=I) == [HALF, HALF, [HALF], torch.int64]
     assert Net(enabled=False).every(T, T, y=T) == [SINGLE] * 3
     assert Net(enabled=None).every(T) == [SINGLE, None]
 
 
-def test_auto_fp16_casts_the_named_arguments() -> None:
-    """With ``apply_to`` the others stay as they are, however they are given."""
+def test_auto_fp16_casts_named_arguments() -> None:
+    """With ``apply_to`` the other arguments are not cast, whether positional or keyword."""
     assert Net().some(T, T, y=T) == Net().some(x=T, z=T, y=T) == [HALF, SINGLE, HALF]
 
 
-def test_auto_fp16_can_cast_its_results_back() -> None:
-    """With ``out_fp32`` half precision stays inside."""
+def test_auto_fp16_casts_results_back() -> None:
+    """With ``out_fp32`` the results are cast back to float32."""
     assert dtypes(Net().run(torch.zeros(1, 2))) == {"out": SINGLE}
 
 
-def test_force_fp32_casts_arguments_and_stops_autocast() -> None:
-    """Within an autocast region a decorated method computes in float32."""
+def test_force_fp32_disables_autocast() -> None:
+    """In an autocast region a decorated method computes in float32."""
     x = torch.zeros(1, 2, dtype=HALF)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert Net().loss(x, x) == [SINGLE] * 3
         assert Net().part(x, x).dtype == HALF
 
 
-def test_type_is_the_one_that_the_model_was_wrapped_for() -> None:
-    """``wrap_fp16_model`` turns on the modules that ask for it, in the type it is given."""
+def test_wrap_fp16_model() -> None:
+    """``wrap_fp16_model`` enables the modules with ``fp16_enabled``, with the dtype passed to it."""
     model = nn.Sequential(Net(enabled=False), Net(enabled=None))
     assert wrap_fp16_model(model, torch.bfloat16)
     assert model[0].every(T) == [torch.bfloat16, None]
@@ -128,8 +128,8 @@ def test_type_is_the_one_that_the_model_was_wrapped_for() -> None:
     assert not wrap_fp16_model(nn.Linear(1, 1))
 
 
-def test_only_methods_of_modules_are_decorated() -> None:
-    """A decorated method of anything else refuses to run, unless its class is named."""
+def test_supported_types() -> None:
+    """A decorated method of another class raises an error, unless the class is supported."""
 
     class Plain:
         fp16_enabled = True
@@ -147,8 +147,8 @@ def test_only_methods_of_modules_are_decorated() -> None:
     assert Plain().right(T) == HALF
 
 
-def test_misspelt_argument_is_refused_at_once() -> None:
-    """``apply_to`` names arguments that there are."""
+def test_misspelled_argument() -> None:
+    """A name in ``apply_to`` that is not an argument raises an error when the method is decorated."""
     with pytest.raises(ValueError, match=r"no argument 'imgs'. Did you mean 'img'"):
 
         @auto_fp16(apply_to=("imgs",))
@@ -157,15 +157,15 @@ def test_misspelt_argument_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["float16", "fp16", "half", torch.float16])
-def test_names_of_types(name: Any) -> None:
-    """Half precision has several names; another type is refused with a suggestion."""
+def test_names_of_dtypes(name: Any) -> None:
+    """Half precision has several names; an unknown name raises an error with a suggestion."""
     assert as_half_dtype(name) == HALF
     with pytest.raises(ValueError, match="Did you mean 'bfloat16'"):
         as_half_dtype("bfloat")
 
 
-def test_loss_scale_of_old() -> None:
-    """LossScaler halves at an overflow, not below one, and doubles after a window without."""
+def test_loss_scaler() -> None:
+    """The scale is divided after an overflow, but not below one, and multiplied after a window without one."""
     scaler = LossScaler(init_scale=4, scale_window=2)
     scaler.update_scale(True)
     assert (scaler.loss_scale, scaler.last_overflow_iter) == (2, 0)

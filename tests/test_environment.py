@@ -1,4 +1,4 @@
-"""What a bug report needs."""
+"""Tests of the environment for bug reports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cfgtrain import environment
 from cfgtrain.environment import collect_env, describe_environment
 
 
-def test_the_names_of_mmcv() -> None:
-    """What MMCV's report has is there under its names, and cfgtrain's version in place of MMCV's."""
+def test_mmcv_keys() -> None:
+    """The dict has the keys of MMCV's report, and the version of cfgtrain instead of MMCV's."""
     env = collect_env()
     expected = {
         "sys.platform", "Python", "CUDA available", "GCC", "PyTorch", "PyTorch compiling details", "OpenCV", "cfgtrain",
@@ -25,25 +25,27 @@ def test_the_names_of_mmcv() -> None:
 
 
 def test_gpus_are_grouped(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    """Cards of one kind share an entry, and the compiler is that of CUDA_HOME."""
+    """GPUs with the same name share one key, and NVCC is that of CUDA_HOME."""
     names = ["A100", "T4", "A100"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "get_device_name", names.__getitem__)
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
-    monkeypatch.setattr(environment, "_said", lambda *words: "" if words[0] == "gcc" else "nvcc\nBuild 12\n")
+    monkeypatch.setattr(
+        environment, "_output_of", lambda *words: "" if words[0] == "gcc" else "nvcc\nBuild 12\n"
+    )
     env = collect_env()
     assert (env["GPU 0,2"], env["GPU 1"], env["CUDA_HOME"]) == ("A100", "T4", str(tmp_path))
     assert (env["NVCC"], env["GCC"]) == ("Build 12", "n/a")
 
 
-def test_what_is_not_there_is_told() -> None:
-    """A program that is missing or fails says nothing."""
+def test_missing_programs() -> None:
+    """A program that is missing or fails is shown as n/a."""
     assert environment._first_line("not-there-at-all") == environment._first_line("false") == "n/a"
 
 
-def test_the_environment_by_subject(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions, devices and the variables that are set; all of it text."""
+def test_describe_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The groups contain versions, devices and environment variables that are set, all as str."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv("RANK", raising=False)
     facts = describe_environment()

@@ -148,9 +148,9 @@ def test_the_base_class_is_exported_from_the_root() -> None:
 @pytest.mark.parametrize(
     ("value", "choices", "text"),
     [
-        ("linaer", ("linear", "cos"), "mode is 'linear' or 'cos', not 'linaer'. Did you mean 'linear'?"),
-        (3, ("linear", None), "mode is 'linear' or None, not 3."),
-        (["a"], {"a": 1}, "mode is 'a', not ['a']."),
+        ("linaer", ("linear", "cos"), "mode must be 'linear' or 'cos', not 'linaer'. Did you mean 'linear'?"),
+        (3, ("linear", None), "mode must be 'linear' or None, not 3."),
+        (["a"], {"a": 1}, "mode must be 'a', not ['a']."),
     ],
 )
 def test_a_wrong_choice_is_an_error(value: object, choices: Any, text: str) -> None:

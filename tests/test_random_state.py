@@ -10,8 +10,8 @@ import torch
 from tiny import same
 
 from cfgtrain.random_state import (
-    OwnRandomState,
     RandomState,
+    RandomStream,
     derive_seed,
     isolated_random_state,
     seed_sample,
@@ -21,13 +21,13 @@ from cfgtrain.random_state import (
 
 
 def draw() -> tuple[float, ...]:
-    """A number from each generator, a normal one from NumPy among them, which remembers a second."""
+    """Return a number from each generator; the normal ones leave a cached second number."""
     return random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), torch.rand(()).item()
 
 
 @pytest.mark.parametrize("seeding", [set_random_seed, seed_sample])
-def test_seed_decides_all_generators(seeding: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same seed gives the same numbers from Python, NumPy and torch, another one others."""
+def test_seed_sets_all_generators(seeding: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives the same numbers from Python, NumPy and torch, another seed gives others."""
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     first, second, other = [], [], []
     for numbers, seed in ((first, 3), (second, 3), (other, 4)):
@@ -38,7 +38,7 @@ def test_seed_decides_all_generators(seeding: object, monkeypatch: pytest.Monkey
 
 
 def test_large_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seeds of 64 bits are taken by every generator."""
+    """Every generator accepts 64-bit seeds."""
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     seed_sample(2**64 - 1)
     set_random_seed(2**63)
@@ -46,7 +46,7 @@ def test_large_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_deterministic_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``deterministic`` asks torch for deterministic algorithms, by a warning where there are none."""
+    """``deterministic`` enables deterministic algorithms in torch, with a warning where there are none."""
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
@@ -60,14 +60,14 @@ def test_deterministic_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_derived_seeds_do_not_collide() -> None:
-    """Near integers, in any order and number, give different 64-bit seeds."""
+    """Similar integers, in any order and number, give different 64-bit seeds."""
     parts = [(a, b, c) for a, b, c in product(range(10), repeat=3)] + list(product(range(10), repeat=2))
     seeds = {derive_seed(*each) for each in parts}
     assert len(seeds) == len(parts)
     assert all(0 <= seed < 2**64 for seed in seeds)
 
 
-def test_derived_seeds_are_spread() -> None:
+def test_derived_seeds_are_uniform() -> None:
     """Each bit is set in about half of the seeds of successive positions."""
     seeds = [derive_seed(0, 0, position) for position in range(2000)]
     shares = [sum(seed >> bit & 1 for seed in seeds) / len(seeds) for bit in range(64)]
@@ -75,13 +75,13 @@ def test_derived_seeds_are_spread() -> None:
 
 
 def test_derived_seeds_never_change() -> None:
-    """The function is fixed, for data would be augmented differently after an update; one step is SplitMix64."""
+    """The function is fixed, since the augmentation must be the same after an update; one step is SplitMix64."""
     assert derive_seed(0) == 0xE220A8397B1DCDAF  # the published first output for the seed 0
     assert derive_seed(1, 2, 3) == 15020427595393229491
 
 
-def test_isolated_block_leaves_no_trace() -> None:
-    """What is drawn or seeded inside is undone on leaving, after an error too."""
+def test_isolated_random_state() -> None:
+    """The state of the generators is restored after the block, also after an exception."""
     before = RandomState.capture()
     with isolated_random_state():
         seed_sample(1)
@@ -93,28 +93,28 @@ def test_isolated_block_leaves_no_trace() -> None:
     assert same(RandomState.capture(), before)
 
 
-def test_state_of_its_own_goes_on_where_it_ended() -> None:
-    """Blocks draw what one block would have drawn, and leave the state outside as it was."""
+def test_random_stream() -> None:
+    """Several blocks draw what one block would draw, and the global state is not changed."""
     torch.manual_seed(5)
     outside = torch.get_rng_state()
-    whole, parts = OwnRandomState(3), OwnRandomState(3)
-    with whole.entered():
+    whole, parts = RandomStream(3), RandomStream(3)
+    with whole.use():
         expected = [draw(), draw()]
     drawn = []
     for _ in range(2):
-        with parts.entered():
+        with parts.use():
             drawn.append(draw())
         torch.rand(1)
     torch.set_rng_state(outside)
     assert drawn == expected
-    with pytest.raises(ZeroDivisionError), parts.entered():
+    with pytest.raises(ZeroDivisionError), parts.use():
         raise ZeroDivisionError
     assert torch.equal(torch.get_rng_state(), outside)
 
 
-def test_state_comes_back() -> None:
-    """After ``restore`` all generators go on as they did after ``capture``."""
-    draw()  # leaves a second normal number waiting in NumPy and Python
+def test_capture_and_restore() -> None:
+    """After ``restore`` all generators continue as after ``capture``."""
+    draw()  # leaves a cached second normal number in NumPy and Python
     state = RandomState.capture()
     expected = [draw() for _ in range(3)]
     seed_sample(77)
@@ -122,8 +122,8 @@ def test_state_comes_back() -> None:
     assert [draw() for _ in range(3)] == expected
 
 
-def test_state_is_plain_data() -> None:
-    """The state survives a file that may hold nothing but tensors and plain types."""
+def test_state_is_loaded_safely() -> None:
+    """The state can be saved and loaded with ``weights_only=True``."""
     state = RandomState.capture()
     expected = draw()
     torch.save(state, "state.pth")
@@ -133,8 +133,8 @@ def test_state_is_plain_data() -> None:
     assert draw() == expected
 
 
-def test_workers_of_other_loaders_are_seeded() -> None:
-    """Each worker of each process has numbers of its own, the same in every run."""
+def test_worker_init_fn() -> None:
+    """Each worker of each process draws its own numbers, the same in every run."""
     drawn = []
     for rank, worker in ((0, 0), (0, 1), (1, 0), (0, 0)):
         worker_init_fn(worker, num_workers=2, rank=rank, seed=7)

@@ -38,8 +38,8 @@ def _name(record: dict[str, Any]) -> str:
     return "-".join([record["kind"], record.get("opt", ""), record["cfg"]["policy"], *words])
 
 
-def written(kind: str, cfg: Any, optimizer: Any, runner: Any) -> list[float]:
-    """Run 4 epochs of 5 iterations, and return the values in force in each iteration."""
+def run_schedule(kind: str, cfg: Any, optimizer: Any, runner: Any) -> list[float]:
+    """Run 4 epochs of 5 iterations, and return the value in effect in each iteration."""
     read = runner.current_lr if kind == "lr" else runner.current_momentum
     getattr(runner, f"register_{kind}_hook")(cfg)
     recorder = Recorder(lambda stage, r: read()[0] if stage == "before_train_iter" else None)
@@ -52,7 +52,7 @@ RECORDED_ON = ("Linux", "x86_64")
 
 
 def same_number(one: float, other: float) -> bool:
-    """Equal to the last bit where the numbers were recorded; within two units of it elsewhere."""
+    """Return whether two numbers are bit-identical, or within two units in the last place on other platforms."""
     if (platform.system(), platform.machine()) == RECORDED_ON:
         return one == other
     return abs(one - other) <= 2 * math.ulp(other)
@@ -60,18 +60,18 @@ def same_number(one: float, other: float) -> bool:
 
 @pytest.mark.parametrize("record", [r for r in GOLDEN if isinstance(r["values"], list)], ids=_name)
 def test_recorded_sequences(record: dict[str, Any]) -> None:
-    """Every policy writes, in each iteration, what MMCV wrote, to the last bit."""
+    """Every policy sets the same value as MMCV in each iteration, bit-identical."""
     optimizer, runner = recorded_run(record)
-    values = written(record["kind"], record["cfg"], optimizer, runner)
+    values = run_schedule(record["kind"], record["cfg"], optimizer, runner)
     assert [v for v in zip(values, record["values"], strict=True) if not same_number(*v)] == []
 
 
 def test_recorded_error() -> None:
-    """Periods that end before the run does are the ValueError that MMCV raised, before the run."""
+    """Periods that end before the run raise MMCV's ValueError before the run."""
     (record,) = [r for r in GOLDEN if isinstance(r["values"], str)]
     optimizer, runner = recorded_run(record)
-    with pytest.raises(ValueError, match=r"the periods \[5\] end at 5, and the run at 20"):
-        written(record["kind"], record["cfg"], optimizer, runner)
+    with pytest.raises(ValueError, match=r"the periods \[5\] end at 5, but the run ends at 20"):
+        run_schedule(record["kind"], record["cfg"], optimizer, runner)
     assert record["values"].startswith("ValueError")
     assert runner.iter == 0
 
@@ -87,7 +87,7 @@ def recorded_run(record: dict[str, Any]) -> tuple[Any, Any]:
     return optimizer, make_runner("epoch", record["max_epochs"], model, optimizer=optimizer)
 
 
-def test_recorded_sequences_are_there() -> None:
+def test_recorded_sequences_are_complete() -> None:
     """The file of recorded sequences covers each policy, unit and kind."""
     policies = Counter(r["kind"] for r in {(r["kind"], r["cfg"]["policy"]): r for r in GOLDEN}.values())
     assert policies == {"lr": 11, "momentum": 5}
@@ -132,15 +132,15 @@ def test_curve(curve: Any, values: list[float]) -> None:
     assert [curve(8, at, 4) for at in range(4)] == pytest.approx(values)
 
 
-def test_cosine_ends_at_its_target() -> None:
-    """Past the end of a run the target itself would be reached; weight scales the swing."""
+def test_cosine_target() -> None:
+    """The target is reached one step after the end of a run; weight scales the amplitude."""
     assert CosineAnnealing(min_value=1)(8, 4, 4) == 1
     assert anneal_cos(8, 0, 0, weight=0.5) == 4
 
 
 PROBLEMS = [
     (CosineRestart(0, None, [5, 3], [1, 1]), 8, None),
-    (CosineRestart(0, None, [5, 3], [1, 1]), 9, "the periods [5, 3] end at 8, and the run at 9"),
+    (CosineRestart(0, None, [5, 3], [1, 1]), 9, "the periods [5, 3] end at 8, but the run ends at 9"),
     (Cyclic(cyclic_times=3), 3, None),
     (Cyclic(cyclic_times=3), 2, "3 cycles do not fit into 2"),
     (OneCycle(total_steps=5), 5, None),
@@ -150,20 +150,20 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize(("curve", "total", "problem"), PROBLEMS)
-def test_what_does_not_fit_a_run(curve: Any, total: int, problem: str | None) -> None:
-    """A curve that ends before the run does says so before the run."""
+def test_problem(curve: Any, total: int, problem: str | None) -> None:
+    """A curve that does not fit the length of a run is described before the run."""
     assert curve.problem(total) == problem
 
 
 def test_single_target_ratio() -> None:
-    """A peak alone ends a cycle at a hundred thousandth of itself."""
+    """If only the peak is given, a cycle ends at 1e-5 times the peak."""
     assert Cyclic(10).target_ratio == Cyclic([10]).target_ratio == (10, 1e-4)
 
 
 @pytest.mark.parametrize("strategy", ["cos", "linear"])
 @pytest.mark.parametrize("three_phase", [False, True])
-def test_one_cycle_is_that_of_torch(strategy: str, three_phase: bool) -> None:
-    """OneCycle goes through the values of ``torch.optim.lr_scheduler.OneCycleLR``."""
+def test_one_cycle_equals_torch(strategy: str, three_phase: bool) -> None:
+    """OneCycle has the same values as ``torch.optim.lr_scheduler.OneCycleLR``."""
     optimizer = torch.optim.SGD(Scalar().parameters(), lr=1)
     theirs = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 10.0, 12, anneal_strategy=strategy, three_phase=three_phase, cycle_momentum=False
@@ -184,54 +184,54 @@ def test_one_cycle_is_that_of_torch(strategy: str, three_phase: bool) -> None:
     ],
 )
 def test_warmup(kind: Any, factors: list[float]) -> None:
-    """Warm-up is a factor that approaches one."""
+    """The warm-up factor approaches one."""
     warmup = Warmup(kind, 4, 0.25)
     assert [warmup.factor(at) for at in range(3)] == pytest.approx(factors)
     assert Warmup(kind, 4, 1).factor(0) == 1
 
 
 WRONG: list[tuple[Any, tuple[Any, ...], type[Exception], str]] = [
-    (Step, (0,), AssertionError, "Steps are positive"),
-    (Step, ([2, -1],), AssertionError, "Steps are positive"),
+    (Step, (0,), AssertionError, "Steps must be positive"),
+    (Step, ([2, -1],), AssertionError, "Steps must be positive"),
     (Step, ([2, 1.5],), TypeError, "int or a list of int"),
-    (CosineAnnealing, (), AssertionError, "needs one target"),
-    (CosineAnnealing, (0.1, 0.1), AssertionError, "needs one target"),
-    (LinearAnnealing, (), AssertionError, "needs one target"),
-    (FlatCosineAnnealing, (0, None, -0.1), ValueError, "start_percent is a share"),
-    (FlatCosineAnnealing, (0, None, "1"), ValueError, "start_percent is a share"),
+    (CosineAnnealing, (), AssertionError, "needs exactly one target"),
+    (CosineAnnealing, (0.1, 0.1), AssertionError, "needs exactly one target"),
+    (LinearAnnealing, (), AssertionError, "needs exactly one target"),
+    (FlatCosineAnnealing, (0, None, -0.1), ValueError, "start_percent must be a fraction"),
+    (FlatCosineAnnealing, (0, None, "1"), ValueError, "start_percent must be a fraction"),
     (
         CosineRestart,
         (0, None, [5], [1, 1]),
         AssertionError,
-        "1 periods has a restart weight, and there are 2",
+        "1 periods and 2 weights",
     ),
     (CosineRestart, (0, None, [0], [1]), AssertionError, "positive int"),
-    (Cyclic, ("10",), ValueError, "target_ratio is a number or a pair"),
-    (Cyclic, ((1, 2, 3),), AssertionError, "target_ratio is a pair"),
-    (Cyclic, (10, 0), ValueError, "cyclic_times is a positive int"),
-    (Cyclic, (10, 1, 1), AssertionError, "step_ratio_up is from 0 to below 1"),
+    (Cyclic, ("10",), ValueError, "target_ratio must be a number or a pair"),
+    (Cyclic, ((1, 2, 3),), AssertionError, "target_ratio must be a pair"),
+    (Cyclic, (10, 0), ValueError, "cyclic_times must be a positive int"),
+    (Cyclic, (10, 1, 1), AssertionError, "step_ratio_up must be at least 0 and below 1"),
     (Cyclic, (10, 1, 0.4, "sin"), ValueError, "'cos' or 'linear', not 'sin'"),
-    (OneCycle, (25, 1e-4, 1.5), ValueError, "pct_start is a share"),
+    (OneCycle, (25, 1e-4, 1.5), ValueError, "pct_start must be a fraction"),
     (OneCycle, (25, 1e-4, 0.3, "sin"), ValueError, "'cos' or 'linear', not 'sin'"),
-    (OneCycle, (25, 1e-4, 0.3, "cos", False, 1.5), ValueError, "total_steps is a positive int"),
+    (OneCycle, (25, 1e-4, 0.3, "cos", False, 1.5), ValueError, "total_steps must be a positive int"),
     (Warmup, ("cosine", 1, 0.1), ValueError, "'constant', 'linear' or 'exp', not 'cosine'"),
-    (Warmup, ("linear", 0, 0.1), AssertionError, "warmup_iters is positive"),
-    (Warmup, ("linear", 1, 0), AssertionError, "warmup_ratio is above 0"),
-    (Warmup, ("linear", 1, 1.1), AssertionError, "warmup_ratio is above 0"),
+    (Warmup, ("linear", 0, 0.1), AssertionError, "warmup_iters must be positive"),
+    (Warmup, ("linear", 1, 0), AssertionError, "warmup_ratio must be above 0"),
+    (Warmup, ("linear", 1, 1.1), AssertionError, "warmup_ratio must be above 0"),
 ]
 
 
 @pytest.mark.parametrize(("curve", "args", "error", "text"), WRONG)
-def test_wrong_arguments(curve: Any, args: tuple[Any, ...], error: type[Exception], text: str) -> None:
-    """What is no schedule is refused with MMCV's kind of error."""
+def test_invalid_arguments(curve: Any, args: tuple[Any, ...], error: type[Exception], text: str) -> None:
+    """Invalid arguments raise the type of error that MMCV raises."""
     with pytest.raises(error, match=text):
         curve(*args)
 
 
 @pytest.mark.parametrize("wrong", [1.5, "2"])
-def test_step_of_another_type(wrong: Any) -> None:
-    """A step that is neither an int nor a list of them is a TypeError that says so."""
-    with pytest.raises(TypeError, match="step is an int or a list of int"):
+def test_step_type(wrong: Any) -> None:
+    """A step that is neither an int nor a list of int raises a TypeError."""
+    with pytest.raises(TypeError, match="step must be an int or a list of int"):
         Step(wrong)
 
 
@@ -242,8 +242,8 @@ def two_groups() -> tuple[nn.Module, Any]:
     return model, torch.optim.SGD(groups)
 
 
-def test_each_group_follows_from_its_own_base() -> None:
-    """Parameter groups keep their ratio; the base value is kept in each group."""
+def test_base_value_per_group() -> None:
+    """Parameter groups keep their ratio; the base value is stored in each group."""
     model, optimizer = two_groups()
     runner = make_runner("iter", 4, model, optimizer=optimizer)
     runner.register_lr_hook({"policy": "step", "step": 1, "gamma": 0.5})
@@ -254,8 +254,8 @@ def test_each_group_follows_from_its_own_base() -> None:
     assert [group["initial_lr"] for group in optimizer.param_groups] == [1, 4]
 
 
-def test_each_optimizer_follows_the_policy() -> None:
-    """Of a dict of optimizers each is written to."""
+def test_several_optimizers() -> None:
+    """The policy is applied to each optimizer of a dict."""
     model = Scalar()
     optimizers = {
         "a": torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.5),
@@ -270,8 +270,8 @@ def test_each_optimizer_follows_the_policy() -> None:
     assert optimizers["b"].param_groups[0]["betas"][1] == 0.99
 
 
-def test_resumed_optimizer_keeps_its_base() -> None:
-    """A group that carries ``initial_lr`` already goes on from that, not from where its lr stands."""
+def test_initial_lr_of_resumed_optimizer() -> None:
+    """A group that has ``initial_lr`` uses it as its base value, not its current lr."""
     runner = make_runner("epoch", 2)
     runner.optimizer.param_groups[0]["initial_lr"] = 8.0
     runner._epoch = 1
@@ -280,8 +280,8 @@ def test_resumed_optimizer_keeps_its_base() -> None:
     assert runner.current_lr() == [4.0]
 
 
-def test_policy_of_ones_own() -> None:
-    """A subclass states its curve by ``get_lr`` or ``get_momentum``, as in MMCV."""
+def test_custom_policy() -> None:
+    """A subclass defines its curve by ``get_lr`` or ``get_momentum``, as in MMCV."""
 
     class Halving(LrUpdaterHook):
         def get_lr(self, runner: Any, base_lr: float) -> float:
@@ -300,8 +300,8 @@ def test_policy_of_ones_own() -> None:
     assert (runner.current_lr(), runner.current_momentum()) == ([0.25], [3.5])
 
 
-def test_without_optimizer_nothing_is_written() -> None:
-    """A model that steps itself has no group to write to, and trains."""
+def test_without_optimizer() -> None:
+    """A model that steps itself is trained without setting any learning rate."""
     runner = make_runner("iter", 2, optimizer=None)
     runner.register_lr_hook({"policy": "fixed", "warmup": "linear", "warmup_iters": 3})
     runner.run([numbers(2)], [("train", 1)])

@@ -8,11 +8,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from cfgtrain.config.annotate import python_lines
 from cfgtrain.config.config import Config
 from cfgtrain.config.diff import Change, Side, diff
-from cfgtrain.config.key_paths import Path as KeyPath
-from cfgtrain.config.key_paths import value_at
+from cfgtrain.config.key_paths import KeyPath, value_at
+from cfgtrain.config.provenance.annotate import python_lines
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.work_dir import find_config
 from cfgtrain.fileio.io import dump

@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import FrameSummary, StackSummary, TracebackException
 
 import cfgtrain
-from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning
+from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, MissingLibraryError
 
 
 def print_failure(error: Exception) -> bool:
@@ -22,7 +22,9 @@ def print_failure(error: Exception) -> bool:
         error is a bug.
     """
     if isinstance(error, CfgTrainError):
-        cause = "" if isinstance(error, ConfigError) else _user_traceback(error.__cause__)
+        cause = (
+            "" if isinstance(error, ConfigError | MissingLibraryError) else _user_traceback(error.__cause__)
+        )
         _print(f"{cause}Error: {_message(error)}", "red")
     elif trace := _user_traceback(error):
         _print(f"{trace}For the full traceback, run cfgtrain --debug.", "red")

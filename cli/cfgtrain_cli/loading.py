@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.config import Config
-from cfgtrain.config.lint import find_suspects
 from cfgtrain.config.options import parse_options
+from cfgtrain.config.provenance.lint import lint
 from cfgtrain.errors import CfgTrainError, ConfigError
 from cfgtrain.origin import Origin
 from cfgtrain_cli.console import log_to_terminal
@@ -52,7 +52,7 @@ def load_config(
             word = f"--{_FLAGS.get(key, key.replace('_', '-'))} {value}"
             value = str(value) if isinstance(value, Path) else value
             cfg.merge_from_dict({key: value}, origin=lambda *_, word=word: Origin(None, None, word))
-    for warning in find_suspects(cfg) if warn else ():
+    for warning in lint(cfg) if warn else ():
         warnings.warn(warning, stacklevel=2)
     return cfg
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cfgtrain.config.annotate import WIDTH, annotated, one_line
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import DELETE
-from cfgtrain.config.key_paths import Path, value_at
-from cfgtrain.config.lineage import Miss, leaves
-from cfgtrain.config.sources import Use
-from cfgtrain.config.story import Step, Story, tell
+from cfgtrain.config.key_paths import UNKNOWN, KeyPath, value_at
+from cfgtrain.config.provenance.annotate import WIDTH, annotated, one_line
+from cfgtrain.config.provenance.dependencies import StaleValue, leaves
+from cfgtrain.config.provenance.explain import Explanation, Step, explain
+from cfgtrain.config.provenance.file_source import Dependency
 from cfgtrain.fileio.io import dump
 from cfgtrain.origin import Origin, dotted
 from cfgtrain_cli.console import styled
@@ -20,7 +20,7 @@ from cfgtrain_cli.console import styled
 VALUE, TEXT = 36, 64
 
 
-def config_with_origins(cfg: Config, path: Path) -> str:
+def config_with_origins(cfg: Config, path: KeyPath) -> str:
     """Return a config, or a part of it, as Python with the origin of every value beside it."""
     lines = list(annotated(cfg, path))
     width = max((len(line.text) for line in lines if line.origin and len(line.text) <= WIDTH), default=0)
@@ -32,7 +32,7 @@ def config_with_origins(cfg: Config, path: Path) -> str:
     )
 
 
-def origins_as_json(cfg: Config, path: Path) -> str:
+def origins_as_json(cfg: Config, path: KeyPath) -> str:
     """Return every value and its origin as JSON, by dotted key."""
     plain = Config({"value": value_at(cfg._cfg_dict, path)}).to_dict()["value"]
     entries = {}
@@ -45,17 +45,17 @@ def origins_as_json(cfg: Config, path: Path) -> str:
 
 def why(cfg: Config, key: str) -> str:
     """Explain one value: what set it, what it replaced, and which changes do not affect it."""
-    story = tell(cfg, key)
-    name = dotted(story.path)
-    rows = [*_step_rows(story), *_miss_rows(story)]
-    lines = [f"{styled(name, bold=True)} = {styled(one_line(story.value, TEXT), bold=True)}"]
-    if story.value is ...:
+    explanation = explain(cfg, key)
+    name = dotted(explanation.path)
+    rows = [*_step_rows(explanation), *_stale_rows(explanation)]
+    lines = [f"{styled(name, bold=True)} = {styled(one_line(explanation.value, TEXT), bold=True)}"]
+    if explanation.value is UNKNOWN:
         lines = [f"{styled(name, bold=True)} is no longer in the config."]
     if rows:
         lines += ["", *_table(rows, cfg.filename)]
     else:
         lines += ["", "Its origin is unknown."]
-    return "\n".join([*lines, *_advice(story)])
+    return "\n".join([*lines, *_advice(explanation)])
 
 
 class _Row(NamedTuple):
@@ -68,48 +68,50 @@ class _Row(NamedTuple):
 _LAST: dict[bool, Mapping[str, Any]] = {True: {"fg": "green"}, False: {"fg": "red", "bold": True}}
 
 
-def _step_rows(story: Story) -> Iterator[_Row]:
-    last = len(story.steps) - 1
-    for i, step in enumerate(story.steps):
+def _step_rows(explanation: Explanation) -> Iterator[_Row]:
+    last = len(explanation.steps) - 1
+    for i, step in enumerate(explanation.steps):
         style = _LAST[step.dropped is None] if i == last else {"dim": True}
-        yield _Row(_what(step, first=i == 0 or story.steps[i - 1].dropped is not None), step.origin, style)
+        yield _Row(
+            _what(step, first=i == 0 or explanation.steps[i - 1].dropped is not None), step.origin, style
+        )
         yield from _use_rows(step.uses, "  ")
 
 
 def _what(step: Step, first: bool) -> str:
     if step.dropped is not None:
         return f"removed with {dotted(step.dropped) or 'everything inherited'}"
-    value = "" if step.value is ... else f" {_value(step.value)}"
+    value = "" if step.value is UNKNOWN else f" {_value(step.value)}"
     merged = isinstance(step.value, Mapping) and not step.value.get(DELETE)
     return f"set to{value}" if first else f"{'merged with' if merged else 'replaced by'}{value}"
 
 
-def _use_rows(uses: tuple[Use, ...], indent: str) -> Iterator[_Row]:
+def _use_rows(uses: tuple[Dependency, ...], indent: str) -> Iterator[_Row]:
     for use in uses:
         name = f"{{{{ _base_.{dotted(use.path)} }}}}" if use.inherited else dotted(use.path)
         if name.startswith("$"):
             name = f"the environment variable {name[1:]}"
-        value = "" if use.value is ... else f" = {_value(use.value)}"
+        value = "" if use.value is UNKNOWN else f" = {_value(use.value)}"
         yield _Row(f"{indent}computed from {name}{value}", use.origin)
         yield from _use_rows(use.uses, f"{indent}  ")
 
 
-def _miss_rows(story: Story) -> Iterator[_Row]:
+def _stale_rows(explanation: Explanation) -> Iterator[_Row]:
     style = {"fg": "red", "bold": True}
-    for miss in _first_of_each(story.misses):
-        yield _Row(f"NOT updated by {_setting(miss)}", miss.overrider, style)
-    for miss in story.leaves_behind:
-        yield _Row(f"does NOT update {dotted(miss.key)}", miss.source.origin(miss.key), style)
+    for stale in _first_of_each(explanation.stale_values):
+        yield _Row(f"NOT updated by {_setting(stale)}", stale.overrider, style)
+    for stale in explanation.stale_dependents:
+        yield _Row(f"does NOT update {dotted(stale.key)}", stale.source.origin(stale.key), style)
 
 
-def _first_of_each(misses: list[Miss]) -> list[Miss]:
-    return list({(miss.variable, miss.overrider): miss for miss in reversed(misses)}.values())[::-1]
+def _first_of_each(stale_values: list[StaleValue]) -> list[StaleValue]:
+    return list({(stale.variable, stale.overrider): stale for stale in reversed(stale_values)}.values())[::-1]
 
 
-def _setting(miss: Miss) -> str:
-    if miss.now is ...:  # a dict or list replaced as a whole, or an item that the new one does not have
-        return f"the new {dotted(miss.variable if miss.was is ... else miss.variable[:1])}"
-    return f"{dotted(miss.variable)} = {_value(miss.now)}"
+def _setting(stale: StaleValue) -> str:
+    if stale.now is UNKNOWN:  # a dict or list replaced as a whole, or an item that the new one does not have
+        return f"the new {dotted(stale.variable if stale.was is UNKNOWN else stale.variable[:1])}"
+    return f"{dotted(stale.variable)} = {_value(stale.now)}"
 
 
 def _table(rows: list[_Row], own: str | None) -> Iterator[str]:
@@ -129,12 +131,12 @@ def _table(rows: list[_Row], own: str | None) -> Iterator[str]:
         yield f"  {styled(words, **style)}{' ' * (first - len(words))}  {place}  {styled(text, dim=True)}".rstrip()
 
 
-def _advice(story: Story) -> Iterator[str]:
-    missed, left = _first_of_each(story.misses), story.leaves_behind
-    if missed:
-        key = dotted(missed[0].key)
-        said = " and ".join(map(_setting, missed))
-        was = "was" if len(missed) == 1 else "were"
+def _advice(explanation: Explanation) -> Iterator[str]:
+    stale, left = _first_of_each(explanation.stale_values), explanation.stale_dependents
+    if stale:
+        key = dotted(stale[0].key)
+        said = " and ".join(map(_setting, stale))
+        was = "was" if len(stale) == 1 else "were"
         yield ""
         yield f"{key} was computed before {said} {was} set, and was not updated. To change it, set {key} itself."
     if left:

@@ -9,8 +9,7 @@ import typer
 
 from cfgtrain.config.config import Config
 from cfgtrain.config.dump import config_text
-from cfgtrain.config.key_paths import NoSuchKeyError, follow, split_key
-from cfgtrain.config.key_paths import Path as KeyPath
+from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, follow, split_key
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain_cli import origins
 from cfgtrain_cli.console import echo

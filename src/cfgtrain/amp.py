@@ -1,7 +1,7 @@
-"""Mixed precision: the casts, and the decorators that models of MMCV carry.
+"""Mixed precision with MMCV's decorators ``auto_fp16`` and ``force_fp32``.
 
-A model without decorators needs nothing of this: ``OptimizerHook(dtype="bfloat16")`` runs its
-whole training step under autocast.
+A model without these decorators does not need this module: ``OptimizerHook(dtype="bfloat16")`` runs its whole
+training step under autocast.
 """
 
 from __future__ import annotations
@@ -36,19 +36,27 @@ _HALVES = {
 
 
 def as_half_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """Return the 16-bit type that ``"float16"``, ``"bfloat16"``, or short for them, names."""
-    found = _HALVES.get(str(dtype).removeprefix("torch."))
-    if found is None:
-        message = f"dtype is 'float16' or 'bfloat16', not {dtype!r}."
+    """Return a 16-bit dtype by name.
+
+    Args:
+        dtype: ``"float16"`` (also ``"fp16"`` and ``"half"``), ``"bfloat16"`` (also ``"bf16"``), or one of these
+            dtypes itself.
+
+    Raises:
+        ArgumentError: ``dtype`` is not a 16-bit dtype.
+    """
+    half = _HALVES.get(str(dtype).removeprefix("torch."))
+    if half is None:
+        message = f"dtype must be 'float16' or 'bfloat16', not {dtype!r}."
         raise ArgumentError(message, near=(str(dtype), list(_HALVES)))
-    return found
+    return half
 
 
 def cast_tensor_type(inputs: Any, src_type: torch.dtype, dst_type: torch.dtype) -> Any:
-    """Return ``inputs`` with every tensor of type ``src_type`` in it cast to ``dst_type``.
+    """Return ``inputs`` with every tensor of dtype ``src_type`` cast to ``dst_type``.
 
-    Mappings, sequences and sets are rebuilt, at any depth, named tuples included; strings,
-    arrays, modules and whatever else is not a tensor are handed on as they are.
+    Mappings, sequences, sets and named tuples are copied at any depth. All other values, such as strings,
+    arrays and modules, are returned unchanged.
     """
     if isinstance(inputs, Tensor):
         return inputs.to(dst_type) if inputs.dtype == src_type else inputs
@@ -56,8 +64,8 @@ def cast_tensor_type(inputs: Any, src_type: torch.dtype, dst_type: torch.dtype) 
         return inputs
     kind: Any = type(inputs)
     if isinstance(inputs, Mapping):
-        twin = {key: cast_tensor_type(value, src_type, dst_type) for key, value in inputs.items()}
-        return twin if kind is dict else kind(twin)
+        copy = {key: cast_tensor_type(value, src_type, dst_type) for key, value in inputs.items()}
+        return copy if kind is dict else kind(copy)
     if isinstance(inputs, (Sequence, Set)):
         cast = [cast_tensor_type(value, src_type, dst_type) for value in inputs]
         return kind(*cast) if hasattr(inputs, "_fields") else kind(cast)
@@ -69,19 +77,19 @@ def auto_fp16(
     out_fp32: bool = False,
     supported_types: tuple[type, ...] = (nn.Module,),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a method of a module to run in half precision while the module's ``fp16_enabled`` is true.
+    """Return a decorator that runs a method of a module in half precision if ``fp16_enabled`` is true.
 
-    Its float32 arguments are cast, and its operations run under autocast, in float16 or in
-    what ``wrap_fp16_model`` was told.
+    The float32 arguments of the method are cast, and its operations run under autocast. The dtype is the one
+    passed to ``wrap_fp16_model``, by default float16.
 
     Args:
-        apply_to: Names of the arguments to cast; None casts all of them.
-        out_fp32: Whether half precision results are cast back to float32.
+        apply_to: Names of the arguments to cast. By default all of them are cast.
+        out_fp32: Whether to cast half-precision results back to float32.
         supported_types: Classes whose methods may be decorated.
 
     Raises:
-        ArgumentError: The method has no argument of such a name.
-        ArgumentTypeError: When called: the method belongs to no supported class.
+        ArgumentError: The method does not have an argument named in ``apply_to``.
+        ArgumentTypeError: When the method is called: its class is not one of ``supported_types``.
     """
     return _casting(apply_to, supported_types, "auto_fp16", to_half=True, cast_output=out_fp32)
 
@@ -91,22 +99,32 @@ def force_fp32(
     out_fp16: bool = False,
     supported_types: tuple[type, ...] = (nn.Module,),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a method of a module to run in float32 even while ``fp16_enabled`` is true.
+    """Return a decorator that runs a method of a module in float32 even if ``fp16_enabled`` is true.
 
-    For losses and other sums that need the range. The arguments are as in ``auto_fp16``.
+    It is for losses and other sums that need the range of float32.
+
+    Args:
+        apply_to: Names of the arguments to cast to float32. By default all of them are cast.
+        out_fp16: Whether to cast float32 results back to half precision.
+        supported_types: Classes whose methods may be decorated.
+
+    Raises:
+        ArgumentError: The method does not have an argument named in ``apply_to``.
+        ArgumentTypeError: When the method is called: its class is not one of ``supported_types``.
     """
     return _casting(apply_to, supported_types, "force_fp32", to_half=False, cast_output=out_fp16)
 
 
 def wrap_fp16_model(model: nn.Module, dtype: torch.dtype = torch.float16) -> bool:
-    """Turn on the decorators of every module that has an attribute ``fp16_enabled``.
+    """Enable the decorators ``auto_fp16`` and ``force_fp32`` in a model.
 
     Args:
-        model: Changed in place: ``fp16_enabled`` and ``amp_dtype`` of its modules.
-        dtype: What they cast to.
+        model: The model. Modules with an attribute ``fp16_enabled`` are changed in place: it is set to True, and
+            ``amp_dtype`` to ``dtype``.
+        dtype: Half-precision dtype to cast to.
 
     Returns:
-        Whether there is any such module.
+        Whether the model has a module with an attribute ``fp16_enabled``.
     """
     wrapped = [module for module in model.modules() if hasattr(module, "fp16_enabled")]
     for module in wrapped:
@@ -116,13 +134,17 @@ def wrap_fp16_model(model: nn.Module, dtype: torch.dtype = torch.float16) -> boo
 
 
 class LossScaler:
-    """The loss scale of MMCV before PyTorch had one; ``torch.amp.GradScaler`` is what hooks use.
+    """MMCV's loss scaler, kept for compatibility. The hooks of cfgtrain use ``torch.amp.GradScaler`` instead.
 
     Args:
-        init_scale: The first scale.
-        mode: ``"dynamic"``, or ``"static"``, which keeps it.
-        scale_factor: Divides the scale after an overflow, and multiplies it
-        scale_window: after so many iterations without one.
+        init_scale: Initial loss scale.
+        mode: ``"dynamic"``, or ``"static"`` for a constant scale.
+        scale_factor: The scale is divided by this factor after an overflow, and multiplied by it after
+            ``scale_window`` iterations without one.
+        scale_window: Number of iterations without overflow before the scale grows.
+
+    Raises:
+        ArgumentError: ``mode`` is unknown.
     """
 
     def __init__(
@@ -139,17 +161,21 @@ class LossScaler:
 
     @property
     def loss_scale(self) -> float:
-        """What a loss is multiplied by."""
+        """The factor by which to multiply a loss."""
         return self.cur_scale
 
     def has_overflow(self, params: Iterable[Tensor]) -> bool:
-        """Say whether a gradient is infinite or not a number; never in static mode."""
+        """Return whether a gradient is infinite or NaN. The result is always False in static mode."""
         if self.mode != "dynamic":
             return False
         return any(p.grad is not None and not torch.isfinite(p.grad.float().sum()) for p in params)
 
     def update_scale(self, overflow: bool) -> None:
-        """Go on by one iteration."""
+        """Update the scale after an iteration.
+
+        Args:
+            overflow: Whether the gradients of the iteration overflowed.
+        """
         if self.mode == "dynamic":
             if overflow:
                 self.cur_scale = max(self.cur_scale / self.scale_factor, 1)
@@ -159,11 +185,11 @@ class LossScaler:
         self.cur_iter += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return the state of the scaler."""
         return dict(vars(self))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Restore the state that ``state_dict`` returned."""
         vars(self).update(state_dict)
 
 
@@ -177,7 +203,7 @@ def _casting(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         parameters = list(inspect.signature(method).parameters.values())[1:]
-        chosen = None if apply_to is None else _checked(set(apply_to), parameters, method)
+        chosen = None if apply_to is None else _checked_names(set(apply_to), parameters, method)
 
         @functools.wraps(method)
         def in_precision(module: Any, *args: Any, **kwargs: Any) -> Any:
@@ -201,7 +227,7 @@ def _casting(
     return decorate
 
 
-def _checked(
+def _checked_names(
     chosen: set[str], parameters: Sequence[inspect.Parameter], method: Callable[..., Any]
 ) -> set[str]:
     names = [parameter.name for parameter in parameters]
@@ -220,7 +246,7 @@ def _cast_arguments(
     src: torch.dtype,
     dst: torch.dtype,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Cast the chosen arguments; those that ``*args`` takes go by its name, as the rest by theirs."""
+    """Cast the chosen arguments. Arguments in ``*args`` are chosen by the name of that parameter."""
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
     by_name = [names[i] if i < len(names) else rest for i in range(len(args))]
@@ -235,9 +261,9 @@ def _cast_arguments(
 
 
 def _device_type(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Return the type of device that a call works on: of its tensors, else of the module's."""
-    own = module.parameters() if isinstance(module, nn.Module) else ()
-    given = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
-    tensor = next(given, None)
-    tensor = next(iter(own), None) if tensor is None else tensor
+    """Return the device type of the first tensor argument, or of the first parameter of the module, or "cpu"."""
+    parameters = module.parameters() if isinstance(module, nn.Module) else ()
+    inputs = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+    tensor = next(inputs, None)
+    tensor = next(iter(parameters), None) if tensor is None else tensor
     return "cpu" if tensor is None else tensor.device.type

@@ -24,4 +24,4 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     known = tuple(choices)
     if value not in known:
         texts = [str(each) for each in known if isinstance(each, str)]
-        raise ArgumentError(f"{name} is {one_of(known)}, not {value!r}.", near=(str(value), texts))
+        raise ArgumentError(f"{name} must be {one_of(known)}, not {value!r}.", near=(str(value), texts))

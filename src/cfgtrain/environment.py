@@ -1,4 +1,4 @@
-"""What a run runs on: the facts that a bug report needs."""
+"""Describe the environment of a run, for bug reports."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from cfgtrain.introspection.cpus import count_usable_cpus
 
 __all__ = ["collect_env", "describe_environment"]
 
@@ -29,7 +31,7 @@ EXTRAS = (
     "safetensors",
     "lmdb",
 )
-# What changes how a run behaves.
+# Environment variables that change how a run behaves.
 VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONPATH", "PYTORCH_CUDA_ALLOC_CONF",
     "CUBLAS_WORKSPACE_CONFIG", "NCCL_DEBUG", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT",
@@ -39,10 +41,10 @@ ABSENT = "n/a"
 
 
 def collect_env() -> dict[str, str | bool]:
-    """Return the environment under the names that MMCV's bug reports have, and cfgtrain's version.
+    """Return the environment with the keys of MMCV's bug reports, and the version of cfgtrain.
 
-    Where there is a GPU there are also ``"GPU 0,1"`` and so on with the name of these,
-    ``CUDA_HOME`` and ``NVCC``. What is not there is ``"n/a"``.
+    If there is a GPU, the dict also has ``CUDA_HOME``, ``NVCC``, and for each kind of GPU a key such as
+    ``"GPU 0,1"`` with its name. A missing value is ``"n/a"``.
     """
     env: dict[str, str | bool] = {
         "sys.platform": sys.platform,
@@ -65,10 +67,10 @@ def collect_env() -> dict[str, str | bool]:
 
 
 def describe_environment() -> dict[str, dict[str, str]]:
-    """Return the environment by subject, shortly enough for one screen.
+    """Return the environment grouped by subject, short enough for one screen.
 
-    Subjects are ``"cfgtrain"``, ``"system"``, ``"torch"``, ``"devices"``, ``"libraries"`` and
-    ``"variables"``, those of the environment that change how a run behaves.
+    The subjects are ``"cfgtrain"``, ``"system"``, ``"torch"``, ``"devices"``, ``"libraries"`` and
+    ``"variables"`` (environment variables that change how a run behaves).
     """
     return {
         "cfgtrain": {
@@ -78,7 +80,7 @@ def describe_environment() -> dict[str, dict[str, str]]:
         },
         "system": {
             "platform": platform.platform(),
-            "CPUs": f"{_cpus()} of {os.cpu_count()} usable, {platform.machine()}",
+            "CPUs": f"{count_usable_cpus()} of {os.cpu_count()} usable, {platform.machine()}",
             "memory": _memory(),
             "GCC": _first_line("gcc", "--version"),
         },
@@ -127,7 +129,7 @@ def _devices() -> dict[str, str]:
 
 
 def _gpus() -> dict[str, str]:
-    """Return the name of each kind of GPU by ``"GPU 0,1"``."""
+    """Return the names of the GPUs, with one key such as ``"GPU 0,1"`` for all GPUs of the same name."""
     by_name: dict[str, list[str]] = {}
     for i in range(torch.cuda.device_count()):
         by_name.setdefault(torch.cuda.get_device_name(i), []).append(str(i))
@@ -135,9 +137,9 @@ def _gpus() -> dict[str, str]:
 
 
 def _cuda_home() -> str | None:
-    stated = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
     nvcc = shutil.which("nvcc")
-    return stated or (str(Path(nvcc).resolve().parent.parent) if nvcc else None)
+    return home or (str(Path(nvcc).resolve().parent.parent) if nvcc else None)
 
 
 def _opencv() -> str:
@@ -154,11 +156,6 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _cpus() -> int:
-    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(usable(0)) if usable is not None else os.cpu_count() or 1
-
-
 def _memory() -> str:
     try:
         return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
@@ -166,20 +163,20 @@ def _memory() -> str:
         return ABSENT
 
 
-def _first_line(program: str, *words: str) -> str:
-    return _said(program, *words).partition("\n")[0] or ABSENT
+def _first_line(program: str, *args: str) -> str:
+    return _output_of(program, *args).partition("\n")[0] or ABSENT
 
 
-def _last_line(program: str, *words: str, home: str | None = None) -> str:
-    inside = Path(home or "", "bin", program)
-    said = _said(str(inside) if home and inside.is_file() else program, *words)
-    return said.rstrip().rpartition("\n")[2] or ABSENT
+def _last_line(program: str, *args: str, home: str | None = None) -> str:
+    in_home = Path(home or "", "bin", program)
+    output = _output_of(str(in_home) if home and in_home.is_file() else program, *args)
+    return output.rstrip().rpartition("\n")[2] or ABSENT
 
 
-def _said(program: str, *words: str) -> str:
-    """Return what a program prints, "" where it is not there or fails."""
+def _output_of(program: str, *args: str) -> str:
+    """Return the output of a program, or "" if it is not installed or fails."""
     try:
-        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  # fixed words
+        done = subprocess.run([program, *args], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  # fixed arguments
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
     return done.stdout

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from cfgtrain.check import check
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
 from cfgtrain.keys import setting
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
@@ -92,7 +92,7 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
         momentum=_lines(labels, [(at, momentum) for at, _, momentum in points]),
         iters=runner.max_iters or 0,
         iters_per_epoch=iters_per_epoch if runner.by_epoch else None,
-        follows_scores=any(hasattr(hook, "watch") for hook in runner.hooks),
+        follows_scores=any(hasattr(hook, "score_monitor") for hook in runner.hooks),
     )
 
 

@@ -1,8 +1,8 @@
-"""Seeds: everything random in a run is a function of one number and a position.
+"""Seeds and random states: everything random in a run is a function of one seed and a position.
 
-Three generators are in play: Python's, NumPy's and torch's. A run seeds them once. While a
-sample is loaded they are set from (seed, epoch, position) and put back afterwards, so that
-neither the number of workers nor a restart changes a single bit of anything else.
+Three global random generators are used: Python's, NumPy's and torch's. A run seeds them once. While a sample is
+loaded, they are seeded from (seed, epoch, position), and restored afterwards. So the results of a run depend
+neither on the number of workers nor on whether the run was resumed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 __all__ = [
-    "OwnRandomState",
+    "RandomStream",
     "RandomState",
     "derive_seed",
     "isolated_random_state",
@@ -33,19 +33,19 @@ def set_random_seed(seed: int, deterministic: bool = False, use_rank_shift: bool
     """Seed Python, NumPy and torch on all devices (MMCV name).
 
     Args:
-        seed: Non-negative.
-        deterministic: Also ask torch for deterministic algorithms; an operation that has
-            none only warns.
-        use_rank_shift: Add the rank of this process to the seed.
+        seed: The seed, 0 or greater.
+        deterministic: Whether to also use deterministic algorithms in torch. An operation without one issues a
+            warning.
+        use_rank_shift: Whether to add the rank of this process to the seed.
     """
     if use_rank_shift and torch.distributed.is_available() and torch.distributed.is_initialized():
         seed += torch.distributed.get_rank()
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    os.environ["PYTHONHASHSEED"] = str(seed % 2**32)  # for processes that are started, as in MMCV
+    os.environ["PYTHONHASHSEED"] = str(seed % 2**32)  # for child processes, as in MMCV
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -54,23 +54,23 @@ def set_random_seed(seed: int, deterministic: bool = False, use_rank_shift: bool
 def worker_init_fn(worker_id: int, num_workers: int, rank: int, seed: int) -> None:
     """Seed Python, NumPy and torch in a worker of a ``DataLoader`` (MMCV name).
 
-    For loaders of your own; those that cfgtrain builds do without, and do not depend on
-    the number of workers.
+    This is for custom loaders. The loaders that cfgtrain builds do not need it, and their samples do not depend
+    on the number of workers.
 
     Args:
-        worker_id: Of this worker.
-        num_workers: Of this process.
-        rank: Of this process.
-        seed: Of the run; the worker's is ``num_workers * rank + worker_id + seed``.
+        worker_id: Id of the worker, 0-based.
+        num_workers: Number of workers of this process.
+        rank: Rank of this process.
+        seed: Seed of the run. The worker gets the seed ``num_workers * rank + worker_id + seed``.
     """
-    own = num_workers * rank + worker_id + seed
-    random.seed(own)
-    np.random.seed(own % 2**32)
-    torch.manual_seed(own)
+    worker_seed = num_workers * rank + worker_id + seed
+    random.seed(worker_seed)
+    np.random.seed(worker_seed % 2**32)
+    torch.manual_seed(worker_seed)
 
 
 def derive_seed(*parts: int) -> int:
-    """Mix integers into one 64-bit seed; near inputs give unrelated outputs (SplitMix64)."""
+    """Combine integers into one 64-bit seed (SplitMix64). Similar inputs give unrelated seeds."""
     state = 0
     for part in parts:
         state = (state ^ (part & _MASK)) + 0x9E3779B97F4A7C15 & _MASK
@@ -81,16 +81,16 @@ def derive_seed(*parts: int) -> int:
 
 
 def seed_sample(seed: int) -> None:
-    """Set the CPU generators to a 64-bit seed; those of the devices are left alone."""
+    """Seed the CPU generators with a 64-bit seed. The generators of other devices are not changed."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
-    # torch.manual_seed would also queue a call per sample for a CUDA that is never initialised.
+    # torch.manual_seed would also queue one call per sample for CUDA, which may never be initialized.
     torch.default_generator.manual_seed(seed & (_MASK >> 1))
 
 
 @contextmanager
 def isolated_random_state() -> Iterator[None]:
-    """Put the CPU generators back, on leaving, to what they were."""
+    """Restore the state of the CPU generators when the block ends."""
     before = _cpu_states()
     try:
         yield
@@ -98,11 +98,11 @@ def isolated_random_state() -> Iterator[None]:
         _set_cpu_states(before)
 
 
-class OwnRandomState:
-    """A state of the CPU generators for one purpose: each block goes on where the last one ended.
+class RandomStream:
+    """A separate stream of random numbers from the CPU generators, which continues from block to block.
 
     Args:
-        seed: Where it begins; 64 bits.
+        seed: Seed of the stream, 64 bits.
     """
 
     def __init__(self, seed: int) -> None:
@@ -111,8 +111,8 @@ class OwnRandomState:
             self._states = _cpu_states()
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Draw from this state in a block, and leave that outside as it was."""
+    def use(self) -> Iterator[None]:
+        """Draw from this stream in the block, and restore the state of the generators afterwards."""
         with isolated_random_state():
             _set_cpu_states(self._states)
             try:
@@ -133,15 +133,15 @@ def _set_cpu_states(states: tuple[Any, Any, torch.Tensor]) -> None:
 
 
 class RandomState:
-    """The states of all generators as plain types, for a checkpoint."""
+    """Saves and restores the states of all random generators, for checkpoints."""
 
     @staticmethod
     def capture() -> dict[str, Any]:
-        """Return the states of this process; ``restore`` puts them back."""
+        """Return the states of the generators of this process, as plain types and tensors."""
         version, words, gauss_next = random.getstate()
         kind, keys, position, has_gauss, gauss = cast("Any", np.random.get_state(legacy=True))
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        return {  # words as tensors: one by one they take longer to read safely than all the rest
+        return {  # lists of int would take longer to load safely than the rest of a checkpoint
             "python": [version, torch.from_numpy(np.array(words, np.int64)), gauss_next],
             "numpy": [kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
             "torch": torch.get_rng_state(),
@@ -150,7 +150,10 @@ class RandomState:
 
     @staticmethod
     def restore(state: dict[str, Any]) -> None:
-        """Put back what ``capture`` returned; devices that are not there are passed over."""
+        """Restore the states that ``capture`` returned.
+
+        The states of CUDA devices are ignored if their number has changed.
+        """
         version, words, gauss_next = state["python"]
         random.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss_next))
         kind, keys, position, has_gauss, gauss = state["numpy"]

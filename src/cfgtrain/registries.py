@@ -1,22 +1,35 @@
-"""Every registry but MODELS, which lives beside its build function in ``cfgtrain.cnn``."""
+"""All registries of cfgtrain."""
 
 from cfgtrain.registry.registry import Registry
 
-# What goes through the data: data sets, the transforms of a pipeline, the order of samples.
+# Networks and their layers. The build function needs torch, so it is imported when it is first used.
+MODELS = Registry(
+    "model",
+    build_func="cfgtrain.cnn.builder.build_model_from_cfg",
+    scope="cfgtrain",
+    home="cfgtrain.models",
+)
+
+# Data sets, the transforms of a pipeline, and samplers.
 DATASETS = Registry("dataset", scope="cfgtrain", home="cfgtrain.data")
 PIPELINES = Registry("pipeline", scope="cfgtrain", home="cfgtrain.data")
 SAMPLERS = Registry("sampler", scope="cfgtrain", home="cfgtrain.data")
 
-# What runs the training.
+# Runners, the classes that build them, and hooks.
 RUNNERS = Registry("runner", scope="cfgtrain", home="cfgtrain.runner")
 RUNNER_BUILDERS = Registry("runner builder", scope="cfgtrain", home="cfgtrain.runner")
 HOOKS = Registry("hook", scope="cfgtrain", home="cfgtrain.runner.hooks")
 
-# Every optimizer of torch.optim, and those of projects.
+# The optimizers of torch.optim, and those of projects.
 OPTIMIZERS = Registry("optimizer", scope="cfgtrain", home="cfgtrain.optim")
 
-# What decides which parameters an optimizer gets, and with which settings.
+# The schedulers of torch.optim.lr_scheduler.
+TORCH_SCHEDULERS = Registry(
+    "torch scheduler", scope="cfgtrain", home="cfgtrain.runner.hooks.schedules.torch_scheduler"
+)
+
+# Optimizer constructors, which decide on the parameters and settings of an optimizer.
 OPTIMIZER_BUILDERS = Registry("optimizer builder", scope="cfgtrain", home="cfgtrain.optim")
 
-# Initial weights, by the type of an init_cfg.
+# Weight initializers, the types of an init_cfg.
 INITIALIZERS = Registry("weight initializer", scope="cfgtrain", home="cfgtrain.cnn.init.initializers")

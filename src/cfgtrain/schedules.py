@@ -1,11 +1,11 @@
 """Curves for learning rates and momenta: pure functions of the position in a run.
 
-A curve is called as ``curve(base, at, total)``: the value that a parameter group started
-with, the 0-based epoch or iteration, and how many there are. It keeps no state, so a
-resumed run needs none, a test is a table and a plot is a comprehension. The formulas and
-the order of their operations are those of MMCV 1.x, equal to the last bit.
+A curve is called as ``curve(base, at, total)``: the initial value of a parameter group, the 0-based epoch or
+iteration, and the total number of epochs or iterations. A curve has no state, so nothing needs to be saved for
+resuming. The formulas and the order of their operations are those of MMCV 1.x, so that the results are
+bit-identical.
 
-As ``at`` ends one short of ``total``, a curve ends one step short of its target.
+Since the last value of ``at`` is ``total - 1``, a curve ends one step before its target.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WarmupKind = Literal["constant", "linear", "exp"]
 
 
 class Curve(ABC):
-    """What a schedule is made of: it says the same whenever it is asked, and may be asked in advance.
+    """Base class of curves. A curve is a pure function, so it can be evaluated at any position, in any order.
 
     Attributes:
-        needs_total: Whether the length of the run changes the curve.
+        needs_total: Whether the curve depends on the length of the run.
     """
 
     needs_total: ClassVar[bool] = False
@@ -39,13 +39,13 @@ class Curve(ABC):
         """Return the value at epoch or iteration ``at`` of ``total``."""
 
     def problem(self, total: int) -> str | None:
-        """Return why this curve does not fit a run of this length, or None."""
+        """Return a description of why this curve does not fit a run of this length, or None if it does."""
         return None
 
 
 @dataclass(frozen=True)
 class Fixed(Curve):
-    """The base value throughout."""
+    """Keeps the base value."""
 
     def __call__(self, base: float, at: int, total: int) -> float:
         """Return ``base``."""
@@ -54,12 +54,16 @@ class Fixed(Curve):
 
 @dataclass(frozen=True)
 class Step(Curve):
-    """Multiply by ``gamma`` at every step.
+    """Multiplies the value by ``gamma`` at every step.
 
     Args:
-        step: Every so many epochs or iterations, or a list of the ones at which to multiply.
+        step: Number of epochs or iterations between steps, or a list of the epochs or iterations of the steps.
         gamma: The factor.
-        min_value: A floor under the result, or None.
+        min_value: Lower bound of the value, or None.
+
+    Raises:
+        ArgumentTypeError: ``step`` is neither an int nor a list of int.
+        ArgumentError: A step is not positive.
     """
 
     step: int | Sequence[int]
@@ -69,14 +73,14 @@ class Step(Curve):
     def __post_init__(self) -> None:
         steps = list(self.step) if isinstance(self.step, Sequence) else [self.step]
         if not all(isinstance(step, int) for step in steps):
-            raise ArgumentTypeError(f"step is an int or a list of int, not {self.step!r}.")
+            raise ArgumentTypeError(f"step must be an int or a list of int, not {self.step!r}.")
         if not all(step > 0 for step in steps):
-            raise ArgumentError(f"Steps are positive; step is {self.step!r}.")
+            raise ArgumentError(f"Steps must be positive, not {self.step!r}.")
         if isinstance(self.step, Sequence):
             object.__setattr__(self, "step", tuple(sorted(self.step)))
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return ``base * gamma ** steps_done``, not below ``min_value``."""
+        """Return ``max(base * gamma ** steps_done, min_value)``."""
         done = at // self.step if isinstance(self.step, int) else bisect_right(self.step, at)
         value = base * self.gamma**done
         return value if self.min_value is None else max(value, self.min_value)
@@ -84,7 +88,7 @@ class Step(Curve):
 
 @dataclass(frozen=True)
 class Exp(Curve):
-    """Multiply by ``gamma`` every time."""
+    """Multiplies the value by ``gamma`` in every epoch or iteration."""
 
     gamma: float
 
@@ -95,7 +99,7 @@ class Exp(Curve):
 
 @dataclass(frozen=True)
 class Poly(Curve):
-    """Fall to ``min_value`` as a power of what is left of the run."""
+    """Decreases to ``min_value`` as a power of the remaining fraction of the run."""
 
     power: float = 1
     min_value: float = 0
@@ -103,13 +107,13 @@ class Poly(Curve):
     needs_total = True
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return the value after ``at / total`` of the way."""
+        """Return ``(base - min_value) * (1 - at / total) ** power + min_value``."""
         return float((base - self.min_value) * (1 - at / total) ** self.power + self.min_value)
 
 
 @dataclass(frozen=True)
 class Inv(Curve):
-    """Fall as the inverse of a power of the position."""
+    """Decreases as the inverse of a power of the position."""
 
     gamma: float
     power: float = 1
@@ -121,11 +125,16 @@ class Inv(Curve):
 
 @dataclass(frozen=True)
 class Annealing(Curve):
-    """Base of the curves that end at a target.
+    """Base class of curves that end at a target value.
+
+    Exactly one of the two arguments must be given.
 
     Args:
-        min_value: The target as a value, or
-        min_ratio: as a fraction of the base value. Exactly one of the two.
+        min_value: The target value.
+        min_ratio: The target value as a fraction of the base value.
+
+    Raises:
+        ArgumentError: Both arguments are given, or neither.
     """
 
     min_value: float | None = None
@@ -136,11 +145,11 @@ class Annealing(Curve):
     def __post_init__(self) -> None:
         if (self.min_value is None) == (self.min_ratio is None):
             raise ArgumentError(
-                "Annealing needs one target: either a minimum or its ratio to the base value."
+                "Annealing needs exactly one target: a minimum value, or its ratio to the base value."
             )
 
     def target(self, base: float) -> float:
-        """Return where the curve ends for a group that began with ``base``."""
+        """Return the target value for a parameter group with the base value ``base``."""
         return base * self.min_ratio if self.min_ratio is not None else self.min_value or 0
 
 
@@ -149,7 +158,7 @@ class CosineAnnealing(Annealing):
     """Half a cosine from the base value to the target (SGDR, Loshchilov & Hutter 2017)."""
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return the value after ``at / total`` of the way."""
+        """Return the value at ``at / total`` of the half cosine."""
         return anneal_cos(base, self.target(base), at / total)
 
 
@@ -158,26 +167,29 @@ class LinearAnnealing(Annealing):
     """A straight line from the base value to the target."""
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return the value after ``at / total`` of the way."""
+        """Return the value at ``at / total`` of the line."""
         return anneal_linear(base, self.target(base), at / total)
 
 
 @dataclass(frozen=True)
 class FlatCosineAnnealing(Annealing):
-    """The base value first, then half a cosine to the target.
+    """Keeps the base value first, and then follows half a cosine to the target.
 
     Args:
-        start_percent: The share of the run, 0 to 1, after which the cosine begins.
+        start_percent: Fraction of the run, 0 to 1, after which the cosine begins.
+
+    Raises:
+        ArgumentError: ``start_percent`` is not a number from 0 to 1, or not exactly one target is given.
     """
 
     start_percent: float = 0.75
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_share("start_percent", self.start_percent)
+        _check_fraction("start_percent", self.start_percent)
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return ``base``, or the value on the cosine."""
+        """Return ``base`` before the start of the cosine, and the value on the cosine afterwards."""
         start = round(total * self.start_percent)
         if at < start:
             return base
@@ -186,16 +198,20 @@ class FlatCosineAnnealing(Annealing):
 
 @dataclass(frozen=True)
 class CosineRestart(Annealing):
-    """A row of half cosines, each from (a share of) the base value (SGDR).
+    """A sequence of half cosines, each of which restarts at a fraction of the base value (SGDR).
 
     Args:
-        periods: Their lengths in epochs or iterations; together they cover the run.
-        restart_weights: The share of the swing of each.
+        periods: Lengths of the half cosines in epochs or iterations. Together they must cover the run.
+        restart_weights: Factor of the amplitude of each half cosine.
+
+    Raises:
+        ArgumentError: The numbers of periods and weights differ, a period is not a positive int, or not exactly
+            one target is given.
     """
 
     periods: Sequence[int] = ()
     restart_weights: Sequence[float] = (1,)
-    _ends: tuple[int, ...] = field(init=False, repr=False, default=())  # of the periods
+    _ends: tuple[int, ...] = field(init=False, repr=False, default=())  # ends of the periods
 
     needs_total = False
 
@@ -203,42 +219,49 @@ class CosineRestart(Annealing):
         super().__post_init__()
         if len(self.periods) != len(self.restart_weights):
             raise ArgumentError(
-                f"Each of the {len(self.periods)} periods has a restart weight, and there are "
-                f"{len(self.restart_weights)}."
+                f"Each period needs a restart weight, but there are {len(self.periods)} periods and "
+                f"{len(self.restart_weights)} weights."
             )
         if not all(isinstance(each, int) and each > 0 for each in self.periods):  # type: ignore[redundant-expr]
-            raise ArgumentError(f"periods are positive int, not {list(self.periods)!r}.")
+            raise ArgumentError(f"periods must be positive int, not {list(self.periods)!r}.")
         object.__setattr__(self, "_ends", tuple(accumulate(self.periods)))
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return the value on the cosine of the period that ``at`` is in."""
+        """Return the value on the cosine of the period that contains ``at``.
+
+        Raises:
+            ArgumentError: ``at`` is after the last period.
+        """
         i = bisect_right(self._ends, at)
         if i == len(self._ends):
             raise ArgumentError(
-                f"{at} is past the end of the periods {list(self.periods)}, which is {sum(self.periods)}."
+                f"{at} is after the end of the periods {list(self.periods)}, which is {sum(self.periods)}."
             )
         start = self._ends[i - 1] if i else 0
         factor = min((at - start) / self.periods[i], 1)
         return anneal_cos(base, self.target(base), factor, self.restart_weights[i])
 
     def problem(self, total: int) -> str | None:
-        """Return how far the periods fall short."""
+        """Return a description if the periods end before the run."""
         if sum(self.periods) >= total:
             return None
-        return f"the periods {list(self.periods)} end at {sum(self.periods)}, and the run at {total}"
+        return f"the periods {list(self.periods)} end at {sum(self.periods)}, but the run ends at {total}"
 
 
 @dataclass(frozen=True)
 class Cyclic(Curve):
-    """Up to a peak and down again, once or several times (Smith 2017, "Cyclical Learning Rates").
+    """Rises to a peak and falls again, once or several times (Smith 2017, "Cyclical Learning Rates").
 
     Args:
-        target_ratio: Of the peak and of the end of a cycle to the base value; a single number
-            is the peak, and the end is a hundred thousandth of it.
-        cyclic_times: How many cycles there are.
-        step_ratio_up: The share of a cycle that goes up, from 0 to below 1.
+        target_ratio: Ratios of the peak and of the end of a cycle to the base value. A single number is the
+            ratio of the peak; the end is then 1e-5 times the peak.
+        cyclic_times: Number of cycles in the run.
+        step_ratio_up: Fraction of a cycle in which the value rises, 0 <= ratio < 1.
         anneal_strategy: ``"cos"`` or ``"linear"``.
-        gamma: What remains of the peak's distance to the base value after each cycle.
+        gamma: Factor by which the difference between the peak and the base value shrinks after each cycle.
+
+    Raises:
+        ArgumentError: An argument is out of range.
     """
 
     target_ratio: float | Sequence[float] = (10, 1e-4)
@@ -254,24 +277,24 @@ class Cyclic(Curve):
         if isinstance(ratios, (int, float)):
             ratios = (ratios,)
         if not isinstance(ratios, (list, tuple)):
-            raise ArgumentError(f"target_ratio is a number or a pair of them, not {ratios!r}.")
+            raise ArgumentError(f"target_ratio must be a number or a pair of numbers, not {ratios!r}.")
         ratios = (ratios[0], ratios[0] / 1e5) if len(ratios) == 1 else tuple(ratios)
         if len(ratios) != 2:
-            raise ArgumentError(f"target_ratio is a pair of numbers, not {self.target_ratio!r}.")
+            raise ArgumentError(f"target_ratio must be a pair of numbers, not {self.target_ratio!r}.")
         object.__setattr__(self, "target_ratio", ratios)
         if not isinstance(self.cyclic_times, int) or self.cyclic_times < 1:  # type: ignore[redundant-expr]
-            raise ArgumentError(f"cyclic_times is a positive int, not {self.cyclic_times!r}.")
+            raise ArgumentError(f"cyclic_times must be a positive int, not {self.cyclic_times!r}.")
         if not 0 <= self.step_ratio_up < 1:
-            raise ArgumentError(f"step_ratio_up is from 0 to below 1, not {self.step_ratio_up!r}.")
+            raise ArgumentError(f"step_ratio_up must be at least 0 and below 1, not {self.step_ratio_up!r}.")
         _check_strategy(self.anneal_strategy)
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return the value on the way up or down of the cycle that ``at`` is in."""
+        """Return the value in the cycle that contains ``at``."""
         length = total // self.cyclic_times
         top = int(self.step_ratio_up * length)
         cycle, at = divmod(at, length)
         kept = self.gamma**cycle
-        peak, end = self.target_ratio  # type: ignore[misc]  # a pair by now
+        peak, end = self.target_ratio  # type: ignore[misc]  # __post_init__ has made it a pair
         peak = 1 - kept + peak * kept
         anneal = ANNEAL[self.anneal_strategy]
         if at < top:
@@ -279,24 +302,25 @@ class Cyclic(Curve):
         return anneal(base * peak, base * end, (at - top) / (length - top))
 
     def problem(self, total: int) -> str | None:
-        """Say that there are more cycles than iterations."""
+        """Return a description if there are more cycles than iterations."""
         return f"{self.cyclic_times} cycles do not fit into {total}" if self.cyclic_times > total else None
 
 
 @dataclass(frozen=True)
 class OneCycle(Curve):
-    """Up to a peak, and down to nearly nothing (Smith & Topin 2018, "Super-Convergence").
-
-    The base value is where it begins.
+    """Rises from the base value to a peak, and falls to almost 0 (Smith & Topin 2018, "Super-Convergence").
 
     Args:
-        peak_ratio: Of the peak to the base value.
-        final_ratio: Of the end to the base value.
-        pct_start: The share of the run, 0 to 1, that goes up.
+        peak_ratio: Ratio of the peak to the base value.
+        final_ratio: Ratio of the final value to the base value.
+        pct_start: Fraction of the run, 0 to 1, in which the value rises.
         anneal_strategy: ``"cos"`` or ``"linear"``.
-        three_phase: Whether it goes down to the base value as slowly as it went up, and to
-            the end only then.
-        total_steps: Length of the cycle, if that is not the run's.
+        three_phase: Whether the value first falls to the base value, in as many steps as it rose, and then in
+            a third phase to the final value.
+        total_steps: Length of the cycle; by default the length of the run.
+
+    Raises:
+        ArgumentError: An argument is out of range.
     """
 
     peak_ratio: float = 25
@@ -309,18 +333,18 @@ class OneCycle(Curve):
     needs_total = True
 
     def __post_init__(self) -> None:
-        _check_share("pct_start", self.pct_start)
+        _check_fraction("pct_start", self.pct_start)
         _check_strategy(self.anneal_strategy)
         steps: object = self.total_steps
         if steps is not None and not (isinstance(steps, int) and steps > 0):
-            raise ArgumentError(f"total_steps is a positive int or None, not {self.total_steps!r}.")
+            raise ArgumentError(f"total_steps must be a positive int or None, not {self.total_steps!r}.")
 
     def levels(self, base: float) -> tuple[float, float, float]:
         """Return the values at the start, at the peak and at the end."""
         return base * 1, base * self.peak_ratio, base * self.final_ratio
 
     def __call__(self, base: float, at: int, total: int) -> float:
-        """Return the value in the phase that ``at`` is in."""
+        """Return the value in the phase that contains ``at``; after the cycle, the final value."""
         start, peak, final = self.levels(base)
         length = self.total_steps or total
         marks = [0, self.pct_start * length - 1, length - 1]
@@ -330,12 +354,12 @@ class OneCycle(Curve):
             values.insert(2, start)
         for (begin, end), (value, to) in zip(pairwise(marks), pairwise(values), strict=True):
             if at <= end:
-                share = (at - begin) / (end - begin) if end != begin else 1
-                return ANNEAL[self.anneal_strategy](value, to, share)
+                fraction = (at - begin) / (end - begin) if end != begin else 1
+                return ANNEAL[self.anneal_strategy](value, to, fraction)
         return final
 
     def problem(self, total: int) -> str | None:
-        """Say that the cycle is over before the run is."""
+        """Return a description if the cycle ends before the run."""
         if self.total_steps is None or self.total_steps >= total:
             return None
         return f"total_steps={self.total_steps} is less than the {total} iterations of the run"
@@ -343,23 +367,26 @@ class OneCycle(Curve):
 
 @dataclass(frozen=True)
 class OneCycleDip(OneCycle):
-    """``OneCycle`` for a momentum: from the base value down to ``low``, and up again."""
+    """``OneCycle`` for a momentum: falls from the base value to ``low``, and rises again."""
 
     low: float = 0.85
 
     def levels(self, base: float) -> tuple[float, float, float]:
-        """Return the values at the start, at the turn and at the end."""
+        """Return the values at the start, at the lowest point and at the end."""
         return base, self.low, base
 
 
 @dataclass(frozen=True)
 class Warmup:
-    """The first iterations of a run, in which a value approaches what its curve says.
+    """A factor by which the value of a curve is reduced in the first iterations of a run.
 
     Args:
-        kind: Constant, or linear or exponential in the iterations.
-        iters: How many iterations it takes.
-        ratio: The share of the curve's value at iteration 0, above 0 and at most 1.
+        kind: ``"constant"``, or ``"linear"`` or ``"exp"`` (exponential) growth of the factor to 1.
+        iters: Number of warm-up iterations.
+        ratio: The factor at iteration 0, 0 < ratio <= 1.
+
+    Raises:
+        ArgumentError: An argument is out of range.
     """
 
     kind: WarmupKind
@@ -369,12 +396,12 @@ class Warmup:
     def __post_init__(self) -> None:
         check_choice("warmup", self.kind, ("constant", "linear", "exp"))
         if not self.iters > 0:
-            raise ArgumentError(f"warmup_iters is positive, not {self.iters!r}.")
+            raise ArgumentError(f"warmup_iters must be positive, not {self.iters!r}.")
         if not 0 < self.ratio <= 1:
-            raise ArgumentError(f"warmup_ratio is above 0 and at most 1, not {self.ratio!r}.")
+            raise ArgumentError(f"warmup_ratio must be above 0 and at most 1, not {self.ratio!r}.")
 
     def factor(self, at: int) -> float:
-        """Return the share of the curve's value at iteration ``at``."""
+        """Return the factor at iteration ``at``."""
         if self.kind == "constant":
             return self.ratio
         if self.kind == "linear":
@@ -383,21 +410,28 @@ class Warmup:
 
 
 def anneal_cos(start: float, end: float, factor: float, weight: float = 1) -> float:
-    """Go from ``start`` to ``end`` on half a cosine as ``factor`` goes from 0 to 1."""
+    """Interpolate between ``start`` and ``end`` along half a cosine.
+
+    Args:
+        start: Value at factor 0.
+        end: Value at factor 1.
+        factor: Position, 0 to 1.
+        weight: Factor of the difference between ``start`` and ``end``.
+    """
     return end + 0.5 * weight * (start - end) * (cos(pi * factor) + 1)
 
 
 def anneal_linear(start: float, end: float, factor: float) -> float:
-    """Go from ``start`` to ``end`` on a straight line as ``factor`` goes from 0 to 1."""
+    """Interpolate linearly between ``start`` (at factor 0) and ``end`` (at factor 1)."""
     return start + (end - start) * factor
 
 
 ANNEAL: dict[str, Callable[[float, float, float], float]] = {"cos": anneal_cos, "linear": anneal_linear}
 
 
-def _check_share(name: str, value: object) -> None:
+def _check_fraction(name: str, value: object) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ArgumentError(f"{name} is a share of the run from 0 to 1, not {value!r}.")
+        raise ArgumentError(f"{name} must be a fraction of the run from 0 to 1, not {value!r}.")
 
 
 def _check_strategy(value: str) -> None:

@@ -1,4 +1,4 @@
-"""Live progress on a terminal."""
+"""A live progress bar on the terminal."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["LiveProgress", "log_console"]
 
 @cache
 def log_console() -> Console:
-    """Return the one console on stderr: log lines and a live bar only mix on a shared one."""
+    """Return the shared console on stderr. Log lines and a live bar must use the same console."""
     return Console(stderr=True)
 
 
 class LiveProgress:
-    """A bar that stays below the log lines; where there is no terminal it shows nothing.
+    """A progress bar below the log lines. If stderr is not a terminal, nothing is shown.
 
     Args:
-        total: How many steps there are, None where that is not known.
-        done: How many of them are done.
+        total: Total number of steps, or None if it is unknown.
+        done: Number of steps completed so far.
     """
 
     def __init__(self, total: int | None, done: int = 0) -> None:
@@ -44,11 +44,17 @@ class LiveProgress:
         self._progress.start()
 
     def update(self, done: int, description: str, numbers: dict[str, Any]) -> None:
-        """Show that ``done`` steps are done, and the numbers beside the bar."""
+        """Update the bar.
+
+        Args:
+            done: Number of steps completed so far.
+            description: Text to the left of the bar.
+            numbers: Names and values to the right of the bar.
+        """
         shown = " ".join(f"{name} {value:.4g}" for name, value in numbers.items())
         self._progress.update(self._task, completed=done, description=description, numbers=shown)
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if not self._progress.disable:  # rich before 13.9 would print an empty line
             self._progress.stop()

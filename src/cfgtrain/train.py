@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
+from cfgtrain.errors import CfgTrainError
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import (
     assemble_runner,
     build_loaders,
@@ -124,10 +127,11 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         samples = 0
         is_over = False
         try:
-            runner.run(flow_loaders, workflow)
-            is_over = True
-            best = best_checkpoint(runner)
-            scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
+            with _failures_of_run(runner):
+                runner.run(flow_loaders, workflow)
+                is_over = True
+                best = best_checkpoint(runner)
+                scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
         except KeyboardInterrupt:  # a second signal; it changes nothing if all was saved before
             all_saved = runner.last_saved is not None and (is_over or runner.run_checkpoint.is_saved)
             if not (runner.interrupted and all_saved):
@@ -137,6 +141,24 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
         for loader in loaders.values():
             loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
+
+
+@contextmanager
+def _failures_of_run(runner: BaseRunner) -> Iterator[None]:
+    """Give an error that is raised after the training began the exit code of a run that failed.
+
+    The exit code for wrong usage says that nothing was started.
+    """
+    try:
+        yield
+    except CfgTrainError as error:
+        if runner.mode is not None:
+            error.exit_code = ExitCode.FAILED
+        raise
+    except SystemExit as error:  # of custom code
+        if runner.mode is not None and error.code == ExitCode.USAGE:
+            error.code = ExitCode.FAILED
+        raise
 
 
 def fill_device_and_work_dir(cfg: Config) -> None:

@@ -40,9 +40,9 @@ def pages(format: str) -> bytes:  # noqa: A002
 
 
 BAD = {
-    "zero.jpg": (b"", "empty: 0 bytes"),
-    "zero.png": (b"", "empty: 0 bytes"),
-    "text.jpg": (b"this is not an image", "no image of a format that OpenCV reads"),
+    "zero.jpg": (b"", "empty (0 bytes)"),
+    "zero.png": (b"", "empty (0 bytes)"),
+    "text.jpg": (b"this is not an image", "not an image in a format that OpenCV can read"),
     "half.jpg": (half("JPEG"), "JPEG file is truncated"),
     "last_bytes.jpg": (encoded(NOISE, "JPEG")[:-2], "JPEG file is truncated"),
     "head.jpg": (encoded(NOISE, "JPEG")[:20], "JPEG file is truncated"),

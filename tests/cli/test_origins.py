@@ -167,6 +167,10 @@ def test_rows_of_why(
 def test_why_of_a_value_without_a_line(run: Callable[..., object], write: Callable[[str, str], Path]) -> None:
     """A value that is set by a function call has the file as its origin."""
     write("c.py", "globals()['a'] = 1\n")
+    assert (
+        run("print-config", "c.py", "--why", "a").out == "a = 1\n\n  set to 1  c.py:1  globals()['a'] = 1\n"
+    )
+    write("c.py", "for i in range(60_000):\n    if i < 1:\n        a = 1\n")
     assert run("print-config", "c.py", "--why", "a").out == "a = 1\n\n  set to 1  c.py\n"
 
 

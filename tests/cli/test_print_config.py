@@ -91,7 +91,7 @@ def test_warning_about_a_value_of_another_type(run: Callable[..., object], small
     """The value is set, and the warning has the origin of the value that it replaces."""
     ran = run("print-config", small, "--key", "optimizer.lr", "--cfg-options", "optimizer.lr=fast")
     assert (ran.code, ran.out.strip()) == (0, "'fast'")
-    assert "Warning: optimizer.lr is now a str 'fast'; what it replaces is a float 0.1 (" in ran.err
+    assert "Warning: optimizer.lr is now a str 'fast'; the value that it replaces is a float 0.1 (" in ran.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -126,4 +126,4 @@ def test_iterable_dataset_that_has_become_shorter(
         "--cfg-options", "+data.train.count=20",
     )  # fmt: skip
     assert resumed.code == 1
-    assert "after 4 batches of its epoch, and now there are only 2" in resumed.err
+    assert "after 4 batches of its epoch, but the epoch now has only 2" in resumed.err

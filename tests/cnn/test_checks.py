@@ -1,4 +1,4 @@
-"""What MMCV keeps in utils, and needs torch."""
+"""Tests of the functions of MMCV's utils that need torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cfgtrain.utils import (
 )
 
 
-def test_grids_are_by_row_first() -> None:
-    """The first tensor runs along the rows, without a warning."""
+def test_meshgrid() -> None:
+    """The first tensor runs along the rows, and no warning is issued."""
     rows, columns = torch_meshgrid(torch.arange(2), torch.arange(3))
     assert rows.tolist() == [[0, 0, 0], [1, 1, 1]]
     assert columns.tolist() == [[0, 1, 2], [0, 1, 2]]
 
 
-def test_tracing_is_seen() -> None:
-    """Inside torch.jit.trace, and only there."""
+def test_is_jit_tracing() -> None:
+    """The result is True only inside torch.jit.trace."""
     seen = []
 
     class Model(nn.Module):
@@ -42,13 +42,13 @@ def test_tracing_is_seen() -> None:
         (nn.LayerNorm(2), True), (nn.Conv2d(1, 1, 1), False), (nn.Sequential(nn.LayerNorm(2)), False),
     ],
 )  # fmt: skip
-def test_norm_layers(layer: nn.Module, answer: bool) -> None:
-    """Batch, instance, group and layer norms are norms."""
+def test_is_norm_layer(layer: nn.Module, answer: bool) -> None:
+    """Batch, instance, group and layer norms are normalization layers."""
     assert assert_is_norm_layer(layer) is answer
 
 
-def test_parameters_of_zeros() -> None:
-    """Weight and bias count, as far as there are any."""
+def test_params_all_zeros() -> None:
+    """The weight and the bias must be zero, if they exist."""
     layer = nn.Linear(2, 2)
     assert not assert_params_all_zeros(layer)
     nn.init.zeros_(layer.weight)

@@ -20,28 +20,28 @@ SHAPES = {
 }
 
 
-def test_parameters_are_mmcvs() -> None:
-    """Names and shapes are those of MMCV, so that its checkpoints load."""
+def test_parameter_names() -> None:
+    """Names and shapes are those of MMCV, so that its checkpoints can be loaded."""
     found = {name: tuple(value.shape) for name, value in LeNet5(10).state_dict().items()}
     assert found == SHAPES
 
 
 @pytest.mark.parametrize(("num_classes", "shape"), [(10, (2, 10)), (3, (2, 3)), (-1, (2, 120, 1, 1))])
-def test_output(num_classes: int, shape: tuple[int, ...]) -> None:
-    """With classes the output is scores, without it is features."""
+def test_output_shape(num_classes: int, shape: tuple[int, ...]) -> None:
+    """With a classifier the output is scores, without one it is features."""
     assert tuple(LeNet5(num_classes)(torch.zeros(2, 1, 32, 32)).shape) == shape
 
 
 def test_scores_are_linear() -> None:
-    """The last layer is linear: there is no softmax, and scores may be negative."""
+    """The last layer is linear: there is no softmax, and scores can be negative."""
     torch.manual_seed(0)
     scores = LeNet5(10)(torch.randn(8, 1, 32, 32))
     assert scores.min() < 0
     assert not torch.allclose(scores.sum(dim=1), torch.ones(8))
 
 
-def test_built_from_configs() -> None:
-    """MODELS builds it by name, and a sequence from a list."""
+def test_build_from_config() -> None:
+    """MODELS builds the network by name, and a Sequential from a list."""
     assert isinstance(MODELS.build({"type": "LeNet5", "num_classes": 4}), LeNet5)
     built = MODELS.build([{"type": "LeNet5"}, {"type": "torch.nn.Flatten"}])
     assert isinstance(built, nn.Sequential)

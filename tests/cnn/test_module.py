@@ -29,12 +29,12 @@ class Tree(BaseModule):
 
 
 def values(model: nn.Module) -> list[float]:
-    """The first weight of each linear layer."""
+    """Return the first weight of each linear layer."""
     return [layer.weight[0, 0].item() for layer in model.modules() if isinstance(layer, nn.Linear)]
 
 
-def test_inner_configs_win() -> None:
-    """The outer config comes first, those of the parts over it, plain containers looked through."""
+def test_inner_configs_take_precedence() -> None:
+    """The outer config is applied before those of the children, which may be inside plain containers."""
     model = Tree(constant(1), constant(2), constant(3))
     assert not model.is_init
     model.init_weights()
@@ -56,8 +56,8 @@ def test_inner_configs_win() -> None:
     ],
     ids=["Sequential", "ModuleList", "ModuleDict"],
 )
-def test_containers_have_configs(build: Any) -> None:
-    """Containers initialize their parts, whose own configs win."""
+def test_container_configs(build: Any) -> None:
+    """The config of a container initializes its children, whose own configs take precedence."""
     model = build(nn.Linear(1, 1), Leaf(constant(2)), init_cfg=constant(1))
     model.init_weights()
     assert values(model) == [1, 2]
@@ -65,23 +65,23 @@ def test_containers_have_configs(build: Any) -> None:
     assert isinstance(model, BaseModule)
 
 
-def test_method_of_ones_own_wins(tmp_path: Path) -> None:
-    """An ``init_weights`` that a part overrides is called, after the configs outside."""
+def test_custom_init_weights(tmp_path: Path) -> None:
+    """An ``init_weights`` that a child overrides is called after the outer configs are applied."""
 
-    class Own(Leaf):
+    class Custom(Leaf):
         def init_weights(self) -> None:
             super().init_weights()
             with torch.no_grad():
                 self.fc.weight.data.fill_(9)
 
-    model = Sequential(Own(constant(2)), Leaf(), init_cfg=constant(1))
-    told = log_of(model, tmp_path)
+    model = Sequential(Custom(constant(2)), Leaf(), init_cfg=constant(1))
+    logged = init_log(model, tmp_path)
     assert values(model) == [9, 1]
-    assert "Initialized by user-defined `init_weights` in Own" in told["0.fc.weight"]
+    assert "Initialized by user-defined `init_weights` in Custom" in logged["0.fc.weight"]
 
 
-def log_of(model: nn.Module, folder: Path) -> dict[str, str]:
-    """What the file of a log says of each parameter."""
+def init_log(model: nn.Module, folder: Path) -> dict[str, str]:
+    """Initialize a model, and return the line of the log file for each parameter."""
     logger = logging.getLogger("cfgtrain")
     handler = logging.FileHandler(folder / "run.log")
     logger.addHandler(handler)
@@ -94,40 +94,40 @@ def log_of(model: nn.Module, folder: Path) -> dict[str, str]:
     return {line.split(" - ")[0]: line for line in lines if " - " in line}
 
 
-def test_log_says_how_each_parameter_was_initialized(tmp_path: Path) -> None:
-    """The log files name the initializer of each parameter, with its settings, and those left alone."""
+def test_log_of_initialization(tmp_path: Path) -> None:
+    """The log files contain the initializer of each parameter with its settings, or that it is unchanged."""
     cfg = {"type": "Normal", "std": 0.1, "layer": "Conv2d", "override": constant(2, name="left")}
     cfg["override"].pop("layer")
     model = Tree(cfg, None, constant(3))
-    told = log_of(model, tmp_path)
-    assert set(told) == {name for name, _ in model.named_parameters()}
-    assert told["left.fc.weight"].startswith("left.fc.weight - (2, 2): ConstantInit: val=2, bias=0")
-    assert "ConstantInit: val=3" in told["right.1.fc.bias"]
-    assert "The value is the same before and after calling `init_weights` of Tree" in told["fc.weight"]
+    logged = init_log(model, tmp_path)
+    assert set(logged) == {name for name, _ in model.named_parameters()}
+    assert logged["left.fc.weight"].startswith("left.fc.weight - (2, 2): ConstantInit: val=2, bias=0")
+    assert "ConstantInit: val=3" in logged["right.1.fc.bias"]
+    assert "The value is the same before and after calling `init_weights` of Tree" in logged["fc.weight"]
 
 
-def test_nothing_is_logged_where_nothing_happened(tmp_path: Path) -> None:
-    """A model without configs leaves the log alone."""
-    assert log_of(Tree(), tmp_path) == {}
+def test_nothing_is_logged_without_initialization(tmp_path: Path) -> None:
+    """A model without configs logs nothing."""
+    assert init_log(Tree(), tmp_path) == {}
 
 
-def test_pretrained_is_for_the_whole(tmp_path: Path) -> None:
-    """After pretrained weights the parts do not initialize themselves, and everything is marked as done."""
+def test_pretrained_applies_to_children(tmp_path: Path) -> None:
+    """After pretrained weights are loaded, the children are not initialized, and all are marked as initialized."""
     source = Tree()
     torch.save({"state_dict": source.state_dict()}, tmp_path / "weights.pth")
     model = Tree(
         {"type": "Pretrained", "checkpoint": str(tmp_path / "weights.pth")}, constant(2), constant(3)
     )
-    told = log_of(model, tmp_path)
+    logged = init_log(model, tmp_path)
     assert values(model) == values(source)
-    assert "load from" in told["left.fc.weight"]
+    assert "load from" in logged["left.fc.weight"]
     assert model.is_init
     assert model.left.is_init
     assert not hasattr(model.left, "_params_init_info")
 
 
-def test_second_time_is_a_warning() -> None:
-    """Weights are initialized once."""
+def test_second_call_warns() -> None:
+    """A second call of init_weights issues a warning and changes nothing."""
     model = Leaf(constant(2))
     model.init_weights()
     nn.init.zeros_(model.fc.weight)
@@ -136,8 +136,8 @@ def test_second_time_is_a_warning() -> None:
     assert values(model) == [0]
 
 
-def test_parameters_are_made_in_the_constructor() -> None:
-    """A parameter that appears while weights are initialized is an error, and nothing is left behind."""
+def test_new_parameter_during_init_weights() -> None:
+    """A parameter that is created in init_weights raises an error, and no temporary attribute is left."""
 
     class Late(Leaf):
         def init_weights(self) -> None:
@@ -150,14 +150,14 @@ def test_parameters_are_made_in_the_constructor() -> None:
     assert not hasattr(model[0], "_params_init_info")
 
 
-def test_info_belongs_to_an_initialization() -> None:
-    """``update_init_info`` is for use within ``init_weights``."""
-    with pytest.raises(AssertionError, match="No init_weights of Leaf is under way"):
+def test_update_init_info_outside_of_init_weights() -> None:
+    """``update_init_info`` raises an error outside of ``init_weights``."""
+    with pytest.raises(AssertionError, match=r"called for Leaf outside of init_weights\(\)"):
         update_init_info(Leaf(), "x")
 
 
 def test_lazy_and_unusual_parameters() -> None:
-    """Parameters without values, of complex or of integer type are no obstacle."""
+    """Parameters without values, and complex and integer parameters, are supported."""
     model = Leaf()
     model.lazy = nn.LazyLinear(2)
     model.wave = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
@@ -167,8 +167,8 @@ def test_lazy_and_unusual_parameters() -> None:
     assert model.is_init
 
 
-def test_config_is_a_copy_and_is_shown() -> None:
-    """The config is not shared with the caller, and the module's text ends with it."""
+def test_config_is_copied_and_shown() -> None:
+    """The config is copied, and shown at the end of the module's repr."""
     cfg = constant(2)
     model = Leaf(cfg)
     cfg["val"] = 3

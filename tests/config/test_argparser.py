@@ -26,7 +26,7 @@ config = 'a key like the positional'
 
 @pytest.fixture
 def parsed(write: Write, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Config]:
-    """Return a function that reads a command line as a script would."""
+    """Return a function that parses a command line as a script would."""
     file = str(write("c.py", TEXT))
 
     def parse(*words: str) -> Config:
@@ -55,9 +55,9 @@ def parsed(write: Write, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Confi
 )
 @pytest.mark.parametrize("first", [True, False])
 def test_options(words: list[str], key: str, value: Any, first: bool, parsed: Callable[..., Config]) -> None:
-    """An option has the type of its leaf, before the config or behind it, and names itself as the origin."""
+    """An option has the type of its leaf, may follow the config, and is the origin of the value."""
     if len(words) > 2 and not first:
-        first = True  # a list of words would take the config for one of its own
+        first = True  # or the config would be taken for a word of a list
     cfg = parsed("CONFIG", *words) if first or key == "names" else parsed(*words, "CONFIG")
     found: Any = cfg
     for part in key.split("."):
@@ -82,14 +82,14 @@ def test_nothing_given_changes_nothing(parsed: Callable[..., Config], write: Wri
     ],
 )
 def test_wrong_command_lines(words: list[str], parsed: Callable[..., Config]) -> None:
-    """They end as argparse ends them."""
+    """Wrong command lines are reported by argparse."""
     with pytest.raises(SystemExit) as caught:
         parsed(*words)
     assert caught.value.code == 2
 
 
 def test_help(parsed: Callable[..., Config], capsys: pytest.CaptureFixture[str]) -> None:
-    """With a config --help lists its leaves, without one it asks for one."""
+    """With a config, --help lists its leaves; without a config, it shows the usage."""
     for words, shown in ((["CONFIG", "--help"], "--model.depth INT"), (["--help"], "path of the config")):
         with pytest.raises(SystemExit) as caught:
             parsed(*words)
@@ -97,8 +97,8 @@ def test_help(parsed: Callable[..., Config], capsys: pytest.CaptureFixture[str])
         assert shown in capsys.readouterr().out
 
 
-def test_keys_that_argparse_has_a_use_for(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key named help or no-x is an option as well; what dotted keys do not reach is none."""
+def test_keys_with_a_meaning_in_argparse(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key named help or no-x gets an option; a key that cannot be written as a dotted key does not."""
     file = write("odd.yaml", "help: 1\nno-x: 2\nx: true\n'a.b': 3\n5: 4\n")
     monkeypatch.setattr("sys.argv", ["script", str(file), "--help", "7"])
     parser, cfg = Config.auto_argparser()
@@ -108,8 +108,8 @@ def test_keys_that_argparse_has_a_use_for(write: Write, monkeypatch: pytest.Monk
     assert "--5" not in parser.format_help()
 
 
-def test_options_of_the_script_are_not_of_the_config(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script may add options of its own to the parser; they change no config."""
+def test_options_of_the_script_are_not_merged(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script may add its own options to the parser; they do not change the config."""
     monkeypatch.setattr("sys.argv", ["script", str(write("c.py", "lr = 0.1")), "--lr", "0.2", "--extra", "x"])
     parser, cfg = Config.auto_argparser()
     parser.add_argument("--extra")
@@ -118,7 +118,7 @@ def test_options_of_the_script_are_not_of_the_config(write: Write, monkeypatch: 
 
 
 def test_add_args_extends_a_parser() -> None:
-    """A parser of one's own gains the options of a dict."""
+    """The options of a dict are added to an existing parser."""
     parser = add_args(argparse.ArgumentParser(), {"a": {"b": 1}})
     assert vars(parser.parse_args(["--a.b", "2"])) == {"a.b": 2}
     assert vars(parser.parse_args([])) == {}

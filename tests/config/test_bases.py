@@ -1,4 +1,4 @@
-"""Which configs a config inherits from, and where they are."""
+"""Find the configs that a config inherits from."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def package(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 @pytest.mark.parametrize(
     ("name", "value"), [("own.py", "own"), ("sub/listed.yaml", "listed"), ("mim.py", "mim")]
 )
-def test_a_base_out_of_a_package(name: str, value: str, package: Path, write: Write) -> None:
-    """An installed package brings configs, and is not imported for them."""
+def test_a_base_in_a_package(name: str, value: str, package: Path, write: Write) -> None:
+    """A config can be in an installed package, which is not imported."""
     child = write("c.py", f"_base_ = 'withconfigs::{name}'\nb = 1\n")
     assert Config.fromfile(child) == {"a": value, "b": 1}
     assert Config.fromfile(f"withconfigs::{name}") == {"a": value}
@@ -38,23 +38,21 @@ def test_a_base_out_of_a_package(name: str, value: str, package: Path, write: Wr
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nopackage::a.py", "There is no package 'nopackage'"),
-        ("json.decoder::a.py", "There is no package 'json.decoder'"),
-        ("textwrap::a.py", "There is no package 'textwrap'"),
-        ("withconfigs::a.py", "The package 'withconfigs' has no config 'a.py'; looked for"),
+        ("nopackage::a.py", "is in the package 'nopackage', which is not installed"),
+        ("json.decoder::a.py", "is in the package 'json.decoder', which is not installed"),
+        ("textwrap::a.py", "is in the package 'textwrap', which is not installed"),
+        ("withconfigs::a.py", "The package 'withconfigs' has no config 'a.py'; searched"),
     ],
 )
-def test_packages_and_configs_that_are_not_there(
-    name: str, message: str, package: Path, write: Write
-) -> None:
-    """The error says which of the two is missing, at the line that asks."""
+def test_missing_packages_and_configs(name: str, message: str, package: Path, write: Write) -> None:
+    """The error says whether the package or the config is missing, with the line of _base_."""
     with pytest.raises(ConfigNotFoundError, match=message) as caught:
         Config.fromfile(write("c.py", f"a = 1\n_base_ = {name!r}\n"))
     assert (caught.value.line, caught.value.key) == (2, "_base_")
 
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative name starts at the folder given, an absolute one and ~ stand for themselves."""
+    """A relative name is relative to the given folder; an absolute path and ~ are not."""
     monkeypatch.setenv("HOME", str(tmp_path))
     assert locate_base("../b.py", str(tmp_path / "sub")) == str(tmp_path / "b.py")
     assert locate_base("~/b.py", "anywhere") == str(tmp_path / "b.py")
@@ -63,7 +61,7 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("base", ["None", "[]", "()"])
 def test_no_base(base: str, write: Write) -> None:
-    """None and an empty list name no base, also where the file asks for variables."""
+    """None and an empty list name no base, also in a file with environment variables."""
     assert Config.fromfile(write("c.py", f"_base_ = {base}\na = 1\n")) == {"a": 1}
     assert Config.fromfile(write("d.py", f"_base_ = {base}\na = '{{{{$UNSET_NAME:x}}}}'\n")) == {"a": "x"}
 
@@ -72,7 +70,7 @@ def test_no_base(base: str, write: Write) -> None:
     "bases", ["['a.yaml', 'b.json']", "('a.yaml', 'b.json')", "[f'{n}' for n in ('a.yaml', 'b.json')]"]
 )
 def test_several_bases(bases: str, write: Write) -> None:
-    """A list, a tuple and an expression name several, of any format."""
+    """A list, a tuple and an expression can name several bases, of any format."""
     write("a.yaml", "a: 1\n")
     write("b.json", '{"b": {"c": 2}}')
     assert Config.fromfile(write("c.py", f"_base_ = {bases}\nb = dict(d=3)\n")) == {

@@ -51,13 +51,13 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-# Private and reserved names are no keys.
+# Private and reserved names are not keys.
 NAMES = TEXTS.filter(lambda name: not name.startswith("_") and name != "text")
 TREES = st.dictionaries(NAMES, VALUES, max_size=4)
 
 
 def as_lists(value: Any) -> Any:
-    """Return what JSON makes of a value: tuples become lists."""
+    """Return a value as JSON represents it, with lists in place of tuples."""
     if isinstance(value, dict):
         return {key: as_lists(item) for key, item in value.items()}
     return [as_lists(item) for item in value] if isinstance(value, list | tuple) else value
@@ -79,7 +79,7 @@ def test_a_config_is_made_from_a_mapping(value: Any) -> None:
         Config(value)
 
 
-def test_what_it_is_made_from_is_copied() -> None:
+def test_the_input_is_copied() -> None:
     """Changing the config changes neither the dict nor the ConfigDict that it was made from."""
     plain = copy.deepcopy(TREE)
     node = ConfigDict(plain)
@@ -98,15 +98,15 @@ def test_a_config_with_a_file(kind: type, write: Write) -> None:
     assert Config({}, cfg_text="other", filename="gone.py").text == "other"
 
 
-def test_a_file_that_is_gone() -> None:
-    """A file name whose text is needed has to be there."""
+def test_a_missing_file_name() -> None:
+    """If the text is not given, the file must exist."""
     with pytest.raises(FileNotFoundError):
         Config({}, filename="gone.py")
 
 
 @pytest.mark.parametrize("key", ["filename", "text", "pretty_text"])
 def test_reserved_keys(key: str, write: Write) -> None:
-    """A top-level key with the name of a property is a KeyError on every way in; below it is a key."""
+    """A top-level key with the name of a property is a KeyError; below the top level it is allowed."""
     write("c.py", f"\n{key} = 1\n")
     cfg = Config({"a": {key: 1}})
     assert cfg.a[key] == 1
@@ -129,7 +129,7 @@ def test_reserved_keys(key: str, write: Write) -> None:
 
 
 def test_access() -> None:
-    """Keys are read, set and deleted by item and by attribute, and dicts gain attributes all the way down."""
+    """Keys are read, set and deleted by item and by attribute, and dicts get attributes at every level."""
     cfg = Config(TREE)
     cfg.new = {"a": {"b": None}}
     cfg["other"] = [{"c": 1}]
@@ -153,8 +153,8 @@ def test_a_config_acts_as_a_dict() -> None:
     assert type(cfg.copy()) is ConfigDict
 
 
-def test_what_is_missing() -> None:
-    """A missing key is an AttributeError by attribute and a KeyError by item, for reading and deleting."""
+def test_missing_keys() -> None:
+    """A missing key is an AttributeError by attribute and a KeyError by item, when it is read or deleted."""
     cfg = Config(TREE)
     assert not hasattr(cfg, "not_exist")
     for by_item in (lambda: cfg["not_exist"], lambda: cfg.__delitem__("not_exist")):
@@ -166,7 +166,7 @@ def test_what_is_missing() -> None:
 
 
 def test_equality() -> None:
-    """Configs are equal to configs and dicts of the same values, whatever their files."""
+    """Configs are equal to configs and dicts with the same values, whatever their files."""
     assert Config(TREE) == Config(TREE, cfg_text="x") == TREE
     assert Config(TREE) != Config({})
     assert Config({}) != []
@@ -184,7 +184,7 @@ def test_repr(write: Write) -> None:
 
 
 def test_a_shallow_copy_shares_its_values(write: Write) -> None:
-    """copy.copy makes another Config around the same tree."""
+    """copy.copy makes another Config with the same tree."""
     write("c.py", "a = 1\n")
     cfg = Config.fromfile("c.py")
     twin = copy.copy(cfg)
@@ -194,8 +194,8 @@ def test_a_shallow_copy_shares_its_values(write: Write) -> None:
 
 
 @pytest.mark.parametrize("deep", [copy.deepcopy, lambda cfg: pickle.loads(pickle.dumps(cfg))])
-def test_a_deep_copy_has_its_own(deep: Callable[[Config], Config], write: Write) -> None:
-    """copy.deepcopy and pickle make an equal Config whose values are its own."""
+def test_a_deep_copy_shares_nothing(deep: Callable[[Config], Config], write: Write) -> None:
+    """copy.deepcopy and pickle make an equal Config that shares no values."""
     write("c.py", "a = dict(b=[1])\n")
     cfg = Config.fromfile("c.py")
     twin = deep(cfg)
@@ -205,16 +205,16 @@ def test_a_deep_copy_has_its_own(deep: Callable[[Config], Config], write: Write)
     assert type(twin.a) is ConfigDict
 
 
-def test_a_pickled_config_loads_back(tmp_path: Path) -> None:
-    """A whole Config that is dumped and loaded keeps integer keys and keys with dots and slashes."""
+def test_a_pickled_config_can_be_loaded(tmp_path: Path) -> None:
+    """A pickled Config keeps integer keys and keys with dots and slashes."""
     dump(Config(ODD), tmp_path / "c.pkl")
     cfg = load("c.pkl")
     assert isinstance(cfg, Config)
     assert cfg._cfg_dict == ODD
 
 
-def test_deep_copies_keep_what_is_shared() -> None:
-    """A Config that stands twice in a container does so in the copy."""
+def test_deep_copies_keep_shared_references() -> None:
+    """A Config that is in a container twice is one object in the copy as well."""
     cfg = Config(TREE)
     first, second = copy.deepcopy([cfg, cfg])
     assert first is second
@@ -225,7 +225,7 @@ def test_deep_copies_keep_what_is_shared() -> None:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_fromfile(kind: type, write: Write) -> None:
-    """A file is read by str or Path; its name is kept as given, its text has the absolute path."""
+    """A file is given as str or Path; its name is kept as given, and its text has the absolute path."""
     file = write("sub/c.py", "a = 1\n")
     cfg = Config.fromfile(kind("sub/c.py"))
     assert (cfg.a, cfg.filename, cfg.text) == (1, "sub/c.py", f"{file}\na = 1\n")
@@ -233,7 +233,7 @@ def test_fromfile(kind: type, write: Write) -> None:
 
 
 def test_a_missing_file() -> None:
-    """A file that is not there is a FileNotFoundError, an unknown extension an OSError."""
+    """A missing file is a FileNotFoundError, an unknown extension an OSError."""
     with pytest.raises(ConfigNotFoundError):
         Config.fromfile("no_such_file.py")
     Path("color.jpg").touch()
@@ -242,20 +242,20 @@ def test_a_missing_file() -> None:
 
 
 def test_fromstring() -> None:
-    """Text is read without a file: there is no file name and the text is the one given."""
+    """Text is read without a file: there is no file name, and the text is the given one."""
     cfg = Config.fromstring("a = dict(b=1)\n", ".py")
     assert (cfg.a.b, cfg.filename, cfg.text) == (1, None, "a = dict(b=1)\n")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", "py", ""])
 def test_fromstring_needs_a_format(suffix: str) -> None:
-    """A format that no config has is an OSError."""
+    """An unknown format is an OSError."""
     with pytest.raises(OSError, match="A config is one of"):
         Config.fromstring("a = 1", suffix)
 
 
 def test_custom_imports_are_imported(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading imports the modules that the merged config names, and the key stays."""
+    """Loading imports the modules in the merged config, and the key is kept."""
     monkeypatch.setenv("CUSTOM_IMPORT", "no")
     monkeypatch.syspath_prepend(
         write("custom_one.py", "import os\nos.environ['CUSTOM_IMPORT'] = 'yes'\n").parent
@@ -268,8 +268,8 @@ def test_custom_imports_are_imported(write: Write, monkeypatch: pytest.MonkeyPat
     assert os.environ["CUSTOM_IMPORT"] == "yes"
 
 
-def test_a_string_imports_too(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A string has its custom modules imported as a file has, one name without a list as well."""
+def test_fromstring_imports_custom_modules(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The modules of a config from a string are imported as well, also a single name without a list."""
     monkeypatch.setenv("CUSTOM_IMPORT", "no")
     monkeypatch.syspath_prepend(
         write("custom_two.py", "import os\nos.environ['CUSTOM_IMPORT'] = 'yes'\n").parent
@@ -284,8 +284,8 @@ def test_nothing_to_import(value: str) -> None:
     assert "custom_imports" in Config.fromstring(f"custom_imports = {value}", ".py")
 
 
-def test_a_failing_import_is_placed(write: Write) -> None:
-    """The ImportError names the module, the key and the line, and keeps its cause."""
+def test_a_failing_import_has_a_location(write: Write) -> None:
+    """The ImportError has the module, the key, the line and the cause."""
     write("c.py", "custom_imports = dict(\n    imports=['no_such_module_here'])\n")
     with pytest.raises(ImportError, match="no_such_module_here") as caught:
         Config.fromfile("c.py")
@@ -295,7 +295,7 @@ def test_a_failing_import_is_placed(write: Write) -> None:
 
 
 def test_a_failing_import_without_a_file() -> None:
-    """For a config made in code the key alone is told."""
+    """For a config made in code, the error has the key only."""
     cfg = Config({"custom_imports": {"imports": "no_such_module_here"}})
     with pytest.raises(ConfigImportError, match=r"at custom_imports\.imports$"):
         cfg.import_custom_modules()
@@ -313,8 +313,8 @@ def test_a_failing_import_without_a_file() -> None:
         "dict(allow_failed_imports=True)",
     ],
 )
-def test_custom_imports_have_a_form(value: str, write: Write) -> None:
-    """Anything but a dict of imports and allow_failed_imports is a TypeError at the key."""
+def test_custom_imports_are_validated(value: str, write: Write) -> None:
+    """Anything but a dict of imports and allow_failed_imports is a TypeError with the key."""
     write("c.py", f"\ncustom_imports = {value}\n")
     with pytest.raises(TypeError, match="custom_imports is dict") as caught:
         Config.fromfile("c.py")
@@ -323,15 +323,15 @@ def test_custom_imports_have_a_form(value: str, write: Write) -> None:
 
 
 def test_failed_imports_may_be_allowed() -> None:
-    """With allow_failed_imports a missing module is a warning."""
+    """With allow_failed_imports, a missing module is a warning."""
     with pytest.warns(UserWarning, match="no_such_module_here"):
         Config.fromstring(
             "custom_imports = dict(imports='no_such_module_here', allow_failed_imports=True)", ".py"
         )
 
 
-def test_yaml_that_looks_like_python_warns_nobody() -> None:
-    """Text with dict( in it is read as the format says."""
+def test_yaml_that_looks_like_python() -> None:
+    """Text with dict( in it is parsed in the given format without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Config.fromstring("a: dict(b=1)", ".yaml").a == "dict(b=1)"
@@ -343,7 +343,7 @@ def test_yaml_that_looks_like_python_warns_nobody() -> None:
 @pytest.mark.parametrize("name", ["c.py", "c.json", "c.yaml", "c.yml"])
 @pytest.mark.parametrize("kind", [str, Path])
 def test_dump_and_reload(name: str, kind: type, tmp_path: Path) -> None:
-    """Each format is written whole, by str or Path, and loads back; JSON makes lists of tuples."""
+    """A file in each format, given as str or Path, loads to an equal config; JSON makes lists of tuples."""
     cfg = Config(TREE)
     assert cfg.dump(kind(tmp_path / name)) is None
     again = Config.fromfile(name)
@@ -353,7 +353,7 @@ def test_dump_and_reload(name: str, kind: type, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["c.py", "c.json", "c.yaml", "c.yml"])
 def test_dump_without_a_file(name: str, tmp_path: Path) -> None:
-    """Without a file the text is that which the format of the config's own file would have."""
+    """Without a file, the text is in the format of the file of the config."""
     Config(TREE).dump(name)
     cfg = Config.fromfile(name)
     text = cfg.dump()
@@ -362,22 +362,22 @@ def test_dump_without_a_file(name: str, tmp_path: Path) -> None:
 
 
 def test_a_config_without_a_file_is_written_as_python() -> None:
-    """With no file to go by, dump returns the pretty text."""
+    """If there is no file name, dump returns the pretty text."""
     cfg = Config(TREE)
     assert cfg.dump() == cfg.dumps() == cfg.pretty_text
     assert cfg.pretty_text.startswith("item1 = [1, 2]\nitem2 = dict(")
 
 
 def test_the_formats_are_those_of_the_libraries() -> None:
-    """JSON is what json.dumps writes, and YAML what yaml.dump writes, keys sorted."""
+    """JSON is what json.dumps writes, and YAML what yaml.dump writes, with sorted keys."""
     tree = {"b": [1, 2], "a": {"x": None, "w": "y"}}
     assert Config(tree).dumps("json") == json.dumps(tree)
     assert Config(tree).dumps("yaml") == Config(tree).dumps("yml") == yaml.dump(tree)
 
 
 @pytest.mark.parametrize("name", ["c.py", "c.yaml", "c.json"])
-def test_odd_keys_survive(name: str) -> None:
-    """Integer keys and keys that are no names load back; JSON makes strings of the integers."""
+def test_odd_keys_are_kept(name: str) -> None:
+    """Integer keys and keys that are not names can be written and loaded; JSON makes strings of integers."""
     odd = {"ints": {6: 1, 7: 2}, "paths": ODD["paths"], "class": 3}
     Config(odd).dump(name)
     wanted = {**odd, "ints": {"6": 1, "7": 2}} if name == "c.json" else odd
@@ -385,32 +385,32 @@ def test_odd_keys_survive(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["c.txt", "c", "c.pkl", "c.PY"])
-def test_other_formats_are_refused(name: str, tmp_path: Path) -> None:
-    """An extension that is none of a config is an error before anything is written."""
+def test_other_formats_are_rejected(name: str, tmp_path: Path) -> None:
+    """An unknown extension is an error before anything is written."""
     with pytest.raises(ConfigFormatError, match="py, json or yaml"):
         Config(TREE).dump(name)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["c.py", "c.json", "c.yaml"])
-def test_a_value_that_cannot_be_written_leaves_the_file(name: str, write: Write) -> None:
-    """When a value has no form in the format, the file that was there stays."""
+def test_a_value_that_cannot_be_written_keeps_the_old_file(name: str, write: Write) -> None:
+    """If the format cannot represent a value, the existing file is not changed."""
     file = write(name, "old")
     with pytest.raises((ValueError, TypeError), match="object"):
         Config({"a": object()}).dump(name)
     assert file.read_text() == "old"
 
 
-def test_what_is_written_is_flat(write: Write) -> None:
+def test_the_written_config_is_flat(write: Write) -> None:
     """The written config has no bases, comments or references."""
     write("a.py", "x = 1  # one\n")
     write("c.py", "_base_ = 'a.py'\ny = {{ _base_.x }}\n")
     assert Config.fromfile("c.py").dump() == "x = 1\ny = 1\n"
 
 
-def test_json_takes_no_whole_config() -> None:
-    """What is written is a dict: a Config itself is a TypeError, its to_dict is not."""
-    with pytest.raises(TypeError, match="JSON cannot hold"):
+def test_json_does_not_write_a_config_object() -> None:
+    """json.dump of a Config is a TypeError; its to_dict can be written."""
+    with pytest.raises(TypeError, match="JSON cannot represent"):
         dump(Config(TREE), file_format="json")
     assert dump(Config({"a": 1}).to_dict(), file_format="json") == '{"a": 1}'
 
@@ -419,7 +419,7 @@ def test_json_takes_no_whole_config() -> None:
 @settings(deadline=None)
 @given(tree=TREES)
 def test_round_trips(file_format: str, tree: dict[str, Any]) -> None:
-    """Whatever stands in a config is the same once written and read; JSON makes lists of tuples."""
+    """A config is equal after writing and loading; JSON makes lists of tuples."""
     text = Config(tree).dumps(file_format)
     again = Config.fromstring(text, f".{file_format}").to_dict()
     wanted = as_lists(tree) if file_format == "json" else tree
@@ -430,27 +430,27 @@ def test_round_trips(file_format: str, tree: dict[str, Any]) -> None:
 @settings(deadline=None)
 @given(tree=TREES)
 def test_text_and_config_agree(tree: dict[str, Any]) -> None:
-    """The pretty text of what the pretty text loads as is the same text."""
+    """Loading the pretty text and printing the result gives the same text."""
     text = Config(tree).pretty_text
     assert Config.fromstring(text, ".py").pretty_text == text
 
 
-def test_there_are_no_double_underscores() -> None:
-    """What Python asks for by protocol is never looked up among the keys."""
+def test_double_underscore_attributes_are_not_keys() -> None:
+    """Special attributes that Python looks up are never looked up among the keys."""
     cfg = Config({"__custom__": 1})
     assert not hasattr(cfg, "__custom__")
     assert cfg["__custom__"] == 1
 
 
-def test_an_origin_may_be_worked_out_by_a_function() -> None:
-    """Whoever merges options may name the place of each."""
+def test_an_origin_may_be_a_function() -> None:
+    """Code that merges options can give the origin of each by a function."""
     cfg = Config({"a": 1})
     cfg.merge_from_dict({"a": 2, "b": 3}, origin=lambda key, value: Origin(None, None, f"{key}!{value}"))
     assert [str(cfg.origin(key)) for key in ("a", "b")] == ["a!2", "b!3"]
 
 
 def test_an_edit_is_the_newest_origin(write: Write) -> None:
-    """A line of code that sets a key is its newest place, before and after a merge."""
+    """A line of code that sets a key is its newest origin, before and after a merge."""
     cfg = Config.fromfile(write("c.py", "a = dict(b=1, c=2)\n"))
     cfg.a.b = 5
     here = cfg.origin("a.b")
@@ -462,7 +462,7 @@ def test_an_edit_is_the_newest_origin(write: Write) -> None:
 
 
 def test_a_node_that_was_moved_keeps_its_history(write: Write) -> None:
-    """A part of one place merged over a part of another brings its lines along."""
+    """A part of a config that is merged over another part keeps its origins."""
     cfg = Config.fromfile(write("c.py", "a = dict(x=1)\nb = dict(x=2, y=3)\n"))
     merged = merge(cfg.a, cfg.b)
     assert merged == {"x": 2, "y": 3}

@@ -43,7 +43,7 @@ def dicts_in(value: object) -> list[dict[Any, Any]]:
 
 
 def test_keys_are_attributes() -> None:
-    """Reading, setting and deleting work by attribute as they do by item."""
+    """Keys can be read, set and deleted by attribute as well as by item."""
     node = ConfigDict(a={"b": 1})
     assert node.a.b == node["a"]["b"] == 1
     node.a.b = 2
@@ -64,20 +64,20 @@ def test_keys_are_attributes() -> None:
         ConfigDict(ConfigDict(a=1, b={"c": 2})),
     ],
 )
-def test_it_is_made_as_a_dict_is(made: ConfigDict) -> None:
-    """A mapping, pairs and keywords make it, and nested dicts of any class become ConfigDicts."""
+def test_construction(made: ConfigDict) -> None:
+    """It is made like a dict, and nested dicts of any class become ConfigDicts."""
     assert made == {"a": 1, "b": {"c": 2}}
     assert type(made.b) is ConfigDict
 
 
 def test_it_is_an_addict() -> None:
-    """Code that asks for addict's dict, as MMCV's users have, is answered yes."""
+    """It is an instance of addict's dict, which users of MMCV test for."""
     assert isinstance(ConfigDict(), addict.Dict)
 
 
 @pytest.mark.parametrize("value", [Point(1, {"a": 1}), range(3), {1, 2}, len, OrderedDict])
 def test_other_objects_are_kept(value: object) -> None:
-    """What is no dict, list or tuple is kept by reference, named tuples too."""
+    """Values other than dicts, lists and tuples are kept by reference, also named tuples."""
     assert ConfigDict(a=value).a is value
 
 
@@ -107,7 +107,7 @@ WRITES: dict[str, Callable[[ConfigDict, Any], Any]] = {
 @settings(deadline=None)
 @given(value=VALUES)
 def test_every_write_converts(write: Callable[[ConfigDict, Any], Any], value: Any) -> None:
-    """However a value comes in, the dicts in it, lists and tuples included, become ConfigDicts."""
+    """Whatever the way a value is set, the dicts in it become ConfigDicts, also those in lists and tuples."""
     node = ConfigDict(y=1)
     write(node, value)
     assert node.x == value
@@ -116,7 +116,7 @@ def test_every_write_converts(write: Callable[[ConfigDict, Any], Any], value: An
 
 @pytest.mark.parametrize("read", [lambda node: node.learning, lambda node: node.a.learning])
 def test_a_missing_attribute_is_an_error(read: Callable[[ConfigDict], Any]) -> None:
-    """No key is made by reading it; the error suggests a near one and is an AttributeError."""
+    """Reading does not create a key; the error suggests a similar key and is an AttributeError."""
     node = ConfigDict(learning_=1, a={"learning_": 2})
     with pytest.raises(AttributeError, match=r"'ConfigDict' has no key 'learning'. Did you mean 'learning_'"):
         read(node)
@@ -125,8 +125,8 @@ def test_a_missing_attribute_is_an_error(read: Callable[[ConfigDict], Any]) -> N
     assert node == {"learning_": 1, "a": {"learning_": 2}}
 
 
-def test_names_that_are_near_are_looked_for_by_who_reads_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asking whether a key is there costs no search; the text of the error, later, has what was near then."""
+def test_similar_names_are_searched_for_when_the_message_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Testing for a key does not search for similar names; reading the message of the error does."""
     searches = []
     monkeypatch.setattr(suggestions, "close_names", lambda word, names: searches.append(word) or ["depth"])
     node = ConfigDict(depth=1)
@@ -141,7 +141,7 @@ def test_names_that_are_near_are_looked_for_by_who_reads_of_them(monkeypatch: py
 
 
 def test_a_missing_item_is_an_error() -> None:
-    """A missing item is a KeyError with a suggestion, get returns None."""
+    """A missing item is a KeyError with a suggestion, and get returns None."""
     node = ConfigDict(depth=1)
     with pytest.raises(KeyError, match=r"There is no key 'dept'\. Did you mean 'depth'"):
         node["dept"]
@@ -149,15 +149,15 @@ def test_a_missing_item_is_an_error() -> None:
     assert "dept" not in node
 
 
-def test_nothing_grows_below_a_missing_key() -> None:
-    """Setting below a key that is not there is an error and leaves nothing behind."""
+def test_a_missing_key_is_not_created() -> None:
+    """Setting a key of a missing key is an error and changes nothing."""
     node = ConfigDict()
     with pytest.raises(ConfigAttributeError):
         node.missing.x = 1
     assert node == {}
 
 
-def test_what_is_not_there_cannot_be_deleted() -> None:
+def test_a_missing_key_cannot_be_deleted() -> None:
     """Deleting a missing key is a KeyError by item and an AttributeError by attribute."""
     node = ConfigDict(a=1)
     with pytest.raises(ConfigKeyError, match="'b'"):
@@ -169,7 +169,7 @@ def test_what_is_not_there_cannot_be_deleted() -> None:
 
 @pytest.mark.parametrize("name", ["keys", "items", "copy", "update", "pop", "get", "to_dict"])
 def test_methods_are_not_hidden(name: str) -> None:
-    """A key named like a method is stored by item only, and the method stays in reach."""
+    """A key with the name of a method can be read by item only, and the method can still be called."""
     node = ConfigDict()
     with pytest.raises(AttributeError):
         setattr(node, name, 1)
@@ -179,7 +179,7 @@ def test_methods_are_not_hidden(name: str) -> None:
 
 
 def test_update_merges() -> None:
-    """Dicts that meet are merged key by key, anything else is replaced."""
+    """Dicts are merged key by key, other values are replaced."""
     node = ConfigDict(a={"b": 1, "c": [1]}, d={"e": 1})
     node.update({"a": {"c": [2], "f": {"g": 3}}, "d": 4}, h=5)
     assert node == {"a": {"b": 1, "c": [2], "f": {"g": 3}}, "d": 4, "h": 5}
@@ -194,30 +194,30 @@ def test_update_merges() -> None:
         lambda a, b: a.copy().__ior__(b),
     ],
 )
-def test_the_bar_merges_as_update_does(merged: Callable[[Any, Any], Any]) -> None:
-    """Both sides of | may be plain, and a ConfigDict comes out."""
+def test_the_union_operator_merges(merged: Callable[[Any, Any], Any]) -> None:
+    """Either side of | may be a plain dict, and the result is a ConfigDict."""
     left = ConfigDict(a={"b": 1}, c=1)
     result = merged(left.deepcopy(), {"a": {"d": 2}})
     assert result == {"a": {"b": 1, "d": 2}, "c": 1}
     assert type(result) is type(result.a) is ConfigDict
 
 
-def test_the_bar_changes_neither_side() -> None:
-    """A | b leaves both as they were, at every level."""
+def test_the_union_operator_changes_neither_side() -> None:
+    """The operator | changes neither side, at any level."""
     left, right = ConfigDict(a={"b": 1}), ConfigDict(a={"c": 2})
     assert left | right == {"a": {"b": 1, "c": 2}}
     assert (left, right) == ({"a": {"b": 1}}, {"a": {"c": 2}})
 
 
 @pytest.mark.parametrize("join", [lambda a: a | 3, lambda a: [] | a])
-def test_the_bar_takes_dicts_only(join: Callable[[Any], Any]) -> None:
-    """Anything but a dict beside the | is a TypeError."""
+def test_the_union_operator_takes_dicts_only(join: Callable[[Any], Any]) -> None:
+    """Anything but a dict on either side of | is a TypeError."""
     with pytest.raises(TypeError):
         join(ConfigDict())
 
 
 def test_pop_and_setdefault() -> None:
-    """Both are those of a dict."""
+    """Both work as for a dict."""
     node = ConfigDict(a=1)
     assert (node.setdefault("a", 2), node.setdefault("b"), node.pop("a"), node.pop("a", 5)) == (1, None, 1, 5)
     with pytest.raises(KeyError):
@@ -227,7 +227,7 @@ def test_pop_and_setdefault() -> None:
 
 @pytest.mark.parametrize("shallow", [copy.copy, ConfigDict.copy])
 def test_a_copy_is_shallow(shallow: Callable[[ConfigDict], ConfigDict]) -> None:
-    """Keys of the copy are its own, what is below is shared."""
+    """The copy has its own keys and shares the values."""
     node = ConfigDict(a={"b": 1})
     twin = shallow(node)
     twin.c = 2
@@ -243,10 +243,10 @@ def test_a_copy_is_shallow(shallow: Callable[[ConfigDict], ConfigDict]) -> None:
 )
 @settings(deadline=None)
 @given(tree=TREES)
-def test_deep_copies_are_equal_and_apart(
+def test_deep_copies_are_equal_and_share_nothing(
     deep: Callable[[ConfigDict], ConfigDict], tree: dict[Any, Any]
 ) -> None:
-    """A deep copy or pickle is equal, ConfigDict all the way down, and shares no container."""
+    """A deep copy or pickle is equal, has ConfigDicts at every level, and shares no container."""
     node = ConfigDict(tree)
     twin = deep(node)
     assert twin == node
@@ -254,8 +254,8 @@ def test_deep_copies_are_equal_and_apart(
     assert not {id(found) for found in dicts_in(twin)} & {id(found) for found in dicts_in(node)}
 
 
-def test_a_deep_copy_keeps_what_is_shared_and_circles() -> None:
-    """A node that stands in two places, or in itself, does so in the copy."""
+def test_a_deep_copy_keeps_shared_references_and_cycles() -> None:
+    """A node that is in two places, or in itself, is so in the copy."""
     node = ConfigDict(a={"b": 1})
     dict.__setitem__(node, "again", node.a)
     dict.__setitem__(node, "self", node)
@@ -267,26 +267,26 @@ def test_a_deep_copy_keeps_what_is_shared_and_circles() -> None:
 @settings(deadline=None)
 @given(tree=TREES)
 def test_to_dict_is_plain(tree: dict[Any, Any]) -> None:
-    """No ConfigDict is left at any depth, and tuples stay tuples."""
+    """No ConfigDict is left at any level, and tuples stay tuples."""
     plain = ConfigDict(tree).to_dict()
     assert plain == tree
     assert repr(plain) == repr(tree)
     assert {type(found) for found in dicts_in(plain)} == {dict}
 
 
-def test_json_takes_it() -> None:
-    """The json module writes it as the dict that it is."""
+def test_json_writes_it() -> None:
+    """The json module writes it like a dict."""
     assert json.dumps(ConfigDict(a={"b": [1]})) == '{"a": {"b": [1]}}'
 
 
 def test_equality_is_that_of_dicts() -> None:
-    """It equals any dict with the same items, and unequal values are told apart at every depth."""
+    """It equals any dict with the same items, and different values at any level make it unequal."""
     assert ConfigDict(a={"b": 1}) == {"a": {"b": 1}} == ConfigDict(a={"b": 1})
     assert ConfigDict(a={"b": 1}) != {"a": {"b": 2}}
 
 
-def test_a_frozen_dict_takes_no_new_key() -> None:
-    """Frozen, at any depth, keys can be changed but not added, until it is unfrozen."""
+def test_a_frozen_dict_rejects_new_keys() -> None:
+    """While it is frozen, at any level, keys can be changed but not added."""
     node = ConfigDict(a=1, b={"c": 2})
     node.freeze()
     node.a = 3
@@ -301,11 +301,11 @@ def test_a_frozen_dict_takes_no_new_key() -> None:
 
 @pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"a": value}, lambda value: (value,)])
 def test_depth_has_a_limit(wrap: Callable[[Any], Any]) -> None:
-    """A value that nests without end is an error and changes nothing."""
+    """A value that nests too deeply is an error and changes nothing."""
     value: Any = 1
     for _ in range(1000):
         value = wrap(value)
     node = ConfigDict(x=1)
-    with pytest.raises(ConfigValueError, match="deeper than 100 levels, or holds itself"):
+    with pytest.raises(ConfigValueError, match="deeper than 100 levels, or contains itself"):
         node.x = value
     assert node == {"x": 1}

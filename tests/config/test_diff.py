@@ -1,4 +1,4 @@
-"""What two configs differ in."""
+"""The differences between two configs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Write = Callable[[str, str], Path]
 
 
 def shown(old: Any, new: Any) -> list[str]:
-    """Return the differences of two values as short lines."""
+    """Return the differences between two values as short lines."""
     lines = []
     for change in diff(Config({"x": old}), Config({"x": new})):
         a, b = (
@@ -39,9 +39,9 @@ CASES: dict[str, tuple[Any, Any, list[str]]] = {
     "a whole number": (1, 1.0, []),
     "a fraction": (1, 1.5, ["x=1 -> x=1.5"]),
     "true is not 1": (True, 1, ["x=True -> x=1"]),
-    "a tuple is no list": ((1, 2), [1, 2], ["x=(1, 2) -> x=[1, 2]"]),
+    "a tuple is not a list": ((1, 2), [1, 2], ["x=(1, 2) -> x=[1, 2]"]),
     "nan is nan": (float("nan"), float("nan"), []),
-    "a text is no number": ("1", 1, ["x=1 -> x=1"]),
+    "a str is not a number": ("1", 1, ["x=1 -> x=1"]),
     "lists of plain values": ([1, 2, 3], [1, 3], ["x=[1, 2, 3] -> x=[1, 3]"]),
     "no list": ([1, 2], [], ["x=[1, 2] -> x=[]"]),
     "an item between": ([A, C], [A, B, C], ["+ x[1]={'type': 'B', 'n': 1}"]),
@@ -55,18 +55,18 @@ CASES: dict[str, tuple[Any, Any, list[str]]] = {
     "dicts and plain values": ([A, 1], [A, 2], ["x[1]=1 -> x[1]=2"]),
     "the same twice": ([A, A], [A, A, A], ["+ x[2]={'type': 'A', 'n': 1}"]),
     "a list of dicts from nothing": ([], [C], ["+ x[0]={'type': 'C'}"]),
-    "keys that are no text": ({1: {"a": 1}}, {1: {"a": 2}, "1": 3}, ["x[1].a=1 -> x[1].a=2", "+ x.1=3"]),
+    "keys that are not str": ({1: {"a": 1}}, {1: {"a": 2}, "1": 3}, ["x[1].a=1 -> x[1].a=2", "+ x.1=3"]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new", "lines"), CASES.values(), ids=CASES.keys())
 def test_differences(old: Any, new: Any, lines: list[str]) -> None:
-    """Dicts are compared by key, lists of dicts by alignment, everything else as it is."""
+    """Dicts are compared by key, lists of dicts are aligned, other values are compared as a whole."""
     assert shown(old, new) == lines
 
 
-def test_both_places_are_told(write: Write) -> None:
-    """A change has the place of either side."""
+def test_both_sides_have_an_origin(write: Write) -> None:
+    """A change has the origin of both sides."""
     write("a.py", "x = dict(y=1)\n")
     write("b.py", "_base_ = 'a.py'\nx = dict(y=2, z=3)\n")
     changed, added = diff(Config.fromfile("a.py"), Config.fromfile("b.py"))
@@ -86,8 +86,8 @@ values = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(values, values)
-def test_nothing_differs_exactly_between_equals(old: Any, new: Any) -> None:
-    """A config does not differ from itself, and swapping the two swaps added and removed."""
+def test_equal_configs_do_not_differ(old: Any, new: Any) -> None:
+    """A config does not differ from itself, and swapping two configs swaps added and removed."""
     assert shown(old, old) == []
     there = diff(Config({"x": old}), Config({"x": new}))
     back = diff(Config({"x": new}), Config({"x": old}))

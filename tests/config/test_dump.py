@@ -1,4 +1,4 @@
-"""Writing configs, and what each format can hold."""
+"""Writing configs, and the values that each format can represent."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain import Config
-from cfgtrain.config.annotate import annotated
 from cfgtrain.config.dump import config_text
+from cfgtrain.config.provenance.annotate import annotated
 from cfgtrain.errors import ConfigFormatError, ConfigKeyError, ConfigValueError
 
 
 class Odd:
-    """Something that no format can hold."""
+    """An object that no format can represent."""
 
 
 BRACES = {
@@ -29,8 +29,8 @@ BRACES = {
 
 
 @pytest.mark.parametrize("file_format", ["py", "json", "yaml", "yml"])
-def test_braces_load_back_as_they_are(file_format: str, tmp_path: Path) -> None:
-    """A written string in double braces is no placeholder to whoever loads the file."""
+def test_braces_are_escaped(file_format: str, tmp_path: Path) -> None:
+    """A written string with double braces is not a placeholder when the file is loaded."""
     file = tmp_path / f"a.{file_format}"
     Config(BRACES).dump(file)
     assert Config.fromfile(file) == BRACES
@@ -38,8 +38,8 @@ def test_braces_load_back_as_they_are(file_format: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tree", [{}, {"b": [1, 2.5, None, True, "x"], "a": {"c": "'"}}])
-def test_json_and_yaml_are_what_their_libraries_write(tree: dict[str, Any]) -> None:
-    """Nothing is added to what json and yaml write."""
+def test_json_and_yaml_are_the_output_of_their_libraries(tree: dict[str, Any]) -> None:
+    """The text is exactly what json and yaml write."""
     assert config_text(tree, "json") == json.dumps(tree)
     assert config_text(tree, "yaml") == yaml.dump(tree)
 
@@ -48,18 +48,18 @@ def test_json_and_yaml_are_what_their_libraries_write(tree: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("__x", "at the top of a file it is no key of the config"),
-        ("_base_", "at the top of a file it is no key of the config"),
-        ("_deprecation_", "at the top of a file it is no key of the config"),
-        ("_delete_", "it says how a dict is merged"),
-        ("a._delete_", "it says how a dict is merged"),
-        ("a.list[1]._delete_", "it says how a dict is merged"),
+        ("__x", "at the top of a file it is not a key of the config"),
+        ("_base_", "at the top of a file it is not a key of the config"),
+        ("_deprecation_", "at the top of a file it is not a key of the config"),
+        ("_delete_", "it controls merging"),
+        ("a._delete_", "it controls merging"),
+        ("a.list[1]._delete_", "it controls merging"),
     ],
 )
 def test_a_key_that_would_be_lost_is_not_written(
     key: str, words: str, file_format: str, tmp_path: Path
 ) -> None:
-    """What reading a file takes out of it cannot be put in; the error says where it was set."""
+    """A key that loading removes cannot be written; the error has the place that set it."""
     cfg = Config.fromstring("a = dict(x=1, list=[0, dict(y=1)])", ".py")
     node: Any = {"_delete_": cfg, "a._delete_": cfg.a, "a.list[1]._delete_": cfg.a.list[1]}.get(key, cfg)
     node[key.rpartition(".")[2]] = True
@@ -73,8 +73,8 @@ def test_a_key_that_would_be_lost_is_not_written(
     assert Config.fromstring(cfg.dumps(file_format), f".{file_format}") == cfg
 
 
-def test_such_a_name_further_down_is_written() -> None:
-    """Two underscores mean nothing within a dict, nor does a marker within a string."""
+def test_such_a_key_in_a_nested_dict_is_written() -> None:
+    """Two underscores have no meaning in a nested dict, nor does _delete_ in a string."""
     cfg = Config({"a": {"__x": 1, "_base_": 2, "_deprecation_": 3}, "b": "_delete_"})
     assert Config.fromstring(cfg.pretty_text, ".py") == cfg
     assert config_text(cfg.a, "json", ("a",)) == json.dumps(cfg.a)
@@ -84,22 +84,22 @@ def test_such_a_name_further_down_is_written() -> None:
     ("file_format", "tree", "key", "words"),
     [
         ("json", {"a": {"b": [1, {1, 2j}, 3j]}}, "a.b[1]", "set"),
-        ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot hold 2j, which is a complex"),
+        ("json", {"a": {"b": [1, 2j]}}, "a.b[1]", "JSON cannot represent 2j, which is a complex"),
         ("json", {"a": {"x": 1}, "b": [1], "c": 2j}, "c", "2j"),
         ("json", {"a": [{("x", 1): 2}]}, "a[0].('x', 1)", "the key ('x', 1), which is a tuple"),
         ("json", {"a": Odd()}, "a", "which is an Odd."),
-        ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same one"),
-        ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same one"),
-        ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot hold 2j, which is a complex"),
+        ("json", {"a": {6: 1, "6": 2}}, "a.6", "write the keys 6 and '6' as the same key"),
+        ("json", {"a": {True: 1, "true": 2}}, "a.true", "write the keys True and 'true' as the same key"),
+        ("yaml", {"a": ({"b": 2j},)}, "a[0].b", "YAML cannot represent 2j, which is a complex"),
         ("yaml", {"a": {"b": len}}, "a.b", "builtin_function_or_method"),
-        ("yaml", {"a": {"b": "\ud800"}}, "a.b", "YAML cannot hold '\\ud800'"),
+        ("yaml", {"a": {"b": "\ud800"}}, "a.b", "YAML cannot represent '\\ud800'"),
         ("py", {"a": {"b": [len]}}, "a.b[0]", "cannot be written in a config"),
     ],
 )  # fmt: skip
-def test_what_a_format_cannot_hold_is_named(
+def test_values_that_a_format_cannot_hold(
     file_format: str, tree: dict[str, Any], key: str, words: str, tmp_path: Path
 ) -> None:
-    """The error has the key path and the value, and no file is left behind."""
+    """The error has the key path and the value, and no file is written."""
     with pytest.raises(ConfigValueError) as caught:
         Config(tree).dump(tmp_path / f"a.{file_format}")
     assert caught.value.key == key
@@ -107,8 +107,8 @@ def test_what_a_format_cannot_hold_is_named(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_format_that_is_no_config() -> None:
-    """Formats that cannot be read back as a config are refused."""
+def test_formats_other_than_those_of_configs() -> None:
+    """Formats that cannot be loaded as a config are rejected."""
     with pytest.raises(ConfigFormatError, match="py, json or yaml, not 'pkl'"):
         config_text({}, "pkl")
 
@@ -129,7 +129,7 @@ def values(keys: st.SearchStrategy[Any], leaf: st.SearchStrategy[Any]) -> st.Sea
 
 
 def as_json(value: Any) -> Any:
-    """Return what becomes of a value in JSON: lists for tuples, strings for keys."""
+    """Return a value as JSON represents it: lists for tuples, strings for keys."""
     if isinstance(value, dict):
         return {
             key if isinstance(key, str) else json.dumps(key): as_json(part) for key, part in value.items()
@@ -144,8 +144,8 @@ plain = values(texts | st.integers(), leaves)
 
 @settings(deadline=None, max_examples=25)
 @given(st.dictionaries(top, anything, max_size=3))
-def test_python_and_yaml_give_back_what_they_were_given(tree: dict[str, Any]) -> None:
-    """Tuples, odd keys and odd strings survive, with their types."""
+def test_python_and_yaml_round_trip(tree: dict[str, Any]) -> None:
+    """Tuples, odd keys and odd strings keep their types."""
     for suffix in (".py", ".yaml"):
         try:
             text = config_text(tree, suffix[1:])
@@ -157,11 +157,11 @@ def test_python_and_yaml_give_back_what_they_were_given(tree: dict[str, Any]) ->
 
 @settings(deadline=None, max_examples=25)
 @given(st.dictionaries(top, plain, max_size=3))
-def test_json_gives_back_what_it_can_hold(tree: dict[str, Any]) -> None:
-    """Tuples become lists and keys strings, unless two keys would become one."""
+def test_json_round_trip(tree: dict[str, Any]) -> None:
+    """Tuples become lists and keys strings, unless two keys would become the same."""
     try:
         text = config_text(tree, "json")
     except ConfigValueError as error:
-        assert "as the same one" in str(error)
+        assert "as the same key" in str(error)
         return
     assert Config.fromstring(text, ".json")._cfg_dict.to_dict() == as_json(tree)

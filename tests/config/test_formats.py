@@ -1,4 +1,4 @@
-"""Reading the text of one config: what is wrong is placed, and what means harm is refused at once."""
+"""Parsing the text of one config: errors have a location, and hostile input is rejected at once."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ HOSTILE = {
     "minus.py": ("a = " + "-" * N + "1", ConfigSyntaxError, "nested too deeply for Python"),
     "sum.py": ("a = 1" + "+1" * N, ConfigSyntaxError, "nested too deeply for Python"),
     "loop.py": (f"a = 1\nfor _ in range({N}):\n    a = dict(a=a)\n{FLAT}", ConfigValueError, "deeper than 100"),
-    "itself.py": ("a = {}\na['b'] = [a]\n", ConfigValueError, "holds itself"),
-    "bomb.py": (f"a = [1]\nfor _ in range(30):\n    a = [a] * 9\n{FLAT}", ConfigValueError, "repeat itself"),
+    "itself.py": ("a = {}\na['b'] = [a]\n", ConfigValueError, "contains itself"),
+    "bomb.py": (f"a = [1]\nfor _ in range(30):\n    a = [a] * 9\n{FLAT}", ConfigValueError, "repeated many times"),
     "key.py": (f"a = [{{'{LONG}': 1}}]\n", ConfigKeyError, "1,000,000 characters"),
     "digits.py": ("a = " + "9" * N, ConfigSyntaxError, "limit"),
     "list.json": ('{"a": ' + "[" * N + "]" * N + "}", ConfigSyntaxError, "deeper than 100 levels"),
@@ -50,7 +50,7 @@ HOSTILE = {
     "block.yaml": ("\n".join(" " * i + "a:" for i in range(1000)), ConfigSyntaxError, "deeper than 100 levels"),
     "bomb.yaml": (bomb("a0: &a0 [1, 2]\n", "a{i}: &a{i} [{old}]\n"), ConfigSyntaxError, "repeat more than"),
     "merge.yaml": (bomb("a0: &a0 {k: 1}\n", "a{i}: &a{i} {{<<: [{old}]}}\n"), ConfigSyntaxError, "repeat more than"),
-    "itself.yaml": ("a: &x\n  b: [*x]\n", ConfigSyntaxError, "stands within what it names"),
+    "itself.yaml": ("a: &x\n  b: [*x]\n", ConfigSyntaxError, "is inside the value that it refers to"),
     "key.yaml": (f"? {LONG}\n: 1\n", ConfigKeyError, "1,000,000 characters"),
     "plain key.yaml": (f"a: 1\n{LONG}: 1\n", ConfigKeyError, "1,000,000 characters"),
     "first key.yaml": (f"{LONG}: 1\n", ConfigKeyError, "1,000,000 characters"),
@@ -76,17 +76,19 @@ for file in sys.argv[1:]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_means_harm_is_refused(name: str, write: Write) -> None:
-    """Depth, repetition, keys and numbers without end are errors that name the file."""
+def test_hostile_input_is_rejected(name: str, write: Write) -> None:
+    """Excessive depth, repetition, keys and numbers are errors that have the file."""
     text, kind, message = HOSTILE[name]
     with pytest.raises(kind, match=message) as caught:
         Config.fromfile(write(name, text))
     assert str(caught.value.file).endswith(name)  # type: ignore[attr-defined]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process that was forked")
-def test_refusing_costs_little(write: Write) -> None:
-    """Each takes under a second of CPU, and all of them under 200 MB."""
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only on Linux is the peak memory of a forked process known"
+)
+def test_rejecting_is_cheap(write: Write) -> None:
+    """Each takes less than a second of CPU time, and all of them less than 200 MB."""
     files = [write(name, text).name for name, (text, _, _) in HOSTILE.items()]
     done = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:-1] == [f"{file} 1 1" for file in files]
@@ -95,21 +97,21 @@ def test_refusing_costs_little(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "line", "message"),
     [
-        ("a.json", '{"a": 1,\n "b": 2,\n "a": 3}', 3, "The key 'a' stands twice in one object"),
-        ("a.json", '[{"a": 1, "a": 1}, {"a": 2}]', None, "The key 'a' stands twice"),
-        ("a.yaml", "a: 1\nb:\n  c: 1\n  c: 2\n", 4, "The key 'c' stands twice, first on line 3"),
-        ("a.yaml", "1: 2\nx: 1\n1: 3\n", 3, "The key 1 stands twice, first on line 1"),
+        ("a.json", '{"a": 1,\n "b": 2,\n "a": 3}', 3, "The key 'a' occurs twice in one object"),
+        ("a.json", '[{"a": 1, "a": 1}, {"a": 2}]', None, "The key 'a' occurs twice"),
+        ("a.yaml", "a: 1\nb:\n  c: 1\n  c: 2\n", 4, "The key 'c' occurs twice, first on line 3"),
+        ("a.yaml", "1: 2\nx: 1\n1: 3\n", 3, "The key 1 occurs twice, first on line 1"),
     ],
 )
-def test_a_key_that_stands_twice(name: str, text: str, line: int | None, message: str, write: Write) -> None:
-    """The second of two equal keys does not win in silence."""
+def test_duplicate_keys(name: str, text: str, line: int | None, message: str, write: Write) -> None:
+    """The second of two equal keys does not replace the first silently."""
     with pytest.raises(ConfigKeyError, match=message) as caught:
         Config.fromfile(write(name, text))
     assert caught.value.line == line
 
 
 def test_json() -> None:
-    """JSON comes to what it says, nothing to None."""
+    """JSON is parsed, and an empty text is None."""
     value = {"a": [1, 2.5, None, True, "x"], "b": {}}
     assert parse_json(json.dumps(value), "a.json") == value
     assert parse_json(" \n", "a.json") is None
@@ -117,13 +119,13 @@ def test_json() -> None:
 
 @pytest.mark.parametrize("text", ["a = (", "a = '\0'", "-" * N + "1"])
 def test_python_that_does_not_parse(text: str) -> None:
-    """What Python cannot parse is a syntax error of the config."""
+    """Code that Python cannot parse is a syntax error of the config."""
     with pytest.raises(ConfigSyntaxError, match=r"There are syntax errors in config file a\.py"):
         parse_python(text, "a.py")
 
 
-def test_threads_do_not_disturb_each_other(write: Write) -> None:
-    """Many configs loaded at once come out as they do one by one."""
+def test_threads_can_load_configs(write: Write) -> None:
+    """Configs that are loaded in several threads are the same as those loaded one by one."""
     write("base.py", "name = '{{ fileBasename }}'\n")
     files = [
         write(f"c{i}.py", f"_base_ = 'base.py'\nown = '{{{{ fileBasename }}}}'\nn = [{i}] * {i}\n")
@@ -145,14 +147,14 @@ def test_threads_do_not_disturb_each_other(write: Write) -> None:
     assert len(found) == len(threads)
 
 
-def test_long_lines_are_no_harm(write: Write) -> None:
-    """Only a key has a limit: a value may be of any length."""
+def test_long_values_are_allowed(write: Write) -> None:
+    """Only keys have a limit: a value may have any length."""
     text = f"a = ['{LONG}', (1, {{'b': 2}})]\n"
     assert Config.fromfile(write("c.py", text)) == {"a": [LONG, (1, {"b": 2})]}
 
 
-def test_json_is_read_where_the_stack_is_nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A parser that has no room left is an error of the config too, though no line is to blame."""
+def test_json_with_a_nearly_full_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the parser runs out of stack, that is an error of the config too, without a line."""
 
     def give_up(*_: object, **__: object) -> None:
         raise RecursionError

@@ -1,10 +1,11 @@
-"""Dotted keys: how they are written and followed."""
+"""Key paths: parsing and following them."""
 
 from __future__ import annotations
 
 import pytest
 
 from cfgtrain.config.key_paths import (
+    UNKNOWN,
     NoSuchKeyError,
     follow,
     has_path,
@@ -13,6 +14,7 @@ from cfgtrain.config.key_paths import (
     split_key,
     step,
     value_at,
+    walk,
 )
 
 TREE = {"a": {"b": [10, {"c": 20}], "6": 1}, "t": (1, 2), 3: "three"}
@@ -31,7 +33,7 @@ TREE = {"a": {"b": [10, {"c": 20}], "6": 1}, "t": (1, 2), 3: "three"}
     ],
 )
 def test_a_key_leads_to_its_value(key: str, value: object) -> None:
-    """Dots and brackets lead into dicts, lists and tuples, from either end."""
+    """Dots and brackets select items of dicts, lists and tuples, with indices from either end."""
     assert look_up(TREE, key) == value
 
 
@@ -44,13 +46,13 @@ def test_a_key_leads_to_its_value(key: str, value: object) -> None:
         ("a.b.x", ("a", "b"), "x", ""),
         ("t.0.x", ("t", 0), "x", ""),
         ("4", (), "4", ""),
-        ("a[x].c", (), "a[x]", " In brackets stands the number of an item, as in a[0]; a key follows a dot."),
-        ("a['b']", (), "a['b']", " In brackets stands the number of an item, as in a[0]"),
+        ("a[x].c", (), "a[x]", " Brackets take the index of an item, as in a[0]; a key follows a dot."),
+        ("a['b']", (), "a['b']", " Brackets take the index of an item, as in a[0]"),
         ("aa[x]", (), "aa[x]", ""),
     ],
 )
-def test_a_key_that_leads_nowhere(key: str, done: tuple[object, ...], part: str, hint: str) -> None:
-    """The error says how far it leads and which word is wrong."""
+def test_a_key_that_does_not_exist(key: str, done: tuple[object, ...], part: str, hint: str) -> None:
+    """The error has the part that exists and the part that does not."""
     with pytest.raises(NoSuchKeyError) as caught:
         look_up(TREE, key)
     assert (caught.value.done, caught.value.part) == (done, part)
@@ -72,15 +74,48 @@ def test_steps() -> None:
     [(0, 2, 0), ("1", 2, 1), ("-1", 2, 1), (2, 2, None), ("x", 2, None), (None, 2, None)],
 )
 def test_indices(part: object, length: int, index: int | None) -> None:
-    """An index counts from 0, from the end where it is negative."""
+    """An index counts from 0, or from the end if it is negative."""
     assert index_in(part, length) == index
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [(("a", "b", 1, "c"), 20), (("a", 6), 1), (("a", 7), ...), (("x",), ...), ((3,), "three"), ((), TREE)],
+    [
+        (("a", "b", 1, "c"), 20),
+        (("a", 6), 1),
+        (("a", 7), UNKNOWN),
+        (("x",), UNKNOWN),
+        ((3,), "three"),
+        ((), TREE),
+    ],
 )
 def test_paths(path: tuple[object, ...], value: object) -> None:
-    """A path is followed as it is; the digits of an override stand for an index."""
+    """The parts of a path are used as they are; an override may have the digits of an index as a key."""
     assert value_at(TREE, path) == value
-    assert has_path(TREE, path) is (value is not ...)
+    assert has_path(TREE, path) is (value is not UNKNOWN)
+
+
+def test_walk_yields_the_outer_before_the_inner() -> None:
+    """Every container and every leaf is yielded once, with its path, below the path that is given."""
+    tree = {"b": [10, {"c": 20}], "t": (None,)}
+    assert list(walk(tree, ("a",))) == [
+        (("a",), tree),
+        (("a", "b"), [10, {"c": 20}]),
+        (("a", "b", 0), 10),
+        (("a", "b", 1), {"c": 20}),
+        (("a", "b", 1, "c"), 20),
+        (("a", "t"), (None,)),
+        (("a", "t", 0), None),
+    ]
+    assert list(walk("text")) == [((), "text")]
+
+
+def test_walk_lets_the_dict_be_changed() -> None:
+    """A key that is removed from the dict that was yielded last is not searched."""
+    tree = {"a": {"b": 1, "c": 2}}
+    found = []
+    for path, value in walk(tree):
+        if isinstance(value, dict):
+            value.pop("b", None)
+        found.append(path)
+    assert found == [(), ("a",), ("a", "c")]

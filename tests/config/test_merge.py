@@ -1,4 +1,4 @@
-"""Laying one config over another."""
+"""Merging one config into another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAVES = st.one_of(st.none(), st.booleans(), st.integers(0, 3), st.just("x"))
 
 
 def trees(*extra: Any) -> st.SearchStrategy[dict[Any, Any]]:
-    """Return a strategy for nested dicts, in which keys often meet."""
+    """Return a strategy for nested dicts that often have the same keys."""
     return st.recursive(
         LEAVES,
         lambda inner: st.one_of(
@@ -34,7 +34,7 @@ def trees(*extra: Any) -> st.SearchStrategy[dict[Any, Any]]:
 
 
 def holds_marker(value: object) -> bool:
-    """Say whether a _delete_ stands at any depth."""
+    """Return whether there is a _delete_ at any level."""
     if isinstance(value, dict):
         return "_delete_" in value or any(map(holds_marker, value.values()))
     return isinstance(value, list | tuple) and any(map(holds_marker, value))
@@ -63,7 +63,7 @@ def laid(base: dict[Any, Any], child: dict[Any, Any], **options: Any) -> ConfigD
     ],
 )
 def test_merging(base: dict[Any, Any], child: dict[Any, Any], merged: dict[Any, Any]) -> None:
-    """Dicts merge key by key, everything else replaces what was there."""
+    """Dicts are merged key by key, other values replace the old value."""
     assert laid(base, child) == merged
 
 
@@ -75,7 +75,7 @@ def test_merging(base: dict[Any, Any], child: dict[Any, Any], merged: dict[Any, 
         # one level and two levels down
         ({"a": {"b": 1}}, {"a": {"c": 2, **DELETE}}, {"a": {"c": 2}}),
         ({"a": {"b": {"c": 1}, "d": 2}}, {"a": {"b": {"e": 3, **DELETE}}}, {"a": {"b": {"e": 3}, "d": 2}}),
-        # over what is no dict
+        # over other values than dicts
         ({"a": [1, 2]}, {"a": {"b": 0, **DELETE}}, {"a": {"b": 0}}),
         ({"a": False}, {"a": {**DELETE}}, {"a": {}}),
         # over nothing, in nothing, within another
@@ -91,14 +91,14 @@ def test_merging(base: dict[Any, Any], child: dict[Any, Any], merged: dict[Any, 
     ],
 )
 def test_delete(base: dict[Any, Any], child: dict[Any, Any], merged: dict[Any, Any]) -> None:
-    """A dict marked with _delete_ replaces what is inherited, at any level, and the marker is gone."""
+    """A dict with _delete_ replaces the inherited value, at any level, and the marker is removed."""
     result = laid(base, child)
     assert result == merged
     assert all(type(node) is ConfigDict for node in result.values() if isinstance(node, dict))
 
 
 def test_keys_keep_their_order() -> None:
-    """Inherited keys keep their places, new ones follow in the order of the child."""
+    """Inherited keys keep their order, new keys follow in the order of the child."""
     assert list(laid({"a": 1, "b": 2}, {"d": 4, "b": 3, "c": 5})) == ["a", "b", "d", "c"]
 
 
@@ -107,16 +107,16 @@ def test_keys_keep_their_order() -> None:
     [(True, "bool True"), ("x", "str 'x'"), ([1], r"list \[1\]"), ("y" * 99, "y{50,}[.]{3}")],
 )
 def test_a_dict_does_not_merge_into_something_else(old: object, shown: str) -> None:
-    """The TypeError has the key path and the value that is inherited, and tells of _delete_."""
+    """The TypeError has the key path and the inherited value, and suggests _delete_."""
     with pytest.raises(TypeError, match=rf"(?s){shown}.*_delete_=True.*at a\.b") as caught:
         laid({"a": {"b": old}}, {"a": {"b": {"c": 1}}})
     assert isinstance(caught.value, ConfigMergeError)
     assert caught.value.key == "a.b"
 
 
-def test_digits_are_no_index_in_files() -> None:
-    """A dict over a list is an error unless indices are allowed, which the message says."""
-    with pytest.raises(ConfigMergeError, match="addressed by index on the command line only"):
+def test_digits_are_not_an_index_in_files() -> None:
+    """A dict over a list is an error unless indices are allowed, which the message mentions."""
+    with pytest.raises(ConfigMergeError, match="set by index on the command line only"):
         laid({"a": [1]}, {"a": {"0": 2}})
 
 
@@ -136,7 +136,7 @@ def test_digits_are_no_index_in_files() -> None:
     ],
 )
 def test_indices(items: Any, child: dict[Any, Any], merged: Any) -> None:
-    """Where indices are allowed, a key of digits addresses an item of a list or tuple."""
+    """Where indices are allowed, a key of digits is the index of an item of a list or tuple."""
     assert laid({"l": items}, {"l": child}, list_keys=True) == {"l": merged}
 
 
@@ -146,17 +146,17 @@ def test_indices(items: Any, child: dict[Any, Any], merged: Any) -> None:
         ([1, 2], "2", ConfigKeyError, r"no item 2 in l: its indices are 0 to 1"),
         ([1, 2], "-3", ConfigKeyError, r"no item -3 in l"),
         ([], "0", ConfigKeyError, r"none: it is empty"),
-        ([1, 2], "x", ConfigMergeError, r"'x' is no index, and l is a list of 2"),
+        ([1, 2], "x", ConfigMergeError, r"'x' is not an index, and l is a list of 2"),
     ],
 )
 def test_wrong_indices(items: list[int], key: str, kind: type[Exception], message: str) -> None:
-    """An index outside the list is a KeyError, a word in its place a TypeError."""
+    """An index out of range is a KeyError, another word a TypeError."""
     with pytest.raises(kind, match=message):
         laid({"l": items}, {"l": {key: 1}}, list_keys=True)
 
 
 def test_a_digit_is_an_ordinary_key_of_a_dict() -> None:
-    """Over a dict a key of digits stays the string it is."""
+    """In a dict, a key of digits is an ordinary string."""
     assert laid({"a": {6: 1}}, {"a": {"6": 2}}, list_keys=True) == {"a": {6: 1, "6": 2}}
 
 
@@ -164,7 +164,7 @@ def test_a_digit_is_an_ordinary_key_of_a_dict() -> None:
 @settings(deadline=None)
 @given(base=trees(), child=trees(st.sampled_from(["_delete_", "0"])))
 def test_merging_changes_neither_input(list_keys: bool, base: Any, child: Any) -> None:
-    """Both inputs stay what they were, whether the merge succeeds or not."""
+    """Neither input is changed, whether the merge succeeds or not."""
     below, above = ConfigDict(base), ConfigDict(child)
     with suppress(ConfigMergeError, ConfigKeyError):
         merge(below, above, list_keys=list_keys)
@@ -174,7 +174,7 @@ def test_merging_changes_neither_input(list_keys: bool, base: Any, child: Any) -
 @settings(deadline=None)
 @given(base=trees(), child=trees(st.just("_delete_")))
 def test_no_marker_reaches_the_result(base: Any, child: Any) -> None:
-    """Wherever a _delete_ stood in the child, the result has none."""
+    """The result has no _delete_, wherever the child had one."""
     try:
         result = laid(base, child)
     except ConfigMergeError:
@@ -204,20 +204,20 @@ def test_the_result_shares_no_container(base: Any, child: Any) -> None:
 
 @settings(deadline=None)
 @given(tree=trees())
-def test_nothing_and_itself_change_nothing(tree: Any) -> None:
-    """A config over nothing, under nothing and over itself comes out as it was."""
+def test_merging_an_empty_config_or_itself(tree: Any) -> None:
+    """Merging with an empty config or with itself gives an equal config."""
     for base, child in (({}, tree), (tree, {}), (tree, tree)):
         assert laid(base, child) == tree
 
 
 @pytest.mark.parametrize("leaf", [len, Callable, object()])
 def test_leaves_are_shared(leaf: object) -> None:
-    """What is no container is handed on, not copied."""
+    """Values that are not containers are not copied."""
     assert laid({"a": leaf}, {}).a is leaf
 
 
 def schemed(leaf: st.SearchStrategy[Any], depth: int = 3) -> st.SearchStrategy[dict[str, Any]]:
-    """Return trees in which a dict stands at the same keys in all of them, and leaves at the others."""
+    """Return trees that all have dicts at the same keys, and leaves at the others."""
     inner = schemed(leaf, depth - 1) if depth else st.just({})
     keys = {"x": leaf, "y": leaf, "d": inner, "e": inner}
     return st.fixed_dictionaries({}, optional=keys)
@@ -226,6 +226,6 @@ def schemed(leaf: st.SearchStrategy[Any], depth: int = 3) -> st.SearchStrategy[d
 @settings(deadline=None, max_examples=60)
 @given(schemed(LEAVES), schemed(LEAVES), schemed(LEAVES))
 def test_merging_is_associative(a: Any, b: Any, c: Any) -> None:
-    """Where no leaf meets a dict, it makes no difference which of three configs are merged first."""
+    """If no leaf meets a dict, the order in which three configs are merged does not matter."""
     first, second, third = ConfigDict(a), ConfigDict(b), ConfigDict(c)
     assert merge(merge(first, second), third) == merge(first, merge(second, third))

@@ -95,7 +95,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("text", "value"), VALUES)
 def test_value(text: str, value: object) -> None:
-    """Each text stands for one value, of exactly that type all the way down."""
+    """Each text is parsed to one value, with exactly these types at every level."""
     parsed = parse_value(text)
     assert parsed == value
     assert repr(parsed) == repr(value)
@@ -126,7 +126,7 @@ BAD_WORDS = [
     ("k=[f(x]", 7, "']'", "add '['"),
     ("k={a: 1", 3, "'{a: 1'", "Add '}'"),
     ("k={a", 3, "'{a'", "Add '}'"),
-    ("k=[a-z]+", 8, "'+'", "right behind '[a-z]'"),
+    ("k=[a-z]+", 8, "'+'", "this follows '[a-z]' directly"),
     ("k='a'b", 6, "'b'", "quotes around the whole"),
     ("k={a}", 4, "'a}'", "Write {key: value}"),
     ("k={a, b: 1}", 4, "'a, b: 1}'", "Write {key: value}"),
@@ -137,7 +137,7 @@ BAD_WORDS = [
 
 @pytest.mark.parametrize(("word", "column", "piece", "advice"), BAD_WORDS)
 def test_bad_word(word: str, column: int, piece: str, advice: str) -> None:
-    """The error of a bad word names the word, the piece, its column and what would be right."""
+    """The error has the word, the piece, its column and a correction."""
     with pytest.raises(OptionError) as caught:
         parse_options(["good=1", word])
     assert caught.value.key == word
@@ -146,7 +146,7 @@ def test_bad_word(word: str, column: int, piece: str, advice: str) -> None:
 
 
 def test_columns_of_a_value_alone() -> None:
-    """Columns of parse_value count from the start of its text."""
+    """The columns of parse_value count from the start of its text."""
     with pytest.raises(OptionError, match=r"'\]' at column 2"):
         parse_value("1]")
 
@@ -170,28 +170,28 @@ def test_deep_nesting_works() -> None:
 @pytest.mark.parametrize("opener", ["[", "(", "{a:", "[(", "x["])
 @pytest.mark.parametrize("count", [MAX_DEPTH + 1, 10_000])
 def test_too_deep_nesting(opener: str, count: int) -> None:
-    """Deeper brackets are an OptionError, however many they are."""
+    """Deeper brackets are an OptionError, however many there are."""
     with pytest.raises(OptionError):
         parse_value(opener * count)
 
 
-def test_many_siblings_are_no_depth() -> None:
-    """Brackets beside each other do not add up to the limit."""
+def test_siblings_do_not_count_as_depth() -> None:
+    """Brackets next to each other do not add up to the limit."""
     assert parse_value(",".join(["[1]"] * 500)) == [[1]] * 500
 
 
 def test_options_split_at_the_first_equals_sign() -> None:
-    """Only the first equals sign splits, and spaces around the key do not count."""
+    """Words are split at the first equals sign only, and spaces around the key are ignored."""
     assert parse_options(["a.b=x=y", " c = 1 "]) == {"a.b": "x=y", "c": 1}
 
 
 def test_plus_stays_in_the_key() -> None:
-    """A leading plus is part of the key, for the strict merge to read."""
+    """A leading plus is kept in the key for the strict merge."""
     assert parse_options(["+new.key=1", "a+b=2"]) == {"+new.key": 1, "a+b": 2}
 
 
-def test_later_word_wins_and_stands_later() -> None:
-    """A repeated key takes the later word's value and its place."""
+def test_the_last_word_of_a_repeated_key_counts() -> None:
+    """A repeated key has the value and the position of its last word."""
     assert list(parse_options(["a.b=1", "a={c: 2}", "a.b=3"]).items()) == [("a", {"c": 2}), ("a.b", 3)]
 
 
@@ -202,7 +202,7 @@ def make_parser(default: object = None) -> argparse.ArgumentParser:
 
 
 def test_action_collects_words() -> None:
-    """The action makes one dict of the words behind the option."""
+    """The action makes one dict of the words after the option."""
     words = ["--options", "item2.a=1", "item2.b=0.1", "item2.c=x", "item3=false"]
     options = make_parser().parse_args(words).options
     assert options == {"item2.a": 1, "item2.b": 0.1, "item2.c": "x", "item3": False}
@@ -214,14 +214,14 @@ def test_action_unset() -> None:
 
 
 def test_action_adds_up() -> None:
-    """A repeated option adds to the words before it, later ones winning."""
+    """A repeated option adds to the words before it, and later words override earlier ones."""
     words = ["--options", "a=1", "b=1", "--options", "a=2", "c=[1,2]"]
     options = make_parser().parse_args(words).options
     assert list(options.items()) == [("b", 1), ("a", 2), ("c", [1, 2])]
 
 
 def test_action_starts_from_a_dict_as_default() -> None:
-    """A default dict comes first and is not changed."""
+    """The items of a default dict come first, and the default is not changed."""
     default = {"a": 0, "b": 0}
     options = make_parser(default).parse_args(["--options", "a=1"]).options
     assert options == {"a": 1, "b": 0}
@@ -229,7 +229,7 @@ def test_action_starts_from_a_dict_as_default() -> None:
 
 
 def test_action_without_nargs() -> None:
-    """With one word per option the action works as well."""
+    """The action also works with one word per option."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--option", action=DictAction, dest="options")
     assert parser.parse_args(["--option", "ab=1", "--option", "c=2"]).options == {"ab": 1, "c": 2}
@@ -237,7 +237,7 @@ def test_action_without_nargs() -> None:
 
 @pytest.mark.parametrize("word", ["novalue", "=1", "k='a", "k=[1]x", "k={a}"])
 def test_action_reports_bad_words_as_usage(word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A bad word ends the program as wrong usage, saying which word it was."""
+    """A bad word exits with a usage error that names the word."""
     with pytest.raises(SystemExit) as caught:
         make_parser().parse_args(["--options", word])
     assert caught.value.code == 2
@@ -248,14 +248,14 @@ def test_action_reports_bad_words_as_usage(word: str, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("word", ["k=[(a,b), [1,2], false", "k=[a,b))", "k=(1]", "k=f(x", "k={a"])
 def test_action_raises_for_unbalanced_brackets(word: str) -> None:
-    """Brackets that do not match raise the AssertionError that MMCV's users catch."""
+    """Brackets that do not match raise the AssertionError that users of MMCV catch."""
     with pytest.raises(AssertionError) as caught:
         make_parser().parse_args(["--options", word])
     assert isinstance(caught.value, OptionError)
 
 
 def written(value: object) -> str:
-    """Write a value as the grammar has it, every string in quotes."""
+    """Write a value in the grammar, with every string in quotes."""
     if isinstance(value, str):
         return "'" + value.replace("\\", r"\\").replace("'", r"\'") + "'"
     if isinstance(value, list):
@@ -279,14 +279,14 @@ values = st.recursive(
 @settings(deadline=None)
 @given(values)
 def test_round_trip(value: object) -> None:
-    """Whatever is written in the grammar is read back, types included."""
+    """A value that is written in the grammar is parsed to the same value and types."""
     assert repr(parse_value(written(value))) == repr(value)
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("[](){},:='\"\\ +-.1ab\n")))
 def test_any_text_is_a_value_or_an_option_error(text: str) -> None:
-    """Any text gives a value, or an OptionError whose column lies in the word."""
+    """Any text is parsed to a value, or is an OptionError with a column in the word."""
     word = f"k={text}"
     try:
         assert list(parse_options([word])) == ["k"]
@@ -299,6 +299,6 @@ def test_any_text_is_a_value_or_an_option_error(text: str) -> None:
 @settings(deadline=None)
 @given(st.text(st.sampled_from("ab1 .:/-_'*")))
 def test_a_text_without_commas_and_brackets_stays_whole(text: str) -> None:
-    """Bare text that is neither number nor word is the string itself without outer spaces."""
+    """Bare text that is neither a number nor a known word is a string without its outer spaces."""
     bare = f"x{text}x"
     assert parse_value(f" {bare} ") == bare

@@ -1,4 +1,4 @@
-"""Dotted keys laid over a config, and the strict rule of the command line."""
+"""Merging dotted keys into a config, and the strict rules of the command line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cfg() -> Config:
     ],
 )
 def test_a_key_is_split(key: str, parts: list[str]) -> None:
-    """Dots and indices in brackets part the words of a key, and a leading plus is dropped."""
+    """A key is split at dots and indices in brackets, and a leading plus is removed."""
     assert split_key(key) == parts
 
 
@@ -63,14 +63,14 @@ def test_a_key_is_split(key: str, parts: list[str]) -> None:
     ],
 )
 def test_options_become_a_tree(options: dict[str, Any], tree: dict[Any, Any]) -> None:
-    """Dotted keys nest, dicts that meet are merged, the later word wins, and nothing given is changed."""
+    """Dotted keys nest, dicts are merged, later options count, and the input is not changed."""
     before = copy.deepcopy(options)
     assert override_tree(options, HERE) == tree
     assert options == before
 
 
-def test_the_tree_knows_its_origin() -> None:
-    """Each node of the tree names the place that the options came from."""
+def test_the_tree_has_its_origin() -> None:
+    """Each node of the tree has the origin of the options."""
     tree = override_tree({"a.b": {"c": 1}}, HERE)
     assert describe(tree.a.b, "c") == "a.b.c (--cfg-options)"
 
@@ -110,15 +110,15 @@ def test_the_tree_knows_its_origin() -> None:
     ],
 )
 def test_merge_from_dict(options: dict[str, Any], changed: dict[str, Any], cfg: Config) -> None:
-    """Options by dotted key change what they name, unknown keys are added, and nothing given is changed."""
+    """Options set the values at their keys, unknown keys are added, and the input is not changed."""
     before = copy.deepcopy(options)
     cfg.merge_from_dict(options)
     assert cfg == {**BASE, **changed}
     assert options == before
 
 
-def test_the_old_tree_is_left_alone(cfg: Config) -> None:
-    """The merged tree is a new one: whoever holds the old one sees no change."""
+def test_the_old_tree_is_not_changed(cfg: Config) -> None:
+    """The merged tree is a new one: code that refers to the old one sees no change."""
     old = cfg._cfg_dict
     cfg.merge_from_dict({"pipeline.0.size": 5})
     cfg.pipeline[1].type = "Crop"
@@ -126,8 +126,8 @@ def test_the_old_tree_is_left_alone(cfg: Config) -> None:
     assert cfg._cfg_dict is not old
 
 
-def test_what_is_merged_has_attributes(cfg: Config) -> None:
-    """Dicts that come in, in lists too, can be read by attribute."""
+def test_merged_dicts_have_attributes(cfg: Config) -> None:
+    """Dicts in the options, also in lists, can be read by attribute."""
     cfg.merge_from_dict({"x": [{"a": [{"b": 1}]}], "y.z": {"w": 2}})
     assert cfg.x[0].a[0].b == 1
     assert cfg.y.z.w == 2
@@ -148,7 +148,7 @@ def test_what_is_merged_has_attributes(cfg: Config) -> None:
 def test_options_that_do_not_fit(
     options: dict[str, Any], allow: bool, kind: type[Exception], key: str, cfg: Config
 ) -> None:
-    """A wrong index or reserved key is a KeyError, a key below a value a TypeError, and nothing is merged."""
+    """A wrong index or reserved key is a KeyError, a key of a value a TypeError, and nothing is merged."""
     with pytest.raises(kind) as caught:
         cfg.merge_from_dict({"item4": "changed", **options}, allow_list_keys=allow)
     assert caught.value.key == key  # type: ignore[attr-defined]
@@ -158,7 +158,7 @@ def test_options_that_do_not_fit(
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({1: 2}, ConfigKeyError, "The option 1 is no dotted key, such as 'optimizer.lr'."),
+        ({1: 2}, ConfigKeyError, "The option 1 is not a dotted key, such as 'optimizer.lr'."),
         (["a=1"], ConfigMergeError, "Options are a dict of values by dotted key, not ['a=1']."),
         (None, ConfigMergeError, "Options are a dict of values by dotted key, not None."),
     ],
@@ -166,15 +166,15 @@ def test_options_that_do_not_fit(
 def test_options_are_values_by_dotted_key(
     options: Any, kind: type[Exception], message: str, cfg: Config
 ) -> None:
-    """Anything else is refused in words."""
+    """Anything else is an error that says so."""
     with pytest.raises(kind) as caught:
         cfg.merge_from_dict(options)
     assert message in str(caught.value)
     assert cfg == BASE
 
 
-def test_a_number_is_a_key_where_the_config_has_it() -> None:
-    """A key that is a number, as in YAML, is reached by its digits, and has its origin."""
+def test_a_number_may_be_a_key() -> None:
+    """A key that is a number, as in YAML, can be set by its digits, and has its origin."""
     cfg = Config({"names": {0: "cat", 1: {"a": 1}}})
     cfg.merge_from_dict({"names.0": "dog", "names.1.a": 2}, strict=True)
     assert cfg == {"names": {0: "dog", 1: {"a": 2}}}
@@ -200,7 +200,7 @@ def test_a_number_is_a_key_where_the_config_has_it() -> None:
     ],
 )
 def test_known_keys_pass(option: str, cfg: Config) -> None:
-    """Keys that are there, keys below None, markers and keys with a plus are let through."""
+    """Existing keys, keys below None, markers and keys with a plus are accepted."""
     check_known(cfg._cfg_dict, {option: 1})
 
 
@@ -212,16 +212,16 @@ def test_known_keys_pass(option: str, cfg: Config) -> None:
         ("item2.zzz", "There is no key 'zzz' in item2 to override."),
         ("pipeline.0.szie", "Did you mean 'pipeline.0.size'?"),
         ("pipelin[0].size", "Did you mean 'pipeline.0.size'?"),
-        ("item2.b", "A new key is added with a plus: '+item2.b=...'."),
-        ("pipeline.7.size", "There is no item 7 in pipeline, so 'pipeline.7.size' cannot be set: its indices are 0 to 1."),
-        ("pipeline.x", "There is no item x in pipeline"),
-        ("pipeline[x].size", "There is no key 'pipeline[x]' to override. In brackets stands the number of an item, as in pipeline[0]; a key follows a dot.\n"),
+        ("item2.b", "To add a new key, begin it with a plus: '+item2.b=...'."),
+        ("pipeline.7.size", "pipeline has no item 7, so 'pipeline.7.size' cannot be set: its indices are 0 to 1."),
+        ("pipeline.x", "pipeline has no item x"),
+        ("pipeline[x].size", "There is no key 'pipeline[x]' to override. Brackets take the index of an item, as in pipeline[0]; a key follows a dot.\n"),
         ("empty.0", "its indices are none: it is empty."),
         ("item4.x", "item4 is 'test', which has no keys, so 'item4.x' cannot be set."),
     ],
 )  # fmt: skip
 def test_unknown_keys_are_explained(option: str, message: str, cfg: Config) -> None:
-    """A key that the config does not have is a KeyError with the whole mended option where one is near."""
+    """A key that is not in the config is a KeyError that suggests the corrected option."""
     with pytest.raises(KeyError) as caught:
         check_known(cfg._cfg_dict, {"item3": 1, option: 1})
     assert message in str(caught.value)
@@ -229,7 +229,7 @@ def test_unknown_keys_are_explained(option: str, message: str, cfg: Config) -> N
 
 
 def test_strict_merging(cfg: Config) -> None:
-    """With strict an unknown key is an error and nothing is merged, unless it begins with a plus."""
+    """With strict, an unknown key is an error and nothing is merged, unless it begins with a plus."""
     with pytest.raises(ConfigKeyError, match="Did you mean 'item4'"):
         cfg.merge_from_dict({"item3": False, "itm4": 1}, strict=True)
     assert cfg == BASE
@@ -243,16 +243,16 @@ def test_strict_merging(cfg: Config) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "warning"),
     [
-        ("item3", 1, "item3 is now an int 1; what it replaces is a bool True."),
-        ("item4", 5, "item4 is now an int 5; what it replaces is a str 'test'. For a string write 'item4=\"5\"', the quotes included."),
-        ("item2.a", "x", "item2.a is now a str 'x'; what it replaces is an int 0."),
-        ("item2", 3, "item2 is now an int 3; what it replaces is a dict {'a': 0}."),
-        ("pipeline.0.size", 1.5, "pipeline.0.size is now a float 1.5; what it replaces is an int 1."),
-        ("item1", "x", "item1 is now a str 'x'; what it replaces is a list [1, 2]."),
+        ("item3", 1, "item3 is now an int 1; the value that it replaces is a bool True."),
+        ("item4", 5, "item4 is now an int 5; the value that it replaces is a str 'test'. For a string write 'item4=\"5\"', the quotes included."),
+        ("item2.a", "x", "item2.a is now a str 'x'; the value that it replaces is an int 0."),
+        ("item2", 3, "item2 is now an int 3; the value that it replaces is a dict {'a': 0}."),
+        ("pipeline.0.size", 1.5, "pipeline.0.size is now a float 1.5; the value that it replaces is an int 1."),
+        ("item1", "x", "item1 is now a str 'x'; the value that it replaces is a list [1, 2]."),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_a_warning(option: str, value: Any, warning: str, cfg: Config) -> None:
-    """The command line is told of it, and the value is set all the same; code is not."""
+    """The strict merge warns about it and sets the value; a merge from code does not warn."""
     other = copy.deepcopy(cfg)
     with pytest.warns(ConfigWarning) as caught:
         cfg.merge_from_dict({option: value}, strict=True)
@@ -266,27 +266,27 @@ def test_a_value_of_another_type_is_a_warning(option: str, value: Any, warning: 
     "options",
     [{"none": 3}, {"item3": None}, {"item1": (3,)}, {"item2": {"a": 1}}, {"+new": 1}, {"item4": "y"}, {"item2._delete_": True}],
 )  # fmt: skip
-def test_what_fits_warns_nobody(options: dict[str, Any], cfg: Config) -> None:
-    """None, lists and tuples, new keys and markers are no change of type; nor is an int for a float."""
+def test_compatible_types_do_not_warn(options: dict[str, Any], cfg: Config) -> None:
+    """None, lists and tuples, new keys, markers, and an int for a float do not cause a warning."""
     cfg.merge_from_dict({"+rate": 0.5})
     cfg.merge_from_dict({"rate": 1, **options}, strict=True)
 
 
-def test_the_warning_names_the_place(write: Any) -> None:
-    """Where the value stood is said."""
+def test_the_warning_has_the_origin(write: Any) -> None:
+    """The warning has the origin of the old value."""
     cfg = Config.fromfile(write("c.py", "a = 1\nb = dict(\n    c=2)\n"))
     with pytest.warns(ConfigWarning, match=r"an int 2 \(.*c\.py:3\)\.$"):
         cfg.merge_from_dict({"b.c": "x"}, strict=True)
 
 
 def test_a_negative_index_has_an_origin(cfg: Config) -> None:
-    """What was set from the end of a list is found from both ends."""
+    """A value that was set with a negative index has its origin under both indices."""
     cfg.merge_from_dict({"pipeline[-1].scale[-2]": 4}, origin=HERE)
     for key in ("pipeline[-1].scale[0]", "pipeline.1.scale.-2", ("pipeline", 1, "scale", 0)):
         assert [str(place) for place in cfg.history(key)] == ["--cfg-options pipeline[-1].scale[-2]=4"]
 
 
-def test_several_unknown_keys_are_told_at_once(cfg: Config) -> None:
+def test_several_unknown_keys_are_reported_at_once(cfg: Config) -> None:
     """Each unknown key is one of the errors."""
     with pytest.raises(CheckError, match="2 problems with the options") as caught:
         cfg.merge_from_dict({"itme1": 1, "item3": False, "item2.x": 1}, strict=True)

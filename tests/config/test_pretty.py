@@ -27,7 +27,7 @@ def run(text: str) -> dict[str, object]:
 
 
 def anatomy(value: object) -> object:
-    """Return a value's types and parts in a form where nan equals nan and -0.0 is not 0.0."""
+    """Return the types and parts of a value in a form in which nan equals nan and -0.0 is not 0.0."""
     if isinstance(value, dict):
         return [(anatomy(key), anatomy(part)) for key, part in value.items()]
     if isinstance(value, list | tuple):
@@ -129,18 +129,18 @@ LONG_LISTS = {
 
 
 def test_long_lists() -> None:
-    """Lists of plain values are broken where they are too long, at every depth."""
+    """Lists of plain values are broken into lines if they are too long, at every level."""
     text = pretty_python(LONG_LISTS)
     assert run(text) == LONG_LISTS
     assert max(map(len, text.splitlines())) < 130
 
 
 def test_layout() -> None:
-    """What fits in 79 columns stays on one line, what does not has one item per line."""
+    """A value that fits in 79 columns is on one line, other values have one item per line."""
     assert pretty_python(run(LONG)) == LONG
 
 
-def test_layout_is_what_ruff_would_leave() -> None:
+def test_the_layout_is_that_of_ruff() -> None:
     """The formatter that people run on their configs changes nothing but quotes."""
     pytest.importorskip("ruff")
     command = [sys.executable, "-m", "ruff", "format", "--isolated", f"--line-length={WIDTH}"]
@@ -165,8 +165,8 @@ class Ratio(float):
 Pair = namedtuple("Pair", "x y")
 
 
-def test_subclasses_print_as_their_plain_kind() -> None:
-    """A subclass of a plain type is printed as that type, whatever its repr says."""
+def test_subclasses_are_printed_as_their_builtin_type() -> None:
+    """A subclass of a builtin type is printed as that type, whatever its repr is."""
     tree = addict.Dict(a=addict.Dict(b=[addict.Dict(c=1)]), d=OrderedDict(e=1))
     tree.update(f=Colour.RED, g=Mode.FAST, h=Ratio(0.5), i={Mode.FAST: 1})
     dict.update(tree, j=Pair(1, 2))
@@ -177,7 +177,7 @@ def test_subclasses_print_as_their_plain_kind() -> None:
 
 
 def test_placeholders_in_strings_are_not_filled_in() -> None:
-    """Text in double braces is written such that a loader finds no placeholder, and reads back equal."""
+    """Double braces are written so that a loader does not fill them in, and are loaded as the same text."""
     tree = {"a": "{{ fileDirname }}", "b": {"{{{{ _base_.x }}": b"{{{ fileBasename }}}"}, "c": "\\{{ x }}"}
     text = pretty_python(tree)
     assert "{{" not in text
@@ -186,7 +186,7 @@ def test_placeholders_in_strings_are_not_filled_in() -> None:
 
 @pytest.mark.parametrize("name", CALLED)
 def test_keys_that_hide_builtins(name: str) -> None:
-    """A top-level key named as a builtin that the text calls does not break the other values."""
+    """A top-level key with the name of a builtin that the text calls does not break the other values."""
     values = {"a": {"b": 1}, "c": math.inf, "d": 1j, "e": set(), "f": frozenset(), "no name": 1}
     tree: dict[str, object] = {name: values, "dict": values, **values}
     assert_same(run(pretty_python(tree)), tree)
@@ -209,7 +209,7 @@ BAD_VALUES = [
 
 @pytest.mark.parametrize(("tree", "key", "words"), BAD_VALUES)
 def test_values_without_text(tree: dict[str, object], key: str, words: str) -> None:
-    """A value that has no literal is an error with its key path and what could stand there."""
+    """A value that has no literal is an error with its key path and the types that are allowed."""
     with pytest.raises(ConfigValueError) as caught:
         pretty_python(tree)
     assert caught.value.key == key
@@ -233,7 +233,7 @@ WRAPS: list[Callable[[object], object]] = [
 
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_deep_trees(wrap: Callable[[object], object]) -> None:
-    """Deep trees print, and read back as far as Python reads them."""
+    """Deep trees are printed, and can be loaded as far as Python parses them."""
     assert pretty_python({"a": chain(MAX_DEPTH - 2, wrap)}).count("'end'") == 1
     tree = {"a": chain(90, wrap)}
     assert run(pretty_python(tree)) == tree
@@ -245,19 +245,19 @@ def test_too_deep_trees() -> None:
         pretty_python({"a": chain(MAX_DEPTH + 2, lambda value: [value])})
 
 
-def test_a_value_that_holds_itself() -> None:
-    """A circle is an error that says so; the same value in two places is none."""
+def test_a_value_that_contains_itself() -> None:
+    """A cycle is an error that says so; the same value in two places is not."""
     shared = [1]
     assert pretty_python({"a": [shared, shared]}) == "a = [[1], [1]]\n"
     circle: list[object] = []
     circle.append({"again": circle})
-    with pytest.raises(ConfigValueError, match="holds itself"):
+    with pytest.raises(ConfigValueError, match="contains itself"):
         pretty_python({"a": circle})
 
 
 @contextmanager
 def counted_calls() -> Iterator[list[int]]:
-    """Count every call of a function, Python's and C's alike, within the block."""
+    """Count every call of a function in the block, in Python and in C."""
     count = [0]
 
     def on_event(_frame: object, event: str, _arg: object) -> None:
@@ -288,7 +288,7 @@ def deep(size: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("build", [wide, deep])
 def test_work_is_linear(build: Callable[[int], dict[str, object]]) -> None:
-    """Eight times the tree takes about eight times the calls, be it wide or deep."""
+    """A tree of eight times the size, wide or deep, takes about eight times the calls."""
     assert calls_for(build(96)) < 10 * calls_for(build(12))
 
 
@@ -316,7 +316,7 @@ values = st.recursive(
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(names, values, max_size=4))
 def test_round_trip(tree: dict[str, object]) -> None:
-    """Running the text gives the tree back, with its types, signs and nans."""
+    """Running the text gives an equal tree, with its types, signs and nans."""
     assert_same(run(pretty_python(tree)), tree)
 
 

@@ -1,4 +1,4 @@
-"""``{{ }}`` in configs."""
+"""Placeholders ``{{ }}`` in configs."""
 
 from __future__ import annotations
 
@@ -50,10 +50,8 @@ def base(write: Write) -> Path:
         ("{ fileDirname }", "{{ fileDirname }}"),
     ],
 )
-def test_the_name_of_the_file_is_put_in(
-    name: str, line: str, variable: str, value: str, write: Write
-) -> None:
-    """In every language the four variables become text, and unknown ones are left alone."""
+def test_file_variables_are_filled_in(name: str, line: str, variable: str, value: str, write: Write) -> None:
+    """In every format, the four variables become text, and unknown ones are not changed."""
     file = write(name, line.format(variable))
     assert load(file) == {"x": value.format(folder=file.parent, suffix=file.suffix)}
 
@@ -66,22 +64,22 @@ def test_the_name_of_the_file_is_put_in(
         ("c.yaml", "x: '{{ fileBasename }}'\n"),
     ],
 )
-def test_the_variables_can_be_left_alone(name: str, text: str, write: Write) -> None:
-    """With use_predefined_variables=False they stay as they are, in the bases too."""
+def test_file_variables_can_be_disabled(name: str, text: str, write: Write) -> None:
+    """With use_predefined_variables=False they are not filled in, also in the bases."""
     write(name, text)
     write("child.py", f"_base_ = {name!r}\ny = '{{{{ fileExtname }}}}'\n")
     cfg = Config.fromfile("child.py", use_predefined_variables=False)
     assert (cfg.x, cfg.y) == ("{{ fileBasename }}", "{{ fileExtname }}")
 
 
-def test_a_base_has_its_own_name(write: Write) -> None:
-    """Each file of a chain puts in its own name."""
+def test_each_base_has_its_own_file_variables(write: Write) -> None:
+    """Each file of a chain fills in its own name."""
     write("t.py", "x = '{{ fileBasename }}'\n")
     assert load(write("u.py", "_base_ = './t.py'\ny = '{{ fileBasename }}'\n")) == {"x": "t.py", "y": "u.py"}
 
 
-def test_a_base_may_be_named_by_them(write: Write) -> None:
-    """The variables work in _base_, where a folder of configs is often written out."""
+def test_file_variables_in_base_paths(write: Write) -> None:
+    """The variables work in _base_, where a folder of configs is often named."""
     write("a.py", "a = 1\n")
     assert load(write("c.py", "_base_ = '{{ fileDirname }}/a.py'\n")) == {"a": 1}
 
@@ -91,7 +89,7 @@ def test_a_base_may_be_named_by_them(write: Write) -> None:
     [("it's", "x = '{{ fileDirname }}'\n"), ('a"b', 'x = "{{ fileDirname }}"\n'), ("a\\nb", "x = '{{ fileDirname }}'\n")],
 )  # fmt: skip
 def test_quotes_in_a_path_do_not_end_the_string(folder: str, text: str, write: Write) -> None:
-    """A folder whose name has quotes or backslashes is put in as it is called."""
+    """The name of a folder with quotes or backslashes is filled in correctly."""
     file = write(f"{folder}/c.py", text)
     assert load(file) == {"x": str(file.parent)}
 
@@ -117,10 +115,10 @@ REFERENCES = [
         ("c.yaml", "_base_: base.py\nx: {}\n"),
     ],
 )
-def test_a_value_of_the_bases_is_put_in(
+def test_a_value_of_the_bases_is_filled_in(
     name: str, line: str, written: str, value: object, base: Path, write: Write
 ) -> None:
-    """In every language a reference stands for the value, of whatever type and at any depth."""
+    """In every format a reference is replaced by the value, of any type and at any depth."""
     assert load(write(name, line.format(written)))["x"] == value
 
 
@@ -141,7 +139,7 @@ def test_a_value_of_the_bases_is_put_in(
     ],
 )
 def test_references_in_expressions(expression: str, value: object, base: Path, write: Write) -> None:
-    """In Python a reference is a value in any expression, and in a string it is text."""
+    """In Python, a reference is a value in any expression, and text inside a string."""
     assert load(write("c.py", f"_base_ = ['base.py']\nx = {expression}\n"))["x"] == value
 
 
@@ -153,40 +151,40 @@ def test_references_in_expressions(expression: str, value: object, base: Path, w
     ],
 )
 def test_references_in_strings_of_data(name: str, text: str, base: Path, write: Write) -> None:
-    """In YAML and JSON a reference within a string or a key becomes text."""
+    """In YAML and JSON, a reference inside a string or a key becomes text."""
     cfg = load(write(name, text))
     assert (cfg["x"], cfg["y"]) == ("pre_name", {"name": [1]})
 
 
 def test_an_alias_of_a_reference(base: Path, write: Write) -> None:
-    """A name that was given a reference has its value from then on."""
+    """A name that is assigned a reference has its value."""
     cfg = load(write("c.py", "_base_ = 'base.py'\nx = {{ _base_.item3 }}\ny = x\nz = x * 2\n"))
     assert (cfg["x"], cfg["y"], cfg["z"]) == (2.5, 2.5, 5.0)
 
 
 def test_references_see_the_bases_and_not_the_child(base: Path, write: Write) -> None:
-    """What the child sets itself does not change what a reference stands for."""
+    """A value that the child sets does not change the value of a reference."""
     cfg = load(write("c.py", "_base_ = 'base.py'\nitem3 = 7\nx = {{ _base_.item3 }}\n"))
     assert (cfg["item3"], cfg["x"]) == (7, 2.5)
 
 
 def test_references_see_the_whole_chain(base: Path, write: Write) -> None:
-    """What a base inherits can be referred to, and so can keys of each of several bases."""
+    """A reference can be to a value that a base inherits, and to keys of each of several bases."""
     write("middle.py", "_base_ = 'base.py'\nitem3 = 3\n")
     write("other.yaml", "other: {k: v}\n")
     text = "_base_ = ['middle.py', 'other.yaml']\nx = [{{ _base_.item3 }}, {{ _base_.item4 }}, {{ _base_.other.k }}]\n"
     assert load(write("c.py", text))["x"] == [3, "name", "v"]
 
 
-def test_references_need_bases_that_are_written_out(base: Path, write: Write) -> None:
-    """Bases are found before the file runs: where an expression names them, references know none."""
+def test_references_need_literal_bases(base: Path, write: Write) -> None:
+    """Bases are loaded before the file runs: if an expression names them, references cannot be filled in."""
     file = write("c.py", "_base_ = 'ba' + 'se.py'\nx = {{ _base_.item3 }}\n")
     with pytest.raises(ConfigKeyError, match="item3"):
         load(file)
 
 
-def test_what_is_put_in_is_a_copy(base: Path, write: Write) -> None:
-    """Changing the value of a reference leaves alone what was referred to, and other references to it."""
+def test_the_value_of_a_reference_is_a_copy(base: Path, write: Write) -> None:
+    """Changing the value of a reference changes neither the base nor other references to it."""
     text = "_base_ = 'base.py'\nx = {{ _base_.item2 }}\ny = {{ _base_.item2 }}\nx['a'] = 9\n"
     cfg = Config.fromfile(write("c.py", text))
     cfg.x.b.c.append(1)
@@ -202,23 +200,23 @@ def test_what_is_put_in_is_a_copy(base: Path, write: Write) -> None:
         ("c.json", '{"_base_": "base.py",\n\n"x": {{ _base_.item2.aa }}}', 3),
     ],
 )
-def test_a_reference_that_leads_nowhere(name: str, text: str, line: int, base: Path, write: Write) -> None:
-    """The KeyError has the whole path, the nearest name, the file and the line."""
-    with pytest.raises(KeyError, match=r"'item2\.aa': 'aa' is not there\. Did you mean 'a'\?") as caught:
+def test_a_reference_that_does_not_exist(name: str, text: str, line: int, base: Path, write: Write) -> None:
+    """The KeyError has the whole path, a similar name, the file and the line."""
+    with pytest.raises(KeyError, match=r"'item2\.aa': there is no 'aa'\. Did you mean 'a'\?") as caught:
         load(write(name, text))
     assert isinstance(caught.value, ConfigKeyError)
     assert (caught.value.line, caught.value.key) == (line, "_base_.item2.aa")
 
 
 @pytest.mark.parametrize("path", ["item1.2", "item1.x", "item3.y", "nothing"])
-def test_references_into_what_has_no_such_part(path: str, base: Path, write: Write) -> None:
-    """An index outside a list, a key of a list and a key of a number are KeyErrors as well."""
-    with pytest.raises(ConfigKeyError, match="is not there"):
+def test_references_to_missing_items(path: str, base: Path, write: Write) -> None:
+    """An index out of range, a key of a list and a key of a number are KeyErrors as well."""
+    with pytest.raises(ConfigKeyError, match="there is no"):
         load(write("c.py", f"_base_ = 'base.py'\nx = {{{{ _base_.{path} }}}}\n"))
 
 
 def test_a_reference_without_bases(write: Write) -> None:
-    """A file that refers to a base and has none is an error, not a strange string."""
+    """A reference in a file without bases is an error, not a strange string."""
     with pytest.raises(ConfigKeyError, match="item"):
         load(write("c.yaml", "x: {{ _base_.item }}\n"))
 
@@ -230,12 +228,12 @@ def test_a_reference_without_bases(write: Write) -> None:
         ("c.yaml", "_base_: base.py\n# x: {{ _base_.gone }}\ny: 1\n"),
     ],
 )
-def test_a_reference_in_a_comment_is_no_reference(name: str, text: str, base: Path, write: Write) -> None:
-    """A line that is commented out may refer to what is not there any more."""
+def test_a_reference_in_a_comment_is_ignored(name: str, text: str, base: Path, write: Write) -> None:
+    """A comment may refer to a key that does not exist."""
     assert load(write(name, text))["y"] == 1
 
 
-def test_lines_stay_where_they_are(base: Path, write: Write) -> None:
+def test_references_do_not_change_line_numbers(base: Path, write: Write) -> None:
     """A syntax error below references has the line of the file."""
     text = "_base_ = 'base.py'\nx = {{ _base_.item2 }}\ny = '{{ _base_.item4 }}'\nz = = 1\n"
     with pytest.raises(ConfigSyntaxError) as caught:
@@ -278,10 +276,10 @@ VARIABLES = [
 @pytest.mark.parametrize(
     ("name", "line"), [("c.py", "x = {}\n"), ("c.json", '{{"x": {}}}'), ("c.yaml", "x: {}\n")]
 )
-def test_a_variable_of_the_environment_is_put_in(
+def test_an_environment_variable_is_filled_in(
     name: str, line: str, written: str, value: Any, write: Write
 ) -> None:
-    """Alone it has the type that its text reads as, within quotes it is text that ends no string."""
+    """Alone, it has the type of its parsed text; in quotes, it is text and cannot end the string."""
     found = load(write(name, line.format(written)))["x"]
     assert (found, type(found)) == (value, type(value))
 
@@ -295,15 +293,15 @@ def test_a_variable_of_the_environment_is_put_in(
     ],
 )
 def test_a_variable_that_is_not_set(name: str, text: str, write: Write) -> None:
-    """Without a default it is a KeyError with the line and what would help; in a comment it is nothing."""
+    """Without a default it is a KeyError with the line and a correction; in a comment it is ignored."""
     with pytest.raises(ConfigKeyError, match=r"CFG_UNSET is not set.*\{\{\$CFG_UNSET:default\}\}") as caught:
         load(write(name, text))
     assert caught.value.line == 3
 
 
 @pytest.mark.usefixtures("env")
-def test_variables_and_bases_meet(write: Write) -> None:
-    """A variable may name a base, and values of it stand beside the variable."""
+def test_variables_with_bases(write: Write) -> None:
+    """A variable may name a base, and can be used beside references to it."""
     write("b80.py", "lr = 0.5\n")
     text = "_base_ = 'b{{$CFG_PORT}}.py'\nx = {{ _base_.lr }} * {{$CFG_PORT}}\n"
     assert load(write("c.py", text)) == {"lr": 0.5, "x": 40.0}
@@ -313,21 +311,21 @@ def test_variables_and_bases_meet(write: Write) -> None:
     ]
 
 
-def test_variables_can_be_left_alone(write: Write) -> None:
-    """With use_predefined_variables=False they stay as they are."""
+def test_environment_variables_can_be_disabled(write: Write) -> None:
+    """With use_predefined_variables=False they are not filled in."""
     file = write("c.json", '{"x": "{{$CFG_UNSET}}"}')
     assert Config.fromfile(file, use_predefined_variables=False).x == "{{$CFG_UNSET}}"
 
 
-def test_lists_of_bases_are_addressed_by_index(write: Write) -> None:
-    """Indices in brackets or behind a dot, from either end, lead into lists."""
+def test_references_to_items_of_lists(write: Write) -> None:
+    """Indices in brackets or after a dot, from either end, select items of lists."""
     write("base.py", "a = [dict(b=1), dict(b=2)]\n")
     text = "_base_ = 'base.py'\nx = [{{ _base_.a[0].b }}, {{ _base_.a[-1].b }}, {{ _base_.a.1.b }}]\n"
     assert load(write("c.py", text))["x"] == [1, 2, 2]
 
 
 def test_a_backslash_at_the_end_of_a_json_string(base: Path, write: Write) -> None:
-    """A backslash that is escaped itself does not hide the quote behind it."""
+    """An escaped backslash does not escape the quote after it."""
     text = (
         r'{"_base_": "base.py", "p": "C:\\", "q": "\"", "v": "{{ _base_.item3 }}", "w": {{ _base_.item1 }}}'
     )

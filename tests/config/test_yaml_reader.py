@@ -1,4 +1,4 @@
-"""Reading YAML: values, limits, and the nodes that know the line of each value."""
+"""Reading YAML: values, limits, and the nodes with the line of each value."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ from cfgtrain.errors import ConfigError, ConfigSyntaxError
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("x: 1\na: !!python/object/apply:os.system ['true']\n", 2, "no tag !!python/object/apply:os.system"),
-        ("a: !!python/name:os.system\n", 1, "YAML runs no code"),
-        ("a: !mine 3\n", 1, "no tag !mine"),
-        ("a: !!map [1]\n", 1, "no tag !!map here"),
-        ("a: !!seq {b: 1}\n", 1, "no tag !!seq here"),
-        ("a: !!omap [1]\n", 1, "no tag !!omap here"),
+        (
+            "x: 1\na: !!python/object/apply:os.system ['true']\n",
+            2,
+            "cannot have the tag !!python/object/apply:os.system",
+        ),
+        ("a: !!python/name:os.system\n", 1, "cannot have the tag !!python/name:os.system"),
+        ("a: !mine 3\n", 1, "cannot have the tag !mine"),
+        ("a: !!map [1]\n", 1, "cannot have the tag !!map"),
+        ("a: !!seq {b: 1}\n", 1, "cannot have the tag !!seq"),
+        ("a: !!omap [1]\n", 1, "cannot have the tag !!omap"),
         ("a: *x\n", 1, "no anchor 'x' before"),
         ("a: 1\n---\nb: 2\n", 2, "one document"),
-        ("? [1, 2]\n: 3\n", 1, "no list or mapping can be a key"),
+        ("? [1, 2]\n: 3\n", 1, "a list or mapping cannot be a key"),
         ("a: 1\n<<: 3\n", 2, "<< merges a mapping"),
         ("a:\n\tb: 1\n", 2, "not valid YAML"),
         ("a: \x00\n", None, "not valid YAML"),
     ],
 )
-def test_yaml_that_is_no_config(text: str, line: int | None, message: str) -> None:
-    """What YAML allows and a config does not is an error at its line."""
+def test_yaml_that_is_not_a_config(text: str, line: int | None, message: str) -> None:
+    """Features of YAML that a config cannot have are an error with a line."""
     with pytest.raises(ConfigSyntaxError, match=message) as caught:
         parse_yaml(text, "a.yaml")
     assert (caught.value.file, caught.value.line) == ("a.yaml", line)
@@ -58,7 +62,7 @@ def test_yaml_that_is_no_config(text: str, line: int | None, message: str) -> No
     ],
 )  # fmt: skip
 def test_yaml(text: str, value: object) -> None:
-    """Each construct of YAML that is data comes to what it means."""
+    """Each construct of YAML for data gives the right value."""
     assert parse_yaml(text, "a.yaml").value == value
 
 
@@ -69,7 +73,7 @@ trees = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(sc
 @settings(deadline=None, max_examples=50)
 @given(trees, st.sampled_from([None, True, False]))
 def test_yaml_is_read_as_pyyaml_reads_it(tree: Any, flow: bool | None) -> None:
-    """Whatever PyYAML writes comes to the same as with its own safe loader."""
+    """A text that PyYAML writes gives the same value as with the safe loader of PyYAML."""
     try:
         text = yaml.safe_dump(tree, default_flow_style=flow, allow_unicode=True)
         text.encode()
@@ -79,14 +83,14 @@ def test_yaml_is_read_as_pyyaml_reads_it(tree: Any, flow: bool | None) -> None:
 
 
 def test_errors_are_those_of_configs() -> None:
-    """Whatever is wrong with data is a ConfigError."""
+    """Every error in the data is a ConfigError."""
     for text in ("{", "[1,", '"', "a: b: c", "{a: 1", "%YAML 9"):
         with pytest.raises(ConfigError):
             parse_yaml(text, "a.yaml")
 
 
-def test_the_nodes_know_the_lines() -> None:
-    """Each mapping has the nodes of its keys, those that << merges in and those of an alias included."""
+def test_the_nodes_have_the_lines() -> None:
+    """Each mapping has the nodes of its keys, including those that << merges and those of an alias."""
     document = parse_yaml("a: &a\n  x: 1\nb:\n  <<: *a\n  y: 2\nc: *a\n", "a.yaml")
     found = {}
     for key, (_, node) in document.entries[document.root].items():  # type: ignore[index]  # it is not empty
@@ -96,8 +100,8 @@ def test_the_nodes_know_the_lines() -> None:
     assert found == {"a": {"x": 2}, "b": {"x": 2, "y": 5}, "c": {"x": 2}}
 
 
-def test_an_anchor_can_be_used_again() -> None:
-    """An alias means the last anchor of its name before it."""
+def test_an_anchor_can_be_defined_again() -> None:
+    """An alias refers to the last anchor of its name before it."""
     assert parse_yaml("a: &x 1\nb: *x\nc: &x 2\nd: *x\n", "a.yaml").value == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
@@ -122,21 +126,21 @@ for text in ("a: " + "[" * 10_000, "a: 1\\na: 2", "a: &a [*a]", "a: !!python/nam
 
 
 def test_without_libyaml() -> None:
-    """Where PyYAML has no parser in C, the one in Python gives the same values, lines and errors."""
+    """Without the parser in C, PyYAML's parser in Python gives the same values, lines and errors."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_LIBYAML], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "{'a': {'x': 0.001}, 'b': {'x': 0.001, 'y': [1, (2,)]}} 1 4",
         "The config nests deeper than 100 levels.",
-        "The key 'a' stands twice, first on line 1.",
-        "The config is not valid YAML: the alias 'a' stands within what it names.",
-        "The config is not valid YAML: a config knows no tag !!python/name:os.system here; of those of Python "
-        "only !!python/tuple, as YAML runs no code.",
+        "The key 'a' occurs twice, first on line 1.",
+        "The config is not valid YAML: the alias 'a' is inside the value that it refers to.",
+        "The config is not valid YAML: a value of this kind cannot have the tag !!python/name:os.system; a config may "
+        "use the standard tags and !!python/tuple.",
     ]
 
 
 @pytest.mark.parametrize("tag", ["map", "seq", "set", "omap", "python/tuple"])
 def test_a_scalar_is_not_a_collection(tag: str) -> None:
     """The tag of a collection on a scalar is an error at its line."""
-    with pytest.raises(ConfigSyntaxError, match=f"no tag !!{tag} here") as caught:
+    with pytest.raises(ConfigSyntaxError, match=f"cannot have the tag !!{tag}") as caught:
         parse_yaml(f"a: 1\nb: !!{tag} x\n", "a.yaml")
     assert caught.value.line == 2

@@ -9,7 +9,7 @@ from tiny import Squares
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
 from cfgtrain.data.builder import loader_settings
 from cfgtrain.data.loader import iterate_epoch, num_batches
-from cfgtrain.errors import ArgumentError, BuildError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError
 
 
 def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
@@ -17,8 +17,8 @@ def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
     return [draw.index for batch in loader.batch_sampler for draw in batch]
 
 
-def test_data_set_from_its_config() -> None:
-    """A config names the data set and its arguments."""
+def test_build_dataset() -> None:
+    """A config contains the type of the dataset and its arguments, and is not changed."""
     cfg = {"type": "Digits", "split": "val"}
     built = build_dataset(cfg, {"pipeline": []})
     assert isinstance(built, Digits)
@@ -26,21 +26,21 @@ def test_data_set_from_its_config() -> None:
     assert cfg == {"type": "Digits", "split": "val"}
 
 
-def test_own_data_set_can_be_registered() -> None:
+def test_custom_dataset() -> None:
     """A registered class is built by its name."""
     DATASETS.register_module(module=Squares)
     assert len(build_dataset({"type": "Squares", "size": 4})) == 4
 
 
-def test_settings_of_a_part_win() -> None:
-    """``data.<part>_dataloader`` overrides what ``data`` says for all parts."""
+def test_loader_settings() -> None:
+    """``data.<part>_dataloader`` overrides the settings in ``data``."""
     data = {"samples_per_gpu": 4, "workers_per_gpu": 2, "train": {}, "val_dataloader": {"samples_per_gpu": 8}}
     assert loader_settings(data, "train") == {"samples_per_gpu": 4, "workers_per_gpu": 2}
     assert loader_settings(data, "val") == {"samples_per_gpu": 8, "workers_per_gpu": 2}
 
 
-def test_loader_shuffles_by_seed_and_epoch() -> None:
-    """Orders are those of the seed, and another one in each epoch; unshuffled there is one order."""
+def test_shuffling() -> None:
+    """The order depends on the seed and the epoch; without shuffling there is one order."""
     one, same_seed, other = (build_dataloader(Squares(9), 2, seed=seed) for seed in (1, 1, 2))
     assert epoch_indices(one) == epoch_indices(same_seed)
     assert epoch_indices(one) != epoch_indices(other)
@@ -48,8 +48,8 @@ def test_loader_shuffles_by_seed_and_epoch() -> None:
     assert epoch_indices(build_dataloader(Squares(4), 3, shuffle=False)) == [0, 1, 2, 3]
 
 
-def test_words_reach_the_loader() -> None:
-    """Batch size, dropping, and what only matters with workers are passed on."""
+def test_arguments_are_passed_to_loader() -> None:
+    """Batch size, drop_last and the options for workers are passed to the loader."""
     loader = build_dataloader(Squares(9), 2, 2, drop_last=True, prefetch_factor=5, persistent_workers=False)
     assert (len(loader), loader.num_workers, loader.prefetch_factor) == (4, 2, 5)
     assert loader.persistent_workers is False
@@ -63,8 +63,8 @@ def test_processes_share_the_data() -> None:
     assert len(shares[0]) == 3
 
 
-class Backwards:
-    """A sampler that knows its size and nothing else."""
+class BackwardsSampler:
+    """A sampler that only takes the size."""
 
     def __init__(self, size: int, step: int = 1) -> None:
         self.order = list(range(size))[::-step]
@@ -77,25 +77,33 @@ class Backwards:
             yield Draw(epoch, position, index)
 
 
-def test_sampler_can_be_replaced() -> None:
-    """Another sampler is built from its config and given only what it takes."""
-    SAMPLERS.register_module(module=Backwards)
-    assert epoch_indices(build_dataloader(Squares(5), 2, sampler={"type": "Backwards"})) == [4, 3, 2, 1, 0]
-    assert epoch_indices(build_dataloader(Squares(5), 2, sampler={"type": "Backwards", "step": 2})) == [
+def test_custom_sampler() -> None:
+    """A custom sampler is built from its config, with the arguments that it accepts."""
+    SAMPLERS.register_module(module=BackwardsSampler)
+    assert epoch_indices(build_dataloader(Squares(5), 2, sampler={"type": "BackwardsSampler"})) == [
+        4,
+        3,
+        2,
+        1,
+        0,
+    ]
+    assert epoch_indices(
+        build_dataloader(Squares(5), 2, sampler={"type": "BackwardsSampler", "step": 2})
+    ) == [
         4,
         2,
         0,
     ]
 
 
-def test_wrong_sampler_argument() -> None:
-    """An argument that the sampler does not take is an error."""
+def test_invalid_sampler_argument() -> None:
+    """An argument that the sampler does not accept raises an error."""
     with pytest.raises(BuildError, match=r"no argument 'shufle'. Did you mean 'shuffle'"):
         build_dataloader(Squares(5), sampler={"type": "EpochSampler", "shufle": True})
 
 
 class Stream(torch.utils.data.IterableDataset[int]):
-    """Nine numbers, divided over the workers, that do not tell how many they are."""
+    """A stream of nine numbers without a length, distributed over the workers."""
 
     def __iter__(self) -> Any:
         worker = torch.utils.data.get_worker_info()
@@ -103,8 +111,8 @@ class Stream(torch.utils.data.IterableDataset[int]):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_stream_keeps_its_order(workers: int) -> None:
-    """A data set that is a stream is read in its own order, from any batch on, without touching the random state."""
+def test_stream(workers: int) -> None:
+    """A stream is read in its own order, from any batch on, and the global random state is not changed."""
     loader = build_dataloader(Stream(), 4, workers, seed=1)
     before = torch.get_rng_state()
     assert [batch.tolist() for batch in iterate_epoch(loader, 0)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
@@ -115,7 +123,46 @@ def test_stream_keeps_its_order(workers: int) -> None:
 
 
 @pytest.mark.parametrize("words", [{"sampler": {"type": "EpochSampler"}}, {"world_size": 2}])
-def test_stream_cannot_be_ordered_or_shared(words: dict[str, Any]) -> None:
-    """A sampler for a stream, or several processes that would all read the same, is an error that says so."""
+def test_invalid_arguments_for_streams(words: dict[str, Any]) -> None:
+    """A sampler or several processes for a stream raise an error."""
     with pytest.raises(ArgumentError, match="Stream is a stream: it cannot have a sampler"):
         build_dataloader(Stream(), **words)
+
+
+@pytest.mark.parametrize("dataset", [Squares(), Stream()])
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"samples_per_gpu": 0}, "samples_per_gpu is at least 1, not 0"),
+        ({"samples_per_gpu": 2.5}, "samples_per_gpu is an int, not 2.5"),
+        ({"workers_per_gpu": -1}, "workers_per_gpu is at least 0, not -1"),
+        ({"workers_per_gpu": 1, "prefetch_factor": 0}, "prefetch_factor is at least 1, not 0"),
+        ({"workers_per_gpu": 1, "prefetch_factor": True}, "prefetch_factor is an int, not True"),
+        ({"pin_memory": "cuda"}, "pin_memory is True or False, not 'cuda'"),
+        ({"persistent_workers": 1}, "persistent_workers is True or False, not 1"),
+        ({"drop_last": None}, "drop_last is True or False, not None"),
+    ],
+)
+def test_settings_that_torch_refuses_late(dataset: Any, settings: dict[str, Any], text: str) -> None:
+    """A setting that is not valid is an error when the loader is built, for every kind of dataset."""
+    with pytest.raises(ArgumentError, match=text):
+        build_dataloader(dataset, **settings)
+
+
+def test_settings_of_workers_have_no_effect_without_workers() -> None:
+    """So a config can be run with no workers without any other change."""
+    loader = build_dataloader(Squares(), 5, 0, persistent_workers=True, prefetch_factor=4)
+    assert len(list(loader.batch_sampler)) == 5
+
+
+def test_dataset_needs_a_length() -> None:
+    """A dataset that is neither a stream nor has a length cannot be loaded."""
+    with pytest.raises(ArgumentTypeError, match="object has no length"):
+        build_dataloader(object())
+
+
+def test_sampler_needs_the_methods_of_one() -> None:
+    """A sampler of PyTorch has no order for each epoch; this is found when the loader is built."""
+    sampler = {"type": "torch.utils.data.SequentialSampler", "data_source": range(3)}
+    with pytest.raises(ArgumentError, match="SequentialSampler cannot be used as a sampler: it has no draws"):
+        build_dataloader(Squares(), sampler=sampler)

@@ -17,7 +17,7 @@ from cfgtrain.random_state import RandomState
 
 
 class Noise:
-    """Samples that are nothing but random numbers, from all three generators."""
+    """A dataset of random numbers from all three generators."""
 
     def __len__(self) -> int:
         return 8
@@ -34,8 +34,8 @@ def epoch(loader: EpochDataLoader, number: int, start: int = 0) -> list[Any]:
     return list(iterate_epoch(loader, number, start))
 
 
-def test_workers_do_not_change_a_single_bit() -> None:
-    """Batches, augmentation included, are the same whether two workers load them or none."""
+def test_batches_do_not_depend_on_workers() -> None:
+    """Batches with random augmentation are bit-identical with two workers and with none."""
     alone, helped = squares_loader(), squares_loader(workers=2)
     for number in (0, 1):
         assert same(epoch(alone, number), epoch(helped, number))
@@ -43,7 +43,7 @@ def test_workers_do_not_change_a_single_bit() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_all_generators_are_seeded_per_sample(workers: int) -> None:
-    """Python's, NumPy's and torch's numbers of a sample depend on seed, epoch and position alone."""
+    """The numbers of Python, NumPy and torch for a sample depend only on seed, epoch and position."""
     assert same(epoch(noise_loader(num_workers=workers), 1), epoch(noise_loader(), 1))
 
 
@@ -58,7 +58,7 @@ def test_augmentation_differs_between_epochs_and_seeds(workers: int) -> None:
 
 
 @pytest.mark.parametrize("start", range(6))
-def test_epoch_can_begin_at_any_batch(start: int) -> None:
+def test_start_batch(start: int) -> None:
     """The batches from ``start`` on are those of the whole epoch."""
     loader = squares_loader()
     whole = epoch(loader, 4)
@@ -66,21 +66,21 @@ def test_epoch_can_begin_at_any_batch(start: int) -> None:
 
 
 @pytest.mark.parametrize("start", range(6))
-def test_nothing_before_the_start_is_read(start: int) -> None:
-    """Beginning at a later batch reads no sample of the earlier ones."""
+def test_skipped_samples_are_not_loaded(start: int) -> None:
+    """Starting at a later batch loads no sample of the skipped batches."""
     loader = squares_loader()
     epoch(loader, 0, start)
     assert len(loader.dataset.read) == max(23 - 5 * start, 0)
 
 
-def test_begun_epoch_is_whole_unless_it_is_told_otherwise() -> None:
-    """After an epoch that began in the middle, the next one begins at its first batch."""
+def test_start_batch_applies_to_one_epoch() -> None:
+    """After an epoch that started at a later batch, the next one starts at its first batch."""
     loader = squares_loader()
     assert [len(epoch(loader, 0, 3)), len(epoch(loader, 1))] == [2, 5]
 
 
-def test_closed_loader_has_no_workers_and_can_begin_again() -> None:
-    """``close`` ends the workers, twice without harm, and a new pass starts new ones."""
+def test_close() -> None:
+    """``close`` stops the workers and can be called twice; a new pass starts new workers."""
     loader = squares_loader(workers=2)
     first = epoch(loader, 0)
     assert multiprocessing.active_children()
@@ -92,8 +92,8 @@ def test_closed_loader_has_no_workers_and_can_begin_again() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_passes_do_not_disturb_each_other(workers: int) -> None:
-    """A pass that begins while another one is open, of another epoch, leaves that where it is."""
+def test_concurrent_passes(workers: int) -> None:
+    """A pass over another epoch does not affect a pass that is still running."""
     expected = epoch(squares_loader(), 1)
     loader = squares_loader(workers)
     first = iterate_epoch(loader, 1, 1)
@@ -104,32 +104,32 @@ def test_passes_do_not_disturb_each_other(workers: int) -> None:
     loader.close()
 
 
-def test_length_is_that_of_a_whole_epoch() -> None:
-    """``len()`` does not depend on where the next pass begins."""
+def test_length() -> None:
+    """``len()`` does not depend on the start of the next pass."""
     loader = squares_loader()
     loader.set_epoch(2, start_batch=4)
     assert len(loader) == 5
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_loading_leaves_the_global_random_state_alone(workers: int) -> None:
-    """The generators of the training are where they were after an epoch was loaded."""
+def test_loading_keeps_global_random_state(workers: int) -> None:
+    """The global random state is the same after an epoch was loaded."""
     loader = noise_loader(num_workers=workers)
     before = RandomState.capture()
     epoch(loader, 0)
     assert same(RandomState.capture(), before)
 
 
-def test_random_state_is_back_between_batches() -> None:
-    """What the training draws between two batches is not touched by loading them."""
+def test_random_state_between_batches() -> None:
+    """Random numbers drawn between two batches are not affected by loading them."""
     torch.manual_seed(5)
     expected = [torch.rand(()).item() for _ in range(3)]
     torch.manual_seed(5)
     assert [torch.rand(()).item() for _ in iterate_epoch(noise_loader(), 0)] == expected
 
 
-def test_global_random_state_does_not_reach_the_samples() -> None:
-    """Samples do not depend on how far the training's generators have come."""
+def test_samples_do_not_depend_on_global_random_state() -> None:
+    """Samples do not depend on the global random state."""
     first = epoch(noise_loader(), 0)
     torch.rand(7)
     random.random()
@@ -138,7 +138,7 @@ def test_global_random_state_does_not_reach_the_samples() -> None:
 
 
 def test_index_drawn_twice_is_augmented_twice() -> None:
-    """Two draws of one index in one epoch differ, for they stand at two positions."""
+    """Two draws of one index in an epoch differ, since they have different positions."""
     samples = SeededDataset(Noise(), seed=0)
     once, twice = samples[Draw(0, 0, 4)], samples[Draw(0, 5, 4)]
     assert once[0] == twice[0]
@@ -151,16 +151,16 @@ def test_sample_does_not_depend_on_its_batch() -> None:
     assert samples.__getitems__([Draw(1, 2, 3), Draw(1, 3, 6)])[1] == samples[Draw(1, 3, 6)]
 
 
-def test_failing_sample_puts_the_random_state_back() -> None:
-    """An exception in a data set does not leave the generators at the sample's state."""
+def test_failing_sample_restores_random_state() -> None:
+    """If a sample raises, the global random state is restored."""
     before = RandomState.capture()
     with pytest.raises(SampleError):
         SeededDataset(Squares(4), seed=0)[Draw(0, 0, 9)]
     assert same(RandomState.capture(), before)
 
 
-def test_attributes_of_the_data_set_shine_through() -> None:
-    """What a data set has can be reached through the loader's data set."""
+def test_attributes_of_wrapped_dataset() -> None:
+    """The attributes of the dataset are available on the loader's dataset."""
     loader = squares_loader()
     assert loader.dataset.labels == Squares().labels
     assert loader.dataset.evaluate(np.eye(3)[Squares().labels]) == {"acc": 1.0}
@@ -168,8 +168,8 @@ def test_attributes_of_the_data_set_shine_through() -> None:
         _ = loader.dataset.nothing
 
 
-def test_last_batch_may_be_smaller_or_left_out() -> None:
-    """23 samples in fives are five batches, or four with ``drop_last``."""
+def test_drop_last() -> None:
+    """23 samples in batches of 5 are five batches, or four with ``drop_last``."""
     dataset = Squares(pipeline=[CROP, *TO_TENSORS])
     sizes = {
         drop: [
@@ -180,8 +180,8 @@ def test_last_batch_may_be_smaller_or_left_out() -> None:
     assert sizes == {False: [5, 5, 5, 5, 3], True: [5, 5, 5, 5]}
 
 
-class TellingSampler(RandomSampler):
-    """A sampler of someone else's that wants to know the epoch."""
+class RecordingSampler(RandomSampler):
+    """A third-party sampler that records the epochs it is set to."""
 
     def __init__(self) -> None:
         super().__init__(range(6))
@@ -192,9 +192,9 @@ class TellingSampler(RandomSampler):
 
 
 @pytest.mark.parametrize("within_batch_sampler", [False, True])
-def test_other_loaders_are_told_the_epoch(within_batch_sampler: bool) -> None:
-    """A foreign sampler's ``set_epoch`` is called, also where a batch sampler holds it."""
-    sampler = TellingSampler()
+def test_set_epoch_of_other_loaders(within_batch_sampler: bool) -> None:
+    """The ``set_epoch`` of a third-party sampler is called, also inside a batch sampler."""
+    sampler = RecordingSampler()
     if within_batch_sampler:
         loader: Any = DataLoader(range(6), batch_sampler=BatchSampler(sampler, 2, drop_last=False))
     else:
@@ -203,13 +203,13 @@ def test_other_loaders_are_told_the_epoch(within_batch_sampler: bool) -> None:
     assert sampler.epochs == [4]
 
 
-def test_batches_of_other_loaders_are_passed_over() -> None:
-    """A plain list of batches can be begun in the middle too."""
+def test_start_batch_of_other_loaders() -> None:
+    """A list of batches can be started at a later batch, too."""
     assert list(iterate_epoch(["a", "b", "c"], 0, 2)) == ["c"]
 
 
 class NoiseStream(IterableDataset[Any]):
-    """Six numbers that a transform draws from all three global generators."""
+    """A stream of six numbers, drawn from all three global generators."""
 
     def __iter__(self) -> Any:
         for _ in range(6):
@@ -217,8 +217,8 @@ class NoiseStream(IterableDataset[Any]):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_streams_draw_from_a_state_of_their_own(workers: int) -> None:
-    """What a stream draws is a function of seed and epoch, from any batch on, and the training does not notice."""
+def test_streams_have_their_own_random_state(workers: int) -> None:
+    """What a stream draws is a function of seed and epoch, and the global state is not changed."""
 
     def drawn(number: int, start: int = 0, seed: int = 1) -> Any:
         loader = StreamLoader(NoiseStream(), 2, seed, num_workers=workers)
@@ -234,8 +234,8 @@ def test_streams_draw_from_a_state_of_their_own(workers: int) -> None:
     assert len({number for batch in [*first, *drawn(1), *drawn(0, seed=2)] for number in batch}) == 18
 
 
-def test_passing_over_batches_of_other_loaders_leaves_the_random_state_alone() -> None:
-    """Neither what a loader draws when it begins nor what its passed batches draw is missing afterwards."""
+def test_skipping_batches_keeps_random_state() -> None:
+    """Neither starting a loader nor loading skipped batches changes the global random state."""
 
     def noisy() -> Any:
         return DataLoader([0, 1, 2, 3], collate_fn=lambda batch: torch.rand(()).item())
@@ -250,8 +250,8 @@ def test_passing_over_batches_of_other_loaders_leaves_the_random_state_alone() -
     assert len(begun + rest) == 4
 
 
-def test_epoch_that_is_over_before_its_place_is_refused() -> None:
-    """Data that have become fewer than were read is an error with both numbers; exactly as many are not."""
+def test_too_few_batches_to_resume() -> None:
+    """If there are fewer batches than were completed, an error contains both numbers; equally many are accepted."""
     assert [*iterate_epoch(["a", "b"], 0, 2)] == []
-    with pytest.raises(CheckpointError, match="after 3 batches of its epoch, and now there are only 2"):
+    with pytest.raises(CheckpointError, match="after 3 batches of its epoch, but the epoch now has only 2"):
         iterate_epoch(["a", "b"], 0, 3)

@@ -26,7 +26,7 @@ def test_a_failed_save_is_told_and_tried_again(fault: str, forker: Forker, unbro
     """The run goes on to the same end, and the message names the checkpoint, the reason and the last good one."""
     text = forker.run("train", "epoch.py", "--work-dir", "run", *KEEP_ONE, FAULTS=fault)
     assert "iter_14.pth cannot be written: [Errno 28] No space left on device" in text
-    assert "The run goes on; the last good checkpoint is" in text
+    assert "The run continues; the last good checkpoint is" in text
     assert "iter_8.pth." in text
     assert "NOT saved" not in text
     assert {path.name for path in Path("run").glob("*.pth")} == {"iter_24.pth", "latest.pth"}
@@ -55,7 +55,7 @@ def test_the_best_stays_when_the_next_cannot_be_written(fault: str, forker: Fork
     text = forker.run(
         "train", "epoch.py", "--work-dir", "run", "--cfg-options", "checkpoint_config=None", FAULTS=fault
     )
-    assert "The best checkpoint stays" in text
+    assert "The best checkpoint remains" in text
     assert len(list(Path("run").glob("best_*.pth"))) == 1
 
 

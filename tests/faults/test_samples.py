@@ -29,7 +29,7 @@ def test_a_worker_that_dies_says_over_which_sample(name: str, asked_every: float
             f"Batches._try_get_data.__defaults__ = ({asked_every},)\n"
         )
     text = forker.run(*WORDS, *options(2), code=1, FAULTS=f"train-sample:5:{name}")
-    assert "What the workers were loading:" in text
+    assert "The workers were loading:" in text
     assert "Sample 5 of Marks (marks/5.bin)" in text
 
 

@@ -1,4 +1,4 @@
-"""A web server that misbehaves on request, and fresh tables of what is registered."""
+"""A web server with configurable responses, and a fixture that restores the registries."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Site:
-    """A server on the loopback: ``site[path] = answer`` or bytes, and what it was asked for."""
+    """A server on the loopback interface; ``site[path]`` sets the response, and ``asked`` lists the requests."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer | bytes] = {}
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
-        self.over = threading.Event()  # a slow answer waits for it
+        self.over = threading.Event()  # slow responses wait for it
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ class Site:
 
 
 def send(handler: BaseHTTPRequestHandler, body: bytes, code: int = 200, **headers: str) -> None:
-    """Answer with a body; ``Content_Length`` and the like may be wrong."""
+    """Send a response; headers such as ``Content_Length`` can be set to wrong values."""
     handler.send_response(code)
     for name, value in {"Content_Length": str(len(body)), **headers}.items():
         handler.send_header(name.replace("_", "-"), value)
@@ -63,7 +63,7 @@ def send(handler: BaseHTTPRequestHandler, body: bytes, code: int = 200, **header
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Run a server, which no proxy of the environment stands before."""
+    """Run a server that is reached without a proxy."""
     monkeypatch.setenv("no_proxy", "*")
     site = Site()
     site.thread.start()
@@ -75,8 +75,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 @pytest.fixture(autouse=True)
-def tables() -> Iterator[None]:
-    """Forget the formats, backends and clients that a test adds."""
+def restore_registries() -> Iterator[None]:
+    """Remove the formats, backends and clients that a test registers."""
     kept = (file_handlers, FileClient._backends, FileClient._prefix_to_backends, FileClient._instances)
     before = [dict(table) for table in kept]
     yield

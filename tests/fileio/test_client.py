@@ -1,4 +1,4 @@
-"""FileClient: which backend, which instance, and backends of one's own."""
+"""Tests of FileClient: choice of the backend, caching of clients, and custom backends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cfgtrain import BaseStorageBackend, ConfigDict, FileClient
 from cfgtrain.errors import ArgumentTypeError, BackendError, BackendMethodError, NameTakenError
 
 
-class Plain(BaseStorageBackend):
-    """What a backend has to have, and no more."""
+class MinimalBackend(BaseStorageBackend):
+    """A backend with only the required methods."""
 
     def __init__(self, start: str = "", **options: Any) -> None:
         self.start = start
@@ -23,15 +23,15 @@ class Plain(BaseStorageBackend):
     def get(self, filepath: str | Path) -> bytes:
         return f"{self.start}{filepath}".encode()
 
-    def get_text(self, filepath: str | Path) -> str:  # type: ignore[override]  # as many are written
+    def get_text(self, filepath: str | Path) -> str:  # type: ignore[override]  # without encoding, as in many custom backends
         return f"{self.start}{filepath}"
 
 
-class Other(Plain):
-    """Another one."""
+class OtherBackend(MinimalBackend):
+    """Another backend."""
 
 
-# ------------------------------------------------------------------------- which backend
+# ------------------------------------------------------------------------- choice of the backend
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ class Other(Plain):
         ({"backend": "fsspec", "protocol": "memory"}, "a", "FsspecBackend"),
     ],
 )
-def test_the_backend_is_found(args: Any, uri: Any, name: str) -> None:
-    """It is the one that is named, or the one of the named prefix, or the one of the URI's prefix."""
+def test_backend_is_inferred(args: Any, uri: Any, name: str) -> None:
+    """The backend is selected by its name, else by the prefix argument, else by the prefix of the URI."""
     client = FileClient.infer_client(args, uri)
     assert client.name == type(client.client).__name__ == name
     assert client.allow_symlink == (name == "HardDiskBackend")
     assert FileClient.infer(args, uri) is client
 
 
-def test_by_default_it_is_the_disk() -> None:
-    """Without arguments it is the disk."""
+def test_default_backend_is_disk() -> None:
+    """Without arguments the backend is the disk."""
     assert FileClient().name == "HardDiskBackend"
     assert FileClient() is FileClient("disk")
     assert repr(FileClient()) == "FileClient(HardDiskBackend)"
 
 
-def test_the_prefix_of_a_uri() -> None:
-    """It can be asked for by itself."""
+def test_parse_uri_prefix() -> None:
+    """parse_uri_prefix returns the prefix of a URI."""
     assert FileClient.parse_uri_prefix("cluster:s3://a") == "s3"
     assert FileClient.parse_uri_prefix(Path("a")) is None
 
@@ -79,32 +79,36 @@ def test_the_prefix_of_a_uri() -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "text"),
     [
-        (lambda: FileClient("hadoop"), ValueError, "no file backend 'hadoop'; known are ceph, disk"),
+        (
+            lambda: FileClient("hadoop"),
+            ValueError,
+            r"Unknown file backend 'hadoop'\. Known backends: ceph, disk",
+        ),
         (lambda: FileClient("dsk"), BackendError, "Did you mean 'disk'"),
-        (lambda: FileClient("https"), BackendError, r"It is a prefix: FileClient\(prefix='https'\)"),
+        (lambda: FileClient("https"), BackendError, r"is a prefix: use FileClient\(prefix='https'\)"),
         (lambda: FileClient(prefix="hadoop"), ValueError, "No file backend reads hadoop://"),
         (lambda: FileClient.infer_client(uri="htps://a"), BackendError, "Did you mean 'https'"),
         (lambda: FileClient.infer_client(uri="://a"), BackendError, "No file backend reads ://"),
         (lambda: FileClient("http", timout=1), ArgumentTypeError, "Did you mean 'timeout'"),
         (lambda: FileClient("disk", a=1), ArgumentTypeError, "takes no argument 'a'"),
         (lambda: FileClient("lmdb"), ArgumentTypeError, "needs the argument 'db_path'"),
-        (lambda: FileClient.infer_client(), AssertionError, "file_client_args or a uri"),
-        (lambda: FileClient.infer_client(uri=3), AssertionError, "URI is a str or a Path, not 3"),
+        (lambda: FileClient.infer_client(), AssertionError, "file_client_args or uri"),
+        (lambda: FileClient.infer_client(uri=3), AssertionError, "URI must be a str or a Path, not 3"),
         (
             lambda: FileClient.infer_client("disk", "a"),
             ArgumentTypeError,
-            "file_client_args is a dict, not 'disk'",
+            "file_client_args must be a dict, not 'disk'",
         ),
-        (lambda: FileClient.infer_client(uri=Path("s3://b/a")), ValueError, "lost a slash"),
+        (lambda: FileClient.infer_client(uri=Path("s3://b/a")), ValueError, ":// to :/"),
     ],
 )
-def test_what_leads_to_no_backend(call: Any, kind: type[Exception], text: str) -> None:
-    """What is unknown or does not fit is named, with what would be right."""
+def test_invalid_arguments(call: Any, kind: type[Exception], text: str) -> None:
+    """Unknown names and invalid arguments raise an error that names the value and what would be right."""
     with pytest.raises(kind, match=text):
         call()
 
 
-# ------------------------------------------------------------------------- which instance
+# ------------------------------------------------------------------------- caching
 
 
 @pytest.mark.parametrize(
@@ -116,22 +120,22 @@ def test_what_leads_to_no_backend(call: Any, kind: type[Exception], text: str) -
         ({"a": 1}, {"a": 1.0}, False),
         ({"a": 1}, {"a": True}, False),
         ({"a": [1]}, {"a": (1,)}, False),
-        ({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}, False),  # a mapping of paths is tried in order
+        ({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}, False),  # the order of a path mapping matters
         ({"a": None}, {}, False),
-        ({"a": {1}}, {"a": {1}}, False),  # cannot be hashed
+        ({"a": {1}}, {"a": {1}}, False),  # not hashable
     ],
 )
-def test_the_same_arguments_give_the_same_client(one: Any, other: Any, same: bool) -> None:
-    """Arguments that mean the same give the same object, and others never do."""
-    FileClient.register_backend("plain", Plain, prefixes="plain")
+def test_same_arguments_return_same_client(one: Any, other: Any, same: bool) -> None:
+    """Equal arguments of the same types return the same object; others do not."""
+    FileClient.register_backend("plain", MinimalBackend, prefixes="plain")
     assert (FileClient("plain", **one) is FileClient("plain", **other)) == same
     assert FileClient("plain", **one) is not FileClient("disk")
     assert FileClient("plain", **other).client.options == other  # type: ignore[attr-defined]
 
 
-def test_a_client_can_be_pickled_and_copied() -> None:
-    """A client that is sent to another process is made of its arguments there, and the disk's stays the disk's."""
-    FileClient.register_backend("plain", Plain)
+def test_pickle_and_copy() -> None:
+    """A client is pickled and copied as its arguments, and created again from them in another process."""
+    FileClient.register_backend("plain", MinimalBackend)
     client = FileClient("plain", start="x")
     data = pickle.dumps(client)
     assert pickle.loads(data) is client
@@ -141,8 +145,8 @@ def test_a_client_can_be_pickled_and_copied() -> None:
     assert FileClient().name == "HardDiskBackend"
 
 
-def test_subclasses_have_clients_of_their_own() -> None:
-    """A subclass does not get the clients of its base."""
+def test_subclasses_have_their_own_cache() -> None:
+    """A subclass does not return the cached clients of its base class."""
 
     class Mine(FileClient):
         pass
@@ -152,71 +156,80 @@ def test_subclasses_have_clients_of_their_own() -> None:
     assert type(Mine.infer_client(uri="a")) is Mine
 
 
-# ------------------------------------------------------------------------- one's own
+# ------------------------------------------------------------------------- custom backends
 
 
-def test_a_backend_can_be_registered() -> None:
-    """As a call or a decorator, with one prefix, several or none."""
-    assert FileClient.register_backend("one", Plain) is None
+def test_register_backend() -> None:
+    """A backend is registered by a call or a decorator, with one prefix, several or none."""
+    assert FileClient.register_backend("one", MinimalBackend) is None
     assert FileClient("one").get("a") == b"a"
 
     @FileClient.register_backend("two", prefixes=["two", "ii"])
-    class Two(Plain):
+    class Two(MinimalBackend):
         pass
 
     assert Two.__name__ == "Two"
     assert FileClient._backends["two"] is Two
     assert FileClient.infer_client(uri="ii://a").get_text("ii://a") == "ii://a"
-    FileClient.register_backend("three", Plain, prefixes=("iii",))
+    FileClient.register_backend("three", MinimalBackend, prefixes=("iii",))
     assert FileClient.infer_client({"start": "x"}, "iii://a").get("b") == b"xb"
-    FileClient.register_backend("four", Plain, prefixes="memory")
-    assert FileClient.infer_client(uri="memory://a").name == "Plain"
+    FileClient.register_backend("four", MinimalBackend, prefixes="memory")
+    assert FileClient.infer_client(uri="memory://a").name == "MinimalBackend"
 
 
-def test_a_name_or_prefix_is_taken_once() -> None:
-    """What is taken stays, unless force is set, and a refused backend leaves nothing behind."""
-    FileClient.register_backend("one", Plain, prefixes="i")
+def test_registered_names_are_protected() -> None:
+    """A registered name or prefix is not replaced unless force is set, and a failed call registers nothing."""
+    FileClient.register_backend("one", MinimalBackend, prefixes="i")
     before = dict(FileClient._backends), dict(FileClient._prefix_to_backends)
-    for args in (("one", Other), ("new", Other, False, "i"), ("new", Other, False, ["ii", "http"])):
-        with pytest.raises(KeyError, match=r"is (Plain|HTTPBackend)'s; force=True"):
+    for args in (
+        ("one", OtherBackend),
+        ("new", OtherBackend, False, "i"),
+        ("new", OtherBackend, False, ["ii", "http"]),
+    ):
+        with pytest.raises(KeyError, match=r"for (MinimalBackend|HTTPBackend)\. .*force=True"):
             FileClient.register_backend(*args)
         assert (FileClient._backends, FileClient._prefix_to_backends) == before
     with pytest.raises(NameTakenError):
-        FileClient.register_backend("one")(Other)  # type: ignore[misc]
+        FileClient.register_backend("one")(OtherBackend)  # type: ignore[misc]
 
 
-def test_a_replaced_backend_is_forgotten() -> None:
-    """Clients of what was replaced, by name or by prefix, are not handed out again."""
-    FileClient.register_backend("one", Plain, prefixes="i")
+def test_replacing_a_backend_clears_cache() -> None:
+    """Cached clients of a backend that was replaced, by name or by prefix, are not returned again."""
+    FileClient.register_backend("one", MinimalBackend, prefixes="i")
     old = FileClient("one"), FileClient(prefix="i"), FileClient("disk"), FileClient(prefix="memory")
-    FileClient.register_backend("one", Other, force=True, prefixes=["i", "memory"])
+    FileClient.register_backend("one", OtherBackend, force=True, prefixes=["i", "memory"])
     new = FileClient("one"), FileClient(prefix="i"), FileClient("disk"), FileClient(prefix="memory")
-    assert [client.name for client in new] == ["Other", "Other", "HardDiskBackend", "Other"]
+    assert [client.name for client in new] == [
+        "OtherBackend",
+        "OtherBackend",
+        "HardDiskBackend",
+        "OtherBackend",
+    ]
     assert old[2] is new[2]
 
 
 @pytest.mark.parametrize(
     ("args", "kind"),
     [
-        ((1, Plain), TypeError),
+        ((1, MinimalBackend), TypeError),
         (("a", 1), TypeError),
-        (("a", Plain()), TypeError),
+        (("a", MinimalBackend()), TypeError),
         (("a", dict), TypeError),
-        (("a", Plain, False, 1), AssertionError),
-        (("a", Plain, False, [1]), AssertionError),
-        (("a", Plain, False, {"a": 1}), AssertionError),
+        (("a", MinimalBackend, False, 1), AssertionError),
+        (("a", MinimalBackend, False, [1]), AssertionError),
+        (("a", MinimalBackend, False, {"a": 1}), AssertionError),
     ],
 )
-def test_what_cannot_be_registered(args: Any, kind: type[Exception]) -> None:
-    """Names and prefixes are text, and backends are classes of backends."""
+def test_invalid_registration(args: Any, kind: type[Exception]) -> None:
+    """Names and prefixes must be str, and backends must be subclasses of BaseStorageBackend."""
     with pytest.raises(kind):
         FileClient.register_backend(*args)
     assert "a" not in FileClient._backends
 
 
-def test_what_a_backend_leaves_out() -> None:
-    """A backend of two methods reads, makes local copies and joins paths; the rest says that it cannot."""
-    FileClient.register_backend("plain", Plain)
+def test_missing_methods() -> None:
+    """A minimal backend reads, makes local copies and joins paths; other methods raise an error."""
+    FileClient.register_backend("plain", MinimalBackend)
     client = FileClient("plain")
     assert client.get_text("a") == "a"
     with client.get_local_path("a.json") as path:
@@ -231,14 +244,14 @@ def test_what_a_backend_leaves_out() -> None:
         lambda: client.isfile("a"),
         lambda: list(client.list_dir_or_file("a")),
     ):
-        with pytest.raises(BackendMethodError, match="Plain cannot"):
+        with pytest.raises(BackendMethodError, match="MinimalBackend cannot"):
             call()
     assert issubclass(BackendMethodError, AttributeError)
     assert issubclass(BackendMethodError, NotImplementedError)
 
 
-def test_a_backend_has_to_be_complete() -> None:
-    """One without get or get_text cannot be made."""
+def test_incomplete_backend() -> None:
+    """A backend without get or get_text cannot be instantiated."""
 
     class Half(BaseStorageBackend):
         def get(self, filepath: str | Path) -> bytes:
@@ -250,8 +263,8 @@ def test_a_backend_has_to_be_complete() -> None:
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_every_method_reaches_the_disk(kind: type) -> None:
-    """The client hands its arguments on."""
+def test_methods_are_forwarded(kind: type) -> None:
+    """Every method of the client passes its arguments to the backend."""
     client = FileClient()
     client.put(b"x", kind("d/a.txt"))
     client.put_text("ä", kind("d/b.txt"), "latin-1")

@@ -1,4 +1,4 @@
-"""JSON, YAML and pickle, and formats of one's own."""
+"""Tests of the handlers for JSON, YAML and pickle, and of custom handlers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cfgtrain.fileio import (
     YamlHandler,
     register_handler,
 )
-from cfgtrain.fileio.handlers import _warned_of_pickle, file_handlers
+from cfgtrain.fileio.handlers import _pickle_warned, file_handlers
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=6))
 VALUES = st.recursive(
@@ -47,7 +47,7 @@ def as_lists(value: Any) -> Any:
 @settings(deadline=None)
 @given(value=VALUES)
 def test_yaml_round_trips(value: Any) -> None:
-    """Whatever plain data is written as YAML comes back with its types, tuples too."""
+    """Built-in types, tuples included, survive a round trip through YAML."""
     text = YamlHandler().dump_to_str(value, sort_keys=False)
     assert repr(YamlHandler().load_from_fileobj(io.StringIO(text))) == repr(value)
 
@@ -55,7 +55,7 @@ def test_yaml_round_trips(value: Any) -> None:
 @settings(deadline=None)
 @given(value=VALUES)
 def test_json_round_trips(value: Any) -> None:
-    """Whatever plain data is written as JSON comes back, tuples as lists."""
+    """Built-in types survive a round trip through JSON; tuples become lists."""
     text = JsonHandler().dump_to_str(value)
     assert JsonHandler().load_from_fileobj(io.StringIO(text)) == as_lists(value)
 
@@ -63,7 +63,7 @@ def test_json_round_trips(value: Any) -> None:
 @settings(deadline=None)
 @given(value=VALUES)
 def test_pickle_round_trips(value: Any) -> None:
-    """Whatever is pickled comes back."""
+    """Values survive a round trip through pickle."""
     data = PickleHandler().dump_to_str(value)
     assert repr(PickleHandler().load_from_fileobj(io.BytesIO(data))) == repr(value)
 
@@ -86,7 +86,7 @@ def test_pickle_round_trips(value: Any) -> None:
     ],
 )
 def test_json_of_arrays_sets_and_ranges(value: Any, text: str) -> None:
-    """NumPy's arrays and numbers, sets and ranges are written as lists and numbers."""
+    """NumPy arrays and scalars, sets and ranges are written as lists and numbers."""
     assert dump(value, file_format="json") == text
     out = io.StringIO()
     dump(value, out, file_format="json")
@@ -102,7 +102,7 @@ def test_json_of_arrays_sets_and_ranges(value: Any, text: str) -> None:
     ],
 )
 def test_yaml_of_arrays_and_ranges(value: Any, text: str) -> None:
-    """NumPy's arrays and numbers, and ranges, are written as in JSON."""
+    """NumPy arrays and scalars, and ranges, are written as in JSON."""
     assert dump(value, file_format="yaml") == text
 
 
@@ -110,16 +110,16 @@ def test_yaml_of_arrays_and_ranges(value: Any, text: str) -> None:
     "value", [object(), Path("a"), 1j, np.longdouble(1), np.array([1j]), np.array([object()], dtype=object)]
 )
 @pytest.mark.parametrize("language", ["json", "yaml"])
-def test_what_a_format_cannot_hold(value: object, language: str) -> None:
-    """A value without a form in the format is a TypeError that shows it, in YAML as in JSON."""
-    with pytest.raises(ArgumentTypeError, match=f"(?i){language} cannot hold "):
+def test_unsupported_values(value: object, language: str) -> None:
+    """A value that the format cannot represent raises a TypeError with the value, in YAML as in JSON."""
+    with pytest.raises(ArgumentTypeError, match=f"(?i){language} cannot represent "):
         dump({"a": [value]}, file_format=language)
     with pytest.raises(ArgumentTypeError):
         dump([value], io.StringIO(), file_format=language)
 
 
-def test_what_contains_itself() -> None:
-    """A list in itself is a ValueError in both text formats."""
+def test_circular_references() -> None:
+    """A list that contains itself raises a ValueError in both text formats."""
     value: list[Any] = []
     value.append(value)
     with pytest.raises(ValueError, match="Circular"):
@@ -128,8 +128,8 @@ def test_what_contains_itself() -> None:
         dump(value, file_format="yaml")
 
 
-def test_json_takes_a_default_of_its_own() -> None:
-    """The default of the caller goes before ours."""
+def test_json_default_of_caller() -> None:
+    """The ``default`` argument of the caller replaces the built-in one."""
     assert dump({"a": 1j}, file_format="json", default=str) == '{"a": "1j"}'
 
 
@@ -151,7 +151,7 @@ def test_json_takes_a_default_of_its_own() -> None:
     ],
 )
 def test_yaml_reads(text: str, value: Any) -> None:
-    """Numbers such as 1e-3 are floats, as everywhere but in YAML 1.1, and tuples are tuples."""
+    """Numbers such as 1e-3 are read as floats, and tuples as tuples."""
     found = load(io.StringIO(text), file_format="yaml")
     assert repr(found) == repr(value)
 
@@ -165,43 +165,43 @@ def test_yaml_reads(text: str, value: Any) -> None:
         "!!python/module:os",
     ],
 )
-def test_yaml_runs_no_code(text: str) -> None:
-    """A document that asks for Python objects is refused, and nothing is called."""
+def test_yaml_does_not_run_code(text: str) -> None:
+    """A document with tags for Python objects raises an error, and nothing is called."""
     with pytest.raises(yaml.constructor.ConstructorError):
         load(io.StringIO(text), file_format="yaml")
     assert not Path("made").exists()
 
 
-def test_another_yaml_loader_may_be_named() -> None:
-    """Who wants the unsafe loader says so."""
+def test_custom_yaml_loader() -> None:
+    """The ``Loader`` argument selects another loader, even an unsafe one."""
     value = load(io.StringIO("!!python/name:os.getcwd"), file_format="yaml", Loader=yaml.UnsafeLoader)
     assert value.__name__ == "getcwd"
 
 
 @pytest.mark.parametrize("value", [ConfigDict(b=[{"c": 1}], a=2), OrderedDict(b=[ConfigDict(c=1)], a=2)])
-def test_yaml_of_other_dicts(value: Any) -> None:
-    """Subclasses of dict are written as the mappings that they are."""
+def test_yaml_of_dict_subclasses(value: Any) -> None:
+    """Subclasses of dict are written as mappings."""
     assert dump(value, file_format="yaml") == "a: 2\nb:\n- c: 1\n"
     assert dump(value, file_format="yml", sort_keys=False) == "b:\n- c: 1\na: 2\n"
 
 
-def test_yaml_writes_repeated_values_out() -> None:
-    """A list that stands twice is written twice: no anchors."""
+def test_yaml_without_aliases() -> None:
+    """A list that occurs twice is written twice, without anchors."""
     shared = [1]
     assert dump({"a": shared, "b": shared}, file_format="yaml") == "a:\n- 1\nb:\n- 1\n"
 
 
-def test_pickles_can_be_read_by_old_pythons() -> None:
-    """The protocol is 2 unless another is asked for."""
+def test_pickle_protocol() -> None:
+    """The default protocol is 2; another one can be passed."""
     assert dump([1], file_format="pkl") == pickle.dumps([1], protocol=2)
     assert dump([1], file_format="pickle", protocol=4) == pickle.dumps([1], protocol=4)
 
 
-# ------------------------------------------------------------------------- formats of one's own
+# ------------------------------------------------------------------------- custom formats
 
 
 class LinesHandler(BaseFileHandler):
-    """One item a line."""
+    """Writes one item per line."""
 
     def __init__(self, end: str = "\n") -> None:
         self.end = end
@@ -217,8 +217,8 @@ class LinesHandler(BaseFileHandler):
 
 
 @pytest.mark.parametrize("names", ["lines", ["lines", "rows"], ("lines",)])
-def test_a_format_can_be_added(names: Any) -> None:
-    """A registered class reads and writes files of its extensions, and is returned."""
+def test_custom_format(names: Any) -> None:
+    """A registered class reads and writes files with its extensions; the decorator returns the class."""
     with pytest.raises(TypeError):
         dump([1, 2], "a.lines")
     assert register_handler(names)(LinesHandler) is LinesHandler
@@ -228,31 +228,31 @@ def test_a_format_can_be_added(names: Any) -> None:
     assert ("rows" in file_handlers) == (names == ["lines", "rows"])
 
 
-def test_a_handler_gets_its_arguments() -> None:
-    """Keyword arguments go to the handler's constructor."""
+def test_handler_arguments() -> None:
+    """Keyword arguments of register_handler are passed to the handler's constructor."""
     register_handler("lines", end=";")(LinesHandler)
     assert dump([1, 2], file_format="lines") == "1;2"
 
 
 @pytest.mark.parametrize("names", [[1], ["a", None], (b"x",)])
-def test_a_format_is_text(names: Any) -> None:
-    """Names of another type are a TypeError."""
+def test_format_must_be_str(names: Any) -> None:
+    """Names of formats of another type raise a TypeError."""
     with pytest.raises(TypeError, match="format"):
         register_handler(names)
 
 
 @pytest.mark.parametrize("what", [dict, 3, LinesHandler()])
-def test_a_handler_is_a_handler(what: Any) -> None:
-    """What is no subclass of BaseFileHandler is a TypeError and is not registered."""
+def test_handler_must_be_subclass(what: Any) -> None:
+    """An object that is not a subclass of BaseFileHandler raises a TypeError and is not registered."""
     with pytest.raises(TypeError, match="BaseFileHandler"):
         register_handler("lines")(what)
     assert "lines" not in file_handlers
 
 
-def test_a_format_is_not_lost() -> None:
-    """A format that has a handler keeps it, unless force is set or the class is the same one, run again."""
+def test_format_is_not_replaced_by_accident() -> None:
+    """A format keeps its handler, unless force is set or the class is defined again by the same module."""
     before = dict(file_handlers)
-    with pytest.raises(NameTakenError, match=r"'json' is JsonHandler's; .*force=True"):
+    with pytest.raises(NameTakenError, match=r"'json' is already registered for JsonHandler\. .*force=True"):
         register_handler(["lines", "json"])(LinesHandler)
     assert file_handlers == before
     register_handler("json", force=True)(LinesHandler)
@@ -262,19 +262,19 @@ def test_a_format_is_not_lost() -> None:
     assert dump([1, 2], file_format="json") == "1;2"
 
 
-def test_loading_a_pickle_warns_once() -> None:
-    """The first pickle that a process loads warns, at the line that loads it, that it runs code."""
+def test_pickle_warning() -> None:
+    """The first pickle that a process loads issues a warning, attributed to the line that calls load."""
     data = io.BytesIO(pickle.dumps([1]))
-    _warned_of_pickle.clear()
-    with pytest.warns(UserWarning, match="runs what is written in it") as caught:
+    _pickle_warned.clear()
+    with pytest.warns(UserWarning, match="can run any code") as caught:
         assert load(data, file_format="pkl") == [1]
     assert caught[0].filename == __file__
     data.seek(0)
     assert load(data, file_format="pickle") == [1]
 
 
-def test_a_handler_reads_and_writes_paths() -> None:
-    """What a handler is given as a path it opens itself, and writes whole or not at all."""
+def test_handler_reads_and_writes_paths() -> None:
+    """A handler opens paths itself, and writes them atomically."""
     for handler, name in ((JsonHandler(), "a.json"), (PickleHandler(), "a.pkl")):
         handler.dump_to_path({"ä": [1]}, name)
         assert handler.load_from_path(name) == {"ä": [1]}
@@ -283,8 +283,8 @@ def test_a_handler_reads_and_writes_paths() -> None:
         assert handler.load_from_path(Path(name), "rb") == {"ä": [1]}
 
 
-def test_a_handler_has_to_be_complete() -> None:
-    """A class that lacks one of the three methods cannot be registered."""
+def test_incomplete_handler() -> None:
+    """A class without one of the three abstract methods cannot be registered."""
 
     class Half(BaseFileHandler):
         def load_from_fileobj(self, file: IO[Any], **kwargs: Any) -> Any: ...
@@ -293,8 +293,8 @@ def test_a_handler_has_to_be_complete() -> None:
         register_handler("half")(Half)
 
 
-def test_the_formats_that_there_are() -> None:
-    """Three formats are known by five extensions, of which pickle's are binary."""
+def test_builtin_formats() -> None:
+    """Three formats are registered with five extensions; those of pickle are binary."""
     assert {name: handler.str_like for name, handler in file_handlers.items()} == {
         "json": True,
         "yaml": True,
@@ -304,7 +304,7 @@ def test_the_formats_that_there_are() -> None:
     }
 
 
-def test_numpy_is_not_needed_for_json() -> None:
-    """The text of plain data is that of the json module."""
+def test_json_text() -> None:
+    """The text of built-in types equals that of the json module."""
     assert dump([{"a": "abc", "b": 1}, 2, "c"], file_format="json") == '[{"a": "abc", "b": 1}, 2, "c"]'
     assert json.loads(str(dump(["ä\n"], file_format="json"))) == ["ä\n"]

@@ -1,4 +1,4 @@
-"""load and dump."""
+"""Tests of load and dump."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ FORMATS = ["json", "yaml", "yml", "pickle", "pkl"]
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("kind", [str, Path])
-def test_the_extension_is_the_format(name: str, kind: type) -> None:
+def test_extension_selects_format(name: str, kind: type) -> None:
     """A path, str or Path, is written and read in the format of its extension."""
     assert dump(VALUE, kind(f"a.{name}")) is None
     assert load(kind(f"a.{name}")) == VALUE
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_may_be_named(name: str) -> None:
-    """With file_format the name of the file does not matter."""
+def test_file_format_overrides_extension(name: str) -> None:
+    """If file_format is given, the extension of the file is ignored."""
     dump(VALUE, "a.txt", file_format=name)
     assert load("a.txt", file_format=name) == VALUE
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_open_files(name: str) -> None:
-    """An open file is written to and read from, and left open."""
+    """An open file is read and written, and is not closed."""
     binary = "b" if name in ("pickle", "pkl") else ""
     with Path("a").open(f"w{binary}", encoding=None if binary else "utf-8") as file:
         dump(VALUE, file, file_format=name)
@@ -48,29 +48,29 @@ def test_open_files(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("json", str), ("yaml", str), ("pkl", bytes)])
-def test_without_a_file_the_text_is_returned(name: str, kind: type) -> None:
-    """Without a file, dump returns what would be in it: text, or bytes for pickle."""
+def test_dump_without_file_returns_content(name: str, kind: type) -> None:
+    """Without a file, dump returns its content: text, or bytes for pickle."""
     data = dump(VALUE, file_format=name)
     assert isinstance(data, kind)
     dump(VALUE, "a", file_format=name)
     assert Path("a").read_bytes() == (data.encode() if isinstance(data, str) else data)
 
 
-def test_a_folder_is_made() -> None:
-    """The folders of the path are made on writing."""
+def test_parent_folders_are_created() -> None:
+    """Dump creates the missing parent folders of a path."""
     dump(1, "new/folder/a.json")
     assert load("new/folder/a.json") == 1
 
 
-def test_arguments_go_to_the_handler() -> None:
-    """What load and dump do not know themselves is the handler's."""
+def test_arguments_are_passed_to_handler() -> None:
+    """Load and dump pass unknown keyword arguments to the handler."""
     dump({"b": 1, "a": 2}, "a.json", indent=1, sort_keys=True)
     assert Path("a.json").read_text() == '{\n "a": 2,\n "b": 1\n}'
     assert load("a.json", object_pairs_hook=list) == [("a", 2), ("b", 1)]
 
 
-def test_neither_file_nor_format() -> None:
-    """Neither of the two given is a ValueError, as the format has to be known."""
+def test_dump_without_file_and_format() -> None:
+    """Without a file and a format, dump raises a ValueError."""
     with pytest.raises(ArgumentError, match="file_format"):
         dump(VALUE)
     assert issubclass(ArgumentError, ValueError)
@@ -79,37 +79,40 @@ def test_neither_file_nor_format() -> None:
 @pytest.mark.parametrize(
     ("file", "file_format", "text"),
     [
-        ("a.txt", None, "no file format 'txt'; known are json, pickle, pkl, yaml, yml"),
+        ("a.txt", None, "Unknown file format 'txt'. Known formats: json, pickle, pkl, yaml, yml"),
         ("a.jsn", None, "Did you mean 'json'"),
-        ("noextension", None, "'noextension' has no extension: give file_format, one of json, pickle"),
+        ("noextension", None, "'noextension' has no extension: pass file_format, one of json, pickle"),
         ("", None, "'' has no extension"),
         ("folder.json/a", None, "'folder.json/a' has no extension"),
-        ("a.", None, "no file format ''"),
-        ("a.txt.gz", None, "no file format 'gz'"),
-        ("https://h/a.txt?b=c.json#d.json", None, "no file format 'txt'"),
+        ("a.", None, "Unknown file format ''"),
+        ("a.txt.gz", None, "Unknown file format 'gz'"),
+        ("https://h/a.txt?b=c.json#d.json", None, "Unknown file format 'txt'"),
         ("https://h.json", None, "'https://h.json' has no extension"),
-        ("a.json", "txt", "no file format 'txt'"),
+        ("a.json", "txt", "Unknown file format 'txt'"),
         (3, "json", "path or an open file, not 3"),
-        ("a.json", 3, "file_format is a str, not 3"),
+        ("a.json", 3, "file_format must be a str, not 3"),
         (["a.json"], "json", "path or an open file"),
     ],
 )
-def test_what_is_no_file_or_format(file: Any, file_format: str | None, text: str, tmp_path: Path) -> None:
-    """An unknown format, and a file that is none, is a TypeError, and nothing is written."""
+def test_invalid_file_or_format(file: Any, file_format: str | None, text: str, tmp_path: Path) -> None:
+    """An unknown format or an invalid file raises a TypeError, and nothing is written."""
     for call in (lambda: load(file, file_format), lambda: dump(VALUE, file, file_format)):
         with pytest.raises(ArgumentTypeError, match=text):
             call()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_open_file_needs_a_format() -> None:
-    """Nothing is guessed from the name of an open file."""
-    with Path("a.json").open("w") as file, pytest.raises(TypeError, match="open file has no format"):
+def test_open_file_requires_format() -> None:
+    """The format of an open file is not guessed from its name."""
+    with (
+        Path("a.json").open("w") as file,
+        pytest.raises(TypeError, match="format of an open file is unknown"),
+    ):
         dump(VALUE, file)
 
 
-def test_a_missing_file() -> None:
-    """Reading what is not there is a FileNotFoundError."""
+def test_missing_file() -> None:
+    """Loading a file that does not exist raises a FileNotFoundError."""
     with pytest.raises(FileNotFoundError):
         load("a.json")
     with pytest.raises(FileNotFoundError):
@@ -119,8 +122,8 @@ def test_a_missing_file() -> None:
 @pytest.mark.parametrize(
     "name", ["a.JSON", "A.Yaml", "archive.v1.PKL", ".json", "a b/ä ☃.yml", "C:\\data\\a.json"]
 )
-def test_names_of_all_kinds(name: str, tmp_path: Path) -> None:
-    """The case of an extension does not matter, and neither does what stands before it."""
+def test_unusual_file_names(name: str, tmp_path: Path) -> None:
+    """The case of the extension is ignored, and the rest of the name is arbitrary."""
     dump(VALUE, name)
     assert load(Path(name)) == VALUE
     assert sum(file.is_file() for file in tmp_path.rglob("*")) == 1
@@ -129,7 +132,7 @@ def test_names_of_all_kinds(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", ["gz", "bz2", "xz"])
 @pytest.mark.parametrize("name", ["json", "yaml", "pkl"])
 def test_compressed_files(name: str, extension: str) -> None:
-    """A second extension compresses, by name, by format and in open files, to the same bytes each time."""
+    """A second extension compresses, in paths, in file_format and for open files, always to the same bytes."""
     module = importlib.import_module({"gz": "gzip", "bz2": "bz2", "xz": "lzma"}[extension])
     dump(VALUE, f"a.{name}.{extension}")
     data = Path(f"a.{name}.{extension}").read_bytes()
@@ -143,15 +146,15 @@ def test_compressed_files(name: str, extension: str) -> None:
     assert load(io.BytesIO(data), file_format=f"{name}.{extension}") == VALUE
 
 
-def test_a_format_that_is_named_is_all_of_it() -> None:
-    """With file_format the extension compresses nothing."""
+def test_file_format_disables_compression() -> None:
+    """If file_format is given, the extension of the file does not enable compression."""
     dump(VALUE, "a.gz", file_format="json")
     assert Path("a.gz").read_text() == dump(VALUE, file_format="json")
     assert load("a.gz", file_format="json") == VALUE
 
 
-def test_a_format_of_ones_own_goes_first() -> None:
-    """A handler of an extension is asked before the extension is taken for a compression."""
+def test_custom_format_precedes_compression() -> None:
+    """A handler registered for an extension takes precedence over compression."""
 
     class Handler(BaseFileHandler):
         def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
@@ -181,18 +184,16 @@ def test_a_format_of_ones_own_goes_first() -> None:
         ("a.json.gz", b"{}", OSError, "gzip"),
     ],
 )
-def test_files_that_are_not_what_they_seem(
-    name: str, content: bytes, kind: type[Exception], text: str
-) -> None:
-    """An error of a parser says in which file."""
+def test_invalid_content(name: str, content: bytes, kind: type[Exception], text: str) -> None:
+    """A parser error has a note with the name of the file."""
     Path(name).write_bytes(content)
     with pytest.raises(kind, match=text) as caught:
         load(name)
     assert caught.value.__notes__ == [f"while reading {name}"]
 
 
-def test_where_the_file_is(site: Site) -> None:
-    """A URL is read by the backend of its prefix, with its query left out of the format and of messages."""
+def test_urls(site: Site) -> None:
+    """A URL is read by the HTTP backend; its query affects neither format nor messages."""
     site["/a.json"] = b"[1]"
     site["/b.yml"] = b"["
     assert load(f"{site.url}/a.json?token=x.y#part") == [1]
@@ -205,8 +206,8 @@ def test_where_the_file_is(site: Site) -> None:
     assert refused.value.__notes__ == [f"while writing {site.url}/a.json"]
 
 
-def test_the_client_of_ones_choice(site: Site) -> None:
-    """With file_client_args the name is the backend's to understand."""
+def test_explicit_client(site: Site) -> None:
+    """If file_client_args name a backend, that backend interprets the file name."""
     dump(VALUE, "http:a.json", file_client_args={"backend": "disk"})
     assert load("http:a.json", file_client_args={"backend": "disk"}) == VALUE
     with pytest.raises(BackendError, match="reads http"):
@@ -214,8 +215,8 @@ def test_the_client_of_ones_choice(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.yaml", "a.pkl"])
-def test_a_failing_dump_leaves_the_old_file(name: str, tmp_path: Path) -> None:
-    """An object that the format cannot hold leaves what was there, and nothing beside it."""
+def test_failing_dump_keeps_old_file(name: str, tmp_path: Path) -> None:
+    """If an object cannot be written, the old file is kept and no other file is left."""
     dump(VALUE, name)
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         dump([lambda: 0], name)

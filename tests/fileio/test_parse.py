@@ -1,4 +1,4 @@
-"""Lists and dicts in text files."""
+"""Tests of list_from_file and dict_from_file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cfgtrain.errors import ArgumentError
 
 @pytest.fixture
 def names() -> Path:
-    """Write five names."""
+    """Write a file with five names."""
     Path("names.txt").write_text("1.jpg\n2.jpg\n3.jpg\n4.jpg\n5.jpg")
     return Path("names.txt")
 
@@ -34,13 +34,13 @@ def names() -> Path:
     ],
 )
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_list(kind: type, args: dict[str, Any], found: str, names: Path) -> None:
-    """Lines are items, of which some can be left out and all can get a beginning."""
+def test_list_from_file(kind: type, args: dict[str, Any], found: str, names: Path) -> None:
+    """Each line is an item; lines can be skipped, limited and prefixed."""
     assert list_from_file(kind(names), **args) == found.split()
 
 
-def test_lines_are_kept_as_they_are() -> None:
-    """Spaces and empty lines stay, line ends of all systems go, and nothing else ends a line."""
+def test_lines_are_unchanged() -> None:
+    """Spaces and empty lines are kept, line endings of all systems are removed, and only they split lines."""
     Path("a").write_bytes(" a b \r\n\nc\td\x0b\x0ce\u2028f\n".encode())
     assert list_from_file("a") == [" a b ", "", "c\td\x0b\x0ce\u2028f"]
     Path("a").write_bytes("ä\n".encode("latin-1"))
@@ -51,29 +51,29 @@ def test_lines_are_kept_as_they_are() -> None:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))))
-def test_any_lines(lines: list[str]) -> None:
-    """Whatever lines are written come back."""
+def test_list_round_trips(lines: list[str]) -> None:
+    """Lines that are written are read back."""
     Path("a").write_bytes("".join(line + "\n" for line in lines).encode())
     assert list_from_file("a") == lines
 
 
-def test_a_negative_offset(names: Path) -> None:
-    """No lines can be skipped backwards."""
+def test_negative_offset(names: Path) -> None:
+    """A negative offset raises an error."""
     with pytest.raises(ArgumentError, match="offset"):
         list_from_file(names, offset=-1)
 
 
-def test_a_dict() -> None:
-    """The first column is the key, and one column or several the value."""
+def test_dict_from_file() -> None:
+    """The first column is the key, and the other columns are the value."""
     Path("a").write_text("1 cat\n2 dog\tcow \n\n  \n3 panda\n3 bear")
     assert dict_from_file("a") == {"1": "cat", "2": ["dog", "cow"], "3": "bear"}
     assert dict_from_file(Path("a"), key_type=int) == {1: "cat", 2: ["dog", "cow"], 3: "bear"}
 
 
-def test_a_line_that_is_no_pair() -> None:
-    """A line without a value, or with a key of another type, is told by its number."""
+def test_invalid_lines() -> None:
+    """A line without a value, or with an invalid key, raises an error with its line number."""
     Path("a").write_text("1 cat\n\ndog\n")
-    with pytest.raises(AssertionError, match=r"one value or more, not 'dog' \(a:3\)"):
+    with pytest.raises(AssertionError, match=r"a key and at least one value, not 'dog' \(a:3\)"):
         dict_from_file("a")
     Path("a").write_text("1 cat\n\nx dog\n")
     with pytest.raises(ValueError, match="invalid literal") as caught:
@@ -81,8 +81,8 @@ def test_a_line_that_is_no_pair() -> None:
     assert caught.value.__notes__ == ["while reading the key of a:3"]
 
 
-def test_from_a_server(site: Site) -> None:
-    """Both read from a URL, found by it or by the arguments of the client."""
+def test_read_from_url(site: Site) -> None:
+    """Both functions read from a URL; the backend is inferred from it or given by file_client_args."""
     site["/a.txt"] = b"1 cat\n2 dog\n"
     url = f"{site.url}/a.txt"
     for args in (None, {"backend": "http"}, {"prefix": "http"}, {"retries": 0}):

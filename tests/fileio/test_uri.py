@@ -1,4 +1,4 @@
-"""What the text of a path or URI says about itself."""
+"""Tests of the functions that parse paths and URIs."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ from cfgtrain.fileio.uri import display_name, file_name, uri_prefix
     ],
 )
 def test_prefix_and_name(uri: str | Path, prefix: str | None, name: str) -> None:
-    """The prefix stands before ://, and the name is the last part, without an HTTP URL's query."""
+    """The prefix is the part before ``://``; the name is the last component, without an HTTP URL's query."""
     assert uri_prefix(uri) == prefix
     assert file_name(uri) == name
 
 
 @pytest.mark.parametrize("uri", [None, ["s3://a"], b"s3://a", 3])
-def test_what_is_no_uri(uri: Any) -> None:
-    """Another type is an error, an AssertionError as in MMCV among others."""
+def test_invalid_uri(uri: Any) -> None:
+    """An argument of another type raises an error, which is an AssertionError as in MMCV."""
     with pytest.raises(AssertionError, match="str or a Path"):
         uri_prefix(uri)
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/a", "https://h/a.json"])
-def test_a_path_of_a_uri(uri: str) -> None:
-    """Pathlib takes a slash away, so that the path would be one on the disk: that is an error."""
-    with pytest.raises(ArgumentError, match="lost a slash"):
+def test_path_created_from_uri(uri: str) -> None:
+    """Pathlib removes a slash from a URI, which makes it a local path: that raises an error."""
+    with pytest.raises(ArgumentError, match=":// to :/"):
         uri_prefix(Path(uri))
     Path(uri).mkdir(parents=True)
     assert uri_prefix(Path(uri)) is None
@@ -75,14 +75,14 @@ def test_a_path_of_a_uri(uri: str) -> None:
         ("sftp://me:p@ss@h/a", "sftp://h/a"),
     ],
 )
-def test_messages_hold_no_secrets(uri: str, shown: str) -> None:
-    """Users, passwords and queries are left out."""
+def test_display_name_contains_no_secrets(uri: str, shown: str) -> None:
+    """User names, passwords and queries are removed."""
     assert display_name(uri) == shown
 
 
 @given(text=st.text(alphabet=":/?#@.[]ab\\\n\0ä", max_size=20))
 def test_any_text(text: str) -> None:
-    """No text is too odd for a prefix, a name and a message."""
+    """Any text has a prefix or None, a name and a display name."""
     assert "://" in text or uri_prefix(text) is None
     assert "/" not in file_name(text)
     assert isinstance(display_name(text), str)

@@ -1,4 +1,4 @@
-"""Locks, where the file system makes difficulties; what they are for is in ``tests/faults``."""
+"""Tests of locks on unusual file systems; their use in a run is tested in ``tests/faults``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cfgtrain.errors import WorkDirError
 from cfgtrain.filesystem.lock import LOCK_NAME, locked_folder
 
 
-def test_file_says_who_holds_it(tmp_path: Path) -> None:
-    """The file names process, machine and time, and nobody else from before."""
+def test_lock_file_names_holder(tmp_path: Path) -> None:
+    """The lock file contains the process, the machine and the time of its holder, and no previous content."""
     (tmp_path / LOCK_NAME).write_text("somebody\n" * 9)
     with locked_folder(tmp_path):
         text = (tmp_path / LOCK_NAME).read_text()
@@ -21,9 +21,9 @@ def test_file_says_who_holds_it(tmp_path: Path) -> None:
     assert text.count("\n") == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no file that is always full")
-def test_full_disk_locks_all_the_same(tmp_path: Path) -> None:
-    """Where nothing can be written the lock holds without a name in it."""
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full does not exist")
+def test_lock_on_full_disk(tmp_path: Path) -> None:
+    """On a full disk the lock works, but its file does not name the holder."""
     (tmp_path / LOCK_NAME).symlink_to("/dev/full")
     code = (
         "import sys; from pathlib import Path; from cfgtrain.filesystem.lock import locked_folder as hold\n"
@@ -36,8 +36,8 @@ def test_full_disk_locks_all_the_same(tmp_path: Path) -> None:
     assert "is in use by another process" in other.stderr
 
 
-def test_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A lock file of somebody else, or something else of that name, is an error that names the folder."""
+def test_unusable_lock_file(tmp_path: Path) -> None:
+    """A lock file that cannot be opened raises an error with the folder."""
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(WorkDirError, match="cannot be locked: Is a directory"), locked_folder(tmp_path):
         pass

@@ -17,7 +17,7 @@ SMALL = np.array([[1, 2], [3, 4]])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.int64, np.float16, bool])
 @pytest.mark.parametrize("channels", [None, 1, 3, 5, 600])
 def test_directions(direction: Any, expected: list[list[int]], dtype: Any, channels: int | None) -> None:
-    """Each direction swaps what it says, for any dtype and number of channels, in memory of its own."""
+    """Each direction is flipped correctly for any dtype and number of channels, and the result is a copy."""
     img = SMALL.astype(dtype) if channels is None else np.repeat(SMALL[..., None], channels, 2).astype(dtype)
     flipped = imflip(img, direction)
     wanted = np.array(expected).astype(dtype)
@@ -28,7 +28,7 @@ def test_directions(direction: Any, expected: list[list[int]], dtype: Any, chann
 
 
 @pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
-def test_in_place(direction: Any) -> None:
+def test_flip_in_place(direction: Any) -> None:
     """imflip_ changes its input and returns it."""
     img = np.random.default_rng(0).random((5, 4, 3))
     expected = imflip(img, direction)
@@ -37,12 +37,12 @@ def test_in_place(direction: Any) -> None:
 
 
 def test_unknown_direction() -> None:
-    """Another direction is refused with a suggestion."""
+    """An unknown direction raises an error with a suggestion."""
     with pytest.raises(AssertionError, match=r"'horizontl'.*Did you mean 'horizontal'"):
         imflip(SMALL, "horizontl")  # type: ignore[arg-type]
 
 
-# Where the pixel ends up that lies at the top left of the upright image "F", as [[a, b], [c, d]].
+# The image [[a, b], [c, d], [e, f]] as stored with each orientation.
 STORED = {
     1: [["a", "b"], ["c", "d"], ["e", "f"]],
     2: [["b", "a"], ["d", "c"], ["f", "e"]],
@@ -59,7 +59,7 @@ STORED = {
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [None, 3, 4])
 def test_upright(orientation: int, dtype: Any, channels: int | None) -> None:
-    """All eight orientations of EXIF come out as one image."""
+    """All eight EXIF orientations result in the same image."""
     code = np.vectorize(ord)
     stored = code(np.array(STORED[orientation])).astype(dtype)
     stored = stored if channels is None else np.repeat(stored[..., None], channels, axis=2)

@@ -19,15 +19,15 @@ def ramp(*shape: int, dtype: Any = np.uint8) -> np.ndarray[Any, Any]:
     ("shape", "expected"),
     [((4, 6), (10, 5)), ((4, 6, 1), (10, 5, 1)), ((4, 6, 3), (10, 5, 3)), ((4, 6, 4), (10, 5, 4))],
 )
-def test_size_is_width_and_height(shape: tuple[int, ...], expected: tuple[int, ...], dtype: Any) -> None:
-    """``size`` is (w, h); channels, one alone too, and the dtype stay."""
+def test_size_is_width_height(shape: tuple[int, ...], expected: tuple[int, ...], dtype: Any) -> None:
+    """``size`` is (w, h); the dtype and the channel axis are kept, even with a single channel."""
     resized = imresize(ramp(*shape, dtype=dtype), (5, 10))
     assert resized.shape == expected
     assert resized.dtype == dtype
 
 
-def test_same_size_is_the_same_image() -> None:
-    """Resizing to its own size changes no pixel, and the input is not changed either."""
+def test_same_size_changes_nothing() -> None:
+    """Resizing to the same size changes no pixel, and the input is never changed."""
     img = ramp(4, 6)
     before = img.copy()
     for interpolation in ("nearest", "bilinear", "bicubic", "area", "lanczos"):
@@ -45,47 +45,47 @@ VALUES = [
 
 @pytest.mark.parametrize(("interpolation", "expected"), VALUES)
 def test_interpolations(interpolation: Any, expected: list[list[int]]) -> None:
-    """Each interpolation gives its values; pixels are squares whose centres are sampled."""
+    """Each interpolation computes its values; pixels are sampled at their centres."""
     img = np.array([[0, 100]], dtype=np.float32)
     assert imresize(img, (4, 1), interpolation=interpolation).tolist() == expected
 
 
 def test_area_averages() -> None:
-    """Shrinking by area takes the mean of the pixels that are covered."""
+    """Reducing by area returns the mean of the covered pixels."""
     img = np.array([[0, 10], [20, 30]], dtype=np.float32)
     assert imresize(img, (1, 1), interpolation="area").tolist() == [[15]]
 
 
 def test_unknown_interpolation() -> None:
-    """Another interpolation is refused with a suggestion."""
-    with pytest.raises(ArgumentError, match=r"no interpolation 'bilinaer'.*Did you mean 'bilinear'"):
+    """An unknown interpolation raises an error with a suggestion."""
+    with pytest.raises(ArgumentError, match=r"not 'bilinaer'\. Did you mean 'bilinear'"):
         imresize(ramp(2, 2), (4, 4), interpolation="bilinaer")
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4, 0), (-1, 4), (0.5, 4)])
-def test_size_is_positive(size: Any) -> None:
-    """A size without pixels is refused."""
+def test_size_must_be_positive(size: Any) -> None:
+    """A size that is not two positive integers raises an error."""
     with pytest.raises(ArgumentError, match="positive"):
         imresize(ramp(2, 2), size)
 
 
-def test_the_scale_is_returned() -> None:
-    """return_scale adds the factors of width and height."""
+def test_return_scale() -> None:
+    """return_scale adds the scale factors of the width and the height."""
     resized, w_scale, h_scale = imresize(ramp(300, 400, 3), (1000, 600), return_scale=True)
     assert resized.shape == (600, 1000, 3)
     assert (w_scale, h_scale) == (2.5, 2.0)
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 1), (6, 8, 3)])
-def test_the_result_is_written_into_out(shape: tuple[int, ...]) -> None:
-    """``out`` is what is returned, and holds the result."""
+def test_out(shape: tuple[int, ...]) -> None:
+    """The result is written to ``out``, which is returned."""
     out = np.zeros((3, 4, *shape[2:]), np.uint8)
     assert imresize(ramp(*shape), (4, 3), out=out) is out
     assert np.array_equal(out, imresize(ramp(*shape), (4, 3)))
 
 
-def test_pillow_resizes_too() -> None:
-    """Pillow has its own interpolations, keeps a single channel, and takes uint8 alone."""
+def test_pillow() -> None:
+    """Pillow has its own interpolations, keeps a single channel, and only supports uint8."""
     assert imresize(ramp(8, 8, 1), (4, 4), interpolation="hamming", backend="pillow").shape == (4, 4, 1)
     use_backend("pillow")
     try:
@@ -93,15 +93,15 @@ def test_pillow_resizes_too() -> None:
     finally:
         use_backend("cv2")
     assert halved.tolist() == [[100]]
-    with pytest.raises(AssertionError, match="uint8, not uint16"):
+    with pytest.raises(AssertionError, match="must be uint8, not uint16"):
         imresize(ramp(8, 8, dtype=np.uint16), (4, 4), backend="pillow")
-    with pytest.raises(ValueError, match="cv2 or pillow, not by 'tifffile'"):
+    with pytest.raises(ValueError, match="cv2 or pillow, not 'tifffile'"):
         imresize(ramp(8, 8), (4, 4), backend="tifffile")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("dtype", "size"), [(bool, (4, 4)), (np.float16, (4, 4))])
-def test_dtypes_that_cannot_be_resized(dtype: Any, size: tuple[int, int]) -> None:
-    """An image that OpenCV cannot resize is named by shape and dtype."""
+def test_unsupported_dtypes(dtype: Any, size: tuple[int, int]) -> None:
+    """An image that OpenCV cannot resize raises an error with its dtype."""
     with pytest.raises(ArgumentError, match=np.dtype(dtype).name):
         imresize(np.zeros((8, 8), dtype), size)
 
@@ -122,27 +122,27 @@ def test_dtypes_that_cannot_be_resized(dtype: Any, size: tuple[int, int]) -> Non
     ],
 )
 def test_rescale_size(scale: Any, size: tuple[int, int], factor: float) -> None:
-    """A factor, or bounds of the long and the short edge in either order; halves round up."""
+    """The scale is a factor, or maximum lengths of the long and short edge in either order; halves round up."""
     assert rescale_size((400, 300), scale) == size
     assert rescale_size((400, 300), scale, return_scale=True) == (size, factor)
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("inf"), float("nan"), (0, 5)])
-def test_scales_are_positive(scale: Any) -> None:
-    """A scale that leaves nothing, or is endless, is refused."""
-    with pytest.raises(ValueError, match="above 0 and finite"):
+def test_scale_must_be_positive(scale: Any) -> None:
+    """A scale that is not positive and finite raises an error."""
+    with pytest.raises(ValueError, match="positive and finite"):
         rescale_size((400, 300), scale)
 
 
 @pytest.mark.parametrize("scale", [[100, 200], (1, 2, 3), "2", None])
-def test_scales_of_other_types(scale: Any) -> None:
-    """A scale is a number or a tuple of two."""
-    with pytest.raises(TypeError, match="a tuple of two bounds"):
+def test_scale_types(scale: Any) -> None:
+    """A scale that is neither a number nor a tuple of two raises an error."""
+    with pytest.raises(TypeError, match="a tuple of two maximum lengths"):
         rescale_size((400, 300), scale)
 
 
 def test_imrescale() -> None:
-    """The ratio is kept, and an edge is at least a pixel long."""
+    """The aspect ratio is kept, and each edge has at least one pixel."""
     assert imrescale(ramp(300, 400, 3), (1000, 600)).shape == (600, 800, 3)
     rescaled, factor = imrescale(ramp(300, 400), 0.5, return_scale=True)
     assert (rescaled.shape, factor) == ((150, 200), 0.5)

@@ -1,4 +1,4 @@
-"""What can be called with what."""
+"""Signatures, and checking calls against them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Base:
 
 
 class Tensor:
-    """Stands for torch's."""
+    """A class with the name of torch's."""
 
 
 class Inherits(Base):
@@ -155,14 +155,14 @@ class Lambda:
         (partial(plain, a=1), "a b c", "", False),
         (Base, "depth width name", "depth", False),
         (Inherits, "depth width name", "depth", False),
-        # **kwargs that are passed on are followed
+        # **kwargs that are passed to the base class
         (PassesOn, "extra depth width name", "extra depth", False),
         (PassesOnTwice, "more extra depth width name", "extra depth", False),
         (BelowPassing, "extra depth width name", "extra depth", False),
         (PassesAll, "depth width name", "depth", False),
         (PassesByName, "depth width name", "depth", False),
         (OfObject, "a", "a", False),
-        # what the constructor gives by itself cannot be given again
+        # arguments that the constructor itself passes cannot be given again
         (FillsFirst, "width name", "", False),
         (FillsFirstByName, "width name", "", False),
         (FillsKeyword, "width name", "", False),
@@ -170,7 +170,7 @@ class Lambda:
         (BelowRenames, "layers width name", "", False),
         (HasDefault, "depth width name", "", False),
         (BelowDefault, "depth width name", "", False),
-        # what becomes of them otherwise cannot be known
+        # other uses of them are not known
         (Swallows, "a", "a", True),
         (Takes, "", "", True),
         (Chooses, "deep", "deep", True),
@@ -181,7 +181,7 @@ class Lambda:
     ],
 )
 def test_parameters(target: Callable[..., Any], names: str, required: str, is_open: bool) -> None:
-    """The names, those without a default, and whether others are taken, are read from the signatures."""
+    """The names, those without a default, and whether others are accepted, are read from the signatures."""
     found = parameters_of(target)
     assert found is not None
     assert (list(found.names), list(found.required)) == (names.split(), required.split())
@@ -189,7 +189,7 @@ def test_parameters(target: Callable[..., Any], names: str, required: str, is_op
 
 
 def test_a_target_without_a_signature() -> None:
-    """Some builtins tell nothing of their arguments: nothing is ever wrong with them."""
+    """Some builtins have no signature: any call of them is accepted."""
     assert parameters_of(dict) is None
     assert argument_problem(dict, {"x": 1}) is None
     assert type_problem(dict, "x", 1) is None
@@ -216,7 +216,7 @@ def test_a_target_without_a_signature() -> None:
 def test_argument_problems(
     target: Callable[..., Any], args: dict[str, Any], text: str | None, argument: str | None
 ) -> None:
-    """A name that is not taken, or one that is missing, is told with what would be right."""
+    """The message for an unknown or missing argument has a correction."""
     problem = argument_problem(target, args)
     assert (problem and str(problem.error({})).split("\n")[0], problem and problem.argument) == (
         text,
@@ -237,12 +237,12 @@ def test_argument_problems(
     ],
 )
 def test_signatures_as_text(target: Callable[..., Any], text: str) -> None:
-    """Each name has its default; one that would be long, or is an address, is left out."""
+    """Each name has its default; a default that is long, or an address, is left out."""
     assert signature_text(target).split(".<locals>.")[-1] == text
 
 
 def test_the_error_has_the_message_the_place_and_the_signature(write: Callable[[str, str], Path]) -> None:
-    """What is wrong, where, and what would be right are on three lines, and can be read one by one."""
+    """The problem, the location and the signature are on three lines, and can be read one by one."""
     write("cat.py", "\n\ncat = dict(aa=1)\n")
     problem = argument_problem(plain, {"aa": 1})
     assert problem is not None
@@ -258,13 +258,13 @@ def test_the_error_has_the_message_the_place_and_the_signature(write: Callable[[
 
 
 def test_arguments_that_will_be_added() -> None:
-    """With partial_args nothing is missing yet, but a wrong name is wrong."""
+    """With partial_args no argument is missing, but an unknown name is still an error."""
     assert argument_problem(plain, {}, partial_args=True) is None
     assert argument_problem(plain, {"zzz": 1}, partial_args=True) is not None
 
 
 class Unhashable:
-    """Can be called, and compares with anything."""
+    """A callable that cannot be hashed."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -273,13 +273,13 @@ class Unhashable:
 
 
 def test_a_target_that_cannot_be_hashed() -> None:
-    """It is read as others are, each time anew."""
+    """Its signature is read without the cache."""
     assert signature_text(Unhashable()).endswith("(a=1)")
     assert argument_problem(Unhashable(), {"b": 1}) is not None
 
 
-def test_an_argument_that_is_no_text() -> None:
-    """A key such as 1 is no argument, and is told as it is."""
+def test_an_argument_that_is_not_a_str() -> None:
+    """A key such as 1 is not an argument, and is shown as it is."""
     problem = argument_problem(plain, {"a": 1, 1: 2})  # type: ignore[dict-item]
     assert problem is not None
     assert (problem.message, problem.hint) == ("plain takes no argument 1.", "")
@@ -289,8 +289,8 @@ def test_an_argument_that_is_no_text() -> None:
     ("target", "taken"),
     [(plain, ["a", "b"]), (open_ended, ["a", "b", "depth"]), (Base, ["depth"]), (PassesOn, ["depth"])],
 )
-def test_what_is_offered(target: Callable[..., Any], taken: list[str]) -> None:
-    """Of the arguments on offer those are handed out that the target takes."""
+def test_accepted_args(target: Callable[..., Any], taken: list[str]) -> None:
+    """Only the arguments that the target accepts are returned."""
     assert list(accepted_args(target, {"a": 1, "b": 2, "depth": 3})) == taken
 
 
@@ -305,14 +305,14 @@ def test_what_is_offered(target: Callable[..., Any], taken: list[str]) -> None:
     ],
 )
 def test_names_for_messages(target: Callable[..., Any], name: str) -> None:
-    """Classes, functions and partials have the name that their source has."""
+    """Classes, functions and partials have the name in their source."""
     assert callable_name(target) == name
 
 
 # ------------------------------------------------------------------------------------ types
 
 FITTING: list[tuple[Any, list[Any], list[Any]]] = [
-    # annotation, what fits, what does not
+    # annotation, valid values, invalid values
     (int, [1, -1], [1.0, "1", None, True, [1]]),
     (float, [1, 1.5], ["1e-3", None, True]),
     (bool, [True], [1, 0, "true", None]),
@@ -326,15 +326,15 @@ FITTING: list[tuple[Any, list[Any], list[Any]]] = [
     (dict[str, int], [{"a": 1}], [[], None]),
     (Mapping[str, int], [{}], ["x"]),
     (int | None, [1, None], ["x", 1.5]),
-    (Optional[str], ["x", None], [1]),  # noqa: UP045  # as older code spells it
+    (Optional[str], ["x", None], [1]),  # noqa: UP045  # as in older code
     (int | list[int], [1, [1]], ["x", None]),
     (Literal["a", "b"], ["a"], ["c", None]),
     (Literal[1] | None, [1, None], [2]),
-    # what cannot be judged is never wrong
+    # annotations that are not checked
     (Any, [1, "x", None], []),
     (Path, ["x", 1, None], []),
     (Base, [{}, "x", 3], []),
-    (Tensor, [[1.0], 3], ["x"]),  # no text becomes a tensor
+    (Tensor, [[1.0], 3], ["x"]),  # a tensor cannot be made from a str
     (int | Base, [1, {}, "x"], []),
     (Callable[..., Any], ["x", len], []),
     (set[int], [[], "x"], []),
@@ -347,7 +347,7 @@ FITTING: list[tuple[Any, list[Any], list[Any]]] = [
     + [(kind, value, False) for kind, _, bad in FITTING for value in bad],
 )
 def test_types(annotation: Any, value: Any, fits: bool) -> None:
-    """Plain annotations are judged: an int is a float, a bool no number, a list any sequence."""
+    """Simple annotations are checked: an int is a float, a bool is not a number, a list is any sequence."""
 
     def target(x) -> None: ...  # type: ignore[no-untyped-def]
 
@@ -356,12 +356,12 @@ def test_types(annotation: Any, value: Any, fits: bool) -> None:
 
 
 def old_style(x: int = None, y: list[str] | None = None) -> None:  # type: ignore[assignment]  # noqa: RUF013
-    """Defaults of None without saying so, as much code has them."""
+    """Defaults of None without None in the annotation, as in much code."""
 
 
 @pytest.mark.parametrize(("name", "value", "fits"), [("x", None, True), ("x", "a", False), ("y", None, True)])
 def test_a_default_of_none_fits(name: str, value: Any, fits: bool) -> None:
-    """An argument whose default is None may be None, whatever its annotation says."""
+    """An argument whose default is None may be None, whatever its annotation is."""
     assert (type_problem(old_style, name, value) is None) == fits
 
 
@@ -375,8 +375,8 @@ def test_a_default_of_none_fits(name: str, value: Any, fits: bool) -> None:
         (list[int] | dict[str, int], "x of target is a list or a dict, not 'no'."),
     ],
 )
-def test_a_wrong_type_is_spelled(annotation: Any, text: str) -> None:
-    """The message has what is taken, in words, and what was given."""
+def test_the_message_for_a_wrong_type(annotation: Any, text: str) -> None:
+    """The message has the expected types and the given value."""
 
     def target(x) -> None: ...  # type: ignore[no-untyped-def]
 
@@ -386,23 +386,23 @@ def test_a_wrong_type_is_spelled(annotation: Any, text: str) -> None:
 
 
 def test_types_of_inherited_arguments() -> None:
-    """Arguments that **kwargs pass on are judged by the class that takes them."""
+    """Arguments that are passed on by **kwargs are checked against the base class."""
     assert type_problem(PassesOnTwice, "depth", "x") == "depth of PassesOnTwice is an int, not 'x'."
     assert type_problem(PassesOnTwice, "nothing", "x") is None
 
 
 def unreadable(x: NotThere) -> None:  # type: ignore[name-defined]  # noqa: F821
-    """An annotation that names what is not there."""
+    """An annotation with an undefined name."""
 
 
-def test_an_annotation_that_cannot_be_read_says_nothing() -> None:
-    """A name that does not exist where annotations are read makes no value wrong."""
+def test_an_annotation_that_cannot_be_resolved_is_ignored() -> None:
+    """Any value is accepted for such an argument."""
     assert type_problem(unreadable, "x", 1) is None
     assert argument_problem(unreadable, {"x": 1}) is None
 
 
 def test_an_object_that_can_be_called_has_the_name_of_its_class() -> None:
-    """A message shows no address in memory."""
+    """Messages contain no address in memory."""
 
     class Scorer:
         def __call__(self, top: int) -> int:

@@ -12,7 +12,7 @@ from cfgtrain.models import ImageClassifier
 
 
 class Pixels(nn.Module):
-    """Scores that are the first pixels themselves."""
+    """A backbone whose scores are the first three pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,20 +41,22 @@ def test_losses(classifier: ImageClassifier) -> None:
 
 
 def test_predictions(classifier: ImageClassifier) -> None:
-    """With ``return_loss=False`` it returns probabilities, and needs no labels."""
+    """With ``return_loss=False`` the model returns probabilities and needs no labels."""
     predicted = classifier(img=IMAGES, return_loss=False)
     assert torch.equal(predicted, IMAGES.flatten(1).softmax(dim=1))
 
 
-def test_loss_needs_labels(classifier: ImageClassifier) -> None:
-    """Without labels there is no loss; the message says where they would come from."""
-    with pytest.raises(ArgumentError, match="needs gt_label: does the pipeline"):
+def test_loss_requires_labels(classifier: ImageClassifier) -> None:
+    """The loss without labels raises an error that says how to get them."""
+    with pytest.raises(
+        ArgumentError, match="requires gt_label: add 'gt_label' to the keys that the pipeline collects"
+    ):
         classifier(IMAGES)
 
 
 @pytest.mark.parametrize("step", ["train_step", "val_step"])
 def test_steps(classifier: ImageClassifier, step: str) -> None:
-    """A step returns the loss to go backward from, what is logged, and how many samples it was."""
+    """A step returns the loss for the backward pass, the values to log and the number of samples."""
     outputs: dict[str, Any] = getattr(classifier, step)({"img": IMAGES, "gt_label": LABELS}, None)
     outputs["loss"].backward()
     assert classifier.backbone.scale.grad is not None
@@ -63,7 +65,7 @@ def test_steps(classifier: ImageClassifier, step: str) -> None:
     assert not any(value.requires_grad for value in outputs["log_vars"].values())
 
 
-def test_other_loss() -> None:
+def test_custom_loss() -> None:
     """The loss is built from its config."""
     MODELS.register_module(module=Pixels)
     model = ImageClassifier({"type": "Pixels"}, {"type": "torch.nn.CrossEntropyLoss", "label_smoothing": 0.5})
@@ -72,7 +74,7 @@ def test_other_loss() -> None:
 
 
 def test_dropout_only_in_training() -> None:
-    """Pixels are dropped in training only, and not at all by default."""
+    """Pixels are dropped during training only, and by default not at all."""
     MODELS.register_module(module=Pixels)
     model = ImageClassifier({"type": "Pixels"}, dropout=0.99)
     torch.manual_seed(0)

@@ -11,8 +11,8 @@ META = torch.device("meta")
 Pair = namedtuple("Pair", ["a", "b"])
 
 
-def test_tensors_are_moved_wherever_they_are() -> None:
-    """Tensors in nested dicts, lists, tuples and named tuples go to the device; the shapes of these stay."""
+def test_nested_tensors_are_moved() -> None:
+    """Tensors in dicts, lists, tuples and named tuples are moved; the types of the containers are kept."""
     tensor = torch.ones(2)
     batch = {
         "a": tensor,
@@ -29,8 +29,8 @@ def test_tensors_are_moved_wherever_they_are() -> None:
     assert moved["c"].a.device == moved["d"]["e"].device == META
 
 
-def test_other_values_stay_as_they_are() -> None:
-    """What is no tensor is handed on itself."""
+def test_other_values_are_unchanged() -> None:
+    """Values that are not tensors are returned themselves."""
     other = object()
     batch = {"name": "abc", "n": 3, "none": None, "other": other}
     assert to_device(batch, META) == batch
@@ -38,7 +38,7 @@ def test_other_values_stay_as_they_are() -> None:
 
 
 def test_batch_is_not_changed() -> None:
-    """The batch that was given stays where it was."""
+    """The batch that is passed in is not changed."""
     batch = {"a": [torch.ones(1)]}
     to_device(batch, META)
     assert batch["a"][0].device.type == "cpu"

@@ -11,7 +11,7 @@ META = torch.device("meta")
 
 
 class Net(nn.Module):
-    """Remembers what it was called with."""
+    """Records what it is called with."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class Net(nn.Module):
         return {"loss": 2}
 
 
-def test_model_lives_on_the_device() -> None:
+def test_model_is_on_device() -> None:
     """The parameters of a wrapped model are on the device."""
     assert OnDevice(Net(), META).module.w.device == META
 
 
 def test_inputs_are_moved() -> None:
-    """Positional and keyword tensors are moved for a call; other words are handed on."""
+    """Positional and keyword tensors are moved; other arguments are passed on unchanged."""
     net = Net()
     out = OnDevice(net, META)(torch.ones(2), y=torch.ones(1), flag=True)
     assert net.calls == [(META, META, True)]
@@ -45,7 +45,7 @@ def test_inputs_are_moved() -> None:
 
 
 def test_batches_of_steps_are_moved() -> None:
-    """The batch of a step is moved; the optimizer and other words are handed on as they are."""
+    """The batch of a step is moved; the optimizer and other arguments are passed on unchanged."""
     net = Net()
     model = OnDevice(net, META)
     assert model.train_step({"x": torch.ones(1)}, "optimizer", a=1) == {"loss": 1}
@@ -53,8 +53,8 @@ def test_batches_of_steps_are_moved() -> None:
     assert net.calls == [("train", META, "optimizer", {"a": 1}), ("val", META, None, {"b": 2})]
 
 
-def test_wrappers_are_known() -> None:
-    """Ours and torch's are wrappers; a model with a part called ``module`` is none."""
+def test_is_module_wrapper() -> None:
+    """OnDevice and torch's wrappers are wrappers; a model with a child called ``module`` is not."""
     odd = nn.Module()
     odd.module = Net()
     assert is_module_wrapper(OnDevice(Net(), META))
@@ -63,8 +63,8 @@ def test_wrappers_are_known() -> None:
     assert not is_module_wrapper(Net())
 
 
-def test_unwrapping_any_depth() -> None:
-    """The model inside any number of wrappers is found; a bare one is itself."""
+def test_unwrap_model() -> None:
+    """The model inside nested wrappers is returned; a model without a wrapper is returned itself."""
     net = Net()
     assert unwrap_model(nn.DataParallel(OnDevice(net, torch.device("cpu")))) is net
     assert unwrap_model(net) is net

@@ -80,15 +80,15 @@ def make_cat(name: str = "Tom") -> str:
         ("little", "dogs.Poodle", "Poodle"),
         ("mid", "hound.Dachshund", None),
         ("dogs", "BloodHound", None),  # children are not searched
-        ("hounds", "Poodle", None),  # nor are ancestors
-        ("dogs", "little_hound.Dachshund", None),  # a grandchild needs its whole path
+        ("hounds", "Poodle", None),  # ancestors are not searched
+        ("dogs", "little_hound.Dachshund", None),  # the key of a grandchild is its full path
         ("dogs", "Bulldog", None),
         ("mid", "wolf.Wolf", None),
         ("dogs", "wolf.Wolf", None),
     ],
 )
 def test_scopes(asked: str, key: str, found: str | None, family: Family) -> None:
-    """A scoped name is found from every member of the family, an unscoped one at home only."""
+    """A scoped name is found from every member of the family, an unscoped one only in its own registry."""
     registry = getattr(family, asked)
     entry = registry.get(key)
     assert (entry and entry.__name__) == found
@@ -100,12 +100,12 @@ def test_scopes(asked: str, key: str, found: str | None, family: Family) -> None
     [("a.B", ("a", "B")), ("B", (None, "B")), ("a.b.c.D", ("a", "b.c.D"))],
 )
 def test_a_key_is_split_at_its_first_dot(key: str, parts: tuple[str | None, str]) -> None:
-    """What stands before the first dot is the scope, and there is none without a dot."""
+    """The part before the first dot is the scope; without a dot there is no scope."""
     assert Registry.split_scope_key(key) == parts
 
 
 def test_the_scope_is_that_of_the_calling_module() -> None:
-    """Without a scope the first part of the calling module's name is taken, past subclasses."""
+    """By default the scope is the first part of the name of the calling module; subclasses are skipped."""
 
     class Own(Registry):
         def __init__(self, name: str) -> None:
@@ -115,7 +115,7 @@ def test_the_scope_is_that_of_the_calling_module() -> None:
 
 
 def test_the_scope_of_code_without_a_module() -> None:
-    """Where a registry is made by text that has no module name, the scope is that of a script."""
+    """If a registry is made by code without a module name, the scope is that of a script."""
     namespace: dict[str, Any] = {"Registry": Registry, "__name__": None}
     exec("made = Registry('cat')", namespace)
     assert namespace["made"].scope == "__main__"
@@ -123,26 +123,26 @@ def test_the_scope_of_code_without_a_module() -> None:
 
 @pytest.mark.parametrize("scope", ["a.b", "", "."])
 def test_a_scope_is_one_word(scope: str) -> None:
-    """A scope that no name could reach is refused when the registry is made."""
+    """A scope that no name could have is rejected when the registry is made."""
     with pytest.raises(ArgumentError, match="one word"):
         Registry("cat", scope=scope)
 
 
 def test_siblings_have_different_scopes(family: Family) -> None:
-    """A scope that is taken is refused with the name of the sibling that has it."""
+    """A scope that is in use is rejected with the name of the sibling that has it."""
     with pytest.raises(AssertionError, match="hounds"):
         Registry("wolves", parent=family.dogs, scope="hound")
 
 
 def test_a_child_with_the_scope_of_its_parent_is_warned_about(family: Family) -> None:
-    """The warning points at the line that makes the child, as its entries are out of reach."""
+    """The entries of the child cannot be reached; the warning points at the line that makes the child."""
     with pytest.warns(UserWarning, match="scope of its parent") as caught:
         Registry("wolves", parent=family.dogs, scope="dogs")
     assert caught[0].filename == __file__
 
 
-def test_the_scope_of_old_configs_is_taken() -> None:
-    """A child of scope mmcv would be as much out of reach: that name stands for the parent's scope."""
+def test_the_scope_of_mmcv_is_in_use() -> None:
+    """The scope mmcv is an alias of that of the parent, so it causes the same warning."""
     parent = Registry("cat", scope="cfgtrain")
     with pytest.warns(UserWarning, match="scope of its parent, 'mmcv'"):
         Registry("cat", parent=parent, scope="mmcv")
@@ -154,15 +154,15 @@ def test_a_parent_is_a_registry() -> None:
         Registry("cat", parent="dogs")  # type: ignore[arg-type]
 
 
-def test_families_know_each_other(family: Family) -> None:
-    """A child names its parent, and a parent its children by scope."""
+def test_parents_and_children(family: Family) -> None:
+    """A child has its parent, and a parent its children by scope."""
     assert family.little.parent is family.hounds
     assert family.dogs.parent is None
     assert family.hounds.children == {"little_hound": family.little, "mid_hound": family.mid}
 
 
-def test_the_old_scope_still_builds() -> None:
-    """A name of MMCV's scope means the entry of the same name in cfgtrain."""
+def test_the_scope_of_mmcv_is_an_alias() -> None:
+    """A name with MMCV's scope is the entry of the same name in cfgtrain."""
     models = Registry("model", scope="cfgtrain")
     child = Registry("model", scope="project", parent=models)
     models.register_module(module=Cat)
@@ -173,8 +173,8 @@ def test_the_old_scope_still_builds() -> None:
 
 
 @pytest.mark.parametrize("thing", [Cat, make_cat, len])
-def test_a_thing_is_registered_under_its_own_name(thing: Any, cats: Registry) -> None:
-    """The decorator returns what it decorates, and the name is its __name__."""
+def test_the_default_name(thing: Any, cats: Registry) -> None:
+    """The decorator returns the class, and the name is its __name__."""
     assert cats.register_module()(thing) is thing
     assert dict(cats.module_dict) == {thing.__name__: thing}
 
@@ -189,10 +189,8 @@ def test_a_thing_is_registered_under_its_own_name(thing: Any, cats: Registry) ->
     ],
 )
 @pytest.mark.parametrize("decorate", [True, False])
-def test_names_are_given_as_one_or_as_many(
-    name: Any, names: list[str], decorate: bool, cats: Registry
-) -> None:
-    """By decorator or by call, each name leads to the same thing, which is returned."""
+def test_one_or_several_names(name: Any, names: list[str], decorate: bool, cats: Registry) -> None:
+    """By decorator or by call, each name is registered for the same object, which is returned."""
     done = cats.register_module(name)(Cat) if decorate else cats.register_module(name, module=Cat)
     assert done is Cat
     assert list(cats) == names
@@ -201,7 +199,7 @@ def test_names_are_given_as_one_or_as_many(
 
 
 def test_a_partial_needs_a_name(cats: Registry) -> None:
-    """A callable without a name of its own is refused until it is given one."""
+    """A callable without a __name__ is rejected unless a name is given."""
     tom = partial(Cat, name="Tom")
     with pytest.raises(ArgumentError, match="name="):
         cats.register_module(module=tom)
@@ -209,23 +207,23 @@ def test_a_partial_needs_a_name(cats: Registry) -> None:
     assert cats.build({"type": "Tom", "age": 3}).age == 3
 
 
-def test_a_taken_name_is_refused(cats: Registry) -> None:
-    """The error names the registry, the file of the entry that is there, and the way out."""
+def test_a_registered_name_is_rejected(cats: Registry) -> None:
+    """The error has the registry, the file of the existing entry, and the alternatives."""
     cats.register_module(module=Cat)
-    with pytest.raises(KeyError, match=r"cat registry already: Cat at .*test_registry\.py.*force=True"):
+    with pytest.raises(KeyError, match=r"cat registry: Cat at .*test_registry\.py.*force=True"):
         cats.register_module(module=Cat)
 
 
 @pytest.mark.parametrize(("thing", "shown"), [(len, "builtins.len"), (partial(len), "builtins.len")])
-def test_a_taken_name_without_a_source(thing: Any, shown: str, cats: Registry) -> None:
-    """An entry that no Python file holds is shown by its import path."""
+def test_a_registered_name_without_a_source(thing: Any, shown: str, cats: Registry) -> None:
+    """An entry that is not in a Python file is shown by its import path."""
     cats.register_module("len", module=thing)
     with pytest.raises(NameTakenError, match=shown):
         cats.register_module("len", module=Cat)
 
 
 def test_force_replaces(cats: Registry) -> None:
-    """With force the newer thing takes the name, and the number of names stays."""
+    """With force the new entry replaces the old one, and the number of names does not change."""
     cats.register_module(module=Cat)
     other = type("Cat", (), {})
     cats.register_module(force=True)(other)
@@ -233,7 +231,7 @@ def test_force_replaces(cats: Registry) -> None:
 
 
 def test_names_are_registered_all_or_none(cats: Registry) -> None:
-    """When one of several names is taken, the others are not registered either."""
+    """If one of several names is registered already, the others are not registered either."""
     cats.register_module(module=Cat)
     with pytest.raises(NameTakenError):
         cats.register_module(["Tiger", "Cat"], module=make_cat)
@@ -242,7 +240,7 @@ def test_names_are_registered_all_or_none(cats: Registry) -> None:
 
 @pytest.mark.parametrize("thing", [0, "Cat", Cat().__init__, ConfigDict()])  # type: ignore[misc]
 def test_only_classes_and_functions_are_registered(thing: Any, cats: Registry) -> None:
-    """What cannot be called, and a bound method, is a TypeError."""
+    """An object that cannot be called, or a bound method, is a TypeError."""
     with pytest.raises(ArgumentTypeError, match="class or function"):
         cats.register_module("x", module=thing)
     assert len(cats) == 0
@@ -256,8 +254,8 @@ def test_a_name_is_text(name: Any, cats: Registry) -> None:
 
 
 @pytest.mark.parametrize("name", ["", [], "a.B", ["Cat", "a.B"]])
-def test_a_name_that_could_not_be_reached_is_refused(name: Any, cats: Registry) -> None:
-    """Empty names, none at all and names with a dot are errors."""
+def test_invalid_names_are_rejected(name: Any, cats: Registry) -> None:
+    """Empty names, an empty sequence of names and names with a dot are errors."""
     with pytest.raises(ArgumentError):
         cats.register_module(name, module=Cat)
     assert len(cats) == 0
@@ -270,7 +268,7 @@ def test_force_is_a_bool(cats: Registry) -> None:
 
 
 def test_an_empty_registry_is_true(cats: Registry) -> None:
-    """A registry is never falsy, so that `registry or default` means what it says."""
+    """A registry is never falsy, so that `registry or default` works."""
     assert cats
     assert len(cats) == 0
 
@@ -303,7 +301,7 @@ def test_the_old_forms_register_and_warn(how: Any, force: bool, cats: Registry) 
 
 
 def test_a_decorator_without_parentheses(cats: Registry) -> None:
-    """It registers a class with a warning, and is a TypeError with a function."""
+    """It registers a class with a warning, and is a TypeError for a function."""
     with pytest.warns(DeprecationWarning):
 
         @cats.register_module
@@ -320,9 +318,9 @@ def test_a_decorator_without_parentheses(cats: Registry) -> None:
 
 
 def test_the_old_private_method(cats: Registry) -> None:
-    """What code written for MMCV calls underneath works, by its older name with a warning."""
+    """The private method that code for MMCV calls works, and its old argument name causes a warning."""
     cats._register_module(Cat, module_name=["A", "B"], force=True)
-    with pytest.warns(DeprecationWarning, match="its name is module"):
+    with pytest.warns(DeprecationWarning, match="write module="):
         cats._register_module(module_class=Cat)
     assert list(cats.keys()) == ["A", "B", "Cat"]
 
@@ -344,13 +342,13 @@ def test_the_old_private_method(cats: Registry) -> None:
 )
 @pytest.mark.parametrize("build", [build_from_cfg, build_cfg, lambda cfg, cats: cats.build(cfg)])
 def test_a_mapping_becomes_an_object(cfg: Any, build: Any, cats: Registry) -> None:
-    """The type may be a name, a scoped name or the class, the rest are its arguments."""
+    """The type may be a name, a scoped name or the class; the other items are its arguments."""
     cats.register_module(module=Cat)
     assert vars(build(cfg, cats)) == {"name": "Tim", "age": 0}
 
 
 def test_a_function_is_called(cats: Registry) -> None:
-    """What a registered function returns is what was built."""
+    """The result of a registered function is the built object."""
     cats.register_module(module=make_cat)
     assert cats.build({"type": "make_cat", "name": "Tim"}) == "a cat, Tim"
 
@@ -366,10 +364,10 @@ def test_a_function_is_called(cats: Registry) -> None:
         ({"type": "Cat"}, None, "Tom"),
     ],
 )
-def test_defaults_fill_what_is_missing(
+def test_default_arguments(
     cfg: dict[str, Any], default_args: dict[str, Any] | None, name: str, cats: Registry
 ) -> None:
-    """The config wins over the defaults, the type included, and neither is changed."""
+    """The config overrides the defaults, including the type, and neither is changed."""
     cats.register_module(module=Cat)
     before = dict(cfg), dict(default_args or {})
     assert cats.build(cfg, default_args=default_args).name == name
@@ -378,7 +376,7 @@ def test_defaults_fill_what_is_missing(
 
 
 def test_nested_configs_are_arguments(cats: Registry) -> None:
-    """A dict with a type inside another is handed on as it is."""
+    """A dict with a type inside another is passed on unchanged."""
     cats.register_module(module=Cat)
     inner = {"type": "Cat"}
     assert cats.build({"type": "Cat", "name": inner}).name is inner
@@ -388,8 +386,8 @@ def test_nested_configs_are_arguments(cats: Registry) -> None:
     ("cfg", "default_args"),
     [([], None), ("Cat", None), (None, None), ({"type": "Cat"}, 0), ({"type": 1000}, None)],
 )
-def test_other_types_are_refused(cfg: Any, default_args: Any, cats: Registry) -> None:
-    """A config, defaults or a type of the wrong kind is a TypeError."""
+def test_other_types_are_rejected(cfg: Any, default_args: Any, cats: Registry) -> None:
+    """A config, defaults or a type of the wrong type is a TypeError."""
     cats.register_module(module=Cat)
     with pytest.raises(ArgumentTypeError):
         build_from_cfg(cfg, cats, default_args)
@@ -402,7 +400,7 @@ def test_a_config_is_built_from_a_registry() -> None:
 
 
 def test_a_config_has_a_type(cats: Registry) -> None:
-    """Without a type in config or defaults the error is a KeyError that says so."""
+    """A missing type in config and defaults is a KeyError that says so."""
     with pytest.raises(KeyError, match='must contain the key "type"'):
         build_from_cfg({"name": "Tim"}, cats, {"age": 1})
 
@@ -411,13 +409,13 @@ def test_a_config_has_a_type(cats: Registry) -> None:
     ("names", "asked", "text"),
     [
         (["ResNet", "VGG"], "Resnet", "'Resnet' is not in the cat registry. Did you mean 'ResNet'?"),
-        (["Ab", "Cd"], "Zzz", "It holds Ab, Cd."),
+        (["Ab", "Cd"], "Zzz", "It contains Ab, Cd."),
         ([f"Name{i:02}" for i in range(20)], "Zzz", "Name11, ..."),
         ([], "Zzz", "custom_imports"),
     ],
 )
 def test_an_unknown_name_is_explained(names: list[str], asked: str, text: str, cats: Registry) -> None:
-    """The error has the nearest names, or those that there are, or what fills a registry."""
+    """The error has similar names, or all names, or how the registry is filled."""
     for name in names:
         cats.register_module(name, module=Cat)
     with pytest.raises(KeyError) as caught:
@@ -426,7 +424,7 @@ def test_an_unknown_name_is_explained(names: list[str], asked: str, text: str, c
 
 
 def test_a_name_of_another_registry_is_pointed_out(cats: Registry) -> None:
-    """When another registry has the name, the error says which."""
+    """If another registry has the name, the error names it."""
     tools = Registry("tool", scope="tools")
     tools.register_module("Screwdriver", module=Cat)
     with pytest.raises(UnknownNameError, match=r"The tool registry has that name"):
@@ -454,16 +452,16 @@ def test_a_name_of_another_registry_is_pointed_out(cats: Registry) -> None:
         ("dogs", "sys.path", "what has that import path cannot be called"),
     ],
 )
-def test_a_miss_is_solved(asked: str, key: str, text: str, family: Family) -> None:
-    """The message has the key that was meant, as the registry that was asked would find it."""
+def test_an_unknown_name_suggests_a_key(asked: str, key: str, text: str, family: Family) -> None:
+    """The message has a similar key that can be used in the same registry."""
     with pytest.raises(UnknownNameError) as caught:
         getattr(family, asked).build({"type": key})
     assert text in str(caught.value)
     assert "is not in the" in str(caught.value)
 
 
-def test_what_a_miss_suggests_is_found(family: Family) -> None:
-    """Every entry of a family is reached, from every member, by the key that messages show."""
+def test_suggested_keys_are_found(family: Family) -> None:
+    """Every entry of a family can be found from every member by the key in messages."""
     for asked in family:
         for entry in ("Poodle", "BloodHound", "Dachshund", "Beagle"):
             if entry not in asked.keys():  # noqa: SIM118  # its own entries alone
@@ -482,13 +480,13 @@ def test_what_a_miss_suggests_is_found(family: Family) -> None:
         ("PETS.register_module(module=wings.Bird)", "shop/pets.py:1 defines it, but was not imported"),
         ("class Bird: ...", "shop/pets.py:1 defines it but does not register it"),
         ("@PETS.register_module('Eagle')\nclass Bird: ...", "shop/pets.py:2 registers it as 'Eagle'."),
-        ("class Cage:\n  def Bird(self): ...", "It holds Cat."),
-        ("x = 'Bird'; '\\d'", "It holds Cat."),
-        ("class Bird(", "It holds Cat."),
+        ("class Cage:\n  def Bird(self): ...", "It contains Cat."),
+        ("x = 'Bird'; '\\d'", "It contains Cat."),
+        ("class Bird(", "It contains Cat."),
     ],
 )  # fmt: skip
 def test_a_module_that_was_not_imported(source: str, text: str, write: Write, cats: Registry) -> None:
-    """When a source file defines the name, the message has its place and the import that is missing."""
+    """If a source file defines the name, the message has its location and the missing import."""
     cats.register_module(module=Cat)
     write("shop/pets.py", source)
     with pytest.raises(UnknownNameError) as caught:
@@ -506,7 +504,7 @@ def test_a_module_that_was_not_imported(source: str, text: str, write: Write, ca
     ],
 )
 def test_a_scope_whose_module_was_not_imported(key: str, text: str, write: Write, cats: Registry) -> None:
-    """A scope nobody knows may come with a module; a package that is there is left alone."""
+    """An unknown scope may be a module that was not imported; imported packages are not suggested."""
     write("shop/pets.py", "@PETS.register_module()\nclass Bird: ...")
     with pytest.raises(UnknownNameError) as caught:
         cats.build({"type": key})
@@ -534,23 +532,23 @@ def test_sources_beside_the_config_are_searched(write: Write, cats: Registry, tm
     ],
 )
 def test_an_import_path_is_a_type(path: str, args: Mapping[str, Any], built: Any, cats: Registry) -> None:
-    """A name that no registry holds may lead to anything that can be imported and called."""
+    """A name that is in no registry may be the import path of anything that can be called."""
     assert cats.build({"type": path, **args}) == built
 
 
 @pytest.mark.parametrize(
     "path", ["collections.OrderedDct", "colections.OrderedDict", "sys.path", "a-b.C", "collections.", ".x"]
 )
-def test_an_import_path_that_leads_nowhere(path: str, cats: Registry) -> None:
-    """A module that is not there, a name it lacks or a thing that cannot be called is an unknown name."""
+def test_an_import_path_that_does_not_exist(path: str, cats: Registry) -> None:
+    """A missing module, a missing name in it or an object that cannot be called is an unknown name."""
     with pytest.raises(UnknownNameError, match="is not in the cat registry"):
         cats.build({"type": path})
 
 
-def test_a_module_that_fails_is_not_called_unknown(
+def test_a_module_that_fails_is_not_an_unknown_name(
     write: Write, cats: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the module at an import path lacks one of its own imports, that error comes through."""
+    """If a module at an import path has a missing import, that error is raised."""
     folder = write("failing_module.py", "import not_there_at_all\n").parent
     monkeypatch.syspath_prepend(folder)
     with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
@@ -565,15 +563,17 @@ def test_a_module_that_fails_is_not_called_unknown(
     ],
 )
 def test_an_unknown_argument_is_suggested(args: dict[str, Any], text: str, cats: Registry) -> None:
-    """A wrong argument is a TypeError with the nearest name, or all of them."""
+    """A wrong argument is a TypeError with a similar name, or all names."""
     cats.register_module(module=Cat)
     with pytest.raises(TypeError) as caught:
         cats.build({"type": "Cat", **args})
     assert str(caught.value) == text
 
 
-def test_a_module_that_fails_is_placed(write: Write, cats: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error of a module at an import path has a note of where in the config it was named."""
+def test_a_module_that_fails_has_a_location(
+    write: Write, cats: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of a module at an import path has a note with the location in the config."""
     monkeypatch.syspath_prepend(write("breaking_module.py", "1 / 0\n").parent)
     write("cat.py", "cat = dict(type='breaking_module.Cat')\n")
     with pytest.raises(ZeroDivisionError) as caught:
@@ -582,7 +582,7 @@ def test_a_module_that_fails_is_placed(write: Write, cats: Registry, monkeypatch
 
 
 def test_a_missing_argument_is_named(cats: Registry) -> None:
-    """An argument without a default that the config lacks is a TypeError with its name."""
+    """A missing argument without a default is a TypeError with its name."""
 
     def kitten(mother: str, father: str) -> None: ...
 
@@ -599,8 +599,8 @@ cat = dict(
 """
 
 
-def test_a_wrong_argument_is_placed(write: Write, cats: Registry) -> None:
-    """The error of a config from a file has key path, file and line of the argument."""
+def test_a_wrong_argument_has_a_location(write: Write, cats: Registry) -> None:
+    """The error for a config from a file has the key path, file and line of the argument."""
     write("cat.py", CONFIG)
     cats.register_module(module=Cat)
     with pytest.raises(BuildError) as caught:
@@ -608,8 +608,8 @@ def test_a_wrong_argument_is_placed(write: Write, cats: Registry) -> None:
     assert str(caught.value).endswith("\n  at cat.nam (cat.py:4)\n  in Cat(name='Tom', age=0)")
 
 
-def test_an_unknown_type_is_placed(write: Write, cats: Registry) -> None:
-    """The error of a wrong type has key path, file and line of the type."""
+def test_an_unknown_type_has_a_location(write: Write, cats: Registry) -> None:
+    """The error for a wrong type has the key path, file and line of the type."""
     write("cat.py", CONFIG)
     cats.register_module(module=Cat)
     with pytest.raises(UnknownNameError) as caught:
@@ -618,8 +618,8 @@ def test_an_unknown_type_is_placed(write: Write, cats: Registry) -> None:
     assert str(caught.value).endswith("\n  at cat.kitten.type (cat.py:6)")
 
 
-def test_a_whole_config_is_placed_too(write: Write, cats: Registry) -> None:
-    """A Config that is built itself names its places as its nodes do."""
+def test_a_config_object_has_locations_too(write: Write, cats: Registry) -> None:
+    """Building from a Config gives the same locations as building from its nodes."""
     write("cat.py", "type = 'Cat'\nnam = 'Tim'\n")
     cats.register_module(module=Cat)
     with pytest.raises(BuildError, match="takes no argument 'nam'"):
@@ -641,10 +641,10 @@ def fail(how: str) -> None:
 
 
 @pytest.mark.parametrize(("how", "kind"), [("picky", PickyError), ("a.txt", PermissionError)])
-def test_what_a_constructor_raises_stays_what_it_is(
+def test_exceptions_of_a_constructor_are_kept(
     how: str, kind: type[Exception], write: Write, cats: Registry
 ) -> None:
-    """The very exception comes through, with a note of the thing, the key path, the file and the line."""
+    """The same exception is raised, with a note with the class, the key path, the file and the line."""
     write("cat.py", f"zoo = dict(\n  cat=dict(type='fail', how={how!r}))\n")
     cats.register_module(module=fail)
     with pytest.raises(kind) as caught:
@@ -653,8 +653,8 @@ def test_what_a_constructor_raises_stays_what_it_is(
     assert getattr(caught.value, "filename", "a.txt") == "a.txt"
 
 
-def test_a_note_without_a_place(cats: Registry) -> None:
-    """A plain dict has no place to tell, so the note has the name of the thing alone."""
+def test_a_note_without_a_location(cats: Registry) -> None:
+    """A plain dict has no location, so the note has the name of the class only."""
     with pytest.raises(PickyError) as caught:
         cats.build({"type": fail, "how": "picky"})
     assert caught.value.__notes__ == ["while building fail from a config"]
@@ -664,7 +664,7 @@ def test_a_note_without_a_place(cats: Registry) -> None:
 
 
 def test_the_build_function_is_inherited(cats: Registry) -> None:
-    """A child builds as its parent does unless it is told otherwise; the default is build_from_cfg."""
+    """A child builds as its parent unless it has its own build function; the default is build_from_cfg."""
 
     def build(cfg: Any, registry: Registry, **kwargs: Any) -> Any:
         return registry.name, cfg, kwargs
@@ -678,18 +678,74 @@ def test_the_build_function_is_inherited(cats: Registry) -> None:
     assert child.build({"a": 1}, {"b": 2}, c=3) == ("child", {"a": 1}, {"default_args": {"b": 2}, "c": 3})
 
 
-def test_the_registry_that_is_asked_builds(cats: Registry) -> None:
-    """A scoped name is built by the registry that was asked, not by the one that holds it."""
+def test_the_registry_that_build_is_called_on_builds(cats: Registry) -> None:
+    """A scoped name is built by the registry on which build was called, not by the one that contains it."""
     child = Registry("child", parent=cats, scope="child", build_func=lambda cfg, registry: "built by child")
     child.register_module(module=Cat)
     assert isinstance(cats.build({"type": "child.Cat"}), Cat)
 
 
+def test_an_import_path_is_resolved_when_the_build_function_is_first_read(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the registry nor its child imports the module before ``build_func`` is read."""
+    folder = write("builders_of_pets.py", "def build(cfg, registry):\n    return registry.name, cfg\n").parent
+    monkeypatch.syspath_prepend(folder)
+    pets = Registry("pet", build_func="builders_of_pets.build", scope="pets")
+    child = Registry("child", parent=pets, scope="child")
+    assert "builders_of_pets" not in sys.modules
+    assert child.build({"a": 1}) == ("child", {"a": 1})
+    assert child.build_func is pets.build_func is sys.modules["builders_of_pets"].build
+
+
+def test_a_child_reads_the_build_function_of_its_parent_late(cats: Registry) -> None:
+    """If the parent gets another build function after the child was made, the child uses it."""
+    child = Registry("child", parent=cats, scope="child")
+    cats.build_func = lambda cfg, registry: registry.name
+    assert child.build({}) == "child"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (
+            "graphlib.TopologicalSort",
+            "'graphlib' has no 'TopologicalSort'. Did you mean 'graphlib.TopologicalSorter'?",
+        ),
+        ("pathlib.Path.homes.x", "'pathlib.Path' has no 'homes'. Did you mean 'pathlib.Path.home.x'?"),
+        ("no_such_module_of_pets.build", "there is no module 'no_such_module_of_pets'."),
+        ("build_pet", "there is no module 'build_pet'."),
+        ("math.pi", "it cannot be called."),
+    ],
+)
+def test_a_wrong_import_path_of_the_build_function(path: str, reason: str) -> None:
+    """The error has the registry and the path, each time, and says what is wrong with the path."""
+    pets = Registry("pet", build_func=path, scope="pets")
+    child = Registry("child", parent=pets, scope="child")
+    for registry in (pets, child, pets):
+        with pytest.raises(ArgumentError) as caught:
+            registry.build({"type": "dict"})
+        assert str(caught.value) == (
+            f"The build_func of the pet registry cannot be imported from {path!r}: {reason}"
+        )
+
+
+def test_a_build_function_whose_module_is_broken(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exception of the module keeps its type and gets a note with the registry and the path."""
+    monkeypatch.syspath_prepend(write("broken_builders_of_pets.py", "1 / 0\n").parent)
+    pets = Registry("pet", build_func="broken_builders_of_pets.build", scope="pets")
+    with pytest.raises(ZeroDivisionError) as caught:
+        pets.build({})
+    assert caught.value.__notes__ == [
+        "while importing 'broken_builders_of_pets.build', the build_func of the pet registry"
+    ]
+
+
 # ----------------------------------------------------------------------------------- home
 
 
-def test_a_home_is_imported_on_the_first_miss(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module that fills a registry is imported once, and only when a name is missing."""
+def test_a_home_is_imported_when_a_name_is_not_found(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module that fills a registry is imported once, and only if a name is missing."""
     folder = write(
         "home_of_pets.py", "from pets import PETS\nPETS.register_module('Dog', module=dict)\n"
     ).parent
@@ -703,8 +759,8 @@ def test_a_home_is_imported_on_the_first_miss(write: Write, monkeypatch: pytest.
     assert pets.get("Bird") is None
 
 
-def test_a_home_that_cannot_be_imported_says_so_each_time() -> None:
-    """A failing import is not hidden by a second look-up."""
+def test_a_home_that_cannot_be_imported_fails_each_time() -> None:
+    """A failed import is not hidden by a second look-up."""
     pets = Registry("pet", scope="pets", home="no_such_home_of_pets")
     for _ in range(2):
         with pytest.raises(ModuleNotFoundError, match="no_such_home_of_pets"):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,3 +145,24 @@ def test_the_loader_of_the_first_flow_is_known_before_the_run(kind: str) -> None
     runner.register_hook(recorder)
     runner.run([numbers(3), numbers(2)], [("train", 1), ("val", 1)])
     assert recorder.seen == [3]
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_runner_is_freed_with_its_last_reference(kind: str, tmp_path: Path) -> None:
+    """No reference cycle keeps a runner, its model and the workers of its loaders until a garbage collection."""
+    runner = make_runner(kind, 1, work_dir=tmp_path, meta={})
+    runner.register_training_hooks(
+        {"policy": "step", "step": 1},
+        {},
+        {"interval": 1},
+        {"interval": 1, "hooks": [{"type": "TextLoggerHook"}]},
+        {"policy": "step", "step": 1},
+    )
+    runner.run([numbers(2), numbers(1)], [("train", 1), ("val", 1)])
+    reference = weakref.ref(runner)
+    gc.disable()
+    try:
+        del runner
+        assert reference() is None
+    finally:
+        gc.enable()

@@ -72,7 +72,7 @@ def test_constructor_from_its_config() -> None:
 @pytest.mark.parametrize("wrong", [None, "EpochBasedRunner", 3])
 def test_config_is_a_dict(wrong: Any) -> None:
     """Anything else is a TypeError."""
-    with pytest.raises(TypeError, match="is a dict"):
+    with pytest.raises(TypeError, match="must be a dict"):
         build_runner(wrong)
-    with pytest.raises(TypeError, match="is a dict"):
+    with pytest.raises(TypeError, match="must be a dict"):
         DefaultRunnerConstructor(wrong)

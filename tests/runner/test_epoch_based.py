@@ -232,7 +232,7 @@ def test_reason_of_an_interruption_is_logged_once_before_the_end(
             runner.check_interrupt()
 
     monkeypatch.setattr(runner.logger, "info", lambda text, *args: lines.append(text))
-    monkeypatch.setattr(runner.run_checkpoint, "save_interrupted", lambda: lines.append("saved"))
+    monkeypatch.setattr(runner.run_checkpoint, "save_interrupted", lambda runner: lines.append("saved"))
     runner.register_hook(ClosureHook("after_train_epoch" if leaves else "after_train_iter", stop))
     runner.run([numbers(2)], [("train", 1)])
     assert lines[-2:] == ["Stopping: %s", "saved"]
@@ -519,10 +519,10 @@ def test_no_batch_to_train_on_is_an_error(size: int) -> None:
     """An epoch without a single batch is no epoch; the error tells the size of the data set and what ``drop_last`` does."""
     runner = make_runner("epoch", 2)
     with pytest.raises(
-        ArgumentError, match=f"no batch at all: there are {size} samples, .* less than 4 is left out"
+        ArgumentError, match=f"no batches: there are {size} samples, .* fewer than 4 samples is dropped"
     ):
         runner.run([build_dataloader(list(range(size)), 4, drop_last=True)], [("train", 1)])
-    with pytest.raises(ArgumentError, match="no batch at all"):
+    with pytest.raises(ArgumentError, match="no batches"):
         make_runner("epoch", 2).run([iter(())], [("train", 1)])
 
 

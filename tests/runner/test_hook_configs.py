@@ -129,7 +129,7 @@ def test_priority_can_be_said() -> None:
 @pytest.mark.parametrize("key", ["lr_config", "optimizer_config", "custom_hooks"])
 def test_other_values_are_refused(key: str) -> None:
     """A value that is neither a dict nor a Hook is a TypeError that names the key."""
-    with pytest.raises(TypeError, match=f"{key} is a dict or a Hook, not 'step'"):
+    with pytest.raises(TypeError, match=f"{key} must be a dict or a Hook, not 'step'"):
         list(hook_configs.hooks_for(key, ["step"]))
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from typing import Any
 from weakref import WeakSet
 
@@ -92,11 +91,13 @@ def test_each_name_has_its_own_last_values() -> None:
     assert buffer.output == {"x": 4.0, "rare": 7.0}
 
 
-def test_no_weight_is_nan() -> None:
-    """A name that only ever had zero samples averages to nan."""
-    buffer = filled([1.0], [0])
-    buffer.average()
-    assert math.isnan(buffer.output["x"])
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_average_of_no_samples_is_left_out(n: int) -> None:
+    """A name that only ever had zero samples has no average, and the others have theirs."""
+    buffer = filled([1.0, 3.0], [0, 0])
+    buffer.update({"y": 7})
+    buffer.average(n)
+    assert buffer.output == buffer.latest == {"y": 7.0}
 
 
 def test_average_without_values_is_ready() -> None:

@@ -24,7 +24,7 @@ from cfgtrain import (
 )
 from cfgtrain.fileio import BaseStorageBackend, FileClient, dict_from_file, list_from_file
 from cfgtrain.origin import Origin
-from cfgtrain.runner import HOOKS, Hook, RunnerView
+from cfgtrain.runner import HOOKS, Hook, PolyLrUpdaterHook, RunnerView
 from cfgtrain.train import TrainResult, train
 
 cfg = Config.fromfile("config.py")
@@ -40,6 +40,7 @@ assert_type(cfg.pretty_text, str)
 assert_type(train(cfg), TrainResult)
 assert_type(train(cfg).work_dir, Path)
 assert_type(HOOKS, Registry)
+assert_type(PolyLrUpdaterHook(power=2.0), PolyLrUpdaterHook)
 assert_type(imresize(imread("a.png"), (4, 3)), np.ndarray[Any, Any])
 assert_type(imrescale(imread("a.png"), 0.5, return_scale=True), tuple[np.ndarray[Any, Any], float])
 assert_type(imwrite(imflip(imread("a.png")), "b.png"), bool)

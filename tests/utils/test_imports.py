@@ -1,4 +1,4 @@
-"""Importing modules that are named by strings."""
+"""Tests of importing modules by name."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ Write = Callable[[str, str], Path]
     ],
 )
 def test_modules_are_imported(imports: Any, modules: Any) -> None:
-    """A name gives its module, a list the modules in order, and nothing gives None."""
+    """A name returns its module, a list its modules in order, and an empty argument None."""
     assert import_modules_from_strings(imports) == modules
 
 
 @pytest.mark.parametrize("imports", [1, ["json", 1], {"json": 1}, {"json"}, b"json"])
-def test_names_are_text(imports: Any) -> None:
-    """Other containers and other items are a TypeError."""
-    with pytest.raises(TypeError, match="names a module or a list of modules"):
+def test_invalid_names(imports: Any) -> None:
+    """Other containers and other items raise a TypeError."""
+    with pytest.raises(TypeError, match="must be a module name or a list of them"):
         import_modules_from_strings(imports)
 
 
 @pytest.mark.parametrize("imports", ["not_there_at_all", ["json", "not_there_at_all.sub"]])
-def test_a_missing_module(imports: Any) -> None:
-    """The ImportError names what is missing and where was searched, and keeps its cause."""
-    with pytest.raises(ImportError, match=r"no module 'not_there_at_all' to import.*PYTHONPATH") as caught:
+def test_missing_module(imports: Any) -> None:
+    """The ImportError names the missing module and the folders searched, and chains its cause."""
+    with pytest.raises(ImportError, match=r"No module named 'not_there_at_all'.*PYTHONPATH") as caught:
         import_modules_from_strings(imports)
     assert isinstance(caught.value, ConfigImportError)
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
@@ -59,33 +59,31 @@ def test_a_missing_module(imports: Any) -> None:
         ("x = (\n", r"SyntaxError: .*\(failing\.py, line 1\)\.$"),
     ],
 )
-def test_a_module_that_fails(text: str, end: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file and line that failed are told, once."""
+def test_module_that_raises(text: str, end: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message contains the file and line that raised, once."""
     monkeypatch.syspath_prepend(write("failing.py", text).parent)
     with pytest.raises(ConfigImportError, match=rf"'failing' cannot be imported: .*{end}"):
         import_modules_from_strings("failing")
 
 
 @pytest.mark.parametrize("text", ["import not_there_at_all\n", "from json import not_there_at_all\n"])
-def test_a_module_that_lacks_something_itself(
-    text: str, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When a module is there but cannot be imported, its own reason is told."""
+def test_module_with_missing_dependency(text: str, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a module exists but its own imports fail, the message contains the reason."""
     monkeypatch.syspath_prepend(write("lacking.py", text).parent)
     with pytest.raises(ConfigImportError, match=r"'lacking' cannot be imported: .*not_there_at_all"):
         import_modules_from_strings("lacking")
 
 
-def test_a_failure_may_be_allowed() -> None:
-    """Allowed to fail, a missing module is a warning and None in its place."""
+def test_allow_failed_imports() -> None:
+    """If failures are allowed, a missing module issues a warning and is None in the result."""
     with pytest.warns(UserWarning, match=r"not_there_at_all.*skipped"):
         assert import_modules_from_strings(["json", "not_there_at_all"], True) == [json, None]
     with pytest.warns(UserWarning, match="skipped"):
         assert import_modules_from_strings("not_there_at_all", allow_failed_imports=True) is None
 
 
-def test_only_failing_imports_are_allowed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of another kind in a module is never passed over."""
+def test_other_errors_are_not_allowed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other errors in a module are raised even if failed imports are allowed."""
     monkeypatch.syspath_prepend(write("raising.py", "1 / 0\n").parent)
     with pytest.raises(ConfigImportError, match="ZeroDivisionError: division by zero"):
         import_modules_from_strings("raising", allow_failed_imports=True)
@@ -94,17 +92,17 @@ def test_only_failing_imports_are_allowed(write: Write, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("jsn", "There is no module 'jsn' to import. Did you mean 'json'?"),
+        ("jsn", "No module named 'jsn'. Did you mean 'json'?"),
         (
             "xml.etre.ElementTree",
-            "There is no module 'xml.etre' to import. Did you mean 'xml.etree.ElementTree'?",
+            "No module named 'xml.etre'. Did you mean 'xml.etree.ElementTree'?",
         ),
-        ("xml.zzzzzz", "There is no module 'xml.zzzzzz' to import: 'xml' does not hold it."),
-        ("json.tool.x", "There is no module 'json.tool.x' to import: 'json.tool' does not hold it."),
+        ("xml.zzzzzz", "No module named 'xml.zzzzzz': 'xml' does not contain it."),
+        ("json.tool.x", "No module named 'json.tool.x': 'json.tool' does not contain it."),
     ],
 )
-def test_a_misspelt_module(name: str, text: str) -> None:
-    """The nearest module is suggested, or how far the name leads is told."""
+def test_misspelled_module(name: str, text: str) -> None:
+    """The message suggests the nearest module, or names the package that does not contain it."""
     with pytest.raises(ConfigImportError) as caught:
         import_modules_from_strings(name)
     assert str(caught.value) == text
@@ -123,6 +121,6 @@ def test_a_misspelt_module(name: str, text: str) -> None:
         ("", None),
     ],
 )
-def test_objects_by_path(path: str, found: Any) -> None:
-    """A function, class or method of a module; None for what is not there or cannot be called."""
+def test_import_object(path: str, found: Any) -> None:
+    """The path of a function, class or method returns it; other paths return None."""
     assert import_object(path) == found

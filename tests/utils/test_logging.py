@@ -1,4 +1,4 @@
-"""Loggers made by one call."""
+"""Tests of get_logger and print_log."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NAMES = ("abc", "abcd", "abc.child", "rank")
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """Begin without handlers, and close what was opened."""
+def remove_handlers() -> Iterator[None]:
+    """Remove and close the handlers that a test adds."""
     yield
     for name in NAMES:
         logger = logging.getLogger(name)
@@ -29,13 +29,13 @@ def fresh() -> Iterator[None]:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave no handler to the root logger, as in a script."""
+def no_root_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the handlers of the root logger, as in a script."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
 
 
-def test_a_logger_for_the_terminal() -> None:
-    """There is one handler, of the level that was asked for, and a second call changes nothing."""
+def test_terminal_logger() -> None:
+    """A logger has one handler with the requested level, and a second call changes nothing."""
     logger = get_logger("abc", log_level=logging.DEBUG)
     assert logger is get_logger("abc", "other.log", logging.ERROR)
     (handler,) = logger.handlers
@@ -44,8 +44,8 @@ def test_a_logger_for_the_terminal() -> None:
     assert not Path("other.log").exists()
 
 
-def test_a_logger_for_a_file() -> None:
-    """The file comes second, its folder is made, and its lines have time, name, level and message."""
+def test_file_logger() -> None:
+    """The folder of the log file is created, and its lines have time, name, level and message."""
     logger = get_logger("abc", "logs/a.log")
     assert [type(handler).__name__ for handler in logger.handlers] == ["TerminalHandler", "FileHandler"]
     print_log("welcome", "abc")
@@ -55,8 +55,8 @@ def test_a_logger_for_a_file() -> None:
 
 
 @pytest.mark.parametrize(("mode", "text"), [("w", ""), ("a", "old\n")])
-def test_how_a_file_is_opened(mode: str, text: str) -> None:
-    """An old file is begun anew or gone on with."""
+def test_file_mode(mode: str, text: str) -> None:
+    """An existing log file is overwritten or appended to."""
     Path("a.log").write_text("old\n")
     get_logger("abc", "a.log", file_mode=mode)
     assert Path("a.log").read_text() == text
@@ -64,24 +64,24 @@ def test_how_a_file_is_opened(mode: str, text: str) -> None:
 
 @pytest.mark.parametrize("variable", ["RANK", "SLURM_PROCID"])
 def test_other_processes_log_errors_only(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes but the first write no file and are silent below errors."""
+    """Processes of other ranks write no file and log errors only."""
     monkeypatch.setenv(variable, "1")
     logger = get_logger("rank", "a.log")
     assert (len(logger.handlers), logger.handlers[0].level, logger.level) == (1, logging.INFO, logging.ERROR)
     assert not Path("a.log").exists()
 
 
-def test_the_rank_of_a_running_group_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When torch has a process group, its rank counts, whatever the environment says."""
+def test_rank_of_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rank of torch's process group takes precedence over the environment variables."""
     group = types.SimpleNamespace(is_available=lambda: True, is_initialized=lambda: True, get_rank=lambda: 2)
     monkeypatch.setitem(sys.modules, "torch.distributed", group)
     monkeypatch.setenv("RANK", "0")
     assert get_logger("rank").level == logging.ERROR
 
 
-@pytest.mark.usefixtures("alone")
-def test_a_child_uses_the_handlers_of_its_parent(capsys: pytest.CaptureFixture[str]) -> None:
-    """A dotted child has no handlers of its own; a longer word is no child."""
+@pytest.mark.usefixtures("no_root_handlers")
+def test_child_logger_uses_handlers_of_parent(capsys: pytest.CaptureFixture[str]) -> None:
+    """A child logger gets no handlers; a logger whose name merely begins the same is not a child."""
     get_logger("abc")
     assert get_logger("abc.child").handlers == []
     assert len(get_logger("abcd").handlers) == 1
@@ -89,9 +89,9 @@ def test_a_child_uses_the_handlers_of_its_parent(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err.count("once") == 1
 
 
-@pytest.mark.usefixtures("alone")
-def test_nothing_is_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where the root logger writes to the terminal the record is left to it, in its format."""
+@pytest.mark.usefixtures("no_root_handlers")
+def test_records_are_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """If the root logger writes to the terminal, the record is shown only there, in its format."""
     logger = get_logger("abc")
     logger.error("mine")
     logging.getLogger().addHandler(logging.StreamHandler(sys.stderr))
@@ -102,8 +102,8 @@ def test_nothing_is_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
     assert err.count("yours") == 1
 
 
-def test_printing(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    """None prints, a logger logs, and "silent" does nothing."""
+def test_print_log(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    """None prints, a logger logs, and "silent" discards the message."""
     print_log("printed")
     print_log("nowhere", "silent")
     assert capsys.readouterr().out == "printed\n"

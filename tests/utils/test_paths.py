@@ -1,4 +1,4 @@
-"""Folders, and files that are written whole or not at all."""
+"""Tests of file and folder utilities, and of atomic writes."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from cfgtrain.utils.paths import (
 )
 
 
-def held() -> dict[str, bytes]:
-    """Return the files of the current folder, hidden ones too."""
+def read_files() -> dict[str, bytes]:
+    """Return the files of the current folder and their content, hidden files included."""
     return {file.name: file.read_bytes() for file in Path().iterdir()}
 
 
 @pytest.mark.parametrize("kind", [str, Path])
 @pytest.mark.parametrize("old", [None, b"old"])
-def test_a_file_is_written(kind: type, old: bytes | None) -> None:
-    """A new file appears, an old one is replaced, and nothing else is left."""
+def test_atomic_write(kind: type, old: bytes | None) -> None:
+    """A new file is created or an old one is replaced, and no other file is left."""
     if old is not None:
         Path("a.txt").write_bytes(old)
     with atomic_write(kind("a.txt")) as file:
         file.write(b"ne")
         file.write(b"w")
-    assert held() == {"a.txt": b"new"}
+    assert read_files() == {"a.txt": b"new"}
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "ä" * 127, "☃" * 85, "a." * 127])
-def test_a_name_as_long_as_names_may_be(name: str) -> None:
-    """The temporary file has a shorter name, so that every name that the system takes is taken."""
+def test_longest_file_names(name: str) -> None:
+    """The name of the temporary file is short enough for every valid file name."""
     with atomic_write(name) as file:
         file.write(b"x")
-    assert held() == {name: b"x"}
+    assert read_files() == {name: b"x"}
 
 
-def test_nothing_is_seen_before_the_end() -> None:
-    """While the file is written the old one is what readers see."""
+def test_write_is_invisible_until_the_end() -> None:
+    """While a file is written, readers see the old content."""
     Path("a.txt").write_bytes(b"old")
     with atomic_write("a.txt") as file:
         file.write(b"new" * 100_000)
@@ -58,20 +58,20 @@ def test_nothing_is_seen_before_the_end() -> None:
 
 @pytest.mark.parametrize("old", [None, b"old"])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_exception_leaves_the_old_file(old: bytes | None, error: type[BaseException]) -> None:
-    """Whatever ends the writing, what was there stays and no temporary file does."""
+def test_exception_keeps_old_file(old: bytes | None, error: type[BaseException]) -> None:
+    """If the block raises, the old file is kept and no temporary file is left."""
     if old is not None:
         Path("a.txt").write_bytes(old)
-    before = held()
+    before = read_files()
     with pytest.raises(error), atomic_write("a.txt") as file:
         file.write(b"half")
         raise error
-    assert held() == before
+    assert read_files() == before
 
 
 @pytest.mark.parametrize("name", ["nowhere/a.txt", "file/a.txt"])
-def test_the_error_names_the_file_that_was_meant(name: str) -> None:
-    """Where no file can be made, the error says which one was to be, not the temporary one."""
+def test_error_contains_target_path(name: str) -> None:
+    """If a file cannot be created, the error contains its path, not the temporary path."""
     Path("file").write_bytes(b"")
     with pytest.raises((FileNotFoundError, NotADirectoryError)) as caught, atomic_write(name):
         pass
@@ -81,10 +81,8 @@ def test_the_error_names_the_file_that_was_meant(name: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"), [(os, "fsync"), (Path, "replace"), (Path, "chmod")], ids=["fsync", "rename", "chmod"]
 )
-def test_a_failing_disk_leaves_the_old_file(
-    owner: object, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When syncing or renaming fails the error comes through and the old file stays, alone."""
+def test_failing_disk_keeps_old_file(owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If syncing or renaming fails, the error is raised, the old file is kept and no other is left."""
 
     def fail(*args: object) -> None:
         raise OSError(28, "No space left on device")
@@ -93,11 +91,11 @@ def test_a_failing_disk_leaves_the_old_file(
     monkeypatch.setattr(owner, name, fail)
     with pytest.raises(OSError, match="No space left"), atomic_write("a.txt") as file:
         file.write(b"new")
-    assert held() == {"a.txt": b"old"}
+    assert read_files() == {"a.txt": b"old"}
 
 
-def test_the_bytes_are_on_disk_before_the_name_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is synced before it is renamed, and its folder after that."""
+def test_sync_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is synced before it is renamed, and its folder afterwards."""
     events: list[str] = []
     fsync, replace = os.fsync, Path.replace
 
@@ -119,8 +117,8 @@ def test_the_bytes_are_on_disk_before_the_name_is(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_a_new_file_follows_the_umask(umask: int) -> None:
-    """A file that was not there has the permissions that open() would give it."""
+def test_new_file_follows_umask(umask: int) -> None:
+    """A new file has the permissions that open() would set."""
     before = os.umask(umask)
     try:
         with atomic_write("a.txt") as file:
@@ -131,8 +129,8 @@ def test_a_new_file_follows_the_umask(umask: int) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
-def test_a_replaced_file_keeps_its_permissions(mode: int) -> None:
-    """A file that is replaced has the permissions that the old one had."""
+def test_replaced_file_keeps_permissions(mode: int) -> None:
+    """A file that is replaced keeps its permissions."""
     Path("a.txt").touch()
     Path("a.txt").chmod(mode)
     with atomic_write("a.txt") as file:
@@ -140,23 +138,23 @@ def test_a_replaced_file_keeps_its_permissions(mode: int) -> None:
     assert Path("a.txt").stat().st_mode & 0o777 == mode
 
 
-def test_a_missing_folder_is_an_error() -> None:
-    """The folder is not made: a path that is mistyped shows."""
+def test_missing_folder() -> None:
+    """atomic_write does not create folders: a misspelled path raises an error."""
     with pytest.raises(FileNotFoundError), atomic_write("nowhere/a.txt"):
         pass
-    assert held() == {}
+    assert read_files() == {}
 
 
-def test_a_folder_is_not_replaced() -> None:
-    """Where a folder has the name, it stays and no temporary file does."""
+def test_folder_is_not_replaced() -> None:
+    """If the path is a folder, it is kept and no temporary file is left."""
     Path("a.txt").mkdir()
     with pytest.raises(OSError, match=r"a\.txt"), atomic_write("a.txt") as file:
         file.write(b"x")
     assert [path.name for path in Path().iterdir()] == ["a.txt"]
 
 
-def together(*work: Callable[[], None]) -> None:
-    """Run all of ``work`` at once, each in a thread of its own."""
+def run_in_threads(*work: Callable[[], None]) -> None:
+    """Run functions at the same time, each in its own thread."""
     threads = [threading.Thread(target=each) for each in work]
     for thread in threads:
         thread.start()
@@ -164,51 +162,51 @@ def together(*work: Callable[[], None]) -> None:
         thread.join()
 
 
-def test_two_writers_do_not_mix() -> None:
-    """Two threads that write one path at the same time leave one of the two files, whole."""
+def test_concurrent_writers() -> None:
+    """Two threads that write one path at the same time leave one of the two files, complete."""
     barrier = threading.Barrier(2)
 
     def write(char: bytes) -> None:
         with atomic_write("a.txt") as file:
             file.write(char * 5000)
-            barrier.wait(timeout=30)  # both files are half written now
+            barrier.wait(timeout=30)  # both files are incomplete now
             file.write(char * 5000)
 
-    together(lambda: write(b"a"), lambda: write(b"b"))
-    assert held() in ({"a.txt": b"a" * 10_000}, {"a.txt": b"b" * 10_000})
+    run_in_threads(lambda: write(b"a"), lambda: write(b"b"))
+    assert read_files() in ({"a.txt": b"a" * 10_000}, {"a.txt": b"b" * 10_000})
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_folders_are_made(kind: type) -> None:
-    """A folder and its parents are made, and one that is there is left alone."""
+def test_mkdir_or_exist(kind: type) -> None:
+    """A folder and its parents are created; an existing folder is left unchanged."""
     for _ in range(2):
         mkdir_or_exist(kind("a/b/c"))
     assert Path("a/b/c").is_dir()
 
 
-def test_the_empty_folder_is_here() -> None:
-    """The folder of a bare file name is "", for which nothing is made."""
+def test_mkdir_of_empty_path() -> None:
+    """The empty path, the folder of a bare file name, creates nothing."""
     mkdir_or_exist("")
-    assert held() == {}
+    assert read_files() == {}
 
 
 def test_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leading ~ is the home folder."""
+    """A leading ~ is expanded to the home folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     mkdir_or_exist("~/a")
     assert (tmp_path / "a").is_dir()
 
 
-def test_a_file_in_the_way_of_a_folder() -> None:
-    """Where a file has the name of the folder, the error says so."""
+def test_mkdir_of_existing_file() -> None:
+    """If the path is an existing file, a FileExistsError is raised."""
     Path("a").touch()
     with pytest.raises(FileExistsError):
         mkdir_or_exist("a")
 
 
 @pytest.mark.parametrize("leftover", [False, True])
-def test_a_link_is_replaced(leftover: bool, tmp_path: Path) -> None:
-    """A link is made or pointed elsewhere, even where a crash left a temporary one."""
+def test_replace_symlink(leftover: bool, tmp_path: Path) -> None:
+    """A link is created or replaced, even if a crash left a temporary link."""
     link = tmp_path / "latest"
     if leftover:
         (tmp_path / f".latest.{os.getpid()}.tmp").symlink_to("gone")
@@ -218,31 +216,31 @@ def test_a_link_is_replaced(leftover: bool, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [link]
 
 
-def test_a_folder_that_cannot_be_synced_is_no_error() -> None:
-    """Systems on which folders cannot be opened go without."""
+def test_sync_of_missing_folder() -> None:
+    """A folder that cannot be opened is ignored."""
     sync_directory(Path("nowhere"))
     assert not Path("nowhere").exists()
 
 
 @pytest.mark.parametrize(("x", "answer"), [("a", True), (Path("a"), True), (1, False), (None, False)])
 def test_is_filepath(x: object, answer: bool) -> None:
-    """A str or a Path names a file."""
+    """A str and a Path are file paths."""
     assert is_filepath(x) is answer
 
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_fopen(kind: type) -> None:
-    """It opens as open does, and a number is a ValueError."""
+    """Files are opened as by open; a path of another type raises a ValueError."""
     with fopen(kind("a.txt"), "w", encoding="utf-8") as file:
         file.write("ä")
     with fopen(kind("a.txt"), encoding="utf-8") as file:
         assert file.read() == "ä"
-    with pytest.raises(ValueError, match="named by a str or a Path"):
+    with pytest.raises(ValueError, match="must be a str or a Path"):
         fopen(1)  # type: ignore[arg-type]
 
 
 def test_check_file_exist() -> None:
-    """A folder is no file, and the message may be another."""
+    """A missing file or a folder raises an error, with a custom message if one is given."""
     Path("a.txt").touch()
     check_file_exist("a.txt")
     for missing in ("b.txt", Path()):
@@ -252,8 +250,8 @@ def test_check_file_exist() -> None:
         check_file_exist("b.txt", "no {}")
 
 
-def test_links() -> None:
-    """A link is made, replaced, or kept from being replaced."""
+def test_symlink() -> None:
+    """A link is created, replaced, or protected from being replaced."""
     Path("a.txt").write_text("a")
     Path("b.txt").write_text("b")
     symlink("a.txt", "link")
@@ -267,7 +265,7 @@ def test_links() -> None:
 
 @pytest.fixture
 def tree() -> None:
-    """Make a folder to scan, with a link that leads in a circle."""
+    """Create a folder to scan, with a cyclic link."""
     for name in ("1.json", "1.txt", "2.TXT", ".file", "sub/1.json", "sub/deep/3.txt", ".git/4.txt"):
         Path("scan", name).parent.mkdir(parents=True, exist_ok=True)
         Path("scan", name).touch()
@@ -288,19 +286,19 @@ def tree() -> None:
     ],
 )
 def test_scandir(options: dict[str, Any], found: list[str], kind: type) -> None:
-    """Files come relative and in order; what is hidden is passed over, and each folder is seen once."""
+    """Paths are relative and sorted, hidden files are skipped, and no folder is searched twice."""
     assert list(scandir(kind("scan"), **options)) == found
 
 
 @pytest.mark.parametrize(("folder", "suffix"), [(123, None), (".", 111), (".", [".txt"])])
-def test_scandir_refuses_other_types(folder: Any, suffix: Any) -> None:
-    """The TypeError comes at the call, not at the first file."""
+def test_scandir_of_invalid_types(folder: Any, suffix: Any) -> None:
+    """The TypeError is raised by the call itself, not by the iterator."""
     with pytest.raises(TypeError):
         scandir(folder, suffix)
 
 
 def test_find_vcs_root() -> None:
-    """The nearest folder above with a marker, or None."""
+    """The result is the nearest parent folder with a marker, or None."""
     Path("repo/a/b").mkdir(parents=True)
     Path("repo/.git").mkdir()
     Path("repo/a/b/file").touch()

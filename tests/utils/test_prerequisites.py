@@ -1,4 +1,4 @@
-"""Functions that need what may be missing."""
+"""Tests of the decorators for prerequisites."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from cfgtrain.utils import check_prerequisites, requires_executable, requires_pa
         (check_prerequisites(["a", "bb"], lambda name: len(name) == 1), "bb"),
     ],
 )
-def test_what_is_missing_is_told(
+def test_missing_prerequisites(
     decorator: Any, missing: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The call goes through, or prints MMCV's line and raises a RuntimeError with it."""
+    """The function is called, or MMCV's message is printed and raised as a RuntimeError."""
 
     @decorator
     def func_b(x: int) -> int:
@@ -48,8 +48,8 @@ def test_what_is_missing_is_told(
         assert capsys.readouterr().out == line + "\n"
 
 
-def test_a_message_of_ones_own() -> None:
-    """The template is filled with what is missing and the name of the function."""
+def test_custom_message() -> None:
+    """The template is formatted with the missing prerequisite and the name of the function."""
 
     @check_prerequisites("tool", lambda name: False, "get {} for {}")
     def work() -> None: ...

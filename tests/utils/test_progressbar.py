@@ -1,4 +1,4 @@
-"""The bar of plain characters: what it writes, to the last character."""
+"""Tests of the text progress bar, with its exact output."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ THREE = (
 )
 
 
-class Clock:
-    """Stands for ``perf_counter``."""
+class FakeClock:
+    """Replaces ``perf_counter``."""
 
     now = 100.0
 
@@ -30,8 +30,8 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
     monkeypatch.setattr(timer_module, "perf_counter", clock)
     monkeypatch.setenv("COLUMNS", "80")
     return clock
@@ -47,8 +47,8 @@ def reset(out: io.StringIO) -> None:
     out.truncate()
 
 
-def test_an_unknown_number(clock: Clock, out: io.StringIO) -> None:
-    """Without a number there is a count and a speed."""
+def test_unknown_total(clock: FakeClock, out: io.StringIO) -> None:
+    """Without a total, the count and the speed are shown."""
     bar = ProgressBar(file=out)
     assert out.getvalue() == "completed: 0, elapsed: 0s"
     reset(out)
@@ -57,8 +57,8 @@ def test_an_unknown_number(clock: Clock, out: io.StringIO) -> None:
     assert out.getvalue() == "completed: 1, elapsed: 1s, 1.0 tasks/s"
 
 
-def test_a_known_number(clock: Clock, out: io.StringIO) -> None:
-    """With a number there is a bar, and how long the rest will take."""
+def test_known_total(clock: FakeClock, out: io.StringIO) -> None:
+    """With a total, a bar and the remaining time are shown."""
     bar = ProgressBar(10, bar_width=20, file=out)
     assert out.getvalue() == f"[{' ' * 20}] 0/10, elapsed: 0s, ETA:"
     reset(out)
@@ -71,8 +71,8 @@ def test_a_known_number(clock: Clock, out: io.StringIO) -> None:
     assert out.getvalue() == f"\r[{'>' * 10}{' ' * 10}] 5/10, 2.0 task/s, elapsed: 3s, ETA:     3s"
 
 
-def test_a_late_start(clock: Clock, out: io.StringIO) -> None:
-    """Nothing is written, and no time counts, before the start."""
+def test_late_start(clock: FakeClock, out: io.StringIO) -> None:
+    """Before the start nothing is written and no time counts."""
     bar = ProgressBar(bar_width=20, start=False, file=out)
     assert out.getvalue() == ""
     clock.now += 5
@@ -83,10 +83,10 @@ def test_a_late_start(clock: Clock, out: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(("columns", "length"), [(80, 66), (30, 48), (60, 60), (1000, 66)])
-def test_a_bar_fits_the_terminal(
-    columns: int, length: int, clock: Clock, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+def test_bar_fits_terminal(
+    columns: int, length: int, clock: FakeClock, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bar is as wide as was asked for, or as there is room, and never below two characters."""
+    """The bar is shortened to fit the terminal, but has at least two characters."""
     monkeypatch.setenv("COLUMNS", str(columns))
     bar = ProgressBar(10, bar_width=20, file=out)
     reset(out)
@@ -95,32 +95,32 @@ def test_a_bar_fits_the_terminal(
     assert len(out.getvalue()) == length
 
 
-def test_more_than_there_should_be(clock: Clock, out: io.StringIO) -> None:
-    """A bar that is full stays so, and a clock that stands still divides nothing by 0."""
+def test_more_tasks_than_total(clock: FakeClock, out: io.StringIO) -> None:
+    """A full bar stays full, and an elapsed time of 0 causes no division by zero."""
     bar = ProgressBar(2, bar_width=4, file=out)
     bar.update(3)
     assert out.getvalue().endswith("\r[>>>>] 3/2, inf task/s, elapsed: 0s, ETA:     0s")
 
 
 @pytest.mark.parametrize("number", [0, -1])
-def test_no_progress_is_none(number: int, out: io.StringIO) -> None:
-    """Nothing done is an AssertionError, as in MMCV."""
-    with pytest.raises(AssertionError, match="above 0"):
+def test_update_must_be_positive(number: int, out: io.StringIO) -> None:
+    """An update by 0 or less raises an AssertionError, as in MMCV."""
+    with pytest.raises(AssertionError, match="must be positive"):
         ProgressBar(file=out).update(number)
 
 
-def test_the_default_is_what_stdout_is_now(
+def test_default_file_is_current_stdout(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A redirected stdout is written to, whenever it was redirected."""
+    """The bar is written to the current sys.stdout, even if it was redirected later."""
     monkeypatch.setattr(sys, "stdout", redirected := io.StringIO())
     ProgressBar(3)
     assert redirected.getvalue().startswith("[")
 
 
 @pytest.mark.parametrize("tasks", [[1, 2, 3], ((x for x in (1, 2, 3)), 3), (1, 2, 3), range(1, 4)])
-def test_tracked_calls(tasks: Any, clock: Clock, out: io.StringIO) -> None:
-    """The results come in a list, and the bar shows each task."""
+def test_track_progress(tasks: Any, clock: FakeClock, out: io.StringIO) -> None:
+    """The results are returned in a list, and the bar shows each task."""
 
     def work(x: int, plus: int) -> int:
         clock.now += 1
@@ -131,8 +131,8 @@ def test_tracked_calls(tasks: Any, clock: Clock, out: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("tasks", [[1, 2, 3], (iter((1, 2, 3)), 3)])
-def test_tracked_iteration(tasks: Any, clock: Clock, out: io.StringIO) -> None:
-    """A task is done when the next one is asked for."""
+def test_track_iter_progress(tasks: Any, clock: FakeClock, out: io.StringIO) -> None:
+    """A task counts as completed when the next one is requested."""
     seen = []
     for i, task in enumerate(track_iter_progress(tasks, bar_width=3, file=out)):
         assert f"{i}/3" in out.getvalue()
@@ -144,14 +144,14 @@ def test_tracked_iteration(tasks: Any, clock: Clock, out: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize("tasks", [3, iter([1]), ([1], 2.0, 3).__iter__(), None])
-def test_tasks_without_a_length(tasks: Any) -> None:
-    """What cannot be counted is a TypeError, before anything is done."""
+def test_tasks_without_length(tasks: Any) -> None:
+    """Tasks without a length raise a TypeError before any work is done."""
     for track in (
         lambda t: track_progress(str, t),
         track_iter_progress,
         lambda t: track_parallel_progress(str, t, 1),
     ):
-        with pytest.raises(TypeError, match="has a length"):
+        with pytest.raises(TypeError, match="must have a length"):
             track(tasks)
 
 
@@ -169,8 +169,8 @@ def numbers() -> Iterator[int]:
 
 @pytest.mark.parametrize("options", [{}, {"keep_order": False}, {"chunksize": 2}, {"skip_first": True}])
 @pytest.mark.parametrize("tasks", [[1, 2, 3, 4], None])
-def test_parallel_calls(tasks: Any, options: dict[str, Any], out: io.StringIO) -> None:
-    """Two processes work it out, in order if that is asked for; those that only warm up may not count."""
+def test_track_parallel_progress(tasks: Any, options: dict[str, Any], out: io.StringIO) -> None:
+    """Two processes compute the results, in order if requested; skip_first excludes the first tasks."""
     results = track_parallel_progress(plus_ten, tasks or (numbers(), 4), 2, bar_width=4, file=out, **options)
     assert sorted(results) == [11, 12, 13, 14]
     assert options.get("keep_order", True) is False or results == sorted(results)
@@ -180,8 +180,8 @@ def test_parallel_calls(tasks: Any, options: dict[str, Any], out: io.StringIO) -
     assert out.getvalue().endswith("\n")
 
 
-def test_a_failing_process_is_heard(out: io.StringIO) -> None:
-    """The error of a task comes through, and arguments of the start are a tuple."""
+def test_errors_in_parallel_tasks(out: io.StringIO) -> None:
+    """The error of a task is raised, and initargs that are not a tuple raise a TypeError."""
     with pytest.raises(ValueError, match="1"):
         track_parallel_progress(fail, [1], 1, file=out)
     with pytest.raises(TypeError, match="initargs"):

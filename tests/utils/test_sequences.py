@@ -1,4 +1,4 @@
-"""Lists, tuples and what is in them."""
+"""Tests of the checks and conversions of sequences."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from cfgtrain.utils import (
     ],
 )
 def test_is_seq_of(seq: Any, kind: Any, of: Any, answer: bool) -> None:
-    """All items are of the type and the sequence is one, or of the type that is asked for."""
+    """The sequence must have the requested type, and all items the expected type."""
     assert is_seq_of(seq, kind, of) is answer
 
 
 def test_is_list_and_is_tuple_of() -> None:
-    """A list is no tuple and the other way round."""
+    """A list is not a tuple, and a tuple is not a list."""
     assert (is_list_of([1], int), is_list_of((1,), int), is_tuple_of((1,), int), is_tuple_of([1], int)) == (
         True,
         False,
@@ -51,7 +51,7 @@ def test_is_list_and_is_tuple_of() -> None:
 
 
 def test_casts() -> None:
-    """Items are converted lazily, or into a list or a tuple."""
+    """Items are converted lazily, or at once to a list, a tuple or another collection."""
     assert list_cast(["1", "2"], int) == [1, 2]
     assert tuple_cast([1, 2], str) == ("1", "2")
     assert isinstance(iter_cast([1], str), map)
@@ -59,9 +59,9 @@ def test_casts() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "kind"), [(1, str), ([1], ""), ([1], len)])
-def test_a_cast_that_cannot_be(inputs: Any, kind: Any) -> None:
-    """A number has no items, and a text is no type: a TypeError at once."""
-    with pytest.raises(TypeError, match="cast"):
+def test_invalid_casts(inputs: Any, kind: Any) -> None:
+    """An argument that is not iterable, or a target that is not a type, raises a TypeError."""
+    with pytest.raises(TypeError, match=r"must be (iterable|a type)"):
         iter_cast(inputs, kind)
 
 
@@ -73,8 +73,8 @@ def test_a_cast_that_cannot_be(inputs: Any, kind: Any) -> None:
         ([0, 6], [[], [0, 1, 2, 3, 4, 5]]),
     ],
 )
-def test_slicing(lens: Any, pieces: Any) -> None:
-    """One length for all pieces, or one each; joining them gives the list again."""
+def test_slice_list(lens: Any, pieces: Any) -> None:
+    """A list is split into pieces of one length or of given lengths; concat_list joins them again."""
     assert slice_list(list(range(6)), lens) == pieces
     assert concat_list(pieces) == list(range(6))
 
@@ -86,15 +86,15 @@ def test_slicing(lens: Any, pieces: Any) -> None:
         ([1, 2], ValueError), ([-1, 7], ValueError), (4, AssertionError), (0, AssertionError),
     ],
 )  # fmt: skip
-def test_lengths_that_do_not_fit(lens: Any, kind: type[Exception]) -> None:
-    """Lengths of another type, and those that do not add up, are told apart."""
+def test_invalid_lengths(lens: Any, kind: type[Exception]) -> None:
+    """Lengths of another type, and those that do not add up, raise different errors."""
     with pytest.raises(kind):
         slice_list(list(range(6)), lens)
 
 
 @pytest.mark.parametrize("n", range(1, 7))
 def test_to_ntuple(n: int) -> None:
-    """A number is repeated, and whatever can be iterated over is left alone."""
+    """A number is repeated, and an iterable is returned unchanged."""
     repeat: Callable[[Any], Any] = to_ntuple(n)
     assert repeat(2) == (2,) * n
     assert repeat([1, 2, 3]) == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""What tests ask."""
+"""Tests of the helpers for tests."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ SAME = {"a": "t", "b": 1, "c": np.ones((2, 3)), "d": torch.ones(2), "e": [1, 2]}
     ],
 )
 def test_items_and_attributes(expected: dict[str, Any], answer: bool) -> None:
-    """All that is expected is there and equal; arrays and tensors are compared whole."""
+    """The expected items must exist and be equal; arrays and tensors are compared element-wise."""
     assert assert_dict_contains_subset(SAME, expected) is answer
     assert assert_attrs_equal(SimpleNamespace(**SAME), expected) is answer
 
 
 def test_keys() -> None:
-    """At least some keys, or the same keys in whatever order."""
+    """A dict has at least the given keys, or exactly the given keys in any order."""
     assert assert_dict_has_keys({"a": 1, "b": 2}, ["a"])
     assert not assert_dict_has_keys({"a": 1}, ["a", "b"])
     assert assert_keys_equal(["a", "b"], ("b", "a"))
@@ -52,10 +52,10 @@ def test_keys() -> None:
 
 
 @pytest.mark.parametrize("begin", ["", "python ", "python3 "])
-def test_a_script_is_run(
+def test_script_is_run(
     begin: str, write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It runs as a program with its words, and what it ends by comes through."""
+    """A script runs as ``__main__`` with its arguments, and its SystemExit is raised."""
     write(
         "a script.py", "import sys\nassert __name__ == '__main__'\nif sys.argv[1:] != ['x y']: sys.exit(3)\n"
     )

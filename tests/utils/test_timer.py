@@ -1,4 +1,4 @@
-"""How long things take, by a clock that the tests turn themselves."""
+"""Tests of the timer, with a fake clock."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from cfgtrain.utils import Timer, TimerError, check_time
 from cfgtrain.utils import timer as module
 
 
-class Clock:
-    """Stands for ``perf_counter``."""
+class FakeClock:
+    """Replaces ``perf_counter``."""
 
     now = 100.0
 
@@ -18,15 +18,15 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
     monkeypatch.setattr(module, "perf_counter", clock)
     monkeypatch.setattr(module, "_timers", {})
     return clock
 
 
-def test_both_readings(clock: Clock) -> None:
-    """One counts from the start, the other from the last reading of either."""
+def test_readings(clock: FakeClock) -> None:
+    """One reading counts from the start, the other from the last reading of either kind."""
     timer = Timer()
     clock.now += 1
     assert timer.since_start() == 1
@@ -36,8 +36,8 @@ def test_both_readings(clock: Clock) -> None:
     assert (timer.since_start(), timer.since_last_check()) == (6, 0)
 
 
-def test_starting_again_keeps_the_origin(clock: Clock) -> None:
-    """A timer that runs goes on, and only the last reading is set back."""
+def test_starting_again_keeps_start_time(clock: FakeClock) -> None:
+    """Starting a running timer resets only since_last_check."""
     timer = Timer()
     clock.now += 1
     timer.start()
@@ -46,8 +46,8 @@ def test_starting_again_keeps_the_origin(clock: Clock) -> None:
     assert timer.since_start() == 2
 
 
-def test_a_timer_that_does_not_run() -> None:
-    """Asking it is an error."""
+def test_timer_that_is_not_running() -> None:
+    """Reading a timer that is not running raises an error."""
     timer = Timer(start=False)
     assert not timer.is_running
     for ask in (timer.since_start, timer.since_last_check):
@@ -55,8 +55,8 @@ def test_a_timer_that_does_not_run() -> None:
             ask()
 
 
-def test_a_block_is_timed(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """At its end the seconds of the whole block are printed, whoever asked in between, and the timer stops."""
+def test_with_block(clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the end of a block its duration is printed, whatever was read inside, and the timer stops."""
     with Timer(print_tmpl="time: {:.1f}s") as timer:
         clock.now += 0.5
         timer.since_last_check()
@@ -68,8 +68,8 @@ def test_a_block_is_timed(clock: Clock, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == "0.250\n"
 
 
-def test_named_times(clock: Clock) -> None:
-    """The first call with a name is 0, each later one counts from the one before."""
+def test_check_time(clock: FakeClock) -> None:
+    """The first call with an id returns 0, later calls the time since the previous call."""
     assert (check_time("a"), check_time("b")) == (0, 0)
     clock.now += 1
     assert (check_time("a"), check_time("a"), check_time("b")) == (1, 0, 1)

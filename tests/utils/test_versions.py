@@ -1,4 +1,4 @@
-"""Versions, and the commit that is checked out."""
+"""Tests of versions and of the git hash."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ SHA = "3b46d33e90c397869ad5103075838fdfc9812aa0"
     ],
 )
 def test_versions(text: str, digits: tuple[int, ...], named: tuple[Any, ...]) -> None:
-    """Numbers of the release, then the stage and its number."""
+    """The tuple contains the release numbers, the stage and its number."""
     assert digit_version(text) == digits
     assert parse_version_info(text) == named
 
 
-def test_stages_come_in_order() -> None:
-    """In order: dev < a < b < rc < release < post, and each below its next number."""
+def test_order_of_stages() -> None:
+    """Stages are ordered dev < a < b < rc < release < post, and by their numbers."""
     stages = ["1.dev0", "1a0", "1a1", "1b0", "1b1", "1rc0", "1rc1", "1", "1.post0", "1.post1", "1.0.1"]
     for lower, higher in itertools.pairwise(stages):
         assert digit_version(lower) < digit_version(higher)
 
 
 @pytest.mark.parametrize("text", ["a", "1x", "1.x", "", "1..2", "1.2.3 4"])
-def test_no_version(text: str) -> None:
-    """Other texts are an AssertionError, as in MMCV, which names them."""
-    with pytest.raises(AssertionError, match="is no version"):
+def test_invalid_versions(text: str) -> None:
+    """An invalid version raises an AssertionError, as in MMCV, with the value."""
+    with pytest.raises(AssertionError, match="is not a valid version"):
         digit_version(text)
 
 
-def test_a_version_is_text() -> None:
-    """A float is a TypeError."""
-    with pytest.raises(TypeError, match="A version is a str"):
+def test_version_must_be_str() -> None:
+    """A float raises a TypeError."""
+    with pytest.raises(TypeError, match="A version must be a str"):
         digit_version(1.2)  # type: ignore[arg-type]
 
 
-def test_the_hash_of_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hash is whole or cut; without git, or outside a repository, there is the fallback."""
-    assert get_git_hash() == "unknown"  # the folder of a test is in no repository
+def test_get_git_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash is complete or shortened; without git or a repository it is the fallback."""
+    assert get_git_hash() == "unknown"  # tests run in a folder outside a repository
     monkeypatch.setattr(versions, "_minimal_ext_cmd", lambda cmd: SHA.encode() + b"\n")
     assert get_git_hash() == SHA
     assert get_git_hash(digits=6) == SHA[:6]

@@ -18,14 +18,14 @@ PANELS = [
 
 @pytest.mark.parametrize("name", ["curves.png", "curves.svg", "curves.pdf", "CURVES.PNG"])
 def test_panels_are_drawn(name: str, tmp_path: Path) -> None:
-    """Each format is written, whatever the number of panels, with and without an axis of epochs."""
+    """Each format is written, with one panel or more, with and without an axis of epochs."""
     for count, epochs in ((1, None), (2, 2)):
         draw_panels(PANELS[:count], tmp_path / name, "title", epochs)
         assert (tmp_path / name).stat().st_size > 3_000
 
 
-def test_picture_shows_each_line_in_its_colour(tmp_path: Path) -> None:
-    """The colours of both lines, and of no third, are in the picture."""
+def test_each_line_has_its_colour(tmp_path: Path) -> None:
+    """The image contains the colours of both lines, and not the third colour."""
     draw_panels(PANELS[:1], tmp_path / "curves.png")
     picture = cv2.imread(str(tmp_path / "curves.png"))[..., ::-1].reshape(-1, 3)
     colors = {tuple(int(v) for v in pixel) for pixel in picture}
@@ -35,7 +35,7 @@ def test_picture_shows_each_line_in_its_colour(tmp_path: Path) -> None:
 
 
 def test_lines_of_one_colour_differ_in_dashes() -> None:
-    """When there are more lines than colours, no two look the same."""
+    """If there are more lines than colours, no two lines look the same."""
     from matplotlib.figure import Figure
 
     axis = Figure().subplots()
@@ -45,8 +45,8 @@ def test_lines_of_one_colour_differ_in_dashes() -> None:
 
 
 @pytest.mark.parametrize(("count", "drawn", "title"), [(7, 7, ""), (40, 32, "and 8 more, not drawn")])
-def test_many_lines_are_named_beside_the_curves(count: int, drawn: int, title: str) -> None:
-    """Names that would cover the curves stand beside them; what cannot be told apart is counted."""
+def test_large_legend_is_beside_the_axes(count: int, drawn: int, title: str) -> None:
+    """A legend with many labels is placed beside the axes, and states how many lines are not drawn."""
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
@@ -65,14 +65,14 @@ def test_many_lines_are_named_beside_the_curves(count: int, drawn: int, title: s
         ("none/curves.png", "the folder 'none' does not exist"),
     ],
 )
-def test_what_cannot_be_written(path: str, text: str) -> None:
-    """An unknown format and a missing folder are refused."""
+def test_invalid_path(path: str, text: str) -> None:
+    """An unknown format or a missing folder raises an error."""
     with pytest.raises(ValueError, match=text):
         draw_panels(PANELS, path)
 
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to install."""
+    """The error says what to install."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingLibraryError, match=r"pip install 'cfgtrain\[plot\]'"):
         draw_panels(PANELS, "curves.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.introspection.cpus import count_usable_cpus
 from cfgtrain_cli.console import echo, print_json
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _run(
 
     begin = time.perf_counter()
     plan = make_plan(inputs, output, overwrite=overwrite, skip_existing=skip_existing)
-    settings = Settings(task, quality, overwrite, min(jobs or _num_cpus(), max(len(plan.jobs), 1)))
+    settings = Settings(task, quality, overwrite, min(jobs or count_usable_cpus(), max(len(plan.jobs), 1)))
     batch = Batch(plan.jobs, settings)
     todo = (preview_job(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
     try:
@@ -216,7 +216,3 @@ def _run(
         echo(failed, err=True)
     if failed:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _num_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

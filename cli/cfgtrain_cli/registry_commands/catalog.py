@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +75,6 @@ class Entry(NamedTuple):
 
 def registries() -> list[Registry]:
     """Return every registry, with the entries of cfgtrain registered."""
-    importlib.import_module("cfgtrain.cnn.builder")  # MODELS; the others are imported above
     for registry in known_registries():
         registry.fill()
     return known_registries()

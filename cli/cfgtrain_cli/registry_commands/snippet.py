@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.introspection.signatures import short_repr
 from cfgtrain.keys import HOOK_KEYS
-from cfgtrain.registries import HOOKS, OPTIMIZERS, RUNNERS
+from cfgtrain.registries import HOOKS, MODELS, OPTIMIZERS, RUNNERS
 from cfgtrain_cli.registry_commands.catalog import Entry, annotation
 
 # The config key that an object of each of these registries belongs to.

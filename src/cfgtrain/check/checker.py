@@ -12,11 +12,11 @@ from cfgtrain.check.hooks import hook_problems
 from cfgtrain.check.optimizer import optimizer_problems
 from cfgtrain.check.runner import runner_problems
 from cfgtrain.check.values import file_problems, value_problems
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError
 from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
+from cfgtrain.registries import MODELS
 from cfgtrain.suggestions import close_names
 
 __all__ = ["check", "find_problems"]

@@ -7,12 +7,22 @@ from typing import Any
 
 from cfgtrain.check.components import arguments, component
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader, parts_of
+from cfgtrain.data.builder import (
+    LOADER_KEYS,
+    SAMPLER_OFFERED,
+    build_dataloader,
+    parts_of,
+    setting_problems,
+)
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
+from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
 
 __all__ = ["data_problems"]
+
+# Arguments of build_dataloader that a config cannot set.
+_GIVEN = {"dataset", "seed", "rank", "world_size", "round_up"}
 
 
 def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -53,10 +63,12 @@ def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:
 
 def _loader(node: Any, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:
     yield from arguments(node, build_dataloader, dict(settings), ("dataset",))
-    for name, least in (("samples_per_gpu", 1), ("workers_per_gpu", 0)):
-        value = settings.get(name)
-        if isinstance(value, int) and value < least:
-            yield ConfigValueError(f"{name} is at least {least}, not {value}.", **location(node, name))
+    for name in set(settings) & _GIVEN:
+        message = f"{name!r} is not a setting of a loader: it is determined by the run."
+        yield ConfigKeyError(message, **location(node, name))
+    for name, problem in setting_problems(settings):
+        if type_problem(build_dataloader, name, settings[name]) is None:  # reported above
+            yield ConfigValueError(problem, **location(node, name))
     if isinstance(settings.get("sampler"), Mapping):
         yield from component(node, "sampler", SAMPLERS, SAMPLER_OFFERED)
 

@@ -9,6 +9,7 @@ from typing import Any
 from cfgtrain.check.components import config_error
 from cfgtrain.checkpoint.schemes import checkpoint_exists
 from cfgtrain.config.config import Config
+from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigError, ConfigValueError
 from cfgtrain.keys import setting
@@ -68,17 +69,14 @@ def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
 
 def _pretrained_problems(node: Any) -> Iterator[CfgTrainError]:
     """Find checkpoints that do not exist in the ``init_cfg`` of any part of the model."""
-    if isinstance(node, Mapping):
-        file = node.get("checkpoint")
-        if node.get("type") == "Pretrained" and isinstance(file, str):
-            problem = _file_problem(file)
-            if problem is not None:
-                message = f"checkpoint is the path or URL of a checkpoint; {problem}"
-                yield ConfigValueError(message, **location(node, "checkpoint"))
-    for each in (
-        node.values() if isinstance(node, Mapping) else node if isinstance(node, (list, tuple)) else ()
-    ):
-        yield from _pretrained_problems(each)
+    for _, each in walk(node):
+        if not isinstance(each, Mapping) or each.get("type") != "Pretrained":
+            continue
+        file = each.get("checkpoint")
+        problem = _file_problem(file) if isinstance(file, str) else None
+        if problem is not None:
+            message = f"checkpoint is the path or URL of a checkpoint; {problem}"
+            yield ConfigValueError(message, **location(each, "checkpoint"))
 
 
 def _file_problem(file: object) -> str | None:

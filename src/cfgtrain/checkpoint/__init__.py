@@ -1,14 +1,11 @@
 """Checkpoints: written atomically, verified, and loaded without running code."""
 
-from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
-from cfgtrain.checkpoint.save import save_checkpoint
-from cfgtrain.checkpoint.state_dict import get_state_dict, load_state_dict, weights_to_cpu
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "get_state_dict",
-    "load_checkpoint",
-    "load_state_dict",
-    "read_checkpoint",
-    "save_checkpoint",
-    "weights_to_cpu",
-]
+from cfgtrain.checkpoint import load, save, state_dict
+from cfgtrain.checkpoint.load import *
+from cfgtrain.checkpoint.save import *
+from cfgtrain.checkpoint.state_dict import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*load.__all__, *save.__all__, *state_dict.__all__]

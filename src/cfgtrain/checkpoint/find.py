@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.load import read_checkpoint, read_lazily
 from cfgtrain.errors import CheckpointError
 
-__all__ = ["Found", "Resumed", "Skipped", "find_checkpoint", "find_resume"]
+__all__ = ["Found", "Resumed", "Skipped", "find_checkpoint", "find_resume", "relocated"]
 
 
 class Skipped(NamedTuple):
@@ -112,6 +113,29 @@ def find_resume(wanted: str | None, folders: Sequence[Path], logger: logging.Log
         logger.info("There is no checkpoint in %s to resume from: the run starts anew.", folders[0])
         return None
     return Resumed(str(found.path), found.checkpoint)
+
+
+def relocated(messages: Mapping[str, Any], checkpoint: str | Path) -> dict[str, Any]:
+    """Return the ``hook_msgs`` of a checkpoint whose folder may have been moved or copied since it was saved.
+
+    ``best_ckpt`` and ``last_ckpt`` are absolute paths. A file that is where the path leads from
+    the folder of the checkpoint, as it did when the checkpoint was saved, takes precedence.
+
+    Args:
+        messages: As saved in the checkpoint.
+        checkpoint: Path of the checkpoint now.
+    """
+    paths = {
+        key: Path(messages[key]) for key in ("best_ckpt", "last_ckpt") if isinstance(messages.get(key), str)
+    }
+    now = Path(checkpoint).absolute()
+    # The checkpoint is the newest of the run, or the best one.
+    saved = next((path for path in paths.values() if path.name == now.name), paths.get("last_ckpt"))
+    moved = {
+        key: now.parent / (path.name if saved is None else os.path.relpath(path, saved.parent))
+        for key, path in paths.items()
+    }
+    return {**messages, **{key: os.path.normpath(path) for key, path in moved.items() if path.is_file()}}
 
 
 def _progress_of(path: Path) -> tuple[str, int, int, int] | None:

@@ -19,7 +19,7 @@ from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.errors import CheckpointError
 from cfgtrain.suggestions import with_article
 
-__all__ = ["load_checkpoint", "read_checkpoint", "read_lazily"]
+__all__ = ["load_checkpoint", "read_checkpoint"]
 
 REVISE_KEYS = ((r"^module\.", ""),)
 

@@ -25,7 +25,7 @@ from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.utils.paths import mkdir_or_exist
 
-__all__ = ["save_checkpoint", "write_checkpoint"]
+__all__ = ["save_checkpoint"]
 
 
 def save_checkpoint(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cfgtrain.cnn.builder import MODELS
+from cfgtrain.registries import MODELS
 
 __all__ = ["LeNet5"]
 
@@ -13,11 +13,11 @@ __all__ = ["LeNet5"]
 class LeNet5(nn.Module):
     """LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998).
 
-    With tanh, average pooling and a linear output, as MMCV 1.x has it; parameters are named
-    as there, so that its checkpoints load.
+    As in MMCV 1.x, it uses tanh, average pooling and a linear output. The parameters have the same names, so
+    that checkpoints of MMCV can be loaded.
 
     Args:
-        num_classes: Length of the output; -1 leaves the classifier out.
+        num_classes: Number of classes. With -1, the network has no classifier and returns features.
     """
 
     def __init__(self, num_classes: int = -1) -> None:
@@ -37,13 +37,13 @@ class LeNet5(nn.Module):
             self.classifier = nn.Sequential(nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images to class scores.
+        """Compute class scores, or features.
 
         Args:
-            x: (B, 1, 32, 32) float.
+            x: (B, 1, 32, 32) float images.
 
         Returns:
-            (B, num_classes) scores before softmax, or (B, 120, 1, 1) features without a classifier.
+            (B, num_classes) scores before softmax, or (B, 120, 1, 1) features if there is no classifier.
         """
         x = self.features(x)  # (B, 120, 1, 1)
         if self.num_classes > 0:

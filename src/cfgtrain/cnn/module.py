@@ -1,4 +1,4 @@
-"""Modules that initialize themselves as their config says."""
+"""Modules that initialize their weights according to a config."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 
 
 class BaseModule(nn.Module):
-    """A module with an ``init_cfg``, which ``init_weights`` follows.
+    """A module whose ``init_weights`` initializes its weights according to ``init_cfg``.
 
-    Its own config comes first, then each child that has an ``init_weights`` calls it, so that
-    inner configs win over outer ones. Containers of PyTorch in between are looked through. Weights
-    of ``type='Pretrained'`` are for the module with all that is in it: its children do not
-    initialize themselves after that.
+    The ``init_cfg`` of the module is applied first, and then the ``init_weights`` of each child that has one, so
+    that inner configs take precedence over outer ones. Children inside PyTorch containers are included. With
+    ``type='Pretrained'``, the weights are loaded for the whole module, and its children are not initialized
+    afterwards.
 
     Args:
-        init_cfg: Config of an initializer, a list of them, or None; see ``cnn.initialize``.
+        init_cfg: Config of an initializer, a list of them, or None; see ``cnn.initialize``. It is copied.
     """
 
     def __init__(self, init_cfg: Any = None) -> None:
@@ -37,15 +37,16 @@ class BaseModule(nn.Module):
 
     @property
     def is_init(self) -> bool:
-        """Whether ``init_weights`` is done."""
+        """Whether ``init_weights`` has been called."""
         return self._is_init
 
     def init_weights(self) -> None:
-        """Initialize this module and those in it, once.
+        """Initialize the weights of this module and its children, in place.
 
-        Which parameters got their values how is written into the log files.
+        How each parameter was initialized is written to the log files. A second call issues a warning and
+        changes nothing.
         """
-        if hasattr(self, "_params_init_info"):  # an outer one is under way
+        if hasattr(self, "_params_init_info"):  # called by init_weights of a parent module
             self._init_weights()
             return
         record = InitRecord(self)
@@ -70,10 +71,10 @@ class BaseModule(nn.Module):
             logger.debug("initialize %s with init_cfg %s", name, self.init_cfg)
             initialize(self, self.init_cfg)
             if isinstance(self.init_cfg, Mapping) and self.init_cfg.get("type") == "Pretrained":
-                _mark(self)
+                _mark_initialized(self)
                 return
         for child in _initializable(self):
-            child.init_weights()  # type: ignore[operator]  # it is a method
+            child.init_weights()  # type: ignore[operator]  # a method, not a tensor or module
             update_init_info(child, f"Initialized by user-defined `init_weights` in {type(child).__name__} ")
 
     def __repr__(self) -> str:
@@ -109,7 +110,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def _initializable(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the children that can initialize themselves, those in plain containers included."""
+    """Yield the children with an ``init_weights``, including those inside PyTorch containers."""
     for child in module.children():
         if hasattr(child, "init_weights"):
             yield child
@@ -117,26 +118,26 @@ def _initializable(module: nn.Module) -> Iterator[nn.Module]:
             yield from _initializable(child)
 
 
-def _mark(module: nn.Module) -> None:
-    for each in module.modules():
-        if isinstance(each, BaseModule):
-            each._is_init = True
+def _mark_initialized(module: nn.Module) -> None:
+    for child in module.modules():
+        if isinstance(child, BaseModule):
+            child._is_init = True
 
 
 def _log(module: nn.Module, record: InitRecord) -> None:
-    """Write into the files of the log, or else to it, how each parameter was initialized."""
-    lines = [f"{name} - {tuple(p.shape)}: {record.how[p]}" for name, p in module.named_parameters()]
+    """Log how each parameter was initialized, only to the log files if there are any, since the text is long."""
+    lines = [f"{name} - {tuple(p.shape)}: {record.info[p]}" for name, p in module.named_parameters()]
     text = "Initial weights:\n" + "\n".join(lines)
-    note = logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None)
+    log_record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, (), None)
     files = [handler for handler in _handlers() if isinstance(handler, logging.FileHandler)]
     for handler in files:
-        handler.handle(note)
+        handler.handle(log_record)
     if not files and logger.isEnabledFor(logging.INFO):
-        logger.handle(note)
+        logger.handle(log_record)
 
 
 def _handlers() -> Iterator[logging.Handler]:
-    """Yield every handler that what this module logs comes to."""
+    """Yield every handler that receives the log records of this module."""
     current: logging.Logger | None = logger
     while current is not None:
         yield from current.handlers

@@ -16,10 +16,10 @@ CONFIG = "config"
 
 
 def config_parser(description: str | None = None) -> tuple[str, argparse.ArgumentParser]:
-    """Return the config that ``sys.argv`` names and a parser that takes it as its positional word.
+    """Return the path of the config in ``sys.argv``, and a parser with that path as its positional argument.
 
-    The config is the first word with the extension of one: options of it, and their values,
-    may stand before.
+    The config is the first argument with the extension of a config. Options and their values may
+    come before it.
     """
     parser = argparse.ArgumentParser(
         description=description, conflict_handler="resolve"
@@ -28,7 +28,7 @@ def config_parser(description: str | None = None) -> tuple[str, argparse.Argumen
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     named = [word for word in words if word.endswith(SUFFIXES)]
     if not named:
-        named = [parser.parse_args(sys.argv[1:]).config]  # or the end: --help, or no config at all
+        named = [parser.parse_args(sys.argv[1:]).config]  # exits for --help and where there is no config
     return named[0], parser
 
 
@@ -37,10 +37,10 @@ def add_args(
 ) -> argparse.ArgumentParser:
     """Add an option such as ``--optimizer.lr`` for every leaf of a config, and return the parser.
 
-    The type is that of the leaf: a bool has ``--key`` and ``--no-key``, a list takes one word or more of the type
-    of its first item, and what has no type of its own (None, an empty list) reads as ``--cfg-options`` does.
-    An option that is not given sets nothing in the namespace. A key that dotted keys do not reach
-    (it holds a dot, say) has no option.
+    The type is that of the leaf: a bool gets ``--key`` and ``--no-key``, and a list takes one or more
+    arguments of the type of its first item. Where the leaf has no type (None, an empty list), the argument is
+    parsed like a value of ``--cfg-options``. An option that is not given sets nothing in the namespace.
+    A key that cannot be written as a dotted key, such as one that contains a dot, gets no option.
     """
     for key, value in cfg.items():
         if split_key(str(key)) != [key]:
@@ -54,7 +54,7 @@ def add_args(
 
 
 def _settings(value: Any) -> dict[str, Any]:
-    """Return how argparse is to read a value like this one."""
+    """Return the arguments of ``add_argument`` for an option with values like this one."""
     if isinstance(value, bool):
         return {"action": argparse.BooleanOptionalAction}
     kind = type(value)

@@ -1,4 +1,4 @@
-"""Which configs a config inherits from, and where they are."""
+"""Find the configs that a config inherits from."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _PACKAGE_FOLDERS = ("", "configs", ".mim", ".mim/configs")
 
 
 def is_private(name: object) -> bool:
-    """Say whether a name at the top of a file is none of the keys of its config."""
+    """Return whether a top-level name of a file is not a key of the config."""
     return isinstance(name, str) and (name == BASE or name.startswith("__"))
 
 
 def locate_base(name: str, folder: str) -> str:
-    """Return the absolute path of a config that a file in ``folder`` names.
+    """Return the absolute path of a config that is named in a file in ``folder``.
 
-    Links are left alone, as the folder behind one may have other bases.
+    Symbolic links are not resolved, because the folder of the target may contain other bases.
 
     Args:
-        name: Relative to ``folder``, absolute, below ``~``, or ``package::path`` for a config that an
-            installed package brings, in its own folder or in ``configs/`` or ``.mim/`` there.
-        folder: Where a relative name starts.
+        name: Relative to ``folder``, absolute, below ``~``, or ``package::path`` for a config in an
+            installed package, in its folder or in ``configs/`` or ``.mim/`` there.
+        folder: The folder that a relative name is relative to.
 
     Raises:
         ConfigNotFoundError: There is no such package, or it has no such config.
     """
-    # pathlib has no lexical normalisation, and takes longer than all the rest of reading a small file.
+    # pathlib cannot normalize a path without following links, and is slower than reading a small file.
     if "::" in name:
         return _in_package(*name.split("::", 1))
     return os.path.abspath(os.path.join(folder, os.path.expanduser(name)))
@@ -47,18 +47,18 @@ def _in_package(package: str, name: str) -> str:
     homes = list(spec.submodule_search_locations or ()) if spec else []
     if not homes:
         raise ConfigNotFoundError(
-            f"There is no package {package!r} to take the config {name!r} from. Install it first."
+            f"The config {name!r} is in the package {package!r}, which is not installed."
         )
     tried = [os.path.abspath(os.path.join(home, inner, name)) for home in homes for inner in _PACKAGE_FOLDERS]
     for path in tried:
         if os.path.isfile(path):
             return path
     listed = ", ".join(tried)
-    raise ConfigNotFoundError(f"The package {package!r} has no config {name!r}; looked for {listed}.")
+    raise ConfigNotFoundError(f"The package {package!r} has no config {name!r}; searched {listed}.")
 
 
 def literal_bases(tree: ast.Module) -> object:
-    """Return what the last ``_base_ = <literal>`` at the top of a file names, None without one."""
+    """Return the value of the last top-level ``_base_ = <literal>`` of a file, or None."""
     for statement in reversed(tree.body):
         if isinstance(statement, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == BASE for target in statement.targets
@@ -71,7 +71,7 @@ def literal_bases(tree: ast.Module) -> object:
 
 
 def near(path: str) -> str:
-    """Suggest configs of the same folder, by their names without extension."""
+    """Return a hint with the configs in the same folder whose names are similar, or ``""``."""
     file = Path(path)
     there = [p for p in sorted(file.parent.iterdir()) if p.suffix in SUFFIXES] if file.parent.is_dir() else []
     close = close_names(file.stem, {p.stem for p in there})

@@ -1,4 +1,4 @@
-"""Config: a merged config, where it came from, and how to change and write it."""
+"""Config: a merged config that can be changed and written, and records where its values came from."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.argparser import CONFIG, add_args, config_parser
-from cfgtrain.config.dict import DELETE, ConfigDict, copied
+from cfgtrain.config.dict import DELETE, ConfigDict, copy_tree
 from cfgtrain.config.dump import config_text
-from cfgtrain.config.key_paths import NoSuchKeyError, look_up, split_key, step
-from cfgtrain.config.key_paths import Path as KeyPath
+from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, look_up, split_key, step
 from cfgtrain.config.loader import Loaded, load_file, load_text
-from cfgtrain.config.merge import absorb, remove_markers
+from cfgtrain.config.merge import merge_in_place, remove_markers
 from cfgtrain.config.overrides import check_form, check_known, override_tree, type_changes
 from cfgtrain.config.trace import Trace, stack_level
 from cfgtrain.errors import ConfigImportError, ConfigKeyError, ConfigMergeError, ConfigWarning
@@ -28,12 +27,12 @@ RESERVED_KEYS = ("filename", "text", "pretty_text")
 
 
 class Config:
-    """A config with attribute and item access, that knows where each value came from.
+    """A config with attribute and item access that records where each value came from.
 
     Args:
         cfg_dict: The values; copied. None is an empty config.
-        cfg_text: The text they were read from; by default that of ``filename``.
-        filename: The file they were read from.
+        cfg_text: The text that they were read from; by default the text of ``filename``.
+        filename: The file that they were read from.
 
     Raises:
         ConfigMergeError: ``cfg_dict`` is not a mapping.
@@ -54,7 +53,7 @@ class Config:
             raise ConfigMergeError(
                 f"A config is made from a mapping, not from {with_article(type(cfg_dict).__name__)}."
             )
-        tree = copied(cfg_dict) if type(cfg_dict) is ConfigDict else ConfigDict(cfg_dict or {})
+        tree = copy_tree(cfg_dict) if type(cfg_dict) is ConfigDict else ConfigDict(cfg_dict or {})
         _check_reserved(tree)
         text = cfg_text or (Path(filename).read_text(encoding="utf-8") if filename else "")
         self.__setstate__((tree, None if filename is None else str(filename), text))
@@ -66,46 +65,46 @@ class Config:
         """Read a ``.py``, ``.json``, ``.yaml`` or ``.yml`` config and its bases.
 
         Args:
-            filename: The file. A Python config is run: only load what you trust.
-            use_predefined_variables: Whether ``{{ fileDirname }}`` and its kin are replaced.
+            filename: The file. A Python config is executed: only load files that you trust.
+            use_predefined_variables: Whether ``{{ fileDirname }}`` and similar placeholders are replaced.
             import_custom_modules: Whether the modules of ``custom_imports`` are imported.
 
         Raises:
-            ConfigError: One of its kinds, with file, line and key path. What the body of a
-                Python config raises passes through as it is.
+            ConfigError: One of its subclasses, with file, line and key path. Exceptions from the code
+                of a Python config are not caught.
         """
         loaded = load_file(filename, use_predefined_variables)
-        cfg = _of(loaded, str(filename))
+        cfg = _from_loaded(loaded, str(filename))
         if import_custom_modules:
             cfg.import_custom_modules()
         return cfg
 
     @staticmethod
     def fromstring(cfg_str: str, file_format: str) -> Config:
-        """Read a config from text; ``file_format`` is its extension, such as ``".py"``."""
-        cfg = _of(load_text(cfg_str, file_format)._replace(text=cfg_str), None)
+        """Read a config from text in the format of an extension, such as ``".py"``."""
+        cfg = _from_loaded(load_text(cfg_str, file_format)._replace(text=cfg_str), None)
         cfg.import_custom_modules()
         return cfg
 
     @staticmethod
     def auto_argparser(description: str | None = None) -> tuple[argparse.ArgumentParser, Config]:
-        """Return a parser with an option for each leaf of the config that ``sys.argv`` names, and that config.
+        """Return a parser with an option for each leaf of the config in ``sys.argv``, and that config.
 
-        The options that are given are laid over the config by ``merge_from_args``:
+        ``merge_from_args`` merges the options that are given into the config:
 
             parser, cfg = Config.auto_argparser()
             cfg.merge_from_args(parser.parse_args())
 
-        A command line that names no config ends as argparse ends wrong ones, ``--help`` included.
+        ``--help``, and a command line without a config, exit as usual in argparse.
         """
         file, parser = config_parser(description)
         cfg = Config.fromfile(file)
         return add_args(parser, cfg._cfg_dict), cfg
 
     def merge_from_args(self, args: argparse.Namespace) -> None:
-        """Lay the options over the config that the parser of ``auto_argparser`` found on a command line.
+        """Merge the options that the parser of ``auto_argparser`` has parsed into the config.
 
-        Options that a script has added to that parser, which are no keys of the config, are left out.
+        Options that are not keys of the config, because a script added them to the parser, are ignored.
         """
         given = {key: value for key, value in vars(args).items() if key != CONFIG}
         for key, value in given.items():
@@ -118,10 +117,10 @@ class Config:
             self.merge_from_dict({key: value}, origin=Origin(None, None, f"--{key} {value}"))
 
     def import_custom_modules(self) -> None:
-        """Import what ``custom_imports`` names, with the place of the key in the error.
+        """Import the modules in ``custom_imports``.
 
         Raises:
-            ConfigImportError: A module cannot be imported.
+            ConfigImportError: A module cannot be imported; the error has the location of the key.
             ConfigMergeError: ``custom_imports`` is not a dict of known keys.
         """
         wanted = self._cfg_dict.get("custom_imports")
@@ -146,39 +145,39 @@ class Config:
         strict: bool = False,
         origin: Origin | Callable[[str, Any], Origin] | None = None,
     ) -> None:
-        """Lay options over the config.
+        """Merge options into the config.
 
         Args:
             options: Values by dotted key, such as ``{"optimizer.lr": 0.1}``. Not changed.
-            allow_list_keys: Whether ``"pipeline.0.size"`` addresses an item of a list.
-            strict: Whether a key that the config does not have is an error unless it begins
-                with ``+``, and a value of another type than the one it replaces a warning (the
-                rules of the command line); by default the key is added.
-            origin: Where the options came from, or a function of a key and its value that says
-                so; ``origin()`` of the keys will name it.
+            allow_list_keys: Whether ``"pipeline.0.size"`` sets a key of an item of a list.
+            strict: Whether to follow the rules of the command line: a key that is not in the config is
+                an error unless it begins with ``+``, and a value whose type differs from that of the old
+                value causes a warning. By default, unknown keys are added.
+            origin: Where the options came from, or a function that returns this for a key and
+                its value; ``origin()`` of the keys returns it.
 
         Raises:
-            ConfigKeyError: With ``strict``, an unknown key; an index outside a list; a key that is no string.
-            ConfigMergeError: A dict meets a value it cannot be merged into; the options are no mapping.
+            ConfigKeyError: A key is unknown (with ``strict``) or not a string, or an index is out of range.
+            ConfigMergeError: A dict cannot be merged into the old value, or the options are not a mapping.
         """
         check_form(options)
         if strict:
             check_known(self._cfg_dict, options)
-        merged = copied(self._cfg_dict)
-        # A marker says what becomes of the inherited keys, wherever it stands among the options.
+        merged = copy_tree(self._cfg_dict)
+        # _delete_ concerns the inherited keys only, whatever its position among the options.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
             place = _place_of(origin, option, options[option])
             tree = override_tree({option: options[option]}, place, merged)
             _check_reserved(tree)
-            merged = absorb(merged, tree, list_keys=allow_list_keys)
+            merged = merge_in_place(merged, tree, list_keys=allow_list_keys)
         remove_markers(merged)
         if strict:
             for change in type_changes(self._cfg_dict, options, self.origin):
                 warnings.warn(change, ConfigWarning, stacklevel=stack_level())
-        self._set("_cfg_dict", merged)  # only now: an option that is wrong leaves the config as it was
+        self._set("_cfg_dict", merged)  # last, so that a wrong option leaves the config unchanged
 
     def origin(self, key: str | Sequence[object]) -> Origin | None:
-        """Return the newest place that set ``key``, or None if it is unknown; see ``history``."""
+        """Return the last place that set ``key``, or None if it is unknown; see ``history``."""
         trace, rest = self._trace_of(key)
         return None if trace is None else trace.origin(*rest)
 
@@ -186,8 +185,8 @@ class Config:
         """Return all places that set ``key``, oldest first.
 
         Args:
-            key: Dotted, such as ``"data.train.pipeline[-1].scale"``, or its parts as they
-                are: ``("data", "train", "pipeline", 2, "scale")``.
+            key: A dotted key, such as ``"data.train.pipeline[-1].scale"``, or its parts:
+                ``("data", "train", "pipeline", 2, "scale")``.
 
         Raises:
             ConfigKeyError: There is no such key.
@@ -196,7 +195,7 @@ class Config:
         return [] if trace is None else trace.history(*rest)
 
     def _trace_of(self, key: str | Sequence[object]) -> tuple[Trace | None, KeyPath]:
-        """Return the trace of the dict nearest above a value, and the way down from there."""
+        """Return the trace of the innermost dict that contains a value, and the path from there."""
         node: Any = self._cfg_dict
         owner: ConfigDict = self._cfg_dict
         rest: KeyPath = ()
@@ -214,29 +213,29 @@ class Config:
 
     @property
     def filename(self) -> str | None:
-        """The file the config was read from, as it was named."""
+        """The file that the config was read from, as it was given."""
         return self._filename
 
     @property
     def text(self) -> str:
-        """The texts of all files it was read from, each after a line with its path."""
+        """The texts of all files that the config was read from, each after a line with its path."""
         return self._text
 
     @property
     def pretty_text(self) -> str:
-        """The config as Python source that loads back equal."""
+        """The config as Python source, which loads to an equal config."""
         return self.dumps("py")
 
     def dump(self, file: str | Path | None = None) -> str | None:
         """Write the config in the format of the file's extension, or return its text.
 
-        Without a file the format is that of ``filename``, and Python without one. The
-        written config is flat: no ``_base_``, no comments, no ``{{ }}``.
+        Without a file, the text is in the format of ``filename``, or in Python if there is none.
+        The config is written without ``_base_``, comments and ``{{ }}``.
 
         Raises:
-            ConfigFormatError: The extension is not that of a config.
-            ConfigValueError: The format cannot hold a value; its key path is named.
-            ConfigKeyError: A key, such as one that begins with ``__``, would be lost when the text is read.
+            ConfigFormatError: The extension is not one of a config.
+            ConfigValueError: The format cannot represent a value; the error has its key path.
+            ConfigKeyError: A key, such as one that begins with ``__``, would be lost when the text is loaded.
         """
         if file is None:
             return self.dumps(Path(self._filename).suffix.lstrip(".") if self._filename else "py")
@@ -249,15 +248,15 @@ class Config:
         """Return the config as text; ``file_format`` is ``py``, ``json``, ``yaml`` or ``yml``.
 
         Raises:
-            ConfigFormatError: The format is another one.
-            ConfigValueError: The format cannot hold a value; its key path is named.
-            ConfigKeyError: A key, such as one that begins with ``__``, would be lost when the text is read.
+            ConfigFormatError: The format is unknown.
+            ConfigValueError: The format cannot represent a value; the error has its key path.
+            ConfigKeyError: A key, such as one that begins with ``__``, would be lost when the text is loaded.
         """
         return config_text(self._cfg_dict, file_format)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("_cfg_dict", "_filename", "_text"):
-            raise AttributeError(name)  # asked for by copy and pickle before there is a state
+            raise AttributeError(name)  # copy and pickle read attributes before the state is set
         return getattr(self._cfg_dict, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -317,7 +316,7 @@ class Config:
 
 
 def _place_of(origin: Origin | Callable[[str, Any], Origin] | None, option: str, value: Any) -> Origin:
-    """Return where one option came from: what ``origin`` says of it, or that with its words."""
+    """Return the origin of one option."""
     if origin is not None and not isinstance(origin, Origin):
         return origin(option, value)
     place = origin or Origin(None, None, "merge_from_dict")
@@ -325,7 +324,7 @@ def _place_of(origin: Origin | Callable[[str, Any], Origin] | None, option: str,
 
 
 def _is_import_list(wanted: object) -> bool:
-    """Say whether ``custom_imports`` has the form that it is to have."""
+    """Return whether ``custom_imports`` is valid."""
     if not isinstance(wanted, Mapping) or not {"imports"} <= set(wanted) <= {
         "imports",
         "allow_failed_imports",
@@ -339,8 +338,8 @@ def _is_import_list(wanted: object) -> bool:
     )
 
 
-def _of(loaded: Loaded, filename: str | None) -> Config:
-    """Wrap a tree that the loader made, which nobody else holds, without copying it."""
+def _from_loaded(loaded: Loaded, filename: str | None) -> Config:
+    """Return a config of a tree that the loader made, without copying it: nothing else refers to it."""
     _check_reserved(loaded.tree)
     cfg = Config.__new__(Config)
     cfg.__setstate__((loaded.tree, filename, loaded.text))

@@ -1,4 +1,4 @@
-"""ConfigDict: a dict with attribute access whose nodes know where their values came from."""
+"""ConfigDict: a nested dict with attribute access that records where its values came from."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import addict
 
-from cfgtrain.config.key_paths import MAX_DEPTH, Path
+from cfgtrain.config.key_paths import MAX_DEPTH, KeyPath
 from cfgtrain.config.trace import FixedSource, Source, Trace, calling_code
 from cfgtrain.errors import ConfigAttributeError, ConfigKeyError, ConfigValueError
 from cfgtrain.origin import dotted
 
-# Says of a dict that it replaces what is inherited rather than being merged into it.
+# Marks a dict that replaces the inherited value instead of being merged into it.
 DELETE = "_delete_"
 
-# A config that comes to more lists and dicts than this repeats itself without end.
+# A config with more lists and dicts than this probably repeats a part of itself many times.
 MAX_CONTAINERS = 250_000
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -25,14 +25,15 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
     """A nested dict whose keys can also be read, set and deleted as attributes.
 
-    Unlike the ``addict.Dict`` that it extends (MMCV users test for it), a missing key is an
-    error and is never created, and dicts inside lists and tuples are converted on every
-    write, not only in the constructor. ``update`` merges nested dicts, as MMCV's does. A key
-    that has the name of a method, such as ``items``, is reached by ``["items"]`` alone.
+    It extends ``addict.Dict``, because code written for MMCV tests for that class. Unlike
+    ``addict.Dict``, it raises an error for a missing key and never creates it, and it converts
+    dicts inside lists and tuples on every assignment, not only in the constructor. ``update`` merges
+    nested dicts, as in MMCV. A key with the name of a method, such as ``items``, can only be read
+    as ``["items"]``.
 
-    A node that was loaded from a config carries a trace of where its values came from
-    (``cfgtrain.origin`` reads it). Copies, pickles and slices keep it; ``to_dict`` drops
-    it; ``==`` ignores it.
+    A node that was loaded from a config has a trace of where its values came from, which
+    ``cfgtrain.origin`` reads. Copies, pickles and slices keep the trace, ``to_dict`` drops it, and
+    ``==`` ignores it.
     """
 
     __slots__ = ("_trace",)
@@ -60,16 +61,16 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if self.__dict__.get("__frozen") and key not in self:
-            raise ConfigKeyError(f"The config is frozen: it takes no new key {key!r}.", key=_path(self))
+            raise ConfigKeyError(f"The config is frozen: the key {key!r} cannot be added.", key=_path(self))
         trace, value = self._trace, _converted(value, 1)
         if trace is not None:
             if trace.edits is None:
                 trace = trace._replace(edits={})
                 set_trace(self, trace)
             place = calling_code()
-            trace.edits[key] = place  # type: ignore[index]  # there are edits now
+            trace.edits[key] = place  # type: ignore[index]  # it was set above
             path = (*trace.path, key)
-            graft(value, path, FixedSource(value, place, path))
+            attach_trace(value, path, FixedSource(value, place, path))
         dict.__setitem__(self, key, value)
 
     def __delitem__(self, key: Any) -> None:
@@ -83,7 +84,7 @@ class ConfigDict(addict.Dict):  # type: ignore[misc]  # addict ships no types
         dict.__delitem__(self, name)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """Return ``self[key]``, setting it to ``default`` first when it is missing."""
+        """Return ``self[key]``; if the key is missing, set it to ``default`` first."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -139,35 +140,35 @@ def without(cfg: Mapping[str, Any], *keys: str) -> Any:
 
 
 def set_trace(node: ConfigDict, trace: Trace | None) -> None:
-    """Set the trace of a node, as an attribute and not as a key."""
+    """Set the trace of a node as an attribute, not as a key."""
     object.__setattr__(node, "_trace", trace)
 
 
-def traced(value: Any, source: Source, path: Path = (), marked: list[Path] | None = None) -> Any:
-    """Return a copy of ``value`` with every dict a ConfigDict that knows its source.
+def with_trace(value: Any, source: Source, path: KeyPath = (), marked: list[KeyPath] | None = None) -> Any:
+    """Return a copy of ``value`` in which every dict is a ConfigDict with a trace.
 
     Args:
-        value: Plain nested data; containers are copied, anything else is kept as it is.
-        source: What set it.
+        value: Nested data. Dicts, lists and tuples are copied; other values are shared.
+        source: The source that set the value.
         path: Path of ``value`` in the config.
-        marked: Takes the path of each dict that holds a DELETE.
+        marked: A list to which the path of each dict with the key DELETE is added.
 
     Raises:
-        ConfigValueError: The value nests deeper than MAX_DEPTH, or holds more than
+        ConfigValueError: The value nests deeper than MAX_DEPTH, or contains more than
             MAX_CONTAINERS lists and dicts.
     """
     return _Tracer(source, marked).copy(value, path)
 
 
 class _Tracer:
-    """Makes the copy that ``traced`` returns."""
+    """Makes the copy for ``with_trace``."""
 
-    def __init__(self, source: Source, marked: list[Path] | None) -> None:
+    def __init__(self, source: Source, marked: list[KeyPath] | None) -> None:
         self.sources = (source,)
         self.marked = marked
         self.count = 0  # of containers so far
 
-    def copy(self, value: Any, path: Path) -> Any:
+    def copy(self, value: Any, path: KeyPath) -> Any:
         """Return the copy of one value at ``path``."""
         if type(value) in _SCALARS:
             return value
@@ -186,31 +187,31 @@ class _Tracer:
         return node
 
 
-def graft(value: Any, path: Path, source: Source) -> None:
-    """Give the nodes below ``value`` that carry no trace one that names ``source``."""
+def attach_trace(value: Any, path: KeyPath, source: Source) -> None:
+    """Give ``value`` and the nodes in it a trace with ``source``, in place, where they have none."""
     if type(value) is ConfigDict:
         if value._trace is None:
             set_trace(value, Trace(path, (source,)))
             for key, item in value.items():
-                graft(item, (*path, key), source)
+                attach_trace(item, (*path, key), source)
     elif type(value) in (list, tuple):
         for i, item in enumerate(value):
-            graft(item, (*path, i), source)
+            attach_trace(item, (*path, i), source)
 
 
-def copied(value: Any) -> Any:
-    """Return a copy of all containers in ``value``, traces kept; leaves are shared."""
+def copy_tree(value: Any) -> Any:
+    """Return a copy of all containers in ``value`` with their traces; leaves are shared."""
     if type(value) is ConfigDict:
         trace = value._trace
-        items = {key: copied(item) for key, item in value.items()}
+        items = {key: copy_tree(item) for key, item in value.items()}
         return _node(items, trace if trace is None else trace.copy())
     if type(value) in (list, tuple):
-        return type(value)([copied(item) for item in value])
+        return type(value)([copy_tree(item) for item in value])
     return value
 
 
 def _node(items: Mapping[Any, Any] | Iterable[tuple[Any, Any]], trace: Trace | None) -> ConfigDict:
-    """Return a ConfigDict of ready-made items, without converting or recording anything."""
+    """Return a ConfigDict of items that are converted already."""
     node = ConfigDict.__new__(ConfigDict)
     dict.update(node, items)
     set_trace(node, trace)
@@ -218,9 +219,9 @@ def _node(items: Mapping[Any, Any] | Iterable[tuple[Any, Any]], trace: Trace | N
 
 
 def _converted(value: Any, depth: int) -> Any:
-    """Return ``value`` with every dict in it a ConfigDict; what is one already is not copied."""
+    """Return ``value`` with every dict in it as a ConfigDict; those that are one already are not copied."""
     if depth > MAX_DEPTH:
-        raise ConfigValueError(f"The value nests deeper than {MAX_DEPTH} levels, or holds itself.")
+        raise ConfigValueError(f"The value nests deeper than {MAX_DEPTH} levels, or contains itself.")
     if type(value) is ConfigDict:
         return value
     if isinstance(value, dict):
@@ -230,18 +231,16 @@ def _converted(value: Any, depth: int) -> Any:
     return value
 
 
-def _endless(path: Path, count: int) -> ConfigValueError:
+def _endless(path: KeyPath, count: int) -> ConfigValueError:
     if count > MAX_CONTAINERS:
-        problem = (
-            f"The config comes to more than {MAX_CONTAINERS:,} lists and dicts. Does a part repeat itself?"
-        )
+        problem = f"The config has more than {MAX_CONTAINERS:,} lists and dicts. Is a part of it repeated many times?"
         return ConfigValueError(problem, key=str(path[0]) if path else None)
-    problem = f"This nests deeper than {MAX_DEPTH} levels, or holds itself."
+    problem = f"The value nests deeper than {MAX_DEPTH} levels, or contains itself."
     return ConfigValueError(problem, key=dotted(path[:4]) + "...")
 
 
 def plain(value: Any) -> Any:
-    """Return a value with plain dicts in place of every ConfigDict."""
+    """Return a copy of ``value`` with a plain dict in place of every ConfigDict."""
     if isinstance(value, ConfigDict):
         return value.to_dict()
     if type(value) in (list, tuple):

@@ -1,4 +1,4 @@
-"""What two configs differ in: keys added, removed and changed, with their places."""
+"""The differences between two configs: keys added, removed and changed, with their origins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cfgtrain.config.key_paths import Path
+from cfgtrain.config.key_paths import KeyPath
 from cfgtrain.origin import Origin
 
 if TYPE_CHECKING:
@@ -14,47 +14,47 @@ if TYPE_CHECKING:
 
 
 class Side(NamedTuple):
-    """What one of the two configs says.
+    """A value in one of the two configs.
 
     Attributes:
-        path: Of the value; an item of a list may have another index on either side.
-        value: In the config.
-        origin: What set it, where that is known.
+        path: Its key path; the index of a list item may differ between the two configs.
+        value: The value.
+        origin: The place that set it, if known.
     """
 
-    path: Path
+    path: KeyPath
     value: object
     origin: Origin | None
 
 
 class Change(NamedTuple):
-    """One difference: what was there, what is there now; None on the side that has no such key."""
+    """One difference: the old and the new value; None on the side that does not have the key."""
 
     old: Side | None
     new: Side | None
 
     @property
     def kind(self) -> Literal["added", "removed", "changed"]:
-        """How the two differ."""
+        """The kind of difference."""
         if self.old is None:
             return "added"
         return "removed" if self.new is None else "changed"
 
     @property
     def side(self) -> Side:
-        """The new side where there is one, else the old."""
+        """The new side if there is one, else the old."""
         side = self.new or self.old
-        if side is None:  # pragma: no cover - a change has a side
+        if side is None:  # pragma: no cover - one of them is always set
             raise ValueError(self)
         return side
 
 
 def diff(old: Config, new: Config) -> list[Change]:
-    """Return what differs between two configs, in the order of ``old``, then of ``new``.
+    """Return the differences between two configs, in the order of ``old``, then of ``new``.
 
-    Dicts are compared key by key. Lists of dicts are aligned: an item that was put in between
-    leaves the others as they are, and items of one ``type`` are compared key by key. Lists of
-    plain values differ as wholes. A list and a tuple, or True and 1, are different values.
+    Dicts are compared key by key. Lists of dicts are aligned: an inserted item does not change
+    the others, and items of the same ``type`` are compared key by key. Lists of plain values are
+    compared as a whole. A list and a tuple, or True and 1, are different values.
     """
     return [
         Change(
@@ -65,7 +65,7 @@ def diff(old: Config, new: Config) -> list[Change]:
     ]
 
 
-_At = tuple[Path, Any]
+_At = tuple[KeyPath, Any]
 _Pair = tuple[_At | None, _At | None]
 
 
@@ -102,7 +102,7 @@ def _compare_lists(a: _At, b: _At) -> Iterator[_Pair]:
     for lefts, rights in _differing(
         old, new, [_form(part) for _, part in old], [_form(part) for _, part in new]
     ):
-        # Of what is not equal, items of one type belong together, in their order.
+        # Of the items that are not equal, those of the same type are paired in order.
         kinds = [_kind(part) for _, part in lefts], [_kind(part) for _, part in rights]
         matcher = SequenceMatcher(None, *kinds, autojunk=False)
         for tag, i, j, k, m in matcher.get_opcodes():
@@ -117,7 +117,7 @@ def _compare_lists(a: _At, b: _At) -> Iterator[_Pair]:
 def _differing(
     old: list[_At], new: list[_At], old_forms: Sequence[Any], new_forms: Sequence[Any]
 ) -> Iterator[tuple[list[_At], list[_At]]]:
-    """Yield the stretches of two lists between the items that they have in common."""
+    """Yield the parts of two lists between the items that they have in common."""
     for tag, i, j, k, m in SequenceMatcher(None, old_forms, new_forms, autojunk=False).get_opcodes():
         if tag != "equal":
             yield old[i:j], new[k:m]
@@ -128,14 +128,14 @@ def _is_list(value: object) -> bool:
 
 
 def _kind(value: object) -> object:
-    """Return what makes items of a list the same thing with other settings: their type."""
+    """Return a key that is equal for list items of the same type."""
     if isinstance(value, Mapping):
         return "dict", repr(value.get("type"))
     return type(value).__name__
 
 
 def _form(value: Any) -> object:
-    """Return something hashable that is equal for equal values of equal types only."""
+    """Return a hashable form of a value; forms are equal only for equal values of the same type."""
     if isinstance(value, Mapping):
         return "dict", frozenset((repr(key), _form(part)) for key, part in value.items())
     if isinstance(value, (list, tuple)):

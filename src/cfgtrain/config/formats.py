@@ -1,7 +1,7 @@
-"""Read the text of one config: compile Python and parse JSON. Errors name the line.
+"""Parse the text of one config: compile Python and parse JSON. Errors have the line.
 
-JSON and YAML (``yaml_reader``) are data that anybody may have written. A key that is defined twice,
-values that nest without end and keys of a megabyte are errors before they cost anything.
+JSON and YAML (see ``yaml_reader``) may come from anybody. Duplicate keys, unlimited nesting and
+huge keys are rejected while parsing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from types import CodeType
 from typing import Any
 
-from cfgtrain.config.key_paths import MAX_DEPTH
+from cfgtrain.config.key_paths import MAX_DEPTH, walk
 from cfgtrain.errors import ConfigKeyError, ConfigSyntaxError
 from cfgtrain.origin import Origin
 
@@ -22,7 +22,7 @@ _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
 
 
 def parse_python(code: str, shown: str) -> ast.Module:
-    """Return the syntax tree of a Python config; ``shown`` is the file as people know it."""
+    """Return the syntax tree of a Python config; ``shown`` is the path for messages."""
     try:
         return ast.parse(code, shown)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -30,7 +30,7 @@ def parse_python(code: str, shown: str) -> ast.Module:
 
 
 def compile_python(code: str | ast.Module, shown: str) -> CodeType:
-    """Return the compiled Python config, whose tracebacks name ``shown``."""
+    """Compile a Python config; its tracebacks show the file as ``shown``."""
     try:
         return compile(code, shown, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -52,7 +52,7 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
 
 
 def parse_json(text: str, shown: str) -> Any:
-    """Return what a JSON config holds, None if it is empty."""
+    """Return the value of a JSON config, or None if it is empty."""
     if not text.strip():
         return None
     try:
@@ -66,7 +66,7 @@ def parse_json(text: str, shown: str) -> Any:
         raise too_deep(shown, _deep_line(text)) from error
     except ConfigKeyError:
         raise
-    except ValueError as error:  # a number of more digits than Python takes
+    except ValueError as error:  # a number with more digits than Python parses
         raise ConfigSyntaxError(f"The config is not valid JSON: {error}.", origin=Origin(shown)) from error
 
 
@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]], text: str, shown: str) -> dict[str, An
         twice = next(key for key in names if names.count(key) > 1)
         places = [m.start() for m in re.finditer(re.escape(json.dumps(twice)) + r"\s*:", text)]
         line = text.count("\n", 0, places[1]) + 1 if len(places) == 2 else None
-        message = f"The key {twice!r} stands twice in one object."
+        message = f"The key {twice!r} occurs twice in one object."
         raise ConfigKeyError(message, origin=Origin(shown, line), key=twice)
     return found
 
@@ -105,19 +105,15 @@ def too_deep(shown: str, line: int | None) -> ConfigSyntaxError:
 
 def check_keys(value: Any, shown: str) -> None:
     """Raise for a key longer than MAX_KEY at any depth."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            check_length(key, shown, None)
-            check_keys(part, shown)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            check_keys(part, shown)
+    for path, _ in walk(value):
+        if path:
+            check_length(path[-1], shown, None)
 
 
 def check_length(key: object, shown: str, line: int | None) -> None:
     """Raise for a key longer than MAX_KEY."""
     if isinstance(key, str) and len(key) > MAX_KEY:
         raise ConfigKeyError(
-            f"A key has {len(key):,} characters, {key[:40]!r}...; it may have {MAX_KEY:,}.",
+            f"A key has {len(key):,} characters, {key[:40]!r}...; the maximum is {MAX_KEY:,}.",
             origin=Origin(shown, line),
         )

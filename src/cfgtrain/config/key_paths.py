@@ -1,16 +1,20 @@
-"""Dotted keys, such as ``data.train.pipeline[1].scale``: how they are written and followed."""
+"""Key paths, such as ``data.train.pipeline[1].scale``: parsing them and following them in a config."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from cfgtrain.suggestions import suggest
 
-Path = tuple[object, ...]
+KeyPath = tuple[object, ...]
 
-# How deep values may stand within each other: a config that asks for more holds itself or
-# means harm, and Python reads no more than 200 brackets within each other.
+# Stands for a value that is not known, or is not there.
+UNKNOWN: Any = ...
+
+# The deepest nesting of values: a config that nests deeper contains itself or is an attack, and
+# Python parses at most 200 nested brackets.
 MAX_DEPTH = 100
 
 _INDEX = re.compile(r"\[(-?\d+)\]")
@@ -18,35 +22,35 @@ _NUMBER = re.compile(r"-?\d+")
 
 
 class NoSuchKeyError(LookupError):
-    """A key path that leads nowhere.
+    """A key path does not exist.
 
     Attributes:
-        done: The part of the path that is there.
-        part: The word after it, which is not.
-        node: What the word was looked for in.
+        done: The part of the path that exists.
+        part: The next part, which does not exist.
+        node: The value at ``done``.
     """
 
-    def __init__(self, done: Path, part: object, node: object) -> None:
+    def __init__(self, done: KeyPath, part: object, node: object) -> None:
         super().__init__(done, part, node)
         self.done = done
         self.part = part
         self.node = node
 
     def hint(self) -> str:
-        """Return ``" Did you mean 'x'?"`` for the keys nearest to the word, other advice, or ``""``."""
+        """Return a hint, such as ``" Did you mean 'x'?"`` for similar keys, or ``""``."""
         if not isinstance(self.node, dict):
             return ""
         if name := self.listed():
-            return f" In brackets stands the number of an item, as in {name}[0]; a key follows a dot."
+            return f" Brackets take the index of an item, as in {name}[0]; a key follows a dot."
         return suggest(str(self.part), map(str, self.node))
 
     def listed(self) -> str:
-        """Return the key before the brackets if the word has some, which hold no number, else ``""``."""
+        """Return the key before brackets that do not contain a number, or ``""``."""
         name, bracket, _ = str(self.part).partition("[")
         return name if bracket and isinstance(self.node, dict) and name in self.node else ""
 
     def indices(self) -> str:
-        """Say which indices there are in the list that the word was looked for in."""
+        """Return the indices of the list at ``done`` as text."""
         length = len(self.node) if isinstance(self.node, (list, tuple)) else 0
         return f"0 to {length - 1}" if length else "none: it is empty"
 
@@ -58,23 +62,23 @@ def split_key(key: str) -> list[str]:
 
 
 def index_in(part: object, length: int) -> int | None:
-    """Return the index from 0 that ``part``, an int or its digits, means in a list, or None."""
+    """Return the index from 0 for ``part``, an int or its digits, in a list, or None if it is not an index."""
     if isinstance(part, str) and _NUMBER.fullmatch(part):
         part = int(part)
     return part % length if isinstance(part, int) and -length <= part < length else None
 
 
 def step(node: object, part: object) -> tuple[object, object]:
-    """Return the key (or the index from 0) that ``part`` means in ``node``, and its value.
+    """Return the key (or the index from 0) for ``part`` in ``node``, and its value.
 
     Raises:
-        KeyError: It means nothing there.
+        KeyError: There is no such key or item.
     """
     if isinstance(node, dict):
         if part in node:
             return part, node[part]
         if isinstance(part, str) and _NUMBER.fullmatch(part) and int(part) in node:
-            return int(part), node[int(part)]  # YAML and Python have numbers for keys too
+            return int(part), node[int(part)]  # in YAML and Python, keys can be numbers
     elif isinstance(node, (list, tuple)):
         index = index_in(part, len(node))
         if index is not None:
@@ -86,7 +90,7 @@ def follow(tree: object, parts: Sequence[object]) -> Iterator[tuple[object, obje
     """Yield the key and the value at each step from ``tree`` along ``parts``.
 
     Raises:
-        NoSuchKeyError: There is no such step.
+        NoSuchKeyError: A key or item does not exist.
     """
     node, done = tree, list[object]()
     for part in parts:
@@ -102,29 +106,49 @@ def look_up(tree: object, key: str) -> object:
     """Return the value at a dotted key.
 
     Raises:
-        NoSuchKeyError: There is none.
+        NoSuchKeyError: There is no such key.
     """
     value = tree
-    for _, value in follow(tree, split_key(key)):  # noqa: B007  # the last one is meant
+    for _, value in follow(tree, split_key(key)):  # noqa: B007  # the last value is returned
         pass
     return value
 
 
-def value_at(tree: object, path: Path) -> object:
-    """Return the value at ``path`` in a tree of dicts and lists, or ``...`` where there is none.
+def walk(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the path and the value of ``value`` and of everything in it, the outer before the inner.
 
-    An index may stand in the tree as the digits of an override: ``{"pipeline": {"0": ...}}``.
+    Dicts, lists and tuples are searched. A dict may be changed while it is the value that was
+    yielded last: its items are read after that.
+
+    Args:
+        value: The tree.
+        path: Path of the tree in the config.
+    """
+    yield path, value
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    for key, part in items:
+        yield from walk(part, (*path, key))
+
+
+def value_at(tree: object, path: KeyPath) -> object:
+    """Return the value at ``path`` in a tree of dicts and lists, or UNKNOWN where there is none.
+
+    The tree of an override may have the digits of an index as a key: ``{"pipeline": {"0": ...}}``.
     """
     for part in path:
         try:
             _, tree = step(tree, part)
         except KeyError:
             if not (isinstance(part, int) and isinstance(tree, dict) and str(part) in tree):
-                return ...
+                return UNKNOWN
             tree = tree[str(part)]
     return tree
 
 
-def has_path(tree: object, path: Path) -> bool:
-    """Say whether ``path`` leads to a value in a tree of dicts and lists."""
-    return value_at(tree, path) is not ...
+def has_path(tree: object, path: KeyPath) -> bool:
+    """Return whether there is a value at ``path`` in a tree of dicts and lists."""
+    return value_at(tree, path) is not UNKNOWN

@@ -1,14 +1,15 @@
-"""Read one config file and its bases into one merged tree.
+"""Load a config file and its bases into one merged tree.
 
-The way of a file: text -> ``{{ }}`` -> parse or run -> bases, depth first -> merge over the
-bases. A Python config is compiled under its real path and run in a fresh namespace:
-tracebacks are right, nothing is copied, ``sys.path`` stays as it is and threads do not
-disturb each other. YAML and JSON never run code.
+The steps for each file: read the text, fill in ``{{ }}``, parse or execute it, load its bases (depth
+first), and merge it over them. A Python config is compiled under its real path and executed in a
+fresh namespace: tracebacks are right, no file is copied, ``sys.path`` is not changed, and
+several threads can load configs. YAML and JSON never execute code.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import io
 import os
@@ -20,12 +21,14 @@ from typing import Any, NamedTuple
 
 from cfgtrain.config import templates
 from cfgtrain.config.bases import BASE, DEPRECATION, SUFFIXES, is_private, literal_bases, locate_base, near
-from cfgtrain.config.dict import ConfigDict, traced
-from cfgtrain.config.formats import MAX_KEY, check_keys, compile_python, parse_json, parse_python
-from cfgtrain.config.key_paths import MAX_DEPTH
-from cfgtrain.config.key_paths import Path as KeyPath
-from cfgtrain.config.merge import absorb, remove_markers
-from cfgtrain.config.sources import FileSource, MarkedSource, PythonSource
+from cfgtrain.config.dict import ConfigDict, with_trace
+from cfgtrain.config.formats import MAX_KEY, check_keys, parse_json, parse_python
+from cfgtrain.config.key_paths import MAX_DEPTH, KeyPath
+from cfgtrain.config.merge import merge_in_place, remove_markers
+from cfgtrain.config.provenance.execution import execute
+from cfgtrain.config.provenance.file_source import FileSource
+from cfgtrain.config.provenance.python_source import PythonSource
+from cfgtrain.config.provenance.yaml_source import YamlSource
 from cfgtrain.config.trace import stack_level
 from cfgtrain.config.yaml_reader import json_as_yaml, parse_yaml
 from cfgtrain.errors import (
@@ -42,7 +45,7 @@ from cfgtrain.errors import (
 from cfgtrain.origin import Origin, where
 from cfgtrain.suggestions import with_article
 
-# Bases that name bases, each twice, come to more files than anybody can read.
+# If each base has two bases, the number of files doubles with each level.
 MAX_FILES = 1000
 
 _DATA = frozenset({dict, list, tuple, str, int, float, bool, type(None)})
@@ -52,9 +55,9 @@ class Loaded(NamedTuple):
     """A config file merged over its bases.
 
     Attributes:
-        tree: The merged values, traced; nobody else holds them.
+        tree: The merged values with their traces; nothing else refers to them.
         text: The texts of all files, bases first, each after a line with its path.
-        source: The file itself, which knows its bases.
+        source: The file itself, with its bases.
     """
 
     tree: ConfigDict
@@ -67,19 +70,19 @@ def load_file(file: str | Path, use_predefined_variables: bool = True) -> Loaded
 
     Args:
         file: Path of a ``.py``, ``.json``, ``.yaml`` or ``.yml`` file; ``~`` is expanded, and
-            ``package::path`` is one that an installed package brings.
-        use_predefined_variables: Whether ``{{ fileDirname }}`` and its kin, and
+            ``package::path`` is a file in an installed package.
+        use_predefined_variables: Whether ``{{ fileDirname }}`` and similar placeholders, and
             ``{{$NAME}}``, are replaced.
 
     Raises:
-        ConfigError: One of its kinds: not found, unknown format, syntax, cycle, merge, key.
+        ConfigError: One of its subclasses: not found, unknown format, syntax, cycle, merge, key.
     """
     path = locate_base(str(file), os.curdir)
     return _Reader(use_predefined_variables).load(path, str(file), ())
 
 
 def load_text(text: str, suffix: str) -> Loaded:
-    """Read a config from a string; a relative ``_base_`` starts at the current folder."""
+    """Load a config from a string; a relative ``_base_`` is relative to the current folder."""
     if suffix not in SUFFIXES:
         raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {suffix!r}.")
     path = os.path.join(os.getcwd(), f"<string>{suffix}")
@@ -87,14 +90,14 @@ def load_text(text: str, suffix: str) -> Loaded:
 
 
 class _File(NamedTuple):
-    """One file on its way in.
+    """A file that is being loaded.
 
     Attributes:
-        path: Absolute.
-        shown: How people know it.
-        text: As it stands in the file.
-        hidden: What is parsed: file variables filled in, other values hidden behind tokens.
-        chain: Absolute paths of the files that led here, this one last.
+        path: Its absolute path.
+        shown: Its path for messages.
+        text: Its text.
+        hidden: The text to parse: file variables are filled in, other values replaced by tokens.
+        chain: Absolute paths of the files that inherit from this one, and of this one last.
     """
 
     path: str
@@ -114,14 +117,16 @@ class _Reader:
         self.files = 0  # read so far
 
     def load(self, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
-        """Read the file at ``path``; ``chain`` holds the absolute paths of those that led here."""
+        """Load the file at ``path``; ``chain`` is the absolute paths of the files that inherit from it."""
         _check_file(path, shown)
         self.files += 1
         try:
-            with open(path, encoding="utf-8-sig") as file:  # skips the mark that some editors put first
+            with open(path, encoding="utf-8-sig") as file:  # skips a byte order mark
                 text = file.read()
         except UnicodeDecodeError as error:
-            raise ConfigSyntaxError(f"The config is no UTF-8 text: {error}.", origin=Origin(shown)) from error
+            raise ConfigSyntaxError(
+                f"The config is not UTF-8 text: {error}.", origin=Origin(shown)
+            ) from error
         except OSError as error:
             message = f"The config cannot be read: {error.strerror}."
             raise ConfigNotFoundError(message, origin=Origin(shown)) from error
@@ -139,11 +144,11 @@ class _Reader:
         source, bases = read(self, file)
         source.bases = tuple(base.source for base in bases)
         _warn_of_deprecation(source.tree.pop(DEPRECATION, None), file)
-        tree = _laid_over(_joined(bases), source)
+        tree = _merge_over_bases(_joined(bases), source)
         return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]), source)
 
     def bases(self, names: object, file: _File, source: FileSource) -> list[Loaded]:
-        """Read the files that ``_base_`` of ``file`` names, in order."""
+        """Load the files in ``_base_`` of ``file``, in order."""
         if names is None:
             return []
         listed = names if isinstance(names, (list, tuple)) else [names]
@@ -161,15 +166,15 @@ class _Reader:
             if path in file.chain:
                 circle = [*file.chain[file.chain.index(path) :], path]
                 raise ConfigCycleError(
-                    f"The configs inherit from each other in a circle: {' -> '.join(map(_shown_path, circle))}."
+                    f"The configs inherit from each other in a cycle: {' -> '.join(map(_shown_path, circle))}."
                 )
             if len(file.chain) >= MAX_DEPTH or self.files >= MAX_FILES:
                 raise ConfigValueError(
-                    f"The config has too many bases: they may stand {MAX_DEPTH} deep and come to {MAX_FILES:,} files."
+                    f"The config has too many bases: at most {MAX_DEPTH} levels and {MAX_FILES:,} files are loaded."
                 )
             if not os.path.isfile(path):
                 raise ConfigNotFoundError(
-                    f"The base config {name!r} is not there; it would be {path}.", hint=near(path)
+                    f"The base config {name!r} does not exist; its path would be {path}.", hint=near(path)
                 )
         except (ConfigCycleError, ConfigNotFoundError, ConfigValueError) as error:
             error.origin, error.key = Origin(file.shown, source.line((BASE,))), BASE
@@ -183,9 +188,9 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
     named: object = None
     bases: list[Loaded] = []
     values: dict[str, Any] = {}
-    runnable: str | ast.Module = code
-    if references or variables:  # what they stand for is needed before the body runs
-        runnable = tree = parse_python(code, file.shown)
+    tree: ast.Module | None = None
+    if references or variables:  # their values are needed before the code is executed
+        tree = parse_python(code, file.shown)
         used = templates.used_tokens(ast.unparse(tree))
         values, texts = _environment(file, used)
         templates.FillStrings(texts).visit(tree)
@@ -195,7 +200,8 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
         values |= found
         templates.FillStrings({token: str(value) for token, value in found.items()}).visit(tree)
     namespace = {"__name__": "<config>", "__file__": file.path, **values}
-    exec(compile_python(runnable, file.shown), namespace)  # noqa: S102  # Python configs are code
+    source.record = execute(code, file.shown, namespace, tree)
+    source.shadowed = frozenset(namespace.keys() & vars(builtins).keys())
     if named is None:
         bases = reader.bases(namespace.get(BASE), file, source)
     source.tree = {name: value for name, value in namespace.items() if _is_public(name, value, file.shown)}
@@ -207,7 +213,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     document = None
     if file.suffix == ".json":
         values = parse_json(code, file.shown)
-        code = json_as_yaml(code)  # the YAML reader finds the lines of JSON as well, once they are asked for
+        code = json_as_yaml(code)  # the YAML reader also finds the lines of JSON, when they are needed
     else:
         document = parse_yaml(code, file.shown)
         values = document.value
@@ -217,7 +223,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
             f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
             origin=Origin(file.shown),
         )
-    source = MarkedSource(file.shown, file.text, values, code, file.hidden.sources(), document)
+    source = YamlSource(file.shown, file.text, values, code, file.hidden.sources(), document)
     used = templates.used_tokens(repr(values)) if references or variables else set()
     if variables:
         values = templates.fill_tree(values, *_environment(file, used))
@@ -239,7 +245,7 @@ def _environment(file: _File, used: set[str]) -> tuple[dict[str, Any], dict[str,
 
 
 def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, Any]:
-    """Return the values of the bases behind the tokens that are left in what was parsed."""
+    """Return the values of the bases for the tokens that are left in what was parsed."""
     paths = {token: path for token, path in file.hidden.references.items() if token in used}
     if not paths:
         return {}
@@ -263,30 +269,28 @@ def _joined(bases: list[Loaded]) -> ConfigDict:
                     origin=second,
                     key=str(key),
                 )
-        joined = absorb(joined, base.tree)
+        joined = merge_in_place(joined, base.tree)
     return joined
 
 
-def _laid_over(base: ConfigDict, source: FileSource) -> ConfigDict:
-    """Return ``base``, which is used up, with the values of a file merged over it."""
+def _merge_over_bases(base: ConfigDict, source: FileSource) -> ConfigDict:
+    """Return ``base`` with the values of a file merged into it, in place."""
     marked: list[KeyPath] = []
     try:
-        child = traced(source.tree, source, marked=marked)
+        child = with_trace(source.tree, source, marked=marked)
     except ConfigValueError as error:
         error.origin = Origin(source.file)
         raise
-    if (
-        max(map(len, source.text.splitlines()), default=0) > MAX_KEY
-    ):  # else there is no need to visit every key
+    if max(map(len, source.text.splitlines()), default=0) > MAX_KEY:  # otherwise no key can be too long
         check_keys(child, source.file)
-    tree = absorb(base, child)
+    tree = merge_in_place(base, child)
     if marked:
         remove_markers(tree)
     return tree
 
 
 def _warn_of_deprecation(notice: object, file: _File) -> None:
-    """Say what the ``_deprecation_`` of a file says."""
+    """Warn if a file has ``_deprecation_``, with what it says."""
     if notice is None:
         return
     if not isinstance(notice, Mapping):
@@ -296,13 +300,13 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
     if notice.get("expected"):
         message += f" Use {notice['expected']} instead."
     if notice.get("reference"):
-        message += f" More: {notice['reference']}"
+        message += f" See {notice['reference']}"
     warnings.warn(message, ConfigDeprecationWarning, stacklevel=stack_level())
 
 
 def _check_file(path: str, shown: str) -> None:
     if not os.path.isfile(path):
-        what = "is a folder, not a config file" if os.path.isdir(path) else "is not there"
+        what = "is a folder, not a config file" if os.path.isdir(path) else "does not exist"
         raise ConfigNotFoundError(f"The config {shown!r} {what}.", hint=near(path), origin=Origin(shown))
     if not path.endswith(SUFFIXES):
         name = os.path.basename(path)
@@ -311,19 +315,19 @@ def _check_file(path: str, shown: str) -> None:
 
 
 def _shown_path(path: str) -> str:
-    """Return a path as people want to read it: relative where that is shorter."""
+    """Return a path for messages: relative if it is in the current folder."""
     here = os.getcwd() + os.sep
     return path.removeprefix(here)
 
 
 def _is_public(name: object, value: object, shown: str) -> bool:
-    """Say whether a name of a Python config is one of its keys: data, not tools it was made with."""
+    """Return whether a name of a Python config is one of its keys: not a module, function or class."""
     if is_private(name):
         return False
     if type(value) in _DATA:
         return True
     if isinstance(value, io.IOBase | GeneratorType):
-        message = f"{name!r} in {shown} is {value!r}, which is no value of a config: it is left out."
+        message = f"{name!r} in {shown} is {value!r}, which cannot be a value of a config: it is left out."
         warnings.warn(message, ConfigWarning, stacklevel=stack_level())
         return False
     return not (isinstance(value, ModuleType) or inspect.isroutine(value) or inspect.isclass(value))

@@ -1,40 +1,42 @@
-"""Lay one config over another: one rule, for files and for overrides."""
+"""Merge configs, by the same rules for files and for overrides."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cfgtrain.config.dict import DELETE, ConfigDict, copied, set_trace
-from cfgtrain.config.key_paths import NoSuchKeyError, Path, index_in
+from cfgtrain.config.dict import DELETE, ConfigDict, copy_tree, set_trace
+from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, index_in, walk
 from cfgtrain.errors import ConfigKeyError, ConfigMergeError
 from cfgtrain.origin import dotted, where
 
 
 def merge(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False) -> ConfigDict:
-    """Return ``base`` with ``child`` laid over it.
+    """Return ``base`` with ``child`` merged into it.
 
-    Dicts are merged key by key; anything else, lists too, replaces what was there. A dict
-    with ``_delete_=True`` replaces instead of merging, at the root as well, and the marker
-    never reaches the result. Keys keep the order of ``base``; new ones follow.
+    Dicts are merged key by key; other values, including lists, replace the old value. A dict
+    with ``_delete_=True``, even the root, replaces the old value instead of being merged, and
+    this key is removed from the result. Keys keep the order of ``base``; new keys follow.
 
     Args:
-        base: What is inherited. Not changed.
-        child: What is laid over it. Not changed.
-        list_keys: Whether a dict over a list addresses its items by index (``{"0": ...}``).
+        base: The inherited config. Not changed.
+        child: The config that is merged into it. Not changed.
+        list_keys: Whether a dict that meets a list sets its items by index (``{"0": ...}``).
 
     Raises:
-        ConfigMergeError: A dict is laid over something that is neither a dict nor None.
-        ConfigKeyError: An index is not in the list.
+        ConfigMergeError: A dict meets a value that is neither a dict nor None.
+        ConfigKeyError: An index is out of range.
     """
-    merged = absorb(copied(base), copied(child), list_keys=list_keys)
+    merged = merge_in_place(copy_tree(base), copy_tree(child), list_keys=list_keys)
     remove_markers(merged)
     return merged
 
 
-def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: Path = ()) -> ConfigDict:
-    """Merge as ``merge`` does, but use up both inputs and leave the markers in.
+def merge_in_place(
+    base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path: KeyPath = ()
+) -> ConfigDict:
+    """Merge ``child`` into ``base`` in place and return the result, with the markers still in it.
 
-    It costs as much as ``child`` is large, however much is inherited.
+    The result shares parts of both. The time depends on the size of ``child`` only.
     """
     if child.get(DELETE):
         return child
@@ -49,36 +51,32 @@ def absorb(base: ConfigDict, child: ConfigDict, *, list_keys: bool = False, path
 
 
 def remove_markers(value: Any) -> None:
-    """Take the markers out of a tree, in place, at any depth."""
-    if type(value) is ConfigDict:
-        dict.pop(value, DELETE, None)
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return
-    for item in value:
-        remove_markers(item)
+    """Remove the markers from a tree, in place, at any depth."""
+    for _, node in walk(value):
+        if type(node) is ConfigDict:
+            dict.pop(node, DELETE, None)
 
 
-def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: Path) -> Any:
-    """Return the dict ``new``, which is ``child[key]``, laid over whatever ``old`` is."""
+def _combined(old: Any, new: ConfigDict, child: ConfigDict, key: Any, list_keys: bool, path: KeyPath) -> Any:
+    """Return the dict ``new``, which is ``child[key]``, merged into ``old``."""
     if old is None or new.get(DELETE):
         return new
     here = (*path, key)
     if type(old) is ConfigDict:
-        return absorb(old, new, list_keys=list_keys, path=here)
+        return merge_in_place(old, new, list_keys=list_keys, path=here)
     listed = isinstance(old, (list, tuple))
     if list_keys and listed:
         return _merged_items(old, new, here)
-    hint = " Items are addressed by index on the command line only." if listed else ""
+    hint = " Items can be set by index on the command line only." if listed else ""
     raise ConfigMergeError(
-        f"A dict cannot be merged into the {type(old).__name__} {_short(old)} that is inherited.{hint} "
+        f"A dict cannot be merged into the inherited {type(old).__name__} {_short(old)}.{hint} "
         f"Add {DELETE}=True to the dict to replace it.",
         origin=where(child, key),
         key=dotted(here),
     )
 
 
-def _merged_items(old: Any, new: ConfigDict, path: Path) -> Any:
+def _merged_items(old: Any, new: ConfigDict, path: KeyPath) -> Any:
     """Merge ``{"0": ..., "2": ...}`` into the items of a list or tuple."""
     items = list(old)
     for key, item in new.items():
@@ -89,13 +87,13 @@ def _merged_items(old: Any, new: ConfigDict, path: Path) -> Any:
     return type(old)(items)
 
 
-def _index(key: Any, items: list[Any], path: Path) -> int:
+def _index(key: Any, items: list[Any], path: KeyPath) -> int:
     index = index_in(key, len(items))
     if index is not None:
         return index
     if not isinstance(key, int) and not str(key).lstrip("-").isdecimal():
         raise ConfigMergeError(
-            f"{key!r} is no index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
+            f"{key!r} is not an index, and {dotted(path)} is a list of {len(items)}.", key=dotted(path)
         )
     missing = NoSuchKeyError(path, key, items)
     raise ConfigKeyError(

@@ -1,18 +1,18 @@
 r"""The KEY=VALUE words of the command line, such as ``optimizer.lr=0.02``.
 
-    word    key "=" value        split at the first "="; "+key" adds a key on purpose
+    word    key "=" value        split at the first "="; "+key" adds a new key
     value   piece                one value
             piece "," pieces     a list: a,b  1,  ,1
-    piece   'text'  "text"       a string, whatever it holds; \\ and \' (or \") are the escapes
-            [pieces]  (pieces)   a list, a tuple: (1) and (1,) are the same one-tuple
+    piece   'text'  "text"       a string; \\ and \' (or \") are the escapes
+            [pieces]  (pieces)   a list, a tuple: (1) and (1,) are the same tuple
             {key: piece, ...}    a dict; its keys are pieces too
             bare                 int, float, true/false in any case, None, else a string
 
-Spaces around a piece do not count, those inside a bare one do. Nothing between two
-commas is the empty string; a comma before the end adds nothing. A piece that starts
-with a bracket or a quote must end with its partner. Elsewhere in a bare piece brackets
-and quotes are ordinary: ``f(a,b)[1]`` and ``it's`` are strings, but the brackets must
-match, commas within them do not split, and a quote at the end is an error.
+Spaces around a piece are ignored, spaces inside a bare piece are kept. Nothing between two
+commas is the empty string; a comma before the end adds nothing. A piece that starts with a
+bracket or a quote must end with the matching one. Elsewhere in a bare piece, brackets
+and quotes are ordinary characters: ``f(a,b)[1]`` and ``it's`` are strings. But the brackets must
+match, commas inside them do not split, and a quote at the end is an error.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from typing import Any
 
 from cfgtrain.errors import OptionError
 
-# Reading takes three calls a level, so this stays far from the end of Python's stack.
+# The parser makes three calls per level, so this is far from the limit of Python's stack.
 MAX_DEPTH = 100
 
 _CLOSERS = {"[": "]", "(": ")", "{": "}"}
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
 _QUOTED = {quote: re.compile(rf"{quote}((?:[^{quote}\\]|\\.)*){quote}", re.DOTALL) for quote in "'\""}
-_OR_QUOTE = ", or put quotes around the whole for a string"
+_OR_QUOTE = ", or put quotes around the whole string"
 
 
 class _BracketError(OptionError):
-    """A bracket without its partner: ``DictAction`` lets this one through."""
+    """A bracket is not matched; ``DictAction`` does not catch this error."""
 
 
 def parse_value(text: str) -> object:
-    """Return the value that ``text`` stands for; the module's docstring has the grammar.
+    """Return the value of ``text``; the docstring of the module has the grammar.
 
     Raises:
-        OptionError: If a bracket or quote has no partner, or brackets nest deeper than MAX_DEPTH.
+        OptionError: A bracket or quote is not matched, or brackets nest deeper than MAX_DEPTH.
     """
     return _Reader(text).value()
 
@@ -50,10 +50,10 @@ def parse_value(text: str) -> object:
 def parse_options(words: Sequence[str]) -> dict[str, object]:
     """Return ``{key: value}`` of KEY=VALUE words, ordered by the last word for each key.
 
-    A leading ``+`` stays in its key. Dots are not split: ``merge_from_dict`` does that.
+    A leading ``+`` is kept in the key. Keys are not split at dots: ``merge_from_dict`` does that.
 
     Raises:
-        OptionError: If a word has no ``=``, no key or a value that cannot be read.
+        OptionError: A word has no ``=``, no key, or a value that cannot be parsed.
     """
     options: dict[str, object] = {}
     for word in words:
@@ -64,9 +64,9 @@ def parse_options(words: Sequence[str]) -> dict[str, object]:
 class DictAction(argparse.Action):
     """Collect KEY=VALUE words in one dict: ``add_argument("--options", nargs="+", action=DictAction)``.
 
-    A repeated option adds to the words before it; the default, if it is a dict, comes first.
-    Words that cannot be read end in ``parser.error``, except that brackets without their
-    partner raise OptionError, which is the AssertionError that MMCV 1.x raises.
+    If the option is repeated, the words are added up; the default, if it is a dict, comes first.
+    For words that cannot be parsed, ``parser.error`` is called. Only for unmatched brackets
+    OptionError is raised, which is also the AssertionError that MMCV 1.x raises.
     """
 
     def __call__(
@@ -76,7 +76,7 @@ class DictAction(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Add the words in ``values`` to what ``namespace`` holds already."""
+        """Add the words in ``values`` to those that ``namespace`` has already."""
         try:
             given = parse_options([values] if isinstance(values, str) else values or ())
         except _BracketError:
@@ -91,7 +91,7 @@ class DictAction(argparse.Action):
 
 
 def _put_last(options: dict[str, object], key: str, value: object) -> None:
-    # Options are merged in the order of the dict: the later word has to stand later too.
+    # Options are merged in the order of the dict, so the later word has to be the later item.
     options.pop(key, None)
     options[key] = value
 
@@ -107,7 +107,7 @@ def _parse_word(word: str) -> tuple[str, object]:
 
 
 class _Reader:
-    """Reads a value from left to right; ``at`` is the index in ``word`` of what comes next."""
+    """Parses a value from left to right; ``at`` is the index in ``word`` of the next character."""
 
     def __init__(self, word: str, start: int = 0) -> None:
         self.word = word
@@ -115,12 +115,12 @@ class _Reader:
         self.depth = 0
 
     def value(self) -> object:
-        """Read to the end of the word."""
+        """Parse to the end of the word."""
         first = self.piece(",")
         return [first, *self.items("")] if self.take(",") else first
 
     def items(self, closer: str) -> list[object]:
-        """Read pieces up to ``closer``, or to the end of the word if that is empty."""
+        """Parse pieces up to ``closer``, or to the end of the word if ``closer`` is empty."""
         found: list[object] = []
         while self.peek() not in ("", closer):
             found.append(self.piece("," + closer))
@@ -129,7 +129,7 @@ class _Reader:
         return found
 
     def pairs(self) -> dict[object, object]:
-        """Read ``key: piece`` pairs up to a closing brace."""
+        """Parse ``key: piece`` pairs up to a closing brace."""
         found: dict[object, object] = {}
         while self.peek() not in ("", "}"):
             start = self.at
@@ -141,18 +141,20 @@ class _Reader:
         return found
 
     def check_key(self, start: int, key: object) -> None:
-        """Step over the colon behind the dict key that began at ``start``."""
+        """Check the dict key that began at ``start``, and step over the colon after it."""
         if self.at == start:
             raise self.wrong(start, "a key is missing here. Write {key: value}.")
         if not self.take(":") and self.at < len(self.word):
-            raise self.wrong(start, f"there is no ':' behind the key. Write {{key: value}}{_OR_QUOTE}.")
+            raise self.wrong(start, f"there is no ':' after the key. Write {{key: value}}{_OR_QUOTE}.")
         try:
             hash(key)
         except TypeError:
-            raise self.wrong(start, "no list or dict can be a key. Use a string, number or tuple.") from None
+            raise self.wrong(
+                start, "a list or dict cannot be a key. Use a string, number or tuple."
+            ) from None
 
     def piece(self, stops: str) -> object:
-        """Read one piece up to the end or to a character of ``stops``, which stays unread."""
+        """Parse one piece up to the end or to a character of ``stops``, which is not consumed."""
         opening, start = self.peek(), self.at
         if opening in _CLOSERS:
             value = self.bracketed(opening)
@@ -165,16 +167,18 @@ class _Reader:
             raise self.stray_closer()
         if following and following not in stops:
             before = _short(self.word[start : self.at])
-            raise self.wrong(self.at, f"this stands right behind {before}. Put a comma between{_OR_QUOTE}.")
+            raise self.wrong(self.at, f"this follows {before} directly. Put a comma between them{_OR_QUOTE}.")
         return value
 
     def bracketed(self, opening: str) -> object:
-        """Read a list, tuple or dict."""
+        """Parse a list, tuple or dict."""
         start, closer = self.at, _CLOSERS[opening]
         self.at += 1
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise self.wrong(start, f"this is bracket {self.depth} within others. Nest at most {MAX_DEPTH}.")
+            raise self.wrong(
+                start, f"brackets nest {self.depth} levels deep here. At most {MAX_DEPTH} are allowed."
+            )
         value = self.pairs() if opening == "{" else self.items(closer)
         if not self.take(closer):
             raise self.unclosed(start)
@@ -182,7 +186,7 @@ class _Reader:
         return tuple(value) if opening == "(" else value
 
     def quoted(self, quote: str) -> str:
-        r"""Read a string in quotes; a backslash that escapes nothing stays: ``'C:\data'``."""
+        r"""Parse a string in quotes; a backslash that escapes nothing is kept: ``'C:\data'``."""
         match = _QUOTED[quote].match(self.word, self.at)
         if match is None:
             advice = (
@@ -193,7 +197,7 @@ class _Reader:
         return re.sub(rf"\\([\\{quote}])", r"\1", match[1])
 
     def bare(self, stops: str) -> str:
-        """Read unquoted text; a stop within brackets of the text is part of it."""
+        """Parse unquoted text; a stop inside brackets of the text is part of it."""
         start = self.at
         opened: list[int] = []
         while self.at < len(self.word) and (opened or self.word[self.at] not in stops):
@@ -208,7 +212,7 @@ class _Reader:
         text = self.word[start : self.at].strip()
         if text[-1:] in _QUOTED:
             raise self.wrong(
-                start, "the quote at the end was never opened. Put quotes around the whole string."
+                start, "the quote at the end has no opening quote. Put quotes around the whole string."
             )
         return text
 
@@ -232,7 +236,7 @@ class _Reader:
 
     def stray_closer(self) -> OptionError:
         closer = self.word[self.at]
-        problem = f"the {closer!r} closes nothing. Remove it, add {_OPENERS[closer]!r}{_OR_QUOTE}."
+        problem = f"the {closer!r} has no opening bracket. Remove it, add {_OPENERS[closer]!r}{_OR_QUOTE}."
         return self.wrong(self.at, problem, _BracketError)
 
     def wrong(self, at: int, problem: str, kind: type[OptionError] = OptionError) -> OptionError:

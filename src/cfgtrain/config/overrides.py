@@ -1,4 +1,4 @@
-"""Turn ``{"a.b": value}`` into a tree, and refuse keys that nobody knows."""
+"""Turn options such as ``{"a.b": value}`` into a tree, and reject unknown keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from cfgtrain.config.dict import DELETE, ConfigDict, traced
+from cfgtrain.config.dict import DELETE, ConfigDict, with_trace
 from cfgtrain.config.key_paths import NoSuchKeyError, follow, look_up, split_key
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import CheckError, ConfigKeyError, ConfigMergeError
@@ -16,33 +16,33 @@ from cfgtrain.suggestions import close_names, with_article
 
 
 def override_tree(options: Mapping[str, Any], origin: Origin, config: ConfigDict | None = None) -> ConfigDict:
-    """Return the options as one traced tree.
+    """Return the options as one tree with traces.
 
     Args:
         options: Values by dotted key (``"a.b"``, ``"a.0.b"`` or ``"a[0].b"``) or nested. A
-            leading ``+`` is ignored here. Not changed.
-        origin: Where the options came from; each option names itself in its own origin.
-        config: What the tree will be laid over: a negative index becomes the one it means there.
+            leading ``+`` is ignored. Not changed.
+        origin: Where the options came from.
+        config: The config that the tree will be merged into, which negative indices refer to.
     """
     tree: dict[Any, Any] = {}
     for key, value in options.items():
-        _insert(tree, _settled(split_key(key), config), _copy(value))
-    root: ConfigDict = traced(tree, FixedSource(tree, origin))
+        _insert(tree, _resolve_parts(split_key(key), config), _copy(value))
+    root: ConfigDict = with_trace(tree, FixedSource(tree, origin))
     return root
 
 
 def check_form(options: object) -> None:
-    """Raise for options that are no values by dotted key.
+    """Raise if the options are not values by dotted key.
 
     Raises:
-        ConfigMergeError: They are no mapping.
-        ConfigKeyError: A key is no string.
+        ConfigMergeError: The options are not a mapping.
+        ConfigKeyError: A key is not a string.
     """
     if not isinstance(options, Mapping):
         raise ConfigMergeError(f"Options are a dict of values by dotted key, not {options!r}.")
     for option in options:
         if not isinstance(option, str):
-            raise ConfigKeyError(f"The option {option!r} is no dotted key, such as 'optimizer.lr'.")
+            raise ConfigKeyError(f"The option {option!r} is not a dotted key, such as 'optimizer.lr'.")
 
 
 def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
 
     Raises:
         ConfigKeyError: A key is unknown, or a list has no such item.
-        CheckError: That holds of several.
+        CheckError: Several options are wrong.
     """
     errors: list[ConfigKeyError] = []
     for option in options:
@@ -68,14 +68,15 @@ def check_known(config: ConfigDict, options: Mapping[str, Any]) -> None:
 def type_changes(
     config: ConfigDict, options: Mapping[str, Any], origin: Callable[[str], Origin | None]
 ) -> Iterator[str]:
-    """Yield a warning for each option of another type than the value it replaces.
+    """Yield a warning for each option whose type differs from that of the value it replaces.
 
-    An int may replace a float, a list a tuple and the other way round, and anything None.
+    There is no warning if an int replaces a float, a list a tuple or a tuple a list, or if one of
+    the values is None.
 
     Args:
-        config: What the options are laid over.
+        config: The config before the options are merged into it.
         options: Values by dotted key.
-        origin: Returns the place of a key of the config.
+        origin: Returns the origin of a key of the config.
     """
     for option, new in options.items():
         try:
@@ -89,7 +90,7 @@ def type_changes(
         if isinstance(old, str) and isinstance(new, (int, float)):
             hint = f" For a string write '{option}=\"{new}\"', the quotes included."
         yield (
-            f"{option} is now {_named(new)}; what it replaces is {_named(old)}"
+            f"{option} is now {_named(new)}; the value that it replaces is {_named(old)}"
             f"{f' ({place})' if place else ''}.{hint}"
         )
 
@@ -111,7 +112,7 @@ def _check_known(config: ConfigDict, option: str) -> None:
     steps = follow(config, parts)
     for part in parts:
         if node is None or part == DELETE:
-            return  # nothing stands there yet: whatever reads the value will check it
+            return  # there is no value yet: the code that reads it checks it
         try:
             _, node = next(steps)
         except NoSuchKeyError as missing:
@@ -121,21 +122,21 @@ def _check_known(config: ConfigDict, option: str) -> None:
 def _unknown(missing: NoSuchKeyError, option: str) -> ConfigKeyError:
     part, node, done, hint = missing.part, missing.node, missing.done, ""
     if isinstance(node, (list, tuple)):
-        message = f"There is no item {part} in {dotted(done)}, so {option!r} cannot be set: its indices are {missing.indices()}."
+        message = f"{dotted(done)} has no item {part}, so {option!r} cannot be set: its indices are {missing.indices()}."
     elif not isinstance(node, dict):
         message = f"{dotted(done)} is {node!r}, which has no keys, so {option!r} cannot be set."
     else:
         inside = f" in {dotted(done)}" if done else ""
-        fixed = _fixed(missing, option)
-        hint = missing.hint() if fixed is None else f" Did you mean {fixed!r}?"
-        plus = "" if missing.listed() else f" A new key is added with a plus: '+{option}=...'."
+        corrected = _corrected(missing, option)
+        hint = missing.hint() if corrected is None else f" Did you mean {corrected!r}?"
+        plus = "" if missing.listed() else f" To add a new key, begin it with a plus: '+{option}=...'."
         message = f"There is no key {part!r}{inside} to override."
         hint = hint + plus
     return ConfigKeyError(message, hint=hint, key=option)
 
 
-def _fixed(missing: NoSuchKeyError, option: str) -> str | None:
-    """Return the whole option with the wrong word mended, when one name is near and the rest of it is there."""
+def _corrected(missing: NoSuchKeyError, option: str) -> str | None:
+    """Return the option with the wrong part corrected, if one name is similar and the rest of the option exists."""
     if missing.listed():
         return None
     close = close_names(str(missing.part), map(str, cast("dict[Any, Any]", missing.node)), count=1)
@@ -148,16 +149,16 @@ def _fixed(missing: NoSuchKeyError, option: str) -> str | None:
     return ".".join([*map(str, missing.done), *close, *rest]) if close else None
 
 
-def _settled(parts: list[str], config: ConfigDict | None) -> list[object]:
-    """Return the parts of a key as they stand in the config: ``-1`` as the index, ``1`` as the key that it means."""
-    settled: list[object] = []
+def _resolve_parts(parts: list[str], config: ConfigDict | None) -> list[object]:
+    """Return the parts of a key as they are in the config: negative indices resolved, numeric keys as numbers."""
+    resolved: list[object] = []
     with suppress(NoSuchKeyError):
-        settled.extend(key for key, _ in follow(config, parts))
-    return settled + parts[len(settled) :]
+        resolved.extend(key for key, _ in follow(config, parts))
+    return resolved + parts[len(resolved) :]
 
 
 def _insert(tree: dict[Any, Any], keys: Sequence[object], value: Any) -> None:
-    """Put ``value`` at ``keys``; dicts that meet are merged, later options win."""
+    """Set ``value`` at ``keys``; two dicts are merged, and later options override earlier ones."""
     for key in keys[:-1]:
         if not isinstance(tree.get(key), dict):
             tree[key] = {}
@@ -171,5 +172,5 @@ def _insert(tree: dict[Any, Any], keys: Sequence[object], value: Any) -> None:
 
 
 def _copy(value: Any) -> Any:
-    """Return a copy of nested dicts; the dots in their keys are part of the names."""
+    """Return a copy of nested dicts, in whose keys dots have no meaning."""
     return {key: _copy(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -1,8 +1,8 @@
-"""Print a config as the Python source that evaluates to it.
+"""Print a config as Python source that evaluates to it.
 
-Each value becomes a row, built from the leaves up: its text on one line, if that is short enough
-for any line, and the rows of its parts. The rows are then written from the top down, broken into
-one line per part where one line is too wide. Both take time linear in the length of the text.
+Each value becomes a row, built from the leaves up: its text on one line, unless that is wider than
+any line may be, and the rows of its parts. The rows are then written from the top down, with
+one line per part where one line would be too wide. Both steps take linear time in the length of the text.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ WIDTH = 79
 INDENT = 4
 MAX_SHOWN = 8  # keys of a path, in a message
 
-# What the text calls: a key of that name may only be assigned after the last call.
+# Names that the text calls: a key of such a name may only be assigned after the last call.
 _CALLED = frozenset({"dict", "float", "complex", "set", "frozenset", "globals"})
 
 
 def pretty_python(tree: Mapping[str, object]) -> str:
     """Return Python source with one ``key = value`` per key of ``tree``, in order.
 
-    Keys that Python cannot assign (``"a b"``, ``"class"``, a number) and those that would hide
-    a builtin which the text calls (``"dict"``) come last, in one ``globals().update({...})``.
-    Subclasses of dict, list, str and so on print as the plain kind, sets in the order of
-    their items' repr.
+    Keys that Python cannot assign to (``"a b"``, ``"class"``, a number) and keys that would hide
+    a builtin that the text calls (``"dict"``) come last, in one ``globals().update({...})``.
+    Subclasses of dict, list, str and so on are printed as the builtin type, sets in the order of
+    the repr of their items.
 
     Raises:
-        ConfigValueError: If a value has no literal (an object, a function), or nests deeper than MAX_DEPTH.
+        ConfigValueError: A value has no literal (an object, a function), or nests deeper than MAX_DEPTH.
     """
     lines: list[str] = []
     late: dict[object, object] = {}
@@ -51,8 +51,8 @@ def pretty_python(tree: Mapping[str, object]) -> str:
             _write(_joined("globals().update({", _items(late, 0), "})"), lines)
     except _UnprintableError:
         raise _explained(tree) from None
-    # A loader fills in {{ fileDirname }} and the like: what is printed is to stay as it is. Two
-    # braces stand side by side in string literals only.
+    # Escape two opening braces, so that a loader does not take them for a placeholder. They can
+    # occur in string literals only.
     return ("\n".join(lines) + "\n").replace("{{", r"{\x7b")
 
 
@@ -60,10 +60,9 @@ class _Row(NamedTuple):
     """A value as text.
 
     Attributes:
-        text: All of it on one line, what stands before the value included; None where that is
-            wider than a line.
+        text: The whole value on one line, with the text before it; None if that is wider than a line.
         opening: The line before the parts.
-        parts: What has a line of its own where the value does not fit on one; empty for a value without parts.
+        parts: The parts, one per line, if the value does not fit on one line; empty for a leaf.
         closing: The line after the parts.
     """
 
@@ -90,10 +89,10 @@ def _row(before: str, value: Any, level: int = 0, width: int = WIDTH) -> _Row:
     """Return the row of a value.
 
     Args:
-        before: What stands before the value on its line, such as ``"lr="``.
+        before: The text before the value on its line, such as ``"lr="``.
         value: The value.
-        level: How many containers it is in.
-        width: Of the widest text that is kept.
+        level: The number of containers that it is in.
+        width: The width of the widest text that is kept.
 
     Raises:
         _UnprintableError: The value has no text, or nests deeper than MAX_DEPTH.
@@ -123,7 +122,7 @@ def _row(before: str, value: Any, level: int = 0, width: int = WIDTH) -> _Row:
 
 
 def _items(value: Mapping[Any, Any], level: int, width: int = WIDTH) -> list[_Row]:
-    """Return a row ``'key': value`` for each item. A key is never broken into lines."""
+    """Return a row ``'key': value`` for each item. A key is always on one line."""
     keys = [_row("", key, level + 1, sys.maxsize).text for key in value]
     return [_row(f"{key}: ", part, level + 1, width) for key, part in zip(keys, value.values(), strict=True)]
 
@@ -148,7 +147,7 @@ def _empty(value: object) -> str:
 
 
 class _UnprintableError(Exception):
-    """A value has no text, or nests too deep."""
+    """A value has no text, or nests too deeply."""
 
 
 def _explained(tree: Mapping[str, object]) -> ConfigValueError:
@@ -156,7 +155,7 @@ def _explained(tree: Mapping[str, object]) -> ConfigValueError:
     path, value = next(_unprintable(tree, ()))
     problem = "cannot be written in a config"
     if isinstance(value, _CONTAINERS):
-        problem = f"nests deeper than {MAX_DEPTH} levels, or holds itself"
+        problem = f"nests deeper than {MAX_DEPTH} levels, or contains itself"
     advice = "Use numbers, strings, bytes, None, lists, tuples, sets and dicts"
     if isinstance(value, type | FunctionType) and "<" not in value.__qualname__:
         advice += f", such as the import path {f'{value.__module__}.{value.__qualname__}'!r}"
@@ -181,7 +180,7 @@ def _unprintable(
         for index, part in enumerate(value):
             yield from _unprintable(part, (*path, index), depth + 1)
     else:
-        for part in sorted(value, key=repr):  # a set has no paths to its parts
+        for part in sorted(value, key=repr):  # the items of a set have no paths
             yield from _unprintable(part, path, depth + 1)
 
 
@@ -208,11 +207,11 @@ def _atom(value: object) -> str | None:
 
 def _float(value: float) -> str:
     text = float.__repr__(value)
-    return f"float({text!r})" if text[-1] in "fn" else text  # inf, -inf and nan are no literals
+    return f"float({text!r})" if text[-1] in "fn" else text  # inf, -inf and nan are not literals
 
 
 def _name(key: object) -> str | None:
-    """Return ``key`` as text if ``key = 1`` and ``dict(key=1)`` are Python and keep it."""
+    """Return ``key`` as text if ``key = 1`` and ``dict(key=1)`` are valid Python and keep its spelling."""
     if not isinstance(key, str):
         return None
     name = str.__str__(key)

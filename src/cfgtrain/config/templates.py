@@ -1,9 +1,9 @@
-"""``{{ }}`` in config files: the file's own name, values of its bases, environment variables.
+"""Placeholders ``{{ }}`` in config files: the name of the file, values of its bases, environment variables.
 
-``{{ fileBasename }}`` and its kin are replaced in the text before anything reads it.
-``{{ _base_.key.path }}`` stands for a value of the merged bases and ``{{$NAME:default}}``
-for one of the environment. Both keep their type, so that they can be used in expressions;
-inside a longer string their text is put in.
+``{{ fileBasename }}`` and similar placeholders are replaced in the text before it is parsed.
+``{{ _base_.key.path }}`` is a value of the merged bases, and ``{{$NAME:default}}`` the value of an
+environment variable. Both keep their type, so that they can be used in expressions;
+inside a longer string they are replaced by their text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cfgtrain.config.dict import copied
+from cfgtrain.config.dict import copy_tree
 from cfgtrain.config.key_paths import NoSuchKeyError, look_up
 from cfgtrain.config.options import parse_value
 from cfgtrain.errors import ConfigKeyError, OptionError
@@ -36,9 +36,9 @@ class Variable(NamedTuple):
     """A ``{{$NAME:default}}``.
 
     Attributes:
-        name: Of the environment variable.
-        default: What it is when it is not set; None where the file gives none.
-        quoted: Whether quotes stand right around it: then it is text in any format.
+        name: The name of the environment variable.
+        default: The value if the variable is not set; None if the file has no default.
+        quoted: Whether there are quotes directly around it: then it is text in any format.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Variable(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """A text with tokens in place of what stands for values.
+    """A text with tokens in place of its placeholders.
 
     Attributes:
-        text: What is parsed.
-        references: The key path in the bases behind each token.
-        variables: The environment variable behind each token.
+        text: The text to parse.
+        references: The key path in the bases for each token.
+        variables: The environment variable for each token.
     """
 
     text: str
@@ -60,15 +60,15 @@ class Hidden(NamedTuple):
     variables: dict[str, Variable]
 
     def sources(self) -> dict[str, str]:
-        """Return what stands behind each token: a key path, or the ``$NAME`` of a variable."""
+        """Return the key path, or the ``$NAME`` of a variable, for each token."""
         return self.references | {token: f"${variable.name}" for token, variable in self.variables.items()}
 
 
 def fill_file_variables(text: str, file: str) -> str:
-    """Return ``text`` with the names of ``file`` (its absolute path) put in.
+    """Return ``text`` with the parts of the absolute path ``file`` filled in.
 
-    Quotes in a path are escaped where the format knows an escape, so that a folder named
-    ``it's`` does not end the string that it is put into.
+    Quotes in the path are escaped if the format allows it, so that a folder named ``it's`` does
+    not end the string that it is in.
     """
     path = Path(file)
     values = {
@@ -113,23 +113,23 @@ def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
 
 
 def used_tokens(text: str) -> set[str]:
-    """Return the tokens in what was parsed: those in comments are gone by then."""
+    """Return the tokens in a parsed text; those in comments are not in it."""
     return set(TOKEN.findall(text))
 
 
 def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) -> dict[str, Any]:
-    """Return the typed value behind each token of ``paths``; ``text`` has the tokens in their places.
+    """Return the value for each token of ``paths``; ``text`` is the text with the tokens.
 
     Raises:
-        ConfigKeyError: A path leads nowhere in the merged bases.
+        ConfigKeyError: A path does not exist in the merged bases.
     """
     values = {}
     for token, path in paths.items():
         try:
-            values[token] = copied(look_up(bases, path))
+            values[token] = copy_tree(look_up(bases, path))
         except NoSuchKeyError as missing:
             raise ConfigKeyError(
-                f"The bases define no {path!r}: {missing.part!r} is not there.",
+                f"The bases do not define {path!r}: there is no {missing.part!r}.",
                 hint=missing.hint(),
                 origin=Origin(file, _line(token, text)),
                 key=f"_base_.{path}",
@@ -138,10 +138,10 @@ def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) 
 
 
 def read_environment(variables: dict[str, Variable], file: str, text: str) -> dict[str, tuple[Any, str]]:
-    """Return the value behind each token, as the grammar of overrides reads it, and its text.
+    """Return the value for each token, parsed like a value of the command line, and its text.
 
     Raises:
-        ConfigKeyError: A variable is not set and the file gives no default.
+        ConfigKeyError: A variable is not set and has no default.
     """
     values: dict[str, tuple[Any, str]] = {}
     for token, (name, default, quoted) in variables.items():
@@ -154,34 +154,34 @@ def read_environment(variables: dict[str, Variable], file: str, text: str) -> di
             )
         value: Any = found
         if not quoted:
-            with suppress(OptionError):  # what cannot be read so is a string as it stands
+            with suppress(OptionError):  # what cannot be parsed is a string
                 value = parse_value(found)
         values[token] = (value, found)
     return values
 
 
 def _line(token: str, text: str) -> int:
-    """Return the 1-based line on which a token first stands."""
+    """Return the 1-based line of the first occurrence of a token."""
     return text.count("\n", 0, text.index(token)) + 1
 
 
 class FillStrings(ast.NodeTransformer):
-    """Put texts in place of the tokens in the string literals of a Python config."""
+    """Replaces the tokens in the string literals of a Python config by their texts."""
 
     def __init__(self, texts: dict[str, str]) -> None:
         self.texts = texts
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
-        """Fill one literal; its place stays what it was."""
+        """Fill in one literal, which keeps its location."""
         if isinstance(node.value, str) and TOKEN.search(node.value):
             return ast.copy_location(ast.Constant(fill_text(node.value, self.texts)), node)
         return node
 
 
 def fill_tree(value: Any, values: dict[str, Any], texts: dict[str, str]) -> Any:
-    """Put values into loaded YAML or JSON: typed where a token stands alone, else its text."""
+    """Fill values into parsed YAML or JSON: the value for a string that is a token, else its text."""
     if isinstance(value, str):
-        return copied(values[value]) if value in values else fill_text(value, texts)
+        return copy_tree(values[value]) if value in values else fill_text(value, texts)
     if isinstance(value, dict):
         return {
             fill_text(k, texts) if isinstance(k, str) else k: fill_tree(v, values, texts)
@@ -193,5 +193,5 @@ def fill_tree(value: Any, values: dict[str, Any], texts: dict[str, str]) -> Any:
 
 
 def fill_text(text: str, texts: dict[str, str]) -> str:
-    """Return ``text`` with the tokens replaced whose text is known."""
+    """Return ``text`` with each token that is in ``texts`` replaced by its text."""
     return TOKEN.sub(lambda match: texts.get(match[0], match[0]), text)

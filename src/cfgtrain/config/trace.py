@@ -7,23 +7,23 @@ sources set a key, and on which line, is looked up when somebody asks.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from cfgtrain.config.key_paths import Path, has_path
+from cfgtrain.config.key_paths import KeyPath, has_path
+from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.origin import Origin
 
-_OWN_MODULES = ("cfgtrain.config", "addict")
+_is_own = in_modules("cfgtrain.config", "addict")
 
 
 class Source(Protocol):
     """Something that set values: a file, the command line, code."""
 
-    def defines(self, path: Path) -> bool:
+    def defines(self, path: KeyPath) -> bool:
         """Say whether this source set the value at ``path`` of the config."""
 
-    def origin(self, path: Path) -> Origin:
+    def origin(self, path: KeyPath) -> Origin:
         """Return the place that set the value at ``path``, as near as it is known."""
 
 
@@ -38,14 +38,14 @@ class FixedSource(NamedTuple):
 
     tree: object
     place: Origin
-    root: Path = ()
+    root: KeyPath = ()
 
-    def defines(self, path: Path) -> bool:
+    def defines(self, path: KeyPath) -> bool:
         """Say whether ``path`` leads to a value in the tree."""
         below = len(self.root)
         return path[:below] == self.root and has_path(self.tree, path[below:])
 
-    def origin(self, path: Path) -> Origin:
+    def origin(self, path: KeyPath) -> Origin:
         """Return the one place."""
         return self.place
 
@@ -59,14 +59,14 @@ class EditSource(NamedTuple):
     """
 
     places: Mapping[object, Origin]
-    root: Path
+    root: KeyPath
 
-    def defines(self, path: Path) -> bool:
+    def defines(self, path: KeyPath) -> bool:
         """Say whether ``path`` goes through one of the keys."""
         below = len(self.root)
         return len(path) > below and path[:below] == self.root and path[below] in self.places
 
-    def origin(self, path: Path) -> Origin:
+    def origin(self, path: KeyPath) -> Origin:
         """Return the line that set the key."""
         return self.places[path[len(self.root)]]
 
@@ -81,15 +81,15 @@ class MovedSource(NamedTuple):
     """
 
     source: Source
-    there: Path
-    here: Path
+    there: KeyPath
+    here: KeyPath
 
-    def defines(self, path: Path) -> bool:
+    def defines(self, path: KeyPath) -> bool:
         """Say whether the source set the value at ``path``."""
         below = len(self.here)
         return path[:below] == self.here and self.source.defines(self.there + path[below:])
 
-    def origin(self, path: Path) -> Origin:
+    def origin(self, path: KeyPath) -> Origin:
         """Return the place in the source."""
         return self.source.origin(self.there + path[len(self.here) :])
 
@@ -103,7 +103,7 @@ class Trace(NamedTuple):
         edits: The line of code that set each key since; None before the first.
     """
 
-    path: Path
+    path: KeyPath
     sources: tuple[Source, ...]
     edits: dict[object, Origin] | None = None
 
@@ -140,16 +140,10 @@ class Trace(NamedTuple):
 
 def calling_code() -> Origin:
     """Return the line of code, outside this package, that is changing a config now."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
-        frame = frame.f_back
+    frame = find_caller(_is_own).frame
     return Origin(frame.f_code.co_filename, frame.f_lineno, "set in code")
 
 
 def stack_level() -> int:
     """Return the ``stacklevel`` with which a warning names the code outside this package."""
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_MODULES):
-        frame, level = frame.f_back, level + 1
-    return level
+    return find_caller(_is_own).stack_level

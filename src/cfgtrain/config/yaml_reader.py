@@ -1,8 +1,8 @@
-"""Read a YAML config into values, and into the nodes that know the line of each value.
+"""Read a YAML config into values, and into nodes with the line of each value.
 
-PyYAML's parser runs in C where libyaml is installed. Its composer is replaced: the one in C
-recurses until the stack of the process overflows, and both let the last of two equal keys win
-and expand aliases without a limit, so that a few lines can fill any memory.
+PyYAML's parser runs in C if libyaml is installed. Its composers are replaced: the one in C
+recurses until the stack of the process overflows, and both take the last of two equal keys
+and expand aliases without a limit, so that a few lines can use up all memory.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from cfgtrain.errors import ConfigError, ConfigKeyError, ConfigSyntaxError
 from cfgtrain.fileio.handlers import SafeLoader
 from cfgtrain.origin import Origin
 
-# The two halves of a character beyond 16 bits, as JSON escapes it. An escaped backslash is
-# matched first, so that what follows it is not taken for an escape.
+# The surrogate pair of a character beyond 16 bits, as JSON escapes it. An escaped backslash is
+# matched first, so that the text after it is not taken for an escape.
 _SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
 _STR, _MAP, _SET, _SEQ, _TUPLE, _MERGE, _VALUE, _OMAP, _PAIRS = (
@@ -40,7 +40,7 @@ class YamlDocument(NamedTuple):
     """One YAML document.
 
     Attributes:
-        value: What it holds; None if it is empty.
+        value: Its value; None if it is empty.
         root: Its outermost node; None if it is empty.
         entries: The key and value nodes of each mapping by key, including those merged by ``<<``.
     """
@@ -55,10 +55,10 @@ def parse_yaml(text: str, shown: str) -> YamlDocument:
 
     Args:
         text: Its text.
-        shown: Its path as it is shown to people.
+        shown: Its path for messages.
 
     Raises:
-        ConfigSyntaxError: The text is not valid YAML, or uses what a config may not.
+        ConfigSyntaxError: The text is not valid YAML, or uses a feature that is not allowed in a config.
         ConfigKeyError: A key is defined twice in one mapping, or is too long.
     """
     try:
@@ -81,13 +81,13 @@ def parse_yaml(text: str, shown: str) -> YamlDocument:
 
 
 def json_as_yaml(text: str) -> str:
-    """Return a JSON text such that YAML reads it, line for line: without tabs and split characters."""
-    # Tabs stand between tokens only: a JSON string cannot contain them.
+    """Return a JSON text that YAML can read, with the same lines: without tabs and surrogate pairs."""
+    # Tabs occur between tokens only: a JSON string cannot contain them.
     return _SURROGATES.sub(_join_surrogates, text.replace("\t", " "))
 
 
 def _join_surrogates(match: re.Match[str]) -> str:
-    """Return the characters that JSON escapes in halves, such as an emoji; a half alone becomes ``?``."""
+    """Return the character of a surrogate pair, such as an emoji; a lone surrogate becomes ``?``."""
     if match["halves"] is None:
         return match[0]
     characters: str = json.loads(f'"{match[0]}"')
@@ -95,7 +95,7 @@ def _join_surrogates(match: re.Match[str]) -> str:
 
 
 def _check_start(lines: list[str], shown: str, line: int) -> None:
-    """Raise if a line begins with a key that is too long, which the parser reports as something else."""
+    """Raise if a line begins with a key that is too long, for which the parser reports another error."""
     for text in lines:
         key, colon, _ = f"{text.strip()} ".partition(": ")
         if colon:
@@ -127,7 +127,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
         """Return the only document of the text."""
         root = self.get_node() if self.check_node() else None
         if self.check_node():
-            raise self._invalid("a config is one document, and here another one begins", self.peek_event())
+            raise self._invalid("a config is one document, but another one begins here", self.peek_event())
         return YamlDocument(None if root is None else self._value(root), root, self.entries)
 
     def compose_node(self, parent: Node | None, index: Any) -> Node:
@@ -138,7 +138,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
         elif self._depth > MAX_DEPTH and not isinstance(event, yaml.ScalarEvent):
             raise too_deep(self.shown, event.start_mark.line + 1)
         else:
-            self.anchors.pop(event.anchor, None)  # YAML allows to use the name of an anchor again
+            self.anchors.pop(event.anchor, None)  # YAML allows an anchor to be defined again
         before = self._count
         self._count += 1
         self._depth += 1
@@ -159,7 +159,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
             key = self._key(key_node)
             if key in own:
                 raise ConfigKeyError(
-                    f"The key {key!r} stands twice, first on line {own[key][0].start_mark.line + 1}.",
+                    f"The key {key!r} occurs twice, first on line {own[key][0].start_mark.line + 1}.",
                     origin=Origin(self.shown, key_node.start_mark.line + 1),
                     key=str(key),
                 )
@@ -168,12 +168,12 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
         return node
 
     def _count_alias(self, event: yaml.AliasEvent) -> None:
-        """Raise for an alias that has no complete anchor before it, or repeats too much."""
+        """Raise for an alias without a complete anchor before it, or if aliases repeat too many values."""
         node = self.anchors.get(event.anchor)
         if node is None:
             raise self._invalid(f"there is no anchor {event.anchor!r} before this alias", event)
         if node not in self._sizes:
-            raise self._invalid(f"the alias {event.anchor!r} stands within what it names", event)
+            raise self._invalid(f"the alias {event.anchor!r} is inside the value that it refers to", event)
         self._count += self._sizes[node] - 1
         self._repeated += self._sizes[node]
         if self._repeated > MAX_CONTAINERS:
@@ -184,12 +184,12 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
         try:
             hash(key)
         except TypeError:
-            raise self._invalid("no list or mapping can be a key", node) from None
+            raise self._invalid("a list or mapping cannot be a key", node) from None
         check_length(key, self.shown, node.start_mark.line + 1)
         return key
 
     def _merged(self, key_node: Node, value_node: Node) -> Entries:
-        """Return the entries that ``<<`` brings in; the first of several mappings that has a key wins."""
+        """Return the entries that ``<<`` merges; of several mappings with the same key, the first counts."""
         mappings = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
         found: Entries = {}
         for each in reversed(mappings):
@@ -219,7 +219,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
                 return [pair for item in items for pair in item.items()]
         name = node.tag.replace("tag:yaml.org,2002:", "!!")
         raise self._invalid(
-            f"a config knows no tag {name} here; of those of Python only !!python/tuple, as YAML runs no code",
+            f"a value of this kind cannot have the tag {name}; a config may use the standard tags and !!python/tuple",
             node,
         )
 

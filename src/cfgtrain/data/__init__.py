@@ -1,33 +1,27 @@
-"""Data sets, the pipelines that prepare their samples, and loaders."""
+"""Datasets, the pipelines that transform their samples, samplers and loaders."""
 
-from cfgtrain.data.builder import build_dataloader, build_dataset
-from cfgtrain.data.datasets import Digits
-from cfgtrain.data.loader import EpochDataLoader, SeededDataset
-from cfgtrain.data.samplers import Draw, EpochBatchSampler, EpochSampler
-from cfgtrain.data.transforms.compose import Compose
-from cfgtrain.data.transforms.formatting import Collect, ImageToTensor, ToTensor
-from cfgtrain.data.transforms.image import Normalize, RandomCrop, Resize
-from cfgtrain.metrics.classification import accuracy
-from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "DATASETS",
-    "PIPELINES",
-    "SAMPLERS",
-    "Collect",
-    "Compose",
-    "Digits",
-    "Draw",
-    "EpochBatchSampler",
-    "EpochDataLoader",
-    "EpochSampler",
-    "ImageToTensor",
-    "Normalize",
-    "RandomCrop",
-    "Resize",
-    "SeededDataset",
-    "ToTensor",
-    "accuracy",
-    "build_dataloader",
-    "build_dataset",
-]
+from cfgtrain.data import builder, datasets, loader, samplers, transforms
+from cfgtrain.data.builder import *
+from cfgtrain.data.datasets import *
+from cfgtrain.data.loader import *
+from cfgtrain.data.samplers import *
+from cfgtrain.data.transforms import *
+from cfgtrain.metrics.classification import accuracy as accuracy
+from cfgtrain.registries import DATASETS as DATASETS
+from cfgtrain.registries import PIPELINES as PIPELINES
+from cfgtrain.registries import SAMPLERS as SAMPLERS
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [
+        "DATASETS",
+        "PIPELINES",
+        "SAMPLERS",
+        "accuracy",
+        *builder.__all__,
+        *datasets.__all__,
+        *loader.__all__,
+        *samplers.__all__,
+        *transforms.__all__,
+    ]

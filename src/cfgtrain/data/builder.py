@@ -1,23 +1,24 @@
-"""Build the datasets and loaders that the ``data`` of a config describes."""
+"""Build datasets and loaders from the ``data`` section of a config."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 from torch.utils.data import IterableDataset
 
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import EpochDataLoader, StreamLoader
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.keys import setting
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["build_dataloader", "build_dataset", "loader_settings", "parts_of"]
+__all__ = ["build_dataloader", "build_dataset", "setting_problems"]
 
-# Keys of `data` that apply to all datasets; `data.<part>_dataloader` overrides them.
+# Keys of `data` that apply to all parts (train, val, test); `data.<part>_dataloader` overrides them.
 LOADER_KEYS = (
     "samples_per_gpu",
     "workers_per_gpu",
@@ -29,14 +30,18 @@ LOADER_KEYS = (
     "sampler",
 )
 
+# Of those that are numbers, the smallest one; PyTorch would raise an error for less, some only when it loads.
+LEAST = {"samples_per_gpu": 1, "workers_per_gpu": 0, "prefetch_factor": 1}
+_SWITCHES = ("shuffle", "drop_last", "pin_memory", "persistent_workers")
+
 # Arguments that are passed to a sampler if it accepts them.
 SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
 
 
 def parts_of(cfg: Config) -> list[str]:
-    """Return the datasets that ``data`` may have: train, val, test, and one for each other flow.
+    """Return the names of the parts that ``data`` may contain.
 
-    Flows with other names are those of a custom runner.
+    They are train, val, test, and any other mode in the ``workflow``, which a custom runner may support.
     """
     workflow = setting(cfg, "workflow")
     flows = workflow if isinstance(workflow, (list, tuple)) else ()
@@ -45,14 +50,32 @@ def parts_of(cfg: Config) -> list[str]:
 
 
 def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
-    """Build a dataset from its config."""
+    """Build a dataset from its config.
+
+    Args:
+        cfg: The config, with a ``type``.
+        default_args: Default values of arguments that are missing in the config.
+    """
     return DATASETS.build(cfg, default_args=default_args)
 
 
 def loader_settings(data: Mapping[str, Any], part: str) -> dict[str, Any]:
-    """Return the loader settings of one dataset: those of ``data``, overridden by its own."""
+    """Return the loader settings of one part: those of ``data``, updated by ``<part>_dataloader``."""
     common = {key: data[key] for key in LOADER_KEYS if key in data}
     return {**common, **data.get(f"{part}_dataloader", {})}
+
+
+def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each loader setting whose value is not valid, and what is wrong with it."""
+    for name, least in LEAST.items():
+        value = settings.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, (int, Integral)):
+            yield name, f"{name} is an int, not {value!r}."
+        elif value < least:
+            yield name, f"{name} is at least {least}, not {value!r}."
+    for name in _SWITCHES:
+        if not isinstance(settings.get(name, False), bool):
+            yield name, f"{name} is True or False, not {settings[name]!r}."
 
 
 def build_dataloader(
@@ -71,28 +94,43 @@ def build_dataloader(
     world_size: int = 1,
     round_up: bool = True,
 ) -> EpochDataLoader | StreamLoader:
-    """Build a loader whose order and augmentation are functions of the seed and the epoch.
+    """Build a loader whose sample order and augmentation depend only on the seed and the epoch.
 
     Args:
-        dataset: Has ``__len__`` and ``__getitem__(index)``. Or a stream, torch's ``IterableDataset``:
-            it determines the order, splits itself over the workers, and ``shuffle`` has no effect.
-        samples_per_gpu: Batch size of this process (MMCV name).
-        workers_per_gpu: Number of worker processes of this process (MMCV name).
-        seed: Seed of the run; the same in all processes.
-        shuffle: Whether each epoch has its own random order.
-        drop_last: Whether a smaller last batch is left out.
-        pin_memory: Whether batches are copied to page-locked memory.
-        persistent_workers: Whether workers are kept between epochs.
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``, or a stream: an ``IterableDataset`` of
+            torch. A stream determines its own order and distributes itself over the workers, and ``shuffle``
+            has no effect.
+        samples_per_gpu: Batch size per process (MMCV name).
+        workers_per_gpu: Number of worker processes per process (MMCV name). 0 loads in the process itself.
+        seed: Seed of the run, which must be the same in all processes.
+        shuffle: Whether to shuffle the samples in each epoch.
+        drop_last: Whether to drop the last batch if it is incomplete.
+        pin_memory: Whether to copy batches to pinned (page-locked) memory.
+        persistent_workers: Whether to keep the workers running between epochs.
         prefetch_factor: Number of batches that each worker loads in advance.
-        sampler: Config of a custom sampler; ``size``, ``shuffle``, ``seed``, ``rank``,
+            It has no effect without workers, and neither has ``persistent_workers``.
+        sampler: Config of a custom sampler. The arguments ``size``, ``shuffle``, ``seed``, ``rank``,
             ``world_size`` and ``round_up`` are passed to it if it accepts them.
         rank: Rank of this process.
         world_size: Number of processes that share an epoch.
-        round_up: Whether samples are repeated so that all processes have equally many.
+        round_up: Whether to repeat some samples so that all processes get the same number of samples.
 
     Raises:
-        ArgumentError: A sampler or several processes are given for a stream.
+        ArgumentError: A setting has a value that is not valid, the sampler does not have the methods of
+            one, or the dataset is a stream, and ``sampler`` is given or ``world_size`` is above 1.
+        ArgumentTypeError: The dataset has no length and is not a stream.
     """
+    settings = {
+        "samples_per_gpu": samples_per_gpu,
+        "workers_per_gpu": workers_per_gpu,
+        "prefetch_factor": prefetch_factor,
+        "shuffle": shuffle,
+        "drop_last": drop_last,
+        "pin_memory": pin_memory,
+        "persistent_workers": persistent_workers,
+    }
+    for _, problem in setting_problems(settings):
+        raise ArgumentError(problem)
     if isinstance(dataset, IterableDataset):
         if sampler is not None or world_size > 1:
             raise ArgumentError(
@@ -107,11 +145,21 @@ def build_dataloader(
             pin_memory=pin_memory,
             prefetch_factor=prefetch_factor if workers_per_gpu > 0 else None,
         )
+    if not hasattr(dataset, "__len__"):
+        raise ArgumentTypeError(
+            f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
+        )
     values = (len(dataset), shuffle, seed, rank, world_size, round_up)
     offered = dict(zip(SAMPLER_OFFERED, values, strict=True))
     sampler = sampler or {"type": "EpochSampler"}
     target, _ = resolve_cfg(sampler, SAMPLERS)
     order = SAMPLERS.build(sampler, default_args=accepted_args(target, offered))
+    missing = [name for name in ("draws", "__len__") if not callable(getattr(order, name, None))]
+    if missing:
+        raise ArgumentError(
+            f"{type(order).__name__} cannot be used as a sampler: it has no {' and no '.join(missing)}; "
+            "see EpochSampler."
+        )
     return EpochDataLoader(
         dataset,
         order,

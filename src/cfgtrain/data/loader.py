@@ -1,4 +1,4 @@
-"""Loaders whose batches do not depend on how many workers make them."""
+"""Data loaders whose batches do not depend on the number of workers."""
 
 from __future__ import annotations
 
@@ -17,38 +17,29 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
 from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
-from cfgtrain.random_state import OwnRandomState, derive_seed, isolated_random_state, seed_sample
+from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state, seed_sample
 
-__all__ = [
-    "EpochDataLoader",
-    "SeededDataset",
-    "StreamLoader",
-    "iterate_epoch",
-    "epoch_fingerprint",
-    "num_batches",
-    "empty_loader_error",
-    "set_epoch",
-]
+__all__ = ["EpochDataLoader", "SeededDataset"]
 
 logger = logging.getLogger(__name__)
 
 
 class SeededDataset(Dataset[Any]):
-    """A data set that is read by draws, each under a random state of its own.
+    """Wraps a dataset so that each sample is loaded with its own random state.
 
-    The state of a sample is a function of (seed, epoch, position): the worker that loads it,
-    and what was loaded before it, do not matter, and nothing outside sees the difference.
-    Attributes of the wrapped data set can be reached as if they were the wrapper's.
+    The random state of a sample is a function of (seed, epoch, position). It depends neither on the worker that
+    loads the sample nor on the samples loaded before, and the global random state is restored afterwards. The
+    wrapper is indexed by draws. All attributes of the wrapped dataset are available on the wrapper.
 
     Args:
-        dataset: Has ``__len__`` and ``__getitem__(index)``.
-        seed: Of the run.
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``.
+        seed: Seed of the run.
     """
 
     def __init__(self, dataset: Any, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
-        self.loading: torch.Tensor | None = None  # (workers,) what each is at, or -1; shared with them
+        self.loading: torch.Tensor | None = None  # (workers,) index each worker loads, or -1; shared
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -57,19 +48,23 @@ class SeededDataset(Dataset[Any]):
         return self.__getitems__([draw])[0]
 
     def __getitems__(self, draws: Sequence[Draw]) -> list[Any]:
-        """Return the samples of a batch (torch's fetcher asks for all of them at once)."""
+        """Return the samples of a batch (torch calls this once per batch).
+
+        Raises:
+            SampleError: A sample cannot be loaded, or its pipeline returned None.
+        """
         with isolated_random_state():
             samples = [self._sample(draw) for draw in draws]
-        self._note_loading(-1)
+        self._set_loading(-1)
         return samples
 
-    def _note_loading(self, index: int) -> None:
+    def _set_loading(self, index: int) -> None:
         worker = get_worker_info()
         if worker is not None and self.loading is not None:
             self.loading[worker.id] = index
 
     def _sample(self, draw: Draw) -> Any:
-        self._note_loading(draw.index)
+        self._set_loading(draw.index)
         seed_sample(derive_seed(self.seed, draw.epoch, draw.position))
         try:
             sample = self.dataset[draw.index]
@@ -79,40 +74,40 @@ class SeededDataset(Dataset[Any]):
             ) from error
         if sample is None:
             raise SampleError(
-                f"{self.describe(draw.index)} was dropped by its pipeline, which returned None: the data set has "
-                "to return another sample instead."
+                f"{self.describe(draw.index)} was dropped, because its pipeline returned None. The dataset must "
+                "return another sample in this case."
             )
         return sample
 
     def describe(self, index: int) -> str:
-        """Name a sample, with its source where the data set has a ``source(index)``."""
+        """Return a description of a sample, with its source if the dataset has a method ``source(index)``."""
         source = getattr(self.dataset, "source", None)
         where = f" ({source(index)})" if callable(source) else ""
         return f"Sample {index} of {type(self.dataset).__name__}{where}"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "dataset":
-            raise AttributeError(name)  # asked for while unpickling in a worker
+            raise AttributeError(name)  # accessed during unpickling in a worker, before self.dataset exists
         return getattr(self.dataset, name)
 
 
 class EpochDataLoader(DataLoader[Any]):
-    """A DataLoader that can be told which epoch comes next and where in it to begin.
+    """A DataLoader that can start at any batch of any epoch.
 
-    ``len()`` is always that of a whole epoch. A pass may begin while another one is open: the
-    two do not disturb each other.
+    ``len()`` is always the number of batches in a whole epoch. Several passes over the loader can run at the same
+    time.
 
     Args:
-        dataset: Has ``__len__`` and ``__getitem__(index)``.
-        sampler: The order of the samples.
-        batch_size: Samples per batch.
-        seed: Of the run; decides the augmentation of each sample.
-        drop_last: Whether a smaller last batch is left out.
-        num_workers: Processes that load; 0 loads in this one.
-        collate_fn: Makes a batch of a list of samples; torch's by default.
-        pin_memory: Whether batches are copied to page-locked memory.
-        persistent_workers: Whether workers live on between epochs.
-        prefetch_factor: Batches that each worker loads ahead.
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``.
+        sampler: Sampler that determines the order of the samples.
+        batch_size: Number of samples per batch.
+        seed: Seed of the run, which determines the augmentation of each sample.
+        drop_last: Whether to drop the last batch if it is incomplete.
+        num_workers: Number of worker processes. 0 loads in this process.
+        collate_fn: Function that merges a list of samples into a batch; by default torch's ``default_collate``.
+        pin_memory: Whether to copy batches to pinned (page-locked) memory.
+        persistent_workers: Whether to keep the workers running between epochs.
+        prefetch_factor: Number of batches that each worker loads in advance.
     """
 
     def __init__(
@@ -132,7 +127,7 @@ class EpochDataLoader(DataLoader[Any]):
         self.seeded = SeededDataset(dataset, seed)
         if num_workers:
             self.seeded.loading = torch.full((num_workers,), -1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._open = 0  # passes that have begun and not ended
+        self._num_open = 0  # passes that have started and not ended
         super().__init__(
             self.seeded,
             batch_sampler=self.epoch_batches,
@@ -141,112 +136,116 @@ class EpochDataLoader(DataLoader[Any]):
             pin_memory=pin_memory,
             persistent_workers=persistent_workers and num_workers > 0,
             prefetch_factor=prefetch_factor if num_workers > 0 else None,
-            worker_init_fn=_quiet_worker,
-            # The default would draw from torch's global generator, which belongs to the training.
+            worker_init_fn=_init_worker,
+            # By default, a DataLoader draws from torch's global generator, which the training uses.
             generator=torch.Generator().manual_seed(derive_seed(seed) >> 1),
         )
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """Say what the next pass is: ``epoch``, without its first ``start_batch`` batches."""
+        """Set the epoch of the next pass, and its first batch."""
         self.epoch_batches.set_epoch(epoch, start_batch)
 
     def __iter__(self) -> Any:
         try:
-            with _workers_started_in_peace():
-                # Workers that live on would leave the open pass for this one.
-                batches = self._get_iterator() if self._open else super().__iter__()
-            self._open += 1
+            with _signals_blocked():
+                # With persistent workers, super().__iter__() would reset the pass that is still running.
+                batches = self._get_iterator() if self._num_open else super().__iter__()
+            self._num_open += 1
             try:
                 yield from batches
             finally:
-                self._open -= 1
+                self._num_open -= 1
         except RuntimeError as error:
             if "DataLoader worker" not in str(error) or isinstance(error, SampleError):
                 raise
-            at = self.seeded.loading.tolist() if self.seeded.loading is not None else []
-            listed = "; ".join(self.seeded.describe(index) for index in at if index >= 0)
-            raise SampleError(f"{error} What the workers were loading: {listed or 'nothing yet'}.") from error
+            loading = self.seeded.loading.tolist() if self.seeded.loading is not None else []
+            samples = "; ".join(self.seeded.describe(index) for index in loading if index >= 0)
+            raise SampleError(f"{error} The workers were loading: {samples or 'no sample yet'}.") from error
 
     def close(self) -> None:
-        """End the workers now, and not whenever the loader is collected as garbage.
+        """Stop the workers.
 
-        There Ctrl-C would not be heeded, and shown as an error that is ignored.
+        Without this call, they are stopped when the loader is garbage-collected. A Ctrl-C during garbage
+        collection would be lost and printed as an ignored exception.
         """
         iterator, self._iterator = self._iterator, None
         if iterator is not None:
             iterator._shutdown_workers()  # type: ignore[attr-defined]  # a loader with workers keeps its iterator
 
     def batch_indices(self, epoch: int, batch: int) -> list[int]:
-        """Return which samples a batch of an epoch is made of, without reading them."""
+        """Return the indices of the samples in a batch of an epoch, without loading them."""
         size = self.epoch_batches.batch_size
         draws = self.epoch_batches.sampler.draws(epoch, batch * size)
         return [draw.index for draw in islice(draws, size)]
 
 
 class StreamLoader(DataLoader[Any]):
-    """A DataLoader of a data set that is a stream, as torch's ``IterableDataset``: it has an order of its own.
+    """A DataLoader for a stream: an ``IterableDataset`` of torch, which determines its own order.
 
-    What the stream draws from the global generators, to shuffle or to augment, comes from a
-    state of its own, a function of (seed, epoch), or in a worker process of its number too. So
-    an epoch that is read again is the same, and the training does not notice.
+    Random numbers that the stream draws from the global generators, for shuffling or augmentation, come from a
+    separate state that is a function of (seed, epoch) and, in worker processes, of the worker id. So an epoch can
+    be repeated exactly, and the random state of the training is not changed.
 
     Args:
-        dataset: Has ``__iter__``, and may have a ``__len__`` and a ``set_epoch(epoch)``.
-        batch_size: Samples per batch.
-        seed: Of the run.
-        kwargs: For torch's DataLoader.
+        dataset: A stream with ``__iter__`` and optionally ``__len__`` and ``set_epoch(epoch)``.
+        batch_size: Number of samples per batch.
+        seed: Seed of the run.
+        kwargs: Passed to torch's DataLoader.
     """
 
     def __init__(self, dataset: Any, batch_size: int, seed: int = 0, **kwargs: Any) -> None:
         self.seed, self.epoch = seed, 0
         super().__init__(
-            dataset, batch_size, worker_init_fn=_quiet_worker, generator=torch.Generator(), **kwargs
+            dataset, batch_size, worker_init_fn=_init_worker, generator=torch.Generator(), **kwargs
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the next pass is."""
+        """Set the epoch of the next pass, and call ``set_epoch`` of the stream if it has one."""
         self.epoch = epoch
         if callable(getattr(self.dataset, "set_epoch", None)):
-            self.dataset.set_epoch(epoch)  # type: ignore[attr-defined]  # just seen
+            self.dataset.set_epoch(epoch)  # type: ignore[attr-defined]  # checked above
 
     def __iter__(self) -> Any:
         seed = derive_seed(self.seed, self.epoch)
-        self.generator.manual_seed(seed >> 1)  # which the workers are seeded from
-        state = OwnRandomState(seed)
-        with state.entered(), _workers_started_in_peace():
+        self.generator.manual_seed(seed >> 1)  # the seeds of the workers are drawn from it
+        stream = RandomStream(seed)
+        with stream.use(), _signals_blocked():
             batches = super().__iter__()
         while True:
-            with state.entered():
+            with stream.use():
                 batch = next(batches, _END)
             if batch is _END:
                 return
             yield batch
 
     def close(self) -> None:
-        """Do nothing: the workers end with each pass."""
+        """Do nothing, since the workers stop at the end of each pass."""
 
 
 _END = object()
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Tell a loader, or its sampler, that its next pass is a whole one of ``epoch``, if it wants to know."""
+    """Set the epoch of the next pass over a loader, from its first batch.
+
+    This calls ``set_epoch`` of the loader, of its sampler or of the sampler in its batch sampler, whichever has it
+    first. A loader without ``set_epoch`` is left unchanged.
+    """
     batch_sampler = getattr(loader, "batch_sampler", None)
-    may_ask = (loader, getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None))
-    told = next((each for each in may_ask if hasattr(each, "set_epoch")), None)
-    if told is not None:
-        told.set_epoch(epoch)
+    candidates = (loader, getattr(loader, "sampler", None), getattr(batch_sampler, "sampler", None))
+    target = next((each for each in candidates if hasattr(each, "set_epoch")), None)
+    if target is not None:
+        target.set_epoch(epoch)
 
 
 def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any]:
-    """Return the batches of an epoch from ``start_batch`` on.
+    """Return an iterator over the batches of an epoch, starting at ``start_batch``.
 
-    Ours are told where to begin and read nothing before it. Of streams, and of other loaders,
-    the batches that are to be passed over are read and dropped, at once; the random state is
-    then as it was.
+    An ``EpochDataLoader`` does not load the skipped batches. With any other loader, the skipped batches are loaded
+    and discarded in this call, and the random state is restored afterwards.
 
     Raises:
-        CheckpointError: The epoch is over before ``start_batch``.
+        CheckpointError: The epoch has fewer than ``start_batch`` batches.
     """
     if isinstance(loader, EpochDataLoader):
         loader.set_epoch(epoch, start_batch)
@@ -254,39 +253,42 @@ def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any
     set_epoch(loader, epoch)
     if start_batch == 0:
         return iter(loader)
-    logger.info("Reading and dropping the %d batches of the epoch that are done", start_batch)
+    logger.info("Skipping the %d completed batches of the epoch", start_batch)
     with isolated_random_state():
         batches: Iterator[Any] = iter(loader)
-        passed = sum(1 for _ in islice(batches, start_batch))
-    if passed < start_batch:
+        skipped = sum(1 for _ in islice(batches, start_batch))
+    if skipped < start_batch:
         raise CheckpointError(
-            f"The run is to go on after {start_batch} batches of its epoch, and now there are only {passed}: its "
-            "place in the data cannot be found."
+            f"The run was saved after {start_batch} batches of its epoch, but the epoch now has only {skipped} "
+            "batches, so it cannot be resumed there."
         )
     return batches
 
 
 def num_batches(loader: Any) -> int | None:
-    """Return how many batches a pass over a loader has; None where that is not known before."""
+    """Return the number of batches in an epoch, or None if it is unknown."""
     try:
         return len(loader)
-    except TypeError:  # a loader has a __len__ that asks a data set which may have none
+    except TypeError:  # the __len__ of a loader calls that of the dataset, which may not have one
         return None
 
 
 def empty_loader_error(loader: Any) -> ArgumentError:
-    """Return the error for a loader that yields no batch, which would be asked for one for ever, or trained on in no time."""
-    why = ""
+    """Return the error for a loader that yields no batches."""
+    reason = ""
     if isinstance(loader, EpochDataLoader):
         batches = loader.epoch_batches
-        why = f": there are {len(loader.seeded)} samples"
+        reason = f": there are {len(loader.seeded)} samples"
         if batches.drop_last:
-            why += f", and a batch of less than {batches.batch_size} is left out (drop_last=True)"
-    return ArgumentError(f"The data loader yields no batch at all{why}.")
+            reason += f", and a batch of fewer than {batches.batch_size} samples is dropped (drop_last=True)"
+    return ArgumentError(f"The data loader yields no batches{reason}.")
 
 
 def epoch_fingerprint(loader: Any) -> str:
-    """Say what an epoch of a loader is made of: a place within one means nothing in another."""
+    """Return a description of the epochs of a loader: the number of samples and batches, and the order.
+
+    A position within an epoch is valid only for epochs with the same description.
+    """
     if isinstance(loader, EpochDataLoader):
         batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
         order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"
@@ -296,31 +298,32 @@ def epoch_fingerprint(loader: Any) -> str:
 
 
 @contextmanager
-def _workers_started_in_peace() -> Iterator[None]:
-    """Hold signals back while workers start; they see to them in ``_quiet_worker``.
+def _signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM while workers start. The workers unblock SIGINT in ``_init_worker``.
 
-    torch would also have the death of a worker raise wherever the main process happens to
-    be, in the middle of a step or of a save. It is noticed, seconds later, where the next
-    batch is waited for; there the state of the training is not touched.
+    It also restores the handler of SIGCHLD, which torch replaces. With torch's handler, the death of a worker would
+    raise wherever the main process is, possibly in the middle of a step or of saving a checkpoint. Without it, the
+    death is detected a few seconds later, while the main process waits for the next batch, when the state of the
+    training is consistent.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    on_child = signal.getsignal(signal.SIGCHLD)
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    child_handler = signal.getsignal(signal.SIGCHLD)
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         yield
     finally:
-        if on_child is not None:
-            signal.signal(signal.SIGCHLD, on_child)
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        if child_handler is not None:
+            signal.signal(signal.SIGCHLD, child_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
 
-def _quiet_worker(worker_id: int) -> None:
-    """Leave it to the main process what a signal to all of a command's processes means.
+def _init_worker(worker_id: int) -> None:
+    """Make a worker ignore SIGINT, and SIGTERM unless its main process sends it.
 
-    Also keeps OpenCV from starting threads in every worker, where they would fight for the
-    cores.
+    A signal that is sent to all processes of a command, such as Ctrl-C, is handled by the main process alone. This
+    function also disables the threads of OpenCV, since the threads of all workers would compete for the cores.
     """
     cv2 = sys.modules.get("cv2")
     if cv2 is not None:
@@ -330,12 +333,12 @@ def _quiet_worker(worker_id: int) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        threading.Thread(target=_heed_parent_only, daemon=True).start()
+        threading.Thread(target=_exit_on_parent_sigterm, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-def _heed_parent_only() -> None:
-    """End this worker at the SIGTERM of its own main process, and at nobody else's."""
+def _exit_on_parent_sigterm() -> None:
+    """Exit this worker when its parent process sends SIGTERM; ignore SIGTERM from other processes."""
     while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
         pass
     os._exit(0)

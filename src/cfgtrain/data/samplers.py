@@ -1,8 +1,8 @@
-"""In which order samples are drawn: pure functions of (seed, epoch) with a start offset.
+"""Samplers: the order of samples as a pure function of (seed, epoch), with a start offset.
 
-A sampler yields *draws*: (epoch, position, index). The position counts through the epoch's
-order over all processes; it, and not the worker that happens to load the sample, decides
-how the sample is augmented. An index that is drawn twice has two positions.
+A sampler yields *draws*: (epoch, position, index). The position is that in the order of the epoch over all
+processes. It determines the random augmentation of the sample, which therefore does not depend on the worker that
+loads it. If an index is drawn twice, the two draws have different positions.
 """
 
 from __future__ import annotations
@@ -16,45 +16,50 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.random_state import derive_seed
 from cfgtrain.registries import SAMPLERS
 
-__all__ = ["Draw", "EpochBatchSampler", "EpochSampler", "PositionSampler"]
+__all__ = ["Draw", "EpochBatchSampler", "EpochSampler"]
 
 
 class Draw(NamedTuple):
     """One sample of one epoch.
 
     Attributes:
-        epoch: 0-based.
-        position: 0-based place in the epoch's order, over all processes.
-        index: Index into the data set.
+        epoch: The epoch, 0-based.
+        position: Position in the order of the epoch over all processes, 0-based.
+        index: Index in the dataset.
     """
 
     epoch: int
     position: int
-    index: int  # type: ignore[assignment]  # the field's word, though tuples have a method of that name
+    index: int  # type: ignore[assignment]  # hides the method of tuple, but is the usual term
 
 
 class PositionSampler(Protocol):
-    """What a loader needs of a sampler: the order of an epoch, from any position on."""
+    """The interface of a sampler: it can start at any position of any epoch."""
 
     def __len__(self) -> int:
-        """Return how many draws this process makes in an epoch."""
+        """Return the number of draws of this process in an epoch."""
 
     def draws(self, epoch: int, start: int = 0) -> Iterator[Draw]:
-        """Yield this process's draws of an epoch, the first ``start`` left out unread."""
+        """Yield the draws of this process in an epoch, without the first ``start`` draws."""
 
 
 @SAMPLERS.register_module()
 class EpochSampler:
-    """Every sample once per epoch, shuffled or in order, dealt out to the processes in turn.
+    """Draws every sample once per epoch, shuffled or in order, and distributes the draws over the processes.
+
+    Position ``i`` belongs to the process of rank ``i % world_size``.
 
     Args:
-        size: Number of samples in the data set.
-        shuffle: Whether each epoch has its own random order.
-        seed: Of the orders; the same in all processes.
-        rank: Which of the processes this is.
-        world_size: How many processes share an epoch.
-        round_up: Whether the last positions are filled with the first samples of the order, so
-            that all processes draw equally often (training needs it, evaluation must not).
+        size: Number of samples in the dataset.
+        shuffle: Whether to shuffle the samples in each epoch.
+        seed: Seed of the orders, which must be the same in all processes.
+        rank: Rank of this process.
+        world_size: Number of processes that share an epoch.
+        round_up: Whether to repeat the first samples of the order at its end, so that all processes have the
+            same number of draws. Use True for training and False for evaluation.
+
+    Raises:
+        ArgumentError: ``rank`` is not from 0 to ``world_size - 1``.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class EpochSampler:
         round_up: bool = True,
     ) -> None:
         if not 0 <= rank < world_size:
-            raise ArgumentError(f"rank is from 0 to world_size - 1 = {world_size - 1}, not {rank}.")
+            raise ArgumentError(f"rank must be from 0 to world_size - 1 = {world_size - 1}, not {rank}.")
         self.size = size
         self.shuffle = shuffle
         self.seed = seed
@@ -79,14 +84,14 @@ class EpochSampler:
         return len(range(self.rank, self.total, self.world_size))
 
     def order(self, epoch: int) -> list[int]:
-        """Return the indices of an epoch in order, over all processes, before rounding up."""
+        """Return the order of the indices in an epoch over all processes, before rounding up."""
         if not self.shuffle:
             return list(range(self.size))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch) >> 1)
         return torch.randperm(self.size, generator=generator).tolist()
 
     def draws(self, epoch: int, start: int = 0) -> Iterator[Draw]:
-        """Yield this process's draws of an epoch, the first ``start`` left out unread."""
+        """Yield the draws of this process in an epoch, without the first ``start`` draws."""
         order = self.order(epoch)
         first = self.rank + start * self.world_size
         for position in range(first, self.total, self.world_size):
@@ -94,17 +99,20 @@ class EpochSampler:
 
 
 class EpochBatchSampler:
-    """Batches of draws of one epoch; which epoch, and where in it to begin, can be set.
+    """Yields the draws of an epoch in batches, starting at any batch.
 
     Args:
-        sampler: The order.
-        batch_size: Draws per batch.
-        drop_last: Whether a smaller last batch is left out.
+        sampler: The sampler that yields the draws.
+        batch_size: Number of draws per batch.
+        drop_last: Whether to drop the last batch if it is incomplete.
+
+    Raises:
+        ArgumentError: ``batch_size`` is less than 1.
     """
 
     def __init__(self, sampler: PositionSampler, batch_size: int, drop_last: bool = False) -> None:
         if batch_size < 1:
-            raise ArgumentError(f"A batch has at least one sample, not {batch_size}.")
+            raise ArgumentError(f"batch_size must be at least 1, not {batch_size}.")
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -112,16 +120,18 @@ class EpochBatchSampler:
         self.start_batch = 0
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
-        """Say what the next pass is: ``epoch``, without its first ``start_batch`` batches."""
+        """Set the epoch of the next pass, and its first batch."""
         self.epoch, self.start_batch = epoch, start_batch
 
     def __len__(self) -> int:
-        """Return the batches of a whole epoch, wherever the next pass begins."""
-        whole, rest = divmod(len(self.sampler), self.batch_size)
-        return whole + (1 if rest and not self.drop_last else 0)
+        """Return the number of batches in a whole epoch, even if the next pass starts later."""
+        complete, rest = divmod(len(self.sampler), self.batch_size)
+        return complete + (1 if rest and not self.drop_last else 0)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return self._batches(self.epoch, self.start_batch)  # another pass may begin before this one ends
+        return self._batches(
+            self.epoch, self.start_batch
+        )  # bound now: another pass may start before this one ends
 
     def _batches(self, epoch: int, start_batch: int) -> Iterator[list[Draw]]:
         batch: list[Draw] = []

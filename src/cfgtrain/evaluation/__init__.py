@@ -1,6 +1,10 @@
 """Run a model on a dataset and score its results."""
 
-from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
-from cfgtrain.evaluation.scoring import evaluate
+from typing import TYPE_CHECKING
 
-__all__ = ["evaluate", "multi_gpu_test", "single_gpu_test"]
+from cfgtrain.evaluation import inference, scoring
+from cfgtrain.evaluation.inference import *
+from cfgtrain.evaluation.scoring import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*inference.__all__, *scoring.__all__]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Sequence
-from typing import Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal
 
 from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.evaluation.scoring import is_number
+from cfgtrain.introspection.signatures import short_repr
 
 __all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "ScoreRules"]
 
@@ -45,7 +47,7 @@ class ScoreRules:
 
     def select(
         self,
-        names: Collection[str],
+        scores: Mapping[str, Any] | Collection[str],
         name: str | None = None,
         rule: Rule | None = None,
         owner: str = "save_best",
@@ -53,17 +55,23 @@ class ScoreRules:
         """Return the name of a score and its rule.
 
         Args:
-            names: Names of all scores.
+            scores: All scores by name, or only their names if the values are not known yet.
             name: Name of the wanted score; None is the main score.
             rule: Rule of the wanted score, if it is given.
             owner: Who needs the score, for messages.
 
         Raises:
-            HookError: There is no score of that name.
+            HookError: There is no score of that name, or it is not a number.
             ArgumentError: The rule cannot be guessed from the name.
         """
-        main = next(iter(names), "") if self.name in (None, "auto") else str(self.name)
+        others = {n: v for n, v in scores.items() if not is_number(v)} if isinstance(scores, Mapping) else {}
+        names = [each for each in scores if each not in others]
+        main = next(iter([*names, *others]), "") if self.name in (None, "auto") else str(self.name)
         selected = name or main
+        if selected in others:
+            raise HookError(
+                f"{owner} uses the score {selected!r}, which is {short_repr(others[selected])}: it must be a number."
+            )
         if selected not in names:
             listed = ", ".join(names) or "none"
             message = f"{owner} uses the score {selected!r}, and the scores are {listed}."

@@ -8,16 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
-from cfgtrain.experiment.work_dir import (
-    config_stem,
-)
+from cfgtrain.data.loader import empty_loader_error, num_batches
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
+from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
+from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
@@ -43,16 +44,41 @@ def build_model(cfg: Config) -> nn.Module:
 
 
 def build_loaders(cfg: Config) -> dict[str, Any]:
-    """Build the loaders of all datasets in ``data``, by name: ``train``, ``val``, ``test``, ..."""
-    return {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+    """Build the loaders of all datasets in ``data``, by name: ``train``, ``val``, ``test``, ...
+
+    Raises:
+        ConfigValueError: A dataset that the run uses is empty, or cannot be evaluated.
+    """
+    loaders = {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+    evaluated = {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
+    for part in loaders.keys() & {*evaluated, *(mode for mode, _ in setting(cfg, "workflow"))}:
+        if num_batches(loaders[part]) == 0:
+            error = empty_loader_error(loaders[part])
+            raise ConfigValueError(f"data.{part} is empty. {error.message}", **location(cfg.data, part))
+        dataset = loaders[part].dataset
+        if part in evaluated and not callable(getattr(dataset, "evaluate", None)):
+            message = f"data.{part} has no evaluate(results, logger=...) that returns its scores"
+            raise ConfigValueError(message, **location(cfg.data, part))
+    return loaders
 
 
 def build_loader(cfg: Config, part: str) -> Any:
-    """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled."""
+    """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled.
+
+    Raises:
+        ConfigValueError: The dataset, or its sampler, cannot be used.
+    """
     settings = loader_settings(cfg.data, part)
     if part != "train":
         settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
-    return build_dataloader(build_dataset(cfg.data[part]), **settings, seed=cfg.seed)
+    dataset = build_dataset(cfg.data[part])
+    try:
+        return build_dataloader(dataset, **settings, seed=cfg.seed)
+    except (ArgumentError, ArgumentTypeError) as error:
+        nodes = (cfg.data.get(f"{part}_dataloader", {}), cfg.data)
+        with_sampler = next((node for node in nodes if node.get("sampler")), None)
+        where = location(cfg.data, part) if with_sampler is None else location(with_sampler, "sampler")
+        raise ConfigValueError(error.message, hint=error.hint, **where) from error
 
 
 def assemble_runner(

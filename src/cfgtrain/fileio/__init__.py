@@ -1,27 +1,13 @@
-"""Reading and writing files: every format, wherever the file is."""
+"""Reading and writing files in several formats, locally and on remote storage."""
 
-from cfgtrain.fileio.backends.base import BaseStorageBackend
-from cfgtrain.fileio.client import FileClient
-from cfgtrain.fileio.handlers import (
-    BaseFileHandler,
-    JsonHandler,
-    PickleHandler,
-    YamlHandler,
-    register_handler,
-)
-from cfgtrain.fileio.io import dump, load
-from cfgtrain.fileio.parse import dict_from_file, list_from_file
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BaseFileHandler",
-    "BaseStorageBackend",
-    "FileClient",
-    "JsonHandler",
-    "PickleHandler",
-    "YamlHandler",
-    "dict_from_file",
-    "dump",
-    "list_from_file",
-    "load",
-    "register_handler",
-]
+from cfgtrain.fileio import client, handlers, io, parse
+from cfgtrain.fileio.backends.base import BaseStorageBackend as BaseStorageBackend
+from cfgtrain.fileio.client import *
+from cfgtrain.fileio.handlers import *
+from cfgtrain.fileio.io import *
+from cfgtrain.fileio.parse import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = ["BaseStorageBackend", *client.__all__, *handlers.__all__, *io.__all__, *parse.__all__]

@@ -1,4 +1,4 @@
-"""FileClient: one set of methods for files wherever they are."""
+"""FileClient: one interface to files on different storage backends."""
 
 from __future__ import annotations
 
@@ -26,26 +26,27 @@ Backend = TypeVar("Backend", bound=type[BaseStorageBackend])
 
 
 class FileClient:
-    """Reads and writes files through the backend that a name or a URI's prefix stands for.
+    """Reads and writes files through a backend, selected by its name or by a URI prefix.
 
     ========= ==================== ==========================================================
     backend   prefixes             storage
     ========= ==================== ==========================================================
-    disk      none, file           this machine
+    disk      none, file           the local file system
     http      http, https          a web server, read only
     petrel    s3                   an object store, through the SDK ``petrel_client``
-    fsspec    memory, gs, ssh, ... whatever fsspec knows; s3 as well where there is no Petrel
-    lmdb                           a database, read only
-    memcached                      a cluster, through the SDK ``mc``, read only
+    fsspec    memory, gs, ssh, ... any protocol of fsspec; also s3 if Petrel is not installed
+    lmdb                           an LMDB database, read only
+    memcached                      a memcached cluster, through the SDK ``mc``, read only
     ceph                           an object store, through the SDK ``ceph``, read only
     ========= ==================== ==========================================================
 
-    The same arguments give the same client. One that is pickled or copied is made anew, or
-    found, from its arguments.
+    Clients are cached: the same arguments return the same client, unless an argument is not hashable. A
+    client is pickled and copied as its arguments.
 
     Args:
         backend: Name of a backend.
-        prefix: Prefix of the URIs to come; ``backend`` goes before it. With neither it is the disk.
+        prefix: URI prefix that selects the backend; ignored if ``backend`` is given. If neither is given,
+            the backend is ``disk``.
         kwargs: Passed to the backend.
 
     Attributes:
@@ -53,7 +54,7 @@ class FileClient:
 
     Raises:
         BackendError: The backend or prefix is unknown.
-        ArgumentTypeError: The backend does not take one of ``kwargs``, or needs another.
+        ArgumentTypeError: The backend does not accept one of ``kwargs``, or a required argument is missing.
         MissingLibraryError: The backend needs a package that is not installed.
     """
 
@@ -78,24 +79,27 @@ class FileClient:
     _arguments: tuple[str | None, str | None, dict[str, Any]]
 
     def __new__(cls, backend: str | None = None, prefix: str | None = None, **kwargs: Any) -> Self:
-        """Return the client of these arguments, made if need be."""
+        """Return the cached client for these arguments, or create it."""
         if backend is None and prefix is None:
             backend = "disk"
         key: Hashable
         try:
-            options = frozenset((name, _frozen(value)) for name, value in kwargs.items())
+            options = frozenset((name, _hashable_key(value)) for name, value in kwargs.items())
             key = (cls, backend, None if backend is not None else prefix, options)
-            known: Self | None = cls._instances.get(key)
-        except TypeError:  # an argument that cannot be hashed, and so not be told from others
-            key, known = None, None
-        if known is not None:
-            return known
+            cached: Self | None = cls._instances.get(key)
+        except TypeError:  # an argument is not hashable: the client cannot be cached
+            key, cached = None, None
+        if cached is not None:
+            return cached
         self = super().__new__(cls)
-        make = cls._named(backend) if backend is not None else cls._prefixed(str(prefix), kwargs)
-        problem = argument_problem(make, kwargs)
+        if backend is not None:
+            create_backend = cls._backend_by_name(backend)
+        else:
+            create_backend = cls._backend_by_prefix(str(prefix), kwargs)
+        problem = argument_problem(create_backend, kwargs)
         if problem is not None:
             raise ArgumentTypeError(problem.message, hint=problem.hint)
-        self.client = make(**kwargs)
+        self.client = create_backend(**kwargs)
         self._arguments = (backend, prefix, kwargs)
         return self if key is None else cls._instances.setdefault(key, self)
 
@@ -113,41 +117,43 @@ class FileClient:
 
     @property
     def allow_symlink(self) -> bool:
-        """Whether files can be linked to."""
+        """Whether the backend supports symbolic links."""
         return self.client.allow_symlink
 
     @classmethod
-    def _named(cls, backend: str) -> Callable[..., BaseStorageBackend]:
+    def _backend_by_name(cls, backend: str) -> Callable[..., BaseStorageBackend]:
         if backend not in cls._backends:
             known = ", ".join(sorted(cls._backends))
             hint = suggest(str(backend), cls._backends)
             if backend in cls._prefix_to_backends:
-                hint = f" It is a prefix: FileClient(prefix={backend!r})."
-            raise BackendError(f"There is no file backend {backend!r}; known are {known}.{hint}")
+                hint = f" {backend!r} is a prefix: use FileClient(prefix={backend!r})."
+            raise BackendError(f"Unknown file backend {backend!r}. Known backends: {known}.{hint}")
         return cls._backends[backend]
 
     @classmethod
-    def _prefixed(cls, prefix: str, kwargs: Mapping[str, Any]) -> Callable[..., BaseStorageBackend]:
-        for each in (prefix, prefix.lower()):  # schemes have no case
-            found = cls._prefix_to_backends.get(each)
-            if found is None and each in fsspec_protocols():
-                return partial(FsspecBackend, each)
-            if found is PetrelBackend and not PetrelBackend.is_meant(kwargs):
-                return partial(FsspecBackend, each)
-            if found is not None:
-                return found
+    def _backend_by_prefix(cls, prefix: str, kwargs: Mapping[str, Any]) -> Callable[..., BaseStorageBackend]:
+        for scheme in (prefix, prefix.lower()):  # URI schemes are case-insensitive
+            backend = cls._prefix_to_backends.get(scheme)
+            if backend is None and scheme in fsspec_protocols():
+                return partial(FsspecBackend, scheme)
+            if backend is PetrelBackend and not PetrelBackend.handles_s3(kwargs):
+                return partial(FsspecBackend, scheme)
+            if backend is not None:
+                return backend
         known = sorted(cls._prefix_to_backends)
         hint = suggest(prefix, [*known, *fsspec_protocols()])
         raise BackendError(
-            f"No file backend reads {prefix}://; known are {', '.join(known)} and the protocols of fsspec.{hint}"
+            f"No file backend reads {prefix}://. Known prefixes: {', '.join(known)} and the protocols of fsspec.{hint}"
         )
 
     @staticmethod
     def parse_uri_prefix(uri: str | Path) -> str | None:
-        """Return what stands before ``://``, ``"s3"`` for ``"cluster:s3://..."`` too; None for a path.
+        """Return the prefix of a URI, or None for a path.
+
+        It is the part before ``://``, without a cluster name: ``"s3"`` for ``"cluster:s3://..."``.
 
         Raises:
-            ArgumentError: ``uri`` is neither str nor Path, or a Path made from a URI.
+            ArgumentError: ``uri`` is neither a str nor a Path, or it is a Path created from a URI.
         """
         return uri_prefix(uri)
 
@@ -158,19 +164,19 @@ class FileClient:
         """Return the client for a path or URI.
 
         Args:
-            file_client_args: Arguments of ``FileClient``. With a ``backend`` or ``prefix`` they
-                decide alone; others are passed to the backend that the prefix of ``uri`` stands for.
+            file_client_args: Arguments of ``FileClient``. If they contain ``backend`` or ``prefix``, ``uri`` is
+                ignored. Otherwise the prefix of ``uri`` selects the backend.
             uri: A path or URI.
 
         Raises:
-            ArgumentError: Neither is given.
-            ArgumentTypeError: ``file_client_args`` is no dict.
+            ArgumentError: Both arguments are None.
+            ArgumentTypeError: ``file_client_args`` is not a dict.
             BackendError: The prefix of ``uri`` is unknown.
         """
         if file_client_args is None and uri is None:
-            raise ArgumentError("infer_client() needs file_client_args or a uri.")
+            raise ArgumentError("infer_client() requires file_client_args or uri.")
         if not isinstance(file_client_args, (Mapping, NoneType)):
-            raise ArgumentTypeError(f"file_client_args is a dict, not {file_client_args!r}.")
+            raise ArgumentTypeError(f"file_client_args must be a dict, not {file_client_args!r}.")
         args = dict(file_client_args or {})
         if args.get("backend") is None and args.get("prefix") is None and uri is not None:
             args["prefix"] = uri_prefix(uri)
@@ -186,21 +192,23 @@ class FileClient:
         force: bool = False,
         prefixes: str | list[str] | tuple[str, ...] | None = None,
     ) -> Callable[[Backend], Backend] | None:
-        """Make a backend known, as a call or as a decorator of its class.
+        """Register a backend class, by a call or as a class decorator.
 
         Args:
-            name: For ``FileClient(name)``.
-            backend: The class; without it a decorator is returned.
-            force: Whether to replace what has the name or a prefix.
-            prefixes: Prefixes of the URIs that it is for.
+            name: Name of the backend, for ``FileClient(name)``.
+            backend: The class. If None, a class decorator is returned.
+            force: Whether to replace a backend that is registered with the same name or prefix.
+            prefixes: URI prefix or prefixes that the backend handles.
 
         Raises:
-            ArgumentTypeError: The name is no str, or the backend no subclass of ``BaseStorageBackend``.
-            ArgumentError: The prefixes are neither str nor list nor tuple.
-            NameTakenError: The name or a prefix is taken and ``force`` is not set; nothing is changed.
+            ArgumentTypeError: ``name`` is not a str, or ``backend`` is not a subclass of
+                ``BaseStorageBackend``.
+            ArgumentError: ``prefixes`` is neither a str nor a list or tuple of str.
+            NameTakenError: The name or a prefix is registered already and ``force`` is False. Nothing is
+                registered then.
         """
         if not isinstance(name, str):
-            raise ArgumentTypeError(f"The name of a backend is a str, not {name!r}.")
+            raise ArgumentTypeError(f"The name of a backend must be a str, not {name!r}.")
         if backend is not None:
             cls._register(name, backend, force, prefixes)
             return None
@@ -215,56 +223,59 @@ class FileClient:
     def _register(cls, name: str, backend: Any, force: bool, prefixes: Any) -> None:
         if not (isinstance(backend, type) and issubclass(backend, BaseStorageBackend)):
             raise ArgumentTypeError(
-                f"A backend is a subclass of BaseStorageBackend, which {backend!r} is not."
+                f"A file backend must be a subclass of BaseStorageBackend, not {backend!r}."
             )
-        listed = [prefixes] if isinstance(prefixes, str) else [] if prefixes is None else prefixes
-        if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) for each in listed):
-            raise ArgumentError(f"prefixes is a str or a list or tuple of str, not {prefixes!r}.")
-        for kind, table, words in (
-            ("backend", cls._backends, [name]),
-            ("prefix", cls._prefix_to_backends, listed),
+        prefix_list = [prefixes] if isinstance(prefixes, str) else [] if prefixes is None else prefixes
+        if not isinstance(prefix_list, (list, tuple)) or not all(
+            isinstance(each, str) for each in prefix_list
         ):
-            taken = [word for word in words if word in table]
+            raise ArgumentError(f"prefixes must be a str or a list or tuple of str, not {prefixes!r}.")
+        for kind, table, names in (
+            ("backend", cls._backends, [name]),
+            ("prefix", cls._prefix_to_backends, prefix_list),
+        ):
+            taken = [each for each in names if each in table]
             if taken and not force:
                 raise NameTakenError(
-                    f"The {kind} {taken[0]!r} is {table[taken[0]].__qualname__}'s; force=True replaces it."
+                    f"The {kind} {taken[0]!r} is already registered for {table[taken[0]].__qualname__}. "
+                    "To replace it, pass force=True."
                 )
         cls._backends[name] = backend
-        cls._prefix_to_backends.update(dict.fromkeys(listed, backend))
+        cls._prefix_to_backends.update(dict.fromkeys(prefix_list, backend))
         for key in list(cls._instances):
-            if isinstance(key, tuple) and (key[1] == name or key[2] in listed):
+            if isinstance(key, tuple) and (key[1] == name or key[2] in prefix_list):
                 del cls._instances[key]
 
     def get(self, filepath: str | Path) -> bytes | memoryview:
-        """Return the content of a file."""
+        """Return the content of a file as bytes."""
         return self.client.get(filepath)
 
     def get_text(self, filepath: str | Path, encoding: str = "utf-8") -> str:
         """Return the content of a file as text."""
-        return self.client.get_text(filepath, *_unless_usual(encoding))
+        return self.client.get_text(filepath, *_encoding_args(encoding))
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a file."""
+        """Write bytes to a file, replacing its content."""
         self.client.put(obj, filepath)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        """Write text to a file."""
-        self.client.put_text(obj, filepath, *_unless_usual(encoding))
+        """Write text to a file, replacing its content."""
+        self.client.put_text(obj, filepath, *_encoding_args(encoding))
 
     def remove(self, filepath: str | Path) -> None:
         """Remove a file."""
         self.client.remove(filepath)
 
     def exists(self, filepath: str | Path) -> bool:
-        """Whether there is a file or folder of this name."""
+        """Return whether a file or folder exists."""
         return self.client.exists(filepath)
 
     def isdir(self, filepath: str | Path) -> bool:
-        """Whether there is a folder of this name."""
+        """Return whether a path is an existing folder."""
         return self.client.isdir(filepath)
 
     def isfile(self, filepath: str | Path) -> bool:
-        """Whether there is a file of this name."""
+        """Return whether a path is an existing file."""
         return self.client.isfile(filepath)
 
     def join_path(self, filepath: str | Path, *filepaths: str | Path) -> str:
@@ -272,7 +283,10 @@ class FileClient:
         return self.client.join_path(filepath, *filepaths)
 
     def get_local_path(self, filepath: str | Path) -> AbstractContextManager[str | Path]:
-        """Return a ``with`` block's context: a local path of the file, downloaded if need be."""
+        """Return a context manager that yields a local path of the file.
+
+        A remote file is downloaded to a temporary file, which is removed when the ``with`` block ends.
+        """
         return self.client.get_local_path(str(filepath))
 
     def list_dir_or_file(
@@ -283,19 +297,22 @@ class FileClient:
         suffix: str | tuple[str, ...] | None = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """List a folder; see ``BaseStorageBackend.list_dir_or_file``."""
+        """Yield the entries of a folder; see ``BaseStorageBackend.list_dir_or_file``."""
         return self.client.list_dir_or_file(dir_path, list_dir, list_file, suffix, recursive)
 
 
-def _unless_usual(encoding: str) -> tuple[str, ...]:
-    """Leave the default out: a backend may be written without the argument."""
+def _encoding_args(encoding: str) -> tuple[str, ...]:
+    """Return the encoding as an argument list, empty for UTF-8.
+
+    The methods of a custom backend may lack the ``encoding`` parameter.
+    """
     return () if encoding == "utf-8" else (encoding,)
 
 
-def _frozen(value: Any) -> Hashable:
-    """Return what two arguments have in common only if they mean the same; 1, 1.0, True and "1" do not."""
+def _hashable_key(value: Any) -> Hashable:
+    """Return a hashable key for an argument; it includes the type, so that 1, 1.0 and True have different keys."""
     if isinstance(value, Mapping):
-        return "mapping", tuple((key, _frozen(item)) for key, item in value.items())
+        return "mapping", tuple((key, _hashable_key(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return type(value), tuple(map(_frozen, value))
+        return type(value), tuple(map(_hashable_key, value))
     return type(value), value

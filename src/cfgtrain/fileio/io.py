@@ -1,4 +1,4 @@
-"""load and dump: one pair of functions for every format and every storage."""
+"""Load and dump objects in any supported format, on any storage backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cfgtrain.suggestions import suggest
 
 __all__ = ["dump", "load"]
 
-# By extension: the modules of the standard library that compress() and decompress().
+# Extension: the module of the standard library that has compress() and decompress() for it.
 _COMPRESSIONS = {"gz": "gzip", "bz2": "bz2", "xz": "lzma"}
 
 
@@ -31,25 +31,26 @@ def load(
 
     Args:
         file: Path, URI or open file.
-        file_format: Format; the extension of the name by default. ``"json.gz"`` and the like are
-            compressed.
-        file_client_args: Arguments of the ``FileClient``, by default the one for ``file``.
+        file_format: Name of the format, by default the extension of the file. A second extension ``gz``,
+            ``bz2`` or ``xz`` means compression: ``"json.gz"``.
+        file_client_args: Arguments of ``FileClient``. By default the backend is inferred from ``file``.
         kwargs: Passed to the format's handler.
 
     Raises:
-        ArgumentTypeError: The format is unknown, or ``file`` is neither path nor file.
+        ArgumentTypeError: The format is unknown, or ``file`` is neither a path nor an open file.
+        FileNotFoundError: The file does not exist.
     """
     form = _format_of(file, file_format)
     if not isinstance(file, (str, Path)):
         source = file if form.compression is None else form.opened(file.read())
         return form.handler.load_from_fileobj(source, **kwargs)
-    with _told(f"while reading {display_name(file)}"):
+    with _note_on_error(f"while reading {display_name(file)}"):
         client = FileClient.infer_client(file_client_args, file)
         content = client.get_text(file) if form.is_text else client.get(file)
         if content is None:
-            raise FileNotFoundError(f"There is no {display_name(file)} in {client.name}.")
+            raise FileNotFoundError(f"{display_name(file)} does not exist in {client.name}.")
         source = form.opened(content)
-        source.name = display_name(file)  # for messages of the parser
+        source.name = display_name(file)  # the parser's messages contain it
         return form.handler.load_from_fileobj(source, **kwargs)
 
 
@@ -60,25 +61,30 @@ def dump(
     file_client_args: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> str | bytes | None:
-    """Write an object to a JSON, YAML or pickle file, whole or not at all.
+    """Write an object to a JSON, YAML or pickle file.
+
+    A local file is written atomically: it is either written completely or left as it was.
 
     Args:
-        obj: What to write.
-        file: Path (its folder is made), URI or open file; None returns the text or bytes.
-        file_format: Format; the extension of the name by default. ``"json.gz"`` and the like are
-            compressed.
-        file_client_args: Arguments of the ``FileClient``, by default the one for ``file``.
+        obj: The object to write.
+        file: Path, URI or open file. Missing parent folders of a path are created.
+        file_format: Name of the format, by default the extension of the file. A second extension ``gz``,
+            ``bz2`` or ``xz`` means compression: ``"json.gz"``.
+        file_client_args: Arguments of ``FileClient``. By default the backend is inferred from ``file``.
         kwargs: Passed to the format's handler.
+
+    Returns:
+        The text or bytes if ``file`` is None, otherwise None.
 
     Raises:
         ArgumentError: Neither ``file`` nor ``file_format`` is given.
-        ArgumentTypeError: The format is unknown, ``file`` is neither path nor file, or the format
-            cannot hold ``obj``.
+        ArgumentTypeError: The format is unknown, ``file`` is neither a path nor an open file, or the format
+            cannot represent ``obj``.
     """
     if file is None:
         if file_format is None:
-            raise ArgumentError("dump() without a file needs file_format, such as 'json'.")
-        form = _format_named(file_format)
+            raise ArgumentError("dump() without a file requires file_format, such as 'json'.")
+        form = _format_by_name(file_format)
         return form.compressed(form.handler.dump_to_str(obj, **kwargs))
     form = _format_of(file, file_format)
     if not isinstance(file, (str, Path)):
@@ -87,8 +93,8 @@ def dump(
         else:
             file.write(form.content(obj, kwargs))
         return None
-    with _told(f"while writing {display_name(file)}"):
-        # Serialised first: an object that the format cannot hold leaves no trace.
+    with _note_on_error(f"while writing {display_name(file)}"):
+        # Serialized first, so that an object that the format cannot represent leaves the file untouched.
         content = form.content(obj, kwargs)
         client = FileClient.infer_client(file_client_args, file)
         if isinstance(content, str):
@@ -99,7 +105,7 @@ def dump(
 
 
 class _Format(NamedTuple):
-    """A handler, and the module that compresses what it writes, if any."""
+    """A handler, and the module that compresses its output, or None."""
 
     handler: BaseFileHandler
     compression: Any
@@ -109,7 +115,7 @@ class _Format(NamedTuple):
         return self.handler.str_like and self.compression is None
 
     def content(self, obj: Any, kwargs: Mapping[str, Any]) -> str | bytes:
-        """Return what is to be in the file."""
+        """Return the content of the file for an object."""
         out: Any = io.StringIO() if self.handler.str_like else io.BytesIO()
         self.handler.dump_to_fileobj(obj, out, **kwargs)
         return self.compressed(out.getvalue())
@@ -118,36 +124,36 @@ class _Format(NamedTuple):
         if self.compression is None:
             return content
         data = content.encode() if isinstance(content, str) else content
-        # The time of writing would make files of the same content differ.
+        # By default gzip stores the current time, and files with the same content would differ.
         options = {"mtime": 0} if self.compression.__name__ == "gzip" else {}
         return bytes(self.compression.compress(data, **options))
 
     def opened(self, content: str | bytes | memoryview) -> Any:
-        """Return what was in the file as an open file for the handler."""
+        """Return the content of a file, decompressed, as an open file for the handler."""
         if self.compression is not None:
             content = self.compression.decompress(content)
         if not self.handler.str_like:
-            return io.BytesIO(content)  # type: ignore[arg-type]  # text is read for text formats alone
+            return io.BytesIO(content)  # type: ignore[arg-type]  # content is bytes here: only text formats are read as text
         return io.StringIO(content if isinstance(content, str) else bytes(content).decode())
 
 
 def _format_of(file: object, file_format: str | None) -> _Format:
     named = isinstance(file, (str, Path))
     if not named and not hasattr(file, "read") and not hasattr(file, "write"):
-        raise ArgumentTypeError(f"A file is a path or an open file, not {file!r}.")
+        raise ArgumentTypeError(f"file must be a path or an open file, not {file!r}.")
     if file_format is not None:
-        return _format_named(file_format)
+        return _format_by_name(file_format)
     name = file_name(file) if isinstance(file, (str, Path)) else ""
     if "." not in name and name not in file_handlers:
-        what = f"{str(file)!r} has no extension" if named else "An open file has no format of its own"
-        raise ArgumentTypeError(f"{what}: give file_format, one of {', '.join(sorted(file_handlers))}.")
-    return _format_named(name)
+        what = f"{str(file)!r} has no extension" if named else "The format of an open file is unknown"
+        raise ArgumentTypeError(f"{what}: pass file_format, one of {', '.join(sorted(file_handlers))}.")
+    return _format_by_name(name)
 
 
-def _format_named(name: str) -> _Format:
-    """Return the format that a name, or the end of one, stands for."""
+def _format_by_name(name: str) -> _Format:
+    """Return the format for the name of a format or of a file."""
     if not isinstance(name, str):
-        raise ArgumentTypeError(f"file_format is a str, not {name!r}.")
+        raise ArgumentTypeError(f"file_format must be a str, not {name!r}.")
     for spelling in (name, name.lower()):
         before, _, extension = spelling.rpartition(".")
         inner = before.rpartition(".")[-1]
@@ -157,14 +163,14 @@ def _format_named(name: str) -> _Format:
             return _Format(file_handlers[inner], importlib.import_module(_COMPRESSIONS[extension]))
     known = ", ".join(sorted(file_handlers))
     hint = suggest(extension, file_handlers)
-    raise ArgumentTypeError(f"There is no file format {extension!r}; known are {known}.{hint}")
+    raise ArgumentTypeError(f"Unknown file format {extension!r}. Known formats: {known}.{hint}")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Add to an exception what was being done."""
+def _note_on_error(note: str) -> Iterator[None]:
+    """Add a note to exceptions raised in the block."""
     try:
         yield
     except Exception as error:
-        error.add_note(what)
+        error.add_note(note)
         raise

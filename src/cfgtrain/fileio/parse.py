@@ -1,4 +1,4 @@
-"""Text files of lines."""
+"""Read line-based text files."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def list_from_file(
     encoding: str = "utf-8",
     file_client_args: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Return the lines of a text file, without their ends.
+    """Return the lines of a text file, without line endings.
 
     Args:
         filename: Path or URI.
-        prefix: Put before each line.
-        offset: Lines to skip.
-        max_num: Lines to return at most; 0 and less for all.
-        encoding: Of the file.
-        file_client_args: Arguments of the ``FileClient``, by default the one for ``filename``.
+        prefix: String to prepend to each line.
+        offset: Number of lines to skip at the start.
+        max_num: Maximum number of lines to return; all of them if it is 0 or negative.
+        encoding: Encoding of the file.
+        file_client_args: Arguments of ``FileClient``. By default the backend is inferred from ``filename``.
 
     Raises:
         ArgumentError: ``offset`` is negative.
     """
     if offset < 0:
-        raise ArgumentError(f"offset is a number of lines to skip, not {offset!r}.")
+        raise ArgumentError(f"offset must be 0 or more, not {offset!r}.")
     stop = offset + max_num if max_num > 0 else None
     lines = islice(_lines(filename, encoding, file_client_args), offset, stop)
     return [prefix + line for line in lines]
@@ -47,23 +47,24 @@ def list_from_file(
 
 def dict_from_file(
     filename: str | Path,
-    key_type: Callable[[str], Key] = str,  # type: ignore[assignment]  # str unless told otherwise
+    key_type: Callable[[str], Key] = str,  # type: ignore[assignment]  # with the default, Key is str
     encoding: str = "utf-8",
     file_client_args: Mapping[str, Any] | None = None,
 ) -> dict[Key, str | list[str]]:
-    """Return a dict of the columns of a text file: the first is the key, the others are the value.
+    """Return a dict from a text file with one key and its values per line.
 
-    Columns are parted by whitespace. One column more is a str, several are a list. Blank lines
-    are passed over; of lines with the same key the last one counts.
+    Columns are separated by whitespace. The first column is the key. If there is one more column, it is the
+    value, as a str; if there are several, the value is a list of str. Blank lines are skipped. If a key
+    occurs more than once, the last line wins.
 
     Args:
         filename: Path or URI.
-        key_type: Makes a key of the first column, such as ``int``.
-        encoding: Of the file.
-        file_client_args: Arguments of the ``FileClient``, by default the one for ``filename``.
+        key_type: Function that converts the first column to a key, such as ``int``.
+        encoding: Encoding of the file.
+        file_client_args: Arguments of ``FileClient``. By default the backend is inferred from ``filename``.
 
     Raises:
-        ArgumentError: A line has one column only.
+        ArgumentError: A line has a key but no value.
     """
     found: dict[Key, str | list[str]] = {}
     for number, line in enumerate(_lines(filename, encoding, file_client_args), 1):
@@ -72,7 +73,7 @@ def dict_from_file(
             continue
         place = f"{display_name(filename)}:{number}"
         if len(columns) == 1:
-            raise ArgumentError(f"A line is a key and one value or more, not {line!r} ({place}).")
+            raise ArgumentError(f"A line must have a key and at least one value, not {line!r} ({place}).")
         try:
             key = key_type(columns[0])
         except Exception as error:
@@ -84,5 +85,5 @@ def dict_from_file(
 
 def _lines(filename: str | Path, encoding: str, file_client_args: Mapping[str, Any] | None) -> list[str]:
     client = FileClient.infer_client(file_client_args, filename)
-    # Not str.splitlines(), which ends lines at form feeds and at the separators of Unicode, too.
+    # str.splitlines() would also split at form feeds and at Unicode line separators.
     return [line.rstrip("\r\n") for line in io.StringIO(client.get_text(filename, encoding))]

@@ -1,4 +1,4 @@
-"""What the text of a path or URI says about itself."""
+"""Parse paths and URIs, without accessing the files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["display_name", "file_name", "path_text", "uri_prefix"]
 
-# A scheme that pathlib has taken one slash of: Path("s3://bucket") is "s3:/bucket". One letter is a drive.
+# A URI that pathlib has normalized: str(Path("s3://bucket")) is "s3:/bucket". One letter is a Windows drive.
 _COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
 
 
@@ -17,36 +17,37 @@ def path_text(path: str | Path) -> str:
     """Return a path or URI as text.
 
     Raises:
-        ArgumentTypeError: It is neither a str nor a Path.
+        ArgumentTypeError: ``path`` is neither a str nor a Path.
     """
     if not isinstance(path, (str, Path)):
-        raise ArgumentTypeError(f"A path is a str or a Path, not {path!r}.")
+        raise ArgumentTypeError(f"A path must be a str or a Path, not {path!r}.")
     return str(path)
 
 
 def uri_prefix(uri: str | Path) -> str | None:
-    """Return ``"s3"`` for ``"s3://..."`` and for ``"cluster:s3://..."``, None for a path.
+    """Return the prefix of a URI, or None for a path.
 
-    Of a chain of fsspec such as ``"zip://a.txt::s3://..."`` it is the first.
+    The prefix of ``"s3://..."`` and of ``"cluster:s3://..."`` is ``"s3"``. The prefix of an fsspec chain such
+    as ``"zip://a.txt::s3://..."`` is that of the first link, ``"zip"``.
 
     Raises:
-        ArgumentError: ``uri`` is neither str nor Path, or a Path that was made from a URI.
+        ArgumentError: ``uri`` is neither a str nor a Path, or it is a Path created from a URI.
     """
     if not isinstance(uri, (str, Path)):
-        raise ArgumentError(f"A URI is a str or a Path, not {uri!r}.")
+        raise ArgumentError(f"A URI must be a str or a Path, not {uri!r}.")
     text = str(uri)
     if isinstance(uri, Path) and _COLLAPSED.match(text) and not uri.exists():
-        raise ArgumentError(f"{uri!r} has lost a slash: pathlib does so to URIs. Give a URI as a str.")
-    before, mark, _ = text.partition("://")
-    if not mark:
+        raise ArgumentError(f"{uri!r} is a URI that pathlib has changed (:// to :/). Pass URIs as str.")
+    before, separator, _ = text.partition("://")
+    if not separator:
         return None
     return before.split("::", 1)[0] if "::" in before else before.rsplit(":", 1)[-1]
 
 
 def file_name(path: str | Path) -> str:
-    """Return the last part of a path or URI, without the query and fragment of an HTTP URL.
+    """Return the last component of a path or URI, without the query and fragment of an HTTP URL.
 
-    Of a chain of fsspec it is that of the first link that has a path.
+    For an fsspec chain, it is the last component of the first link that has a path.
     """
     text = str(path)
     if uri_prefix(path) is not None and "::" in text:
@@ -57,7 +58,7 @@ def file_name(path: str | Path) -> str:
 
 
 def display_name(path: str | Path) -> str:
-    """Return a path or URI as messages show it: without passwords and signatures."""
+    """Return a path or URI for messages, without user name, password and query string."""
     text = str(path)
     if uri_prefix(path) is None:
         return text

@@ -1,5 +1,9 @@
-"""Files that are written whole or not at all, and folders that one process holds."""
+"""Atomic writes of files, and locks on folders."""
 
-from cfgtrain.filesystem.atomic import atomic_write
+from typing import TYPE_CHECKING
 
-__all__ = ["atomic_write"]
+from cfgtrain.filesystem import atomic
+from cfgtrain.filesystem.atomic import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*atomic.__all__]

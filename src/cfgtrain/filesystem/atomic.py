@@ -1,4 +1,4 @@
-"""Write files whole or not at all."""
+"""Write files atomically: a file is either written completely or left as it was."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-__all__ = ["append_whole", "atomic_write", "remove_unfinished", "replace_symlink", "sync_directory"]
+__all__ = ["atomic_write"]
 
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
 def append_whole(path: Path, data: bytes) -> None:
-    """Add ``data`` at the end of a file, or leave the file as it was and raise OSError."""
+    """Append ``data`` to a file, creating it if needed. If this fails, the file is left as it was.
+
+    Raises:
+        OSError: The data cannot be written.
+    """
     descriptor = os.open(path, _APPEND, 0o666)
     try:
         size = os.lseek(descriptor, 0, os.SEEK_END)
@@ -32,25 +36,25 @@ def append_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = True) -> Iterator[IO[bytes]]:
-    """Open a file for writing (and reading back) that appears under ``path`` whole, or not at all.
+    """Open a binary file for writing and reading that replaces ``path`` when the block ends.
 
-    The bytes go to a temporary file beside ``path``, are synced to disk and renamed over
-    it, and the folder is synced, so that neither an exception nor a power cut leaves half
-    a file or loses the one that was there. The permissions follow the umask, or the file
-    that is replaced.
+    The data is written to a temporary file in the same folder, which is synced to disk and then renamed to
+    ``path``; at last the folder is synced. So neither an exception nor a power failure leaves an incomplete
+    file or destroys the existing one. The file gets the permissions of the file that it replaces, or those
+    that the umask sets.
 
     Args:
-        path: Where the file appears.
-        durable: Whether to sync. What can be made again in a moment may do without: it then
-            survives the end of the process, but perhaps not a power cut.
-        overwrite: Whether to replace a file that is there, even one that has come meanwhile.
+        path: Path of the file.
+        durable: Whether to sync the file and the folder to disk. Without it, the file survives the end of the
+            process, but may not survive a power failure; use this for files that can be recreated easily.
+        overwrite: Whether to replace an existing file, including one that was created during the block.
 
     Raises:
-        FileExistsError: Without ``overwrite``, a file is there.
-        OSError: The file cannot be made; the error names ``path``.
+        FileExistsError: The file exists and ``overwrite`` is False.
+        OSError: The file cannot be written. The error contains ``path``, not the temporary path.
     """
     path = Path(path)
-    # A name of 255 bytes is as long as one may be: not all of it is taken over.
+    # File names are limited to 255 bytes, so the temporary name contains only a part of the name.
     temporary = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.tmp")
     try:
         with temporary.open("x+b") as file:
@@ -68,19 +72,19 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
         with suppress(FileNotFoundError, NotADirectoryError):
             temporary.unlink()
         if isinstance(error, OSError) and error.filename == str(temporary):
-            error.filename = str(path)  # which is what the caller knows of
+            error.filename = str(path)  # the caller does not know the temporary path
         raise
     if durable:
         sync_directory(path.parent)
 
 
 def _rename_to_new(old: Path, new: Path) -> None:
-    """Rename a file, unless one of the new name is there; a link is the only call that can refuse."""
+    """Rename a file, or raise FileExistsError; creating a link is the only call that never overwrites."""
     try:
         new.hardlink_to(old)
     except FileExistsError:
         raise
-    except OSError as error:  # a file system without links
+    except OSError as error:  # a file system without hard links
         if new.exists():
             raise FileExistsError(error.errno, "File exists", str(new)) from error
         old.replace(new)
@@ -89,9 +93,9 @@ def _rename_to_new(old: Path, new: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what ``atomic_write`` and ``replace_symlink`` leave when the process is killed.
+    """Remove temporary files left in a folder by ``atomic_write`` and ``replace_symlink`` in a killed process.
 
-    To be called when nobody is writing files there.
+    Call this only while no process is writing files to the folder.
     """
     for path in folder.glob(".*.*.tmp"):
         with suppress(OSError):
@@ -99,7 +103,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def replace_symlink(link: Path, target: str) -> None:
-    """Point ``link`` at ``target`` in one step: at no moment is there no link."""
+    """Create or replace a symbolic link atomically, so that it exists at every moment."""
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
         temporary.unlink()
@@ -109,7 +113,7 @@ def replace_symlink(link: Path, target: str) -> None:
 
 
 def sync_directory(folder: Path) -> None:
-    """Make renames in ``folder`` durable, on systems where a folder can be synced."""
+    """Sync a folder to disk, which makes renames in it durable; do nothing if the system does not support it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

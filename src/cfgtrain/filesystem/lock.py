@@ -1,4 +1,4 @@
-"""One writer per folder."""
+"""Lock a folder, so that only one process writes to it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cfgtrain.errors import WorkDirError
 
 try:
     import fcntl
-except ImportError:  # pragma: no cover - not on this system: there is no lock then
-    fcntl = None  # type: ignore[assignment]  # stands for "none"
+except ImportError:  # pragma: no cover - not available on Windows: folders are not locked there
+    fcntl = None  # type: ignore[assignment]  # None means "not available"
 
 __all__ = ["LOCK_NAME", "locked_folder"]
 
@@ -26,14 +26,14 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder against other processes.
+    """Lock a folder against other processes while a ``with`` block runs.
 
-    The lock belongs to the process: it is gone when that ends, however it ends, and is not
-    passed on to the processes that it forks. The file stays and says who held it last.
+    The lock belongs to the process: it is released when the process ends in any way, and forked processes
+    do not inherit it. The lock file is not removed; it contains the process that locked the folder last.
 
     Raises:
-        WorkDirError: Another process holds the folder, and the message says which; or it
-            cannot be written to.
+        WorkDirError: Another process has locked the folder (the message names it), or the folder is not
+            writable.
     """
     try:
         file = (folder / LOCK_NAME).open("a+b", buffering=0)
@@ -54,9 +54,9 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 ) from error
             except OSError as error:  # a file system without locks
                 logger.warning(
-                    "%s cannot be locked (%s): see to it that one run at a time uses it.", folder, error
+                    "%s cannot be locked (%s): make sure that only one run at a time uses it.", folder, error
                 )
-        with suppress(OSError):  # a full disk: the lock holds, though it does not say whose it is
+        with suppress(OSError):  # on a full disk the lock still works, but does not name its holder
             file.truncate(0)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())

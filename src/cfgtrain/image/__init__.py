@@ -1,19 +1,12 @@
-"""Image functions on NumPy arrays, channels last, BGR."""
+"""Image functions on NumPy arrays of shape (H, W, C), with channels in the order BGR."""
 
-from cfgtrain.image.backends import supported_backends, use_backend
-from cfgtrain.image.flip import imflip, imflip_
-from cfgtrain.image.io import imfrombytes, imread, imwrite
-from cfgtrain.image.resize import imrescale, imresize, rescale_size
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "imflip",
-    "imflip_",
-    "imfrombytes",
-    "imread",
-    "imrescale",
-    "imresize",
-    "imwrite",
-    "rescale_size",
-    "supported_backends",
-    "use_backend",
-]
+from cfgtrain.image import backends, flip, io, resize
+from cfgtrain.image.backends import *
+from cfgtrain.image.flip import *
+from cfgtrain.image.io import *
+from cfgtrain.image.resize import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*backends.__all__, *flip.__all__, *io.__all__, *resize.__all__]

@@ -1,4 +1,4 @@
-"""The libraries that decode images, behind one signature: (content, flag, rgb) -> array."""
+"""The libraries that decode images, each with one function (content, flag, rgb) -> array."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
 from cfgtrain.suggestions import suggest
 
-try:  # the first file of the package to be loaded, and so the one that meets a broken OpenCV
+__all__ = ["supported_backends", "use_backend"]
+
+try:  # this module is imported before all others that need OpenCV, so the check is only here
     import cv2
 except ImportError as _error:
     raise MissingLibraryError(
-        f"OpenCV cannot be loaded: {_error}. This puts it right, on servers without a display too: "
+        f"OpenCV cannot be imported: {_error}. To fix this, also on servers without a display, run: "
         "pip install --force-reinstall --no-deps opencv-python-headless"
     ) from _error
 
@@ -33,21 +35,21 @@ _CV2_FLAGS = {
     "color_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR,
     "grayscale_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_GRAYSCALE,
 }
-# Under an image with transparency that is read without: what MMCV puts there, in RGB.
+# RGB background for an image with alpha that is converted to three channels, as in MMCV.
 _CANVAS = (124, 117, 104)
 
 _current: list[str] = ["cv2"]
 
 
 def use_backend(backend: Backend) -> None:
-    """Choose the library that decodes images from now on, in every thread.
+    """Set the default library for decoding images, for all threads.
 
     Args:
         backend: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``.
 
     Raises:
-        ArgumentError: There is no such backend.
-        MissingLibraryError: Its library is not installed, or does not work. Nothing has changed then.
+        ArgumentError: The backend is unknown.
+        MissingLibraryError: Its library is not installed or cannot be loaded. The default is not changed then.
     """
     check_backend(backend)
     if backend == "turbojpeg":
@@ -58,20 +60,21 @@ def use_backend(backend: Backend) -> None:
 
 
 def current_backend() -> str:
-    """Return what `use_backend` chose; ``cv2`` at first."""
+    """Return the default backend set by ``use_backend``, initially ``cv2``."""
     return _current[0]
 
 
 def check_backend(backend: str) -> str:
-    """Return the name of a backend.
+    """Return ``backend`` if it is the name of a backend.
 
     Raises:
-        ArgumentError: There is none of this name.
+        ArgumentError: The backend is unknown.
     """
     if backend not in supported_backends:
         known = ", ".join(supported_backends)
         raise ArgumentError(
-            f"There is no image backend {backend!r}: {known}.{suggest(str(backend), supported_backends)}"
+            f"Unknown image backend {backend!r}. Known backends: {known}."
+            f"{suggest(str(backend), supported_backends)}"
         )
     return backend
 
@@ -90,26 +93,24 @@ def _turbojpeg() -> Any:
         import turbojpeg
 
         return turbojpeg, turbojpeg.TurboJPEG()
-    except (ImportError, RuntimeError, OSError) as error:  # the last two: without the system's libturbojpeg
+    except (ImportError, RuntimeError, OSError) as error:  # the last two if the system has no libturbojpeg
         raise _missing("PyTurboJPEG and the system's libturbojpeg", "turbojpeg", error) from error
 
 
 def _missing(library: str, backend: str, error: Exception) -> MissingLibraryError:
     return MissingLibraryError(
-        f"The image backend {backend!r} needs {library} ({error}): pip install 'cfgtrain[image]'."
+        f"The image backend {backend!r} requires {library} ({error}): pip install 'cfgtrain[image]'."
     )
 
 
 def _unreadable(backend: str, reason: object = "") -> ImageDecodeError:
-    return ImageDecodeError(
-        f"{backend} finds no image in it that it can read" + (f": {reason}." if reason else ".")
-    )
+    return ImageDecodeError(f"{backend} cannot decode it as an image" + (f": {reason}." if reason else "."))
 
 
 def _check_flag(flag: str, known: tuple[str, ...], backend: str) -> None:
     if flag not in known:
         raise ArgumentError(
-            f"{backend} reads an image with flag {', '.join(known)}; not {flag!r}.{suggest(flag, known)}"
+            f"With {backend}, flag must be one of {', '.join(known)}, not {flag!r}.{suggest(flag, known)}"
         )
 
 
@@ -156,13 +157,13 @@ def _to_rgb(img: Any) -> Any:
         canvas = Image.new("RGB", img.size, _CANVAS)
         canvas.paste(img.convert("RGB"), mask=img.getchannel("A"))
         return canvas
-    if img.mode.startswith("I"):  # Pillow would clip 16 bits at 255
+    if img.mode.startswith("I"):  # Pillow would clip 16-bit values at 255
         return Image.fromarray((np.array(img) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     return img.convert("RGB")
 
 
 def _bgr(array: Array) -> Array:
-    """Swap red and blue of an image that has them, into memory of its own."""
+    """Return a copy of an image with red and blue swapped; an image without colour is returned itself."""
     if array.ndim < 3 or array.shape[2] < 3:
         return array
     return np.concatenate([array[..., 2::-1], array[..., 3:]], axis=2)

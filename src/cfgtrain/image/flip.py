@@ -1,4 +1,4 @@
-"""Mirror images, and turn them upright."""
+"""Flip images, and apply EXIF orientations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from cfgtrain.arguments import check_choice
 from cfgtrain.image.backends import Array
 
+__all__ = ["imflip", "imflip_"]
+
 Direction = Literal["horizontal", "vertical", "diagonal"]
 
 _AXES: dict[str, int | tuple[int, int]] = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
@@ -17,7 +19,7 @@ _CV2_CODES = {"horizontal": 1, "vertical": 0, "diagonal": -1}
 _CV2_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
 _CV2_CHANNELS = 512
 
-# What turns an image that is stored with an EXIF orientation upright: whether to transpose it, then the flip.
+# EXIF orientation: (whether to transpose, flip afterwards), which turn the image upright.
 _UPRIGHT: dict[int, tuple[bool, Direction | None]] = {
     1: (False, None),
     2: (False, "horizontal"),
@@ -31,17 +33,17 @@ _UPRIGHT: dict[int, tuple[bool, Direction | None]] = {
 
 
 def imflip(img: Array, direction: Direction = "horizontal") -> Array:
-    """Mirror an image.
+    """Flip an image.
 
     Args:
         img: (H, W) or (H, W, C), any dtype.
         direction: ``horizontal`` swaps left and right, ``vertical`` top and bottom, ``diagonal`` both.
 
     Returns:
-        The mirrored image, in memory of its own; same shape and dtype.
+        The flipped image, a copy with the same shape and dtype.
 
     Raises:
-        ArgumentError: Another direction.
+        ArgumentError: The direction is unknown.
     """
     _check_direction(direction)
     if img.dtype.name in _CV2_TYPES and img.ndim in (2, 3) and img.size and img.shape[2:] < (_CV2_CHANNELS,):
@@ -50,20 +52,21 @@ def imflip(img: Array, direction: Direction = "horizontal") -> Array:
 
 
 def imflip_(img: Array, direction: Direction = "horizontal") -> Array:
-    """Mirror an image in place, and return it; see `imflip`."""
+    """Flip an image in place, and return it; see ``imflip``."""
     img[...] = imflip(img, direction)
     return img
 
 
 def turn_upright(img: Array, orientation: int) -> Array:
-    """Turn an image as its EXIF orientation says.
+    """Turn an image upright according to its EXIF orientation.
 
     Args:
-        img: (H, W) or (H, W, C), as it is stored.
-        orientation: 1 to 8, of the EXIF standard.
+        img: (H, W) or (H, W, C), as stored in the file.
+        orientation: EXIF orientation, 1 to 8.
 
     Returns:
-        (H, W, ...), or (W, H, ...) for 5 to 8; the image itself for 1.
+        The upright image: (H, W, ...) for orientations 1 to 4, (W, H, ...) for 5 to 8. For 1, it is ``img``
+        itself.
     """
     transpose, direction = _UPRIGHT[orientation]
     if transpose:

@@ -18,9 +18,11 @@ from cfgtrain.image import backends
 from cfgtrain.image.backends import Array, Flag
 from cfgtrain.suggestions import suggest
 
+__all__ = ["imfrombytes", "imread", "imwrite"]
+
 ChannelOrder = Literal["bgr", "rgb"]
 
-# Of the formats that OpenCV reads and writes, in one build or another.
+# Suffixes of the formats that OpenCV supports in at least one of its builds.
 IMAGE_SUFFIXES = (
     ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm",
     ".pic", ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
@@ -28,7 +30,7 @@ IMAGE_SUFFIXES = (
 
 
 class UnknownFormatError(ArgumentError, cv2.error):  # type: ignore[misc]  # both have .file and .line
-    """A suffix is that of no image format; MMCV let OpenCV raise here."""
+    """The suffix is not that of an image format. It is also a ``cv2.error``, which MMCV raises."""
 
 
 def imread(
@@ -41,28 +43,30 @@ def imread(
     """Read an image.
 
     Args:
-        img_or_path: Path or URI, or an array, which is handed back as it is.
-        flag: See `imfrombytes`.
-        channel_order: See `imfrombytes`.
-        backend: See `imfrombytes`.
-        file_client_args: Arguments of the ``FileClient``, by default the one for the path.
+        img_or_path: Path or URI of the image. An array is returned unchanged.
+        flag: See ``imfrombytes``.
+        channel_order: See ``imfrombytes``.
+        backend: See ``imfrombytes``.
+        file_client_args: Arguments of ``FileClient``. By default the backend is inferred from the path.
 
     Returns:
-        (H, W, 3) or (H, W); what ``imfrombytes`` makes of the file.
+        The image as returned by ``imfrombytes``.
 
     Raises:
-        ArgumentTypeError: Neither an array nor a path is given.
-        FileNotFoundError: The file is not there.
-        ImageDecodeError: The file holds no image that the backend can read; the message names it.
+        ArgumentTypeError: ``img_or_path`` is neither an array nor a path.
+        ArgumentError: The flag, channel order or backend is unknown.
+        FileNotFoundError: The file does not exist.
+        ImageDecodeError: The backend cannot decode the file. The message contains the path.
+        MissingLibraryError: The library of the backend is not installed.
     """
     if isinstance(img_or_path, np.ndarray):
         return img_or_path
     if not isinstance(img_or_path, (str, os.PathLike)):
-        raise ArgumentTypeError(f"An image is an array or the path of a file, not {img_or_path!r}.")
+        raise ArgumentTypeError(f"img_or_path must be an array or a path, not {img_or_path!r}.")
     path = img_or_path if isinstance(img_or_path, str) else Path(img_or_path)
     content = FileClient.infer_client(file_client_args, path).get(path)
-    if content is None:  # from a database without such a key
-        raise FileNotFoundError(f"There is no image {path}.")
+    if content is None:  # a database without this key
+        raise FileNotFoundError(f"Image {path} does not exist.")
     try:
         return imfrombytes(bytes(content), flag, channel_order, backend)
     except ImageDecodeError as error:
@@ -78,29 +82,34 @@ def imfrombytes(
     """Decode an image.
 
     Args:
-        content: The bytes of the file.
-        flag: ``color`` gives three channels and ``grayscale`` one, 8 bits each, put upright by the
-            orientation in the EXIF data; ``color_ignore_orientation`` and ``grayscale_ignore_orientation``
-            leave it as it is stored. ``unchanged`` keeps channels, alpha and depth, as stored. The
-            turbojpeg backend knows color and grayscale and never turns an image; tifffile gives what the
-            file holds, whatever the flag.
-        channel_order: ``bgr`` or ``rgb``; for the color flags.
-        backend: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``; what `use_backend` chose by default.
+        content: Content of the image file.
+        flag: How to decode the image.
+
+            - ``color``: three 8-bit channels, turned upright according to the EXIF orientation.
+            - ``grayscale``: one 8-bit channel, turned upright as well.
+            - ``color_ignore_orientation`` and ``grayscale_ignore_orientation``: the same, but not turned.
+            - ``unchanged``: channels, alpha and bit depth as stored, not turned.
+
+            The turbojpeg backend supports ``color`` and ``grayscale`` and never turns an image. The tifffile
+            backend returns the image as stored, whatever the flag.
+        channel_order: ``bgr`` or ``rgb``; applies to the two color flags.
+        backend: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``; by default the one set by
+            ``use_backend``.
 
     Returns:
-        (H, W, 3), (H, W), or what ``unchanged`` finds; contiguous. With ``unchanged``, three or four
-        channels are BGR or BGRA.
+        A contiguous array: (H, W, 3) uint8 for the color flags, (H, W) uint8 for the grayscale flags. With
+        ``unchanged``, shape and dtype are those of the file, and three or four channels are BGR or BGRA.
 
     Raises:
-        ArgumentError: An unknown flag, channel order or backend.
-        ImageDecodeError: The bytes are no image that the backend can read.
-        MissingLibraryError: The backend's library is not installed.
+        ArgumentError: The flag, channel order or backend is unknown.
+        ImageDecodeError: The backend cannot decode the content.
+        MissingLibraryError: The library of the backend is not installed.
     """
     name = backends.check_backend(backend or backends.current_backend())
     order = str(channel_order).lower()
     check_choice("channel_order", order, ("bgr", "rgb"))
     if len(content) == 0:
-        raise ImageDecodeError("The file is empty: 0 bytes.")
+        raise ImageDecodeError("The file is empty (0 bytes).")
     return backends.DECODERS[name](content, flag, order == "rgb")
 
 
@@ -113,29 +122,32 @@ def imwrite(
     *,
     channel_order: ChannelOrder = "bgr",
 ) -> bool:
-    """Write an image, whole or not at all; the folder is made where it is not there.
+    """Write an image to a file. Missing parent folders are created.
+
+    A local file is written atomically: it is either written completely or left as it was.
 
     Args:
-        img: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4); what the format can hold of uint8, uint16
-            and float32.
-        file_path: Path or URI; its suffix says the format.
-        params: Pairs as ``cv2.imwrite`` takes them, such as ``[cv2.IMWRITE_JPEG_QUALITY, 90]``.
-        auto_mkdir: Of old; has no effect.
-        file_client_args: Arguments of the ``FileClient``, by default the one for the path.
-        channel_order: ``bgr`` or ``rgb``: of what is given.
+        img: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) array of uint8, uint16 or float32, as far as the format
+            supports it.
+        file_path: Path or URI. Its suffix determines the format.
+        params: Parameters of ``cv2.imwrite``, such as ``[cv2.IMWRITE_JPEG_QUALITY, 90]``.
+        auto_mkdir: Deprecated and without effect.
+        file_client_args: Arguments of ``FileClient``. By default the backend is inferred from the path.
+        channel_order: Channel order of ``img``, ``bgr`` or ``rgb``.
 
     Returns:
         True.
 
     Raises:
-        ArgumentError: ``file_path`` is no path, or OpenCV writes no such format, or not this image into it.
+        ArgumentError: ``file_path`` is not a path, OpenCV does not support the format, or the format does not
+            support the image.
     """
     if not isinstance(file_path, (str, os.PathLike)):
-        raise ArgumentError(f"An image is written to the path of a file, not to {file_path!r}.")
+        raise ArgumentError(f"file_path must be a path, not {file_path!r}.")
     if auto_mkdir is not None:
         import warnings
 
-        warnings.warn("auto_mkdir has no effect: the folder is always made.", UserWarning, stacklevel=2)
+        warnings.warn("auto_mkdir has no effect: the folder is always created.", UserWarning, stacklevel=2)
     path = file_path if isinstance(file_path, str) else Path(file_path)
     if channel_order == "rgb":
         img = cv2.cvtColor(img, cv2.COLOR_RGB2BGR if img.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA)
@@ -145,21 +157,21 @@ def imwrite(
 
 
 def imencode(suffix: str, img: Array, params: Sequence[int] = ()) -> bytes:
-    """Return the bytes of the file that ``imwrite`` writes.
+    """Encode an image, and return the content of the file that ``imwrite`` would write.
 
     Args:
-        suffix: Of the format, such as ``.png``.
-        img: See `imwrite`.
-        params: See `imwrite`.
+        suffix: Suffix of the format, such as ``.png``.
+        img: See ``imwrite``; channels in the order BGR.
+        params: See ``imwrite``.
 
     Raises:
-        ArgumentError: OpenCV writes no such format, or not this image into it.
+        ArgumentError: OpenCV does not support the format, or the format does not support the image.
     """
     if not suffix or not cv2.haveImageWriter(f"x{suffix}"):
         raise UnknownFormatError(
-            f"No image format has the suffix {suffix!r}.{suggest(suffix, IMAGE_SUFFIXES)}"
+            f"Unknown image suffix {suffix!r}.{suggest(suffix, IMAGE_SUFFIXES)}"
             if suffix
-            else "The suffix of a path says the format of the image, and here is none."
+            else "The path has no suffix, which determines the image format."
         )
     what = f"An image of shape {img.shape} and dtype {img.dtype} cannot be written as {suffix}."
     try:

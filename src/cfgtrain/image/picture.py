@@ -1,4 +1,4 @@
-"""A picture from file to file: upright, with what its file says about it, decoded no larger than needed."""
+"""Read and write pictures with their orientation and metadata, decoding no more pixels than needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Size = tuple[int, int]
 
 DEFAULT_QUALITY = 95
 
-_ROOM = 1.5  # what is left to the last filter; with less, the two together blur
+_ROOM = 1.5  # a reduced JPEG is this much larger than the target, since two filters with similar scales blur
 _SIDEWAYS = (5, 6, 7, 8)
 _GRAY = {8: cv2.IMREAD_REDUCED_GRAYSCALE_8, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
          2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 1: cv2.IMREAD_GRAYSCALE}  # fmt: skip
@@ -36,7 +36,7 @@ _QUALITY = {
     ".avif": cv2.IMWRITE_AVIF_QUALITY,
 }
 _LOSSLESS_WEBP = 101
-_DEEP = (".png", ".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".pnm", ".pxm")  # formats that hold 16 bits
+_DEEP = (".png", ".tif", ".tiff", ".jp2", ".pgm", ".ppm", ".pnm", ".pxm")  # formats that support 16 bits
 _FLOAT = (".tif", ".tiff", ".hdr", ".pic", ".pfm", ".exr")
 _ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".dib", ".gif", ".jp2")
 _ICC_COLOURS = {1: b"GRAY", 3: b"RGB ", 4: b"RGB "}
@@ -44,13 +44,13 @@ _ICC_COLOURS = {1: b"GRAY", 3: b"RGB ", 4: b"RGB "}
 
 @dataclass(frozen=True)
 class Picture:
-    """An image and what its file said.
+    """A decoded image and the header of its file.
 
     Attributes:
-        pixels: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, upright, in the depth of the file; smaller than in
-            the file where that was asked for.
-        size: (w, h) that the whole image has upright.
-        header: The head of the file.
+        pixels: (H, W), (H, W, 3) BGR or (H, W, 4) BGRA, upright, with the bit depth of the file. It is smaller
+            than the image in the file if a reduced size was requested.
+        size: Size (w, h) of the whole image in upright orientation.
+        header: The header of the file.
     """
 
     pixels: Array
@@ -59,20 +59,22 @@ class Picture:
 
 
 def read_picture(content: bytes, wanted: Callable[[Size], Size] | None = None) -> Picture:
-    """Decode a picture upright, with its depth, alpha and metadata.
+    """Decode a picture in upright orientation, with its bit depth, alpha and metadata.
 
     Args:
-        content: The bytes of the file.
-        wanted: From the picture's (w, h) to the (w, h) that is wanted of it. A JPEG is then decoded at
-            a half, a quarter or an eighth of its size if that is what is wanted, or one and a half times as much.
+        content: Content of the image file.
+        wanted: Function that returns the target size (w, h) for the size (w, h) of the picture. A JPEG is
+            decoded at 1/2, 1/4 or 1/8 of its size if that equals the target size or is at least 1.5 times as
+            large.
 
     Raises:
-        ImageDecodeError: The file is empty, truncated, damaged, of no known format, or holds several images.
+        ImageDecodeError: The file is empty, truncated, damaged or of an unknown format, or it contains
+            several images.
     """
     header = read_header(content)
     if header.several:
         raise ImageDecodeError(
-            f"The {header.format} file holds several images, and only one would be left: take them apart first."
+            f"The {header.format} file contains several images, of which only one would be kept. Split it first."
         )
     reduction = 1
     if header.format == "JPEG" and header.size and wanted:
@@ -85,18 +87,18 @@ def read_picture(content: bytes, wanted: Callable[[Size], Size] | None = None) -
 
 
 def upright_size(header: Header) -> Size:
-    """Return the (w, h) of the picture when it is turned as its orientation says."""
+    """Return the size (w, h) of the picture in upright orientation."""
     width, height = header.size or (0, 0)
     return (height, width) if header.orientation in _SIDEWAYS else (width, height)
 
 
 def resize_picture(pixels: Array, size: Size, interpolation: Interpolation) -> Array:
-    """Resize; colours count by their alpha, so that what is transparent does not bleed into what is not.
+    """Resize an image. Colours are weighted by alpha, so that transparent pixels do not bleed into opaque ones.
 
     Args:
-        pixels: As in a `Picture`.
-        size: (w, h).
-        interpolation: Of `imresize`.
+        pixels: See ``Picture``.
+        size: Target size (w, h) in pixels.
+        interpolation: See ``imresize``.
     """
     if size == (pixels.shape[1], pixels.shape[0]):
         return pixels
@@ -113,19 +115,20 @@ def resize_picture(pixels: Array, size: Size, interpolation: Interpolation) -> A
 def encode_picture(
     pixels: Array, header: Header, suffix: str, quality: int | None = None
 ) -> tuple[bytes, list[str]]:
-    """Encode a picture with what its file said about it.
+    """Encode a picture with the metadata of its original file.
 
     Args:
-        pixels: What has become of the picture.
-        header: Of the file that it comes from.
-        suffix: Of the format, such as ``.jpg``.
-        quality: 1 to 100 for JPEG, WebP and AVIF; by default 95, and lossless for a WebP that was so.
+        pixels: The image to encode; see ``Picture``.
+        header: Header of the original file.
+        suffix: Suffix of the format, such as ``.jpg``.
+        quality: Quality for JPEG, WebP and AVIF, 1 to 100. The default is 95, and lossless for a WebP whose
+            original was lossless.
 
     Returns:
-        The bytes, and what of the file could not be kept, in words.
+        The content of the new file, and a description of everything that could not be kept.
 
     Raises:
-        ArgumentError: The format does not exist, or cannot hold such a picture.
+        ArgumentError: The format is unknown, or does not support the image.
     """
     suffix = suffix.lower()
     pixels, losses = _fitted(pixels, suffix)
@@ -136,7 +139,7 @@ def encode_picture(
 
 
 def _metadata_for(pixels: Array, header: Header, suffix: str) -> tuple[Metadata, list[str]]:
-    """Return what is true of the new picture, and the names of what is not."""
+    """Return the metadata that are valid for the new picture, and the names of the others."""
     metadata, lost = header.metadata, list(header.metadata.lost)
     if not _same_format(header, suffix):
         lost += [block.name for block in metadata.blocks]
@@ -154,7 +157,7 @@ def _metadata_for(pixels: Array, header: Header, suffix: str) -> tuple[Metadata,
 
 
 def _is_enough(full: Size, wanted: Size, reduction: int) -> bool:
-    """Whether a reduced picture is just what is wanted, or leaves enough for a good filter to do the rest."""
+    """Return whether a reduced picture has the target size, or is large enough to be resized to it well."""
     reduced = tuple(-(-whole // reduction) for whole in full)
     return reduced == wanted or all(have >= _ROOM * edge for have, edge in zip(reduced, wanted, strict=True))
 
@@ -173,14 +176,14 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
         what = (
             f"The {header.format} file is damaged"
             if header.format
-            else "It is no image of a format that OpenCV reads"
+            else "It is not an image in a format that OpenCV can read"
         )
         raise ImageDecodeError(f"{what}.")
     return _without_alpha_in_colours(pixels) if header.premultiplied and pixels.shape[2:] == (4,) else pixels
 
 
 def _opaque(pixels: Array) -> float:
-    """Return the alpha that hides all behind it: 1 where pixels are floats."""
+    """Return the alpha value of an opaque pixel, which is 1 for floating-point pixels."""
     return float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1.0
 
 
@@ -203,11 +206,11 @@ def _without_alpha_in_colours(pixels: Array) -> Array:
 
 
 def _fitted(pixels: Array, suffix: str) -> tuple[Array, list[str]]:
-    """Bring pixels into what a format holds, and say what that costs."""
+    """Convert pixels to what a format supports, and return a description of what is lost."""
     losses = []
     if pixels.dtype.kind == "f" and suffix not in _FLOAT:
         raise ArgumentError(
-            f"{suffix} holds no floating-point pixels: write it as {' or '.join(_FLOAT[:2])}."
+            f"{suffix} does not support floating-point pixels: use {' or '.join(_FLOAT[:2])}."
         )
     if pixels.dtype == np.uint16 and suffix not in _DEEP:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -12,6 +12,8 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.backends import Array, check_backend, current_backend
 from cfgtrain.suggestions import suggest
 
+__all__ = ["imrescale", "imresize", "rescale_size"]
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 PillowInterpolation = Literal["nearest", "bilinear", "bicubic", "box", "lanczos", "hamming"]
 ResizeBackend = Literal["cv2", "pillow"]
@@ -57,28 +59,29 @@ def imresize(
     """Resize an image to a given size.
 
     Args:
-        img: (H, W) or (H, W, C), uint8, int16, uint16, float32 or float64; with Pillow uint8.
-        size: Target (w, h) in pixels.
-        return_scale: Also return the factors of the width and of the height.
-        interpolation: ``nearest``, ``bilinear``, ``bicubic``, ``area`` or ``lanczos``; with Pillow,
-            which always smooths when it shrinks, ``box`` and ``hamming`` instead of ``area``.
-        out: (h, w) or (h, w, C), of the dtype of ``img``: where to write the result. Not with Pillow.
-        backend: ``cv2`` or ``pillow``; by default what `use_backend` chose, or ``cv2`` where that
-            resizes nothing.
+        img: (H, W) or (H, W, C) array of uint8, int16, uint16, float32 or float64. Pillow only supports uint8.
+        size: Target size (w, h) in pixels.
+        return_scale: Whether to also return the scale factors of the width and the height.
+        interpolation: ``nearest``, ``bilinear``, ``bicubic``, ``area`` or ``lanczos``. Pillow has ``box`` and
+            ``hamming`` instead of ``area``, and always applies antialiasing when it reduces an image.
+        out: (h, w) or (h, w, C) array of the dtype of ``img`` to which the result is written. Ignored by
+            Pillow.
+        backend: ``cv2`` or ``pillow``. By default it is the one set by ``use_backend`` if it is one of these,
+            and otherwise ``cv2``.
 
     Returns:
-        (h, w) or (h, w, C), same dtype, ``out`` itself where it is given; a channel axis of length
-        one is kept. With ``return_scale`` a tuple (image, w scale, h scale).
+        The resized image, (h, w) or (h, w, C), with the same dtype, or ``out`` if it is given. A channel axis
+        of length 1 is kept. With ``return_scale``, a tuple (image, w_scale, h_scale).
 
     Raises:
-        ArgumentError: An unknown interpolation or backend, a size that is not positive, or an image
-            that the backend cannot resize.
+        ArgumentError: The interpolation or backend is unknown, the size is not positive, or the backend
+            cannot resize the image.
     """
     target = _checked_size(size)
     resize = _resize_pillow if _backend(backend) == "pillow" else _resize_cv2
     resized = resize(img, target, interpolation, out)
     if img.ndim == 3 and resized.ndim == 2:
-        resized = resized[..., None]  # cv2 drops a single channel
+        resized = resized[..., None]  # cv2 drops a channel axis of length 1
     if not return_scale:
         return resized
     return resized, target[0] / img.shape[1], target[1] / img.shape[0]
@@ -95,20 +98,22 @@ def rescale_size(
 def rescale_size(
     old_size: Sequence[int], scale: float | tuple[float, float], return_scale: bool = False
 ) -> Size | tuple[Size, float]:
-    """Return the size that an image comes to when it is rescaled with its ratio kept.
+    """Return the size of an image after rescaling it with its aspect ratio kept.
 
     Args:
-        old_size: (w, h) in pixels.
-        scale: A factor, or the bounds of the two edges, in either order: the image becomes as large as
-            it can be with its long edge within the larger bound and its short edge within the smaller.
-        return_scale: Also return the factor.
+        old_size: Size (w, h) in pixels.
+        scale: A scale factor, or the maximum lengths of the two edges in either order. In the latter case the
+            image becomes as large as possible while its long edge is at most the larger value and its short
+            edge at most the smaller one.
+        return_scale: Whether to also return the scale factor.
 
     Returns:
-        (w, h), each rounded half up, and so 0 where the factor is small enough; or ((w, h), factor).
+        The new size (w, h), each rounded half up, so an edge can be 0 for a very small factor. With
+        ``return_scale``, a tuple ((w, h), factor).
 
     Raises:
-        ArgumentError: The factor, or a bound, is not positive.
-        ArgumentTypeError: The scale is neither a number nor a tuple of two.
+        ArgumentError: The resulting factor is not positive and finite.
+        ArgumentTypeError: ``scale`` is neither a number nor a tuple of two.
     """
     width, height = old_size
     if isinstance(scale, tuple) and len(scale) == 2:
@@ -116,9 +121,9 @@ def rescale_size(
     elif isinstance(scale, (int, float, np.number)):
         factor = float(scale)
     else:
-        raise ArgumentTypeError(f"A scale is a number or a tuple of two bounds, not {scale!r}.")
+        raise ArgumentTypeError(f"scale must be a number or a tuple of two maximum lengths, not {scale!r}.")
     if not 0 < factor < float("inf"):
-        raise ArgumentError(f"A scale is above 0 and finite, not {scale!r}.")
+        raise ArgumentError(f"scale must be positive and finite, not {scale!r}.")
     new_size = _scaled(width, factor), _scaled(height, factor)
     return (new_size, factor) if return_scale else new_size
 
@@ -146,12 +151,21 @@ def imrescale(
     interpolation: Interpolation | PillowInterpolation = "bilinear",
     backend: ResizeBackend | None = None,
 ) -> Array | tuple[Array, float]:
-    """Resize an image with its ratio kept; see `rescale_size` for the scale and `imresize` for the rest.
+    """Resize an image with its aspect ratio kept. Each edge of the result has at least one pixel.
 
-    An edge is at least one pixel long.
+    Args:
+        img: See ``imresize``.
+        scale: See ``rescale_size``.
+        return_scale: Whether to also return the scale factor.
+        interpolation: See ``imresize``.
+        backend: See ``imresize``.
 
     Returns:
-        (h, w) or (h, w, C), or (image, factor) with ``return_scale``.
+        The resized image, (h, w) or (h, w, C). With ``return_scale``, a tuple (image, factor).
+
+    Raises:
+        ArgumentError: See ``rescale_size`` and ``imresize``.
+        ArgumentTypeError: See ``rescale_size``.
     """
     height, width = img.shape[:2]
     (new_width, new_height), factor = rescale_size((width, height), scale, return_scale=True)
@@ -168,7 +182,7 @@ def _scaled(edge: int, factor: float) -> int:
 def _checked_size(size: Sequence[int]) -> Size:
     edges: list[object] = list(size)
     if len(edges) != 2 or not all(isinstance(edge, (int, np.integer)) and edge >= 1 for edge in edges):
-        raise ArgumentError(f"A size is a positive (w, h) in whole pixels, not {size!r}.")
+        raise ArgumentError(f"size must be two positive integers (w, h), not {size!r}.")
     return int(size[0]), int(size[1])
 
 
@@ -178,14 +192,16 @@ def _backend(backend: str | None) -> str:
         return current if current in _BACKENDS else "cv2"
     check_backend(backend)
     if backend not in _BACKENDS:
-        raise ArgumentError(f"Images are resized by {' or '.join(_BACKENDS)}, not by {backend!r}.")
+        raise ArgumentError(f"The backend for resizing must be {' or '.join(_BACKENDS)}, not {backend!r}.")
     return backend
 
 
 def _check_interpolation(interpolation: str, known: Sequence[str], backend: str) -> None:
     if interpolation not in known:
         hint = suggest(str(interpolation), known)
-        raise ArgumentError(f"{backend} has no interpolation {interpolation!r}: {', '.join(known)}.{hint}")
+        raise ArgumentError(
+            f"With {backend}, interpolation must be one of {', '.join(known)}, not {interpolation!r}.{hint}"
+        )
 
 
 def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -> Array:
@@ -194,11 +210,11 @@ def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -
         resized = cv2.resize(img, size, dst=out, interpolation=_CV2[interpolation])
     except cv2.error as error:
         raise ArgumentError(
-            f"An image of shape {img.shape} and dtype {img.dtype} cannot be resized to {size} by {interpolation}."
+            f"An image of shape {img.shape} and dtype {img.dtype} cannot be resized to {size} with {interpolation}."
         ) from error
     if out is None:
         return resized
-    if resized is not out:  # it did not fit, and OpenCV has put the result elsewhere
+    if resized is not out:  # the array did not match, and OpenCV allocated another one
         out[...] = resized.reshape(out.shape)
     return out
 
@@ -208,7 +224,7 @@ def _resize_pillow(img: Array, size: Size, interpolation: str, out: Array | None
 
     _check_interpolation(interpolation, _PILLOW, "pillow")
     if img.dtype != np.uint8:
-        raise ArgumentError(f"Pillow resizes images of dtype uint8, not {img.dtype}.")
+        raise ArgumentError(f"With pillow, the dtype of an image must be uint8, not {img.dtype}.")
     resample = Image.Resampling[interpolation.upper()]
     single = img[..., 0] if img.ndim == 3 and img.shape[2] == 1 else img
     return np.array(Image.fromarray(single).resize(size, resample))

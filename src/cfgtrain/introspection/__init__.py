@@ -1,3 +1,3 @@
-"""What Python knows of code: signatures, definitions in source files, import paths."""
+"""What Python knows of code and of its own process: signatures, definitions, import paths, call stacks, CPUs."""
 
 __all__: list[str] = []

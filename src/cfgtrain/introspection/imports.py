@@ -1,4 +1,4 @@
-"""Import objects by path, and find what a wrong path was meant to be."""
+"""Import objects by path, and find similar paths for a wrong one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["import_object", "near_paths"]
 
 
 def import_object(path: str) -> Callable[..., Any] | None:
-    """Return what can be called at a full import path, or None where there is no such thing.
+    """Return the class or function at a full import path, or None if there is none.
 
     ``torch.nn.GELU`` is a class of a module, ``pathlib.Path.cwd`` a method of a class.
 
     Raises:
-        Exception: What a module on the way raises when it is imported.
+        Exception: Any exception that a module of the path raises when it is imported.
     """
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
@@ -35,17 +35,17 @@ def import_object(path: str) -> Callable[..., Any] | None:
 
 
 def near_paths(path: str) -> tuple[str, list[str]]:
-    """Return how far an import path leads, and the paths that it may have been meant to be.
+    """Return the part of an import path that exists, and similar paths.
 
-    ``"torch.nn.Gelu"`` leads as far as ``"torch.nn"``, where ``"torch.nn.GELU"`` is near;
-    ``"trch.nn.GELU"`` leads nowhere, ``""``.
+    For ``"torch.nn.Gelu"`` the part is ``"torch.nn"``, and ``"torch.nn.GELU"`` is similar.
+    For ``"trch.nn.GELU"`` the part is ``""``.
     """
     parts = path.split(".")
     reached, found = 0, None
     for end, part in enumerate(parts, 1):
         try:
             deeper = getattr(found, part, None) or _import_if_there(".".join(parts[:end]))
-        except Exception:  # it is there, but broken: what it holds cannot be told
+        except Exception:  # the module exists but cannot be imported
             break
         if deeper is None:
             break
@@ -53,13 +53,13 @@ def near_paths(path: str) -> tuple[str, list[str]]:
     if reached == len(parts):
         return path, []
     begin, wrong, rest = ".".join(parts[:reached]), parts[reached], parts[reached + 1 :]
-    # Of all modules there are, one that is only somewhat alike was hardly meant.
+    # There are many top-level modules, so these have to be more similar.
     nearest = close_names(wrong, _names_in(found), cutoff=0.6 if begin else 0.75)
     return begin, [".".join(filter(None, (begin, name, *rest))) for name in nearest]
 
 
 def _names_in(found: Any) -> list[str]:
-    """Return the public names of a module, with its sub-modules, or class; of nothing, all top-level modules."""
+    """Return the public names of a module and its submodules, or of a class; for None, all top-level modules."""
     if found is None:
         names = {*sys.stdlib_module_names, *(each.name for each in pkgutil.iter_modules())}
     else:
@@ -69,7 +69,7 @@ def _names_in(found: Any) -> list[str]:
 
 
 def _import_if_there(name: str) -> ModuleType | None:
-    """Import a module; None if it, or a package on the way to it, is not there."""
+    """Import a module; return None if it, or a package that it is in, does not exist."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

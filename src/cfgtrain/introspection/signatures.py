@@ -1,4 +1,4 @@
-"""What a class or function can be called with, and what is wrong with a call."""
+"""Read the signatures of classes and functions, and check calls against them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = [
 
 
 class Parameters(NamedTuple):
-    """What can be given by name.
+    """The parameters of a class or function that can be given by name.
 
     Attributes:
-        names: Every name, in order.
-        required: Those without a default.
-        open_ended: Whether any other name is taken as well.
-        annotations: Types by name, where they are stated and can be read.
-        defaults: Values by name, of those that have one.
+        names: All names, in order.
+        required: The names without a default.
+        open_ended: Whether any other name is accepted as well.
+        annotations: Types by name, if they are annotated and can be resolved.
+        defaults: Default values by name.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ def argument_problem(
     Args:
         target: A class or function; one without a readable signature is never wrong.
         args: Its keyword arguments.
-        partial_args: Whether others will be added, so that none can be missing yet.
+        partial_args: Whether other arguments will be added, so that none is missing.
     """
     parameters = parameters_of(target)
     if parameters is None:
@@ -98,9 +98,9 @@ def argument_problem(
 def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | None:
     """Return what is wrong with the type of one argument, or None.
 
-    Only plain annotations are judged (numbers, str, bool, None, containers, Literal and
-    unions of these); an int is a float, a list stands for any sequence, and a dict may
-    describe any object that is built from it.
+    Only simple annotations are checked (numbers, str, bool, None, containers, Literal and
+    unions of these). An int is valid for a float, a list for any sequence, and a dict for any
+    object, because the object may be built from it.
     """
     parameters = parameters_of(target)
     annotation = parameters.annotations.get(name) if parameters is not None else None
@@ -111,7 +111,7 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
 
 
 def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of ``args`` that ``target`` takes by name: what it is offered, not forced to know."""
+    """Return those of ``args`` that ``target`` accepts by name."""
     parameters = parameters_of(target)
     if parameters is None or parameters.open_ended:
         return dict(args)
@@ -119,13 +119,13 @@ def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[s
 
 
 def callable_name(target: Callable[..., Any]) -> str:
-    """Return the name of a class, function or partial, or of the class of another object, as messages show it."""
+    """Return the name of a class, function or partial, or of the class of another object, for messages."""
     inner = target.func if isinstance(target, partial) else target
     return str(getattr(inner, "__qualname__", type(inner).__qualname__))
 
 
 def signature_text(target: Callable[..., Any]) -> str:
-    """Return ``"Cat(name, age=0)"``: what can be given by name, with the defaults."""
+    """Return a signature such as ``"Cat(name, age=0)"``, with the parameters that can be given by name."""
     parameters = parameters_of(target)
     if parameters is None:
         return f"{callable_name(target)}(...)"
@@ -137,20 +137,19 @@ def signature_text(target: Callable[..., Any]) -> str:
 
 
 def short_repr(value: Any) -> str:
-    """Return the repr of a default, or ``...`` where that would be long or an address in memory."""
+    """Return the repr of a default, or ``...`` if that is long or contains an address in memory."""
     text = value.__qualname__ if inspect.isclass(value) or inspect.isroutine(value) else repr(value)
     return text if len(text) <= 40 and " at 0x" not in text and "\n" not in text else "..."
 
 
 def parameters_of(target: Callable[..., Any]) -> Parameters | None:
-    """Return what ``target`` takes by name, or None where its signature cannot be read.
+    """Return the parameters of ``target``, or None if its signature cannot be read.
 
-    Where a constructor passes its ``**kwargs`` on to ``super().__init__``, what that takes
-    is taken too.
+    If a constructor passes its ``**kwargs`` to ``super().__init__``, the parameters of that are included.
     """
     try:
         return _cached_parameters(target)
-    except TypeError:  # it cannot be hashed
+    except TypeError:  # target is not hashable
         return _parameters(target)
 
 
@@ -196,20 +195,20 @@ def _signature_parameters(target: Callable[..., Any]) -> Parameters | None:
 
 
 def _annotations(target: Callable[..., Any], optional: set[str]) -> dict[str, Any]:
-    """Return the types by name; what is ``optional``, as in ``x: int = None``, may be None as well."""
+    """Return the types by name; those in ``optional``, as in ``x: int = None``, may be None as well."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
         hints = typing.get_type_hints(function)
         return {name: hint | None if name in optional else hint for name, hint in hints.items()}
-    except Exception:  # an annotation may name anything: one that cannot be read says nothing
+    except Exception:  # an annotation that cannot be resolved is ignored
         return {}
 
 
 def _filled_by(cls: type, inherited: Parameters) -> set[str] | None:
-    """Return the arguments that the constructor of ``cls`` gives to the inherited one by itself.
+    """Return the arguments that the constructor of ``cls`` itself passes to the inherited one.
 
-    None if it does anything with its ``**kwargs`` but to pass them to ``super().__init__``
-    once: what ``kwargs.pop("x")`` takes, or an ``if`` sends elsewhere, cannot be known.
+    None if it uses its ``**kwargs`` for anything other than passing them to ``super().__init__``
+    once: the effect of ``kwargs.pop("x")`` or of an ``if`` is not known.
     """
     if "__init__" not in vars(cls):
         return set()
@@ -228,14 +227,14 @@ def _filled_by(cls: type, inherited: Parameters) -> set[str] | None:
     explicit_self = not isinstance(cast("ast.Attribute", call.func).value, ast.Call)  # Base.__init__(self)
     args = call.args[explicit_self:]
     if args and isinstance(args[-1], ast.Starred) and function.args.vararg is not None:
-        args = args[:-1]  # super().__init__(*args, **kwargs): a config gives names only
+        args = args[:-1]  # super().__init__(*args, **kwargs): a config has keyword arguments only
     if any(isinstance(arg, ast.Starred) for arg in args):
         return None
     return {*inherited.names[: len(args)], *(k.arg for k in call.keywords if k.arg is not None)}
 
 
 def _passes_on(node: ast.AST, kwargs: str) -> bool:
-    """Say whether a node is ``super().__init__(..., **kwargs)``."""
+    """Return whether a node is ``super().__init__(..., **kwargs)``."""
     match node:
         case ast.Call(func=ast.Attribute(attr="__init__"), keywords=keywords):
             spread = [keyword.value for keyword in keywords if keyword.arg is None]
@@ -244,7 +243,7 @@ def _passes_on(node: ast.AST, kwargs: str) -> bool:
 
 
 def _fits(value: Any, annotation: Any) -> bool | None:
-    """Say whether a value fits an annotation; None where that cannot be judged."""
+    """Return whether a value fits an annotation; None if that is not known."""
     origin = typing.get_origin(annotation)
     if origin in (typing.Union, types.UnionType):
         verdicts = [_fits(value, option) for option in typing.get_args(annotation)]
@@ -264,7 +263,7 @@ def _fits(value: Any, annotation: Any) -> bool | None:
         return isinstance(value, Sequence if kind is Sequence else (list, tuple))
     if kind in (dict, Mapping):
         return isinstance(value, Mapping)
-    # A class may be made from what is given, as a Path is from a str; a tensor never is.
+    # An object may be made from the value, as a Path from a str, but a tensor cannot be made from a str.
     return (
         False if isinstance(value, str) and getattr(kind, "__name__", "") in ("Tensor", "ndarray") else None
     )

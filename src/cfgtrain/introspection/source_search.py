@@ -1,4 +1,4 @@
-"""Where classes and functions are defined: those at hand, and those known by name alone."""
+"""Find where classes and functions are defined, from the objects or from their names alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cfgtrain.introspection.signatures import callable_name
 
 __all__ = ["Definition", "find_definition", "place_of", "source_place"]
 
-MAX_FILES = 2000  # that are read in one search
-MAX_ENTRIES = 1000  # of one folder that are looked at: what holds more is data
+MAX_FILES = 2000  # files that are read in one search
+MAX_ENTRIES = 1000  # entries of one folder that are searched: larger folders contain data
 MAX_FOLDERS = 2000
-MAX_BYTES = 1 << 20  # of a file that is read
+MAX_BYTES = 1 << 20  # bytes of a file that are read
 _NOT_CODE = {"__pycache__", "node_modules", "site-packages", "work_dirs"}
 
 
@@ -29,11 +29,11 @@ class Definition(NamedTuple):
     """A class or function in a source file.
 
     Attributes:
-        file: That holds it.
-        line: Of its ``class`` or ``def``, 1-based.
-        names: Under which the file registers it, if it does.
-        module: The name to import it by, None where there is none.
-        imported: Whether that has been done.
+        file: The file.
+        line: The 1-based line of its ``class`` or ``def``.
+        names: The names under which the file registers it, if it does.
+        module: The name of the module for an import, or None if it cannot be imported.
+        imported: Whether the file has been imported.
     """
 
     file: Path
@@ -47,7 +47,7 @@ class Definition(NamedTuple):
 
 
 def place_of(target: Callable[..., Any]) -> str:
-    """Return ``"Cat at file:line"`` of a class or function, or its import path where no file holds it."""
+    """Return ``"Cat at file:line"`` for a class or function, or its import path if it is not in a file."""
     file, line = source_place(target)
     if file is None:
         inner = target.func if isinstance(target, partial) else target
@@ -56,7 +56,7 @@ def place_of(target: Callable[..., Any]) -> str:
 
 
 def source_place(target: Callable[..., Any]) -> tuple[str | None, int | None]:
-    """Return file and line of a class, function or partial, both None where no Python file holds it."""
+    """Return file and line of a class, function or partial, or two None if it is not in a Python file."""
     inner = inspect.unwrap(target.func if isinstance(target, partial) else target)
     try:
         return inspect.getsourcefile(cast("Any", inner)), inspect.getsourcelines(inner)[1] or 1
@@ -65,11 +65,11 @@ def source_place(target: Callable[..., Any]) -> tuple[str | None, int | None]:
 
 
 def find_definition(name: str, folder: Path | None = None) -> Definition | None:
-    """Search sources for the class or function that is called, or registered as, ``name``.
+    """Search source files for the class or function that is named, or registered as, ``name``.
 
-    The current folder, ``sys.path[0]`` and ``folder`` are searched, the shallowest files
-    first, and at most 2,000 files. Nothing is imported. What a file registers and nobody
-    has imported yet is preferred.
+    The current folder, ``sys.path[0]`` and ``folder`` are searched level by level, at most 2,000
+    files. Nothing is imported. A definition that is registered in a file that has not
+    been imported is preferred.
     """
     tops = dict.fromkeys(path.absolute() for path in (Path.cwd(), Path(sys.path[0] or "."), folder) if path)
     loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
@@ -113,14 +113,14 @@ def _is_hidden(name: str) -> bool:
 
 
 def _definitions(file: Path, name: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield line and registered names of what a file defines or registers under ``name``."""
+    """Yield the line and the registered names of each definition or registration of ``name`` in a file."""
     try:
         with file.open("rb") as source:
             text = source.read(MAX_BYTES)
         if name.encode() not in text:
             return
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what its author should hear
+            warnings.simplefilter("ignore")  # those in the file do not concern the user here
             tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return
@@ -135,7 +135,7 @@ def _definitions(file: Path, name: str) -> Iterator[tuple[int, tuple[str, ...]]]
 
 
 def _registered(node: ast.AST, default: str) -> list[str]:
-    """Return the names under which ``register_module(...)`` registers, if ``node`` is that."""
+    """Return the names that ``register_module(...)`` registers, if ``node`` is such a call."""
     call = node if isinstance(node, ast.Call) else None
     function = call.func if call is not None else node
     if not (isinstance(function, ast.Attribute) and function.attr == "register_module"):
@@ -150,7 +150,7 @@ def _registered(node: ast.AST, default: str) -> list[str]:
 
 
 def _module_name(file: Path, tops: Iterable[Path]) -> str | None:
-    """Return the name by which Python would import a file, or could if a top folder were on its path."""
+    """Return the module name of a file on ``sys.path`` or in a top folder, or None."""
     for entry in (*map(Path, sys.path), *tops):
         folder = entry.absolute()
         if file.is_relative_to(folder):

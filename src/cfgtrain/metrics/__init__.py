@@ -1,5 +1,9 @@
-"""Metrics: scores of predictions."""
+"""Metrics that score predictions."""
 
-from cfgtrain.metrics.classification import accuracy
+from typing import TYPE_CHECKING
 
-__all__ = ["accuracy"]
+from cfgtrain.metrics import classification
+from cfgtrain.metrics.classification import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*classification.__all__]

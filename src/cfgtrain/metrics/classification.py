@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are."""
+"""Classification metrics."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["accuracy"]
 
 
 def accuracy(scores: Sequence[Any], labels: Sequence[int]) -> float:
-    """Return the share of samples, 0 to 1, whose highest score is that of their label.
+    """Return the top-1 accuracy, 0 to 1: the fraction of samples whose label has the highest score.
 
     Args:
-        scores: N vectors of one score per class.
+        scores: N vectors with one score per class.
         labels: N class indices.
 
     Raises:
-        ArgumentError: There are not as many scores as labels, or none at all.
+        ArgumentError: The numbers of scores and labels differ, or both are 0.
     """
     if len(scores) != len(labels) or not len(scores):
         raise ArgumentError(
-            f"Accuracy needs a score for each label: {len(scores)} scores, {len(labels)} labels."
+            f"accuracy() needs one score vector per label, got {len(scores)} scores and {len(labels)} labels."
         )
     predicted = np.stack([np.asarray(score) for score in scores]).argmax(axis=1)  # (N,)
     return float((predicted == np.asarray(labels)).mean())

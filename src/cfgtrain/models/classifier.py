@@ -1,4 +1,4 @@
-"""Image classification: a network that can be trained by a runner."""
+"""A model for image classification."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cfgtrain.cnn.builder import MODELS
 from cfgtrain.cnn.module import BaseModule
 from cfgtrain.errors import ArgumentError
+from cfgtrain.registries import MODELS
 
 __all__ = ["ImageClassifier"]
 
 
 @MODELS.register_module()
 class ImageClassifier(BaseModule):
-    """A backbone that ends in class scores, with its loss.
+    """An image classifier: a backbone that computes class scores, and a loss.
 
-    What a runner calls are ``train_step`` and ``val_step``; evaluation calls the model with
-    ``return_loss=False``.
+    A runner calls ``train_step`` and ``val_step``. Evaluation calls the model with ``return_loss=False``.
 
     Args:
         backbone: Config of a network that maps (B, C, H, W) images to (B, num_classes) scores.
-        loss: Config of a loss ``(scores, labels) -> scalar``.
-        dropout: Probability of dropping an input pixel in training; 0 leaves the layer out.
-        init_cfg: Initial weights; see ``cnn.initialize``.
+        loss: Config of a loss that maps (scores, labels) to a scalar; by default cross entropy.
+        dropout: Probability, 0 to 1, of setting an input pixel to 0 during training.
+        init_cfg: Config of the weight initialization; see ``cnn.initialize``.
     """
 
     def __init__(
@@ -41,36 +40,47 @@ class ImageClassifier(BaseModule):
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, img: Tensor, gt_label: Tensor | None = None, return_loss: bool = True) -> Any:
-        """Compute the losses, or the scores.
+        """Compute the loss, or the class probabilities.
 
         Args:
-            img: (B, C, H, W) float.
-            gt_label: (B,) int64 class indices; needed for the loss.
-            return_loss: Whether the losses are returned, else the scores.
+            img: (B, C, H, W) float images.
+            gt_label: (B,) int64 class indices; required for the loss.
+            return_loss: Whether to return the loss instead of probabilities.
 
         Returns:
-            A dict of scalars ``loss`` and ``accuracy`` (0 to 1), or (B, num_classes) probabilities.
+            With ``return_loss``, a dict of the scalars ``loss`` and ``accuracy`` (0 to 1). Otherwise
+            (B, num_classes) probabilities.
+
+        Raises:
+            ArgumentError: ``gt_label`` is missing although ``return_loss`` is True.
         """
         scores = self.backbone(self.dropout(img))  # (B, num_classes)
         if not return_loss:
             return scores.softmax(dim=1)
         if gt_label is None:
-            raise ArgumentError("The loss needs gt_label: does the pipeline of this part collect it?")
+            raise ArgumentError(
+                "The loss requires gt_label: add 'gt_label' to the keys that the pipeline collects."
+            )
         return {"loss": self.loss(scores, gt_label), "accuracy": _accuracy(scores, gt_label)}
 
     def train_step(self, data: dict[str, Any], optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Run one batch forward; the optimizer hook does the rest.
+        """Compute the loss of a training batch. The optimizer hook runs the backward pass and the step.
+
+        Args:
+            data: The batch, the arguments of ``forward``.
+            optimizer: Unused; part of MMCV's interface.
+            kwargs: Unused.
 
         Returns:
-            ``loss`` to go backward from, ``log_vars`` (tensors, fetched when they are logged)
-            and ``num_samples``.
+            A dict of ``loss`` (a scalar tensor with gradient), ``log_vars`` (detached tensors by name) and
+            ``num_samples`` (the batch size).
         """
         losses = self(**data)
         log_vars = {name: value.detach() for name, value in losses.items()}
         return {"loss": losses["loss"], "log_vars": log_vars, "num_samples": len(data["img"])}
 
     def val_step(self, data: dict[str, Any], optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Do the same for a batch of a ``('val', n)`` flow."""
+        """Compute the loss of a validation batch, for a ``('val', n)`` flow; see ``train_step``."""
         return self.train_step(data, optimizer, **kwargs)
 
 

@@ -1,22 +1,12 @@
 """Optimizers: built from configs, with settings for single parameters."""
 
-from cfgtrain.optim.builder import (
-    TORCH_OPTIMIZERS,
-    build_optimizer,
-    build_optimizer_constructor,
-    is_optimizer_dict,
-)
-from cfgtrain.optim.paramwise import DefaultOptimizerConstructor, ParamwiseProblem, paramwise_problems
-from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "OPTIMIZERS",
-    "OPTIMIZER_BUILDERS",
-    "TORCH_OPTIMIZERS",
-    "DefaultOptimizerConstructor",
-    "ParamwiseProblem",
-    "is_optimizer_dict",
-    "build_optimizer",
-    "build_optimizer_constructor",
-    "paramwise_problems",
-]
+from cfgtrain.optim import builder, paramwise
+from cfgtrain.optim.builder import *
+from cfgtrain.optim.paramwise import *
+from cfgtrain.registries import OPTIMIZER_BUILDERS as OPTIMIZER_BUILDERS
+from cfgtrain.registries import OPTIMIZERS as OPTIMIZERS
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = ["OPTIMIZERS", "OPTIMIZER_BUILDERS", *builder.__all__, *paramwise.__all__]

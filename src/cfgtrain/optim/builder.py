@@ -14,13 +14,7 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 
-__all__ = [
-    "DEFAULT_CONSTRUCTOR",
-    "TORCH_OPTIMIZERS",
-    "is_optimizer_dict",
-    "build_optimizer",
-    "build_optimizer_constructor",
-]
+__all__ = ["TORCH_OPTIMIZERS", "build_optimizer", "build_optimizer_constructor", "is_optimizer_dict"]
 
 
 DEFAULT_CONSTRUCTOR = "DefaultOptimizerConstructor"

@@ -1,7 +1,11 @@
-"""Where models and data live: devices, and later processes."""
+"""Devices, model wrappers, and communication between processes."""
 
-from cfgtrain.parallel.data import to_device
-from cfgtrain.parallel.device import pick_device
-from cfgtrain.parallel.wrappers import OnDevice, is_module_wrapper, unwrap_model
+from typing import TYPE_CHECKING
 
-__all__ = ["OnDevice", "is_module_wrapper", "pick_device", "to_device", "unwrap_model"]
+from cfgtrain.parallel import data, device, wrappers
+from cfgtrain.parallel.data import *
+from cfgtrain.parallel.device import *
+from cfgtrain.parallel.wrappers import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*data.__all__, *device.__all__, *wrappers.__all__]

@@ -1,4 +1,4 @@
-"""Move batches between devices."""
+"""Move batches to a device."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ __all__ = ["to_device"]
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """Return ``batch`` with every tensor in nested dicts, lists and tuples on ``device``.
+    """Return ``batch`` with every tensor in nested dicts, lists and tuples moved to ``device``.
 
-    Copies from page-locked memory do not wait. Other values are returned as they are.
+    The batch itself is not changed. Copies from pinned memory are asynchronous. Other values are returned
+    unchanged.
     """
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)

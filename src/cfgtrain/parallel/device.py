@@ -1,4 +1,4 @@
-"""Which device to train on."""
+"""Choose the device to train on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ __all__ = ["pick_device"]
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """Return the device of that name; None and ``"auto"`` take CUDA where there is one, else the CPU.
+    """Return a device by name.
+
+    Args:
+        name: Name of the device, such as ``"cpu"`` or ``"cuda:1"``. None and ``"auto"`` choose CUDA if it is
+            available, and otherwise the CPU.
 
     Raises:
-        ArgumentError: torch knows no such device, or it is not on this machine.
+        ArgumentError: The name is not valid, or the device is not available on this machine.
     """
     if name in (None, "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -21,10 +25,12 @@ def pick_device(name: str | None = None) -> torch.device:
         device = torch.device(str(name))
     except RuntimeError:
         raise ArgumentError(
-            f"torch knows no device {name!r}; such as 'cpu', 'cuda', 'cuda:1' or 'mps'."
+            f"{name!r} is not a device; a device is 'cpu', 'cuda', 'cuda:1', 'mps' or the like."
         ) from None
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= count.get(device.type, 1):
-        here = [kind for kind, devices in count.items() if devices]
-        raise ArgumentError(f"There is no device {name!r} on this machine; there is {' and '.join(here)}.")
+        available = [kind for kind, devices in count.items() if devices]
+        raise ArgumentError(
+            f"The device {name!r} is not available on this machine. Available: {', '.join(available)}."
+        )
     return device

@@ -1,4 +1,4 @@
-"""What one process of a training knows of the others."""
+"""Communication between the processes of a distributed run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["average_tensors", "get_dist_info", "is_main_process"]
 
 
 def get_dist_info() -> tuple[int, int]:
-    """Return the rank of this process and how many there are: (0, 1) where there is no group (MMCV name)."""
+    """Return (rank, world_size) of this process, or (0, 1) if no process group is initialized (MMCV name)."""
     if not dist.is_available() or not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
@@ -24,11 +24,11 @@ def is_main_process() -> bool:
 
 
 def average_tensors(tensors: Iterable[Tensor]) -> None:
-    """Replace tensors, in place and in every process, by their means over the processes.
+    """Replace tensors, in place, by their means over all processes.
 
-    Tensors that hold no fractions, such as the counters of batch normalization, are not
-    averaged but taken from the first process. All processes have to call this with tensors
-    of the same shapes, in the same order.
+    Integer and boolean tensors, such as the counters of batch normalization, are not averaged but copied from
+    the process of rank 0. Every process must call this function with tensors of the same shapes and dtypes,
+    in the same order.
     """
     _, world_size = get_dist_info()
     if world_size == 1:

@@ -1,4 +1,4 @@
-"""Wrappers that put a model where its data has to go."""
+"""Model wrappers that move data to the device of the model."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch import nn
 
 from cfgtrain.parallel.data import to_device
 
-__all__ = ["OnDevice", "is_module_wrapper", "set_gradient_sync", "unwrap_model"]
+__all__ = ["OnDevice", "is_module_wrapper", "unwrap_model"]
 
 
 class OnDevice(nn.Module):
-    """A model on one device that takes batches from anywhere.
+    """Wraps a model on one device, and moves its inputs to that device.
 
     Args:
-        module: Has ``train_step`` and ``val_step``; moved to the device.
-        device: Where it lives.
+        module: A model with ``train_step`` and ``val_step``; it is moved to the device.
+        device: The device.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
@@ -26,15 +26,15 @@ class OnDevice(nn.Module):
         self.device = device
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the model with its inputs moved."""
+        """Call the model with its inputs moved to the device."""
         return self.module(*to_device(args, self.device), **to_device(kwargs, self.device))
 
     def train_step(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call the model's ``train_step`` with the batch moved."""
+        """Call the model's ``train_step`` with the batch moved to the device."""
         return self.module.train_step(to_device(data, self.device), *args, **kwargs)  # type: ignore[operator]
 
     def val_step(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call the model's ``val_step`` with the batch moved."""
+        """Call the model's ``val_step`` with the batch moved to the device."""
         return self.module.val_step(to_device(data, self.device), *args, **kwargs)  # type: ignore[operator]
 
 
@@ -42,21 +42,21 @@ _WRAPPERS = (OnDevice, nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
 def is_module_wrapper(module: nn.Module) -> bool:
-    """Say whether ``module`` only holds another one as its ``module``."""
+    """Return whether ``module`` is a wrapper around another module, such as ``DistributedDataParallel``."""
     return isinstance(module, _WRAPPERS)
 
 
 def unwrap_model(module: nn.Module) -> nn.Module:
-    """Return the model inside any number of wrappers."""
+    """Return the model inside any number of nested wrappers."""
     while is_module_wrapper(module):
         module = module.module  # type: ignore[assignment]  # every wrapper's is a module
     return module
 
 
 def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
-    """Say whether the next backward pass exchanges gradients between processes.
+    """Set whether the next backward pass synchronizes gradients between processes.
 
-    It has to be said before the forward pass. A model of one process is left alone.
+    Call this before the forward pass. A model that is not distributed is left unchanged.
     """
     if hasattr(model, "require_backward_grad_sync"):  # DistributedDataParallel
         model.require_backward_grad_sync = enabled  # type: ignore[assignment]  # a plain attribute

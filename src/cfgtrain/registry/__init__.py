@@ -1,5 +1,9 @@
-"""Registries: names for classes and functions, and how configs build them."""
+"""Registries, which map names to classes and functions, and building from configs."""
 
-from cfgtrain.registry.registry import Registry, build_cfg, build_from_cfg
+from typing import TYPE_CHECKING
 
-__all__ = ["Registry", "build_cfg", "build_from_cfg"]
+from cfgtrain.registry import registry
+from cfgtrain.registry.registry import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*registry.__all__]

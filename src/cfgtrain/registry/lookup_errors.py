@@ -11,17 +11,17 @@ from cfgtrain.introspection.imports import near_paths
 from cfgtrain.introspection.source_search import Definition, find_definition
 from cfgtrain.suggestions import close_names, one_of
 
-__all__ = ["explain_miss"]
+__all__ = ["explain_unknown_name"]
 
-MAX_LISTED = 12  # names of a registry that nothing is near to
+MAX_LISTED = 12  # names of a registry, if none is similar
 
 
 class RegistryView(Protocol):
-    """A ``Registry``, as far as its errors need it: the two files do not import each other."""
+    """The part of ``Registry`` that its errors need, so that the two files do not import each other."""
 
     @property
     def name(self) -> str:
-        """What the registry holds."""
+        """What the registry contains."""
 
     @property
     def scope(self) -> str:
@@ -48,13 +48,13 @@ class RegistryView(Protocol):
         """Return the entry for a key, or None."""
 
     def locate(self, key: str) -> tuple[RegistryView, str] | None:
-        """Return the registry that a key belongs to, and the name there."""
+        """Return the registry in which a key is looked up, and the name there."""
 
     def split_scope_key(self, key: str) -> tuple[str | None, str]:
         """Split a key into its scope and the rest."""
 
 
-def explain_miss(
+def explain_unknown_name(
     registry: RegistryView, key: str, folder: Path | None, others: Iterable[RegistryView]
 ) -> tuple[str, str]:
     """Return the message for a name that is not in a registry, and the hint that solves it.
@@ -62,7 +62,7 @@ def explain_miss(
     Args:
         registry: The registry that was searched.
         key: The name, with or without a scope.
-        folder: Of the config, whose sources may define the name.
+        folder: The folder of the config, which is searched for a module that defines the name.
         others: All registries, of this family or not.
     """
     place = registry.locate(key)
@@ -98,19 +98,19 @@ def _hint(
 
 
 def _near(registry: RegistryView, holders: Sequence[RegistryView], name: str) -> str:
-    """Suggest entries of some registries, as the one that was asked calls them."""
+    """Return a hint with similar entries of some registries, under their keys in ``registry``."""
     entries = close_names(name, chain.from_iterable(holders))
     near = [_key(registry, each, entry) for entry in entries for each in holders if entry in each.keys()]  # noqa: SIM118
     return f" Did you mean {one_of(near)}?" if near else ""
 
 
 def _waiting(holder: RegistryView, name: str, folder: Path | None) -> str:
-    """Say which source file defines the name, and what would register it."""
+    """Return a hint with the source file that defines the name, and how to register it."""
     found = find_definition(name, folder) if name.isidentifier() else None
     if found is None or (found.imported and name in found.names):
         return ""
     if not found.names:
-        return f" {found} defines it but does not register it, as @...register_module() above it would."
+        return f" {found} defines it but does not register it. Add @...register_module() above it."
     if name not in found.names:
         return f" {found} registers it as {one_of(found.names)}."
     return _not_imported(found)
@@ -156,7 +156,7 @@ def _family(root: RegistryView) -> Iterator[RegistryView]:
 
 
 def _key(asked: RegistryView, holder: RegistryView, name: str) -> str:
-    """Return the key by which one registry of a family reaches an entry of another."""
+    """Return the key of an entry of ``holder`` in ``asked``, a registry of the same family."""
     if holder is asked:
         return name
     scopes = []
@@ -165,12 +165,12 @@ def _key(asked: RegistryView, holder: RegistryView, name: str) -> str:
         scopes.append(each.scope)
         each = each.parent
     if each is None and len(scopes) > 1:
-        scopes.pop()  # the root is not named on the way down from it
+        scopes.pop()  # the root is not a part of the key
     return ".".join([*reversed(scopes), name])
 
 
 def _listed(holder: RegistryView) -> str:
     names = sorted(holder)
     if not names:
-        return " It is empty: is the module that fills it in custom_imports?"
-    return f" It holds {', '.join(names[:MAX_LISTED])}{', ...' if len(names) > MAX_LISTED else ''}."
+        return " It is empty. Is the module that fills it in custom_imports?"
+    return f" It contains {', '.join(names[:MAX_LISTED])}{', ...' if len(names) > MAX_LISTED else ''}."

@@ -1,15 +1,14 @@
-"""Registries: names in a config become classes, and classes become objects."""
+"""Registries: look up the classes that a config names, and build objects from them."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar, cast, overload
 
 from cfgtrain.errors import (
@@ -18,18 +17,19 @@ from cfgtrain.errors import (
     NameTakenError,
     UnknownNameError,
 )
-from cfgtrain.introspection.imports import import_object
+from cfgtrain.introspection.frames import find_caller, in_modules
+from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.introspection.source_search import place_of
 from cfgtrain.origin import describe, folder_of, location
-from cfgtrain.registry.lookup_errors import explain_miss
-from cfgtrain.suggestions import with_article
+from cfgtrain.registry.lookup_errors import explain_unknown_name
+from cfgtrain.suggestions import one_of, with_article
 
 __all__ = ["Registry", "build_cfg", "build_from_cfg"]
 
 Built = TypeVar("Built", bound=Callable[..., Any])
 
-# `type='mmcv.ConvModule'` means ours: configs written for MMCV keep working.
+# `type='mmcv.ConvModule'` is looked up here, so that configs written for MMCV keep working.
 SCOPE_ALIASES = {"mmcv": "cfgtrain"}
 
 _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
@@ -38,45 +38,45 @@ _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 class Registry:
     """A named table of classes and functions that configs refer to by ``type=``.
 
-    Every registry has a *scope*, by default the top-level package of the module that makes
-    it, and may have a *parent*. The rules:
+    Every registry has a *scope*, by default the top-level package of the module that creates
+    it, and may have a *parent*. A registry, its ancestors and their descendants are a family. The rules:
 
-    1. ``"scope.Name"`` reaches a registry of the same family from any member of it.
-    2. ``"Name"`` alone is looked up in the registry that is asked, never in its ancestors.
-    3. A child's children are reached by the whole path, ``"child.grandchild.Name"``, from
-       above, and by their own scope from their parent.
-    4. A scope holds no dot: the first dot of a name ends its scope.
-    5. Siblings have different scopes; a child that has its parent's scope hides its own
-       entries from the parent and is warned about.
-    6. What is found is built by the ``build_func`` of the registry that was asked.
+    1. ``"scope.Name"`` is looked up in the registry of the family that has this scope.
+    2. ``"Name"`` alone is looked up in the registry itself, never in its ancestors.
+    3. The children of a child have the full path ``"child.grandchild.Name"`` in the registries above, and
+       their scope alone in their parent.
+    4. A scope does not contain a dot: the first dot of a name ends its scope.
+    5. Siblings have different scopes. A child with the scope of its parent causes a warning, because
+       its entries cannot be reached from the parent.
+    6. An entry is built by the ``build_func`` of the registry on which ``build`` was called.
     7. Classes, functions and other callables can be registered; a partial needs a name.
-    8. A name that no registry holds may be a full import path, such as ``"torch.nn.GELU"``.
+    8. A name that is in no registry may be a full import path, such as ``"torch.nn.GELU"``.
 
     Args:
-        name: What the registry holds, for messages.
-        build_func: Called as ``build_func(cfg, registry=..., **kwargs)`` by ``build``; the
-            parent's, or ``build_from_cfg``, by default.
-        parent: The registry this one extends.
+        name: What the registry contains, for messages.
+        build_func: Called as ``build_func(cfg, registry=..., **kwargs)`` by ``build``; a function
+            or its import path. By default that of the parent, or ``build_from_cfg``.
+        parent: The registry that this one extends.
         scope: By default inferred from the calling module.
-        home: A module whose import fills the registry; imported on the first miss.
+        home: A module whose import fills the registry. It is imported when a name is not found.
 
     Raises:
-        ArgumentError: A scope with a dot, or that of a sibling.
-        ArgumentTypeError: ``parent`` is no registry, or another argument is of a wrong type.
+        ArgumentError: The scope contains a dot, or is that of a sibling.
+        ArgumentTypeError: ``parent`` is not a registry, or another argument has a wrong type.
     """
 
     def __init__(
         self,
         name: str,
-        build_func: Callable[..., Any] | None = None,
+        build_func: Callable[..., Any] | str | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
         home: str | None = None,
     ) -> None:
         if parent is not None and not isinstance(parent, Registry):
             raise ArgumentTypeError(f"The parent of a registry is a Registry, not {parent!r}.")
-        if build_func is not None and not callable(build_func):
-            raise ArgumentTypeError(f"build_func is a function, not {build_func!r}.")
+        if build_func is not None and not callable(build_func) and not isinstance(build_func, str):
+            raise ArgumentTypeError(f"build_func is a function or its import path, not {build_func!r}.")
         if not isinstance(scope, str | None):
             raise ArgumentTypeError(f"A scope is a str, not {scope!r}.")
         self._name = name
@@ -85,8 +85,7 @@ class Registry:
         self._scope = self.infer_scope() if scope is None else scope
         self.home = home
         self.parent = parent
-        inherited: Callable[..., Any] = parent.build_func if parent is not None else build_from_cfg
-        self.build_func: Callable[..., Any] = build_func or inherited
+        self._given_build_func = build_func
         if "." in self._scope or not self._scope:
             raise ArgumentError(f"A scope is one word without a dot, not {self._scope!r}.")
         if parent is not None:
@@ -95,13 +94,25 @@ class Registry:
 
     @property
     def name(self) -> str:
-        """What the registry holds."""
+        """What the registry contains."""
         return self._name
 
     @property
     def scope(self) -> str:
         """The first part of ``"scope.Name"``."""
         return self._scope
+
+    @cached_property
+    def build_func(self) -> Callable[..., Any]:
+        """The function that ``build`` calls; an import path is resolved when it is first read.
+
+        Raises:
+            ArgumentError: There is no function at the import path.
+        """
+        given = self._given_build_func
+        if given is None:
+            return build_from_cfg if self.parent is None else self.parent.build_func
+        return _import_build_func(given, self._name) if isinstance(given, str) else given
 
     @property
     def module_dict(self) -> dict[str, Callable[..., Any]]:
@@ -115,11 +126,11 @@ class Registry:
 
     @property
     def root(self) -> Registry:
-        """The ancestor that has no parent; of a registry without one, itself."""
+        """The topmost ancestor; the registry itself if it has no parent."""
         return self if self.parent is None else self.parent.root
 
     def keys(self) -> KeysView[str]:
-        """Return the names, in the order in which they were registered."""
+        """Return the names in the order of registration."""
         return self._module_dict.keys()
 
     def __len__(self) -> int:
@@ -132,28 +143,25 @@ class Registry:
         return iter(self._module_dict)
 
     def __bool__(self) -> bool:
-        return True  # an empty registry is a registry
+        return True  # even if it is empty
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self._name}, items={self._module_dict})"
 
     @staticmethod
     def infer_scope() -> str:
-        """Return the top-level package of the module that is making a registry."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and isinstance(frame.f_locals.get("self"), Registry):
-            frame = frame.f_back
-        name = frame.f_globals.get("__name__") if frame is not None else None
-        return str(name or "__main__").split(".", 1)[0]
+        """Return the top-level package of the module that creates a registry."""
+        frame = find_caller(lambda frame: isinstance(frame.f_locals.get("self"), Registry)).frame
+        return str(frame.f_globals.get("__name__") or "__main__").split(".", 1)[0]
 
     @staticmethod
     def split_scope_key(key: str) -> tuple[str | None, str]:
-        """Split ``"scope.Name"`` at its first dot; without one the scope is None."""
+        """Split ``"scope.Name"`` at its first dot; without a dot, the scope is None."""
         scope, dot, name = key.partition(".")
         return (scope, name) if dot else (None, key)
 
     def get(self, key: str) -> Callable[..., Any] | None:
-        """Return the entry ``key`` names, or None; see the rules above."""
+        """Return the entry for ``key``, or None; see the rules above."""
         found = self._module_dict.get(key)
         if found is not None:
             return found
@@ -166,9 +174,9 @@ class Registry:
         return registry._module_dict.get(name)
 
     def locate(self, key: str) -> tuple[Registry, str] | None:
-        """Return the registry whose entry ``key`` is, or would be, and its name there.
+        """Return the registry in which ``key`` is looked up, and the name there.
 
-        None if the scope leads to no registry of the family.
+        None if no registry of the family has the scope.
         """
         if not isinstance(key, str):
             raise ArgumentTypeError(f"The name of {with_article(self._name)} is a str, not {key!r}.")
@@ -181,29 +189,29 @@ class Registry:
         return None if self.parent is None else self.root.locate(key)
 
     def fill(self) -> None:
-        """Import the module that fills the registry, if there is one and it has not been yet."""
+        """Import the module that fills the registry, if there is one."""
         if self.home is not None:
             importlib.import_module(self.home)
 
     def resolve(self, name: str, folder: Path | None = None) -> Callable[..., Any]:
-        """Return the entry ``name`` names, or the object at that import path.
+        """Return the entry for ``name``, or the object at that import path.
 
         Args:
-            name: Of an entry, with or without a scope, or a full import path.
-            folder: Of the config, where a module that defines the name may be waiting to
-                be imported.
+            name: The name of an entry, with or without a scope, or a full import path.
+            folder: The folder of the config. If the name is unknown, it is searched for a module that
+                defines it.
 
         Raises:
-            UnknownNameError: There is neither; what would solve it is told.
+            UnknownNameError: There is neither. The message suggests a solution.
         """
         found = self.get(name) or import_object(name)
         if found is None:
-            message, hint = explain_miss(self, name, folder, _registries)
+            message, hint = explain_unknown_name(self, name, folder, _registries)
             raise UnknownNameError(message, hint=hint)
         return found
 
     def build(self, cfg: Any, default_args: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
-        """Build what ``cfg`` describes; see ``build_from_cfg``."""
+        """Build the object that ``cfg`` describes; see ``build_from_cfg``."""
         if default_args is not None:
             kwargs["default_args"] = default_args
         return self.build_func(cfg, registry=self, **kwargs)
@@ -223,19 +231,18 @@ class Registry:
         """Register a class or function, as a decorator or by a call.
 
         Args:
-            name: Its name or names; by default its ``__name__``. A class here is what MMCV
-                took before 1.3, also as the decorator without parentheses: it is registered,
-                with a DeprecationWarning.
-            force: Whether it may replace an entry of that name.
-            module: What to register; without it a decorator is returned.
+            name: Its name or names; by default its ``__name__``. A class, as in MMCV before 1.3 and
+                with the decorator without parentheses, is registered with a DeprecationWarning.
+            force: Whether it may replace an entry of the same name.
+            module: The class or function. Without it, a decorator is returned.
 
         Returns:
             ``module``, or a decorator that returns what it decorates.
 
         Raises:
-            NameTakenError: A name is taken; nothing is registered then.
-            ArgumentTypeError: ``module`` cannot be called, or an argument is of another type.
-            ArgumentError: A name is empty or holds a dot.
+            NameTakenError: A name is registered already. Nothing is registered.
+            ArgumentTypeError: ``module`` cannot be called, or an argument has a wrong type.
+            ArgumentError: A name is empty or contains a dot.
         """
         if not isinstance(force, bool):
             raise ArgumentTypeError(f"force is True or False, not {force!r}.")
@@ -253,12 +260,12 @@ class Registry:
         return register
 
     def deprecated_register_module(self, cls: type[Any] | None = None, force: bool = False) -> Any:
-        """Register a class as MMCV did before 1.3, with a DeprecationWarning; without one return a decorator."""
+        """Register a class as in MMCV before 1.3, with a DeprecationWarning; without a class return a decorator."""
         warnings.warn(
             "A class as the first argument of register_module, or register_module without parentheses, "
             "is deprecated: write @REGISTRY.register_module() or register_module(module=...).",
             DeprecationWarning,
-            stacklevel=_outside(),
+            stacklevel=_stack_level(),
         )
         if cls is None:
             return lambda decorated: self.deprecated_register_module(decorated, force)
@@ -270,11 +277,11 @@ class Registry:
         *, module_class: Any = None,
     ) -> None:  # fmt: skip
         if module_class is not None:
-            message = "_register_module(module_class=...) is deprecated: its name is module."
-            warnings.warn(message, DeprecationWarning, stacklevel=_outside())
+            message = "_register_module(module_class=...) is deprecated: write module=..."
+            warnings.warn(message, DeprecationWarning, stacklevel=_stack_level())
             module = module_class
         if not callable(module) or inspect.ismethod(module):
-            raise ArgumentTypeError(f"A class or function is registered, not {module!r}.")
+            raise ArgumentTypeError(f"Only a class or function can be registered, not {module!r}.")
         names = _names(module_name)
         if names is None:
             if not hasattr(module, "__name__"):
@@ -283,22 +290,22 @@ class Registry:
         for taken in names if not force else ():
             if taken in self._module_dict:
                 raise NameTakenError(
-                    f"{taken!r} is in the {self._name} registry already: {place_of(self._module_dict[taken])}. "
-                    "Choose another name, or replace it with force=True."
+                    f"{taken!r} is already in the {self._name} registry: {place_of(self._module_dict[taken])}. "
+                    "Choose another name, or replace the entry with force=True."
                 )
         self._module_dict.update(dict.fromkeys(names, module))
 
     def _add_child(self, child: Registry) -> None:
         if child.scope in self._children:
             raise ArgumentError(
-                f"The {self._name} registry has a child of scope {child.scope!r} already, "
-                f"{self._children[child.scope].name!r}: give {child.name!r} a scope of its own."
+                f"The {self._name} registry already has a child with the scope {child.scope!r}, "
+                f"{self._children[child.scope].name!r}: give {child.name!r} another scope."
             )
         if self._scope in (child.scope, SCOPE_ALIASES.get(child.scope)):
             warnings.warn(
                 f"The {child.name} registry has the scope of its parent, {child.scope!r}: "
                 "its entries cannot be reached from there.",
-                stacklevel=_outside(),
+                stacklevel=_stack_level(),
             )
         self._children[child.scope] = child
 
@@ -309,14 +316,14 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
     Args:
         cfg: A mapping with ``type`` (a registered name, an import path, a class or a
             function); its other items are the arguments. Not changed.
-        registry: Where a name is looked up.
-        default_args: Arguments, ``type`` too, for keys that ``cfg`` does not have.
+        registry: The registry in which a name is looked up.
+        default_args: Arguments, also ``type``, for keys that ``cfg`` does not have.
 
     Raises:
-        ArgumentTypeError: ``cfg`` is not a mapping, or ``registry`` is no registry.
-        UnknownNameError: No registry in reach holds the name, or ``cfg`` has no ``type``.
+        ArgumentTypeError: ``cfg`` is not a mapping, or ``registry`` is not a registry.
+        UnknownNameError: No registry of the family has the name, or ``cfg`` has no ``type``.
         BuildError: The arguments do not fit the signature.
-        Exception: What the constructor raises, with a note of where in the config it was.
+        Exception: Any exception from the constructor, with a note with the location in the config.
     """
     target, args = resolve_cfg(cfg, registry, default_args)
     problem = argument_problem(target, args)
@@ -335,7 +342,7 @@ build_cfg = build_from_cfg
 def resolve_cfg(
     cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """Return what a config would call, and the keyword arguments for it."""
+    """Return the class or function that a config names, and the keyword arguments for it."""
     if not isinstance(registry, Registry):
         raise ArgumentTypeError(f"A config is built from a Registry, not from {registry!r}.")
     if not (isinstance(cfg, dict | Mapping) or hasattr(cfg, "_cfg_dict")):
@@ -358,7 +365,7 @@ def resolve_cfg(
 
 
 def known_registries() -> list[Registry]:
-    """Return every registry there is, by name and scope."""
+    """Return all registries, sorted by name and scope."""
     return sorted(_registries, key=lambda registry: (registry.name, registry.scope))
 
 
@@ -377,27 +384,44 @@ def _resolve_name(name: str, cfg: Any, registry: Registry) -> Callable[..., Any]
         raise
 
 
+def _import_build_func(path: str, registry_name: str) -> Callable[..., Any]:
+    try:
+        found = import_object(path)
+    except Exception as error:  # the module at the import path may fail in any way
+        error.add_note(f"while importing {path!r}, the build_func of the {registry_name} registry")
+        raise
+    if found is not None:
+        return found
+    reached, near = near_paths(path)
+    if reached == path:
+        reason = "it cannot be called."
+    else:
+        missing = path[len(reached) :].lstrip(".").split(".")[0]
+        reason = f"{reached!r} has no {missing!r}." if reached else f"there is no module {missing!r}."
+    hint = f" Did you mean {one_of(near)}?" if near else ""
+    raise ArgumentError(
+        f"The build_func of the {registry_name} registry cannot be imported from {path!r}: {reason}{hint}"
+    )
+
+
 def _names(name: object) -> list[str] | None:
     if name is None:
         return None
     names = [name] if isinstance(name, str) else name
     if callable(name):
         raise ArgumentTypeError(
-            f"A function is registered by @REGISTRY.register_module(), with parentheses, not by {name!r}."
+            f"To register a function, write @REGISTRY.register_module() with parentheses; the name {name!r} is not a str."
         )
     if not isinstance(names, Sequence) or not all(isinstance(item, str) for item in names):
         raise ArgumentTypeError(f"A name is a str or a sequence of str, not {name!r}.")
     for item in names:
         if not item or "." in item:
-            raise ArgumentError(f"A registered name is not empty and holds no dot, as {item!r} does.")
+            raise ArgumentError(f"A registered name must not be empty or contain a dot, as {item!r} does.")
     if not names:
-        raise ArgumentError("An empty sequence of names registers nothing.")
+        raise ArgumentError("The sequence of names is empty.")
     return list(cast("Sequence[str]", names))
 
 
-def _outside() -> int:
-    """Return the stacklevel with which a warning points at the code that uses this module."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_globals.get("__name__") == __name__ and frame.f_back is not None:
-        level, frame = level + 1, frame.f_back
-    return level
+def _stack_level() -> int:
+    """Return the ``stacklevel`` with which a warning names the code that uses this module."""
+    return find_caller(in_modules(__name__)).stack_level

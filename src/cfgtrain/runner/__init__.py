@@ -1,139 +1,65 @@
 """Runners, and the hooks that give them something to do."""
 
-from cfgtrain.amp import LossScaler, auto_fp16, force_fp32, wrap_fp16_model
-from cfgtrain.checkpoint import load_checkpoint, load_state_dict, save_checkpoint, weights_to_cpu
-from cfgtrain.cnn.module import BaseModule, ModuleDict, ModuleList, Sequential
-from cfgtrain.optim.builder import build_optimizer, build_optimizer_constructor
-from cfgtrain.optim.paramwise import DefaultOptimizerConstructor
-from cfgtrain.parallel.dist import get_dist_info
-from cfgtrain.random_state import set_random_seed
-from cfgtrain.registries import HOOKS, OPTIMIZER_BUILDERS, OPTIMIZERS, RUNNER_BUILDERS, RUNNERS
-from cfgtrain.runner.base import BaseRunner
-from cfgtrain.runner.builder import DefaultRunnerConstructor, build_runner, build_runner_constructor
-from cfgtrain.runner.epoch_based import EpochBasedRunner, Runner
-from cfgtrain.runner.hooks import (
-    CheckpointHook,
-    ClosureHook,
-    CosineAnnealingLrUpdaterHook,
-    CosineAnnealingMomentumUpdaterHook,
-    CosineRestartLrUpdaterHook,
-    CyclicLrUpdaterHook,
-    CyclicMomentumUpdaterHook,
-    DistEvalHook,
-    DistSamplerSeedHook,
-    EarlyStoppingHook,
-    EMAHook,
-    EmptyCacheHook,
-    EvalHook,
-    ExpLrUpdaterHook,
-    FixedLrUpdaterHook,
-    FlatCosineAnnealingLrUpdaterHook,
-    Fp16OptimizerHook,
-    GradientCumulativeFp16OptimizerHook,
-    GradientCumulativeOptimizerHook,
-    Hook,
-    InvLrUpdaterHook,
-    IterTimerHook,
-    LinearAnnealingLrUpdaterHook,
-    LinearAnnealingMomentumUpdaterHook,
-    LoggerHook,
-    LrUpdaterHook,
-    MomentumUpdaterHook,
-    NaNGuardHook,
-    OneCycleLrUpdaterHook,
-    OneCycleMomentumUpdaterHook,
-    OptimizerHook,
-    PolyLrUpdaterHook,
-    Priority,
-    ProfilerHook,
-    ProgressHook,
-    ReduceOnPlateauLrUpdaterHook,
-    ScheduleHook,
-    StepLrUpdaterHook,
-    StepMomentumUpdaterHook,
-    SyncBuffersHook,
-    TextLoggerHook,
-    TorchLrUpdaterHook,
-    get_priority,
-)
-from cfgtrain.runner.iter_based import IterBasedRunner, IterLoader
-from cfgtrain.runner.log_buffer import LogBuffer
-from cfgtrain.runner.protocol import RunnerView
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "EMAHook",
-    "EarlyStoppingHook",
-    "NaNGuardHook",
-    "ProfilerHook",
-    "ClosureHook",
-    "DistEvalHook",
-    "DistSamplerSeedHook",
-    "EmptyCacheHook",
-    "SyncBuffersHook",
-    "get_dist_info",
-    "HOOKS",
-    "OPTIMIZERS",
-    "OPTIMIZER_BUILDERS",
-    "RUNNERS",
-    "BaseModule",
-    "RUNNER_BUILDERS",
-    "BaseRunner",
-    "CheckpointHook",
-    "CosineAnnealingLrUpdaterHook",
-    "CosineAnnealingMomentumUpdaterHook",
-    "CosineRestartLrUpdaterHook",
-    "CyclicLrUpdaterHook",
-    "CyclicMomentumUpdaterHook",
-    "DefaultOptimizerConstructor",
-    "DefaultRunnerConstructor",
-    "EpochBasedRunner",
-    "EvalHook",
-    "ExpLrUpdaterHook",
-    "FixedLrUpdaterHook",
-    "FlatCosineAnnealingLrUpdaterHook",
-    "Fp16OptimizerHook",
-    "GradientCumulativeFp16OptimizerHook",
-    "GradientCumulativeOptimizerHook",
-    "Hook",
-    "InvLrUpdaterHook",
-    "IterBasedRunner",
-    "IterLoader",
-    "IterTimerHook",
-    "LinearAnnealingLrUpdaterHook",
-    "LinearAnnealingMomentumUpdaterHook",
-    "LogBuffer",
-    "LoggerHook",
-    "LossScaler",
-    "LrUpdaterHook",
-    "ModuleDict",
-    "ModuleList",
-    "MomentumUpdaterHook",
-    "OneCycleLrUpdaterHook",
-    "OneCycleMomentumUpdaterHook",
-    "OptimizerHook",
-    "PolyLrUpdaterHook",
-    "Priority",
-    "ProgressHook",
-    "ReduceOnPlateauLrUpdaterHook",
-    "Runner",
-    "RunnerView",
-    "ScheduleHook",
-    "Sequential",
-    "StepLrUpdaterHook",
-    "StepMomentumUpdaterHook",
-    "TextLoggerHook",
-    "TorchLrUpdaterHook",
-    "auto_fp16",
-    "build_optimizer",
-    "build_optimizer_constructor",
-    "build_runner",
-    "build_runner_constructor",
-    "force_fp32",
-    "get_priority",
-    "load_checkpoint",
-    "load_state_dict",
-    "save_checkpoint",
-    "set_random_seed",
-    "weights_to_cpu",
-    "wrap_fp16_model",
-]
+from cfgtrain.amp import LossScaler as LossScaler
+from cfgtrain.amp import auto_fp16 as auto_fp16
+from cfgtrain.amp import force_fp32 as force_fp32
+from cfgtrain.amp import wrap_fp16_model as wrap_fp16_model
+from cfgtrain.checkpoint.load import load_checkpoint as load_checkpoint
+from cfgtrain.checkpoint.save import save_checkpoint as save_checkpoint
+from cfgtrain.checkpoint.state_dict import load_state_dict as load_state_dict
+from cfgtrain.checkpoint.state_dict import weights_to_cpu as weights_to_cpu
+from cfgtrain.cnn.module import BaseModule as BaseModule
+from cfgtrain.cnn.module import ModuleDict as ModuleDict
+from cfgtrain.cnn.module import ModuleList as ModuleList
+from cfgtrain.cnn.module import Sequential as Sequential
+from cfgtrain.optim.builder import build_optimizer as build_optimizer
+from cfgtrain.optim.builder import build_optimizer_constructor as build_optimizer_constructor
+from cfgtrain.optim.paramwise import DefaultOptimizerConstructor as DefaultOptimizerConstructor
+from cfgtrain.parallel.dist import get_dist_info as get_dist_info
+from cfgtrain.random_state import set_random_seed as set_random_seed
+from cfgtrain.registries import OPTIMIZER_BUILDERS as OPTIMIZER_BUILDERS
+from cfgtrain.registries import OPTIMIZERS as OPTIMIZERS
+from cfgtrain.registries import RUNNER_BUILDERS as RUNNER_BUILDERS
+from cfgtrain.registries import RUNNERS as RUNNERS
+from cfgtrain.runner import base, builder, epoch_based, hooks, iter_based, log_buffer, protocol
+from cfgtrain.runner.base import *
+from cfgtrain.runner.builder import *
+from cfgtrain.runner.epoch_based import *
+from cfgtrain.runner.hooks import *
+from cfgtrain.runner.iter_based import *
+from cfgtrain.runner.log_buffer import *
+from cfgtrain.runner.protocol import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [
+        "BaseModule",
+        "DefaultOptimizerConstructor",
+        "LossScaler",
+        "ModuleDict",
+        "ModuleList",
+        "OPTIMIZERS",
+        "OPTIMIZER_BUILDERS",
+        "RUNNERS",
+        "RUNNER_BUILDERS",
+        "Sequential",
+        "auto_fp16",
+        "build_optimizer",
+        "build_optimizer_constructor",
+        "force_fp32",
+        "get_dist_info",
+        "load_checkpoint",
+        "load_state_dict",
+        "save_checkpoint",
+        "set_random_seed",
+        "weights_to_cpu",
+        "wrap_fp16_model",
+        *base.__all__,
+        *builder.__all__,
+        *epoch_based.__all__,
+        *hooks.__all__,
+        *iter_based.__all__,
+        *log_buffer.__all__,
+        *protocol.__all__,
+    ]

@@ -130,7 +130,7 @@ class BaseRunner(ABC):
         self._max_epochs, self._max_iters = max_epochs, max_iters
         self.position = Position()
         self.hook_list = HookList()
-        self.run_checkpoint = RunCheckpoint(self, self.position, self._training_log, self._validation_log)
+        self.run_checkpoint = RunCheckpoint(self.position, self._training_log, self._validation_log)
 
     model_name = _reads("_model_name", "Class name of the model inside its wrappers.")
     rank = _reads("_rank", "Which of the processes this is.")
@@ -212,16 +212,16 @@ class BaseRunner(ABC):
         failed = True
         try:
             self.call_hook("before_run")
-            self.run_checkpoint.restore_hooks()
+            self.run_checkpoint.restore_hooks(self)
             with suppress(StopRun):
                 yield
             if self.interrupted:
                 self._log_interruption()
                 self._callbacks.clear()
-                self.run_checkpoint.restore_generators()  # a resumed run may end before its first batch
-                self.run_checkpoint.save_interrupted()
+                self.run_checkpoint.restore_generators(self)  # a resumed run may end before its first batch
+                self.run_checkpoint.save_interrupted(self)
             elif self.stop_reason is not None:
-                self.run_checkpoint.save_stopped()
+                self.run_checkpoint.save_stopped(self)
             if self.accumulating:
                 self.logger.warning(
                     "The run ends while gradients are accumulated: the last ones were not used for a step."
@@ -275,7 +275,7 @@ class BaseRunner(ABC):
     def save_due(self, error: Exception, stage: str) -> None:
         """Save the checkpoint that is due after a training step or epoch when a hook has failed."""
         failed, self._failed_hook = self._failed_hook, None
-        self.run_checkpoint.save_due(error, stage, failed, self._callbacks)
+        self.run_checkpoint.save_due(self, error, stage, failed, self._callbacks)
 
     def finish_stage(self, stage: str) -> bool:
         """Call the hooks that an error has prevented, in the run that is resumed, from being called at a stage.
@@ -283,7 +283,7 @@ class BaseRunner(ABC):
         Returns:
             Whether there was such an error; if not, nothing is done.
         """
-        hooks = self.run_checkpoint.unfinished_hooks(stage)
+        hooks = self.run_checkpoint.unfinished_hooks(self, stage)
         if hooks is None:
             return False
         for method in self.hook_list.methods_of(hooks, stage):
@@ -299,7 +299,7 @@ class BaseRunner(ABC):
         Args:
             done: What the iteration adds to the position.
         """
-        if self.run_checkpoint.unfinished_hooks("after_train_iter") is None:
+        if self.run_checkpoint.unfinished_hooks(self, "after_train_iter") is None:
             return
         self.model.train()
         self.mode = "train"
@@ -379,7 +379,7 @@ class BaseRunner(ABC):
             raise ArgumentTypeError(f"meta must be a dict or None, not {meta!r}.")
         completed = (self.epoch if self.by_epoch else self.iter) + 1
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(completed)
-        return self.run_checkpoint.save(path, save_optimizer, meta, create_symlink)
+        return self.run_checkpoint.save(self, path, save_optimizer, meta, create_symlink)
 
     def resume(
         self,
@@ -402,7 +402,7 @@ class BaseRunner(ABC):
         Raises:
             CheckpointError: It cannot be read, or does not fit the model or the runner.
         """
-        self.run_checkpoint.resume(checkpoint, resume_optimizer, map_location, loaded)
+        self.run_checkpoint.resume(self, checkpoint, resume_optimizer, map_location, loaded)
 
     def check_resume(self, data_loaders: list[Any], workflow: list[tuple[str, int]]) -> None:  # noqa: B027  # optional
         """Raise if a resumed run cannot continue at its position with these loaders; ``run`` calls it.

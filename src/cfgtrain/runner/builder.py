@@ -36,7 +36,7 @@ class DefaultRunnerConstructor:
 
     def __init__(self, runner_cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
         if not isinstance(runner_cfg, Mapping):
-            raise ArgumentTypeError(f"The config of a runner is a dict, not {runner_cfg!r}.")
+            raise ArgumentTypeError(f"The config of a runner must be a dict, not {runner_cfg!r}.")
         self.runner_cfg = runner_cfg
         self.default_args = default_args
 
@@ -59,7 +59,7 @@ def build_runner(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None 
         default_args: What a config cannot hold: model, optimizer, logger, ...
     """
     if not isinstance(cfg, Mapping):
-        raise ArgumentTypeError(f"The config of a runner is a dict, not {cfg!r}.")
+        raise ArgumentTypeError(f"The config of a runner must be a dict, not {cfg!r}.")
     constructor = cfg.get("constructor", "DefaultRunnerConstructor")
     runner_cfg = without(cfg, "constructor")
     return build_runner_constructor(

@@ -94,11 +94,11 @@ class EpochBasedRunner(BaseRunner):
         position = self.position
         start = position.batches_done
         if start == 0:
-            self.run_checkpoint.restore_generators()
+            self.run_checkpoint.restore_generators(self)
         self.call_hook("before_train_epoch")
         if start > 0:  # the saved run had been through that stage, so what it did now is undone
-            self.run_checkpoint.restore_hooks()
-            self.run_checkpoint.restore_generators()
+            self.run_checkpoint.restore_hooks(self)
+            self.run_checkpoint.restore_generators(self)
             position.inner_iter = start - 1
             position.batch = (position.iter - 1, position.epoch, start - 1)
             self.finish_iteration(TRAIN_ITER)
@@ -123,7 +123,7 @@ class EpochBasedRunner(BaseRunner):
         if position.batches_done == 0:
             raise empty_loader_error(data_loader)
         # An evaluation in this stage may be interrupted; the resumed run then repeats the stage.
-        with self.run_checkpoint.repeatable():
+        with self.run_checkpoint.repeatable(self):
             position.completed = TRAIN_EPOCH
             if not self.finish_stage("after_train_epoch"):
                 try:
@@ -139,10 +139,11 @@ class EpochBasedRunner(BaseRunner):
         self.model.eval()
         self.mode = "val"
         self.data_loader = data_loader
-        self.run_checkpoint.restore_generators()
+        self.run_checkpoint.restore_generators(self)
         # It may be interrupted, and the resumed run then repeats it.
-        with self.run_checkpoint.repeatable(), isolated_random_state():
+        with self.run_checkpoint.repeatable(self), isolated_random_state():
             self.call_hook("before_val_epoch")
+            i = -1
             for i, data_batch in enumerate(iterate_epoch(data_loader, 0)):
                 self.check_interrupt()
                 self.data_batch = data_batch
@@ -152,6 +153,8 @@ class EpochBasedRunner(BaseRunner):
                 self.run_iter(data_batch, False, **kwargs)
                 self.call_hook("after_val_iter")
                 del self.data_batch
+            if i < 0 and self.world_size == 1:
+                raise empty_loader_error(data_loader)
             self.call_hook("after_val_epoch")
 
     def _in_iters(self, loader: Any) -> int | None:

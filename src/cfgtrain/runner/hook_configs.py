@@ -44,14 +44,14 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
         shared = {"interval": cfg["interval"]} if "interval" in cfg else {}
         for each in cfg.get(hook_key.list_key, [default]):
             if not isinstance(each, Mapping):
-                raise ArgumentTypeError(f"The hooks of {key} are dicts with a type, not {each!r}.")
+                raise ArgumentTypeError(f"The hooks of {key} must be dicts with a type, not {each!r}.")
             yield _with_defaults(each, shared), hook_key.priority
         return
     for each in cfg if isinstance(cfg, (list, tuple)) else [cfg]:
         if isinstance(each, Hook):
             yield each, hook_key.priority
         elif not isinstance(each, Mapping):
-            raise ArgumentTypeError(f"{key} is a dict or a Hook, not {each!r}.")
+            raise ArgumentTypeError(f"{key} must be a dict or a Hook, not {each!r}.")
         elif hook_key.policy_suffix and "policy" in each:
             name = _policy_hook(each["policy"], hook_key.policy_suffix, each)
             yield _with_defaults(without(each, "policy"), {"type": name}), hook_key.priority

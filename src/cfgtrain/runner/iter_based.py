@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -135,13 +135,13 @@ class IterBasedRunner(BaseRunner):
         with self.running(workflow, f"{self._max_iters} iters"):
             self.call_hook("before_epoch")
             # The saved run had been through that stage, so what it did now is undone.
-            self.run_checkpoint.restore_hooks()
-            self.run_checkpoint.restore_generators()
+            self.run_checkpoint.restore_hooks(self)
+            self.run_checkpoint.restore_generators(self)
             self._finish_iteration_of(streams[position.flow % len(streams)])
             while (position.iter < self._max_iters or position.within_round) and not self.stopping:
                 self._run_round(streams, workflow, kwargs)
             if self.stop_reason is not None:  # the resumed run continues from before the next stage
-                self.run_checkpoint.keep_state()
+                self.run_checkpoint.keep_state(self)
             self.call_hook("after_epoch")
 
     def check_resume(self, data_loaders: list[Any], workflow: list[tuple[str, int]]) -> None:
@@ -161,7 +161,10 @@ class IterBasedRunner(BaseRunner):
         """Run each flow for the iterations that the workflow says, from the position of a resumed run on."""
         for flow in range(self.position.flow, len(workflow)):
             mode, times = workflow[flow]
-            with self.evaluation_context() if mode == "val" else nullcontext():
+            if mode == "val":
+                with self.evaluation_context():
+                    self._run_flow(flow, mode, times, streams[flow], kwargs)
+            else:
                 self._run_flow(flow, mode, times, streams[flow], kwargs)
             if self.stopping:
                 return

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 
-__all__ = ["LogBuffer", "plain"]
+__all__ = ["LogBuffer"]
 
 # An average over "the last n" remembers at most this many values; one over all of them is exact.
 MAX_HISTORY = 10_000
@@ -31,6 +31,7 @@ class LogBuffer:
 
     Attributes:
         output: Averages and other values that the next log line shows.
+        counters: Numbers that are shown with the averages as they are, such as counts.
         latest: The newest average of each name; not cleared after logging.
         ready: Whether there is something to log.
         mode: What ``output`` is about when that is not what the runner is doing, such as
@@ -41,6 +42,7 @@ class LogBuffer:
 
     def __init__(self) -> None:
         self.output: OrderedDict[str, Any] = OrderedDict()
+        self.counters: dict[str, float] = {}
         self.latest: dict[str, float] = {}
         self.ready = False
         self.mode: str | None = None
@@ -92,17 +94,21 @@ class LogBuffer:
             self.fetch()
 
     def average(self, n: int = 0) -> None:
-        """Put the weighted means of the last ``n`` values of each name (0: all) into ``output``."""
+        """Put the weighted means of the last ``n`` values of each name (0: all) into ``output``.
+
+        A name whose values are all of zero samples has no mean and is left out.
+        """
         if n < 0:
             raise ArgumentError(f"An average is over n >= 0 values, not {n}.")
         self.fetch()
         for name, values in self._values.items():
             if n:
-                mean = _mean(_last(values, n), _last(self._counts[name], n))
+                total, weight = _weighted_sum(_last(values, n), _last(self._counts[name], n))
             else:
                 total, weight = self._totals[name]
-                mean = total / weight if weight else math.nan
-            self.output[name] = self.latest[name] = mean
+            if weight:
+                self.output[name] = self.latest[name] = total / weight
+        self.output.update(self.counters)
         self.ready = True
 
     def clear_output(self) -> None:
@@ -119,6 +125,7 @@ class LogBuffer:
             NonFiniteLossError: See ``fetch``.
         """
         self.fetch()
+        self.counters.clear()
         self._totals.clear()
         self._values.clear()
         self._counts.clear()
@@ -208,7 +215,6 @@ def _last(values: deque[Any], n: int) -> list[Any]:
     return list(islice(reversed(values), n))[::-1]
 
 
-def _mean(values: list[float], counts: list[int]) -> float:
-    """Return the mean of the values, each with its weight."""
-    weight = sum(counts)
-    return sum(map(mul, values, counts)) / weight if weight else math.nan
+def _weighted_sum(values: list[float], counts: list[int]) -> tuple[float, int]:
+    """Return the sum of the values, each times its weight, and the sum of the weights."""
+    return sum(map(mul, values, counts)), sum(counts)

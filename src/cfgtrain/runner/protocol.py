@@ -62,6 +62,10 @@ class RunnerView(Protocol):
         """Which of the processes this is."""
 
     @property
+    def world_size(self) -> int:
+        """How many processes train together."""
+
+    @property
     def epoch(self) -> int:
         """0-based; equal to the number of epochs that are complete."""
 

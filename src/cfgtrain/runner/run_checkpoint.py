@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.save import save_checkpoint
@@ -92,9 +93,11 @@ class RunState(NamedTuple):
 class RunCheckpoint:
     """Saves a run, and resumes it exactly where it was saved.
 
+    Its methods are given the runner, as those of hooks are: holding it would be a reference cycle,
+    which keeps a model in memory until the next garbage collection.
+
     Args:
-        runner: Whose model, optimizer, hooks and meta are saved.
-        position: Of the run; changed in place when it is resumed.
+        position: Position of the run; changed in place when it is resumed.
         training_log: What the training logs.
         validation_log: What a val flow of an iteration runner logs.
 
@@ -103,10 +106,7 @@ class RunCheckpoint:
             The position is None while it is the checkpoint that this run was resumed from.
     """
 
-    def __init__(
-        self, runner: RunnerView, position: Position, training_log: LogBuffer, validation_log: LogBuffer
-    ) -> None:
-        self._runner = runner
+    def __init__(self, position: Position, training_log: LogBuffer, validation_log: LogBuffer) -> None:
         self._position = position
         self._training_log = training_log
         self._validation_log = validation_log
@@ -124,19 +124,23 @@ class RunCheckpoint:
         return self._resumed is not None
 
     def save(
-        self, path: Path, save_optimizer: bool, meta: dict[str, Any] | None, create_symlink: bool
+        self,
+        runner: RunnerView,
+        path: Path,
+        save_optimizer: bool,
+        meta: dict[str, Any] | None,
+        create_symlink: bool,
     ) -> str:
         """Save the run; see ``BaseRunner.save_checkpoint``."""
-        runner = self._runner
         following = self._position.following()
         begun = following.epoch + (following.batches_done > 0)  # MMCV counts an epoch that has begun
         facts = {**(meta or {}), **(runner.meta or {}), "epoch": max(begun, 1), "iter": runner.iter}
         # Gradients that are waiting for the rest of their window are not saved, so the state is not exact.
         exact = save_optimizer and not runner.accumulating
-        self._check_finite()  # before older checkpoints are removed in favor of this one
+        self._check_finite(runner)  # before older checkpoints are removed in favor of this one
         if runner.rank == 0:
             with runner.evaluation_context():
-                resume = self._state_to_save() if exact else None
+                resume = self._state_to_save(runner) if exact else None
                 if path != self._superseded:
                     rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
@@ -152,40 +156,40 @@ class RunCheckpoint:
             self.last_saved = (str(path), self._resume_position())
         return str(path)
 
-    def save_interrupted(self) -> None:
+    def save_interrupted(self, runner: RunnerView) -> None:
         """Save the run where it was interrupted, unless it has just been saved."""
-        if self._runner.work_dir is None or self.is_saved:
+        if runner.work_dir is None or self.is_saved:
             return
         name = f"iter_{self._position.following().iter}.pth"
-        saver = next((hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook)), None)
+        saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if saver is not None:
-            saver.save(self._runner, name, save_optimizer=True)
+            saver.save(runner, name, save_optimizer=True)
         else:
-            self._runner.save_checkpoint(self._runner.work_dir, name)
+            runner.save_checkpoint(runner.work_dir, name)
 
-    def save_stopped(self) -> None:
+    def save_stopped(self, runner: RunnerView) -> None:
         """Save the end of a run that a hook stopped early, if a hook saves the end of a full run."""
-        savers = (hook for hook in self._runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
+        savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
         saver = next(savers, None)
         following = self._position.following()
         trained = following.iter > self._resumed_iter
-        if saver is None or self._runner.work_dir is None or self.is_saved or not trained:
+        if saver is None or runner.work_dir is None or self.is_saved or not trained:
             return
         at_end_of_epoch = saver.by_epoch and following.batches_done == 0
         name = (
             saver.filename_tmpl.format(following.epoch) if at_end_of_epoch else f"iter_{following.iter}.pth"
         )
-        saver.save(self._runner, name)
+        saver.save(runner, name)
 
     def resume(
         self,
+        runner: RunnerView,
         checkpoint: str | Path,
         resume_optimizer: bool = True,
         map_location: Any = "cpu",
         loaded: dict[str, Any] | None = None,
     ) -> None:
         """Restore a saved run; see ``BaseRunner.resume``."""
-        runner = self._runner
         loaded = loaded or read_checkpoint(checkpoint, map_location)
         missing = [key for key in ("state_dict", "meta") if key not in loaded]
         if missing:
@@ -201,7 +205,11 @@ class RunCheckpoint:
         if "optimizer" in loaded and resume_optimizer:
             _load_optimizer(runner.optimizer, loaded["optimizer"])
         meta = loaded["meta"]
-        runner.meta = {**meta, **(runner.meta or {}), "hook_msgs": meta.get("hook_msgs", {})}
+        runner.meta = {
+            **meta,
+            **(runner.meta or {}),
+            "hook_msgs": relocated(meta.get("hook_msgs", {}), checkpoint),
+        }
         if state is not None:
             self._resumed = state
             self._unfinished = state.unfinished
@@ -215,15 +223,15 @@ class RunCheckpoint:
             "Resumed from %s: epoch %d, iteration %d", checkpoint, self._position.epoch, self._position.iter
         )
 
-    def restore_hooks(self) -> None:
+    def restore_hooks(self, runner: RunnerView) -> None:
         """Restore the states of the hooks if the run is resumed and no batch has been read yet."""
         if self._resumed is not None:
-            self._resumed.restore_hooks(self._runner.hooks)
+            self._resumed.restore_hooks(runner.hooks)
 
-    def restore_generators(self) -> None:
+    def restore_generators(self, runner: RunnerView) -> None:
         """Restore, once, the random states and the log buffers of a resumed run."""
         if self._resumed is not None:
-            self._resumed.restore_generators(self._training_log, self._validation_log, self._runner.rank)
+            self._resumed.restore_generators(self._training_log, self._validation_log, runner.rank)
             self._resumed = None
 
     def check_epoch_layout(self, data_loaders: list[Any], within: list[bool]) -> None:
@@ -250,43 +258,48 @@ class RunCheckpoint:
                     f"cannot be found. {RESUME_ADVICE}"
                 )
 
-    def capture(self) -> dict[str, Any]:
+    def capture(self, runner: RunnerView) -> dict[str, Any]:
         """Return the state of the run as it is now."""
         state = RunState.capture(
-            self._resume_position(), self._runner.hooks, self._training_log, self._validation_log
+            self._resume_position(), runner.hooks, self._training_log, self._validation_log
         )
         if self._unfinished is not None:
             state["unfinished"] = self._unfinished
-        if self._runner.ended_by is not None:
-            state["ended_by"] = self._runner.ended_by
+        if runner.ended_by is not None:
+            state["ended_by"] = runner.ended_by
         return state
 
-    def _state_to_save(self) -> dict[str, Any]:
+    def _state_to_save(self, runner: RunnerView) -> dict[str, Any]:
         """Return the state that was kept, with the current lists of checkpoints, or else that of now."""
         if self._kept_state is None:
-            return self.capture()
-        named = _named(self._runner.hooks)
+            return self.capture(runner)
+        named = _named(runner.hooks)
         lists = {name: hook.state_dict() for name, hook in named if isinstance(hook, CheckpointHook)}
         return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
-    def keep_state(self) -> None:
+    def keep_state(self, runner: RunnerView) -> None:
         """Save the state as it is now with the checkpoints that are written from now on."""
-        self._kept_state = self.capture()
+        self._kept_state = self.capture(runner)
 
     def save_due(
-        self, error: Exception, stage: str, failed: Hook | None, callbacks: list[Callable[[], None]]
+        self,
+        runner: RunnerView,
+        error: Exception,
+        stage: str,
+        failed: Hook | None,
+        callbacks: list[Callable[[], None]],
     ) -> None:
         """Save the checkpoint that is due, after a hook failed when a step or an epoch was complete.
 
         A run that resumes from it calls the hook that failed, and those after it.
 
         Args:
+            runner: Whose hook failed.
             error: What the hook raised. Nothing is saved if a value is not finite.
             stage: ``"after_train_iter"`` or ``"after_train_epoch"``.
             failed: The hook; None if all hooks have run.
             callbacks: What the hooks before it have deferred to the end of the stage.
         """
-        runner = self._runner
         is_error = not isinstance(error, StopRun | NonFiniteLossError)
         if failed is None or not is_error or runner.accumulating or runner.work_dir is None:
             return
@@ -323,21 +336,21 @@ class RunCheckpoint:
                 names[id(failed)], self._position.following().iter, self.last_saved[0],
             )  # fmt: skip
 
-    def unfinished_hooks(self, stage: str) -> list[Hook] | None:
+    def unfinished_hooks(self, runner: RunnerView, stage: str) -> list[Hook] | None:
         """Return the hooks that a resumed run has still to call for a stage; None if there was no error."""
         if self._unfinished is None or self._unfinished["stage"] != stage:
             return None
-        self._runner.outputs = dict(self._unfinished["outputs"])
-        return [hook for name, hook in _named(self._runner.hooks) if name in self._unfinished["hooks"]]
+        runner.outputs = dict(self._unfinished["outputs"])
+        return [hook for name, hook in _named(runner.hooks) if name in self._unfinished["hooks"]]
 
     def finish(self) -> None:
         """Note that all hooks of the stage have been called."""
         self._unfinished = None
 
     @contextmanager
-    def repeatable(self) -> Iterator[None]:
+    def repeatable(self, runner: RunnerView) -> Iterator[None]:
         """Return a context for work that a resumed run repeats in full if ``check_interrupt`` leaves it."""
-        before = self.capture()
+        before = self.capture(runner)
         try:
             yield
         except StopRun:
@@ -355,10 +368,9 @@ class RunCheckpoint:
         """Whether the run is saved where it is, so that it can be resumed from there."""
         return self.last_saved is not None and self.last_saved[1] == self._resume_position()
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, runner: RunnerView) -> None:
         """Raise if the loss so far, a weight or an extra weight of a hook is not finite."""
         self._training_log.fetch()
-        runner = self._runner
         model = {f"weight {name}": p for name, p in runner.model.named_parameters() if p.requires_grad}
         for weights in (model, *(hook.extra_weights() for hook in runner.hooks)):
             for name, tensor in weights.items():

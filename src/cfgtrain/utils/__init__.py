@@ -1,7 +1,6 @@
-"""What MMCV keeps in ``utils``: small things by subject, and some names of other packages.
+"""The names of MMCV's ``utils``: small utilities, and some names re-exported from other packages.
 
-A name is looked up on first use: a command that needs one file here does not load the
-others, and only the names that need torch load it.
+Modules are imported on first use of a name, so that importing this package is fast and does not load torch.
 """
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
@@ -52,7 +51,7 @@ __all__ = [
     "is_str", "is_seq_of", "is_list_of", "is_tuple_of", "iter_cast", "list_cast", "tuple_cast", "slice_list",
     "concat_list", "to_ntuple", "to_1tuple", "to_2tuple", "to_3tuple", "to_4tuple", "has_method",
     "is_method_overridden",
-    # imports, prerequisites, old names
+    # imports, prerequisites, deprecated names
     "import_modules_from_strings", "check_prerequisites", "requires_package", "requires_executable",
     "deprecated_api_warning",
     # files and folders
@@ -64,13 +63,13 @@ __all__ = [
     # for tests
     "assert_attrs_equal", "assert_dict_contains_subset", "assert_dict_has_keys", "assert_keys_equal",
     "check_python_script",
-    # of other packages
+    # from other packages
     "Config", "ConfigDict", "DictAction", "Registry", "build_cfg", "build_from_cfg",
     "assert_is_norm_layer", "assert_params_all_zeros", "collect_env", "is_jit_tracing", "load_url",
     "torch_meshgrid", "worker_init_fn",
 ]  # fmt: skip
 
-_ELSEWHERE = {
+_REEXPORTED = {
     "cfgtrain.config.config": ("Config",),
     "cfgtrain.config.dict": ("ConfigDict",),
     "cfgtrain.config.options": ("DictAction",),
@@ -90,7 +89,7 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> _Any:
     import importlib
 
-    for path, names in _ELSEWHERE.items():
+    for path, names in _REEXPORTED.items():
         if name in names:
             return getattr(importlib.import_module(path), name)
     for each in _MODULES if name in __all__ else ():

@@ -1,4 +1,4 @@
-"""Old names that go on working, with a warning."""
+"""Support for deprecated argument names, with a warning."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def deprecated_api_warning(
     name_dict: Mapping[str, str], cls_name: str | None = None
 ) -> Callable[[Function], Function]:
-    """Return a decorator that takes old argument names, and says with a DeprecationWarning what they are now.
+    """Return a decorator that accepts deprecated argument names and issues a DeprecationWarning for each.
 
     Args:
-        name_dict: New names by old ones.
-        cls_name: Of the class that a method belongs to, for the message.
+        name_dict: Deprecated names and their new names, ``{old: new}``.
+        cls_name: Name of the class of a decorated method, for messages.
 
     Raises:
-        ArgumentError: At the call, when an argument is given under both names.
+        ArgumentError: When the decorated function is called: an argument is given under both names.
     """
 
     def decorate(function: Function) -> Function:
@@ -37,9 +37,9 @@ def deprecated_api_warning(
                     continue
                 if new in kwargs:
                     raise ArgumentError(
-                        f"{shown} got both {old!r} and {new!r}: the first is the old name of the second."
+                        f"{shown} got both {old!r} and {new!r}, but {old!r} is the deprecated name of {new!r}."
                     )
-                message = f"{old!r} of {shown} is deprecated: its name is {new!r}."
+                message = f"The argument {old!r} of {shown} is deprecated: use {new!r}."
                 warnings.warn(message, DeprecationWarning, stacklevel=2)
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Import modules that are named by strings, as ``custom_imports`` does."""
+"""Import modules by name, for ``custom_imports``."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ __all__ = [
 def import_modules_from_strings(
     imports: str | Sequence[str] | None, allow_failed_imports: bool = False
 ) -> ModuleType | list[ModuleType | None] | None:
-    """Import the named module or modules.
+    """Import one module or several.
 
     Args:
-        imports: One dotted name or a list of them; nothing is imported for None or ``""``.
-        allow_failed_imports: Whether a module that is not there is a warning and None; one that
-            fails in another way is an error all the same.
+        imports: A dotted module name, or a list of them. If it is None or empty, nothing is imported.
+        allow_failed_imports: Whether an ImportError becomes a warning, with None in place of the module.
+            Other errors in a module are raised in any case.
 
     Returns:
-        The module for a str, a list in the same order for a list.
+        The module if ``imports`` is a str, a list of modules in the same order if it is a list, and None if it
+        is empty.
 
     Raises:
         ArgumentTypeError: ``imports`` is neither a str nor a list of str.
-        ConfigImportError: A module cannot be imported; the cause is chained.
+        ConfigImportError: A module cannot be imported. The cause is chained.
     """
     if not imports:
         return None
     if isinstance(imports, str):
         return _import(imports, allow_failed_imports)
     if not isinstance(imports, (list, tuple)) or not all(isinstance(name, str) for name in imports):
-        raise ArgumentTypeError(f"custom_imports names a module or a list of modules, not {imports!r}.")
+        raise ArgumentTypeError(f"imports must be a module name or a list of them, not {imports!r}.")
     return [_import(name, allow_failed_imports) for name in imports]
 
 
@@ -51,7 +52,9 @@ def _import(name: str, allow_failure: bool) -> ModuleType | None:
         message = _explain(name, error)
         if not (allow_failure and isinstance(error, ImportError)):
             raise ConfigImportError(message) from error
-        warnings.warn(f"{message} It is skipped, as allow_failed_imports says.", UserWarning, stacklevel=3)
+        warnings.warn(
+            f"{message} It is skipped, because allow_failed_imports is set.", UserWarning, stacklevel=3
+        )
         return None
 
 
@@ -60,19 +63,19 @@ def _explain(name: str, error: Exception) -> str:
         begin, near = near_paths(name)
         if near:
             listed = " or ".join(map(repr, near))
-            return f"There is no module {error.name!r} to import. Did you mean {listed}?"
+            return f"No module named {error.name!r}. Did you mean {listed}?"
         if begin:
-            return f"There is no module {error.name!r} to import: {begin!r} does not hold it."
+            return f"No module named {error.name!r}: {begin!r} does not contain it."
         first = cast("list[str]", [entry or "." for entry in sys.path[:2]])
         return (
-            f"There is no module {error.name!r} to import. Install it, or put its folder on PYTHONPATH; "
-            f"the search begins in {', '.join(first)}."
+            f"No module named {error.name!r}. Install it, or add its folder to PYTHONPATH. "
+            f"The first folders searched are {', '.join(first)}."
         )
     return f"The module {name!r} cannot be imported: {type(error).__name__}: {error}{_raised_at(error)}."
 
 
 def _raised_at(error: Exception) -> str:
-    """Return the file and line that raised, "" for a SyntaxError, which says so itself."""
+    """Return `` (file:line)`` of the code that raised, or "" for a SyntaxError, whose text contains it."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = (__file__, importlib.__file__)
     inside = [frame for frame in frames if frame.filename not in ours and not frame.filename.startswith("<")]

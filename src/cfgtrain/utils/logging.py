@@ -1,4 +1,4 @@
-"""Loggers as MMCV's users make them: one call, a terminal and a file."""
+"""Loggers that write to the terminal and to a file, with MMCV's functions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
 
 class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time in 3.11
-    """Writes to stderr, unless a handler of the root logger shows the record there anyway."""
+    """Writes to stderr, unless a handler of the root logger already writes to the terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, to what stderr is now."""
+        """Write a record to the current ``sys.stderr``."""
         if not any(map(_is_shown, logging.getLogger().handlers)):
             self.stream = sys.stderr
             super().emit(record)
@@ -27,17 +27,17 @@ class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not g
 def get_logger(
     name: str, log_file: str | Path | None = None, log_level: int = logging.INFO, file_mode: str = "w"
 ) -> logging.Logger:
-    """Return the logger of that name; the first time it is given its handlers.
+    """Return a logger by name, and add its handlers on the first call.
 
-    It logs to stderr and, in the first of several processes, to ``log_file``; the other
-    processes log errors only. A logger below one that has been set up so, ``"a.b"`` below
-    ``"a"``, uses the handlers of that one.
+    The logger writes to stderr. In a distributed run, only the process of rank 0 writes to ``log_file``, and
+    the others log errors only. If a parent logger (``"a"`` of ``"a.b"``) was set up by this function, the
+    logger uses the handlers of the parent.
 
     Args:
-        name: Of the logger.
-        log_file: Also written to; its folder is made.
-        log_level: Of the logger and its handlers.
-        file_mode: "w" begins a new file, "a" goes on with the old one.
+        name: Name of the logger.
+        log_file: A file to log to as well. Its folder is created if needed.
+        log_level: Level of the logger and its handlers.
+        file_mode: ``"w"`` overwrites an existing file, ``"a"`` appends to it.
     """
     logger = logging.getLogger(name)
     if _is_set_up(logger):
@@ -59,12 +59,13 @@ def print_log(msg: object, logger: logging.Logger | str | None = None, level: in
     """Print or log a message.
 
     Args:
-        msg: What to say.
-        logger: A logger or the name of one; None prints, "silent" does nothing.
-        level: Of the record.
+        msg: The message.
+        logger: A logger, or the name of one for ``get_logger``. None prints the message, and ``"silent"``
+            discards it.
+        level: Level of the log record.
 
     Raises:
-        ArgumentTypeError: ``logger`` is none of these.
+        ArgumentTypeError: ``logger`` is neither a logger nor a str nor None.
     """
     if logger is None:
         print(msg)
@@ -74,7 +75,7 @@ def print_log(msg: object, logger: logging.Logger | str | None = None, level: in
         if logger != "silent":
             get_logger(logger).log(level, msg)
     else:
-        raise ArgumentTypeError(f"logger is a Logger, its name, 'silent' or None, not {logger!r}.")
+        raise ArgumentTypeError(f"logger must be a Logger, its name, 'silent' or None, not {logger!r}.")
 
 
 def _is_set_up(logger: logging.Logger) -> bool:
@@ -87,15 +88,15 @@ def _is_set_up(logger: logging.Logger) -> bool:
 
 
 def _is_shown(handler: logging.Handler) -> bool:
-    """Say whether a handler writes to the terminal."""
+    """Return whether a handler writes to the terminal."""
     streams = (sys.stdout, sys.stderr)
     return handler.get_name() == "cfgtrain" or getattr(handler, "stream", None) in streams
 
 
 def _rank() -> int:
-    """Return which of several processes this is, without loading torch to ask it."""
+    """Return the rank of this process, without importing torch."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         return int(distributed.get_rank())
-    stated = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-    return int(stated) if stated.isdecimal() else 0
+    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+    return int(rank) if rank.isdecimal() else 0

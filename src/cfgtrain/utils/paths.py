@@ -1,4 +1,4 @@
-"""Files and folders, under MMCV's names."""
+"""File and folder utilities, with MMCV's names."""
 
 from __future__ import annotations
 
@@ -21,41 +21,49 @@ __all__ = [
 
 
 def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
-    """Make a folder and its parents unless it is there; ``~`` is expanded, ``""`` means here."""
+    """Create a folder and its parents if they do not exist. ``~`` is expanded, and ``""`` does nothing."""
     if str(dir_name):
         Path(dir_name).expanduser().mkdir(mode=mode, parents=True, exist_ok=True)
 
 
 def is_filepath(x: object) -> bool:
-    """Say whether ``x`` is a str or a Path."""
+    """Return whether ``x`` is a str or a Path."""
     return isinstance(x, str | Path)
 
 
 def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
-    """Open a file as ``open`` does.
+    """Open a file, with the arguments of ``open``.
 
     Raises:
         ArgumentError: ``filepath`` is neither a str nor a Path.
     """
     if not isinstance(filepath, str | Path):
-        raise ArgumentError(f"A file is named by a str or a Path, not by {filepath!r}.")
+        raise ArgumentError(f"filepath must be a str or a Path, not {filepath!r}.")
     file: IO[Any] = Path(filepath).open(*args, **kwargs)  # noqa: SIM115  # the caller closes it
     return file
 
 
 def check_file_exist(filename: str | Path, msg_tmpl: str = 'file "{}" does not exist') -> None:
-    """Raise FileNotFoundError unless there is a file of that name; a folder is none."""
+    """Raise FileNotFoundError if ``filename`` is not an existing file; a folder does not count.
+
+    Args:
+        filename: Path of the file.
+        msg_tmpl: Message of the error, in which ``{}`` is replaced by the path.
+    """
     if not Path(filename).is_file():
         raise FileNotFoundError(msg_tmpl.format(filename))
 
 
 def symlink(src: str | Path, dst: str | Path, overwrite: bool = True) -> None:
-    """Make ``dst`` a link to ``src``.
+    """Create a symbolic link at ``dst`` that points to ``src``.
 
     Args:
-        src: What the link holds, relative to the folder of ``dst`` or absolute.
-        dst: A file or link that is there is replaced in one step.
-        overwrite: Whether it is; otherwise it is a FileExistsError.
+        src: Target of the link, absolute or relative to the folder of ``dst``.
+        dst: Path of the link.
+        overwrite: Whether to replace an existing file or link, in one atomic step.
+
+    Raises:
+        FileExistsError: ``dst`` exists and ``overwrite`` is False.
     """
     if overwrite:
         replace_symlink(Path(dst), str(src))
@@ -69,21 +77,23 @@ def scandir(
     recursive: bool = False,
     case_sensitive: bool = True,
 ) -> Iterator[str]:
-    """Yield the files in a folder, relative to it and in order.
+    """Yield the paths of the files in a folder, relative to the folder and sorted by name.
+
+    Names that begin with a dot are skipped.
 
     Args:
-        dir_path: The folder; what begins with a dot in it is passed over.
-        suffix: Only files whose names end so, or in one of these ways.
-        recursive: Whether the folders in it are searched as well, links too, each once.
-        case_sensitive: Whether ``.JPG`` is another suffix than ``.jpg``.
+        dir_path: The folder.
+        suffix: Yield only files whose names end with this string, or with one of these.
+        recursive: Whether to search subfolders, including links to folders. No folder is searched twice.
+        case_sensitive: Whether the suffix is case-sensitive.
 
     Raises:
-        ArgumentTypeError: An argument is of another type.
+        ArgumentTypeError: ``dir_path`` or ``suffix`` has the wrong type.
     """
     if not isinstance(dir_path, str | Path):
-        raise ArgumentTypeError(f"dir_path is a str or a Path, not {dir_path!r}.")
+        raise ArgumentTypeError(f"dir_path must be a str or a Path, not {dir_path!r}.")
     if not isinstance(suffix, str | tuple | None):
-        raise ArgumentTypeError(f"suffix is a str, a tuple of str or None, not {suffix!r}.")
+        raise ArgumentTypeError(f"suffix must be a str, a tuple of str or None, not {suffix!r}.")
     ends = (suffix,) if isinstance(suffix, str) else suffix
     if ends is not None and not case_sensitive:
         ends = tuple(end.lower() for end in ends)
@@ -106,7 +116,12 @@ def scandir(
 
 
 def find_vcs_root(path: str | Path, markers: tuple[str, ...] = (".git",)) -> str | None:
-    """Return the nearest folder at or above ``path`` that holds one of the markers, or None."""
+    """Return the root folder of a version-controlled project, or None if there is none.
+
+    Args:
+        path: Where to start. The folder itself and its parents are searched upwards.
+        markers: Names of files or folders of which the root folder contains at least one.
+    """
     start = Path(path).expanduser().absolute()
     for folder in (start, *start.parents):
         if any((folder / marker).exists() for marker in markers):

@@ -1,4 +1,4 @@
-"""Decorators for functions that need a package or a program which may be missing."""
+"""Decorators for functions that require packages or programs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ __all__ = ["check_prerequisites", "requires_executable", "requires_package"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MESSAGE = (
-    'Prerequisites "{}" are required in method "{}" but not found, please install them first.'  # MMCV's words
+    'Prerequisites "{}" are required in method "{}" but not found, please install them first.'  # MMCV's text
 )
 
 
 def check_prerequisites(
     prerequisites: str | Sequence[str], checker: Callable[[str], bool], msg_tmpl: str = MESSAGE
 ) -> Callable[[Function], Function]:
-    """Return a decorator that looks, at each call, for what a function needs.
+    """Return a decorator that checks the prerequisites of a function at each call.
 
     Args:
         prerequisites: One name or several.
-        checker: Says whether one is there.
-        msg_tmpl: Filled with the names that are missing and the name of the function.
+        checker: Function that returns whether a prerequisite is available.
+        msg_tmpl: Message with two ``{}``, for the missing prerequisites and the name of the function.
 
     Raises:
-        PrerequisiteError: At the call, when something is missing; the message is printed too.
+        PrerequisiteError: When the decorated function is called: a prerequisite is missing. The message is
+            printed as well.
     """
     names = [prerequisites] if isinstance(prerequisites, str) else list(prerequisites)
 
@@ -50,12 +51,12 @@ def check_prerequisites(
 
 
 def requires_package(prerequisites: str | Sequence[str]) -> Callable[[Function], Function]:
-    """Return a decorator for a function that needs Python packages, named as they are imported."""
+    """Return a decorator for a function that requires Python packages, given by their import names."""
     return check_prerequisites(prerequisites, _can_be_imported)
 
 
 def requires_executable(prerequisites: str | Sequence[str]) -> Callable[[Function], Function]:
-    """Return a decorator for a function that needs programs."""
+    """Return a decorator for a function that requires programs on ``PATH``."""
     return check_prerequisites(prerequisites, lambda name: shutil.which(name) is not None)
 
 

@@ -1,4 +1,4 @@
-"""A progress bar of plain characters, for loops in scripts; a training shows ``utils.progress``."""
+"""A text progress bar for loops in scripts. A training run shows ``terminal.LiveProgress`` instead."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Tasks = Iterable[T] | tuple[Iterable[T], int]
 
 
 class ProgressBar:
-    """Shows how many tasks are done, how fast, and how long the rest will take.
+    """A text progress bar with the number of completed tasks, the speed and the estimated remaining time.
 
     Args:
-        task_num: How many there are; 0 if that is not known.
-        bar_width: Characters of the bar where the terminal has room for them.
-        start: Whether the clock starts at once; if not, ``start`` starts it.
-        file: Where it is written; ``sys.stdout`` by default, which it is at that moment.
+        task_num: Total number of tasks; 0 if it is unknown.
+        bar_width: Width of the bar in characters. On a narrow terminal the bar is shorter.
+        start: Whether to call ``start`` at once.
+        file: Stream to write to; by default ``sys.stdout``.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class ProgressBar:
 
     @property
     def terminal_width(self) -> int:
-        """Columns of the terminal."""
+        """Width of the terminal in columns."""
         return shutil.get_terminal_size().columns
 
     def start(self) -> None:
-        """Show an empty bar and start the clock."""
+        """Show an empty bar and start the timer."""
         if self.task_num > 0:
             self._write(f"[{' ' * self.bar_width}] 0/{self.task_num}, elapsed: 0s, ETA:")
         else:
@@ -52,13 +52,16 @@ class ProgressBar:
         self.timer = Timer()
 
     def update(self, num_tasks: int = 1) -> None:
-        """Say that more tasks are done.
+        """Add completed tasks and redraw the bar.
+
+        Args:
+            num_tasks: Number of tasks completed since the last call.
 
         Raises:
-            ArgumentError: ``num_tasks`` is not above 0.
+            ArgumentError: ``num_tasks`` is not positive.
         """
         if num_tasks <= 0:
-            raise ArgumentError(f"num_tasks is above 0, not {num_tasks!r}.")
+            raise ArgumentError(f"num_tasks must be positive, not {num_tasks!r}.")
         self.completed += num_tasks
         elapsed = self.timer.since_start()
         speed = self.completed / elapsed if elapsed > 0 else float("inf")
@@ -81,14 +84,14 @@ class ProgressBar:
 def track_progress(
     func: Callable[..., T], tasks: Tasks[Any], bar_width: int = 50, file: TextIO | None = None, **kwargs: Any
 ) -> list[T]:
-    """Return ``func(task, **kwargs)`` of every task, showing a bar.
+    """Call ``func(task, **kwargs)`` for every task with a progress bar, and return the results.
 
     Args:
-        func: Called in this process.
-        tasks: Something with a length, or (iterable, length).
-        bar_width: Of the ``ProgressBar``.
-        file: Of the ``ProgressBar``.
-        kwargs: For ``func``.
+        func: The function, called in this process.
+        tasks: An iterable with a length, or a tuple (iterable, length).
+        bar_width: See ``ProgressBar``.
+        file: See ``ProgressBar``.
+        kwargs: Passed to ``func``.
 
     Raises:
         ArgumentTypeError: ``tasks`` has no length.
@@ -97,20 +100,20 @@ def track_progress(
 
 
 def track_iter_progress(tasks: Tasks[T], bar_width: int = 50, file: TextIO | None = None) -> Iterator[T]:
-    """Yield every task, showing a bar; one counts as done when the next is asked for.
+    """Yield every task with a progress bar. A task counts as completed when the next one is requested.
 
     Args:
-        tasks: Something with a length, or (iterable, length).
-        bar_width: Of the ``ProgressBar``.
-        file: Of the ``ProgressBar``.
+        tasks: An iterable with a length, or a tuple (iterable, length).
+        bar_width: See ``ProgressBar``.
+        file: See ``ProgressBar``.
 
     Raises:
         ArgumentTypeError: ``tasks`` has no length.
     """
-    items, number = _counted(tasks)
+    items, count = _with_length(tasks)
 
     def iterate() -> Iterator[T]:
-        bar = ProgressBar(number, bar_width, file=file)
+        bar = ProgressBar(count, bar_width, file=file)
         for task in items:
             yield task
             bar.update()
@@ -131,31 +134,32 @@ def track_parallel_progress(
     keep_order: bool = True,
     file: TextIO | None = None,
 ) -> list[T]:
-    """Return ``func(task)`` of every task, worked out by several processes, showing a bar.
+    """Call ``func(task)`` for every task in several processes with a progress bar, and return the results.
 
     Args:
-        func: Can be pickled, as its arguments and results can.
-        tasks: Something with a length, or (iterable, length).
-        nproc: How many processes.
-        initializer: Called as ``initializer(*initargs)`` at the start of each.
-        initargs: For ``initializer``.
-        bar_width: Of the ``ProgressBar``.
-        chunksize: Tasks that are handed to a process at a time.
-        skip_first: Whether the first ``nproc * chunksize`` tasks, during which processes
-            start, count neither for the speed nor for the bar.
-        keep_order: Whether the results are in the order of the tasks.
-        file: Of the ``ProgressBar``.
+        func: The function. The function, the tasks and the results must be picklable.
+        tasks: An iterable with a length, or a tuple (iterable, length).
+        nproc: Number of worker processes.
+        initializer: Called as ``initializer(*initargs)`` when a process starts.
+        initargs: Arguments of ``initializer``.
+        bar_width: See ``ProgressBar``.
+        chunksize: Number of tasks that are sent to a process at a time.
+        skip_first: Whether to exclude the first ``nproc * chunksize`` tasks, during which the processes start,
+            from the bar and from the speed.
+        keep_order: Whether to return the results in the order of the tasks instead of the order in which they
+            are completed.
+        file: See ``ProgressBar``.
 
     Raises:
-        ArgumentTypeError: ``tasks`` has no length, or ``initargs`` is no tuple.
+        ArgumentTypeError: ``tasks`` has no length, or ``initargs`` is not a tuple.
     """
     if not isinstance(initargs, tuple | None):
-        raise ArgumentTypeError(f"initargs is a tuple, not {initargs!r}.")
-    items, number = _counted(tasks)
+        raise ArgumentTypeError(f"initargs must be a tuple, not {initargs!r}.")
+    items, count = _with_length(tasks)
     skipped = nproc * chunksize if skip_first else 0
     results: list[T] = []
     with Pool(nproc, initializer, initargs or ()) as pool:
-        bar = ProgressBar(number - skipped, bar_width, start=not skip_first, file=file)
+        bar = ProgressBar(count - skipped, bar_width, start=not skip_first, file=file)
         run = pool.imap if keep_order else pool.imap_unordered
         for result in run(func, items, chunksize):
             results.append(result)
@@ -167,12 +171,12 @@ def track_parallel_progress(
     return results
 
 
-def _counted(tasks: Tasks[T]) -> tuple[Iterable[T], int]:
-    """Return the tasks and how many there are."""
+def _with_length(tasks: Tasks[T]) -> tuple[Iterable[T], int]:
+    """Return the tasks and their number."""
     given: Any = tasks
     match given:
-        case (Iterable() as items, int() as number) if isinstance(given, tuple):
-            return items, number
+        case (Iterable() as items, int() as count) if isinstance(given, tuple):
+            return items, count
     if isinstance(given, Iterable) and isinstance(given, Sized):
         return given, len(given)
-    raise ArgumentTypeError(f"tasks has a length, or is (iterable, length), not {tasks!r}.")
+    raise ArgumentTypeError(f"tasks must have a length or be a tuple (iterable, length), not {tasks!r}.")

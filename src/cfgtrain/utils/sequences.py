@@ -1,4 +1,4 @@
-"""Lists, tuples and what is in them."""
+"""Checks and conversions of lists, tuples and other sequences."""
 
 from __future__ import annotations
 
@@ -29,80 +29,90 @@ Types = type[Any] | tuple[type[Any], ...]
 
 
 def is_seq_of(seq: object, expected_type: Types, seq_type: type[Any] | None = None) -> bool:
-    """Say whether ``seq`` is a sequence, or a ``seq_type``, of nothing but ``expected_type``.
+    """Return whether ``seq`` is a sequence whose items are all of ``expected_type``.
 
-    An empty one is; a set is no sequence; a str is a sequence of str.
+    The result is True for an empty sequence. A str is a sequence of str, and a set is not a sequence.
+
+    Args:
+        seq: The object to check.
+        expected_type: Type of the items, or a tuple of types.
+        seq_type: Type of the sequence; any sequence by default.
     """
     kind: type[Any] = Sequence if seq_type is None else seq_type
     return isinstance(seq, kind) and all(isinstance(item, expected_type) for item in seq)
 
 
 def is_list_of(seq: object, expected_type: Types) -> bool:
-    """Say whether ``seq`` is a list of nothing but ``expected_type``."""
+    """Return whether ``seq`` is a list whose items are all of ``expected_type``."""
     return is_seq_of(seq, expected_type, list)
 
 
 def is_tuple_of(seq: object, expected_type: Types) -> bool:
-    """Say whether ``seq`` is a tuple of nothing but ``expected_type``."""
+    """Return whether ``seq`` is a tuple whose items are all of ``expected_type``."""
     return is_seq_of(seq, expected_type, tuple)
 
 
 def iter_cast(inputs: Iterable[Any], dst_type: type[Any], return_type: type[Any] | None = None) -> Any:
-    """Convert every item by ``dst_type``, lazily, or at once into a ``return_type``.
+    """Convert every item of an iterable to a type.
+
+    Args:
+        inputs: The iterable.
+        dst_type: Type of the converted items.
+        return_type: Type of the returned collection. If None, an iterator that converts lazily is returned.
 
     Raises:
-        ArgumentTypeError: ``inputs`` cannot be iterated over, or ``dst_type`` is no type.
+        ArgumentTypeError: ``inputs`` is not iterable, or ``dst_type`` is not a type.
     """
     if not isinstance(inputs, Iterable):
-        raise ArgumentTypeError(f"What is cast can be iterated over; {inputs!r} cannot.")
+        raise ArgumentTypeError(f"inputs must be iterable, not {inputs!r}.")
     if not isinstance(dst_type, type):
-        raise ArgumentTypeError(f"Items are cast to a type, not to {dst_type!r}.")
+        raise ArgumentTypeError(f"dst_type must be a type, not {dst_type!r}.")
     cast = map(dst_type, inputs)
     return cast if return_type is None else return_type(cast)
 
 
 def list_cast(inputs: Iterable[Any], dst_type: type[T]) -> list[T]:
-    """Convert every item by ``dst_type`` into a list."""
+    """Return a list with every item converted to ``dst_type``; see ``iter_cast``."""
     cast: list[T] = iter_cast(inputs, dst_type, list)
     return cast
 
 
 def tuple_cast(inputs: Iterable[Any], dst_type: type[T]) -> tuple[T, ...]:
-    """Convert every item by ``dst_type`` into a tuple."""
+    """Return a tuple with every item converted to ``dst_type``; see ``iter_cast``."""
     cast: tuple[T, ...] = iter_cast(inputs, dst_type, tuple)
     return cast
 
 
 def slice_list(in_list: list[T], lens: int | list[int]) -> list[list[T]]:
-    """Cut a list into pieces.
+    """Split a list into consecutive pieces.
 
     Args:
-        in_list: Not changed.
-        lens: The length of each piece, or one length for all.
+        in_list: The list, which is not changed.
+        lens: The length of each piece, or one length for all pieces.
 
     Raises:
         ArgumentTypeError: ``lens`` is neither an int nor a list of int.
-        ArgumentError: The lengths do not add up to that of the list.
+        ArgumentError: The lengths do not add up to the length of the list, or one is negative.
     """
     if isinstance(lens, int):
         if lens <= 0 or len(in_list) % lens:
-            raise ArgumentError(f"A list of {len(in_list)} cannot be cut into pieces of {lens}.")
+            raise ArgumentError(f"A list of {len(in_list)} items cannot be split into pieces of {lens}.")
         lens = [lens] * (len(in_list) // lens)
     if not is_list_of(lens, int):
-        raise ArgumentTypeError(f"lens is an int or a list of int, not {lens!r}.")
+        raise ArgumentTypeError(f"lens must be an int or a list of int, not {lens!r}.")
     if sum(lens) != len(in_list) or min(lens, default=0) < 0:
-        raise ArgumentError(f"Pieces of {lens} do not make up a list of {len(in_list)}.")
+        raise ArgumentError(f"The lengths {lens} do not add up to a list of {len(in_list)} items.")
     items = iter(in_list)
     return [[next(items) for _ in range(size)] for size in lens]
 
 
 def concat_list(in_list: Iterable[Iterable[T]]) -> list[T]:
-    """Join lists into one."""
+    """Concatenate lists into one list."""
     return list(chain.from_iterable(in_list))
 
 
 def to_ntuple(n: int) -> Callable[[Any], Any]:
-    """Return a function that repeats what is no iterable ``n`` times, and leaves an iterable as it is."""
+    """Return a function that turns a value into a tuple of ``n`` copies; iterables are returned unchanged."""
 
     def parse(x: Any) -> Any:
         return x if isinstance(x, Iterable) else tuple(repeat(x, n))

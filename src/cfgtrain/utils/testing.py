@@ -1,4 +1,4 @@
-"""What tests ask about dicts, objects and scripts; each answer is a bool, as in MMCV."""
+"""Helpers for tests. As in MMCV, the ``assert_*`` functions return a bool instead of raising."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ __all__ = [
 
 
 def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
-    """Say whether a dict has these keys with these values; arrays and tensors are compared whole."""
+    """Return whether a dict contains the items of another dict; arrays and tensors are compared element-wise."""
     return all(key in dict_obj and _equal(dict_obj[key], value) for key, value in expected_subset.items())
 
 
 def assert_attrs_equal(obj: object, expected_attrs: Mapping[str, Any]) -> bool:
-    """Say whether an object has these attributes with these values; arrays are compared whole."""
+    """Return whether an object has the given attributes; arrays and tensors are compared element-wise."""
     return all(
         hasattr(obj, name) and _equal(getattr(obj, name), value) for name, value in expected_attrs.items()
     )
 
 
 def assert_dict_has_keys(obj: Mapping[Any, Any], expected_keys: Iterable[Any]) -> bool:
-    """Say whether a dict has at least these keys."""
+    """Return whether a dict has at least the given keys."""
     return set(expected_keys).issubset(obj)
 
 
 def assert_keys_equal(result_keys: Iterable[Any], target_keys: Iterable[Any]) -> bool:
-    """Say whether there are the same keys, in whatever order."""
+    """Return whether two collections contain the same keys, in any order."""
     return set(result_keys) == set(target_keys)
 
 
 def check_python_script(cmd: str) -> None:
-    """Run ``"[python] script.py arguments"`` in this process, as its ``__main__``.
+    """Run a script in this process as ``__main__``. ``sys.argv`` is changed while it runs.
+
+    Args:
+        cmd: The command line: ``"script.py arguments"``, or the same after ``"python "``.
 
     Raises:
-        SystemExit: The script ends by it.
+        SystemExit: The script raised it.
     """
     words = shlex.split(cmd)
     words = words[1:] if words and words[0].startswith("python") else words

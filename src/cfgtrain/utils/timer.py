@@ -1,4 +1,4 @@
-"""How long things take."""
+"""Measure time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ class Timer:
             ...
 
     Args:
-        start: Whether it runs at once.
-        print_tmpl: What is printed at the end of a ``with`` block, filled with its seconds.
+        start: Whether to start the timer at once.
+        print_tmpl: Text to print at the end of a ``with`` block; its ``{}`` is replaced by the duration of the
+            block in seconds.
     """
 
     def __init__(self, start: bool = True, print_tmpl: str | None = None) -> None:
@@ -30,11 +31,11 @@ class Timer:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started and not left by a ``with`` block."""
+        """Whether the timer is running: it was started, and no ``with`` block has ended since."""
         return self._is_running
 
     def start(self) -> None:
-        """Start it; when it runs already, only ``since_last_check`` begins anew."""
+        """Start the timer. If it is running already, only ``since_last_check`` is reset."""
         now = perf_counter()
         if not self._is_running:
             self._started = now
@@ -42,25 +43,25 @@ class Timer:
         self._checked = now
 
     def since_start(self) -> float:
-        """Return the seconds since it was started.
+        """Return the seconds since the timer was started.
 
         Raises:
-            TimerError: It does not run.
+            TimerError: The timer is not running.
         """
         return self._check() - self._started
 
     def since_last_check(self) -> float:
-        """Return the seconds since the latest of start, ``since_start`` and ``since_last_check``.
+        """Return the seconds since the last call of ``start``, ``since_start`` or ``since_last_check``.
 
         Raises:
-            TimerError: It does not run.
+            TimerError: The timer is not running.
         """
         last = self._checked
         return self._check() - last
 
     def _check(self) -> float:
         if not self._is_running:
-            raise TimerError("The timer does not run: start it first.")
+            raise TimerError("The timer is not running: start it first.")
         self._checked = perf_counter()
         return self._checked
 
@@ -80,7 +81,7 @@ _timers: dict[str, Timer] = {}
 
 
 def check_time(timer_id: str) -> float:
-    """Return the seconds since the last call with this name; 0 the first time."""
+    """Return the seconds since the last call with the same ``timer_id``; 0 on the first call."""
     if timer_id not in _timers:
         _timers[timer_id] = Timer()
         return 0.0

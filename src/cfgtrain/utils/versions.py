@@ -1,4 +1,4 @@
-"""Versions that can be compared, and the commit that is checked out."""
+"""Compare versions, and read the current git commit."""
 
 from __future__ import annotations
 
@@ -12,48 +12,52 @@ _ORDER = {"dev": -4, "a": -3, "b": -2, "rc": -1, "": 0, "post": 1}
 
 
 def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
-    """Turn a version into a tuple that compares as versions do.
+    """Convert a version to a tuple of int, so that versions can be compared.
 
-    ``"1.2.3rc1"`` becomes ``(1, 2, 3, 0, -1, 1)``: dev < a < b < rc < release < post. A
-    leading "v" and the local part, as in ``"2.9.0+cpu"``, do not count.
+    ``"1.2.3rc1"`` becomes ``(1, 2, 3, 0, -1, 1)``: the release numbers, the stage and its number. Stages
+    are ordered dev < a < b < rc < release < post. A leading "v" and the local part (``"+cpu"``) are ignored.
 
     Args:
-        version_str: As PEP 440 writes it.
-        length: How many numbers of the release are kept; fewer are filled up with 0.
+        version_str: Version in the format of PEP 440.
+        length: Number of release numbers in the tuple; missing ones are 0.
 
     Raises:
-        ArgumentError: It is no version.
+        ArgumentError: ``version_str`` is not a valid version.
+        ArgumentTypeError: ``version_str`` is not a str.
     """
     release, stage, number = _parse(version_str, length)
     return (*release, _ORDER[stage], 0 if stage == "dev" else number)
 
 
 def parse_version_info(version_str: str, length: int = 4) -> tuple[int | str, ...]:
-    """Turn a version into a tuple that names its stage: ``"1.3.0rc1"`` becomes ``(1, 3, 0, 0, "rc", 1)``.
+    """Convert a version to a tuple that contains the name of its stage.
+
+    ``"1.3.0rc1"`` becomes ``(1, 3, 0, 0, "rc", 1)``. The stage of a release is 0.
 
     Args:
-        version_str: As PEP 440 writes it.
-        length: How many numbers of the release are kept; fewer are filled up with 0.
+        version_str: Version in the format of PEP 440.
+        length: Number of release numbers in the tuple; missing ones are 0.
 
     Raises:
-        ArgumentError: It is no version.
+        ArgumentError: ``version_str`` is not a valid version.
+        ArgumentTypeError: ``version_str`` is not a str.
     """
     release, stage, number = _parse(version_str, length)
     return (*release, stage or 0, number)
 
 
 def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
-    """Return the hash of the commit that is checked out in the current folder.
+    """Return the hash of the git commit that is checked out in the current folder.
 
     Args:
-        fallback: Returned where there is no git, or no repository.
-        digits: How many characters of the hash; None for all.
+        fallback: Returned if git is not installed or the folder is not in a repository.
+        digits: Number of characters of the hash to return; None returns all of them.
 
     Raises:
-        ArgumentTypeError: ``digits`` is no int.
+        ArgumentTypeError: ``digits`` is neither an int nor None.
     """
     if not isinstance(digits, int | None):
-        raise ArgumentTypeError(f"digits is an int or None, not {digits!r}.")
+        raise ArgumentTypeError(f"digits must be an int or None, not {digits!r}.")
     try:
         sha = _minimal_ext_cmd(["git", "rev-parse", "HEAD"]).strip().decode("ascii")
     except OSError:
@@ -62,20 +66,22 @@ def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
 
 
 def _minimal_ext_cmd(cmd: list[str]) -> bytes:
-    """Run a command and return what it prints (MMCV name, which tests replace)."""
-    import subprocess  # costs milliseconds that few programs need
+    """Run a command and return its output (MMCV name; tests patch it)."""
+    import subprocess  # imported late, since it takes milliseconds and few programs need it
 
-    return subprocess.run(cmd, capture_output=True, check=False).stdout  # noqa: S603  # fixed words
+    return subprocess.run(cmd, capture_output=True, check=False).stdout  # noqa: S603  # fixed arguments
 
 
 def _parse(version_str: str, length: int) -> tuple[list[int], str, int]:
-    """Return the numbers of the release, the stage and its number."""
+    """Return the release numbers, the stage and the number of the stage."""
     if not isinstance(version_str, str):
-        raise ArgumentTypeError(f"A version is a str, not {version_str!r}.")
+        raise ArgumentTypeError(f"A version must be a str, not {version_str!r}.")
     try:
         version = Version(version_str)
     except InvalidVersion as error:
-        raise ArgumentError(f"{version_str!r} is no version such as '1.2.3' or '1.2.3rc1'.") from error
+        raise ArgumentError(
+            f"{version_str!r} is not a valid version, such as '1.2.3' or '1.2.3rc1'."
+        ) from error
     release = list(version.release[:length])
     release += [0] * (length - len(release))
     if version.pre is not None:

@@ -1,4 +1,4 @@
-"""Pictures of what is in files and arrays."""
+"""Plots and other visualizations."""
 
 from cfgtrain.visualization.curves import Line, Panel, draw_panels
 

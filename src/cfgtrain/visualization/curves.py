@@ -1,4 +1,4 @@
-"""Curves over the iterations of a run, as a picture."""
+"""Plot curves over the iterations of a run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["FORMATS", "Line", "Panel", "check_picture", "draw_panels"]
 
 FORMATS = (".png", ".svg", ".pdf")
 
-# Told apart by people who see colours differently too (Okabe & Ito 2008).
+# A palette that people with colour blindness can distinguish (Okabe & Ito 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-DASHES = ("-", "--", ":", "-.")  # when the colours have all been used
-MOST = len(COLORS) * len(DASHES)  # lines that can be told apart
-WITHIN = 6  # names that find room among the curves; more stand beside them
+DASHES = ("-", "--", ":", "-.")  # the next style is used when all colours are used up
+MAX_LINES = len(COLORS) * len(DASHES)  # lines that can be distinguished
+MAX_LABELS_INSIDE = 6  # with more labels, the legend is placed beside the axes
 
 
 class Line(NamedTuple):
     """One curve.
 
     Attributes:
-        label: For the legend.
-        at: Iterations, 0-based, ascending.
-        values: As many.
+        label: Label in the legend.
+        at: Iterations, 0-based and ascending.
+        values: One value for each iteration in ``at``.
     """
 
     label: str
@@ -34,11 +34,11 @@ class Line(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Curves of one quantity.
+    """The curves of one quantity, drawn on one pair of axes.
 
     Attributes:
-        title: Which one.
-        lines: At least one.
+        title: Name of the quantity.
+        lines: The curves, at least one.
     """
 
     title: str
@@ -46,11 +46,11 @@ class Panel(NamedTuple):
 
 
 def check_picture(path: str | Path) -> Any:
-    """Return the Figure class of matplotlib, if ``draw_panels`` can write to ``path``.
+    """Check that ``draw_panels`` can write to ``path``, and return the Figure class of matplotlib.
 
     Raises:
-        ArgumentError: The extension names no format, or the folder is not there.
-        MissingLibraryError: There is no matplotlib.
+        ArgumentError: The extension is not a supported format, or the folder does not exist.
+        MissingLibraryError: matplotlib is not installed.
     """
     file = Path(path)
     if file.suffix.lower() not in FORMATS:
@@ -61,7 +61,7 @@ def check_picture(path: str | Path) -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingLibraryError(
-            f"Pictures of curves need matplotlib ({error}): pip install 'cfgtrain[plot]'."
+            f"Plotting curves requires matplotlib ({error}): pip install 'cfgtrain[plot]'."
         ) from error
     return Figure
 
@@ -69,20 +69,20 @@ def check_picture(path: str | Path) -> Any:
 def draw_panels(
     panels: Sequence[Panel], path: str | Path, title: str = "", iters_per_epoch: int | None = None
 ) -> None:
-    """Draw panels below each other, over the same iterations, into a file.
+    """Draw panels below each other, with a shared axis of iterations, and write them to a file.
 
     Args:
-        panels: From the top down. Of more than 32 lines of one, 32 are drawn.
-        path: Ends in .png, .svg or .pdf; overwritten.
-        title: Above them.
-        iters_per_epoch: Iterations between two marks of a second axis, in epochs; None for none.
+        panels: The panels from top to bottom. Only the first 32 lines of a panel are drawn.
+        path: Path of the image, with the extension .png, .svg or .pdf. An existing file is overwritten.
+        title: Title above the panels.
+        iters_per_epoch: If it is given, a second axis at the top shows the epochs.
 
     Raises:
-        ArgumentError: See ``check_picture``.
-        MissingLibraryError: There is no matplotlib.
+        ArgumentError: The extension is not a supported format, or the folder does not exist.
+        MissingLibraryError: matplotlib is not installed.
     """
-    wide = 12 if any(len(panel.lines) > WITHIN for panel in panels) else 9
-    figure = check_picture(path)(figsize=(wide, 0.9 + 2.7 * len(panels)), dpi=150, layout="constrained")
+    width = 12 if any(len(panel.lines) > MAX_LABELS_INSIDE for panel in panels) else 9
+    figure = check_picture(path)(figsize=(width, 0.9 + 2.7 * len(panels)), dpi=150, layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _draw(axis, panel)
@@ -91,14 +91,14 @@ def draw_panels(
         length = iters_per_epoch
         top = axes[0].secondary_xaxis("top", functions=(lambda at: at / length, lambda epoch: epoch * length))
         top.set_xlabel("epoch", color="#444444")
-        _plain(top)
+        _style_axis(top)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color="#222222")
     figure.savefig(path)
 
 
 def _draw(axis: Any, panel: Panel) -> None:
-    for i, line in enumerate(panel.lines[:MOST]):
+    for i, line in enumerate(panel.lines[:MAX_LINES]):
         color = COLORS[i % len(COLORS)]
         dashes = DASHES[i // len(COLORS) % len(DASHES)]
         axis.plot(
@@ -112,28 +112,28 @@ def _draw(axis: Any, panel: Panel) -> None:
         )
     count = len(panel.lines)
     if count > 1:
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if count > WITHIN else {}
-        more = f"and {count - MOST} more, not drawn" if count > MOST else None
+        placement = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if count > MAX_LABELS_INSIDE else {}
+        more = f"and {count - MAX_LINES} more, not drawn" if count > MAX_LINES else None
         columns = 1 if count <= 12 else 2
         legend = axis.legend(
             frameon=False,
             fontsize=8 if columns == 1 else 6,
             labelcolor="#444444",
-            handlelength=3.2,  # shows a whole dash-dot
+            handlelength=3.2,  # long enough to show the dash-dot pattern
             ncols=columns,
             title=more,
-            **beside,
+            **placement,
         )
         legend.get_title().set_fontsize(8)
     axis.set_ylabel(panel.title, color="#444444")
     axis.margins(x=0.01, y=0.08)
     axis.grid(color="#E6E6E6", linewidth=0.8)
     axis.set_axisbelow(True)
-    _plain(axis)
+    _style_axis(axis)
 
 
-def _plain(axis: Any) -> None:
-    """Take away what shows no data."""
+def _style_axis(axis: Any) -> None:
+    """Remove the top and right spines, and draw the rest in grey."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#BBBBBB")
     axis.tick_params(colors="#444444", labelsize=9)

@@ -263,4 +263,4 @@ def test_output_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue().count("word") > 20
     report.print_details(find("Resize"))
     assert "\x1b[1mResize" in out.getvalue()
-    assert "Target (w, h)" in out.getvalue()
+    assert "Target size (w, h)" in out.getvalue()

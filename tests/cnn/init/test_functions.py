@@ -18,7 +18,7 @@ from cfgtrain.cnn import (
     xavier_init,
 )
 
-# Of a layer with 200 inputs and 100 outputs: spread of the weights, and the largest that there can be.
+# For a layer with 200 inputs and 100 outputs: the standard deviation of the weights, and their bound.
 DRAWS: list[tuple[Any, dict[str, Any], float, float]] = [
     (xavier_init, {}, math.sqrt(2 / 300), math.inf),
     (xavier_init, {"gain": 2, "distribution": "uniform"}, 2 * math.sqrt(2 / 300), 2 * math.sqrt(6 / 300)),
@@ -33,7 +33,7 @@ DRAWS: list[tuple[Any, dict[str, Any], float, float]] = [
 
 @pytest.mark.parametrize(("function", "args", "std", "bound"), DRAWS)
 def test_weights_are_drawn(function: Any, args: dict[str, Any], std: float, bound: float) -> None:
-    """Weights have mean 0 and the spread of the formula, within its bounds; the bias has its value."""
+    """Weights have mean 0, the standard deviation of the formula and its bounds; the bias is set."""
     torch.manual_seed(0)
     layer = nn.Linear(200, 100)
     function(layer, **args, bias=0.5)
@@ -43,15 +43,15 @@ def test_weights_are_drawn(function: Any, args: dict[str, Any], std: float, boun
     assert torch.all(layer.bias == 0.5)
 
 
-def test_mean_is_kept() -> None:
-    """A normal distribution may have a mean."""
+def test_mean() -> None:
+    """A normal distribution can have a mean."""
     layer = nn.Linear(200, 100)
     normal_init(layer, mean=3, std=0.1)
     assert layer.weight.mean().item() == pytest.approx(3, abs=0.01)
 
 
-def test_what_a_layer_lacks_is_left_alone() -> None:
-    """Layers without bias, without weight, or with neither are no problem."""
+def test_layers_without_parameters() -> None:
+    """Layers without a bias, without a weight or without both are supported."""
     layer = nn.Linear(2, 2, bias=False)
     constant_init(layer, 3)
     assert torch.all(layer.weight == 3)
@@ -60,13 +60,13 @@ def test_what_a_layer_lacks_is_left_alone() -> None:
             function(module)
 
 
-def test_bias_of_a_probability() -> None:
-    """A sigmoid of the bias is the probability."""
+def test_bias_init_with_prob() -> None:
+    """The sigmoid of the bias is the probability."""
     assert 1 / (1 + math.exp(-bias_init_with_prob(0.01))) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("function", [xavier_init, kaiming_init])
 def test_unknown_distribution(function: Any) -> None:
-    """Distributions are uniform or normal."""
+    """An unknown distribution raises an error."""
     with pytest.raises(AssertionError, match="'uniform' or 'normal', not 'gauss'"):
         function(nn.Linear(1, 1), distribution="gauss")

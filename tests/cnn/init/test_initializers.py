@@ -19,7 +19,7 @@ def net() -> nn.Module:
 
 
 def filled(module: nn.Module, name: str) -> Any:
-    """The value of a parameter, if all of it is the same, else None."""
+    """Return the value of a parameter if all its elements are equal, else None."""
     values = module.get_parameter(name).detach().unique()
     return values.item() if len(values) == 1 else None
 
@@ -40,8 +40,8 @@ CONSTANTS: list[tuple[Any, dict[str, float]]] = [
 
 
 @pytest.mark.parametrize(("settings", "expected"), CONSTANTS)
-def test_which_layers_are_meant(settings: Any, expected: dict[str, float]) -> None:
-    """Layers are named by class or direct base, parts by an override; the rest is left alone."""
+def test_selected_layers(settings: Any, expected: dict[str, float]) -> None:
+    """Layers are selected by class or direct base class, submodules by an override; others are unchanged."""
     model = net()
     before = {name: p.clone() for name, p in model.named_parameters()}
     cfg = {"type": "Constant", "val": 5, **settings}
@@ -56,8 +56,8 @@ def test_which_layers_are_meant(settings: Any, expected: dict[str, float]) -> No
     assert cfg == {"type": "Constant", "val": 5, **settings}
 
 
-def test_several_are_applied_in_order() -> None:
-    """Of a list each is applied, later ones over earlier ones."""
+def test_list_is_applied_in_order() -> None:
+    """The initializers of a list are applied in order."""
     model = net()
     constants = [
         {"type": "Constant", "val": val, "layer": layer}
@@ -68,8 +68,8 @@ def test_several_are_applied_in_order() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Xavier", "Normal", "TruncNormal", "Uniform", "Kaiming", "Caffe2Xavier"])
-def test_each_kind_draws(kind: str) -> None:
-    """Every initializer draws the weights of its layers, and of a whole part with norms in it."""
+def test_each_initializer(kind: str) -> None:
+    """Every initializer draws the weights of its layers, and of a whole submodule with norm layers."""
     model = net()
     before = model.conv.weight.clone(), model.head[0].weight.clone()
     initialize(model, {"type": kind, "layer": "Conv2d", "bias": 3})
@@ -92,7 +92,7 @@ def saved(tmp_path: Path) -> tuple[str, nn.Module]:
 
 
 def test_pretrained_weights(tmp_path: Path) -> None:
-    """Weights come from a checkpoint, whole or the part of it behind a prefix."""
+    """Weights are loaded from a checkpoint, all of them or those with a prefix."""
     folder, _ = saved(tmp_path)
     for cfg in (
         {"checkpoint": f"{folder}/plain.pth"},
@@ -102,43 +102,43 @@ def test_pretrained_weights(tmp_path: Path) -> None:
         model = net()
         initialize(model, {"type": "Pretrained", **cfg})
         assert filled(model, "conv.weight") == filled(model, "head.0.weight") == 8
-    with pytest.raises(AssertionError, match=r"no weights that begin with 'back\.'"):
+    with pytest.raises(AssertionError, match=r"no weights with the prefix 'back\.'"):
         initialize(net(), {"type": "Pretrained", "checkpoint": f"{folder}/prefixed.pth", "prefix": "back"})
 
 
 WRONG: list[tuple[Any, type[Exception], str]] = [
-    ("Kaiming", TypeError, "init_cfg is a dict or a list"),
-    ([1], TypeError, "init_cfg is a dict or a list"),
+    ("Kaiming", TypeError, "init_cfg must be a dict or a list"),
+    ([1], TypeError, "init_cfg must be a dict or a list"),
     ({"type": "Constnt", "val": 1}, UnknownNameError, "Did you mean 'Constant'"),
-    ({"type": "Normal", "bias": "1"}, TypeError, "bias is a number"),
-    ({"type": "Normal", "bias_prob": 1}, TypeError, "bias_prob is a float"),
-    ({"type": "Normal", "layer": 1}, TypeError, "layer is the name of a class"),
-    ({"type": "Normal", "override": "conv"}, TypeError, "override is a dict"),
+    ({"type": "Normal", "bias": "1"}, TypeError, "bias must be a number"),
+    ({"type": "Normal", "bias_prob": 1}, TypeError, "bias_prob must be a float"),
+    ({"type": "Normal", "layer": 1}, TypeError, "layer must be a class name"),
+    ({"type": "Normal", "override": "conv"}, TypeError, "override must be a dict"),
     ({"type": "Normal", "override": {"type": "Normal"}}, ValueError, 'must contain the key "name"'),
-    ({"type": "Normal", "override": {"name": "conv", "std": 1}}, ValueError, 'needs the key "type"'),
+    ({"type": "Normal", "override": {"name": "conv", "std": 1}}, ValueError, 'requires the key "type"'),
     (
         {"type": "Normal", "override": {"name": "cnv"}},
         RuntimeError,
-        "no part 'cnv' to initialize. Did you mean 'conv'",
+        "no submodule 'cnv' to initialize. Did you mean 'conv'",
     ),
 ]
 
 
 @pytest.mark.parametrize(("cfg", "error", "text"), WRONG)
-def test_wrong_configs(cfg: Any, error: type[Exception], text: str) -> None:
-    """What cannot be followed is refused with MMCV's kind of error."""
+def test_invalid_configs(cfg: Any, error: type[Exception], text: str) -> None:
+    """Invalid configs raise the type of error that MMCV raises."""
     with pytest.raises(error, match=text):
         initialize(net(), cfg)
 
 
-def test_layer_that_is_not_there_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A layer name that matches nothing is a warning with a suggestion."""
+def test_missing_layer_warns(caplog: pytest.LogCaptureFixture) -> None:
+    """A layer name that matches nothing logs a warning with a suggestion."""
     initialize(net(), {"type": "Normal", "layer": "Conv2D"})
-    assert "finds no layer ['Conv2D'] in Module. Did you mean 'Conv2d'?" in caplog.text
+    assert "found no layer ['Conv2D'] in Module. Did you mean 'Conv2d'?" in caplog.text
 
 
-def test_initializer_of_ones_own() -> None:
-    """A registered class, or a plain function object, is an initializer."""
+def test_custom_initializer() -> None:
+    """A registered class can be used as an initializer."""
 
     @INITIALIZERS.register_module()
     class Ones:

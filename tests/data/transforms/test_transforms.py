@@ -14,21 +14,21 @@ def image(*shape: int) -> np.ndarray[Any, Any]:
     return np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
 
 
-def test_steps_follow_one_another() -> None:
-    """A pipeline of configs and functions passes results on."""
+def test_pipeline() -> None:
+    """A pipeline of configs and functions passes the results on."""
     pipeline = Compose([{"type": "Collect", "keys": ["a"]}, lambda results: {**results, "b": 2}])
     assert pipeline({"a": 1, "c": 3}) == {"a": 1, "b": 2}
     assert Compose([])({"a": 1}) == {"a": 1}
 
 
 def test_none_ends_the_pipeline() -> None:
-    """A transform that returns None drops the sample; the later ones are not called."""
+    """If a transform returns None, the sample is dropped and the later transforms are not called."""
     assert Compose([lambda results: None, lambda results: 1 / 0])({}) is None
 
 
-def test_pipeline_is_a_list() -> None:
-    """A single config is no pipeline, and a wrong step is named."""
-    with pytest.raises(TypeError, match="A pipeline is a list of transforms"):
+def test_invalid_pipeline() -> None:
+    """A single config is not a pipeline, and an invalid step raises an error that names it."""
+    with pytest.raises(TypeError, match="A pipeline must be a list of transforms"):
         Compose({"type": "Resize"})
     with pytest.raises(BuildError, match=r"no argument 'scales'. Did you mean 'scale'"):
         Compose([{"type": "Resize", "scales": (1, 1)}])
@@ -39,13 +39,13 @@ def test_pipeline_is_a_list() -> None:
     ("shape", "expected"), [((8, 4), (6, 10)), ((8, 4, 3), (6, 10, 3)), ((8, 4, 1), (6, 10, 1))]
 )
 def test_resize(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """``scale`` is (w, h); the channels and the dtype stay."""
+    """``scale`` is (w, h); the channels and the dtype are kept."""
     img = Resize(scale=[10, 6])({"img": image(*shape)})["img"]
     assert img.shape == expected
     assert img.dtype == np.uint8
 
 
-def test_crop_is_a_window_of_the_padded_image() -> None:
+def test_random_crop() -> None:
     """All positions occur, and each crop is a window of the padded image."""
     img = image(4, 4) + 1
     padded = np.pad(img, 1, constant_values=9)
@@ -55,22 +55,22 @@ def test_crop_is_a_window_of_the_padded_image() -> None:
     assert {crop({"img": img})["img"].tobytes() for _ in range(200)} == windows
 
 
-def test_crop_of_colours() -> None:
-    """Channels are not padded; a window of the image's own size is the image."""
+def test_random_crop_of_colour_images() -> None:
+    """Channels are not padded; a window with the size of the image is the whole image."""
     img = image(4, 4, 3)
     assert RandomCrop(3)({"img": img})["img"].shape == (3, 3, 3)
     assert RandomCrop(4, padding=2)({"img": img})["img"].shape == (4, 4, 3)
     assert (RandomCrop(4)({"img": img})["img"] == img).all()
 
 
-def test_crop_that_does_not_fit() -> None:
-    """A window larger than the padded image is refused with both sizes."""
-    with pytest.raises(ArgumentError, match=r"7x7 window does not fit into a padded \(6, 6\) image"):
+def test_too_large_crop() -> None:
+    """A window larger than the padded image raises an error with both sizes."""
+    with pytest.raises(ArgumentError, match=r"7x7 window does not fit into a padded image of shape \(6, 6\)"):
         RandomCrop(7, padding=1)({"img": image(4, 4)})
 
 
 def test_normalize() -> None:
-    """Images become float32, shifted and scaled, channel by channel where asked for."""
+    """Images are converted to float32, shifted and scaled, per channel if several values are given."""
     assert Normalize(2, 4)({"img": np.array([[2, 6]], dtype=np.uint8)})["img"].tolist() == [[0, 1]]
     colours = Normalize([0, 1, 2], [1, 1, 2])({"img": np.full((1, 1, 3), 4, dtype=np.uint8)})["img"]
     assert colours.tolist() == [[[4, 3, 1]]]
@@ -78,9 +78,9 @@ def test_normalize() -> None:
 
 
 @pytest.mark.parametrize("std", [0, -1, [1, 0]])
-def test_std_is_positive(std: Any) -> None:
-    """A standard deviation of zero or less is refused."""
-    with pytest.raises(ArgumentError, match="std is above 0"):
+def test_std_must_be_positive(std: Any) -> None:
+    """A standard deviation of zero or less raises an error."""
+    with pytest.raises(ArgumentError, match="std must be positive"):
         Normalize(0, std)
 
 
@@ -88,7 +88,7 @@ def test_std_is_positive(std: Any) -> None:
     ("shape", "expected"), [((4, 5), (1, 4, 5)), ((4, 5, 1), (1, 4, 5)), ((4, 5, 3), (3, 4, 5))]
 )
 def test_image_to_tensor(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    """Channels come first, the dtype stays, and the tensor has its own order in memory."""
+    """Channels come first, the dtype is kept, and the tensor is contiguous."""
     img = image(*shape)
     tensor = ImageToTensor(["img"])({"img": img})["img"]
     assert tuple(tensor.shape) == expected
@@ -98,14 +98,14 @@ def test_image_to_tensor(shape: tuple[int, ...], expected: tuple[int, ...]) -> N
 
 
 def test_to_tensor() -> None:
-    """Numbers, lists and arrays become tensors of the same kind."""
+    """Numbers, lists and arrays become tensors with the corresponding dtype."""
     results = ToTensor(["n", "x", "a"])({"n": 3, "x": [0.5], "a": np.ones(2, dtype=np.int16), "other": 1})
     assert [results[key].dtype for key in "nxa"] == [torch.int64, torch.float32, torch.int16]
     assert results["other"] == 1
 
 
 def test_collect() -> None:
-    """Only what is asked for is kept, and a missing key is a KeyError."""
+    """Only the selected keys are kept, and a missing key raises a KeyError."""
     assert Collect(["b"])({"a": 1, "b": 2}) == {"b": 2}
     with pytest.raises(KeyError, match="c"):
         Collect(["c"])({"a": 1})

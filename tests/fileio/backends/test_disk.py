@@ -1,4 +1,4 @@
-"""Files on this machine."""
+"""Tests of the disk backend."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from cfgtrain.fileio.backends import HardDiskBackend
 DISK = HardDiskBackend()
 
 
-def held() -> list[str]:
-    """Return what is below the current folder, hidden files too."""
+def list_files() -> list[str]:
+    """Return everything below the current folder, hidden files included."""
     return sorted(str(path) for path in Path().rglob("*"))
 
 
 @pytest.fixture
 def tree() -> Path:
-    """Make folders that hold files, folders, hidden ones and links."""
+    """Create folders with files and subfolders."""
     for name in ("dir1/text3.txt", "dir2/img.jpg", "dir2/dir3/text4.txt", "text1.txt", "text2.txt"):
         Path("tree", name).parent.mkdir(parents=True, exist_ok=True)
         Path("tree", name).write_text(name)
@@ -34,7 +34,7 @@ def tree() -> Path:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_bytes_and_text(kind: type) -> None:
-    """What is put is what is got, under folders that are made, until it is removed."""
+    """What is written can be read until it is removed; missing folders are created."""
     path = kind("new/folder/ä ☃.bin")
     DISK.put(b"a\r\n\x00", path)
     assert DISK.get(path) == b"a\r\n\x00"
@@ -47,11 +47,11 @@ def test_bytes_and_text(kind: type) -> None:
     assert (DISK.exists("new"), DISK.isfile("new"), DISK.isdir(kind("new"))) == (True, False, True)
     DISK.remove(path)
     assert not DISK.exists(path)
-    assert held() == ["new", "new/folder"]
+    assert list_files() == ["new", "new/folder"]
 
 
-def test_the_local_path_is_the_path() -> None:
-    """Nothing is copied, and the file stays."""
+def test_local_path_is_the_path_itself() -> None:
+    """Nothing is copied, and the file is not removed."""
     Path("a").touch()
     path = Path("a")
     with DISK.get_local_path(path) as local:
@@ -59,11 +59,11 @@ def test_the_local_path_is_the_path() -> None:
     assert path.exists()
 
 
-def test_uris_of_files(tmp_path: Path) -> None:
-    """``file://`` and the whole path is a path; another machine is none."""
+def test_file_uris(tmp_path: Path) -> None:
+    """``file://`` with an absolute path is supported; the URI of another machine raises an error."""
     uri = (tmp_path / "a b.txt").as_uri()
     DISK.put(b"x", uri)
-    assert held() == ["a b.txt"]
+    assert list_files() == ["a b.txt"]
     assert DISK.get(uri) == b"x"
     assert DISK.get(uri.replace("file://", "file://localhost")) == b"x"
     with DISK.get_local_path(uri) as local:
@@ -73,37 +73,37 @@ def test_uris_of_files(tmp_path: Path) -> None:
 
 
 def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leading ~ is the home folder, for every method."""
+    """A leading ~ is expanded to the home folder by every method."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     DISK.put(b"x", "~/a")
-    assert held() == ["home", "home/a"]
+    assert list_files() == ["home", "home/a"]
     assert DISK.exists("~/a")
     assert list(DISK.list_dir_or_file("~")) == ["a"]
     assert DISK.join_path("~", "a", Path("b")) == "~/a/b"
 
 
 @pytest.mark.parametrize("call", [DISK.get, DISK.get_text, DISK.remove, lambda path: DISK.put(b"", path)])
-def test_the_empty_path(call: Any) -> None:
-    """The path of no letters is no file."""
+def test_empty_path(call: Any) -> None:
+    """An empty path does not exist."""
     with pytest.raises(FileNotFoundError):
         call("")
     assert not DISK.exists("")
-    assert held() == []
+    assert list_files() == []
 
 
 @pytest.mark.parametrize("path", [None, 3, b"a", ["a"]])
-def test_what_is_no_path(path: Any) -> None:
-    """A path is a str or a Path."""
+def test_invalid_path(path: Any) -> None:
+    """A path that is neither a str nor a Path raises an error."""
     for call in (DISK.get, DISK.exists, lambda path: DISK.put(b"", path)):
         with pytest.raises(ArgumentTypeError, match="str or a Path"):
             call(path)
 
 
-# ------------------------------------------------------------------------- whole or not at all
+# ------------------------------------------------------------------------- atomic writes
 
 
-def test_half_a_file_is_never_seen() -> None:
-    """While bytes are written over a file, readers see the old ones or the new ones."""
+def test_incomplete_file_is_never_visible() -> None:
+    """While a file is overwritten, readers see the old content or the new content."""
     contents = [bytes([letter]) * 300_000 for letter in b"ab"]
     DISK.put(contents[0], "a")
     stop = threading.Event()
@@ -122,11 +122,11 @@ def test_half_a_file_is_never_seen() -> None:
         writer.join()
 
 
-def test_two_processes_leave_one_whole_file() -> None:
-    """Two processes that dump to one file at the same time leave the file of one of them, and nothing else."""
+def test_concurrent_writes_leave_one_complete_file() -> None:
+    """Two processes that dump to one file at the same time leave one complete file, and nothing else."""
     code = (
         "import sys, time; from cfgtrain import dump\n"
-        "print(flush=True); sys.stdin.readline()\n"  # until both are there
+        "print(flush=True); sys.stdin.readline()\n"  # until both are running
         "for _ in range(20): dump([int(sys.argv[1])] * 50_000, 'new/a.json')"
     )
     both = [
@@ -141,7 +141,7 @@ def test_two_processes_leave_one_whole_file() -> None:
         process.stdin.write(b"\n")
         process.stdin.flush()
     assert [process.communicate()[0] is not None and process.returncode for process in both] == [0, 0]
-    assert held() == ["new", "new/a.json"]
+    assert list_files() == ["new", "new/a.json"]
     assert DISK.get("new/a.json") in [str([n] * 50_000).encode() for n in (1, 2)]
 
 
@@ -151,13 +151,13 @@ def test_two_processes_leave_one_whole_file() -> None:
     [(os, "fsync", 28), (Path, "replace", 28), (Path, "open", 13)],
     ids=["full disk", "full disk at the end", "no permission"],
 )
-def test_a_write_that_fails(
+def test_failed_write(
     owner: Any, name: str, number: int, old: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk or a missing permission is told, and what was there stays alone."""
+    """A full disk or a missing permission raises an error, and the old file is kept."""
     if old is not None:
         Path("a").write_bytes(old)
-    before = held()
+    before = list_files()
 
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -166,12 +166,12 @@ def test_a_write_that_fails(
         patch.setattr(owner, name, fail)
         with pytest.raises(OSError, match=os.strerror(number)):
             DISK.put(b"new", "a")
-    assert held() == before
+    assert list_files() == before
     assert old is None or Path("a").read_bytes() == old
 
 
-def test_a_disk_that_is_really_full() -> None:
-    """With a limit on the size of files the old file stays, and no temporary one does."""
+def test_full_disk() -> None:
+    """If a file exceeds the size limit of the process, the old file is kept and no temporary file is left."""
     code = (
         "import resource, signal; from cfgtrain import dump, load\n"
         "dump('old', 'a.json')\n"
@@ -183,18 +183,18 @@ def test_a_disk_that_is_really_full() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[Errno 27] File too large while writing a.json\nold\n"
-    assert held() == ["a.json"]
+    assert list_files() == ["a.json"]
 
 
-def test_a_folder_that_is_really_forbidden(tmp_path: Path) -> None:
-    """In a folder that may not be written to nothing is, and what may not be read is not."""
+def test_missing_permissions(tmp_path: Path) -> None:
+    """Files in a folder without permissions can be neither written nor read nor removed."""
     DISK.put(b"old", "a/b.json")
     Path("a/b.json").chmod(0o000)
     Path("a").chmod(0o555)
     tmp_path.chmod(0o755)
     code = (
         "import os; from cfgtrain import FileClient; client = FileClient()\n"
-        "if os.geteuid() == 0: os.setuid(65534)  # nothing is forbidden to the superuser\n"
+        "if os.geteuid() == 0: os.setuid(65534)  # root may write everywhere\n"
         "for call in (lambda: client.put(b'new', 'a/b.json'), lambda: client.put(b'new', 'a/c/d.json'),\n"
         "             lambda: client.get('a/b.json'), lambda: client.remove('a/b.json')):\n"
         "    try: call(); print('allowed')\n"
@@ -202,11 +202,11 @@ def test_a_folder_that_is_really_forbidden(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["denied"] * 4
-    assert held() == ["a", "a/b.json"]
+    assert list_files() == ["a", "a/b.json"]
 
 
-def test_links_are_written_through() -> None:
-    """A link stays a link, to a file that is there or is not yet."""
+def test_links_are_kept() -> None:
+    """Writing to a link writes its target, whether the target exists or not."""
     Path("far").mkdir()
     Path("far/a").write_bytes(b"old")
     Path("a").symlink_to("far/a")
@@ -217,8 +217,8 @@ def test_links_are_written_through() -> None:
     assert (Path("b").is_symlink(), Path("far/new/b").read_bytes()) == (True, b"new")
 
 
-def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
-    """What is no file is written to, not replaced by one."""
+def test_devices_and_pipes_are_kept(tmp_path: Path) -> None:
+    """A pipe or device is written to, not replaced by a file."""
     os.mkfifo("pipe")
     reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
     try:
@@ -257,13 +257,13 @@ def test_devices_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [str, Path])
-def test_a_folder_is_listed(kind: type, args: dict[str, Any], found: str, tree: Path) -> None:
-    """Folders and files are listed by name, and can be left out by kind and by ending."""
+def test_list_dir_or_file(kind: type, args: dict[str, Any], found: str, tree: Path) -> None:
+    """Entries are sorted by name, and can be filtered by kind and suffix."""
     assert list(DISK.list_dir_or_file(kind(tree), **args)) == found.split()
 
 
-def test_hidden_entries_are_left_out(tree: Path) -> None:
-    """What begins with a dot is neither listed nor entered."""
+def test_hidden_entries_are_skipped(tree: Path) -> None:
+    """Entries that begin with a dot are neither listed nor searched."""
     (tree / ".git").mkdir()
     (tree / ".git/config.txt").touch()
     (tree / ".hidden.txt").touch()
@@ -272,8 +272,8 @@ def test_hidden_entries_are_left_out(tree: Path) -> None:
     )
 
 
-def test_links_in_a_circle_come_to_an_end(tree: Path) -> None:
-    """A link to a folder is entered unless one is in that folder already."""
+def test_cyclic_links(tree: Path) -> None:
+    """A link to a folder is followed unless the folder is one of its own parents."""
     (tree / "dir1/up").symlink_to("..")
     (tree / "dir1/other").symlink_to("../dir2")
     (tree / "dir1/broken").symlink_to("nowhere")
@@ -284,16 +284,16 @@ def test_links_in_a_circle_come_to_an_end(tree: Path) -> None:
     assert not any("up/dir1/up" in name for name in found)
 
 
-def test_arguments_that_do_not_fit(tree: Path) -> None:
-    """A suffix for folders, or one that is no text, is an error at once, not on the first item."""
+def test_invalid_list_arguments(tree: Path) -> None:
+    """A suffix together with list_dir, or of the wrong type, raises an error in the call itself."""
     with pytest.raises(TypeError, match="`suffix` should be None when `list_dir` is True"):
         DISK.list_dir_or_file(tree, suffix=".txt")
     with pytest.raises(TypeError, match="`suffix` must be a string or tuple of strings"):
         DISK.list_dir_or_file(tree, list_dir=False, suffix=[".txt"])  # type: ignore[arg-type]
 
 
-def test_a_folder_that_is_not_there() -> None:
-    """A missing folder, and a file, is an error."""
+def test_missing_folder() -> None:
+    """Listing a missing folder, or a file, raises an error."""
     Path("a").touch()
     for name, kind in (("b", FileNotFoundError), ("a", NotADirectoryError)):
         with pytest.raises(kind):

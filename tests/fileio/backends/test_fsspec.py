@@ -1,4 +1,4 @@
-"""Files of fsspec: in memory and in archives, for real."""
+"""Tests of the fsspec backend, with the memory and zip file systems."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cfgtrain.fileio.backends import FsspecBackend
 
 @pytest.fixture
 def root() -> str:
-    """Return a folder in memory that no other test has."""
+    """Return a folder in memory that no other test uses."""
     return f"memory://{uuid.uuid4().hex}"
 
 
 def test_bytes_and_text(root: str) -> None:
-    """What is put is what is got, under folders that are made, until it is removed."""
+    """What is written can be read until it is removed; missing folders are created."""
     client = FileClient.infer_client(uri=root)
     assert (client.name, client.allow_symlink) == ("FsspecBackend", False)
     path = client.join_path(root, "new", "ä b.txt")
@@ -39,8 +39,8 @@ def test_bytes_and_text(root: str) -> None:
         client.get(path)
 
 
-def test_a_local_copy(root: str) -> None:
-    """A local copy keeps the extensions and goes."""
+def test_local_copy(root: str) -> None:
+    """A local copy keeps the extensions and is removed."""
     client = FileClient(prefix="memory")
     client.put(b"x", f"{root}/a.nii.gz")
     with client.get_local_path(f"{root}/a.nii.gz") as path:
@@ -64,7 +64,7 @@ def test_a_local_copy(root: str) -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["", "/"])
-def test_a_folder_is_listed(end: str, args: dict[str, Any], found: str, root: str) -> None:
+def test_list_dir_or_file(end: str, args: dict[str, Any], found: str, root: str) -> None:
     """Folders are listed as on the disk."""
     client = FileClient(prefix="memory")
     for name in ("dir1/text3.txt", "dir2/img.jpg", "dir2/dir3/text4.txt", "text1.txt", ".hidden"):
@@ -73,7 +73,7 @@ def test_a_folder_is_listed(end: str, args: dict[str, Any], found: str, root: st
 
 
 def test_load_and_dump(root: str) -> None:
-    """Every function that takes a file client takes these paths."""
+    """Every function that uses a FileClient supports these URIs."""
     for name in ("a.json", "a.yml", "a.pkl", "a.json.gz"):
         dump({"a": [1]}, f"{root}/{name}")
         assert load(f"{root}/{name}") == {"a": [1]}
@@ -82,8 +82,8 @@ def test_load_and_dump(root: str) -> None:
     assert dict_from_file(f"{root}/a.txt", int) == {1: "cat", 2: ["dog", "cow"]}
 
 
-def test_files_in_archives(root: str) -> None:
-    """A chain of URIs is read: a file of a zip that is itself in memory."""
+def test_chained_uris(root: str) -> None:
+    """A chained URI is supported: a file in a zip archive in memory."""
     import io
     import zipfile
 
@@ -94,8 +94,8 @@ def test_files_in_archives(root: str) -> None:
     assert load(f"zip://folder/a.json::{root}/a.zip") == [1]
 
 
-def test_paths_without_a_prefix(root: str, tmp_path: Path) -> None:
-    """A bare path belongs to the protocol that was named, or to the disk."""
+def test_paths_without_prefix(root: str, tmp_path: Path) -> None:
+    """A path without a prefix belongs to the protocol argument, or to the local disk."""
     path = root.removeprefix("memory://")
     backend = FsspecBackend("memory")
     backend.put(b"x", f"{path}/a")
@@ -104,22 +104,22 @@ def test_paths_without_a_prefix(root: str, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "a").read_bytes() == b"y"
 
 
-def test_protocols_that_there_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown protocol is suggested, and one whose package is missing says what to install."""
+def test_unknown_protocols(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown protocol raises an error with a suggestion; for a missing package it says what to install."""
     with pytest.raises(BackendError, match="Did you mean 'memory'"):
         FsspecBackend("memry")
     with pytest.raises(BackendError, match=r"No file backend reads memry://.*Did you mean 'memory'"):
         FileClient.infer_client(uri="memry://a")
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setitem(sys.modules, "petrel_client", None)
-    with pytest.raises(MissingLibraryError, match=r"s3:// needs .*s3fs.*pip install 'cfgtrain\[s3\]'"):
+    with pytest.raises(MissingLibraryError, match=r"s3:// requires .*s3fs.*pip install 'cfgtrain\[s3\]'"):
         FileClient.infer_client(uri="s3://bucket/a")
     with pytest.raises(MissingLibraryError, match="s3fs"):
         FsspecBackend().get("s3://bucket/a")
 
 
 def test_without_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where fsspec is missing its prefixes are unknown, and the backend says what to install."""
+    """Without fsspec its prefixes are unknown, and the error of the backend says what to install."""
     monkeypatch.setitem(sys.modules, "fsspec", None)
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(BackendError, match="No file backend reads gs://"):

@@ -1,4 +1,4 @@
-"""Files on a web server that is slow, broken, redirecting, endless, or as it should be."""
+"""Tests of the HTTP backend, with servers that are slow, broken, redirecting or working."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ DIGEST = hashlib.sha256(BODY).hexdigest()
 
 @pytest.fixture
 def quick() -> HTTPBackend:
-    """A backend that neither waits long nor pauses."""
+    """Return a backend with a short timeout and no pauses between retries."""
     return HTTPBackend(timeout=5, retries=2, backoff=0)
 
 
 def silent(site: Site) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer nothing until the test is over."""
+    """Send no response until the test is over."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         site.over.wait(30)
@@ -47,8 +47,8 @@ def silent(site: Site) -> Callable[[BaseHTTPRequestHandler], None]:
     return answer
 
 
-def first(times: int, answer: Any, then: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Give one answer a number of times, and then the right one."""
+def fail_first(times: int, answer: Any, then: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Give one response a number of times, and then the body."""
     left = [answer] * times
 
     def choose(handler: BaseHTTPRequestHandler) -> None:
@@ -57,14 +57,14 @@ def first(times: int, answer: Any, then: bytes) -> Callable[[BaseHTTPRequestHand
     return choose
 
 
-def cut(handler: BaseHTTPRequestHandler) -> None:
-    """Promise more than is sent."""
+def truncated(handler: BaseHTTPRequestHandler) -> None:
+    """Send less than the Content-Length header announces."""
     send(handler, BODY[:1000], Content_Length=str(len(BODY)))
     handler.close_connection = True
 
 
-def cut_chunks(handler: BaseHTTPRequestHandler) -> None:
-    """Break off between two chunks, before the one that ends an answer."""
+def truncated_chunks(handler: BaseHTTPRequestHandler) -> None:
+    """Close the connection between two chunks, before the last one."""
     handler.protocol_version = "HTTP/1.1"
     handler.send_response(200)
     handler.send_header("Transfer-Encoding", "chunked")
@@ -73,33 +73,33 @@ def cut_chunks(handler: BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
-def hang_up(handler: BaseHTTPRequestHandler) -> None:
-    """Close the connection without a word."""
+def drop_connection(handler: BaseHTTPRequestHandler) -> None:
+    """Close the connection without a response."""
     handler.connection.shutdown(socket.SHUT_RDWR)
     handler.close_connection = True
 
 
-def nonsense(handler: BaseHTTPRequestHandler) -> None:
-    """Answer with what is not HTTP."""
+def invalid_response(handler: BaseHTTPRequestHandler) -> None:
+    """Send a response that is not HTTP."""
     handler.wfile.write(b"\x00\x01 what?\r\n\r\n")
     handler.close_connection = True
 
 
-def status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer with a status."""
+def respond_status(code: int, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Respond with a status code."""
     return lambda handler: send(handler, b"sorry", code, **headers)
 
 
-def to(url: str, code: int = 302) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Redirect."""
-    return status(code, Location=url)
+def redirect_to(url: str, code: int = 302) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Respond with a redirect."""
+    return respond_status(code, Location=url)
 
 
-# ------------------------------------------------------------------------- what works
+# ------------------------------------------------------------------------- successful requests
 
 
-def test_a_file_is_read(site: Site, quick: HTTPBackend) -> None:
-    """The bytes of a file, its text, and a local copy that keeps its extensions and goes."""
+def test_read_file(site: Site, quick: HTTPBackend) -> None:
+    """The backend returns bytes, text, and a local copy that keeps the extensions and is removed."""
     site["/a/b.tar.gz"] = BODY
     site["/t.txt"] = "ä\r\nb\n".encode()
     assert quick.get(f"{site.url}/a/b.tar.gz") == BODY
@@ -111,16 +111,16 @@ def test_a_file_is_read(site: Site, quick: HTTPBackend) -> None:
     assert not Path(path).exists()
 
 
-def test_an_empty_file(site: Site, quick: HTTPBackend) -> None:
-    """A file of no bytes is a file."""
+def test_empty_file(site: Site, quick: HTTPBackend) -> None:
+    """An empty file is read."""
     site["/a"] = b""
     assert quick.get(f"{site.url}/a") == b""
 
 
-def test_what_is_there(site: Site, quick: HTTPBackend) -> None:
-    """Exists asks the server; 404 is no, and 500 is neither yes nor no."""
+def test_exists(site: Site, quick: HTTPBackend) -> None:
+    """A 404 response means that a file does not exist; a 500 response raises an error."""
     site["/a"] = b"x"
-    site["/b"] = status(500)
+    site["/b"] = respond_status(500)
     assert quick.exists(f"{site.url}/a")
     assert quick.isfile(f"{site.url}/a")
     assert not quick.exists(f"{site.url}/c")
@@ -128,13 +128,13 @@ def test_what_is_there(site: Site, quick: HTTPBackend) -> None:
         quick.exists(f"{site.url}/b")
 
 
-def test_the_client_finds_it(site: Site) -> None:
-    """The prefix of the URL leads to this backend, and options come with it."""
+def test_client_infers_backend(site: Site) -> None:
+    """The prefix of the URL selects this backend, with the options in file_client_args."""
     site["/a"] = b"xyz"
     assert FileClient.infer_client(uri=f"{site.url}/a").get(f"{site.url}/a") == b"xyz"
     client = FileClient.infer_client({"max_size": 2}, f"{site.url}/a")
     assert client.name == "HTTPBackend"
-    with pytest.raises(DownloadError, match="larger than 2 bytes"):
+    with pytest.raises(DownloadError, match="larger than the limit of 2 bytes"):
         client.get(f"{site.url}/a")
 
 
@@ -142,7 +142,7 @@ def test_the_client_finds_it(site: Site) -> None:
     ("name", "asked"), [("/a b.txt", "/a%20b.txt"), ("/ä", "/%C3%A4"), ("/a%20b", "/a%20b")]
 )
 def test_urls_are_quoted(name: str, asked: str, site: Site, quick: HTTPBackend) -> None:
-    """A URL may hold spaces and letters of any language; what is quoted already stays."""
+    """Spaces and non-ASCII characters in a URL are quoted; quoted characters are kept."""
     site[asked] = b"x"
     assert quick.get(site.url + name) == b"x"
     assert site.asked == [asked]
@@ -156,7 +156,7 @@ def test_query_and_fragment(site: Site, quick: HTTPBackend) -> None:
 
 
 def test_user_and_password(site: Site, quick: HTTPBackend) -> None:
-    """Those of a URL are sent as a header, and are in no message."""
+    """A login in the URL is sent as a header and does not appear in messages."""
     site["/a"] = b"x"
     url = site.url.replace("//", "//me:p%40ss@")
     quick.get(f"{url}/a")
@@ -173,18 +173,24 @@ def test_user_and_password(site: Site, quick: HTTPBackend) -> None:
     assert "abc" not in str(caught.value)
 
 
-# ------------------------------------------------------------------------- what passes
+# ------------------------------------------------------------------------- failures and retries
 
 
 @pytest.mark.parametrize(
     "failure",
-    [cut, cut_chunks, hang_up, nonsense, *map(status, (408, 425, 429, 500, 502, 503, 504))],
+    [
+        truncated,
+        truncated_chunks,
+        drop_connection,
+        invalid_response,
+        *map(respond_status, (408, 425, 429, 500, 502, 503, 504)),
+    ],
     ids=lambda failure: getattr(failure, "__name__", None),
 )
-def test_a_failure_that_passes(failure: Any, site: Site, quick: HTTPBackend) -> None:
-    """Twice a failure and then the file: the file is what comes of it, whole, in memory and on disk."""
+def test_transient_failure(failure: Any, site: Site, quick: HTTPBackend) -> None:
+    """After two failures the file is downloaded completely, in memory and on disk."""
     for path in ("/a", "/b"):
-        site[path] = first(2, failure, BODY)
+        site[path] = fail_first(2, failure, BODY)
     assert quick.get(f"{site.url}/a") == BODY
     with quick.get_local_path(f"{site.url}/b") as local:
         assert Path(local).read_bytes() == BODY
@@ -194,25 +200,25 @@ def test_a_failure_that_passes(failure: Any, site: Site, quick: HTTPBackend) -> 
 @pytest.mark.parametrize(
     ("failure", "text"),
     [
-        (cut, "broke off after 1000 of 512000 bytes"),
-        (cut_chunks, "broke off"),
-        (hang_up, "cannot be fetched"),
-        (nonsense, "cannot be fetched"),
-        (status(503), "HTTP 503"),
+        (truncated, "is incomplete: received 1000 of 512000 bytes"),
+        (truncated_chunks, "failed"),
+        (drop_connection, "cannot be fetched"),
+        (invalid_response, "cannot be fetched"),
+        (respond_status(503), "HTTP 503"),
     ],
 )
-def test_a_failure_that_stays(failure: Any, text: str, site: Site, quick: HTTPBackend) -> None:
-    """After the last try the error says what went wrong, where, and how often it was tried."""
+def test_repeated_failure(failure: Any, text: str, site: Site, quick: HTTPBackend) -> None:
+    """After the last retry the error contains the reason, the URL and the number of tries."""
     site["/a"] = failure
-    with pytest.raises(DownloadError, match=rf"{site.url}/a .*{text}.*\(3 tries\)"):
+    with pytest.raises(DownloadError, match=rf"{site.url}/a.*{text}.*\(3 tries\)"):
         quick.get(f"{site.url}/a")
     assert len(site.asked) == 3
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 501])
-def test_a_failure_that_is_final(code: int, site: Site, quick: HTTPBackend) -> None:
-    """An answer that will be the same the next time is not asked for again."""
-    site["/a"] = status(code)
+def test_permanent_failure(code: int, site: Site, quick: HTTPBackend) -> None:
+    """A response that would be the same the next time is not retried."""
+    site["/a"] = respond_status(code)
     with pytest.raises(DownloadError, match=f"HTTP {code}") as caught:
         quick.get(f"{site.url}/a")
     assert caught.value.status == code
@@ -220,8 +226,8 @@ def test_a_failure_that_is_final(code: int, site: Site, quick: HTTPBackend) -> N
     assert isinstance(caught.value, OSError)
 
 
-def test_silence(site: Site) -> None:
-    """A server that says nothing is given up on, before the answer and within it."""
+def test_timeout(site: Site) -> None:
+    """A server that stops sending, before or during the response, causes a timeout."""
 
     def stop_halfway(handler: BaseHTTPRequestHandler) -> None:
         send(handler, b"abc", Content_Length="6")
@@ -232,12 +238,12 @@ def test_silence(site: Site) -> None:
     site["/b"] = stop_halfway
     backend = HTTPBackend(timeout=0.05, retries=1, backoff=0)
     for path in ("/a", "/b"):
-        with pytest.raises(DownloadError, match=r"the server is silent.*2 tries"):
+        with pytest.raises(DownloadError, match=r"the server does not respond.*2 tries"):
             backend.get(site.url + path)
 
 
-def test_a_server_that_drips(site: Site) -> None:
-    """One that never falls silent and never ends runs into the limit on the whole time."""
+def test_time_limit(site: Site) -> None:
+    """A server that sends slowly and endlessly exceeds the time limit."""
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -250,31 +256,31 @@ def test_a_server_that_drips(site: Site) -> None:
         HTTPBackend(retries=0, time_limit=0.05).get(f"{site.url}/a")
 
 
-def test_nobody_is_there(quick: HTTPBackend) -> None:
-    """A port that nobody listens on is tried again, and then an error."""
+def test_connection_refused(quick: HTTPBackend) -> None:
+    """A refused connection is retried and then raises an error."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(DownloadError, match=r"refused.*3 tries"):
             quick.get(f"http://127.0.0.1:{taken.getsockname()[1]}/a")
 
 
-def test_pauses_are_told(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """Why a download takes its time is in the log."""
-    site["/a"] = first(1, status(503), b"x")
+def test_retries_are_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Each retry logs a warning with its reason."""
+    site["/a"] = fail_first(1, respond_status(503), b"x")
     assert HTTPBackend(backoff=0).get(f"{site.url}/a") == b"x"
     assert [record.getMessage() for record in caplog.records] == [
-        f"{site.url}/a cannot be fetched: HTTP 503 Service Unavailable. Trying again in 0.0 s."
+        f"{site.url}/a cannot be fetched: HTTP 503 Service Unavailable. Retrying in 0.0 s."
     ]
 
 
 def test_pauses_double(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each pause is twice the one before, less a part that chance decides; a server may ask for more."""
+    """Each pause is twice as long as the previous one, with jitter; a server may ask for a longer one."""
     pauses: list[float] = []
     monkeypatch.setattr(http_module.time, "sleep", pauses.append)
     state = random.getstate()
-    site["/a"] = status(503)
-    site["/b"] = status(429, Retry_After="7")
-    site["/c"] = status(429, Retry_After="86400")
+    site["/a"] = respond_status(503)
+    site["/b"] = respond_status(429, Retry_After="7")
+    site["/c"] = respond_status(429, Retry_After="86400")
     backend = HTTPBackend(retries=4, backoff=1.0)
     for path in ("/a", "/b", "/c"):
         with pytest.raises(DownloadError):
@@ -295,18 +301,18 @@ def test_pauses_double(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_retry_after(header: str, expected: float, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause that a server asks for may be a date; what is neither a date nor a number is ignored."""
+    """Retry-After may be a date; an invalid value is ignored."""
     pauses: list[float] = []
     monkeypatch.setattr(http_module.time, "sleep", pauses.append)
-    site["/a"] = first(1, status(503, Retry_After=header), b"x")
+    site["/a"] = fail_first(1, respond_status(503, Retry_After=header), b"x")
     assert HTTPBackend(backoff=0).get(f"{site.url}/a") == b"x"
     assert pauses == [expected]
 
 
-def test_full_disks_are_not_tried_again(
+def test_write_errors_are_not_retried(
     site: Site, quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error in writing is none of the server's: it is raised as it is, and no file stays."""
+    """An error while writing the local copy is raised unchanged, and no file is left."""
     site["/a"] = BODY
     folder = Path("tmp")
     folder.mkdir()
@@ -323,12 +329,12 @@ def test_full_disks_are_not_tried_again(
     assert len(site.asked) == 0
 
 
-# ------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------- limits and refusals
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_too_large(announced: bool, site: Site) -> None:
-    """A file that is larger than the limit is refused: at once if it says so, else when it gets there."""
+def test_max_size(announced: bool, site: Site) -> None:
+    """A file above the size limit raises an error: at once if the server announces its size, else when it is reached."""
     sent = []
 
     def endless(handler: BaseHTTPRequestHandler) -> None:
@@ -344,7 +350,7 @@ def test_too_large(announced: bool, site: Site) -> None:
             pass
 
     site["/a"] = endless
-    with pytest.raises(DownloadError, match=r"larger than 3000000 bytes.*max_size"):
+    with pytest.raises(DownloadError, match=r"larger than the limit of 3000000 bytes.*max_size"):
         HTTPBackend(max_size=3_000_000).get(f"{site.url}/a")
     assert len(site.asked) == 1
     site["/b"] = BODY
@@ -356,27 +362,27 @@ def test_too_large(announced: bool, site: Site) -> None:
     ["file:///etc/passwd", "ftp://127.0.0.1/a", "data:text/plain,x", "javascript:x", "FILE:///etc/passwd"],
 )
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_redirects_away_from_http(target: str, code: int, site: Site, quick: HTTPBackend) -> None:
-    """A redirect to anything but HTTP is refused, and not tried again."""
-    site["/a"] = to(target, code)
-    with pytest.raises(DownloadError, match=r"redirects to .*refused"):
+def test_redirects_to_other_schemes(target: str, code: int, site: Site, quick: HTTPBackend) -> None:
+    """A redirect to another scheme raises an error and is not retried."""
+    site["/a"] = redirect_to(target, code)
+    with pytest.raises(DownloadError, match=r"redirects to .*not allowed"):
         quick.get(f"{site.url}/a")
     assert len(site.asked) == 1
 
 
 def test_redirects_from_https_to_http() -> None:
-    """What was asked for under encryption is not taken without."""
-    with pytest.raises(DownloadError, match="https://a/x redirects to http://a/y: refused"):
+    """A redirect from HTTPS to HTTP raises an error."""
+    with pytest.raises(DownloadError, match="https://a/x redirects to http://a/y, which is not allowed"):
         http_module._redirect_url("https://a/x", "http://a/y")
     assert http_module._redirect_url("https://a/x", "/y") == "https://a/y"
     assert http_module._redirect_url("http://a/x", "https://a/y") == "https://a/y"
 
 
-def test_redirects_that_are_not_ascii(site: Site, quick: HTTPBackend) -> None:
-    """A redirect may hold spaces and the bytes of UTF-8; one that is not a URL is an error, tried once."""
-    site["/a"] = to("/ä b".encode().decode("latin-1"))
+def test_non_ascii_redirects(site: Site, quick: HTTPBackend) -> None:
+    """A redirect may contain spaces and UTF-8 bytes; an invalid URL raises an error without a retry."""
+    site["/a"] = redirect_to("/ä b".encode().decode("latin-1"))
     site["/%C3%A4%20b"] = b"x"
-    site["/c"] = to("http://[::1/b")
+    site["/c"] = redirect_to("http://[::1/b")
     assert quick.get(f"{site.url}/a") == b"x"
     with pytest.raises(DownloadError, match=r"cannot be fetched: .*IPv6"):
         quick.get(f"{site.url}/c")
@@ -385,40 +391,40 @@ def test_redirects_that_are_not_ascii(site: Site, quick: HTTPBackend) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("whole", [True, False])
-def test_redirects(code: int, whole: bool, site: Site, quick: HTTPBackend) -> None:
-    """Redirects are followed, by whole URLs and by paths."""
-    site["/a"] = to((site.url if whole else "") + "/b", code)
+def test_redirects_are_followed(code: int, whole: bool, site: Site, quick: HTTPBackend) -> None:
+    """Redirects to absolute URLs and to paths are followed."""
+    site["/a"] = redirect_to((site.url if whole else "") + "/b", code)
     site["/b"] = BODY
     assert quick.get(f"{site.url}/a") == BODY
 
 
-def test_redirects_in_a_circle(site: Site, quick: HTTPBackend) -> None:
-    """A circle comes to an end."""
-    site["/a"] = to("/a")
+def test_redirect_loop(site: Site, quick: HTTPBackend) -> None:
+    """A redirect loop ends with an error."""
+    site["/a"] = redirect_to("/a")
     with pytest.raises(DownloadError, match="HTTP 302"):
         quick.get(f"{site.url}/a")
     assert len(site.asked) < 20
 
 
-def test_secrets_stay_with_their_host(site: Site) -> None:
-    """Authorization and cookies follow a redirect on the same host, and do not to another one."""
+def test_secrets_are_not_sent_to_other_hosts(site: Site) -> None:
+    """Authorization and cookies are sent after a redirect to the same host, but not to another one."""
     backend = HTTPBackend(headers={"Authorization": "Bearer x", "Cookie": "y", "X-Mine": "z"})
-    site["/a"] = to("/b")
-    site["/b"] = to(site.url.replace("127.0.0.1", "localhost") + "/c")
+    site["/a"] = redirect_to("/b")
+    site["/b"] = redirect_to(site.url.replace("127.0.0.1", "localhost") + "/c")
     site["/c"] = b"x"
     assert backend.get(f"{site.url}/a") == b"x"
     sent = [[name for name in ("Authorization", "Cookie", "X-Mine") if name in each] for each in site.headers]
     assert sent == [["Authorization", "Cookie", "X-Mine"]] * 2 + [["X-Mine"]]
 
 
-def test_the_digest(site: Site, quick: HTTPBackend) -> None:
-    """A file with the digest that was asked for is taken, in either form, and another one is not."""
+def test_digest(site: Site, quick: HTTPBackend) -> None:
+    """A file is accepted if it has the expected digest, given in the URL or as an argument; else an error is raised."""
     site["/a"] = BODY
     url = f"{site.url}/a"
     assert quick.get(f"{url}#sha256={DIGEST}") == BODY
     assert quick.get(url, sha256=DIGEST.upper()) == BODY
     wrong = "0" * 64
-    with pytest.raises(DownloadError, match=f"not the file that was asked for.*{DIGEST}, not {wrong}"):
+    with pytest.raises(DownloadError, match=f"wrong SHA-256 digest: expected {wrong}, got {DIGEST}"):
         quick.get(f"{url}#sha256={wrong}")
     with pytest.raises(DownloadError, match=wrong), quick.get_local_path(url, sha256=wrong):
         pass
@@ -426,8 +432,8 @@ def test_the_digest(site: Site, quick: HTTPBackend) -> None:
 
 
 @pytest.mark.parametrize("mark", ["sha256=", "sha256=abc", "SHA256=", "sha256:" + "g" * 64, "x=1&sha256="])
-def test_a_digest_that_is_none(mark: str, site: Site, quick: HTTPBackend) -> None:
-    """A digest that was forgotten or cut off is an error, and never a file that nobody has checked."""
+def test_invalid_digest(mark: str, site: Site, quick: HTTPBackend) -> None:
+    """An empty or truncated digest raises an error instead of disabling the check."""
     site["/a"] = BODY
     with pytest.raises(ArgumentError, match="64 hexadecimal digits"):
         quick.get(f"{site.url}/a#{mark}")
@@ -460,8 +466,8 @@ def test_a_digest_that_is_none(mark: str, site: Site, quick: HTTPBackend) -> Non
         3,
     ],
 )
-def test_what_is_no_url(url: Any, quick: HTTPBackend) -> None:
-    """Whatever is no HTTP URL is an error before anything is opened."""
+def test_invalid_url(url: Any, quick: HTTPBackend) -> None:
+    """An invalid HTTP URL raises an error before a connection is opened."""
     with pytest.raises((BackendError, TypeError)):
         quick.get(url)
 
@@ -469,24 +475,24 @@ def test_what_is_no_url(url: Any, quick: HTTPBackend) -> None:
 @pytest.mark.parametrize(
     "args", [{"timeout": "3"}, {"timeout": [1]}, {"retries": 1.5}, {"retries": None}, {"backoff": "1"}]
 )
-def test_options_are_numbers(args: dict[str, Any]) -> None:
-    """An option of another type is refused by its name, before anything is fetched."""
-    with pytest.raises(ArgumentTypeError, match=f"{next(iter(args))} of HTTPBackend is a number"):
+def test_option_types(args: dict[str, Any]) -> None:
+    """An option of the wrong type raises an error that names it."""
+    with pytest.raises(ArgumentTypeError, match=f"{next(iter(args))} of HTTPBackend must be a number"):
         HTTPBackend(**args)
 
 
 @pytest.mark.parametrize(
     "args", [{"timeout": 0}, {"retries": -1}, {"backoff": -1}, {"max_size": 0}, {"time_limit": 0}]
 )
-def test_limits_that_are_none(args: dict[str, Any]) -> None:
-    """A limit that nothing could keep to is an error."""
+def test_option_values(args: dict[str, Any]) -> None:
+    """A limit out of range raises an error that names it."""
     with pytest.raises(ArgumentError, match=next(iter(args))):
         HTTPBackend(**args)
 
 
 @given(text=st.text(st.characters(codec="utf-8"), max_size=20))
-def test_any_url_is_one_line_of_ascii(text: str) -> None:
-    """Whatever is written into a URL, no server is sent a line end, a space or a letter that URLs do not have."""
+def test_any_url_is_ascii(text: str) -> None:
+    """The URL sent to a server contains no line ending, space or non-ASCII character."""
     for start in ("http://", "http://h/", "https://h/a?", "http://a:"):
         with suppress(BackendError):
             url = http_module._target(start + text).url
@@ -494,8 +500,8 @@ def test_any_url_is_one_line_of_ascii(text: str) -> None:
             assert not any(char.isspace() or not char.isprintable() for char in url)
 
 
-def test_nothing_can_be_written(quick: HTTPBackend) -> None:
-    """What HTTP has no way to do says so."""
+def test_unsupported_methods(quick: HTTPBackend) -> None:
+    """Methods that HTTP does not support raise an error."""
     for call in (
         lambda: quick.put(b"", "http://h/a"),
         lambda: quick.put_text("", "http://h/a"),
@@ -507,8 +513,8 @@ def test_nothing_can_be_written(quick: HTTPBackend) -> None:
             call()
 
 
-def test_no_pause_without_a_failure(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that comes at once costs no pause."""
+def test_no_pause_on_success(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A successful download does not pause."""
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("a pause"))
     site["/a"] = b"x"
     assert HTTPBackend().get(f"{site.url}/a") == b"x"
@@ -519,7 +525,7 @@ def test_no_pause_without_a_failure(site: Site, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def connections(site: Site) -> list[Any]:
-    """Keep connections open at ``/a``, and return the client's end of each request."""
+    """Keep connections to ``/a`` open, and return the client address of each request."""
     ports: list[Any] = []
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -532,8 +538,8 @@ def connections(site: Site) -> list[Any]:
     return ports
 
 
-def test_a_connection_is_used_again(site: Site, connections: list[Any], quick: HTTPBackend) -> None:
-    """All backends of a process share their connections, and a pickled backend is as good as the first."""
+def test_connections_are_reused(site: Site, connections: list[Any], quick: HTTPBackend) -> None:
+    """All backends of a process share their connections, a pickled one too."""
     copy = pickle.loads(pickle.dumps(quick))
     for each in (quick, copy, HTTPBackend(timeout=3)):
         assert each.exists(f"{site.url}/a")
@@ -542,10 +548,10 @@ def test_a_connection_is_used_again(site: Site, connections: list[Any], quick: H
     assert len(set(connections)) == 1
 
 
-def test_a_fork_has_its_own_connections(
+def test_forked_process_opens_its_own_connections(
     site: Site, connections: list[Any], quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A forked process does not write into the connections of its parent."""
+    """A forked process does not use the connections of its parent."""
     quick.get(f"{site.url}/a")
     monkeypatch.setattr(http_module.os, "getpid", lambda: -1)
     quick.get(f"{site.url}/a")
@@ -557,7 +563,7 @@ def test_a_fork_has_its_own_connections(
 def test_many_threads(
     site: Site, connections: list[Any], quick: HTTPBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Threads download at the same time, and nothing is logged about it."""
+    """Threads download at the same time, and no warning is logged."""
     with ThreadPoolExecutor(16) as threads:
         results = list(threads.map(lambda _: quick.get(f"{site.url}/a"), range(64)))
     assert results == [b"x"] * 64
@@ -565,10 +571,8 @@ def test_many_threads(
     assert [each.message for each in caplog.records if each.levelname != "DEBUG"] == []
 
 
-def test_the_proxy_of_the_environment(
-    site: Site, quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Requests go to the proxy that the environment names, with its password, except where it says no."""
+def test_proxy_from_environment(site: Site, quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests use the proxy of the environment variables, with its login, except for hosts in no_proxy."""
     site["http://example.invalid/a"] = BODY
     site["/b"] = b"x"
     monkeypatch.setenv("http_proxy", site.url.replace("http://", "me:p%40ss@"))
@@ -580,7 +584,7 @@ def test_the_proxy_of_the_environment(
 
 
 def test_certificates_are_verified(quick: HTTPBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for is an error, and not tried again."""
+    """An invalid certificate raises an error and is not retried."""
     error = ssl.SSLCertVerificationError("certificate verify failed")
 
     def connect(connection: Any) -> None:
@@ -594,15 +598,15 @@ def test_certificates_are_verified(quick: HTTPBackend, monkeypatch: pytest.Monke
     assert tries == [ssl.CERT_REQUIRED]
 
 
-def test_a_header_that_cannot_be_sent(site: Site) -> None:
-    """A header with a line end is an error, and nothing is sent."""
+def test_invalid_header(site: Site) -> None:
+    """A header with a line ending raises an error, and nothing is sent."""
     with pytest.raises(DownloadError, match="cannot be fetched: Invalid header value"):
         HTTPBackend(headers={"X-A": "b\r\nX-C: d"}).get(f"{site.url}/a")
     assert site.asked == []
 
 
 def test_urllib3_is_loaded_by_the_first_request() -> None:
-    """Programs that download nothing do not wait for it."""
+    """urllib3 is imported by the first request, not before."""
     code = "import sys; from cfgtrain.fileio import FileClient; FileClient('http'); print('urllib3' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""LMDB for real, and memcached through an SDK that writes down what it is asked."""
+"""Tests of the LMDB backend, and of the memcached backend with a fake SDK that records its calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cfgtrain.fileio.backends import LmdbBackend, MemcachedBackend
 
 @pytest.fixture
 def database() -> Path:
-    """Make a database of two values."""
+    """Create a database with two values."""
     with (
         lmdb.open("data.lmdb", map_size=1 << 20) as environment,
         environment.begin(write=True) as transaction,
@@ -31,8 +31,8 @@ def database() -> Path:
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_values_by_key(kind: type, database: Path) -> None:
-    """A key, str or Path, gives its bytes, and one that is not there None."""
+def test_lmdb_values(kind: type, database: Path) -> None:
+    """A key, str or Path, returns its bytes, and a missing key None."""
     backend = LmdbBackend(kind(database))
     assert backend.db_path == "data.lmdb"
     assert backend.get(kind("baboon")) == b"\x89PNG"
@@ -46,7 +46,7 @@ def test_values_by_key(kind: type, database: Path) -> None:
 
 
 def test_clients_share_a_database(database: Path) -> None:
-    """LMDB opens a database once per process: clients made in different ways read it side by side."""
+    """LMDB opens a database only once per process: clients with different arguments share it."""
     first = FileClient("lmdb", db_path="data.lmdb")
     second = FileClient("lmdb", db_path=Path("data.lmdb"), readahead=True)
     assert first is not second
@@ -54,8 +54,8 @@ def test_clients_share_a_database(database: Path) -> None:
     assert first.client._environment() is second.client._environment()  # type: ignore[attr-defined]
 
 
-def test_a_database_is_closed_when_nobody_reads_it(database: Path) -> None:
-    """When the last backend goes the database may be opened for writing again; one never opened goes too."""
+def test_unused_database_is_closed(database: Path) -> None:
+    """When its last backend is deleted, the database is closed and can be opened for writing."""
     backend = LmdbBackend(database)
     backend.get("baboon")
     LmdbBackend("nowhere")
@@ -64,8 +64,8 @@ def test_a_database_is_closed_when_nobody_reads_it(database: Path) -> None:
         assert transaction.put(b"new", b"x")
 
 
-def in_a_child(check: Callable[[], bool]) -> bool:
-    """Say what ``check`` says in a forked process."""
+def in_forked_process(check: Callable[[], bool]) -> bool:
+    """Return the result of ``check`` in a forked process."""
     child = os.fork()
     if child == 0:
         try:
@@ -76,27 +76,27 @@ def in_a_child(check: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_opens_it_anew(database: Path) -> None:
-    """Both of two backends that were open before a fork read in the child and, after it, in the parent."""
+def test_forked_process_reopens_database(database: Path) -> None:
+    """Two backends that were used before a fork read in the child process and afterwards in the parent."""
     both = [LmdbBackend(database), LmdbBackend(database, lock=True)]
     values = [each.get("baboon") for each in both]
     before = [each._environment() for each in both]
-    assert in_a_child(
+    assert in_forked_process(
         lambda: [each.get("baboon") for each in both] == values and both[0]._environment() is not before[0]
     )
     assert [each.get("baboon") for each in both] == values
     assert [each._environment() for each in both] == before
 
 
-def test_threads_open_it_once(database: Path) -> None:
-    """Threads that read for the first time at the same moment do not fall over each other."""
+def test_threads_open_database_once(database: Path) -> None:
+    """Threads that read for the first time at the same moment all succeed."""
     backends = [LmdbBackend(database) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda each: each.get("baboon"), backends)) == {b"\x89PNG"}
 
 
-def test_a_database_in_one_file() -> None:
-    """A database that is a file instead of a folder is found out."""
+def test_single_file_database() -> None:
+    """A database in a single file is detected."""
     with (
         lmdb.open("one.mdb", map_size=1 << 20, subdir=False) as environment,
         environment.begin(write=True) as t,
@@ -105,28 +105,28 @@ def test_a_database_in_one_file() -> None:
     assert LmdbBackend("one.mdb").get("a") == b"b"
 
 
-def test_no_database() -> None:
-    """A database that is not there is told by name, on first use."""
+def test_missing_database() -> None:
+    """A missing database raises an error with its name on first use."""
     backend = LmdbBackend("nowhere")
-    with pytest.raises(FileNotFoundError, match="no LMDB database nowhere"):
+    with pytest.raises(FileNotFoundError, match="LMDB database nowhere does not exist"):
         backend.get("a")
 
 
-def test_load_from_a_database(database: Path) -> None:
-    """Load reads a value that is bytes, here a compressed file, and says which one is missing."""
+def test_load_from_database(database: Path) -> None:
+    """Load reads a value, here a compressed file, and a missing key raises an error with its name."""
     import gzip
 
     with lmdb.open(str(database)) as environment, environment.begin(write=True) as transaction:
         transaction.put(b"a.json.gz", gzip.compress(b"[2]"))
     args = {"backend": "lmdb", "db_path": str(database)}
     assert load("a.json.gz", file_client_args=args) == [2]
-    with pytest.raises(FileNotFoundError, match=r"no b\.pkl in LmdbBackend"):
+    with pytest.raises(FileNotFoundError, match=r"b\.pkl does not exist in LmdbBackend"):
         load("b.pkl", file_client_args=args)
 
 
 @pytest.mark.parametrize("name", ["lmdb", "memcached"])
-def test_what_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its library a backend says what to install."""
+def test_missing_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its library a backend raises an error that says what to install."""
     monkeypatch.setitem(sys.modules, {"lmdb": "lmdb", "memcached": "mc"}[name], None)
     args = {"lmdb": {"db_path": "a"}, "memcached": {"server_list_cfg": "a", "client_cfg": "b"}}[name]
     text = {"lmdb": r"pip install 'cfgtrain\[lmdb\]'", "memcached": "module mc.*not on PyPI"}[name]
@@ -137,11 +137,11 @@ def test_what_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def memcached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Have a module ``mc`` whose client writes down its calls."""
+    """Install a fake module ``mc`` whose client records its calls."""
     calls: list[Any] = []
 
     class Client:
-        def Get(self, key: str, buffer: list[bytes]) -> None:  # noqa: N802  # the name that the SDK has
+        def Get(self, key: str, buffer: list[bytes]) -> None:  # noqa: N802  # the SDK's name
             calls.append(("Get", key))
             buffer.append(key.encode())
 
@@ -161,7 +161,7 @@ def memcached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_memcached(kind: type, memcached: list[Any]) -> None:
-    """The SDK is asked for one client, and for each key with a buffer to fill; its folder is found."""
+    """The SDK is called once for the client, and once per key with a buffer; sys_path is added."""
     backend = MemcachedBackend("servers.conf", "client.conf", sys_path="/opt/mc")
     assert "/opt/mc" in sys.path
     assert backend.get(kind("a/b.jpg")) == b"a/b.jpg"

@@ -1,4 +1,4 @@
-"""Ceph and Petrel through SDKs that keep files in a dict and write down what they are asked."""
+"""Tests of the Ceph and Petrel backends, with fake SDKs that keep files in a dict and record their calls."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cfgtrain.errors import ArgumentError, MissingLibraryError
 from cfgtrain.fileio.backends import CephBackend, FsspecBackend, PetrelBackend
 
 
-class Store:
-    """The client of the SDKs."""
+class FakeClient:
+    """The client class of the fake SDKs."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
         self.files: dict[str, bytes] = {}
         self.calls: list[tuple[str, str]] = []
 
-    def Get(self, path: str) -> bytes | None:  # noqa: N802  # the name that the SDK has
+    def Get(self, path: str) -> bytes | None:  # noqa: N802  # the SDK's name
         self.calls.append(("Get", path))
         return self.files.get(path)
 
@@ -50,9 +50,9 @@ class Store:
 
 @pytest.fixture
 def petrel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the SDK of Petrel."""
+    """Install a fake SDK of Petrel."""
     package, client = types.ModuleType("petrel_client"), types.ModuleType("petrel_client.client")
-    client.__dict__["Client"] = Store
+    client.__dict__["Client"] = FakeClient
     package.__dict__["client"] = client
     monkeypatch.setitem(sys.modules, "petrel_client", package)
     monkeypatch.setitem(sys.modules, "petrel_client.client", client)
@@ -60,14 +60,14 @@ def petrel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ceph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the SDK of Ceph."""
+    """Install a fake SDK of Ceph."""
     module = types.ModuleType("ceph")
-    module.__dict__["S3Client"] = Store
+    module.__dict__["S3Client"] = FakeClient
     monkeypatch.setitem(sys.modules, "ceph", module)
 
 
-def test_petrel(petrel: None) -> None:
-    """Each method is one of the SDK's, with the path as text and first."""
+def test_petrel_methods(petrel: None) -> None:
+    """Each method calls one method of the SDK, with the path as its first argument, a str."""
     backend = PetrelBackend(conf_path="~/petrel.conf", enable_mc=False)
     store = backend._client
     assert store.options == {"conf_path": "~/petrel.conf", "enable_mc": False}
@@ -88,7 +88,7 @@ def test_petrel(petrel: None) -> None:
 
 
 def test_petrel_local_copies(petrel: None) -> None:
-    """A local copy takes one question and one download, keeps the extension and goes."""
+    """A local copy needs one existence check and one download; it keeps the extension and is removed."""
     backend = PetrelBackend()
     backend._client.files["s3://b/a.jpg"] = b"x"
     with backend.get_local_path("s3://b/a.jpg") as path:
@@ -113,7 +113,7 @@ def test_petrel_local_copies(petrel: None) -> None:
     ],
 )
 def test_paths_are_mapped(path: Any, mapped: str, petrel: None) -> None:
-    """The beginning of a path is replaced, nothing in its middle is, and backslashes become slashes."""
+    """The prefix of a path is replaced, matches in the middle are not, and backslashes become slashes."""
     backend = PetrelBackend(path_mapping={"./data/": "s3://bucket/", "data/": "s3://bucket/", "s3://b": "no"})
     backend.put(b"x", path)
     backend.exists(path)
@@ -121,8 +121,8 @@ def test_paths_are_mapped(path: Any, mapped: str, petrel: None) -> None:
     assert backend._format_path(backend._map_path(path)) == mapped
 
 
-def test_joined_paths(petrel: None) -> None:
-    """Parts are joined by slashes, of which the first part may bring one."""
+def test_join_path(petrel: None) -> None:
+    """Parts are joined by slashes; the first part may end with one."""
     backend = PetrelBackend()
     assert backend.join_path("s3://a/b", "c", "d") == "s3://a/b/c/d"
     assert backend.join_path("s3://a/b/", Path("c")) == "s3://a/b/c"
@@ -145,8 +145,8 @@ def test_joined_paths(petrel: None) -> None:
     ],
 )
 @pytest.mark.parametrize("folder", ["s3://b/tree", "s3://b/tree/", "tree"])
-def test_a_folder_is_listed(folder: str, args: dict[str, Any], found: str, petrel: None) -> None:
-    """Folders are listed as on the disk, without a slash at their end, and through a mapping too."""
+def test_list_dir_or_file(folder: str, args: dict[str, Any], found: str, petrel: None) -> None:
+    """Folders are listed as on the disk, without a trailing slash, also with a path mapping."""
     backend = PetrelBackend(path_mapping={"tree": "s3://b/tree", "dir": "s3://wrong/"})
     for name in ("dir1/text3.txt", "dir2/img.jpg", "dir2/dir3/text4.txt", "text1.txt", "text2.txt"):
         backend._client.files[f"s3://b/tree/{name}"] = b""
@@ -169,15 +169,15 @@ def test_a_folder_is_listed(folder: str, args: dict[str, Any], found: str, petre
         ("list_dir_or_file", "list"),
     ],
 )
-def test_an_old_sdk(method: str, missing: str, petrel: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A method that the SDK does not have yet is a NotImplementedError that names it."""
-    monkeypatch.delattr(Store, missing)
-    with pytest.raises(NotImplementedError, match=rf"no {missing}\(\)"):
+def test_old_sdk(method: str, missing: str, petrel: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that the SDK does not have raises a NotImplementedError that names it."""
+    monkeypatch.delattr(FakeClient, missing)
+    with pytest.raises(NotImplementedError, match=rf"does not support {missing}\(\)"):
         list(getattr(PetrelBackend(), method)("s3://b/a"))
 
 
 def test_load_and_dump(petrel: None) -> None:
-    """A name that begins with s3:// is written to and read from the store, text as text and bytes as bytes."""
+    """URIs that begin with s3:// are written to the store and read from it, as text or bytes."""
     for name in ("a.json", "a.yaml", "a.pkl"):
         dump({"a": [1]}, f"s3://bucket/{name}")
         assert load(f"s3://bucket/{name}") == {"a": [1]}
@@ -188,8 +188,8 @@ def test_load_and_dump(petrel: None) -> None:
     assert client.client._client.files["s3://bucket/a.json"] == b'{"a": [1]}'  # type: ignore[attr-defined]
 
 
-def test_ceph(ceph: None) -> None:
-    """The old backend still reads, after a mapping, and says which one to use."""
+def test_ceph_is_deprecated(ceph: None) -> None:
+    """The Ceph backend still reads, applies a path mapping, and warns to use PetrelBackend."""
     with pytest.warns(DeprecationWarning, match="PetrelBackend"):
         backend = CephBackend(path_mapping={"data/": "s3://b/"})
     backend._client.files["s3://b/a"] = b"x"
@@ -200,23 +200,23 @@ def test_ceph(ceph: None) -> None:
 
 @pytest.mark.filterwarnings("ignore:CephBackend:DeprecationWarning")
 @pytest.mark.parametrize("kind", [CephBackend, PetrelBackend])
-def test_a_mapping_is_a_dict(kind: Any, petrel: None, ceph: None) -> None:
-    """Another type is an error, an AssertionError as in MMCV among others."""
-    with pytest.raises(AssertionError, match="path_mapping is a dict"):
+def test_path_mapping_must_be_dict(kind: Any, petrel: None, ceph: None) -> None:
+    """A path mapping of another type raises an error, which is an AssertionError as in MMCV."""
+    with pytest.raises(AssertionError, match="path_mapping must be a dict"):
         kind(path_mapping=1)
     assert issubclass(ArgumentError, AssertionError)
 
 
 @pytest.mark.parametrize(("kind", "module"), [(CephBackend, "ceph"), (PetrelBackend, "petrel_client")])
-def test_what_is_not_installed(kind: Any, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without its SDK a backend names it, and the way to a store that needs none."""
+def test_missing_sdk(kind: Any, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its SDK a backend raises an error that names the SDK and the alternative through fsspec."""
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingLibraryError, match=rf"{module}\. .*pip install 'cfgtrain\[s3\]'"):
         kind()
 
 
 def test_s3_without_petrel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Petrel's SDK is not installed s3:// is read through fsspec, unless Petrel's options are given."""
+    """Without Petrel's SDK, s3:// is read through fsspec, unless options of PetrelBackend are given."""
     monkeypatch.setitem(sys.modules, "petrel_client", None)
     seen: list[Any] = []
     monkeypatch.setattr(FsspecBackend, "__init__", lambda self, *args, **kwargs: seen.append((args, kwargs)))

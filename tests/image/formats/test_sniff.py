@@ -24,7 +24,7 @@ def sample(format: str, **options: Any) -> bytes:  # noqa: A002
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_heads(format: str) -> None:  # noqa: A002
+def test_headers(format: str) -> None:  # noqa: A002
     """Format, size and orientation are read without decoding."""
     header = read_header(sample(format))
     assert (header.format, header.size, header.several) == (format, (60, 80), False)
@@ -33,15 +33,15 @@ def test_heads(format: str) -> None:  # noqa: A002
 
 @pytest.mark.parametrize(("options", "lossless"), [({"lossless": True}, True), ({"quality": 80}, False)])
 @pytest.mark.parametrize("more", [{}, {"exif": b"", "icc_profile": b""}])
-def test_kinds_of_webp(options: dict[str, Any], lossless: bool, more: dict[str, Any]) -> None:
-    """Simple and extended files, lossy and lossless, give their size."""
+def test_webp_variants(options: dict[str, Any], lossless: bool, more: dict[str, Any]) -> None:
+    """Simple and extended files, lossy and lossless, have a known size."""
     header = read_header(sample("WebP", **options, **more))
     assert (header.size, header.lossless) == ((60, 80), lossless)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_metadata_comes_back(suffix: str) -> None:
-    """What is put into a plain file is read from it, and the pixels are still there."""
+def test_metadata_round_trip(suffix: str) -> None:
+    """Metadata that are added to a file can be read from it, and its pixels are unchanged."""
     format = {".jpg": "JPEG", ".png": "PNG", ".webp": "WebP", ".tif": "TIFF"}[suffix]  # noqa: A001
     plain = encoded(letter_f(), format)
     given = Metadata(exif().removeprefix(b"Exif\0\0"), SRGB, (300.0, 150.0))
@@ -56,8 +56,8 @@ def test_metadata_comes_back(suffix: str) -> None:
         assert np.array_equal(np.array(after), np.array(before))
 
 
-def test_a_large_profile_takes_several_segments() -> None:
-    """A profile above 64 kB is split in a JPEG and put together again."""
+def test_large_profile() -> None:
+    """A profile above 64 kB is split into several segments of a JPEG and joined again."""
     profile = SRGB[:16] + b"RGB " + bytes(range(256)) * 600
     content, left = add_metadata(encoded(letter_f(), "JPEG"), ".jpg", Metadata(icc=profile))
     assert left == []
@@ -67,8 +67,8 @@ def test_a_large_profile_takes_several_segments() -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_exif_of_either_byte_order(order: str) -> None:
-    """Orientation is read and set in both byte orders."""
+def test_exif_byte_orders(order: str) -> None:
+    """The orientation is read and set in both byte orders."""
     data = Image.Exif()
     data.endian = order
     data[0x0112] = 8
@@ -81,8 +81,8 @@ def test_exif_of_either_byte_order(order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_exif_goes_into_a_tiff_and_out_of_it(order: str) -> None:
-    """Camera, time and place come through a TIFF, from either byte order, into a JPEG."""
+def test_exif_in_tiff(order: str) -> None:
+    """Camera, time and location are copied to a TIFF, from either byte order, and from there to a JPEG."""
     data = Image.Exif()
     data.endian = order
     data[0x010F] = "Maker of cameras"
@@ -102,8 +102,8 @@ def test_exif_goes_into_a_tiff_and_out_of_it(order: str) -> None:
             assert [float(number) for number in held.get_ifd(0x8825)[2]] == [48.0, 8.0, 12.5]
 
 
-def test_the_thumbnail_goes() -> None:
-    """The small picture in EXIF data, which shows the large one as it was, is cut off."""
+def test_thumbnail_is_removed() -> None:
+    """The thumbnail in EXIF data, which shows the original image, is removed."""
     with Image.open(photograph("hubble_deep_field.jpg")) as photo:
         content = photo.info["exif"].removeprefix(b"Exif\0\0")
     order: Literal["big", "little"] = "big" if content[:2] == b"MM" else "little"
@@ -126,15 +126,15 @@ def test_the_thumbnail_goes() -> None:
 
 
 @pytest.mark.parametrize("exif_data", [b"", b"II", b"junk" * 10, b"II*\0\xff\xff\xff\xff"])
-def test_damaged_exif_is_no_orientation(exif_data: bytes) -> None:
-    """EXIF data that cannot be read say nothing, and cannot be rewritten."""
+def test_damaged_exif(exif_data: bytes) -> None:
+    """Damaged EXIF data have orientation 1 and cannot be rewritten."""
     assert read_orientation(exif_data) == 1
     assert rewrite(exif_data, (1, 1)) is None
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_any_damage_is_an_error_of_ours_or_none(format: str) -> None:  # noqa: A002
-    """Cut anywhere or with any bytes changed, a file is read or refused; nothing else happens."""
+def test_random_damage(format: str) -> None:  # noqa: A002
+    """A file that is truncated or changed at random is read or raises an ImageDecodeError."""
     random = np.random.default_rng(0)
     whole = sample(format)
     for _ in range(400):
@@ -153,8 +153,8 @@ def test_any_damage_is_an_error_of_ours_or_none(format: str) -> None:  # noqa: A
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP", "GIF"])
-def test_truncation_is_found_wherever_it_is(format: str) -> None:  # noqa: A002
-    """A file that was cut at any tenth of its length is refused."""
+def test_truncated_files(format: str) -> None:  # noqa: A002
+    """A file truncated at any tenth of its length raises an error."""
     whole = sample(format)
     for tenth in range(10):
         with pytest.raises(ImageDecodeError):

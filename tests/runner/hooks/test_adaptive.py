@@ -180,7 +180,7 @@ def test_plateau_needs_scores() -> None:
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ({"rule": "more"}, "rule is"),
+        ({"rule": "more"}, "rule must be"),
         ({"factor": 1}, "factor is"),
         ({"threshold_mode": "x"}, "threshold_mode"),
     ],

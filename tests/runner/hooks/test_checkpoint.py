@@ -248,9 +248,28 @@ def test_mirror_that_cannot_be_written_is_an_error_before_the_run() -> None:
         ("{epoch}.pth", "with {} for a number"),
         ("{.pth", "with {} for a number"),
         ("sub/e_{}.pth", "contains a folder: use out_dir"),
+        ("..", "makes the name '..'"),
+        ("latest.pth", "makes the name 'latest.pth'"),
+        ("e\0{}.pth", "which a checkpoint cannot have"),
+        (5, "not 5"),
     ],
 )
-def test_invalid_filename_templates(template: str, text: str) -> None:
+def test_invalid_filename_templates(template: Any, text: str) -> None:
     """A template that yields no file name is refused before the run."""
     with pytest.raises(ArgumentError, match=re.escape(text)):
         CheckpointHook(filename_tmpl=template)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_braces_in_a_file_name_are_no_template(kind: str) -> None:
+    """The file has the name that the template makes, and meta and the list of checkpoints name it."""
+    runner = run(kind, 2, batches=1, interval=1, filename_tmpl="m_{}_{{}}_%s.pth", by_epoch=kind == "epoch")
+    assert names() == ["m_1_{}_%s.pth", "m_2_{}_%s.pth"]
+    assert runner.meta["hook_msgs"]["last_ckpt"] == str(Path("run/m_2_{}_%s.pth").absolute())
+    assert Path("run/latest.pth").resolve().name == "m_2_{}_%s.pth"
+
+
+def test_names_that_auto_does_not_find_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A template without the suffix of a checkpoint causes a warning."""
+    run("epoch", 1, filename_tmpl="epoch_{}")
+    assert "--resume auto will not find these checkpoints" in caplog.text

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Recorder, TinyNet, make_runner, numbers, same
+from tiny import Recorder, Scalar, TinyNet, make_runner, numbers, same
 from torch import nn
 
 from cfgtrain.amp import auto_fp16
-from cfgtrain.errors import HookError
+from cfgtrain.errors import HookError, NonFiniteLossError
 from cfgtrain.runner import (
     Fp16OptimizerHook,
     GradientCumulativeFp16OptimizerHook,
     GradientCumulativeOptimizerHook,
     Hook,
     OptimizerHook,
+    TextLoggerHook,
 )
 from cfgtrain.runner.hooks.hook import stage_method
 
@@ -512,3 +513,170 @@ def test_plain_step_is_not_called_at_stages_that_it_does_not_need() -> None:
     assert "before_train_iter" in OptimizerHook(cumulative_iters=2).get_triggered_stages()
     assert stage_method(OptimizerHook(), "step_context") is None
     assert stage_method(OptimizerHook(dtype="float16"), "step_context") is not None
+
+
+class Lines(TextLoggerHook):
+    """Records its lines."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(interval=1, **kwargs)
+        self.lines: list[dict[str, Any]] = []
+
+    def log(self, runner: Any) -> None:
+        self.lines.append(dict(self.line(runner)))
+
+
+def overflowing(kind: str, hook: OptimizerHook, factors: list[float], fused: bool = False) -> tuple[Any, Any]:
+    """Train a ``Scalar`` on one batch per factor, and return the runner and its log lines.
+
+    The gradient of a factor of 1e38 overflows under a loss scale of more than 3.
+    """
+    model = Scalar()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-40, fused=fused)
+    runner = make_runner(kind, len(factors) if kind == "iter" else 1, model, optimizer=optimizer, meta={})
+    lines = Lines(by_epoch=kind == "epoch")
+    runner.register_hook(hook, "ABOVE_NORMAL")
+    runner.register_hook(lines, "VERY_LOW")
+    runner.run([[torch.tensor([factor]) for factor in factors]], [("train", 1)])
+    return runner, lines.lines
+
+
+HIGH = 1e38
+SCALED = [
+    OptimizerHook(loss_scale=8.0),
+    OptimizerHook(loss_scale=8.0, dtype="bfloat16"),
+    Fp16OptimizerHook(loss_scale=8.0, dtype="bfloat16"),
+]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_skipped_steps_are_counted_and_logged(kind: str, fused: bool) -> None:
+    """Each train line shows how many steps of the run were skipped so far."""
+    hook = OptimizerHook(loss_scale=8.0)
+    runner, lines = overflowing(kind, hook, [1.0, HIGH, 1.0, HIGH, HIGH, 1.0], fused)
+    assert [line["skipped_steps"] for line in lines] == [0, 1, 1, 2, 3, 3]
+    assert runner.model.w.item() == pytest.approx(1.0)
+
+
+def test_skipped_steps_are_in_the_text_and_the_json_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Both logs show the number under its name."""
+    caplog.set_level(logging.INFO)
+    runner = make_runner("iter", 2, work_dir="run", meta={})
+    runner.register_optimizer_hook({"loss_scale": 8.0})
+    runner.register_logger_hooks({"interval": 1})
+    runner.run([[torch.tensor([1.0]), torch.tensor([HIGH])]], [("train", 1)])
+    assert "skipped_steps: 1" in caplog.text
+    (log,) = Path("run").glob("*.log.json")
+    assert '"skipped_steps": 1' in log.read_text().splitlines()[-1]
+
+
+def test_a_run_without_a_loss_scale_logs_no_skipped_steps() -> None:
+    """The key is only logged where steps can be skipped."""
+    _, lines = overflowing("iter", OptimizerHook(), [1.0])
+    assert "skipped_steps" not in lines[0]
+
+
+def test_skipped_windows_are_counted() -> None:
+    """With accumulation, a step is that of a window, and the shorter window at the end counts too."""
+    hook = OptimizerHook(loss_scale=8.0, cumulative_iters=2)
+    _, lines = overflowing("epoch", hook, [1.0, 1.0, 1.0, HIGH, HIGH])
+    assert [line["skipped_steps"] for line in lines] == [0, 0, 0, 1, 2]
+
+
+def test_skipped_steps_of_one_of_several_optimizers_are_counted() -> None:
+    """A step in which one of the optimizers is skipped counts as skipped."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = Scalar(), Scalar()
+
+        def train_step(self, data: Any, optimizer: Any) -> dict[str, Any]:
+            loss = self.a.w + self.b.w * data.sum()
+            return {"loss": loss, "log_vars": {}, "num_samples": 1}
+
+    model = Two()
+    optimizers = {n: torch.optim.SGD(getattr(model, n).parameters(), lr=0.1) for n in "ab"}
+    runner = make_runner("iter", 2, model, optimizer=optimizers, meta={})
+    hook = OptimizerHook(loss_scale=8.0)
+    runner.register_hook(hook)
+    runner.run([[torch.tensor([HIGH]), torch.tensor([1.0])]], [("train", 1)])
+    assert hook.state_dict()["skipped_steps"]["total"] == 1
+    assert model.a.w.item() == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("hook", SCALED)
+def test_static_scale_under_which_no_step_succeeds_stops_the_run(hook: OptimizerHook) -> None:
+    """A long run is stopped early, and not after its last iteration."""
+    with pytest.raises(
+        NonFiniteLossError, match=r"last 20 steps were skipped .* loss scale of 8\. Use a lower"
+    ):
+        overflowing("iter", hook, [1.0, *[HIGH] * 50])
+
+
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_short_run_without_any_step_fails(kind: str, window: int) -> None:
+    """A run in which the scale skipped every step does not end well."""
+    hook = OptimizerHook(loss_scale=8.0, cumulative_iters=window)
+    with pytest.raises(NonFiniteLossError, match=r"steps were skipped"):
+        overflowing(kind, hook, [HIGH] * 5)
+
+
+def test_run_of_unknown_length_without_any_step_fails() -> None:
+    """It also fails if only the end of the loader shows which step was the last one."""
+    runner = make_runner("epoch", 1, meta={})
+    runner.register_hook(OptimizerHook(loss_scale=8.0, cumulative_iters=2))
+
+    class Stream:
+        def __iter__(self) -> Any:
+            return iter([torch.tensor([HIGH])] * 3)
+
+    with pytest.raises(NonFiniteLossError, match=r"steps were skipped"):
+        runner.run([Stream()], [("train", 1)])
+
+
+def test_dynamic_scale_at_its_floor_stops_the_run() -> None:
+    """If steps are skipped however low the scale is, the run is stopped."""
+
+    class Steep(Scalar):
+        def train_step(self, data: Any, optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
+            loss = (self.w - self.w.detach()).sqrt()  # 0, with an infinite gradient
+            return {"loss": loss, "log_vars": {}, "num_samples": 1}
+
+    runner = make_runner("iter", 100, Steep(), meta={})
+    runner.register_hook(OptimizerHook(loss_scale="dynamic"))
+    with pytest.raises(NonFiniteLossError, match=r"NaNGuardHook without a loss_scale"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.iter == 30
+
+
+def test_dynamic_scale_may_begin_too_high(caplog: pytest.LogCaptureFixture) -> None:
+    """A dynamic scale that is lowered until steps succeed is no error; several in a row cause one warning."""
+    hook = OptimizerHook(loss_scale={"init_scale": 2.0**16})
+    _, lines = overflowing("iter", hook, [HIGH] * 20)
+    assert lines[-1]["skipped_steps"] == 15
+    assert caplog.text.count("steps were skipped") == 1
+    _, lines = overflowing("iter", OptimizerHook(loss_scale="dynamic"), [HIGH] * 5)
+    assert lines[-1]["skipped_steps"] == 5
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_count_of_skipped_steps_is_resumed(kind: str) -> None:
+    """A resumed run continues the count."""
+    batches = [torch.tensor([HIGH])] * 2
+
+    def runner_of(length: int) -> Any:
+        runner = make_runner(kind, length, work_dir="run", meta={})
+        runner.register_hook(OptimizerHook(loss_scale={"init_scale": 2.0**16}), "ABOVE_NORMAL")
+        runner.register_checkpoint_hook({"interval": 1})
+        runner.register_hook(Lines(by_epoch=kind == "epoch"), "VERY_LOW")
+        return runner
+
+    runner_of(2).run([batches], [("train", 1)])
+    second = runner_of(3)
+    second.resume("run/latest.pth")
+    second.run([batches], [("train", 1)])
+    done = 2 * len(batches) if kind == "epoch" else 2
+    assert second.hooks[-1].lines[0]["skipped_steps"] == done + 1

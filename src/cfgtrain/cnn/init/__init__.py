@@ -1,47 +1,12 @@
-"""Initial weights: functions, initializers for ``init_cfg``, and the record of what was initialized."""
+"""Weight initialization: functions, initializers for ``init_cfg``, and a record of how weights were initialized."""
 
-from cfgtrain.cnn.init.functions import (
-    bias_init_with_prob,
-    caffe2_xavier_init,
-    constant_init,
-    kaiming_init,
-    normal_init,
-    trunc_normal_init,
-    uniform_init,
-    xavier_init,
-)
-from cfgtrain.cnn.init.initializers import (
-    Caffe2XavierInit,
-    ConstantInit,
-    KaimingInit,
-    NormalInit,
-    PretrainedInit,
-    TruncNormalInit,
-    UniformInit,
-    XavierInit,
-    initialize,
-)
-from cfgtrain.cnn.init.record import update_init_info
-from cfgtrain.registries import INITIALIZERS
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "INITIALIZERS",
-    "Caffe2XavierInit",
-    "ConstantInit",
-    "KaimingInit",
-    "NormalInit",
-    "PretrainedInit",
-    "TruncNormalInit",
-    "UniformInit",
-    "XavierInit",
-    "bias_init_with_prob",
-    "caffe2_xavier_init",
-    "constant_init",
-    "initialize",
-    "kaiming_init",
-    "normal_init",
-    "trunc_normal_init",
-    "uniform_init",
-    "update_init_info",
-    "xavier_init",
-]
+from cfgtrain.cnn.init import functions, initializers, record
+from cfgtrain.cnn.init.functions import *
+from cfgtrain.cnn.init.initializers import *
+from cfgtrain.cnn.init.record import *
+from cfgtrain.registries import INITIALIZERS as INITIALIZERS
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = ["INITIALIZERS", *functions.__all__, *initializers.__all__, *record.__all__]

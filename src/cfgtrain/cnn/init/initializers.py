@@ -1,4 +1,4 @@
-"""Initializers that an ``init_cfg`` can name, and how it is followed."""
+"""Initializers for ``init_cfg``, and the function that applies it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from cfgtrain.registries import INITIALIZERS
 from cfgtrain.suggestions import suggest
 
 __all__ = [
-    "INITIALIZERS",
-    "BaseInit",
     "Caffe2XavierInit",
     "ConstantInit",
     "KaimingInit",
@@ -45,24 +43,27 @@ logger = logging.getLogger(__name__)
 
 
 class BaseInit(ABC):
-    """Base of the initializers: which layers, and their bias.
+    """Base class of initializers, which selects layers and sets their biases.
 
     Args:
-        bias: Value of biases.
-        bias_prob: Sets it to what makes a sigmoid give this, 0 to 1; None does not.
-        layer: Name, or names, of classes of layers, or of their direct bases; None: no layer,
-            so that only an ``override`` does anything.
+        bias: Value of the biases.
+        bias_prob: If given, the bias is instead the value for which a sigmoid returns this probability, 0 to 1.
+        layer: Class name, or list of class names, of the layers to initialize; the names of direct base classes
+            match too. None selects no layer, so that only an ``override`` has an effect.
+
+    Raises:
+        ArgumentTypeError: An argument has the wrong type.
     """
 
     def __init__(
         self, *, bias: float = 0, bias_prob: float | None = None, layer: str | Sequence[str] | None = None
     ) -> None:
         if isinstance(bias, bool) or not isinstance(bias, (int, float)):
-            raise ArgumentTypeError(f"bias is a number, not {bias!r}.")
+            raise ArgumentTypeError(f"bias must be a number, not {bias!r}.")
         if bias_prob is not None and not isinstance(bias_prob, float):
-            raise ArgumentTypeError(f"bias_prob is a float or None, not {bias_prob!r}.")
+            raise ArgumentTypeError(f"bias_prob must be a float or None, not {bias_prob!r}.")
         if layer is not None and not isinstance(layer, (str, list, tuple)):
-            raise ArgumentTypeError(f"layer is the name of a class or a list of them, not {layer!r}.")
+            raise ArgumentTypeError(f"layer must be a class name or a list of class names, not {layer!r}.")
         self.bias = bias if bias_prob is None else bias_init_with_prob(bias_prob)
         self.layer = [layer] if isinstance(layer, str) else list(layer or ())
         self.wholemodule = False
@@ -72,7 +73,7 @@ class BaseInit(ABC):
         """Initialize one layer."""
 
     def __call__(self, module: nn.Module) -> None:
-        """Initialize the layers of ``module`` that are meant, all of them with ``wholemodule``."""
+        """Initialize the selected layers of ``module`` in place, or all of them if ``wholemodule`` is set."""
         found = False
         for layer in module.modules():
             names = {type(layer).__name__, *(base.__name__ for base in type(layer).__bases__)}
@@ -83,7 +84,7 @@ class BaseInit(ABC):
             kinds = {type(layer).__name__ for layer in module.modules()}
             hint = suggest(self.layer[0], kinds)
             logger.warning(
-                "%s finds no layer %s in %s.%s", type(self).__name__, self.layer, type(module).__name__, hint
+                "%s found no layer %s in %s.%s", type(self).__name__, self.layer, type(module).__name__, hint
             )
         if hasattr(module, "_params_init_info"):
             update_init_info(module, str(self))
@@ -118,7 +119,7 @@ class XavierInit(BaseInit):
         self.gain, self.distribution = gain, distribution
 
     def init_layer(self, layer: nn.Module) -> None:
-        """Initialize one layer; a norm, whose weight has one dimension, has no fan and is left alone."""
+        """Initialize one layer. Normalization layers, whose 1-D weight has no fan, are skipped."""
         if _has_fan(layer):
             xavier_init(layer, self.gain, self.bias, self.distribution)
 
@@ -179,7 +180,7 @@ class KaimingInit(BaseInit):
         self.a, self.mode, self.nonlinearity, self.distribution = a, mode, nonlinearity, distribution
 
     def init_layer(self, layer: nn.Module) -> None:
-        """Initialize one layer; a norm, whose weight has one dimension, has no fan and is left alone."""
+        """Initialize one layer. Normalization layers, whose 1-D weight has no fan, are skipped."""
         if _has_fan(layer):
             kaiming_init(layer, self.a, self.mode, self.nonlinearity, self.bias, self.distribution)
 
@@ -194,12 +195,12 @@ class Caffe2XavierInit(KaimingInit):
 
 @INITIALIZERS.register_module(name="Pretrained")
 class PretrainedInit:
-    """``type='Pretrained'``: weights from a checkpoint.
+    """``type='Pretrained'``: loads weights from a checkpoint.
 
     Args:
-        checkpoint: Its path.
-        prefix: Takes only the weights whose names begin with it, without it.
-        map_location: Where the tensors go first.
+        checkpoint: Path or URL of the checkpoint.
+        prefix: If given, only weights whose names begin with this prefix are loaded, and the prefix is removed.
+        map_location: Device to load the tensors to; by default the CPU.
     """
 
     def __init__(self, checkpoint: str, prefix: str | None = None, map_location: Any = None) -> None:
@@ -207,12 +208,16 @@ class PretrainedInit:
         self.wholemodule = False
 
     def __call__(self, module: nn.Module) -> None:
-        """Load the weights into ``module``; what does not fit is skipped and told."""
-        place = self.map_location or "cpu"
+        """Load the weights into ``module`` in place. Weights that do not match are skipped and logged.
+
+        Raises:
+            ArgumentError: No weight in the checkpoint has the prefix.
+        """
+        device = self.map_location or "cpu"
         if self.prefix is None:
-            load_checkpoint(module, self.checkpoint, place)
+            load_checkpoint(module, self.checkpoint, device)
         else:
-            load_state_dict(module, _with_prefix(read_checkpoint(self.checkpoint, place), self))
+            load_state_dict(module, _with_prefix(read_checkpoint(self.checkpoint, device), self))
         if hasattr(module, "_params_init_info"):
             update_init_info(module, str(self))
 
@@ -221,49 +226,51 @@ class PretrainedInit:
 
 
 def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
-    """Initialize a module as its config says.
+    """Initialize a module according to a config.
 
     Args:
-        module: Changed in place.
-        init_cfg: Config of an initializer, or a list of them, applied in order. ``override``, one
-            dict or several, initializes the part called ``name`` as a whole, with an initializer
-            of its own if it has a ``type``, else with the outer one.
+        module: The module, which is changed in place.
+        init_cfg: Config of an initializer, or a list of them, which are applied in order. Its key ``override``
+            contains one dict or several, each of which initializes all layers of the submodule ``name``: with
+            the initializer ``type`` in the dict, or with the outer initializer if the dict has no ``type``.
 
     Raises:
-        ArgumentTypeError: It is neither a dict nor a list of them.
-        ArgumentError: An override has no name, or arguments without a ``type``.
-        InitError: The module has no part of that name.
+        ArgumentTypeError: ``init_cfg`` or an override is neither a dict nor a list of dicts.
+        ArgumentError: An override has no ``name``, or has arguments but no ``type``.
+        InitError: The module has no submodule with that name.
     """
     for cfg in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
         if not isinstance(cfg, Mapping):
-            raise ArgumentTypeError(f"init_cfg is a dict or a list of dicts, not {init_cfg!r}.")
-        own = {key: value for key, value in cfg.items() if key != "override"}
-        INITIALIZERS.build(own)(module)
+            raise ArgumentTypeError(f"init_cfg must be a dict or a list of dicts, not {init_cfg!r}.")
+        base_cfg = {key: value for key, value in cfg.items() if key != "override"}
+        INITIALIZERS.build(base_cfg)(module)
         override = cfg.get("override")
         if override is not None:
-            own.pop("layer", None)
+            base_cfg.pop("layer", None)
             for each in override if isinstance(override, (list, tuple)) else [override]:
-                _override(module, each, own)
+                _override(module, each, base_cfg)
 
 
 def _override(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
     if not isinstance(override, Mapping):
-        raise ArgumentTypeError(f"override is a dict or a list of dicts, not {override!r}.")
-    own = {key: value for key, value in override.items() if key != "name"}
+        raise ArgumentTypeError(f"override must be a dict or a list of dicts, not {override!r}.")
+    cfg = {key: value for key, value in override.items() if key != "name"}
     name = override.get("name")
     if name is None:
         raise ArgumentError(
-            f'`override` must contain the key "name", which says of what part: {dict(override)!r}.'
+            f'`override` must contain the key "name", the name of a submodule: {dict(override)!r}.'
         )
-    if own and "type" not in own:
-        raise ArgumentError(f'`override` needs the key "type" to have other arguments: {dict(override)!r}.')
-    part = getattr(module, name, None)
-    if not isinstance(part, nn.Module):
-        parts = [each for each, _ in module.named_children()]
-        raise InitError(f"{type(module).__name__} has no part {name!r} to initialize.{suggest(name, parts)}")
-    initializer = INITIALIZERS.build(own or outer)
+    if cfg and "type" not in cfg:
+        raise ArgumentError(f'`override` with other arguments requires the key "type": {dict(override)!r}.')
+    submodule = getattr(module, name, None)
+    if not isinstance(submodule, nn.Module):
+        names = [each for each, _ in module.named_children()]
+        raise InitError(
+            f"{type(module).__name__} has no submodule {name!r} to initialize.{suggest(name, names)}"
+        )
+    initializer = INITIALIZERS.build(cfg or outer)
     initializer.wholemodule = True
-    initializer(part)
+    initializer(submodule)
 
 
 def _with_prefix(checkpoint: Mapping[str, Any], init: PretrainedInit) -> dict[str, Any]:
@@ -271,9 +278,10 @@ def _with_prefix(checkpoint: Mapping[str, Any], init: PretrainedInit) -> dict[st
     weights = checkpoint.get("state_dict", checkpoint)
     found = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     if not found:
-        tops = {name.split(".")[0] for name in weights}
+        prefixes = {name.split(".")[0] for name in weights}
         raise ArgumentError(
-            f"{init.checkpoint} holds no weights that begin with {prefix!r}.{suggest(str(init.prefix), tops)}"
+            f"{init.checkpoint} contains no weights with the prefix {prefix!r}."
+            f"{suggest(str(init.prefix), prefixes)}"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""How the parameters of a model came to their values."""
+"""A record of how the parameters of a model were initialized."""
 
 from __future__ import annotations
 
@@ -9,64 +9,74 @@ from torch import nn
 
 from cfgtrain.errors import ArgumentError
 
-__all__ = ["InitRecord", "update_init_info"]
+__all__ = ["update_init_info"]
 
 UNCHANGED = "The value is the same before and after calling `init_weights`"
 
 
 class InitRecord:
-    """How the parameters of a model came to their values.
+    """A record of how the parameters of a model were initialized.
 
     Args:
-        model: As it is before.
+        model: The model before its initialization.
+
+    Attributes:
+        info: Description of the initialization of each parameter.
+        changed: Whether any parameter has changed.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.how: dict[nn.Parameter, str] = {}
-        self._seen: dict[nn.Parameter, tuple[Any, ...]] = {}
+        self.info: dict[nn.Parameter, str] = {}
+        self._fingerprints: dict[nn.Parameter, tuple[Any, ...]] = {}
         for _, parameter in model.named_parameters():
-            self.how[parameter] = f"{UNCHANGED} of {type(model).__name__}  "
-            self._seen[parameter] = _print_of(parameter)
+            self.info[parameter] = f"{UNCHANGED} of {type(model).__name__}  "
+            self._fingerprints[parameter] = _fingerprint(parameter)
         self.changed = False
 
-    def note(self, module: nn.Module, how: str) -> None:
-        """Write down ``how`` for the parameters of ``module`` that have changed since the last time.
+    def update(self, module: nn.Module, info: str) -> None:
+        """Set the description of all parameters of ``module`` that have changed since the last call.
 
         Raises:
-            ArgumentError: There are parameters that there were not.
+            ArgumentError: The module has a parameter that did not exist before the initialization.
         """
         for name, parameter in module.named_parameters():
-            if parameter not in self._seen:
+            if parameter not in self._fingerprints:
                 raise ArgumentError(
-                    f"{type(module).__name__} got a new parameter {name!r} during init_weights: make all of them "
-                    "in the constructor, so that the optimizer knows them."
+                    f"{type(module).__name__} got a new parameter {name!r} during init_weights. Create all "
+                    "parameters in the constructor."
                 )
-            now = _print_of(parameter)
-            if now != self._seen[parameter]:
-                self._seen[parameter], self.how[parameter] = now, how
+            current = _fingerprint(parameter)
+            if current != self._fingerprints[parameter]:
+                self._fingerprints[parameter], self.info[parameter] = current, info
                 self.changed = True
 
 
 def update_init_info(module: nn.Module, init_info: str) -> None:
-    """Note how those parameters of ``module`` were initialized that have just changed.
+    """Record how the parameters of ``module`` were initialized. Call this within ``init_weights``.
 
     Args:
-        module: Within a ``BaseModule`` whose ``init_weights`` is under way.
-        init_info: How.
+        module: A module inside a ``BaseModule`` whose ``init_weights`` is running. The description is set for
+            those of its parameters that have changed since the last call.
+        init_info: Description of the initialization.
 
     Raises:
-        ArgumentError: No ``init_weights`` is under way, or it has added parameters.
+        ArgumentError: ``init_weights`` is not running, or it has added a parameter.
     """
     record = getattr(module, "_params_init_info", None)
     if record is None:
-        raise ArgumentError(f"No init_weights of {type(module).__name__} is under way.")
-    record.note(module, init_info)
+        raise ArgumentError(
+            f"update_init_info() was called for {type(module).__name__} outside of init_weights()."
+        )
+    record.update(module, init_info)
 
 
-def _print_of(parameter: nn.Parameter) -> tuple[Any, ...]:
-    """Return what differs once a parameter was written to: PyTorch counts that, but not through ``.data``."""
+def _fingerprint(parameter: nn.Parameter) -> tuple[Any, ...]:
+    """Return a value that changes when a parameter is written to.
+
+    It contains the sum of the parameter, since PyTorch's version counter does not count writes to ``.data``.
+    """
     if parameter.is_meta or isinstance(parameter, nn.parameter.UninitializedParameter):
-        return (parameter._version,)  # it has no values
+        return (parameter._version,)  # there are no values
     values = parameter.detach()
     values = torch.view_as_real(values) if values.is_complex() else values
     return parameter._version, values.data_ptr(), values.sum(dtype=torch.float64).item()

@@ -1,5 +1,9 @@
-"""Data sets: the one that comes with cfgtrain."""
+"""The datasets that are included in cfgtrain."""
 
-from cfgtrain.data.datasets.digits import Digits
+from typing import TYPE_CHECKING
 
-__all__ = ["Digits"]
+from cfgtrain.data.datasets import digits
+from cfgtrain.data.datasets.digits import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*digits.__all__]

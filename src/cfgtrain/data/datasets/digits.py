@@ -1,4 +1,4 @@
-"""Handwritten digits: 1,797 real 8x8 images that come with cfgtrain."""
+"""Handwritten digits: 1,797 images of 8x8 pixels that are included in cfgtrain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Digits"]
 
 Split = Literal["train", "val", "test"]
 
-# Of every ten images of a class, in file order: six to train on, two to choose by, two to test on.
+# Which of every ten images of a class, in the order of the file, belong to each split.
 _SPLITS = {"train": (0, 1, 3, 5, 6, 8), "val": (2, 7), "test": (4, 9)}
 
 
@@ -25,12 +25,16 @@ _SPLITS = {"train": (0, 1, 3, 5, 6, 8), "val": (2, 7), "test": (4, 9)}
 class Digits:
     """Optical recognition of handwritten digits (Alpaydin & Kaynak, UCI, 1998).
 
-    Samples are dicts of ``img``, an (8, 8) uint8 array of 0 to 255, and ``gt_label``, 0 to 9,
-    after the pipeline. The parts are fixed and stratified: each digit is split 6 : 2 : 2.
+    A sample is the result of the pipeline for a dict with ``img``, an (8, 8) uint8 array with values from 0 to
+    255, and ``gt_label``, an int from 0 to 9. The splits are fixed and stratified: the samples of each digit are
+    divided 6:2:2.
 
     Args:
-        split: Which part.
-        pipeline: Configs of transforms, or callables.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        pipeline: Transforms of the samples, each a config or a callable.
+
+    Raises:
+        ArgumentError: The split is unknown.
     """
 
     CLASSES = tuple("0123456789")
@@ -41,8 +45,8 @@ class Digits:
         self.pipeline = Compose(pipeline)
         with np.load(str(files("cfgtrain.data.datasets") / "digits.npz"), allow_pickle=False) as packed:
             images, labels = packed["images"], packed["labels"]
-        chosen = _part(labels, _SPLITS[split])
-        # Stored as counts of inked pixels, 0 to 16.
+        chosen = _split_indices(labels, _SPLITS[split])
+        # The file contains the number of black pixels in 4x4 blocks, 0 to 16.
         self.images = (images[chosen].astype(np.uint16) * 255 // 16).astype(np.uint8)  # (N, 8, 8)
         self.labels = [int(label) for label in labels[chosen]]
 
@@ -55,32 +59,35 @@ class Digits:
     def evaluate(
         self, results: Sequence[Any], metric: str = "accuracy", logger: Any = None
     ) -> dict[str, float]:
-        """Score predictions for the whole part.
+        """Score predictions for all samples.
 
         Args:
-            results: N vectors of one score per class, in the order of the data set.
-            metric: ``"accuracy"``, a share from 0 to 1.
-            logger: Unused; part of the contract of data sets.
+            results: N vectors with one score per class, in the order of the dataset.
+            metric: ``"accuracy"``, the top-1 accuracy from 0 to 1.
+            logger: Unused; part of the interface of datasets.
+
+        Returns:
+            A dict with the score by the name of the metric.
 
         Raises:
-            ArgumentError: Another metric is asked for.
+            ArgumentError: The metric is unknown, or the number of results is wrong.
         """
         (name,) = self.score_names(metric)
         return {name: accuracy(results, self.labels)}
 
     @staticmethod
     def score_names(metric: str = "accuracy") -> list[str]:
-        """Return the names of what ``evaluate`` gives, so that others are refused before the run.
+        """Return the names of the scores that ``evaluate`` returns, for checking a config before the run.
 
         Raises:
-            ArgumentError: There is no such metric.
+            ArgumentError: The metric is unknown.
         """
         check_choice("metric", metric, ["accuracy"])
         return [metric]
 
 
-def _part(labels: np.ndarray[Any, Any], tenths: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Return the indices of the samples whose rank within their class falls on ``tenths``."""
+def _split_indices(labels: np.ndarray[Any, Any], tenths: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return the indices of the samples whose rank within their class, modulo 10, is in ``tenths``."""
     ranks = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         members = labels == label

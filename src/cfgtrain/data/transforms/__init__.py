@@ -1,12 +1,17 @@
-"""Transforms: the steps of a pipeline, from one dict of results to the next.
+"""Transforms: the steps of a pipeline.
 
-A transform is a callable ``results -> results``; ``None`` drops the sample, and the data set has to return another. The keys are
-MMCV's: ``img`` an (H, W) or (H, W, C) array, channels BGR, and ``gt_label`` an int.
-Random ones draw from the global generators, which a loader sets for each sample.
+A transform is a callable that takes a dict of results and returns a dict of results. If it returns None, the sample
+is dropped, and the dataset must return another one. The keys are those of MMCV: ``img`` is an (H, W) or (H, W, C)
+array with channels in the order BGR, and ``gt_label`` is an int. Random transforms use the global random
+generators, which a loader seeds for each sample.
 """
 
-from cfgtrain.data.transforms.compose import Compose
-from cfgtrain.data.transforms.formatting import Collect, ImageToTensor, ToTensor
-from cfgtrain.data.transforms.image import Normalize, RandomCrop, Resize
+from typing import TYPE_CHECKING
 
-__all__ = ["Collect", "Compose", "ImageToTensor", "Normalize", "RandomCrop", "Resize", "ToTensor"]
+from cfgtrain.data.transforms import compose, formatting, image
+from cfgtrain.data.transforms.compose import *
+from cfgtrain.data.transforms.formatting import *
+from cfgtrain.data.transforms.image import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*compose.__all__, *formatting.__all__, *image.__all__]

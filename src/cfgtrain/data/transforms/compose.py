@@ -1,4 +1,4 @@
-"""Transforms one after the other."""
+"""The composition of transforms."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ __all__ = ["Compose"]
 
 @PIPELINES.register_module()
 class Compose:
-    """Transforms one after the other.
+    """Applies several transforms in order.
 
     Args:
-        transforms: Configs or callables.
+        transforms: The transforms, each a config or a callable.
+
+    Raises:
+        ArgumentTypeError: ``transforms`` is not a list.
     """
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         if not isinstance(transforms, (list, tuple)):
-            raise ArgumentTypeError(f"A pipeline is a list of transforms, not {transforms!r}.")
+            raise ArgumentTypeError(f"A pipeline must be a list of transforms, not {transforms!r}.")
         self.transforms: list[Callable[[Results], Results | None]] = [
             PIPELINES.build(step) if isinstance(step, dict) else step for step in transforms
         ]
 
     def __call__(self, results: Results) -> Results | None:
-        """Return the transformed results, or None as soon as one transform returns it."""
+        """Return the transformed results, or None if a transform returns None; the later ones are not called then."""
         current: Results | None = results
         for transform in self.transforms:
             if current is None:

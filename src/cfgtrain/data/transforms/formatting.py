@@ -1,4 +1,4 @@
-"""Convert results to tensors, and choose what the model gets."""
+"""Convert results to tensors, and select the results that are passed to the model."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Collect", "ImageToTensor", "ToTensor"]
 
 @PIPELINES.register_module()
 class ImageToTensor:
-    """Make images (C, H, W) tensors.
+    """Converts images to tensors with channels first.
 
     Args:
-        keys: Which results to convert.
+        keys: Keys of the results to convert.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
 
     def __call__(self, results: Results) -> Results:
-        """Replace the arrays, (H, W) or (H, W, C), by (C, H, W) tensors of the same dtype."""
+        """Replace (H, W) or (H, W, C) arrays by contiguous (C, H, W) tensors of the same dtype, in place."""
         for key in self.keys:
             img = results[key] if results[key].ndim == 3 else results[key][..., None]
             results[key] = torch.from_numpy(np.ascontiguousarray(img.transpose(2, 0, 1)))
@@ -36,17 +36,17 @@ class ImageToTensor:
 
 @PIPELINES.register_module()
 class ToTensor:
-    """Make numbers and arrays tensors of the same kind.
+    """Converts numbers, lists and arrays to tensors, with the dtype that ``torch.as_tensor`` infers.
 
     Args:
-        keys: Which results to convert.
+        keys: Keys of the results to convert.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
 
     def __call__(self, results: Results) -> Results:
-        """Replace the values."""
+        """Replace the values by tensors, in place."""
         for key in self.keys:
             results[key] = torch.as_tensor(results[key])
         return results
@@ -54,15 +54,19 @@ class ToTensor:
 
 @PIPELINES.register_module()
 class Collect:
-    """Keep some results and drop the others: what the model is called with.
+    """Selects the results that are passed to the model, and drops the others.
 
     Args:
-        keys: Which results to keep.
+        keys: Keys of the results to keep.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
 
     def __call__(self, results: Results) -> Results:
-        """Return a new dict of the kept results."""
+        """Return a new dict with the selected results.
+
+        Raises:
+            KeyError: A key is missing in the results.
+        """
         return {key: results[key] for key in self.keys}

@@ -1,4 +1,4 @@
-"""What every storage can be asked for, and what most of them do alike."""
+"""The base class of storage backends, and what most backends share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import IO, NoReturn
 from cfgtrain.errors import ArgumentTypeError, BackendMethodError
 from cfgtrain.fileio.uri import file_name
 
-__all__ = ["BaseStorageBackend", "decode", "temporary_file"]
+__all__ = ["BaseStorageBackend"]
 
 
 class BaseStorageBackend(ABC):
-    """A place where files are: the disk, a web server, an object store.
+    """Base class of storage backends such as the local disk, a web server or an object store.
 
-    One of your own needs ``get`` and ``get_text``; what it leaves out raises
-    ``BackendMethodError``. With ``_entries`` it can list folders, too.
+    A custom backend must define ``get`` and ``get_text``. Methods that it does not define raise
+    ``BackendMethodError``. If it defines ``_entries``, it can also list folders.
     """
 
     _allow_symlink = False
@@ -31,48 +31,51 @@ class BaseStorageBackend(ABC):
 
     @property
     def allow_symlink(self) -> bool:
-        """Whether files can be linked to."""
+        """Whether the backend supports symbolic links."""
         return self._allow_symlink
 
     @abstractmethod
     def get(self, filepath: str | Path) -> bytes | memoryview:
-        """Return the content of a file."""
+        """Return the content of a file as bytes."""
 
     @abstractmethod
     def get_text(self, filepath: str | Path, encoding: str = "utf-8") -> str:
         """Return the content of a file as text."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a file."""
-        self._cannot("write files")
+        """Write bytes to a file, replacing its content."""
+        self._raise_unsupported("write files")
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        """Write text to a file."""
+        """Write text to a file, replacing its content."""
         self.put(obj.encode(encoding), filepath)
 
     def remove(self, filepath: str | Path) -> None:
         """Remove a file."""
-        self._cannot("remove files")
+        self._raise_unsupported("remove files")
 
     def exists(self, filepath: str | Path) -> bool:
-        """Whether there is a file or folder of this name."""
-        self._cannot("tell what is there")
+        """Return whether a file or folder exists."""
+        self._raise_unsupported("check whether a path exists")
 
     def isdir(self, filepath: str | Path) -> bool:
-        """Whether there is a folder of this name."""
-        self._cannot("tell files from folders")
+        """Return whether a path is an existing folder."""
+        self._raise_unsupported("distinguish files from folders")
 
     def isfile(self, filepath: str | Path) -> bool:
-        """Whether there is a file of this name."""
-        self._cannot("tell files from folders")
+        """Return whether a path is an existing file."""
+        self._raise_unsupported("distinguish files from folders")
 
     def join_path(self, filepath: str | Path, *filepaths: str | Path) -> str:
         """Join the parts of a path with slashes."""
-        return _joined(str(filepath), *map(str, filepaths))
+        return _join(str(filepath), *map(str, filepaths))
 
     @contextmanager
     def get_local_path(self, filepath: str | Path) -> Iterator[str | Path]:
-        """Have the content of a file under a local path, with its extensions, for the time of a ``with``."""
+        """Yield the path of a local copy of a file, with the same extensions.
+
+        The copy is removed when the ``with`` block ends.
+        """
         with temporary_file(filepath) as file:
             file.write(self.get(filepath))
             file.close()
@@ -86,71 +89,71 @@ class BaseStorageBackend(ABC):
         suffix: str | tuple[str, ...] | None = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """List a folder, sorted by name; what begins with a dot is left out.
+        """Yield the entries of a folder, sorted by name. Names that begin with a dot are skipped.
 
         Args:
             dir_path: The folder.
-            list_dir: Whether to list folders.
-            list_file: Whether to list files.
-            suffix: Only files that end in this, or in one of these.
-            recursive: Whether to list what is in the folders, too.
+            list_dir: Whether to yield folders.
+            list_file: Whether to yield files.
+            suffix: Yield only files whose names end with this string, or with one of these.
+            recursive: Whether to also yield the entries of subfolders.
 
         Returns:
-            Paths relative to ``dir_path``.
+            An iterator over paths relative to ``dir_path``.
 
         Raises:
-            ArgumentTypeError: At once, for a suffix that is neither str nor tuple, and for one
-                where folders are to be listed.
+            ArgumentTypeError: ``suffix`` is neither a str nor a tuple, or it is given although ``list_dir`` is
+                True. It is raised by the call itself, not by the iterator.
         """
         if list_dir and suffix is not None:
             raise ArgumentTypeError(
-                "`list_dir` should be False when `suffix` is not None: folders have none. "
+                "`list_dir` should be False when `suffix` is not None: folders have no suffix. "
                 "(`suffix` should be None when `list_dir` is True.)"
             )
         if suffix is not None and not isinstance(suffix, (str, tuple)):
             raise ArgumentTypeError(f"`suffix` must be a string or tuple of strings, not {suffix!r}.")
-        return self._listed(str(dir_path), list_dir, list_file, suffix or "", recursive, ())
+        return self._list(str(dir_path), list_dir, list_file, suffix or "", recursive, ())
 
-    def _listed(
+    def _list(
         self,
         folder: str,
         list_dir: bool,
         list_file: bool,
         suffix: str | tuple[str, ...],
         recursive: bool,
-        above: tuple[str, ...],
+        parents: tuple[str, ...],
     ) -> Iterator[str]:
-        above = (*above, self._identity(folder))
+        parents = (*parents, self._identity(folder))
         for name, is_dir in sorted(self._entries(folder)):
             if name.startswith("."):
                 continue
             if list_dir if is_dir else list_file and name.endswith(suffix):
                 yield name
-            path = _joined(folder, name)
-            if is_dir and recursive and self._identity(path) not in above:
-                inner = self._listed(path, list_dir, list_file, suffix, recursive, above)
-                yield from (_joined(name, each) for each in inner)
+            path = _join(folder, name)
+            if is_dir and recursive and self._identity(path) not in parents:
+                inner = self._list(path, list_dir, list_file, suffix, recursive, parents)
+                yield from (_join(name, each) for each in inner)
 
     def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
-        """Yield the name of each entry of a folder, and whether it is a folder itself."""
-        self._cannot("list folders")
+        """Yield (name, is_dir) for each entry of a folder."""
+        self._raise_unsupported("list folders")
 
     def _identity(self, folder: str) -> str:
-        """Return what tells a folder from every other, so that links in a circle come to an end."""
+        """Return a unique identifier of a folder, for detecting links that form a cycle."""
         return folder
 
-    def _cannot(self, what: str) -> NoReturn:
+    def _raise_unsupported(self, what: str) -> NoReturn:
         raise BackendMethodError(f"{self.name} cannot {what}.")
 
 
-def _joined(first: str, *others: str) -> str:
+def _join(first: str, *others: str) -> str:
     return "/".join([first.removesuffix("/"), *others])
 
 
 @contextmanager
 def temporary_file(like: str | Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that has the extensions of ``like`` and is gone afterwards."""
-    import tempfile  # it loads every compression there is
+    """Open a temporary file with the extensions of ``like``; it is removed when the ``with`` block ends."""
+    import tempfile  # slow to import: it loads all compression modules
 
     suffix = "".join(Path(file_name(like)).suffixes[-2:])
     with tempfile.NamedTemporaryFile(suffix=suffix if len(suffix) < 32 else "", delete=False) as file:
@@ -162,5 +165,5 @@ def temporary_file(like: str | Path) -> Iterator[IO[bytes]]:
 
 
 def decode(data: bytes | memoryview, encoding: str) -> str:
-    """Return bytes as text, with line ends as Python has them."""
+    r"""Decode bytes to text, with all line endings converted to ``\n``."""
     return io.TextIOWrapper(io.BytesIO(data), encoding=encoding).read()

@@ -1,4 +1,4 @@
-"""Every file system that fsspec knows: S3, Google Cloud, Azure, SSH, memory, archives, ..."""
+"""File systems that fsspec supports: S3, Google Cloud, Azure, SSH, memory, archives, ..."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_
 from cfgtrain.fileio.uri import path_text
 from cfgtrain.suggestions import suggest
 
-__all__ = ["FsspecBackend", "fsspec_protocols"]
+__all__ = ["FsspecBackend"]
 
-_NEEDED = "FsspecBackend needs fsspec: pip install fsspec."
+_FSSPEC_REQUIRED = "FsspecBackend requires fsspec: pip install fsspec."
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
 class FsspecBackend(BaseStorageBackend):
-    """Files of any file system of fsspec, by URI: ``"s3://bucket/key"``, ``"gs://..."``, ``"memory://..."``.
+    """Files on any file system of fsspec, by URI: ``"s3://bucket/key"``, ``"gs://..."``, ``"memory://..."``.
 
-    Chains such as ``"zip://a.json::s3://bucket/all.zip"`` and ``"simplecache::s3://..."`` work too.
+    Chained URIs such as ``"zip://a.json::s3://bucket/all.zip"`` and ``"simplecache::s3://..."`` are supported.
 
     Args:
-        protocol: What a path without ``://`` belongs to; the local disk by default.
+        protocol: Protocol of paths without ``://``; by default they are local.
         options: Passed to the file system, such as ``key``, ``secret`` and ``endpoint_url`` for S3.
 
     Raises:
+        BackendError: fsspec does not support the protocol.
         MissingLibraryError: fsspec, or the package that it needs for the protocol, is not installed.
     """
 
@@ -38,7 +39,7 @@ class FsspecBackend(BaseStorageBackend):
             _check_protocol(protocol)
 
     def get(self, filepath: str | Path) -> bytes:
-        """Return the content of a file."""
+        """Return the content of a file as bytes."""
         system, path = self._system(filepath)
         return bytes(system.cat_file(path))
 
@@ -47,9 +48,11 @@ class FsspecBackend(BaseStorageBackend):
         return decode(self.get(filepath), encoding)
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to a file; an object store shows them whole or not at all."""
+        """Write bytes to a file, replacing its content. On an object store, the write is atomic."""
         system, path = self._system(filepath)
-        if path.startswith("/"):  # there are folders; where paths begin with a bucket there are none to make
+        if path.startswith(
+            "/"
+        ):  # a file system with folders; in an object store, the path begins with a bucket
             system.makedirs(system._parent(path), exist_ok=True)
         system.pipe_file(path, obj)
 
@@ -59,23 +62,26 @@ class FsspecBackend(BaseStorageBackend):
         system.rm_file(path)
 
     def exists(self, filepath: str | Path) -> bool:
-        """Whether there is a file or folder of this name."""
+        """Return whether a file or folder exists."""
         system, path = self._system(filepath)
         return bool(system.exists(path))
 
     def isdir(self, filepath: str | Path) -> bool:
-        """Whether there is a folder of this name."""
+        """Return whether a path is an existing folder."""
         system, path = self._system(filepath)
         return bool(system.isdir(path))
 
     def isfile(self, filepath: str | Path) -> bool:
-        """Whether there is a file of this name."""
+        """Return whether a path is an existing file."""
         system, path = self._system(filepath)
         return bool(system.isfile(path))
 
     @contextmanager
     def get_local_path(self, filepath: str | Path) -> Iterator[str | Path]:
-        """Have a file on disk, with its extensions, for the time of a ``with``."""
+        """Yield the path of a local copy of a file, with the same extensions.
+
+        The copy is removed when the ``with`` block ends.
+        """
         system, path = self._system(filepath)
         with temporary_file(path) as file:
             file.close()
@@ -85,51 +91,53 @@ class FsspecBackend(BaseStorageBackend):
     def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
         system, path = self._system(folder)
         for entry in system.ls(path, detail=True):
-            whole = entry["name"].rstrip("/")
-            if whole != path.rstrip("/"):  # some stores have an empty object for the folder itself
-                yield whole.rsplit("/", 1)[-1], entry["type"] == "directory"
+            full_name = entry["name"].rstrip("/")
+            if full_name != path.rstrip("/"):  # some stores list the folder itself as an empty object
+                yield full_name.rsplit("/", 1)[-1], entry["type"] == "directory"
 
     def _system(self, filepath: str | Path) -> tuple[Any, str]:
-        """Return the file system and the path in it.
+        """Return the file system of a path, and the path without the protocol.
 
-        Asked anew each time: fsspec keeps its file systems, and makes others in a forked process.
+        The file system is not stored: fsspec caches it, and creates a new one in a forked process.
         """
         try:
             from fsspec.core import url_to_fs
         except ImportError as error:
-            raise MissingLibraryError(_NEEDED) from error
+            raise MissingLibraryError(_FSSPEC_REQUIRED) from error
         uri = path_text(filepath)
         if self._protocol is not None and "://" not in uri:
             uri = f"{self._protocol}://{uri}"
         try:
             system, path = url_to_fs(uri, **self._options)
         except ImportError as error:
-            raise MissingLibraryError(_missing(uri.split("://", 1)[0], error)) from error
+            raise MissingLibraryError(_missing_package(uri.split("://", 1)[0], error)) from error
         return system, path
 
 
 def _check_protocol(protocol: str) -> None:
-    """Let what is unknown or not installed show at once."""
+    """Raise if a protocol is unknown, or if a package for it is not installed."""
     try:
         from fsspec import available_protocols, get_filesystem_class
     except ImportError as error:
-        raise MissingLibraryError(_NEEDED) from error
+        raise MissingLibraryError(_FSSPEC_REQUIRED) from error
     if protocol not in available_protocols():
-        raise BackendError(f"fsspec knows no {protocol}://.{suggest(protocol, available_protocols())}")
+        raise BackendError(
+            f"fsspec does not support {protocol}://.{suggest(protocol, available_protocols())}"
+        )
     try:
         get_filesystem_class(protocol)
     except ImportError as error:
-        raise MissingLibraryError(_missing(protocol, error)) from error
+        raise MissingLibraryError(_missing_package(protocol, error)) from error
 
 
-def _missing(protocol: str, error: ImportError) -> str:
+def _missing_package(protocol: str, error: ImportError) -> str:
     extra = _EXTRAS.get(protocol)
     hint = f" pip install 'cfgtrain[{extra}]'" if extra else ""
-    return f"{protocol}:// needs a package that is not installed: {error}.{hint}"
+    return f"{protocol}:// requires a package that is not installed: {error}.{hint}"
 
 
 def fsspec_protocols() -> list[str]:
-    """Return the prefixes that fsspec knows, none where it is not installed."""
+    """Return the protocols that fsspec supports; none if it is not installed."""
     try:
         from fsspec import available_protocols
     except ImportError:

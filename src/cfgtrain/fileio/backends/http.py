@@ -28,7 +28,7 @@ __all__ = ["HTTPBackend"]
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
-_URL_MARKS = "!$%&'()*+,/:;=?@[]~"  # what is not to be quoted in the path or query of a URL
+_URL_MARKS = "!$%&'()*+,/:;=?@[]~"  # characters that are not quoted in the path and query of a URL
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 _DIGEST_MARK = re.compile(r"(?:^|&)sha256[=:]([^&]*)", re.IGNORECASE)
 _NO_HOST = re.compile(r"[\x00-\x20\x7f]")
@@ -36,7 +36,7 @@ _GONE = (404, 410)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _MAX_PAUSE = 60.0
 _MAX_REDIRECTS = 10
-_MAX_THREADS = 64  # so many keep their connection to a host; urllib3 logs a warning for each one above
+_MAX_THREADS = 64  # connections kept open per host; urllib3 logs a warning for each one that it has to drop
 
 
 class HTTPBackend(BaseStorageBackend):
@@ -48,12 +48,16 @@ class HTTPBackend(BaseStorageBackend):
     but neither away from HTTP nor from HTTPS to HTTP.
 
     Args:
-        timeout: Seconds to wait for the server to send something.
-        retries: How often to retry.
+        timeout: Seconds to wait for a connection, and for each piece of the response.
+        retries: Maximum number of retries.
         backoff: Seconds before the first retry.
         max_size: Maximum size of a file in bytes, None for no limit.
         time_limit: Seconds that one attempt may take in total, None for no limit.
-        headers: Of the request. ``Authorization`` and ``Cookie`` are not sent to another host.
+        headers: Headers of the request. ``Authorization`` and ``Cookie`` are not sent to another host.
+
+    Raises:
+        ArgumentTypeError: An argument is not a number.
+        ArgumentError: ``retries`` or ``backoff`` is negative, or another number is not positive.
     """
 
     def __init__(
@@ -69,12 +73,12 @@ class HTTPBackend(BaseStorageBackend):
         for name, value in {**positive, "retries": retries, "backoff": backoff}.items():
             kinds = int if name == "retries" else (int, float)
             if not (isinstance(value, kinds) or (value is None and name in positive)):
-                raise ArgumentTypeError(f"{name} of HTTPBackend is a number, not {value!r}.")
+                raise ArgumentTypeError(f"{name} of HTTPBackend must be a number, not {value!r}.")
         for name, value in positive.items():
             if value is not None and value <= 0:
-                raise ArgumentError(f"{name} of HTTPBackend is positive, not {value!r}.")
+                raise ArgumentError(f"{name} of HTTPBackend must be positive, not {value!r}.")
         if retries < 0 or backoff < 0:
-            raise ArgumentError(f"retries and backoff are not negative: not {retries!r} and {backoff!r}.")
+            raise ArgumentError(f"retries and backoff must be 0 or more, not {retries!r} and {backoff!r}.")
         self._timeout = timeout
         self._retries = retries
         self._backoff = backoff
@@ -88,11 +92,11 @@ class HTTPBackend(BaseStorageBackend):
 
         Args:
             filepath: Its URL.
-            sha256: Digest that it must have, in hexadecimal.
+            sha256: The expected SHA-256 digest, in hexadecimal.
 
         Raises:
             BackendError: ``filepath`` is not an HTTP URL.
-            DownloadError: The file cannot be fetched, is too large or has another digest.
+            DownloadError: The file cannot be fetched, is too large or has a different digest.
             ArgumentError: ``sha256`` is not a digest; nothing is fetched.
         """
         content = io.BytesIO()
@@ -104,7 +108,11 @@ class HTTPBackend(BaseStorageBackend):
         return decode(self.get(filepath), encoding)
 
     def exists(self, filepath: str | Path) -> bool:
-        """Return whether the server has the file; any response but yes and no is a ``DownloadError``."""
+        """Return whether the server has the file.
+
+        Raises:
+            DownloadError: The response is neither success nor 404 or 410.
+        """
         target = _target(filepath)
         try:
             self._retry(lambda: self._open(target, "HEAD").drain_conn())
@@ -120,7 +128,10 @@ class HTTPBackend(BaseStorageBackend):
 
     @contextmanager
     def get_local_path(self, filepath: str | Path, sha256: str | None = None) -> Iterator[str | Path]:
-        """Keep the file on disk, with its extensions, while a ``with`` block runs."""
+        """Yield the path of a local copy of a file, with the same extensions.
+
+        The copy is removed when the ``with`` block ends. The arguments and errors are those of ``get``.
+        """
         with temporary_file(filepath) as file:
             self._download(filepath, file, sha256)
             file.close()
@@ -144,12 +155,12 @@ class HTTPBackend(BaseStorageBackend):
             while True:
                 if self._max_size is not None and max(size, announced or 0) > self._max_size:
                     raise DownloadError(
-                        f"{target.name} is larger than {self._max_size} bytes. If that is right, allow more: "
-                        "file_client_args=dict(backend='http', max_size=...)."
+                        f"{target.name} is larger than the limit of {self._max_size} bytes. To raise the limit, "
+                        "pass file_client_args=dict(backend='http', max_size=...)."
                     )
                 if self._time_limit is not None and time.monotonic() - started > self._time_limit:
                     raise _TransientError(f"{target.name} took longer than {self._time_limit} s.")
-                with _translated_errors(f"{target.name} broke off"):
+                with _translated_errors(f"The download of {target.name} failed"):
                     chunk = response.read1(_CHUNK)
                 if not chunk:
                     break
@@ -157,15 +168,16 @@ class HTTPBackend(BaseStorageBackend):
                 digest.update(chunk)
                 out.write(chunk)
         if announced is not None and size < announced:
-            raise _TransientError(f"{target.name} broke off after {size} of {announced} bytes.")
+            raise _TransientError(
+                f"The download of {target.name} is incomplete: received {size} of {announced} bytes."
+            )
         if expected is not None and digest.hexdigest() != expected:
             raise DownloadError(
-                f"{target.name} is not the file that was asked for: its SHA-256 is "
-                f"{digest.hexdigest()}, not {expected}."
+                f"{target.name} has the wrong SHA-256 digest: expected {expected}, got {digest.hexdigest()}."
             )
 
     def _retry(self, action: Callable[[], None]) -> None:
-        """Call a function until it succeeds, fails permanently or has failed too often."""
+        """Call a function until it succeeds, fails permanently or has used up its retries."""
         import random
 
         for attempt in range(self._retries + 1):
@@ -176,17 +188,17 @@ class HTTPBackend(BaseStorageBackend):
                 if attempt == self._retries:
                     tries = f" ({attempt + 1} tries)" if attempt else ""
                     raise DownloadError(error.message + tries, status=error.status) from error.__cause__
-                # Many processes fail at the same moment, and must not come back at the same moment. Python's
-                # global generator, which urllib3's Retry uses, would change what a training draws from it.
+                # Jitter: many processes fail at the same moment, and must not retry at the same moment. Python's
+                # global generator, which urllib3's Retry uses, would change the random numbers of a training.
                 pause = self._backoff * 2**attempt * random.SystemRandom().uniform(0.5, 1.0)
                 pause = min(max(pause, error.retry_after), _MAX_PAUSE)
-                logger.warning("%s Trying again in %.1f s.", error.message, pause)
+                logger.warning("%s Retrying in %.1f s.", error.message, pause)
                 time.sleep(pause)
 
     def _open(self, target: _Target, method: str = "GET") -> BaseHTTPResponse:
-        """Return the response to a request, after redirects.
+        """Send a request and return the response, following redirects.
 
-        urllib3 would follow them to any scheme, and read the whole body of each.
+        urllib3 would follow redirects to any scheme, and read the whole body of each response.
         """
         from urllib3 import Retry
         from urllib3.exceptions import InvalidHeader
@@ -203,7 +215,7 @@ class HTTPBackend(BaseStorageBackend):
                     redirect=False,
                     preload_content=False,
                     decode_content=False,
-                    enforce_content_length=False,  # _fetch does, with a message that has the sizes
+                    enforce_content_length=False,  # _fetch checks it, with the sizes in its message
                 )
                 location = response.get_redirect_location()
                 if not location:
@@ -228,13 +240,20 @@ class HTTPBackend(BaseStorageBackend):
 
 
 class _TransientError(DownloadError):
-    """A failure that is retried, after ``retry_after`` seconds or more."""
+    """A failure that is retried, after at least ``retry_after`` seconds."""
 
     retry_after = 0.0
 
 
 class _Target(NamedTuple):
-    """A URL as servers take it, its name in messages, the header for its user and password, and its digest."""
+    """A parsed URL.
+
+    Attributes:
+        url: The URL to request, quoted, without login and fragment.
+        name: The URL for messages.
+        headers: ``Authorization`` if the URL contains a login, otherwise empty.
+        digest: The expected SHA-256 in lower case, or None.
+    """
 
     url: str
     name: str
@@ -251,7 +270,7 @@ def _target(filepath: str | Path) -> _Target:
         address = address if address.isascii() else address.encode("idna").decode()
         path, query = quote(parts.path, _URL_MARKS), quote(parts.query, _URL_MARKS)
     except ValueError as error:
-        raise BackendError(f"{display_name(text)!r} is not a URL: {error}.") from error
+        raise BackendError(f"{display_name(text)!r} is not a valid URL: {error}.") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or _NO_HOST.search(address):
         raise BackendError(f"HTTPBackend reads http:// and https:// URLs, not {display_name(text)!r}.")
     url = urlunsplit((parts.scheme, address, path, query, ""))
@@ -265,30 +284,30 @@ def _target(filepath: str | Path) -> _Target:
 
 
 def _checked_digest(text: str) -> str:
-    """Return a SHA-256 in lower case; an empty text is an error too, rather than no check."""
+    """Return a SHA-256 in lower case; raise if it is not one, even if it is empty."""
     if not _DIGEST.fullmatch(text):
-        raise ArgumentError(f"A SHA-256 is 64 hexadecimal digits, not {text!r}.")
+        raise ArgumentError(f"A SHA-256 must be 64 hexadecimal digits, not {text!r}.")
     return text.lower()
 
 
 def _basic_auth(login: str) -> str:
-    """Return the header for ``user:password`` of a URL (urllib3's takes Latin-1 alone)."""
+    """Return the header for the ``user:password`` of a URL (urllib3's function only supports Latin-1)."""
     from base64 import b64encode
 
     return f"Basic {b64encode(unquote(login).encode()).decode()}"
 
 
 def _redirect_url(url: str, location: str) -> str:
-    """Return the URL that a redirect leads to.
+    """Return the target URL of a redirect.
 
     Raises:
-        DownloadError: It leads away from HTTP, or from HTTPS to HTTP.
+        DownloadError: The target is not an HTTP URL, or the redirect is from HTTPS to HTTP.
     """
     location = quote(location, string.punctuation, encoding="latin-1")  # as http.client decodes headers
     target = urljoin(url, location)
     allowed = ("https",) if url.startswith("https:") else ("http", "https")
     if urlsplit(target).scheme not in allowed:
-        raise DownloadError(f"{display_name(url)} redirects to {display_name(target)}: refused.")
+        raise DownloadError(f"{display_name(url)} redirects to {display_name(target)}, which is not allowed.")
     return target
 
 
@@ -306,19 +325,19 @@ def _translated_errors(what: str) -> Iterator[None]:
         while cause is not None:  # urllib3 wraps the errors of sockets and http.client, some of them twice
             root = cause
             cause = root.__cause__ or next((arg for arg in root.args if isinstance(arg, Exception)), None)
-        reason = "the server is silent" if isinstance(root, TimeoutError) else _printable(root).strip()
-        # An invalid address, header or certificate, all of them a ValueError, will be so the next time.
+        reason = "the server does not respond" if isinstance(root, TimeoutError) else _printable(root).strip()
+        # An invalid address, header or certificate is a ValueError, and a retry would not help.
         kind = DownloadError if isinstance(root, ValueError) else _TransientError
         raise kind(f"{what}: {reason or type(root).__name__}.") from error
 
 
 def _printable(words: object) -> str:
-    """Return what a server sent without the characters that would control a terminal."""
+    """Return a text from a server with the characters that could control a terminal replaced by spaces."""
     return "".join(char if char.isprintable() else " " for char in str(words))
 
 
 def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL."""
+    """Return the proxy that the environment variables set for a URL, or None."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
@@ -328,7 +347,11 @@ def _proxy(url: str) -> str | None:
 
 @cache
 def _pool_manager(pid: int, proxy: str | None) -> PoolManager:
-    """Return the connections of a process: a fork shares the sockets of its parent, but must not use them."""
+    """Return the connection pool of a process.
+
+    It is cached per process id, since a forked process inherits the sockets of its parent but must not use
+    them.
+    """
     import ssl
 
     from urllib3 import PoolManager, ProxyManager

@@ -1,4 +1,4 @@
-"""The object stores that MMCV knows by name: Ceph and Petrel, each through an SDK of its own."""
+"""The object stores that MMCV supports, Ceph and Petrel, each through its own SDK."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ from cfgtrain.fileio.backends.base import BaseStorageBackend, decode
 
 __all__ = ["CephBackend", "PetrelBackend"]
 
-_ELSEWHERE = (
-    "It is not on PyPI: those who run the store have it. A store that speaks S3 can be read without it: "
-    "pip install 'cfgtrain[s3]' and FileClient('fsspec', protocol='s3')."
+_NOT_ON_PYPI = (
+    "It is not on PyPI: get it from the operators of the store. A store with an S3 interface can be used without "
+    "it: pip install 'cfgtrain[s3]' and FileClient('fsspec', protocol='s3')."
 )
 
 
 class CephBackend(BaseStorageBackend):
-    """Objects of a Ceph store, read through the SDK module ``ceph``. ``PetrelBackend`` has replaced it.
+    """Objects of a Ceph store, read through the SDK module ``ceph``. Deprecated: use ``PetrelBackend``.
 
     Args:
-        path_mapping: Beginnings of paths and what to put in their place; the first that fits is taken.
+        path_mapping: Path prefixes and their replacements. The first prefix that matches is replaced.
 
     Raises:
-        ArgumentError: ``path_mapping`` is no dict.
-        MissingLibraryError: There is no module ``ceph``.
+        ArgumentError: ``path_mapping`` is not a dict.
+        MissingLibraryError: The module ``ceph`` is not installed.
     """
 
     def __init__(self, path_mapping: Mapping[str, str] | None = None) -> None:
         try:
             import ceph
         except ImportError as error:
-            raise MissingLibraryError(f"CephBackend needs the SDK module ceph. {_ELSEWHERE}") from error
+            raise MissingLibraryError(f"CephBackend requires the SDK module ceph. {_NOT_ON_PYPI}") from error
         warnings.warn("CephBackend is deprecated: use PetrelBackend.", DeprecationWarning, stacklevel=2)
-        self.path_mapping = _checked(path_mapping)
+        self.path_mapping = _checked_mapping(path_mapping)
         self._client = ceph.S3Client()
 
     def get(self, filepath: str | Path) -> memoryview:
-        """Return the content of an object."""
-        return memoryview(self._client.Get(_mapped(filepath, self.path_mapping)))
+        """Return the content of an object as bytes."""
+        return memoryview(self._client.Get(_apply_mapping(filepath, self.path_mapping)))
 
     def get_text(self, filepath: str | Path, encoding: str = "utf-8") -> str:
-        """Raise ``BackendMethodError``: as in MMCV, objects are bytes."""
-        raise BackendMethodError("CephBackend holds bytes, not text: use get().")
+        """Raise ``BackendMethodError``: objects are bytes, as in MMCV."""
+        raise BackendMethodError("CephBackend stores bytes, not text: use get().")
 
 
 class PetrelBackend(BaseStorageBackend):
     """Objects of a Petrel store (``s3://bucket/key``) through the SDK ``petrel_client``.
 
     Args:
-        path_mapping: Beginnings of paths and what to put in their place, such as
-            ``{"data/": "s3://bucket/data/"}``; the first that fits is taken.
+        path_mapping: Path prefixes and their replacements, such as ``{"data/": "s3://bucket/data/"}``. The
+            first prefix that matches is replaced.
         enable_mc: Whether the SDK may use memcached.
-        conf_path: Its settings file.
+        conf_path: Path of the SDK's configuration file.
 
     Raises:
-        ArgumentError: ``path_mapping`` is no dict.
+        ArgumentError: ``path_mapping`` is not a dict.
         MissingLibraryError: ``petrel_client`` is not installed.
     """
 
@@ -74,13 +74,18 @@ class PetrelBackend(BaseStorageBackend):
         try:
             from petrel_client import client
         except ImportError as error:
-            raise MissingLibraryError(f"PetrelBackend needs the SDK petrel_client. {_ELSEWHERE}") from error
-        self.path_mapping = _checked(path_mapping)
+            raise MissingLibraryError(
+                f"PetrelBackend requires the SDK petrel_client. {_NOT_ON_PYPI}"
+            ) from error
+        self.path_mapping = _checked_mapping(path_mapping)
         self._client = client.Client(conf_path=conf_path, enable_mc=enable_mc)
 
     @staticmethod
-    def is_meant(options: Mapping[str, Any]) -> bool:
-        """Whether ``s3://`` means Petrel: the SDK is there, or ``options`` are those of this class."""
+    def handles_s3(options: Mapping[str, Any]) -> bool:
+        """Return whether ``s3://`` URIs are handled by this class rather than by ``FsspecBackend``.
+
+        They are if ``options`` contain an argument of this class, or if ``petrel_client`` is installed.
+        """
         if {"path_mapping", "enable_mc", "conf_path"} & options.keys():
             return True
         if "petrel_client" in sys.modules:
@@ -88,11 +93,11 @@ class PetrelBackend(BaseStorageBackend):
         return find_spec("petrel_client") is not None
 
     def get(self, filepath: str | Path) -> memoryview:
-        """Return the content of an object."""
+        """Return the content of an object as bytes."""
         path = self._path(filepath)
         content = self._client.Get(path)
         if content is None:
-            raise FileNotFoundError(f"There is no object {path}.")
+            raise FileNotFoundError(f"Object {path} does not exist.")
         return memoryview(content)
 
     def get_text(self, filepath: str | Path, encoding: str = "utf-8") -> str:
@@ -100,7 +105,7 @@ class PetrelBackend(BaseStorageBackend):
         return decode(self.get(filepath), encoding)
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes to an object."""
+        """Write bytes to an object, replacing its content."""
         self._client.put(self._path(filepath), obj)
 
     def remove(self, filepath: str | Path) -> None:
@@ -108,28 +113,34 @@ class PetrelBackend(BaseStorageBackend):
         self._method("delete")(self._path(filepath))
 
     def exists(self, filepath: str | Path) -> bool:
-        """Whether there is an object or a folder of this name."""
+        """Return whether an object or folder exists."""
         contains, isdir = self._method("contains"), self._method("isdir")
         path = self._path(filepath)
         return bool(contains(path) or isdir(path))
 
     def isdir(self, filepath: str | Path) -> bool:
-        """Whether there is a folder of this name."""
+        """Return whether a path is an existing folder."""
         return bool(self._method("isdir")(self._path(filepath)))
 
     def isfile(self, filepath: str | Path) -> bool:
-        """Whether there is an object of this name."""
+        """Return whether an object exists."""
         return bool(self._method("contains")(self._path(filepath)))
 
     def join_path(self, filepath: str | Path, *filepaths: str | Path) -> str:
-        """Join the parts of a path with slashes, after mapping each."""
+        """Join the parts of a path with slashes; ``path_mapping`` is applied to each part first."""
         return super().join_path(self._path(filepath), *map(self._path, filepaths))
 
     @contextmanager
     def get_local_path(self, filepath: str | Path) -> Iterator[str | Path]:
-        """Have an object on disk, with its extensions, for the time of a ``with``."""
+        """Yield the path of a local copy of an object, with the same extensions.
+
+        The copy is removed when the ``with`` block ends.
+
+        Raises:
+            FileNotFoundError: The object does not exist.
+        """
         if not self.isfile(filepath):
-            raise FileNotFoundError(f"There is no object {self._path(filepath)}.")
+            raise FileNotFoundError(f"Object {self._path(filepath)} does not exist.")
         with super().get_local_path(filepath) as local:
             yield local
 
@@ -142,30 +153,30 @@ class PetrelBackend(BaseStorageBackend):
         return self._format_path(self._map_path(filepath))
 
     def _map_path(self, filepath: str | Path) -> str:
-        return _mapped(filepath, self.path_mapping)
+        return _apply_mapping(filepath, self.path_mapping)
 
     def _format_path(self, filepath: str) -> str:
-        """Make slashes of backslashes: Windows joins paths with them."""
+        """Replace backslashes, with which Windows joins paths, by slashes."""
         return re.sub(r"\\+", "/", filepath)
 
     def _method(self, name: str) -> Any:
         found = getattr(self._client, name, None)
         if found is None:
             raise BackendMethodError(
-                f"This version of petrel_client has no {name}(): a newer one may have, or the fsspec backend."
+                f"This version of petrel_client does not support {name}(). Try a newer version, or the fsspec backend."
             )
         return found
 
 
-def _checked(path_mapping: object) -> Mapping[str, str] | None:
+def _checked_mapping(path_mapping: object) -> Mapping[str, str] | None:
     if path_mapping is not None and not isinstance(path_mapping, Mapping):
-        raise ArgumentError(f"path_mapping is a dict of beginnings of paths, not {path_mapping!r}.")
+        raise ArgumentError(f"path_mapping must be a dict of path prefixes, not {path_mapping!r}.")
     return path_mapping
 
 
-def _mapped(filepath: str | Path, path_mapping: Mapping[str, str] | None) -> str:
+def _apply_mapping(filepath: str | Path, path_mapping: Mapping[str, str] | None) -> str:
     path = str(filepath)
-    for beginning, replacement in (path_mapping or {}).items():
-        if path.startswith(beginning):
-            return replacement + path[len(beginning) :]
+    for prefix, replacement in (path_mapping or {}).items():
+        if path.startswith(prefix):
+            return replacement + path[len(prefix) :]
     return path

@@ -1,4 +1,4 @@
-"""What stands in image files around the pixels: sizes, orientation, EXIF, ICC profiles, resolution."""
+"""Metadata of image files: size, orientation, EXIF, ICC profile, resolution."""
 
 from cfgtrain.image.formats.header import Header, Metadata
 from cfgtrain.image.formats.sniff import add_metadata, read_header

@@ -1,4 +1,4 @@
-"""The TIFF structure that EXIF data and TIFF files share: directories of tagged values.
+"""The TIFF structure of EXIF data and TIFF files: directories of tagged values.
 
 Tag numbers and types are those of TIFF 6.0 and EXIF 2.32.
 """
@@ -11,19 +11,29 @@ from typing import NamedTuple
 
 ORIENTATION, THUMBNAIL_START, THUMBNAIL_LENGTH = 0x0112, 0x0201, 0x0202
 EXIF_DIRECTORY, GPS_DIRECTORY, PIXEL_WIDTH, PIXEL_HEIGHT = 0x8769, 0x8825, 0xA002, 0xA003
-MAKER_NOTE, INTEROPERABILITY = 0x927C, 0xA005  # hold positions, which are others in another file
-# Of the image's own directory, what stays true of another image: description, maker, model, software, time,
-# artist, copyright.
+MAKER_NOTE, INTEROPERABILITY = 0x927C, 0xA005  # contain positions, which are invalid in another file
+# Tags of the first directory that stay valid for a changed image: description, maker, model, software, time, artist,
+# copyright.
 DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 SHORT, LONG, RATIONAL = 3, 4, 5
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_ORDERED_SIZES = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # of what the byte order turns
+_ORDERED_SIZES = {
+    3: 2,
+    4: 4,
+    5: 4,
+    8: 2,
+    9: 4,
+    10: 4,
+    11: 4,
+    12: 8,
+    13: 4,
+}  # sizes of the values that depend on the byte order
 _ENTRY = 12
 _MAX_VALUE = 1 << 26
 _MOST_NUMBERS = 16
 
 
-# The values of a directory by tag: their type, how many, and their bytes.
+# The values of a directory by tag: (type, number of values, bytes).
 Values = dict[int, tuple[int, int, bytes]]
 
 
@@ -31,10 +41,10 @@ class Entry(NamedTuple):
     """One tagged value of a directory.
 
     Attributes:
-        tag: What it is.
-        type: Number of its type.
-        length: How many values.
-        position: Of the values, in the bytes that hold the directory.
+        tag: Number of the tag.
+        type: Number of the type.
+        length: Number of values.
+        position: Position of the values in the content.
     """
 
     tag: int
@@ -44,7 +54,7 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """One directory: its entries by tag, and where the position of the next one is written."""
+    """A directory: its entries by tag, and the position of the link to the next directory."""
 
     entries: dict[int, Entry]
     link: int
@@ -54,41 +64,41 @@ class Tags:
     """Reads the directories of a TIFF structure.
 
     Args:
-        content: All of it, from the byte order mark on.
+        content: The TIFF structure, beginning with the byte order mark.
 
     Raises:
-        ValueError: It is no TIFF structure.
+        ValueError: The content is not a TIFF structure.
     """
 
     def __init__(self, content: bytes | bytearray) -> None:
         self.content = content
         self.order = {b"II": "<", b"MM": ">"}.get(bytes(content[:2]), "")
         if not self.order or len(content) < 8 or self._number("H", 2) != 42:
-            raise ValueError("no TIFF structure")
+            raise ValueError("not a TIFF structure")
 
     def first(self) -> Directory:
-        """Return the first directory, that of the image."""
+        """Return the first directory, which describes the image."""
         return self.directory(self._number("L", 4))
 
     def following(self, directory: Directory) -> int:
-        """Return the position of the directory after this one, or 0."""
+        """Return the position of the next directory, or 0 if there is none."""
         return self._number("L", directory.link) if directory.link + 4 <= len(self.content) else 0
 
     def directory(self, position: int) -> Directory:
         """Return the directory at a position.
 
         Raises:
-            ValueError: There is none.
+            ValueError: The position is outside the content.
         """
         try:
             count = self._number("H", position)
             entries = dict(self._entries(position + 2, count))
         except struct.error as error:
-            raise ValueError("a directory lies outside") from error
+            raise ValueError("a directory is outside the file") from error
         return Directory(entries, position + 2 + count * _ENTRY)
 
     def numbers(self, entry: Entry | None) -> list[float]:
-        """Return the first values of an entry as numbers; none where there is no such entry."""
+        """Return the first values of an entry as numbers, or an empty list for None and other types."""
         if entry is None or entry.type not in (SHORT, LONG, RATIONAL):
             return []
         letters = {SHORT: "H", LONG: "L", RATIONAL: "LL"}[entry.type] * min(entry.length, _MOST_NUMBERS)
@@ -115,7 +125,7 @@ class Tags:
 
 
 def read_orientation(exif: bytes | None) -> int:
-    """Return the orientation that EXIF data names, 1 to 8; 1 where it names none that there is."""
+    """Return the orientation in EXIF data, 1 to 8, or 1 if it is missing or invalid."""
     try:
         tags = Tags(exif or b"")
         values = tags.numbers(tags.first().entries.get(ORIENTATION))
@@ -136,7 +146,7 @@ def read_values(tags: Tags, directory: Directory, order: str) -> Values:
 
 
 def write_directory(out: bytearray, order: str, values: Values) -> int:
-    """Append a directory, after those of its values that do not fit into it; return its position."""
+    """Append a directory, preceded by the values that do not fit into its entries, and return its position."""
     entries = []
     for tag, (kind, length, raw) in sorted(values.items()):
         place = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack(f"{order}L", _append(out, raw))
@@ -145,15 +155,15 @@ def write_directory(out: bytearray, order: str, values: Values) -> int:
 
 
 def take_over(tags: Tags, out: bytearray, order: str) -> Values:
-    """Append the directories of details and of the place; return these, and what describes the image.
+    """Copy the EXIF and GPS directories, and return the values for the first directory of the output.
 
     Args:
-        tags: Where to read.
-        out: The TIFF structure that is being written.
-        order: Its byte order.
+        tags: The TIFF structure to read.
+        out: The TIFF structure to append to.
+        order: Byte order of ``out``, ``<`` or ``>``.
 
     Returns:
-        Values for the first directory of ``out``.
+        Values for the first directory of ``out``: pointers to the copies, and the descriptive tags.
     """
     image = tags.first()
     own = {tag: value for tag, value in read_values(tags, image, order).items() if tag in DESCRIPTIVE}
@@ -167,7 +177,7 @@ def take_over(tags: Tags, out: bytearray, order: str) -> Values:
 
 
 def extract(tags: Tags) -> bytes | None:
-    """Return the EXIF data of a TIFF as a structure of their own, or None where there are none."""
+    """Return the EXIF data of a TIFF file as a separate TIFF structure, or None if there are none."""
     out = bytearray(b"II*\0\0\0\0\0")
     values = take_over(tags, out, "<")
     struct.pack_into("<L", out, 4, write_directory(out, "<", values))
@@ -175,17 +185,17 @@ def extract(tags: Tags) -> bytes | None:
 
 
 def rewrite(exif: bytes, size: tuple[int, int]) -> bytes | None:
-    """Return EXIF data as it is right for an image that was turned upright and resized.
+    """Return EXIF data for an image that was turned upright and resized.
 
-    The orientation becomes 1 and the pixel size the new one; the thumbnail, which shows the image
-    as it was, goes. Everything else keeps its place, as cameras store positions in notes of their own.
+    The orientation is set to 1 and the pixel size to the new size, and the thumbnail is removed. The position
+    of all other data is kept, because maker notes contain absolute positions.
 
     Args:
-        exif: As `Metadata` holds it.
-        size: (w, h) of the new image.
+        exif: EXIF data, as in ``Metadata``.
+        size: Size (w, h) of the new image.
 
     Returns:
-        The bytes, or None where they are damaged.
+        The new EXIF data, or None if ``exif`` is damaged.
     """
     content = bytearray(exif)
     try:
@@ -211,7 +221,7 @@ def _write(tags: Tags, entry: Entry | None, value: int) -> None:
 
 
 def _cut_thumbnail(tags: Tags, image: Directory) -> int:
-    """Unlink the directory of the thumbnail, and return where the data then end."""
+    """Unlink the directory of the thumbnail, and return the new end of the data."""
     whole = len(tags.content)
     position = tags.following(image)
     if not position:

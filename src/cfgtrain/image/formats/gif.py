@@ -1,4 +1,4 @@
-"""GIF files: blocks after a head, counted for frames."""
+"""GIF files: the size and the number of frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
 
 
 def read_header(content: bytes) -> Header:
-    """Walk through the blocks of a GIF.
+    """Read the blocks of a GIF file.
 
     Raises:
         ImageDecodeError: The file ends before the image does.
@@ -25,7 +25,7 @@ def read_header(content: bytes) -> Header:
             elif kind == _EXTENSION:
                 position += 2
             else:
-                break  # damaged: the decoder will say so
+                break  # damaged: the decoder will raise
             while content[position]:
                 position += content[position] + 1
             position += 1
@@ -36,5 +36,5 @@ def read_header(content: bytes) -> Header:
 
 
 def _table(flags: int) -> int:
-    """Return how many bytes a table of colours takes."""
+    """Return the size of a colour table in bytes."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0

@@ -1,4 +1,4 @@
-"""What is known of an image before its pixels are decoded."""
+"""The header of an image file: what is known before the pixels are decoded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cfgtrain.errors import ImageDecodeError
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of a file that only a file of the same format can take over as it is.
+    """A part of a file that can be copied unchanged to a file of the same format.
 
     Attributes:
-        name: What a person calls it.
-        content: Its bytes, with whatever frames it in the file.
+        name: Name of the block for messages.
+        content: The bytes of the block, including its framing.
     """
 
     name: str
@@ -22,14 +22,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about its image.
+    """The metadata of an image file.
 
     Attributes:
-        exif: A TIFF structure, without the ``Exif`` mark that JPEG puts before it.
-        icc: The colour profile.
+        exif: EXIF data: a TIFF structure, without the ``Exif`` marker that precedes it in a JPEG.
+        icc: The ICC colour profile.
         dpi: Horizontal and vertical resolution in pixels per inch.
-        blocks: What else can stay in a file of the same format.
-        lost: Names of what cannot stay, since it would be wrong in another image.
+        blocks: Other blocks that can be copied to a file of the same format.
+        lost: Names of blocks that are not kept, since they would be wrong for a changed image.
     """
 
     exif: bytes | None = None
@@ -39,24 +39,24 @@ class Metadata:
     lost: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        """Return the names of all that is there."""
+        """Return the names of the metadata that are present."""
         own = {"EXIF": self.exif, "ICC profile": self.icc, "DPI": self.dpi}
         return [name for name, value in own.items() if value] + [block.name for block in self.blocks]
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the head of a file says.
+    """The header of an image file.
 
     Attributes:
-        format: Name of the format, such as ``JPEG``; empty where it is not known.
-        size: (w, h) in pixels as stored, or None where the head does not say it plainly.
-        orientation: 1 to 8: how the decoder's pixels have to be turned, as EXIF counts it.
-        channels: As stored; 4 in a JPEG is CMYK. None where it is not known.
-        lossless: Whether the pixels are stored exactly.
-        premultiplied: Whether the decoder's colours are multiplied by their alpha.
-        several: Whether the file holds more than one image: frames or pages.
-        metadata: What else it says.
+        format: Name of the format, such as ``JPEG``; empty if it is unknown.
+        size: Size (w, h) in pixels as stored, or None if it is unknown.
+        orientation: EXIF orientation, 1 to 8, by which the decoded pixels have to be turned.
+        channels: Number of channels as stored (4 in a JPEG means CMYK), or None if it is unknown.
+        lossless: Whether the compression is lossless.
+        premultiplied: Whether the decoder returns colours multiplied by alpha.
+        several: Whether the file contains more than one image (frames or pages).
+        metadata: The metadata of the file.
     """
 
     format: str = ""
@@ -70,5 +70,5 @@ class Header:
 
 
 def truncated(format: str, missing: str) -> ImageDecodeError:  # noqa: A002
-    """Return the error for a file that ends too early."""
+    """Return the error for a truncated file."""
     return ImageDecodeError(f"The {format} file is truncated: {missing}.")

@@ -14,7 +14,7 @@ MAGIC = b"\xff\xd8\xff"
 
 _EXIF, _XMP, _ICC, _JFIF = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0", b"JFIF\0"
 _APP0, _APP1, _APP2, _APP13, _COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
-_APP12, _APP14 = 0xEC, 0xEE  # how Adobe's programs encoded the pixels: no longer true of new ones
+_APP12, _APP14 = 0xEC, 0xEE  # Adobe's encoding parameters, invalid for new pixels
 _SCAN, _END = 0xDA, b"\xff\xd9"
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LONGEST = 0xFFFF - 2
@@ -45,7 +45,7 @@ def read_header(content: bytes) -> Header:
             blocks.append(block)
         elif name := _lost(marker, segment):
             lost.append(name)
-    if lost:  # XMP describes what is lost with it: gain maps, depth, credentials
+    if lost:  # XMP may refer to the lost blocks: gain maps, depth maps, content credentials
         lost += [block.name for block in blocks if block.name == "XMP"]
         blocks = [block for block in blocks if block.name != "XMP"]
     icc = b"".join(profile[number] for number in sorted(profile)) or None
@@ -54,7 +54,7 @@ def read_header(content: bytes) -> Header:
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put metadata into a JPEG as an encoder writes it, and name what does not fit."""
+    """Return an encoded JPEG with metadata added, and the names of the metadata that do not fit."""
     start, segments, left = 2, [], []
     if content[3] == _APP0 and content[6:11] == _JFIF:
         start = 4 + int.from_bytes(content[4:6], "big")
@@ -83,13 +83,13 @@ def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and content of each segment before the pixels, and see to it that the pixels end."""
+    """Yield (marker, content) of each segment before the pixels, and raise if the file is truncated."""
     position = 2
     while True:
         if position + 4 > len(content):
             raise truncated("JPEG", "it ends before the pixels begin")
         if content[position] != 0xFF:
-            raise ImageDecodeError("The JPEG file is damaged: between its segments is something else.")
+            raise ImageDecodeError("The JPEG file is damaged: unexpected data between its segments.")
         marker = content[position + 1]
         if marker == 0xFF:  # padding
             position += 1

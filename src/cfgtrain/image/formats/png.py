@@ -12,7 +12,7 @@ from cfgtrain.image.formats.header import Block, Header, Metadata, truncated
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
-# Chunks that stay true of an image of another size, and what a person calls them.
+# Chunks that stay valid for an image of another size, and their names for messages.
 _KEPT = {
     b"gAMA": "gamma", b"cHRM": "primaries", b"sRGB": "sRGB", b"cICP": "colour coding",
     b"tEXt": "text", b"zTXt": "text", b"iTXt": "text", b"tIME": "time",
@@ -51,7 +51,7 @@ def read_header(content: bytes) -> Header:
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put metadata into a PNG as an encoder writes it; everything fits."""
+    """Return an encoded PNG with metadata added, and an empty list, since all metadata fit."""
     colour = metadata.blocks if not metadata.icc else [b for b in metadata.blocks if b.name != "sRGB"]
     chunks = [block.content for block in colour]
     if metadata.icc:
@@ -65,7 +65,7 @@ def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
 
 
 def without_profile(content: bytes) -> bytes:
-    """Return a PNG without its colour profile, of which the decoder would only complain."""
+    """Return a PNG without its colour profile, about which the decoder may print warnings."""
     start, kept = 0, []
     for name, chunk, position in _chunks(content):
         if name == b"iCCP":
@@ -75,7 +75,7 @@ def without_profile(content: bytes) -> bytes:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
-    """Yield name, content and position of each chunk; see to it that all are there, and whole where it matters."""
+    """Yield (name, content, position) of each chunk, and raise if one is missing or a critical one is damaged."""
     view, position = memoryview(content), len(MAGIC)
     while True:
         if position + 12 > len(content):

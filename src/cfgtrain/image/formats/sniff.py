@@ -1,4 +1,4 @@
-"""Which format a file is in, by its first bytes, and the functions of that format."""
+"""Detect the format of an image file, and call the functions for that format."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _ADDERS = {
 }  # fmt: skip
 
 
-# An AVIF says by boxes how it is turned, quarters to the left and then a mirror, and OpenCV does not look; its
-# EXIF orientation means nothing.
+# EXIF orientation by (irot, imir): an AVIF stores quarter turns to the left and then a mirror axis in boxes, which
+# OpenCV ignores. The orientation in its EXIF data has no effect.
 _TURNS = {(None, 1): 2, (2, None): 3, (None, 0): 4, (1, 0): 5, (3, None): 6, (3, 0): 7, (1, None): 8,
           (0, 1): 2, (0, 0): 4, (2, 0): 2, (2, 1): 4, (1, 1): 7, (3, 1): 5}  # fmt: skip
 
 
 def read_header(content: bytes) -> Header:
-    """Read what a file says before its pixels are decoded.
+    """Read the header of an image file.
 
     Raises:
         ImageDecodeError: The file is empty, or ends before the image does.
     """
     if not content:
-        raise ImageDecodeError("The file is empty: 0 bytes.")
+        raise ImageDecodeError("The file is empty (0 bytes).")
     header = _read(content)
     return replace(header, size=None) if header.size and 0 in header.size else header
 
@@ -48,15 +48,15 @@ def _read(content: bytes) -> Header:
 
 
 def add_metadata(content: bytes, suffix: str, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put metadata into a file that an encoder has written.
+    """Add metadata to an encoded image.
 
     Args:
-        content: The file.
-        suffix: Of its format, such as ``.png``.
-        metadata: True of the image that is in it.
+        content: Content of the image file.
+        suffix: Suffix of its format, such as ``.png``.
+        metadata: Metadata that are valid for the image.
 
     Returns:
-        The new file, and the names of what it does not hold.
+        The content with the metadata, and the names of those that could not be added.
     """
     adder = _ADDERS.get(suffix.lower())
     if adder is None or not (metadata.names() or suffix.lower() in _TIFF):
@@ -74,6 +74,6 @@ def _avif(content: bytes) -> Header:
 
 
 def _property(head: bytes, box: bytes, mask: int) -> int | None:
-    """Return the value of a box of one byte, or None where there is no such box."""
+    """Return the value of a one-byte box, or None if there is no such box."""
     _, found, after = head.partition(box)
     return after[0] & mask if found and after else None

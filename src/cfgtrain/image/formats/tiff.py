@@ -1,4 +1,4 @@
-"""TIFF files, as far as OpenCV's decoder and encoder leave something to do."""
+"""TIFF files: the metadata that OpenCV's decoder and encoder do not handle."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _CENTIMETRE = 282, 283, 296, 3
 _ICC = 34675
 _UNDEFINED = 7
 _CENTIMETRES_PER_INCH = 2.54
-# What is lost, since it may speak of the pixels as they were.
+# Blocks that are not kept, since they may describe the original pixels.
 _NAMES = {700: "XMP", 33723: "IPTC", 34377: "Photoshop data"}
 
 
 def read_header(content: bytes) -> Header:
-    """Read the first directory. OpenCV's decoder turns a TIFF upright by itself."""
+    """Read the first directory. The orientation is not needed, since OpenCV turns a TIFF upright."""
     try:
         tags = Tags(content)
         image = tags.first()
@@ -59,9 +59,9 @@ def read_header(content: bytes) -> Header:
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put metadata into a TIFF as OpenCV writes it: a new directory at the end; everything fits.
+    """Return a TIFF written by OpenCV with metadata in a new directory, and an empty list, since all of them fit.
 
-    It also says what a fourth channel is, which OpenCV leaves open.
+    A fourth channel is marked as alpha, which OpenCV does not do.
     """
     tags = Tags(content)
     order, image, out = tags.order, tags.first(), bytearray(content)
@@ -81,7 +81,7 @@ def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
 
 
 def _is_premultiplied(tags: Tags, entries: dict[int, Entry]) -> bool:
-    """Say whether OpenCV hands out colours times alpha: stored so, or, at 8 bits, multiplied by libtiff."""
+    """Return whether OpenCV decodes colours multiplied by alpha: as stored or, with 8 bits, by libtiff."""
     extra, bits = (tags.numbers(entries.get(tag)) for tag in (_EXTRA_SAMPLES, _BITS))
     return extra == [_ASSOCIATED] or (extra == [_UNASSOCIATED] and bits[:1] == [8])
 

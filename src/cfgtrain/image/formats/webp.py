@@ -12,7 +12,7 @@ _ALPHA, _ICC_FLAG, _EXIF_FLAG, _XMP_FLAG = 0x10, 0x20, 0x08, 0x04
 
 
 def is_webp(content: bytes) -> bool:
-    """Return whether a file begins as a WebP does."""
+    """Return whether a file begins with the signature of WebP."""
     return content[:4] == b"RIFF" and content[8:12] == b"WEBP"
 
 
@@ -41,7 +41,7 @@ def read_header(content: bytes) -> Header:
 
 
 def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """Put metadata into a WebP as an encoder writes it, and name what does not fit."""
+    """Return an encoded WebP with metadata added, and the names of the metadata that do not fit."""
     size, chunks = None, []
     flags = _ICC_FLAG if metadata.icc else 0
     flags |= _EXIF_FLAG if metadata.exif else 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.filesystem.names import as_template
 from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -83,6 +84,11 @@ class CheckpointHook(Hook):
         if runner.work_dir is None:
             return
         runner.logger.info("Checkpoints will be saved to %s", self._store.open(runner.work_dir))
+        if not self.filename_tmpl.endswith(".pth"):
+            runner.logger.warning(
+                "filename_tmpl=%r does not end in .pth: --resume auto will not find these checkpoints.",
+                self.filename_tmpl,
+            )
         if self._store.mirror is not None:
             runner.logger.info("... and copied to %s", self._store.mirror.folder)
 
@@ -157,7 +163,7 @@ class CheckpointHook(Hook):
         try:
             runner.save_checkpoint(
                 str(path.parent),
-                name,
+                as_template(name),
                 save_optimizer=self.save_optimizer if save_optimizer is None else save_optimizer,
                 meta=None if self.meta is None else dict(self.meta),
                 create_symlink=self.create_symlink,
@@ -195,11 +201,15 @@ def _check_template(template: str) -> None:
     """Raise for a template that yields no file name, before the first epoch is complete."""
     try:
         name = template.format(1)
-    except (IndexError, KeyError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ArgumentError(
             f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}."
         ) from error
     if Path(name).name != name:
         raise ArgumentError(
             f"filename_tmpl is the name of a file, but {template!r} contains a folder: use out_dir for that."
+        )
+    if name in ("..", "latest.pth") or "\0" in name:
+        raise ArgumentError(
+            f"filename_tmpl={template!r} makes the name {name!r}, which a checkpoint cannot have."
         )

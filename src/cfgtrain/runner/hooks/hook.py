@@ -12,7 +12,7 @@ from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import HookError
 from cfgtrain.runner.protocol import RunnerView
 
-__all__ = ["GENERIC_STAGES", "STAGES", "Hook", "stage_method"]
+__all__ = ["Hook"]
 
 STAGES = (
     "before_run",

@@ -21,6 +21,7 @@ from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.gradients import checked_clip, clear_gradients, unreached_parameters
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.skipped_steps import SkippedSteps
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = [
@@ -51,6 +52,7 @@ class OptimizerHook(Hook):
             the run, losses are divided by its length. Processes exchange gradients once per window.
         loss_scale: Prevents the underflow of float16 gradients: a number, ``"dynamic"``, or
             arguments of ``torch.amp.GradScaler``. None: no scaling, or ``"dynamic"`` for float16.
+            With a scale, the number of skipped steps is logged as ``skipped_steps``.
         dtype: ``"float16"`` or ``"bfloat16"``: methods of the model that are decorated with
             ``auto_fp16`` run in it or, in a model without any, the whole training step under
             autocast. Weights and their gradients remain float32. None: float32 only.
@@ -73,6 +75,7 @@ class OptimizerHook(Hook):
         self.loss_scale = "dynamic" if loss_scale is None and self.dtype is torch.float16 else loss_scale
         _scaler_settings(self.loss_scale)  # raises for invalid settings before the run
         self.loss_scaler: torch.amp.GradScaler | None = None
+        self._skipped = SkippedSteps()
         self._autocast: torch.autocast | None = None
         self._with_closure = False
         idle = {
@@ -101,6 +104,7 @@ class OptimizerHook(Hook):
             saved = ((runner.meta or {}).get("fp16") or {}).get("loss_scaler")  # of a resumed run
             if saved:
                 self.loss_scaler.load_state_dict(saved)
+            self._skipped.watch(optimizers)
         if self.dtype is not None and not wrap_fp16_model(unwrap_model(runner.model), self.dtype):
             self._autocast = torch.autocast(device, dtype=self.dtype)
         if self.cumulative_iters > 1:
@@ -132,9 +136,11 @@ class OptimizerHook(Hook):
             runner.optimizer.step(self._closure(runner, loss))
             return
         self.backward(runner, loss)
-        runner.accumulating = not self._closes_window(runner)
+        runner.accumulating = self.cumulative_iters > 1 and not self._closes_window(runner)
         if not runner.accumulating:
-            self._step(runner, optimizers)
+            self._step(runner, optimizers, self.is_last_iter(runner))
+        if self.loss_scaler is not None:
+            runner.log_buffer.counters["skipped_steps"] = self._skipped.total
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Step with the gradients of a last window whose length was not known before the end of the run."""
@@ -145,10 +151,11 @@ class OptimizerHook(Hook):
                 grad.mul_(self.cumulative_iters / length)  # each loss was divided by a full window
             average_tensors(with_grad)  # no iteration exchanged them, because none was known to be the last
             runner.accumulating = False
-            self._step(runner, optimizers_of(runner.optimizer).values())
+            self._step(runner, optimizers_of(runner.optimizer).values(), is_last=True)
 
     def after_run(self, runner: RunnerView) -> None:
         """Let processes exchange gradients in each iteration again."""
+        self._skipped.unwatch()
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, True)
 
@@ -174,15 +181,19 @@ class OptimizerHook(Hook):
             runner.logger.error("The loss does not depend on %s with shape %s.", name, tuple(parameter.shape))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the loss scale."""
-        return {} if self.loss_scaler is None else {"loss_scaler": self.loss_scaler.state_dict()}
+        """Return the state of the loss scale, and how many steps it skipped."""
+        if self.loss_scaler is None:
+            return {}
+        return {"loss_scaler": self.loss_scaler.state_dict(), "skipped_steps": self._skipped.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state."""
         if self.loss_scaler is not None:
             self.loss_scaler.load_state_dict(state["loss_scaler"])
+            if "skipped_steps" in state:
+                self._skipped.load_state_dict(state["skipped_steps"])
 
-    def _step(self, runner: RunnerView, optimizers: Iterable[Any]) -> None:
+    def _step(self, runner: RunnerView, optimizers: Iterable[Any], is_last: bool) -> None:
         scaler = self.loss_scaler
         if self.grad_clip is not None:
             if scaler is not None:
@@ -195,9 +206,11 @@ class OptimizerHook(Hook):
             return
         for optimizer in optimizers:
             scaler.step(optimizer)
-        scaler.update(float(self.loss_scale) if isinstance(self.loss_scale, (int, float)) else None)
+        is_static = isinstance(self.loss_scale, (int, float))
+        scaler.update(float(self.loss_scale) if is_static else None)  # type: ignore[arg-type]  # just seen
         if runner.meta is not None:  # as in MMCV
             runner.meta.setdefault("fp16", {})["loss_scaler"] = scaler.state_dict()
+        self._skipped.count(scaler.get_scale(), is_static, is_last, runner.logger)
 
     def _clip(self, runner: RunnerView) -> None:
         norm = self._clip_model(runner.model)

@@ -22,10 +22,11 @@ from torch import nn
 
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.data.loader import iterate_epoch
-from cfgtrain.errors import HookError
+from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.fileio import FileClient
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner import EvalHook, TextLoggerHook
+from cfgtrain.runner.iter_based import IterLoader
 
 NAN = float("nan")
 SCORES = [1, 4, 3, 7, 2, -3, 4, 6]
@@ -114,6 +115,44 @@ def test_best_checkpoint_is_kept(scores: list[Any], kwargs: dict[str, Any], file
     messages = best(scores, **kwargs)
     assert [path.name for path in Path("run").iterdir()] == [file]
     assert messages == {"best_score": score, "best_ckpt": str(Path("run").absolute() / file)}
+
+
+@pytest.mark.parametrize(
+    "name", ["val/acc", "../acc", "acc{x}", "acc {}", "acc%s 50%", "top\\acc", "acc\n" * 200]
+)
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_any_score_name_makes_a_file_name(kind: str, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The best checkpoint is a file in the work directory, and log, meta and the file itself name it."""
+    caplog.set_level(logging.INFO)
+    hook = EvalHook(Scored([1, 3, 2], name), by_epoch=kind == "epoch", save_best=name)
+    messages = train(kind, 3, hook).meta["hook_msgs"]
+    (file,) = Path("run").iterdir()
+    assert file.is_file()
+    assert file.name.startswith("best_")
+    assert file.name.endswith(f"_{kind}_2.pth")
+    assert messages["best_ckpt"] == str(file.absolute())
+    assert f"at 2 {kind}: {file.name}" in caplog.text
+    assert torch.load(file)["meta"]["hook_msgs"] == messages
+
+
+@pytest.mark.parametrize("out_dir", [None, "elsewhere"])
+@pytest.mark.parametrize("resumed", ["epoch_2.pth", "latest.pth"])
+def test_best_is_found_after_the_run_was_moved(resumed: str, out_dir: str | None, tmp_path: Path) -> None:
+    """The path of the best checkpoint is found from the folder of the checkpoint that is resumed."""
+    first = make_runner("epoch", 2, work_dir="a/run", meta={})
+    first.register_checkpoint_hook({"interval": 1})
+    best_dir = None if out_dir is None else str(tmp_path / "a" / out_dir)
+    first.register_hook(EvalHook(Scored([4, 1], "val/acc"), save_best="val/acc", out_dir=best_dir), "LOW")
+    first.run([numbers(1)], [("train", 1)])
+    old = Path(first.meta["hook_msgs"]["best_ckpt"])
+    new = tmp_path / "b" / old.relative_to(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = make_runner("epoch", 3, work_dir="another", meta={})
+    second.register_hook(EvalHook(Scored([0], "val/acc"), save_best="val/acc"), "LOW")
+    second.resume(tmp_path / "b" / "run" / resumed)
+    second.run([numbers(1)], [("train", 1)])
+    assert second.meta["hook_msgs"]["best_ckpt"] == str(new)
+    assert new.is_file()
 
 
 def test_only_nan_keeps_nothing() -> None:
@@ -450,3 +489,89 @@ def test_flow_and_evaluation_may_share_a_loader(workers: int, tmp_path: Path) ->
     resumed = run(12, "iter_5.pth")  # within an epoch of the flow
     assert same(resumed.scored, whole.scored[5:])
     assert same(resumed.validated, whole.validated[4:])
+
+
+class Stream:
+    """A loader without a length that yields no batch."""
+
+    dataset = Scored([0.0])
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_empty_dataset_is_an_error_before_the_run(kind: str) -> None:
+    """A dataset without samples has no scores; it is found before the first iteration."""
+    hook = EvalHook(squares_loader(size=0), by_epoch=kind == "epoch")
+    runner = make_runner(kind, 1)
+    runner.register_hook(hook)
+    with pytest.raises(ArgumentError, match="yields no batches.*0 samples"):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.mode is None
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_empty_stream_is_an_error_at_the_evaluation(kind: str) -> None:
+    """Of a stream it is only known then; there is no score of nothing."""
+    runner = make_runner(kind, 1)
+    runner.register_hook(EvalHook(Stream(), by_epoch=kind == "epoch"))
+    with pytest.raises(ArgumentError, match="yields no batches"):
+        runner.run([numbers(1)], [("train", 1)])
+
+
+def loader_of(**attributes: Any) -> Any:
+    """An object of a new class with these attributes."""
+    return type("Loader", (), {"dataset": Scored(), **attributes})()
+
+
+NO_LOADERS = [
+    (loader_of(), "Loader cannot be iterated over"),
+    (loader_of(dataset=None, __iter__=lambda self: iter(())), "NoneType has none"),
+    (loader_of(dataset=[1], __iter__=lambda self: iter(())), "list has none"),
+    (loader_of(__iter__=lambda self: self, __next__=lambda self: {}), "Loader is an iterator"),
+    (IterLoader(Scored()), "IterLoader is an iterator"),
+]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize(("loader", "text"), NO_LOADERS)
+def test_what_is_no_loader_is_refused_before_the_run(kind: str, loader: Any, text: str) -> None:
+    """An object that no evaluation could read is found before the first iteration."""
+    runner = make_runner(kind, 1)
+    runner.register_hook(EvalHook(loader, by_epoch=kind == "epoch"))
+    with pytest.raises(TypeError, match=text):
+        runner.run([numbers(1)], [("train", 1)])
+    assert runner.mode is None
+
+
+@pytest.mark.parametrize(
+    ("loader", "kwargs", "text"),
+    [
+        (None, {}, "needs a DataLoader"),
+        (5, {}, "needs a DataLoader"),
+        (torch.utils.data.DataLoader, {}, "needs a DataLoader"),
+        (type(loader_of()), {}, "not the class Loader itself"),
+        (Scored(), {"test_fn": "single_gpu_test"}, "test_fn is a function"),
+    ],
+)
+def test_what_is_no_loader_is_refused(loader: Any, kwargs: dict[str, Any], text: str) -> None:
+    """What cannot be a loader, or a function, is refused when the hook is built."""
+    with pytest.raises(TypeError, match=text):
+        EvalHook(loader, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_subclass_may_score_without_the_dataset(kind: str) -> None:
+    """If a subclass overrides ``evaluate``, the dataset needs none, and the loader needs no length."""
+
+    class Own(EvalHook):
+        def evaluate(self, runner: Any, results: Any) -> dict[str, Any]:
+            return {"acc": float(len(results))}
+
+    hook = Own(loader_of(dataset=None, __iter__=lambda self: iter(())), by_epoch=kind == "epoch")
+    hook.test_fn = lambda model, loader: [1, 2]
+    runner = make_runner(kind, 1)
+    runner.register_hook(hook)
+    runner.run([numbers(1)], [("train", 1)])
+    assert hook.scores == {"acc": 2.0}

@@ -49,21 +49,20 @@ def log(caplog: pytest.LogCaptureFixture) -> Any:
     return call
 
 
-class Scores:
-    """The loader of an evaluation, and its dataset: no model runs, and the score is always 1."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Any:
-        return iter(())
+class Scored(list[torch.Tensor]):
+    """A dataset of one sample whose score is always 1; also its own loader."""
 
     @property
-    def dataset(self) -> Scores:
+    def dataset(self) -> Scored:
         return self
 
     def evaluate(self, results: Any, logger: Any = None) -> dict[str, float]:
         return {"acc": 1.0}
+
+
+def evaluation(**settings: Any) -> EvalHook:
+    """An evaluation that does not run the model."""
+    return EvalHook(Scored(numbers(1)), test_fn=lambda model, loader: [1.0], **settings)
 
 
 TIMES = r"eta: 0:00:0\d, time: \d\.\d{3}, data_time: \d\.\d{3}, "
@@ -308,7 +307,7 @@ def test_every_json_line_has_the_complete_training_iterations(
     """Lines of the training, of an evaluation and of a val flow have the same axis in both runners."""
     runner = make_runner(kind, length, work_dir="run", meta={})
     runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook"}]})
-    runner.register_hook(EvalHook(Scores(), interval=evaluated, by_epoch=kind == "epoch"), "LOW")
+    runner.register_hook(evaluation(interval=evaluated, by_epoch=kind == "epoch"), "LOW")
     times = 1 if kind == "epoch" else 4
     runner.run([numbers(4)] * 2, [("train", times), ("val", times)])
     (file,) = Path("run").glob("*.log.json")
@@ -322,7 +321,7 @@ def test_an_initial_evaluation_is_before_the_first_iteration() -> None:
     """Its line is written with those of the first iteration, and still says that none was complete."""
     runner = make_runner("iter", 2, work_dir="run", meta={})
     runner.register_logger_hooks({"interval": 2, "hooks": [{"type": "TextLoggerHook"}]})
-    runner.register_hook(EvalHook(Scores(), start=0, interval=1, by_epoch=False), "LOW")
+    runner.register_hook(evaluation(start=0, interval=1, by_epoch=False), "LOW")
     runner.run([numbers(4)], [("train", 1)])
     (file,) = Path("run").glob("*.log.json")
     lines = [json.loads(line) for line in file.read_text().splitlines()[1:]]

@@ -9,6 +9,7 @@ from typing import Any
 
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import CheckpointError
+from cfgtrain.filesystem.names import as_template, safe_file_name
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["BestCheckpoint"]
@@ -73,7 +74,7 @@ class BestCheckpoint:
 
         Args:
             runner: The runner.
-            name: Name of the score.
+            name: Name of the score; in the file name it is made safe.
             score: Value of the score.
             unit: ``"epoch"`` or ``"iter"``.
             done: Number of completed epochs or iterations.
@@ -84,12 +85,12 @@ class BestCheckpoint:
         messages["best_score"] = score
         if self._store.folder is None:
             return
-        path = self._store.add(f"best_{name}_{unit}_{done}.pth", meta.get("run_id"))
+        path = self._store.add(f"best_{safe_file_name(name)}_{unit}_{done}.pth", meta.get("run_id"))
         messages["best_ckpt"] = str(path)
 
         def save() -> None:
             try:
-                runner.save_checkpoint(str(path.parent), path.name, create_symlink=False)
+                runner.save_checkpoint(str(path.parent), as_template(path.name), create_symlink=False)
             except CheckpointError as error:
                 messages.update(before)
                 self._store.undo_add()

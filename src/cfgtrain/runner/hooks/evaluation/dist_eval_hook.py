@@ -10,6 +10,8 @@ import torch
 from torch import distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from cfgtrain.data.loader import empty_loader_error
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.evaluation.inference import multi_gpu_test
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.registries import HOOKS
@@ -49,6 +51,23 @@ class DistEvalHook(EvalHook):
         self.broadcast_bn_buffer = broadcast_bn_buffer
         self.tmpdir = tmpdir
         self.gpu_collect = gpu_collect
+
+    def before_run(self, runner: RunnerView) -> None:
+        """Do the same, and check that the dataset has samples: the share of one process may have none.
+
+        Raises:
+            ArgumentTypeError: The samples are shared by several processes, and their number is not known.
+            ArgumentError: The dataset has no samples.
+        """
+        dataset = self.dataloader.dataset
+        known = hasattr(dataset, "__len__")
+        if not known and runner.world_size > 1 and self.test_fn is multi_gpu_test:
+            raise ArgumentTypeError(
+                f"An evaluation with several processes needs a dataset with a length; {type(dataset).__name__} has none."
+            )
+        if known and len(dataset) == 0:
+            raise empty_loader_error(self.dataloader)
+        super().before_run(runner)
 
     def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
         """Predict with all processes; only the main process receives all results."""

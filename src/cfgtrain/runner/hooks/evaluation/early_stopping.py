@@ -99,7 +99,7 @@ class EarlyStoppingHook(Hook):
         elif self.stopping_threshold is not None and not is_better(self.stopping_threshold, value):
             return f"{name} is {value:.4f}, which reaches stopping_threshold={self.stopping_threshold}"
         margin = self.min_delta if rule == "greater" else -self.min_delta
-        if not math.isnan(value) and (self.best is None or is_better(value, self.best + margin)):
+        if math.isfinite(value) and (self.best is None or is_better(value, self.best + margin)):
             self.best, self.waited = value, 0
             return None
         self.waited += 1

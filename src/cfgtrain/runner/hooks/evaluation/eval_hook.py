@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from time import perf_counter
 from typing import Any
 
-from cfgtrain.data.loader import num_batches, set_epoch
+from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
-from cfgtrain.evaluation.inference import single_gpu_test
+from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
+from cfgtrain.evaluation.scoring import checked_scores, is_number
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.log_buffer import plain
 from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["EvalHook"]
@@ -50,6 +49,7 @@ class EvalHook(Hook):
     Attributes:
         score_rules: Selects a score, and knows whether greater or smaller values are better.
         scores: The newest scores that are numbers; saved with the run.
+        newest: Everything that the newest evaluation of this process returned.
         evaluations: Number of evaluations so far; saved with the run.
     """
 
@@ -79,6 +79,12 @@ class EvalHook(Hook):
             raise ArgumentTypeError(
                 f"An evaluation needs a DataLoader with a dataset that returns scores, not {dataloader!r}."
             )
+        if isinstance(dataloader, type):
+            raise ArgumentTypeError(
+                f"An evaluation needs a DataLoader, not the class {dataloader.__name__} itself."
+            )
+        if test_fn is not None and not callable(test_fn):
+            raise ArgumentTypeError(f"test_fn is a function (model, dataloader) -> results, not {test_fn!r}.")
         if not isinstance(by_epoch, bool):
             raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.")
         if not isinstance(save_best, str | None):
@@ -103,6 +109,7 @@ class EvalHook(Hook):
         self.out_dir = out_dir
         self.eval_kwargs = eval_kwargs
         self.scores: dict[str, float] = {}
+        self.newest: dict[str, Any] = {}
         self.evaluations = 0
         self._initial = True
         self._batches = 0  # in the current evaluation
@@ -131,9 +138,16 @@ class EvalHook(Hook):
         """Determine where the best checkpoint goes.
 
         Raises:
+            ArgumentTypeError: The loader cannot be iterated over again and again, or its dataset has
+                no ``evaluate``.
+            ArgumentError: There are no samples to evaluate.
             HookError: ``save_best`` is known not to be one of the scores.
             CheckpointError: The best checkpoint cannot be copied to ``out_dir``.
         """
+        self._check_loader()
+        # Of several processes, one may have no share of a small dataset.
+        if num_batches(self.dataloader) == 0 and runner.world_size == 1:
+            raise empty_loader_error(self.dataloader)
         self.check_save_best()
         if self.save_best is not None:
             self._best.begin(runner)
@@ -191,9 +205,7 @@ class EvalHook(Hook):
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and log them."""
         scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
-        if not isinstance(scores, Mapping):
-            raise ArgumentTypeError(f"evaluate() of a dataset returns a dict of scores, not {scores!r}.")
-        scores = {name: plain(value) for name, value in scores.items()}
+        scores = checked_scores(scores)
         runner.log_buffer.output.update(scores)
         runner.log_buffer.mode = "val"
         runner.log_buffer.iters = runner.completed_iters
@@ -210,9 +222,30 @@ class EvalHook(Hook):
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of the results, and log the number of batches."""
         length = num_batches(self.dataloader)
+        if length is None and not results:
+            raise empty_loader_error(self.dataloader)
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
         return self.evaluate(runner, results)
+
+    def _check_loader(self) -> None:
+        loader, kind = self.dataloader, type(self.dataloader).__name__
+        if self.test_fn in (single_gpu_test, multi_gpu_test):  # another one may read it in another way
+            if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
+                raise ArgumentTypeError(
+                    f"An evaluation needs a DataLoader, and {kind} cannot be iterated over."
+                )
+            if hasattr(loader, "__next__"):
+                raise ArgumentTypeError(
+                    f"An evaluation needs a DataLoader that yields all batches each time, and {kind} is an iterator."
+                )
+        dataset = loader.dataset
+        computes = type(self).evaluate is not EvalHook.evaluate  # a subclass may score in another way
+        if not computes and not callable(getattr(dataset, "evaluate", None)):
+            raise ArgumentTypeError(
+                f"An evaluation needs a dataset with evaluate(results, logger=...), which returns the scores; "
+                f"{type(dataset).__name__} has none."
+            )
 
     def _evaluate(self, runner: RunnerView) -> None:
         self._batches = 0
@@ -225,7 +258,8 @@ class EvalHook(Hook):
         with runner.evaluation_context():
             results = self.predict(runner, {"progress": progress})
         scores = self.score(runner, results)
-        self.scores = {name: float(score) for name, score in scores.items() if _is_number(score)}
+        self.scores = {name: float(score) for name, score in scores.items() if is_number(score)}
+        self.newest = scores
         self.evaluations += 1
         if self.save_best is not None:
             self._keep_best(runner, scores)
@@ -234,10 +268,12 @@ class EvalHook(Hook):
         if not scores:
             runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
             return
-        name, rule = self.score_rules.select(self.scores)
+        name, rule = self.score_rules.select(scores)
         self.score_rules.name, self.score_rules.rule = name, rule
         score, best = self.scores[name], (runner.meta or {})["hook_msgs"].get("best_score")
-        if not math.isnan(score) and (best is None or COMPARE[rule](score, best)):
+        if not math.isfinite(score):
+            runner.logger.warning("The score %r is %s: it is never the best one.", name, score)
+        elif best is None or COMPARE[rule](score, best):
             unit, done = ("epoch", runner.epoch + 1) if self.by_epoch else ("iter", runner.iter + 1)
             self._best.replace(runner, name, score, unit, done)
 
@@ -263,7 +299,3 @@ class EvalHook(Hook):
     def _is_due(self, done: int) -> bool:
         since = done - (self.start or 0)
         return since >= 0 and since % self.interval == 0
-
-
-def _is_number(score: Any) -> bool:
-    return isinstance(score, Real) or getattr(score, "ndim", None) == 0  # a scalar of NumPy or PyTorch

@@ -74,13 +74,14 @@ class ScoreMonitor:
         """Return the score of the newest evaluation, or None if it was returned before or has no scores.
 
         Raises:
-            HookError: The evaluation has no such score.
+            HookError: The evaluation has no such score, or it is not a number.
         """
         evaluation = self.evaluation
         if evaluation is None or evaluation.evaluations == self.seen:
             return None
         self.seen = evaluation.evaluations
-        if not evaluation.scores:
+        scores = evaluation.newest or evaluation.scores
+        if not scores:
             return None
-        name, rule = evaluation.score_rules.select(evaluation.scores, self.monitor, self.rule, self.owner)
+        name, rule = evaluation.score_rules.select(scores, self.monitor, self.rule, self.owner)
         return Score(name, evaluation.scores[name], rule)

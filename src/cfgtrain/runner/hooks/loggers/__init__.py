@@ -1,7 +1,11 @@
 """Hooks that write the log of a run."""
 
-from cfgtrain.runner.hooks.loggers.base import LoggerHook
-from cfgtrain.runner.hooks.loggers.progress import ProgressHook
-from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
+from typing import TYPE_CHECKING
 
-__all__ = ["LoggerHook", "ProgressHook", "TextLoggerHook"]
+from cfgtrain.runner.hooks.loggers import base, progress, text
+from cfgtrain.runner.hooks.loggers.base import *
+from cfgtrain.runner.hooks.loggers.progress import *
+from cfgtrain.runner.hooks.loggers.text import *
+
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*base.__all__, *progress.__all__, *text.__all__]

@@ -14,7 +14,7 @@ from cfgtrain.runner.hooks.schedules.slots import Group, MomentumSlot, Slot
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.schedules import Curve, Warmup, WarmupKind
 
-__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook", "param_groups", "per_group"]
+__all__ = ["LrUpdaterHook", "MomentumUpdaterHook", "ScheduleHook"]
 
 Values = list[float] | dict[str, list[float]]
 

@@ -111,8 +111,8 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
             )
 
     def _is_better(self, score: Score) -> bool:
-        if math.isnan(self.best):
-            return not math.isnan(score.value)
+        if math.isnan(self.best) or not math.isfinite(score.value):
+            return math.isfinite(score.value)
         sign = 1 if score.rule == "greater" else -1
         margin = self.threshold * (abs(self.best) if self.threshold_mode == "rel" else 1)
         return sign * (score.value - self.best) > margin

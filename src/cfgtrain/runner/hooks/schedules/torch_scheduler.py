@@ -12,8 +12,8 @@ import torch
 from cfgtrain.errors import ArgumentError, CfgTrainError, HookError
 from cfgtrain.introspection.signatures import argument_problem
 from cfgtrain.optim.optimizers import optimizers_of
-from cfgtrain.registries import HOOKS
-from cfgtrain.registry.registry import Registry, resolve_cfg
+from cfgtrain.registries import HOOKS, TORCH_SCHEDULERS
+from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.schedules.base import param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
@@ -22,14 +22,11 @@ from cfgtrain.runner.protocol import RunnerView
 __all__ = ["TorchLrUpdaterHook"]
 
 
-_SCHEDULERS = Registry("torch scheduler", scope="cfgtrain")
-
-
 _BASES = ("LRScheduler", "_LRScheduler")  # base classes
 for _name, _found in vars(torch.optim.lr_scheduler).items():
     _is_scheduler = isinstance(_found, type) and issubclass(_found, torch.optim.lr_scheduler.LRScheduler)
     if _is_scheduler and _name not in _BASES:
-        _SCHEDULERS.register_module(name=_name, module=_found)
+        TORCH_SCHEDULERS.register_module(name=_name, module=_found)
 
 
 @HOOKS.register_module()
@@ -109,7 +106,7 @@ def _check_scheduler(cfg: Any) -> None:
     if not isinstance(cfg, Mapping) or "type" not in cfg:
         raise ArgumentError(f"scheduler is a dict with the type of a scheduler, not {cfg!r}.")
     try:
-        target, given = resolve_cfg(cfg, _SCHEDULERS)
+        target, given = resolve_cfg(cfg, TORCH_SCHEDULERS)
     except CfgTrainError as error:
         raise ArgumentError(error.message, hint=error.hint, origin=error.origin, key=error.key) from error
     if getattr(target, "__name__", "") == "ReduceLROnPlateau":
@@ -125,4 +122,4 @@ def _build(cfg: Mapping[str, Any], optimizer: Any) -> Any:
     args = dict(cfg)
     if "schedulers" in args:
         args["schedulers"] = [_build(each, optimizer) for each in args["schedulers"]]
-    return _SCHEDULERS.build(args, default_args={"optimizer": optimizer})
+    return TORCH_SCHEDULERS.build(args, default_args={"optimizer": optimizer})

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from cfgtrain.config.dict import ConfigDict
-from cfgtrain.config.key_paths import Path, value_at
-from cfgtrain.config.sources import FileSource, Use
+from cfgtrain.config.key_paths import UNKNOWN, KeyPath, value_at
+from cfgtrain.config.provenance.file_source import Dependency, FileSource
 from cfgtrain.config.trace import EditSource, FixedSource, Source
 from cfgtrain.origin import Origin
 
 
-class Miss(NamedTuple):
+class StaleValue(NamedTuple):
     """A value that was computed from a variable which somebody else then set anew, in vain.
 
     Attributes:
@@ -26,10 +26,10 @@ class Miss(NamedTuple):
         overrider: Where that was said.
     """
 
-    key: Path
+    key: KeyPath
     value: object
     source: FileSource
-    variable: Path
+    variable: KeyPath
     was: object
     origin: Origin | None
     now: object
@@ -58,61 +58,61 @@ def ancestors(source: FileSource) -> list[FileSource]:
     return [each for base in source.bases for each in (*ancestors(base), base)]
 
 
-def value_in(source: Source, path: Path) -> object:
-    """Return what a source set at ``path`` of the config, or ``...`` where that is not known."""
+def value_in(source: Source, path: KeyPath) -> object:
+    """Return what a source set at ``path`` of the config, or UNKNOWN where that is not known."""
     if isinstance(source, FileSource):
         return value_at(source.tree, path)
     if isinstance(source, FixedSource) and path[: len(source.root)] == source.root:
         return value_at(source.tree, path[len(source.root) :])
-    return ...
+    return UNKNOWN
 
 
-def newest(sources: Sequence[Source], path: Path) -> Source | None:
+def newest(sources: Sequence[Source], path: KeyPath) -> Source | None:
     """Return the newest of ``sources`` that set the value at ``path``."""
     return next((source for source in reversed(sources) if source.defines(path)), None)
 
 
-def above(sources: Sequence[Source], source: FileSource) -> list[Source]:
+def overlays_of(sources: Sequence[Source], source: FileSource) -> list[Source]:
     """Return what was laid over a file, oldest first: those that inherit from it, and words and code."""
     later = sources[sources.index(source) + 1 :] if source in sources else ()
     return [each for each in later if not isinstance(each, FileSource) or source in ancestors(each)]
 
 
-def resolved(source: FileSource, use: Use) -> Use:
+def resolved(source: FileSource, use: Dependency) -> Dependency:
     """Return a use of the bases with its place, its value and what it was computed from in turn."""
     base = newest(ancestors(source), use.path) if use.inherited else None
     if not isinstance(base, FileSource):
         return use._replace(uses=tuple(resolved(source, each) for each in use.uses))
     uses = tuple(resolved(base, each) for each in base.uses(use.path))
-    return Use(use.path, True, base.origin(use.path), value_at(base.tree, use.path), uses)
+    return Dependency(use.path, True, base.origin(use.path), value_at(base.tree, use.path), uses)
 
 
-def all_uses(uses: Sequence[Use]) -> Iterator[Use]:
+def all_uses(uses: Sequence[Dependency]) -> Iterator[Dependency]:
     """Yield uses, and what they were computed from, at every step."""
     for use in uses:
         yield use
         yield from all_uses(use.uses)
 
 
-def misses(tree: ConfigDict) -> Iterator[Miss]:
+def stale_values(tree: ConfigDict) -> Iterator[StaleValue]:
     """Yield every value that a variable set anew does not reach."""
     sources = sources_of(tree)
     for source in sources:
         if isinstance(source, FileSource):
-            later = above(sources, source)
+            later = overlays_of(sources, source)
             touched = {key for each in later for key in _top_level(each)}
             if touched:
                 for path in leaves(source.tree):
-                    yield from misses_of(tree, source, later, path, touched)
+                    yield from stale_values_of(tree, source, later, path, touched)
 
 
-def misses_of(
+def stale_values_of(
     tree: ConfigDict,
     source: FileSource,
     later: Sequence[Source],
-    path: Path,
+    path: KeyPath,
     touched: set[object] | None = None,
-) -> Iterator[Miss]:
+) -> Iterator[StaleValue]:
     """Yield what does not reach the value that ``source`` computed at ``path``.
 
     Args:
@@ -128,27 +128,29 @@ def misses_of(
     for use in all_uses([resolved(source, each) for each in source.uses(path)]):
         now = value_at(tree, use.path)
         overrider = _overrider(later, use.path) if touched is None or use.path[0] in touched else None
-        if overrider is not None and use.value is not ... and _differ(now, use.value):
-            yield Miss(path, value, source, use.path, use.value, use.origin, now, overrider)
+        if overrider is not None and use.value is not UNKNOWN and _differ(now, use.value):
+            yield StaleValue(path, value, source, use.path, use.value, use.origin, now, overrider)
 
 
-def whole(miss: Miss, key_length: int = 1, variable_length: int = 1) -> Miss:
+def widen(stale: StaleValue, key_length: int = 1, variable_length: int = 1) -> StaleValue:
     """Say of a dict or list that was put in whole that it was, rather than of one of its parts.
 
     Args:
-        miss: Of a part.
+        stale: Of a part.
         key_length: How many keys of the path of the value are to be left, at least.
         variable_length: The same of the variable.
     """
-    key, variable = miss.key, miss.variable
+    key, variable = stale.key, stale.variable
     while len(key) > key_length and len(variable) > variable_length and key[-1] == variable[-1]:
         key, variable = key[:-1], variable[:-1]
-    if variable == miss.variable:
-        return miss
-    return miss._replace(key=key, variable=variable, value=value_at(miss.source.tree, key), was=..., now=...)
+    if variable == stale.variable:
+        return stale
+    return stale._replace(
+        key=key, variable=variable, value=value_at(stale.source.tree, key), was=UNKNOWN, now=UNKNOWN
+    )
 
 
-def _overrider(later: Sequence[Source], path: Path) -> Origin | None:
+def _overrider(later: Sequence[Source], path: KeyPath) -> Origin | None:
     """Return where a variable, or else the nearest thing around it, was set anew."""
     for end in range(len(path), 0, -1):
         source = newest(later, path[:end])
@@ -157,7 +159,7 @@ def _overrider(later: Sequence[Source], path: Path) -> Origin | None:
     return None
 
 
-def leaves(tree: object, path: Path = ()) -> Iterator[Path]:
+def leaves(tree: object, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the paths of all values without parts, and of empty dicts and lists."""
     items: Iterator[tuple[object, object]] = iter(())
     if isinstance(tree, Mapping):
@@ -183,7 +185,7 @@ def _top_level(source: Source) -> list[object]:
 
 
 def _differ(a: object, b: object) -> bool:
-    """Say whether two values are known to differ; arrays, for one, do not say."""
+    """Return whether two values are known to differ; arrays, for one, do not say."""
     try:
         return bool(a != b)
     except Exception:  # whatever the values of a config do

@@ -1,4 +1,4 @@
-"""The story of one value: what set it, what that replaced, what does not reach it."""
+"""The explanation of one value: what set it, what that replaced, what does not reach it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cfgtrain import Config
-from cfgtrain.config.story import Story, tell
+from cfgtrain.config.key_paths import UNKNOWN
+from cfgtrain.config.provenance.explain import Explanation, explain
 from cfgtrain.errors import ConfigKeyError
 
 Write = Callable[[str, str], Path]
@@ -26,25 +27,25 @@ def cfg(write: Write) -> Config:
     return Config.fromfile("d.py")
 
 
-def steps(story: Story) -> list[tuple[str, object]]:
-    return [(str(step.origin), step.value) for step in story.steps]
+def steps(explanation: Explanation) -> list[tuple[str, object]]:
+    return [(str(step.origin), step.value) for step in explanation.steps]
 
 
 def test_each_step_has_its_value(cfg: Config) -> None:
     """Every file that set a value is a step, oldest first, with what it said."""
-    story = tell(cfg, "optimizer.lr")
-    assert (story.path, story.value) == (("optimizer", "lr"), 0.3)
-    assert steps(story) == [("a.py:2", 0.1), ("c.py:3", 0.3)]
-    [use] = story.steps[0].uses
+    explanation = explain(cfg, "optimizer.lr")
+    assert (explanation.path, explanation.value) == (("optimizer", "lr"), 0.3)
+    assert steps(explanation) == [("a.py:2", 0.1), ("c.py:3", 0.3)]
+    [use] = explanation.steps[0].uses
     assert (use.path, use.value, str(use.origin)) == (("lr",), 0.1, "a.py:1")
-    assert story.misses == []  # c.py has set it since
-    assert [miss.key for miss in story.leaves_behind] == [("momentum",)]
+    assert explanation.stale_values == []  # c.py has set it since
+    assert [stale.key for stale in explanation.stale_dependents] == [("momentum",)]
 
 
 def test_what_was_dropped_on_the_way(cfg: Config) -> None:
     """A value that went with the dict around it, and was set again, has a step of that."""
-    story = tell(cfg, "policy.step")
-    assert [(str(step.origin), step.dropped) for step in story.steps] == [
+    explanation = explain(cfg, "policy.step")
+    assert [(str(step.origin), step.dropped) for step in explanation.steps] == [
         ("a.py:3", None),
         ("b.yaml:3", None),
         ("c.py:2", ("policy",)),
@@ -54,31 +55,31 @@ def test_what_was_dropped_on_the_way(cfg: Config) -> None:
 
 def test_what_comes_from_the_bases_is_followed_into_them(cfg: Config) -> None:
     """A reference is followed to the file that set the value, and on to its variables."""
-    story = tell(cfg, "momentum")
-    [use] = story.steps[0].uses
+    explanation = explain(cfg, "momentum")
+    [use] = explanation.steps[0].uses
     assert (use.path, use.inherited, use.value, str(use.origin)) == (("optimizer", "lr"), True, 0.1, "a.py:2")
     assert [(each.path, str(each.origin)) for each in use.uses] == [(("lr",), "a.py:1")]
-    assert {(miss.variable, str(miss.overrider)) for miss in story.misses} == {
+    assert {(stale.variable, str(stale.overrider)) for stale in explanation.stale_values} == {
         (("optimizer", "lr"), "c.py:3"),
         (("lr",), "d.py:2"),
     }
 
 
 def test_what_a_variable_leaves_behind(cfg: Config) -> None:
-    """The story of a variable names what was computed from its old value."""
-    story = tell(cfg, "lr")
-    assert steps(story) == [("a.py:1", 0.1), ("d.py:2", 0.2)]
-    assert [(miss.key, miss.value) for miss in story.leaves_behind] == [(("momentum",), 0.1)]
+    """The explanation of a variable names what was computed from its old value."""
+    explanation = explain(cfg, "lr")
+    assert steps(explanation) == [("a.py:1", 0.1), ("d.py:2", 0.2)]
+    assert [(stale.key, stale.value) for stale in explanation.stale_dependents] == [(("momentum",), 0.1)]
 
 
 def test_overrides_and_code_are_steps(cfg: Config) -> None:
     """Options have their words and values; code has its line."""
     cfg.merge_from_dict({"policy.step[-1]": 5})
-    assert steps(tell(cfg, "policy.step[-1]"))[-1] == ("merge_from_dict policy.step[-1]=5", 5)
+    assert steps(explain(cfg, "policy.step[-1]"))[-1] == ("merge_from_dict policy.step[-1]=5", 5)
     cfg.optimizer.lr = 1.0
-    assert steps(tell(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 1.0)
+    assert steps(explain(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 1.0)
     cfg.optimizer.lr = 2.0
-    assert steps(tell(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 2.0)
+    assert steps(explain(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 2.0)
 
 
 def test_what_replaced_a_value_by_something_without_parts(write: Write) -> None:
@@ -87,8 +88,8 @@ def test_what_replaced_a_value_by_something_without_parts(write: Write) -> None:
     write("b.py", "_base_ = 'a.py'\nx = dict(y=None)\n")
     write("c.py", "_base_ = 'b.py'\nw = 1\nx = dict(v=1)\n")
     write("d.py", "_base_ = 'c.py'\nx = dict(y=dict(z=2))\n")
-    story = tell(Config.fromfile("d.py"), "x.y.z")
-    assert [(str(step.origin), step.dropped) for step in story.steps] == [
+    explanation = explain(Config.fromfile("d.py"), "x.y.z")
+    assert [(str(step.origin), step.dropped) for step in explanation.steps] == [
         ("a.py:1", None),
         ("b.py:2", ("x", "y")),
         ("d.py:2", None),
@@ -97,10 +98,10 @@ def test_what_replaced_a_value_by_something_without_parts(write: Write) -> None:
 
 def test_values_without_a_story() -> None:
     """A config made in code knows nothing of its values, and a wrong key is an error."""
-    story = tell(Config({"a": {"lr": 1}}), "a.lr")
-    assert (story.value, story.steps, story.misses) == (1, [], [])
+    explanation = explain(Config({"a": {"lr": 1}}), "a.lr")
+    assert (explanation.value, explanation.steps, explanation.stale_values) == (1, [], [])
     with pytest.raises(ConfigKeyError, match=r"There is no key 'a.lrr'. Did you mean 'lr'"):
-        tell(Config({"a": {"lr": 1}}), "a.lrr")
+        explain(Config({"a": {"lr": 1}}), "a.lrr")
 
 
 GONE = {
@@ -118,9 +119,9 @@ def test_what_a_child_dropped_has_a_story(
     """A key that is not there any more is told of with the line that dropped it."""
     write("a.py", "x = dict(y=1, l=[1, 2])\n")
     write("b.py", f"_base_ = 'a.py'\n{text}")
-    story = tell(Config.fromfile("b.py"), key)
-    assert story.value is ...
-    assert [(str(step.origin), step.dropped) for step in story.steps] == told
+    explanation = explain(Config.fromfile("b.py"), key)
+    assert explanation.value is UNKNOWN
+    assert [(str(step.origin), step.dropped) for step in explanation.steps] == told
 
 
 def test_what_code_deleted_has_a_story(write: Write) -> None:
@@ -128,11 +129,11 @@ def test_what_code_deleted_has_a_story(write: Write) -> None:
     write("a.py", "x = dict(y=1)\n")
     cfg = Config.fromfile("a.py")
     del cfg.x.y
-    assert steps(tell(cfg, "x.y")) == [("a.py:1", 1)]
+    assert steps(explain(cfg, "x.y")) == [("a.py:1", 1)]
 
 
 def test_a_marker_has_no_story(write: Write) -> None:
     """What says how a dict is merged is no key of the config, and never was."""
     write("a.py", "x = dict(_delete_=True, y=1)\n")
     with pytest.raises(ConfigKeyError, match=r"There is no key 'x\._delete_'"):
-        tell(Config.fromfile("a.py"), "x._delete_")
+        explain(Config.fromfile("a.py"), "x._delete_")

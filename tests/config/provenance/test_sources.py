@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from cfgtrain import Config, ConfigDict
-from cfgtrain.config.dict import traced
-from cfgtrain.config.sources import MarkedSource, PythonSource, Use
+from cfgtrain.config.dict import with_trace
+from cfgtrain.config.provenance.file_source import Dependency
+from cfgtrain.config.provenance.python_source import PythonSource
+from cfgtrain.config.provenance.yaml_source import YamlSource
 from cfgtrain.config.trace import FixedSource
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain.origin import Origin, describe, where
@@ -86,7 +88,7 @@ finally:
         ("named.first[1].type", 12),
         ("x", 16),
         ("i", 17),
-        ("late", 21),
+        ("late", 19),
         ("tried", 23),
         ("done", 25),
     ],
@@ -124,7 +126,7 @@ def test_lines_of_python(key: str, line: int | None, write: Write) -> None:
         ("def make():\n    a = 1\n    return dict(x=2)\n\n\na = make()\n", "a.x", 6),
         ("a = [\n*[1, 2],\n3]\n", "a[1]", 2),
         ("a = [dict(x=i) for i in\n range(2)]\n", "a[1].x", 1),
-        ("for b in [dict(x=1)]:\n    a = dict(**b)\n", "a.x", 2),
+        ("for b in [dict(x=1)]:\n    a = dict(**b)\n", "a.x", 1),
     ],
 )
 def test_lines_of_statements(text: str, key: str, line: int | None, write: Write) -> None:
@@ -140,9 +142,13 @@ def test_an_origin_has_the_text_of_its_line(write: Write) -> None:
     assert origin == Origin("c.py", 2, "name='{{ fileBasename }}',  # a comment")
 
 
+# More than is recorded.
+LONG_LOOP = "for i in range(60_000):\n    if i < 1:\n        a = 1\n"
+
+
 def test_an_origin_without_a_line_is_the_file(write: Write) -> None:
     """Where no line is known the file still is."""
-    write("c.py", "globals()['a'] = 1\n")
+    write("c.py", LONG_LOOP)
     assert Config.fromfile("c.py").origin("a") == Origin("c.py", None, "")
 
 
@@ -265,7 +271,7 @@ def test_lines_of_keys_that_are_not_spelt_as_they_are(write: Write) -> None:
 
 def test_a_key_that_is_a_number_is_no_alias() -> None:
     """A value below such a key is computed from nothing."""
-    assert MarkedSource("c.yaml", "1: {x: 2}\n", {1: {"x": 2}}).uses((1, "x")) == []
+    assert YamlSource("c.yaml", "1: {x: 2}\n", {1: {"x": 2}}).uses((1, "x")) == []
 
 
 def _steps_of(keys: int) -> int:
@@ -297,18 +303,18 @@ def test_what_yaml_and_json_are_computed_from() -> None:
     """References and aliases are known, at any depth; other values are computed from nothing."""
     text = "a: &a\n  x: [1]\nb: *a\nc: __base_reference_0__\nd: 'at __base_reference_0__'\n"
     tree = {"a": {"x": [1]}, "b": {"x": [1]}, "c": {"y": 2}, "d": "at 2"}
-    source = MarkedSource("c.yaml", text, tree, text, {"__base_reference_0__": "opt.lr"})
-    alias = Use(("a", "x", 0), False, Origin("c.yaml", 2, "x: [1]"), 1)
+    source = YamlSource("c.yaml", text, tree, text, {"__base_reference_0__": "opt.lr"})
+    alias = Dependency(("a", "x", 0), False, Origin("c.yaml", 2, "x: [1]"), 1)
     assert source.uses(("b", "x", 0)) == [alias]
-    assert source.uses(("c", "y")) == [Use(("opt", "lr", "y"), True)]
-    assert source.uses(("d",)) == [Use(("opt", "lr"), True)]
+    assert source.uses(("c", "y")) == [Dependency(("opt", "lr", "y"), True)]
+    assert source.uses(("d",)) == [Dependency(("opt", "lr"), True)]
     assert source.uses(("a", "x")) == source.uses(("nothing", "there")) == []
 
 
 def test_what_merges_within_one_mapping_is_computed_from() -> None:
     """A key that ``<<`` merges in is computed from the mapping before it, written in place it is not."""
     text = "q: &q {x: {y: 1}}\n<<: *q\nr: {<<: {z: 1}}\n"
-    source = MarkedSource("c.yaml", text, {"q": {"x": {"y": 1}}, "x": {"y": 1}, "r": {"z": 1}})
+    source = YamlSource("c.yaml", text, {"q": {"x": {"y": 1}}, "x": {"y": 1}, "r": {"z": 1}})
     assert [use.path for use in source.uses(("x", "y"))] == [("q", "x", "y")]
     assert source.uses(("q", "x", "y")) == source.uses(("r", "z")) == []
 
@@ -332,13 +338,13 @@ def test_a_file_elsewhere_has_its_whole_path(
 
 def test_a_file_whose_lines_cannot_be_found_is_named_alone() -> None:
     """A text that YAML does not read, as JSON with a very long key, leaves the file as the origin."""
-    source = MarkedSource("c.json", '{"%s": 1' % ("x" * 2000), {})
+    source = YamlSource("c.json", '{"%s": 1' % ("x" * 2000), {})
     assert source.origin(("a",)) == Origin("c.json", None, "")
 
 
 def test_an_empty_file_has_no_lines() -> None:
     """Asking an empty file for a key is answered with the file."""
-    assert MarkedSource("c.yaml", "", {}).origin(("a",)) == Origin("c.yaml", None, "")
+    assert YamlSource("c.yaml", "", {}).origin(("a",)) == Origin("c.yaml", None, "")
     assert PythonSource("c.py", "", {}, "").origin(("a",)) == Origin("c.py", None, "")
     assert PythonSource("c.py", "", {}, "").origin(()) == Origin("c.py", None, "")
 
@@ -525,6 +531,13 @@ def test_a_config_that_nobody_holds_is_gone_at_once() -> None:
         gc.enable()
 
 
+def test_a_pickle_knows_what_ran() -> None:
+    """What was recorded of an execution goes with the config: the lines are those of that run."""
+    cfg = Config.fromstring("x = dict(y=1)\nif False:\n    x['y'] = 1\nif True:\n    x['z'] = 1\n", ".py")
+    for twin in (cfg, copy.deepcopy(cfg), pickle.loads(pickle.dumps(cfg))):
+        assert [str(twin.origin(key)) for key in ("x.y", "x.z")] == ["<string>:1", "<string>:5"]
+
+
 @pytest.mark.parametrize("suffix", [".py", ".yaml"])
 def test_a_pickle_holds_what_a_config_is(suffix: str) -> None:
     """What was found out about a file to answer for an origin is not sent along."""
@@ -566,8 +579,8 @@ def test_origins_are_no_keys(family: Config) -> None:
 
 
 def test_tracing_plain_data() -> None:
-    """A tree of dicts, lists and tuples becomes a traced copy, every dict knowing its path."""
+    """A tree of dicts, lists and tuples is copied, and every dict of the copy knows its path."""
     tree = {"a": ({"b": 1}, [{"c": 2}])}
-    node = traced(tree, FixedSource(tree, Origin("f", 1, "")))
+    node = with_trace(tree, FixedSource(tree, Origin("f", 1, "")))
     assert node == tree
     assert describe(node.a[1][0], "c") == "a[1][0].c (f:1)"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cfgtrain import Config
-from cfgtrain.config.lint import find_suspects, one_letter_apart
+from cfgtrain.config.provenance.lint import lint, one_letter_apart
 from cfgtrain.errors import ConfigWarning
 from cfgtrain.origin import Origin
 
@@ -34,7 +34,7 @@ def suspects(write: Write) -> Callable[..., list[str]]:
         write("child.py", f"_base_ = 'base.py'\n{child}\n")
         cfg = Config.fromfile("child.py")
         cfg.merge_from_dict(options, origin=Origin(None, None, "--cfg-options"))
-        found = find_suspects(cfg)
+        found = lint(cfg)
         assert all(type(each) is ConfigWarning for each in found)
         return [str(each) for each in found]
 
@@ -103,7 +103,7 @@ def test_the_bases_of_bases_are_looked_at(write: Write) -> None:
     write("b.yaml", "_base_: a.py\noptimizer: {lr: 1}\n")
     write("other.py", "optimixer = 1\n")
     write("c.py", "_base_ = ['b.yaml', 'other.py']\noptimizer = dict(momentun=1)\n")
-    found = [str(each) for each in find_suspects(Config.fromfile("c.py"))]
+    found = [str(each) for each in lint(Config.fromfile("c.py"))]
     assert len(found) == 1
     assert "'momentum', which is set at a.py:1" in found[0]
 
@@ -174,19 +174,19 @@ def test_a_reference_to_the_bases_is_a_variable_too(write: Write) -> None:
     write("a.py", "lr = 0.1\n")
     write("b.py", "_base_ = 'a.py'\noptimizer = dict(lr={{ _base_.lr }} * 2)\n")
     write("c.py", "_base_ = 'b.py'\nlr = 0.5\n")
-    [warning] = find_suspects(Config.fromfile("c.py"))
+    [warning] = lint(Config.fromfile("c.py"))
     assert str(warning).startswith(
         "lr = 0.5 does not reach optimizer.lr (b.py:2), which was computed from lr = 0.1 (a.py:1) and stays 0.2."
     )
     write("c.py", "_base_ = 'a.py'\nlr = 0.5\noptimizer = dict(lr={{ _base_.lr }} * 2)\n")
-    assert find_suspects(Config.fromfile("c.py")) == []  # who asks for the base's value gets it
+    assert lint(Config.fromfile("c.py")) == []  # who asks for the base's value gets it
 
 
 def test_an_alias_of_yaml_is_a_variable_too(write: Write) -> None:
     """What YAML put in by an alias does not follow either."""
     write("a.yaml", "lr: &lr 0.1\noptimizer:\n  lr: *lr\n")
     write("c.py", "_base_ = 'a.yaml'\nlr = 0.5\n")
-    [warning] = find_suspects(Config.fromfile("c.py"))
+    [warning] = lint(Config.fromfile("c.py"))
     assert "does not reach optimizer.lr (a.yaml:3), which was computed from lr = 0.1 (a.yaml:1)" in str(
         warning
     )
@@ -198,11 +198,11 @@ def test_code_may_set_what_it_likes(suspects: Callable[..., list[str]], write: W
     cfg = Config.fromfile("base.py")
     cfg.lr = 0.7
     cfg.norm.eps = 2
-    warnings = [str(each) for each in find_suspects(cfg)]
+    warnings = [str(each) for each in lint(cfg)]
     assert "lr = 0.7 does not reach optimizer.lr" in warnings[0]
     assert "The new norm does not reach model.backbone.norm (base.py:5), " in warnings[1]
     assert all(__file__ in warning for warning in warnings)
-    assert find_suspects(Config({"a": 1})) == []
+    assert lint(Config({"a": 1})) == []
 
 
 def test_what_changed_without_a_trace_is_left_alone(write: Write) -> None:
@@ -211,7 +211,7 @@ def test_what_changed_without_a_trace_is_left_alone(write: Write) -> None:
     cfg = Config.fromfile("c.py")
     cfg.steps.pop()
     cfg.other.x[0].y = 2
-    assert find_suspects(cfg) == []
+    assert lint(cfg) == []
 
 
 def test_values_that_do_not_compare_are_left_alone(suspects: Callable[..., list[str]]) -> None:
@@ -225,4 +225,4 @@ def test_a_file_is_looked_at_in_its_own_line_of_descent(write: Write) -> None:
     write("a.py", "lr = 0.1\noptimizer = dict(lr=lr)\n")
     write("b.py", "other = dict(x=1)\n")
     write("c.py", "_base_ = ['a.py', 'b.py']\nother = dict(x=2)\n")
-    assert find_suspects(Config.fromfile("c.py")) == []
+    assert lint(Config.fromfile("c.py")) == []

@@ -1,7 +1,7 @@
 """What is legal in a config and probably not meant: the warnings of the command line.
 
 Looking costs time that a plain load does not have: ``Config.fromfile`` does not look, the
-commands do, and a program that wants to calls ``find_suspects``.
+commands do, and a program that wants to calls ``lint``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cfgtrain.config.annotate import one_line
 from cfgtrain.config.dict import DELETE
-from cfgtrain.config.key_paths import Path, value_at
-from cfgtrain.config.lineage import Miss, ancestors, misses, newest, sources_of, whole
-from cfgtrain.config.sources import FileSource
+from cfgtrain.config.key_paths import UNKNOWN, KeyPath, value_at
+from cfgtrain.config.provenance.annotate import one_line
+from cfgtrain.config.provenance.dependencies import (
+    StaleValue,
+    ancestors,
+    newest,
+    sources_of,
+    stale_values,
+    widen,
+)
+from cfgtrain.config.provenance.file_source import FileSource
 from cfgtrain.errors import ConfigWarning
 from cfgtrain.origin import Origin, dotted, place_text
 
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
 MIN_LETTERS = 4
 
 
-def find_suspects(cfg: Config) -> list[ConfigWarning]:
+def lint(cfg: Config) -> list[ConfigWarning]:
     """Return a warning for everything in a config that was probably not meant.
 
     These are: a new key of a child that is one letter away from a key of its bases, and a
@@ -34,12 +41,12 @@ def find_suspects(cfg: Config) -> list[ConfigWarning]:
     files = [source for source in sources_of(tree) if isinstance(source, FileSource)]
     return [
         *(warning for source in files for warning in _misspelt(source, ancestors(source), source.tree, ())),
-        *_unreached(list(misses(tree))),
+        *_unreached(list(stale_values(tree))),
     ]
 
 
 def one_letter_apart(a: str, b: str) -> bool:
-    """Say whether one letter, not a digit, was left out, added, changed or swapped with the next."""
+    """Return whether one letter, not a digit, was left out, added, changed or swapped with the next."""
     if a == b or abs(len(a) - len(b)) > 1:
         return False
     begin = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
@@ -52,7 +59,7 @@ def one_letter_apart(a: str, b: str) -> bool:
 
 
 def _misspelt(
-    source: FileSource, bases: list[FileSource], node: Mapping[Any, Any], path: Path
+    source: FileSource, bases: list[FileSource], node: Mapping[Any, Any], path: KeyPath
 ) -> Iterator[ConfigWarning]:
     if node.get(DELETE):
         return  # nothing is inherited here
@@ -73,7 +80,9 @@ def _misspelt(
                 yield _misspelt_warning(source, bases, (*path, key), known)
 
 
-def _misspelt_warning(source: FileSource, bases: list[FileSource], path: Path, known: str) -> ConfigWarning:
+def _misspelt_warning(
+    source: FileSource, bases: list[FileSource], path: KeyPath, known: str
+) -> ConfigWarning:
     base = newest(bases, (*path[:-1], known))
     there = f", which is set at {base.origin((*path[:-1], known))}" if base else ""
     return ConfigWarning(
@@ -82,32 +91,32 @@ def _misspelt_warning(source: FileSource, bases: list[FileSource], path: Path, k
     )
 
 
-def _unreached(found: list[Miss]) -> Iterator[ConfigWarning]:
+def _unreached(found: list[StaleValue]) -> Iterator[ConfigWarning]:
     """Say once of each variable what it does not reach."""
-    groups: dict[tuple[Path, Origin], list[Miss]] = {}
-    for miss in found:
-        miss = whole(miss)
-        groups.setdefault((miss.variable, miss.overrider), []).append(miss)
+    groups: dict[tuple[KeyPath, Origin], list[StaleValue]] = {}
+    for stale in found:
+        stale = widen(stale)
+        groups.setdefault((stale.variable, stale.overrider), []).append(stale)
     for group in groups.values():
         yield _unreached_warning(group)
 
 
-def _unreached_warning(group: list[Miss]) -> ConfigWarning:
-    miss = group[0]
+def _unreached_warning(group: list[StaleValue]) -> ConfigWarning:
+    stale = group[0]
     keys = {dotted(each.key): f" ({each.source.origin(each.key)})" for each in reversed(group)}
     told = [key + place for key, place in reversed(keys.items())]
     listed = " and ".join(told) if len(told) < 3 else f"{told[0]}, {told[1]} and {len(told) - 2} more"
     one = next(iter(keys)) if len(keys) == 1 else None
-    name = dotted(miss.variable)
+    name = dotted(stale.variable)
     new, old, stay = f"The new {name}", name, "stays as it was" if one else "stay as they were"
-    if miss.now is not ...:
-        new, old = (f"{name} = {one_line(value, 40)}" for value in (miss.now, miss.was))
-        stay = f"stays {one_line(miss.value, 40)}" if one else stay
+    if stale.now is not UNKNOWN:
+        new, old = (f"{name} = {one_line(value, 40)}" for value in (stale.now, stale.was))
+        stay = f"stays {one_line(stale.value, 40)}" if one else stay
     return ConfigWarning(
-        f"{new} does not reach {listed}, which {'was' if one else 'were'} computed from {old} ({miss.origin}) and "
-        f"{stay}. Set {one or 'these'} instead." + _at(miss.overrider, miss.variable)
+        f"{new} does not reach {listed}, which {'was' if one else 'were'} computed from {old} ({stale.origin}) and "
+        f"{stay}. Set {one or 'these'} instead." + _at(stale.overrider, stale.variable)
     )
 
 
-def _at(origin: Origin, path: Path) -> str:
+def _at(origin: Origin, path: KeyPath) -> str:
     return f"\n  at {place_text(origin, dotted(path))}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain import Config
-from cfgtrain.config.annotate import annotated, one_line
+from cfgtrain.config.provenance.annotate import annotated, one_line
 
 Write = Callable[[str, str], Path]
 

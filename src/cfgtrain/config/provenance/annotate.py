@@ -7,9 +7,9 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfgtrain.config.dump import check_markers, check_names
-from cfgtrain.config.key_paths import Path
-from cfgtrain.config.lineage import leaves
+from cfgtrain.config.key_paths import KeyPath
 from cfgtrain.config.pretty import pretty_python
+from cfgtrain.config.provenance.dependencies import leaves
 from cfgtrain.errors import ConfigValueError
 from cfgtrain.origin import Origin
 
@@ -35,7 +35,7 @@ class Line(NamedTuple):
     origin: Origin | None
 
 
-def annotated(cfg: Config, path: Path = ()) -> Iterator[Line]:
+def annotated(cfg: Config, path: KeyPath = ()) -> Iterator[Line]:
     """Yield the lines of a config, or of the part at ``path``, which load back equal.
 
     A dict or list stands on one line where it fits and came from one place.
@@ -59,7 +59,7 @@ def annotated(cfg: Config, path: Path = ()) -> Iterator[Line]:
         yield from _lines(cfg, f"globals()[{key!r}] = ", value[key], (*path, key), "")
 
 
-def _lines(cfg: Config, before: str, value: object, path: Path, after: str) -> Iterator[Line]:
+def _lines(cfg: Config, before: str, value: object, path: KeyPath, after: str) -> Iterator[Line]:
     texts = python_lines(value)
     origins = {cfg.origin(leaf) for leaf in leaves(value, path)}
     parts = _parts(value)

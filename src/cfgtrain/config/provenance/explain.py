@@ -7,20 +7,20 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from cfgtrain.config.dict import DELETE, ConfigDict
-from cfgtrain.config.key_paths import NoSuchKeyError, Path, follow, split_key, value_at
-from cfgtrain.config.lineage import (
-    Miss,
-    above,
+from cfgtrain.config.key_paths import UNKNOWN, KeyPath, NoSuchKeyError, follow, split_key, value_at
+from cfgtrain.config.provenance.dependencies import (
+    StaleValue,
     ancestors,
     leaves,
-    misses,
-    misses_of,
+    overlays_of,
     resolved,
     sources_of,
+    stale_values,
+    stale_values_of,
     value_in,
-    whole,
+    widen,
 )
-from cfgtrain.config.sources import FileSource, Use
+from cfgtrain.config.provenance.file_source import Dependency, FileSource
 from cfgtrain.config.trace import Source
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain.origin import Origin
@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
     Attributes:
         origin: Where.
-        value: What it was set to; ``...`` where that is not known, and where it was dropped.
+        value: What it was set to; UNKNOWN where that is not known, and where it was dropped.
         uses: What that was computed from.
         dropped: Key of what was replaced, the value with it, where nothing set it anew; ``()``
             is all that was inherited.
@@ -42,30 +42,30 @@ class Step(NamedTuple):
 
     origin: Origin
     value: object
-    uses: tuple[Use, ...] = ()
-    dropped: Path | None = None
+    uses: tuple[Dependency, ...] = ()
+    dropped: KeyPath | None = None
 
 
-class Story(NamedTuple):
+class Explanation(NamedTuple):
     """Everything that is known of a value.
 
     Attributes:
         path: Of the value.
-        value: What it came to; ``...`` where it is not in the config any more.
+        value: What it came to; UNKNOWN where it is not in the config any more.
         steps: What happened to it, oldest first; empty if nothing is known.
-        misses: What was set anew and does not reach it.
-        leaves_behind: What was computed from it, before it was set anew.
+        stale_values: What was set anew and does not reach it.
+        stale_dependents: What was computed from it, before it was set anew.
     """
 
-    path: Path
+    path: KeyPath
     value: object
     steps: list[Step]
-    misses: list[Miss]
-    leaves_behind: list[Miss]
+    stale_values: list[StaleValue]
+    stale_dependents: list[StaleValue]
 
 
-def tell(cfg: Config, key: str) -> Story:
-    """Return the story of the value at a dotted key, or of one that a file set and another dropped.
+def explain(cfg: Config, key: str) -> Explanation:
+    """Return the explanation of the value at a dotted key, or of one that a file set and another dropped.
 
     Raises:
         ConfigKeyError: There is no such key, and has been none.
@@ -79,18 +79,18 @@ def tell(cfg: Config, key: str) -> Story:
         path = _path_in(sources, split_key(key))
         if path is None:
             raise ConfigKeyError(f"There is no key {key!r}.{missing.hint()}", key=key) from None
-        return Story(path, ..., _steps(sources, path, ...), [], [])
+        return Explanation(path, UNKNOWN, _steps(sources, path, UNKNOWN), [], [])
     path = tuple(part for part, _ in steps)
     value = steps[-1][1]
-    return Story(
+    return Explanation(
         path,
         value,
         _steps(sources, path, value),
-        _once(whole(miss, key_length=len(path)) for miss in _misses(tree, sources, path)),
+        _once(widen(stale, key_length=len(path)) for stale in _stale_values(tree, sources, path)),
         _once(
-            whole(miss, variable_length=len(path))
-            for miss in misses(tree)
-            if miss.variable[: len(path)] == path
+            widen(stale, variable_length=len(path))
+            for stale in stale_values(tree)
+            if stale.variable[: len(path)] == path
         ),
     )
 
@@ -104,7 +104,7 @@ def _with_bases(sources: list[Source]) -> list[Source]:
     return list(found.values())
 
 
-def _path_in(sources: list[Source], parts: list[str]) -> Path | None:
+def _path_in(sources: list[Source], parts: list[str]) -> KeyPath | None:
     """Return the path of a key in the first file that set it, None where none did."""
     for source in sources:
         if isinstance(source, FileSource) and DELETE not in parts:
@@ -113,7 +113,7 @@ def _path_in(sources: list[Source], parts: list[str]) -> Path | None:
     return None
 
 
-def _steps(sources: list[Source], path: Path, value: object) -> list[Step]:
+def _steps(sources: list[Source], path: KeyPath, value: object) -> list[Step]:
     steps: list[Step] = []
     for source in sources:
         if source.defines(path):
@@ -123,38 +123,38 @@ def _steps(sources: list[Source], path: Path, value: object) -> list[Step]:
             steps.append(Step(source.origin(path), value_in(source, path), tuple(uses)))
         elif steps and steps[-1].dropped is None:
             steps += _dropped(source, path)
-    if steps and steps[-1].dropped is None and steps[-1].value is ...:  # code does not keep what it set
+    if steps and steps[-1].dropped is None and steps[-1].value is UNKNOWN:  # code does not keep what it set
         steps[-1] = steps[-1]._replace(value=value)
     return steps
 
 
-def _dropped(source: Source, path: Path) -> list[Step]:
+def _dropped(source: Source, path: KeyPath) -> list[Step]:
     """Say that a source replaced something around the value without setting the value."""
     for end in range(len(path)):
         around = value_in(source, path[:end])
-        if around is ...:
+        if around is UNKNOWN:
             return []
         if not isinstance(around, Mapping):
-            return [Step(source.origin(path[:end]), ..., (), path[:end])]
+            return [Step(source.origin(path[:end]), UNKNOWN, (), path[:end])]
         if around.get(DELETE):
-            return [Step(source.origin((*path[:end], DELETE)), ..., (), path[:end])]
+            return [Step(source.origin((*path[:end], DELETE)), UNKNOWN, (), path[:end])]
     return []
 
 
-def _once(found: Iterable[Miss]) -> list[Miss]:
+def _once(found: Iterable[StaleValue]) -> list[StaleValue]:
     """Keep the first of those that tell of the same value and the same setting."""
-    firsts: dict[object, Miss] = {}
-    for miss in found:
-        firsts.setdefault((miss.key, miss.variable, miss.overrider), miss)
+    firsts: dict[object, StaleValue] = {}
+    for stale in found:
+        firsts.setdefault((stale.key, stale.variable, stale.overrider), stale)
     return list(firsts.values())
 
 
-def _misses(tree: ConfigDict, sources: list[Source], path: Path) -> list[Miss]:
+def _stale_values(tree: ConfigDict, sources: list[Source], path: KeyPath) -> list[StaleValue]:
     """Return what does not reach a value, or any value within it."""
-    found: list[Miss] = []
+    found: list[StaleValue] = []
     for source in sources:
         if isinstance(source, FileSource) and source.defines(path):
-            later = above(sources, source)
+            later = overlays_of(sources, source)
             for leaf in leaves(value_at(source.tree, path), path):
-                found += misses_of(tree, source, later, leaf)
+                found += stale_values_of(tree, source, later, leaf)
     return found

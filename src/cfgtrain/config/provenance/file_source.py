@@ -1,0 +1,101 @@
+"""A config file as a source of values: what it set, on which line, computed from what."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from cfgtrain.config.key_paths import UNKNOWN, KeyPath, has_path, split_key
+from cfgtrain.origin import Origin
+
+_STATE = ("file", "text", "tree", "parseable", "references", "bases")
+
+
+class Dependency(NamedTuple):
+    """What a value was computed from: a variable of the file or the environment, a value of its bases.
+
+    Attributes:
+        path: Where it stands in the file, or in its merged bases; ``("$NAME",)`` for the environment.
+        inherited: Whether it is a value of the bases.
+        origin: The line that set it, where that is a line of the file.
+        value: What it was; UNKNOWN where the file alone does not tell.
+        uses: What it was computed from in turn.
+    """
+
+    path: KeyPath
+    inherited: bool
+    origin: Origin | None = None
+    value: object = UNKNOWN
+    uses: tuple[Dependency, ...] = ()
+
+
+class FileSource(ABC):
+    """One config file: its text and the values it defined, before any merge.
+
+    Args:
+        file: Path as it is shown to people.
+        text: The text as it stands in the file.
+        tree: What the file evaluated to. The tree is only read.
+        parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
+            default ``text``.
+        references: What stands behind each token: a key path in the bases, or the ``$NAME`` of an
+            environment variable.
+
+    Attributes:
+        bases: The files that this one names as its bases, in order.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        tree: dict[Any, Any],
+        parseable: str | None = None,
+        references: Mapping[str, str] | None = None,
+    ) -> None:
+        self.file = file
+        self.text = text
+        self.tree = tree
+        self.parseable = text if parseable is None else parseable
+        self.references = references or {}
+        self.bases: tuple[FileSource, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the file is; what was found out about it is found out again by whoever asks."""
+        return {name: vars(self)[name] for name in _STATE}
+
+    def defines(self, path: KeyPath) -> bool:
+        """Return whether the file set a value at ``path``."""
+        return has_path(self.tree, path)
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Return the place of the value at ``path``."""
+        return self._place(self.line(path))
+
+    def _place(self, line: int | None) -> Origin:
+        if line is None:
+            return Origin(self.file, None, "")
+        line = min(line, len(self._lines))
+        return Origin(self.file, line, self._lines[line - 1].strip())
+
+    @abstractmethod
+    def line(self, path: KeyPath) -> int | None:
+        """Return the 1-based line, or None when only the file is known."""
+
+    @abstractmethod
+    def uses(self, path: KeyPath) -> list[Dependency]:
+        """Return the variables and inherited values that went into the value at ``path``."""
+
+    def _referenced(self, token: str, rest: KeyPath) -> Dependency:
+        """Return the use of what stands behind a token."""
+        name = self.references[token]
+        if name.startswith("$"):
+            return Dependency((name,), False)
+        keys = [int(key) if key.lstrip("-").isdecimal() else key for key in split_key(name)]
+        return Dependency((*keys, *rest), True)
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines() or [""]
