@@ -105,6 +105,8 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             runner.register_hook(ProgressHook())
+        workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
+        flow_loaders = [loaders[mode] for mode, _ in workflow]
         if resumed is None and cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
         if resumed is not None:
@@ -116,12 +118,12 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
             ended_by = adapted.get("resume", {}).get("ended_by")
             runner.resume(resumed.path, loaded=adapted, trusted=trust_checkpoint)
             check_length(runner, resumed.path)
+            runner.check_resume(flow_loaders, workflow)
             resumed = adapted = None  # type: ignore[assignment]  # frees the memory of the checkpoint
             changes.log(logger)
             end_again(runner, ended_by, changes)
             write_config(cfg, work_dir)  # only now: nothing has refused it
 
-        workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         signals = signal_handlers.enter_context(
             stop_on_signals(lambda name: runner.stop(name, interrupted=True))
         )
@@ -131,7 +133,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         is_over = False
         try:
             with _failures_of_run(runner):
-                runner.run([loaders[mode] for mode, _ in workflow], workflow)
+                runner.run(flow_loaders, workflow)
                 is_over = True
                 best = best_checkpoint(runner)
                 scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)

@@ -229,3 +229,24 @@ def test_scores_of_another_name_are_not_compared(toys: Toys) -> None:
     toys.second("+evaluation={save_best: acc, rule: greater}")
     messages = read_checkpoint("again/epoch_2.pth")["meta"]["hook_msgs"]
     assert (messages["best_score"], Path(messages["best_ckpt"]).name) == (0.5, "best_acc_epoch_2.pth")
+
+
+@pytest.mark.parametrize("kind", RUNNERS)
+def test_a_changed_batch_size_within_an_epoch_is_an_error(kind: str, toys: Toys) -> None:
+    """It is told before the config in the work directory is overwritten."""
+    by_iter = "+checkpoint_config={interval: 3, by_epoch: false}"
+    options = [*RUNNERS[kind][:1], "lr_config=None", by_iter]
+    toys.first(*options)
+    before = Path("run/base.py").read_text()
+    text = toys.second(*options, "data.samples_per_gpu=2", after="run/iter_3.pth", folder="run", code=1)
+    assert "its place in the data cannot be found" in " ".join(text.split())
+    assert Path("run/base.py").read_text() == before
+
+
+def test_averages_cannot_be_left_out(toys: Toys) -> None:
+    """A checkpoint with averages is not one of a run without them; a changed momentum is applied."""
+    ema = "+custom_hooks=[{{type: EMAHook, momentum: {}, warm_up: 0}}]"
+    toys.first(ema.format(0.5))
+    text = toys.second(ema.format(0.25))
+    assert "custom_hooks[0].momentum: 0.5 in the checkpoint's config, 0.25 now: applied." in text
+    assert "ema_head_bias" in toys.second(code=1)

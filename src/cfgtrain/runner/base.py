@@ -409,6 +409,13 @@ class BaseRunner(ABC):
         """
         self.run_checkpoint.resume(self, checkpoint, resume_optimizer, map_location, loaded, trusted)
 
+    def check_resume(self, data_loaders: list[Any], workflow: list[tuple[str, int]]) -> None:  # noqa: B027  # optional
+        """Raise if a resumed run cannot continue at its position with these loaders; ``run`` calls it.
+
+        Raises:
+            CheckpointError: The loaders have other epochs than when the checkpoint was saved within one.
+        """
+
     def stop(self, reason: str, interrupted: bool = False) -> None:
         """End the run after the current iteration, or after the step if gradients are accumulated.
 

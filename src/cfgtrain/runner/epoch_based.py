@@ -52,14 +52,19 @@ class EpochBasedRunner(BaseRunner):
             raise ArgumentError("An EpochBasedRunner needs max_epochs.")
         check_workflow(self, data_loaders, workflow)
         position = self.position
-        within = [position.batches_done > 0 and flow == position.flow for flow in range(len(workflow))]
-        self.run_checkpoint.check_epoch_layout(data_loaders, within)
+        self.check_resume(data_loaders, workflow)
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
         self._max_iters = self._in_iters(train_loader)
         self.data_loader = data_loaders[0]
         with self.running(workflow, f"{self._max_epochs} epochs"):
             while (position.epoch < self._max_epochs or position.within_round) and not self.stopping:
                 self._run_round(data_loaders, workflow, kwargs)
+
+    def check_resume(self, data_loaders: list[Any], workflow: list[tuple[str, int]]) -> None:
+        """See ``BaseRunner.check_resume``."""
+        position = self.position
+        within = [position.batches_done > 0 and flow == position.flow for flow in range(len(workflow))]
+        self.run_checkpoint.check_epoch_layout(data_loaders, within)
 
     def _run_round(
         self, data_loaders: list[Any], workflow: list[tuple[str, int]], kwargs: dict[str, Any]

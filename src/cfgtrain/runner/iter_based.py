@@ -127,7 +127,7 @@ class IterBasedRunner(BaseRunner):
         check_workflow(self, data_loaders, workflow)
         position = self.position
         saved = position.loaders if self.run_checkpoint.is_resuming else []
-        self.run_checkpoint.check_epoch_layout(data_loaders, [loader.batch > 0 for loader in saved])
+        self.check_resume(data_loaders, workflow)
         saved = saved[: len(data_loaders)]  # the workflow may have changed
         position.loaders = [*saved, *(LoaderPosition() for _ in data_loaders[len(saved) :])]
         streams = [IterLoader(*pair) for pair in zip(data_loaders, position.loaders, strict=True)]
@@ -143,6 +143,11 @@ class IterBasedRunner(BaseRunner):
             if self.stop_reason is not None:  # the resumed run continues from before the next stage
                 self.run_checkpoint.keep_state(self)
             self.call_hook("after_epoch")
+
+    def check_resume(self, data_loaders: list[Any], workflow: list[tuple[str, int]]) -> None:
+        """See ``BaseRunner.check_resume``."""
+        saved = self.position.loaders if self.run_checkpoint.is_resuming else []
+        self.run_checkpoint.check_epoch_layout(data_loaders, [loader.batch > 0 for loader in saved])
 
     def _finish_iteration_of(self, stream: IterLoader) -> None:
         """Finish the newest iteration of the run that is resumed, if one of its hooks has failed."""
