@@ -50,14 +50,14 @@ def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Call
     yield "load, 60 lines", 2.0, partial(Config.fromfile, single), partial(run, [single])
     yield (
         "load, 60 lines, every origin",
-        4.0,
+        6.0,
         partial(origins, single, list(leaves(Config.fromfile(single)._cfg_dict))),
         partial(run, [single]),
     )
     yield "load, 4 levels, 400 keys", 2.0, partial(Config.fromfile, chain[-1]), partial(run, chain)
     yield (
         "load, 4 levels, 400 keys, every origin",
-        4.0,
+        6.0,
         partial(origins, chain[-1], list(leaves(tree))),
         partial(run, chain),
     )
