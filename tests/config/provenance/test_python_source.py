@@ -134,7 +134,20 @@ LINES = {
     "popped key": ("a = dict(x=1)\na['y'] = 1\na.pop('x')\n", "a.y", 2),
     "keys that are numbers": ("a = {\n-1: 2}\na['x'] = 1\n", "a", 1),
     "a key that is computed": ("a = {\n'x' + 'y': 2}\n", "a.xy", 1),
+    "updated by keywords of any name": ("a = dict(x=1)\na.update(self=2, method=3, holder=4, name=5)\n", "a.method", 2),
+    "a copy of its own": ("import copy\nb = dict(x=[1])\na = copy.deepcopy(b)\na['x'][0] = 2\ncopy = 0\n", "b.x.0", 2),
+    "a copy that shares its parts": ("import copy\nb = dict(x=[1])\na = copy.copy(b)\na['x'][0] = 2\ncopy = 0\n", "b.x.0", 4),
+    "a part that was taken out of what is not known": (
+        "p = dict(y=1)\na = dict(x=p)\nr = [a.pop('x'), *range(2)]\nr[0]['y'] = 2\n", "p.y", 4,
+    ),
     # Everything else.
+    "exchanged": ("a = [dict(x=1),\ndict(x=2)]\na[1], a[0] = a\na[1]['x'] = 3\n", "a.1.x", 4),
+    "exchanged, the other": ("a = [dict(x=1),\ndict(x=2)]\na[1], a[0] = a\na[1]['x'] = 3\n", "a.0.x", 2),
+    "a method that is kept": ("a = dict(x=1)\nf = [a.update]\nf[0](x=2)\nf = 0\n", "a.x", 3),
+    "a method that a comprehension calls": ("a = dict(x=1)\nb = [len(x=2) for len in [a.update]]\n", "a.x", 2),
+    "a pattern that calls code": (
+        "def f(v):\n    a['x'] = 2\n\n\na = dict(x=1)\nmatch 1:\n    case 1 if f(1):\n        pass\n", "a.x", None,
+    ),
     "several at once": ("a, b = 1, (\n2)\n", "b", 2),
     "several of what is not known": ("a, b = range(\n2)\n", "b", 1),
     "times": ("a = 1\na *= 2\n", "a", 2),

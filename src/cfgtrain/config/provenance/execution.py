@@ -51,7 +51,9 @@ def execute(
             marked = parse_python(text, shown) if tree is None else tree
             _insert_marks(marked)
             code = compile_python(marked, shown)
-            constants = (passed if each == _RECORDED else each for each in code.co_consts)
+            constants = (
+                passed if type(each) is str and each == _RECORDED else each for each in code.co_consts
+            )
             code = code.replace(co_consts=tuple(constants))
         except (RecursionError, ConfigSyntaxError):
             if tree is not None:

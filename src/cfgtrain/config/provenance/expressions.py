@@ -319,24 +319,25 @@ class Expressions:
         if name in ("get", "setdefault") and len(args) == 1:
             args.append(nothing)
         if name in _TAKE_PARTS:
-            args = [value.parts for value in args]
-        result = (
-            UNKNOWN if None in args[:1] and name in _TAKE_PARTS else self.change(holder, name, *args, **added)
-        )
+            given = args[0].parts if args else {}
+            if given is None:
+                return None  # the keywords have made it opaque
+            args = [{**given, **added} if name == "update" else given]
+        result = self.change(holder, name, *args)
         if result is UNKNOWN:
             return None
         if name == "copy":
             return self.made(node, result, reads, whole=isinstance(func.value, ast.Name | ast.Subscript))
         return nothing if result is None else result.at(node.lineno, self.time, reads)
 
-    def change(self, holder: AbstractValue, method: str, *args: Any, **added: AbstractValue) -> Any:
+    def change(self, holder: AbstractValue, method: str, *args: Any) -> Any:
         """Apply a method to the parts of a known container; return what it does, UNKNOWN if that fails."""
         container, parts = holder.container, holder.parts
         if container is None or type(parts) not in _METHODS:
             return UNKNOWN
         before = {**parts} if type(parts) is dict else dict(enumerate(parts))
         try:
-            result = getattr(parts, method)(*args, **added)
+            result = getattr(parts, method)(*args)
         except (LookupError, TypeError, ValueError):
             return UNKNOWN
         if method not in ("get", "copy"):

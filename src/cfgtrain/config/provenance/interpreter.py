@@ -220,7 +220,7 @@ class _Statements(Expressions):
                 parts = value.parts
                 if type(parts) not in (list, tuple) or any(isinstance(each, ast.Starred) for each in targets):
                     parts = [self.touch(value, change=False).at(value.line, self.time)] * len(targets)
-                for inner, part in zip(targets, parts, strict=False):
+                for inner, part in zip(targets, [*parts], strict=False):
                     self.store(inner, self.moved(part))
             case ast.Subscript(value=inside, slice=at):
                 holder, key = self.value(inside), self.key(at)
