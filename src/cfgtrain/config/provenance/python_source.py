@@ -63,7 +63,7 @@ class PythonSource(FileSource):
         try:
             return follow(self.parseable, self.record, self.shadowed)
         except RecursionError:  # nothing is known of what is so deep
-            return Container(dict)
+            return Container({})
 
     def _dependency(self, read: Read, depth: int) -> Dependency:
         if read.value is None:
