@@ -45,7 +45,7 @@ def commands(text: str) -> Iterator[Command]:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Say whether a page shows what was printed; ``...`` stands for anything."""
+    """Return whether a page shows what was printed; ``...`` matches anything."""
     pattern = re.escape(shown).replace(re.escape("..."), "...")
     pattern = re.sub(r"^\.\.\.(\\\n|\Z)", r"(?:.*\\n?)*?", pattern, flags=re.MULTILINE).replace("...", ".*")
     return re.fullmatch(pattern, printed) is not None

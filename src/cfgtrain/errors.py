@@ -174,7 +174,7 @@ class CheckError(ConfigError):
     """Everything that is wrong with a config, at once.
 
     Attributes:
-        errors: Each problem as the error that it would be alone, with its own place and hint.
+        errors: An error for each problem, with its own place and hint.
     """
 
     def __init__(
@@ -307,7 +307,7 @@ class PrerequisiteError(CfgTrainError, RuntimeError):
 
 
 class TimerError(CfgTrainError):
-    """A timer that is not running was asked for its time."""
+    """The time of a timer that is not running was read."""
 
 
 class ArgumentError(CfgTrainError, ValueError, AssertionError):

@@ -113,9 +113,9 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
 
 @contextmanager
 def _failures_of_run(runner: BaseRunner) -> Iterator[None]:
-    """Give an error that is raised after the training began the exit code of a run that failed.
+    """Set the exit code of an error that is raised after the training began to that of a failed run.
 
-    The exit code for wrong usage says that nothing was started.
+    The exit code for wrong usage means that nothing was started.
     """
     try:
         yield

@@ -186,7 +186,7 @@ def test_a_missing_best_checkpoint_is_told_and_done_without(forker: Forker) -> N
     for damage in (lambda: os.truncate(best, 4000), best.unlink):
         damage()
         text = forker.run(*words, "--resume", "auto", SESSION="again")
-        assert "The best checkpoint cannot be used, the last weights are." in text
+        assert "The best checkpoint cannot be used, so the last weights are tested." in text
         assert "with the last weights" in text
         assert iterations("again") == []
 

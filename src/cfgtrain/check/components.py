@@ -69,7 +69,7 @@ def arguments(
         yield problem.error(cfg)
         if problem.argument is None:
             break
-        # Look for the next one. None counts as missing: it was probably misspelled as this one.
+        # Look for the next one. Missing arguments no longer count: this one was probably a misspelled one.
         del names[problem.argument]
         problem = argument_problem(target, names, partial_args=True)
     for name, value in stated.items():
@@ -117,7 +117,7 @@ def is_builtin(target: Any) -> bool:
 
 
 def config_error(error: CfgTrainError, node: Any, key: Any = None) -> ConfigValueError:
-    """Return an error about a value as one about ``node[key]``, unless it has a place already."""
+    """Return ``error`` as a ConfigValueError at its own place, or at ``node[key]`` if it has none."""
     if error.key is not None:
         return ConfigValueError(error.message, hint=error.hint, origin=error.origin, key=error.key)
     return ConfigValueError(error.message, hint=error.hint, **location(node, key))

@@ -290,7 +290,7 @@ def _merge_over_bases(base: ConfigDict, source: FileSource) -> ConfigDict:
 
 
 def _warn_of_deprecation(notice: object, file: _File) -> None:
-    """Warn if a file has ``_deprecation_``, with what it says."""
+    """Warn if a file has ``_deprecation_``; the warning contains its text."""
     if notice is None:
         return
     if not isinstance(notice, Mapping):

@@ -41,7 +41,7 @@ def _reads(path: str, doc: str) -> Any:
 
 
 def _reads_and_writes(path: str) -> Any:
-    """Return a property for an attribute under which MMCV keeps what one of the runner's objects holds."""
+    """Return a property for an attribute that MMCV has on the runner and that is on one of its objects here."""
     owner, name = path.split(".")
     return property(attrgetter(path), lambda runner, value: setattr(getattr(runner, owner), name, value))
 
@@ -52,13 +52,13 @@ class BaseRunner(ABC):
     Args:
         model: Has ``train_step(batch, optimizer)`` that returns a dict with ``loss``,
             ``log_vars`` and ``num_samples``; ``val_step`` for ``val`` flows.
-        batch_processor: Deprecated way to give the step, ``(model, batch, train_mode) -> dict``.
+        batch_processor: Deprecated: a function ``(model, batch, train_mode) -> dict`` that runs a step.
         optimizer: An optimizer, a dict of them, or None.
         work_dir: Folder of checkpoints and logs; it is created. None writes nothing.
         logger: Logger of the run.
-        meta: Facts that are saved with checkpoints, of plain types.
-        max_iters: Length of the run in iterations, or
-        max_epochs: in epochs. At most one of the two.
+        meta: A dict of plain data that is saved in checkpoints.
+        max_iters: Length of the run in iterations. At most one of the two lengths can be given.
+        max_epochs: Length of the run in epochs.
 
     Attributes:
         by_epoch: Whether the runner counts in epochs; hooks do the same unless configured otherwise.
@@ -194,7 +194,7 @@ class BaseRunner(ABC):
 
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
-        """Return the context of a run: ``before_run`` is called first, and ``after_run`` after an error too."""
+        """Return the context of a run: it calls ``before_run`` first and ``after_run`` last, also after an error."""
         self.logger.info("Start running, work_dir: %s", self.work_dir or "NONE")
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
@@ -222,7 +222,7 @@ class BaseRunner(ABC):
         except NonFiniteLossError as error:
             raise self._located(error) from None
         finally:
-            self._callbacks.clear()  # they were deferred until all hooks of a stage that failed had run
+            self._callbacks.clear()  # those that were deferred in a stage that failed
             self._after_run(failed)
 
     def _after_run(self, failed: bool) -> None:
@@ -262,12 +262,12 @@ class BaseRunner(ABC):
     def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first.
 
-        A checkpoint is written this way, so that it holds what every hook of the stage did.
+        A checkpoint is written this way, so that it contains the changes of all hooks of the stage.
         """
         self._callbacks.append(callback)
 
     def flush_logs(self) -> None:
-        """Log what is due of the training now, and begin new averages.
+        """Log the pending training values now, and start new averages.
 
         For a hook that logs something else in the middle of the training, such as an evaluation.
         """
@@ -316,7 +316,7 @@ class BaseRunner(ABC):
             filename_tmpl: Its name, with ``{}`` for the complete epochs or iterations.
             save_optimizer: Whether the run can be resumed from it.
             meta: More facts to save.
-            create_symlink: Whether ``latest.pth`` is pointed at it.
+            create_symlink: Whether ``latest.pth`` becomes a link to it.
 
         Returns:
             The path of the checkpoint, the same in every process.
@@ -340,8 +340,8 @@ class BaseRunner(ABC):
     ) -> None:
         """Continue where a checkpoint was saved; to be called before ``run``.
 
-        A checkpoint of this toolkit restores everything, to the last bit. One of MMCV restores
-        what it holds: weights, optimizer, epoch, iteration and meta.
+        A checkpoint of this toolkit restores everything exactly. A checkpoint of MMCV restores
+        what it contains: weights, optimizer, epoch, iteration and meta.
 
         Args:
             checkpoint: Its path.
@@ -375,10 +375,10 @@ class BaseRunner(ABC):
             self.logger.info("Stopping: %s", self.stop_reason)
 
     def check_interrupt(self) -> None:
-        """Leave the run here if it has been interrupted; for work that a resumed run repeats.
+        """Raise ``StopRun`` if the run has been interrupted; for work that a resumed run repeats.
 
         Raises:
-            StopRun: Caught where the run began.
+            StopRun: Caught by ``running``.
         """
         if self.interrupted and self.stopping:
             self._log_interruption()
@@ -413,11 +413,11 @@ class BaseRunner(ABC):
         self.hook_list.register(hook, priority, known_stages(type(self)))
 
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
-        """Build a hook from its config, which may hold a ``priority``, and add it."""
+        """Build a hook from its config, which may contain a ``priority``, and add it."""
         self.register_hook(HOOKS.build(without(hook_cfg, "priority")), hook_cfg.get("priority"))
 
     def register_config_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``cfgtrain.keys``."""
+        """Add the hooks that the config key ``key`` configures; see ``cfgtrain.keys``."""
         for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
@@ -442,7 +442,7 @@ class BaseRunner(ABC):
         self.register_config_hooks("timer_config", timer_config)
 
     def register_logger_hooks(self, log_config: Any) -> None:
-        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])``, without ``hooks`` a TextLoggerHook, or None."""
+        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])`` or None; by default a TextLoggerHook."""
         self.register_config_hooks("log_config", log_config)
 
     def register_profiler_hook(self, profiler_config: Any) -> None:

@@ -40,7 +40,7 @@ class IterLoader:
 
     @property
     def epoch(self) -> int:
-        """0-based; advances when the first batch of the next epoch is asked for."""
+        """0-based; advances when the first batch of the next epoch is requested."""
         return self.position.epoch
 
     def __len__(self) -> int:

@@ -97,7 +97,7 @@ class RunnerView(Protocol):
         """Return a context in which the model has the weights to evaluate: averages, if a hook has some."""
 
     def flush_logs(self) -> None:
-        """Log what is due of the training now, and begin new averages."""
+        """Log the pending training values now, and start new averages."""
 
     def exclude_time(self, seconds: float) -> None:
         """Leave the last ``seconds`` out of the times that are logged per iteration."""
