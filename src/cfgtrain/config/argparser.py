@@ -28,7 +28,7 @@ def config_parser(description: str | None = None) -> tuple[str, argparse.Argumen
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     named = [word for word in words if word.endswith(SUFFIXES)]
     if not named:
-        named = [parser.parse_args(sys.argv[1:]).config]  # exits for --help and where there is no config
+        named = [parser.parse_args(sys.argv[1:]).config]  # exits for --help and if there is no config
     return named[0], parser
 
 

@@ -10,7 +10,7 @@ from cfgtrain.suggestions import suggest
 
 KeyPath = tuple[object, ...]
 
-# Stands for a value that is not known, or is not there.
+# A value that is unknown or missing.
 UNKNOWN: Any = ...
 
 # The deepest nesting of values: a config that nests deeper contains itself or is an attack, and

@@ -23,7 +23,7 @@ from cfgtrain.fileio.handlers import SafeLoader
 from cfgtrain.origin import Origin
 
 # The surrogate pair of a character beyond 16 bits, as JSON escapes it. An escaped backslash is
-# matched first, so that the text after it is not taken for an escape.
+# matched first, so that the text after it is not read as an escape.
 _SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
 _STR, _MAP, _SET, _SEQ, _TUPLE, _MERGE, _VALUE, _OMAP, _PAIRS = (

@@ -140,7 +140,7 @@ class LogBuffer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Restore the state that ``state_dict`` returned."""
         self.clear()
         for name, values in state["values"].items():
             self._values[name] = deque(values.tolist(), MAX_HISTORY)
