@@ -147,7 +147,7 @@ class ConfigKeyError(ConfigError, KeyError):
 
 
 class ConfigAttributeError(ConfigError, AttributeError):
-    """``cfg.name`` where there is no such key."""
+    """The key of ``cfg.name`` does not exist."""
 
 
 class ConfigMergeError(ConfigError, TypeError):
@@ -155,7 +155,7 @@ class ConfigMergeError(ConfigError, TypeError):
 
 
 class ConfigCycleError(ConfigError, ValueError):
-    """The ``_base_`` keys of configs form a circle."""
+    """The ``_base_`` keys of configs form a cycle."""
 
 
 class ConfigImportError(ConfigError, ImportError):

@@ -102,7 +102,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
             resumed = None  # frees the memory of the checkpoint
 
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
-        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)), _failures_of_run(runner):
+        with stop_on_signals(lambda name: runner.stop(name, interrupted=True)), _failed_exit_code(runner):
             runner.run([loaders[mode] for mode, _ in workflow], workflow)
             best = best_checkpoint(runner)
             scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
@@ -112,7 +112,7 @@ def train(cfg: Config, progress: bool = False) -> TrainResult:
 
 
 @contextmanager
-def _failures_of_run(runner: BaseRunner) -> Iterator[None]:
+def _failed_exit_code(runner: BaseRunner) -> Iterator[None]:
     """Set the exit code of an error that is raised after the training began to that of a failed run.
 
     The exit code for wrong usage means that nothing was started.

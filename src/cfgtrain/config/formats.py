@@ -1,6 +1,6 @@
 """Parse the text of one config: compile Python and parse JSON. Errors have the line.
 
-JSON and YAML (see ``yaml_reader``) may come from anybody. Duplicate keys, unlimited nesting and
+JSON and YAML (see ``yaml_reader``) may come from untrusted sources. Duplicate keys, unlimited nesting and
 huge keys are rejected while parsing.
 """
 

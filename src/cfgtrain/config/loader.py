@@ -143,8 +143,8 @@ class _Reader:
         read = _read_python if file.suffix == ".py" else _read_data
         source, bases = read(self, file)
         source.bases = tuple(base.source for base in bases)
-        _warn_of_deprecation(source.tree.pop(DEPRECATION, None), file)
-        tree = _merge_over_bases(_joined(bases), source)
+        _warn_about_deprecation(source.tree.pop(DEPRECATION, None), file)
+        tree = _merge_over_bases(_merge_bases(bases), source)
         return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]), source)
 
     def bases(self, names: object, file: _File, source: FileSource) -> list[Loaded]:
@@ -255,7 +255,7 @@ def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, A
     return templates.look_up_references(paths, tree, file.shown, file.hidden.text)
 
 
-def _joined(bases: list[Loaded]) -> ConfigDict:
+def _merge_bases(bases: list[Loaded]) -> ConfigDict:
     """Merge bases that must not define the same top-level key."""
     if not bases:
         return ConfigDict()
@@ -289,7 +289,7 @@ def _merge_over_bases(base: ConfigDict, source: FileSource) -> ConfigDict:
     return tree
 
 
-def _warn_of_deprecation(notice: object, file: _File) -> None:
+def _warn_about_deprecation(notice: object, file: _File) -> None:
     """Warn if a file has ``_deprecation_``; the warning contains its text."""
     if notice is None:
         return

@@ -35,12 +35,12 @@ from cfgtrain.suggestions import with_article
 __all__ = ["BaseRunner"]
 
 
-def _reads(path: str, doc: str) -> Any:
+def _alias(path: str, doc: str) -> Any:
     """Return a property that reads an attribute without a Python call: hooks read some in every iteration."""
     return property(attrgetter(path), doc=doc)
 
 
-def _reads_and_writes(path: str) -> Any:
+def _writable_alias(path: str) -> Any:
     """Return a property for an attribute that MMCV has on the runner and that is on one of its objects here."""
     owner, name = path.split(".")
     return property(attrgetter(path), lambda runner, value: setattr(getattr(runner, owner), name, value))
@@ -128,33 +128,33 @@ class BaseRunner(ABC):
         self.hook_list = HookList()
         self.run_checkpoint = RunCheckpoint(self.position, self._training_log, self._validation_log)
 
-    model_name = _reads("_model_name", "Class name of the model inside its wrappers.")
-    rank = _reads("_rank", "Which of the processes this is.")
-    world_size = _reads("_world_size", "How many processes train together.")
-    epoch = _reads("position.epoch", "0-based; equal to the number of epochs that are complete.")
-    iter = _reads(
+    model_name = _alias("_model_name", "Class name of the model inside its wrappers.")
+    rank = _alias("_rank", "Which of the processes this is.")
+    world_size = _alias("_world_size", "How many processes train together.")
+    epoch = _alias("position.epoch", "0-based; equal to the number of epochs that are complete.")
+    iter = _alias(
         "position.iter",
         "0-based over the whole run; equal to the number of iterations that are complete.",
     )
-    inner_iter = _reads(
+    inner_iter = _alias(
         "position.inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
     )
-    batch_position = _reads(
+    batch_position = _alias(
         "position.batch",
         "The iteration, the epoch and the index in it, all 0-based, of ``data_batch``.",
     )
-    max_epochs = _reads("_max_epochs", "Length of the run in epochs.")
-    max_iters = _reads("_max_iters", "Length of the run in iterations.")
-    hooks = _reads("hook_list.hooks", "The hooks, in the order in which they run.")
-    last_saved = _reads(
+    max_epochs = _alias("_max_epochs", "Length of the run in epochs.")
+    max_iters = _alias("_max_iters", "Length of the run in iterations.")
+    hooks = _alias("hook_list.hooks", "The hooks, in the order in which they run.")
+    last_saved = _alias(
         "run_checkpoint.last_saved", "The newest checkpoint that can be resumed from; see ``RunCheckpoint``."
     )
 
     # Code written for MMCV reads and writes these, and plain _max_epochs and _max_iters.
-    _epoch = _reads_and_writes("position.epoch")
-    _iter = _reads_and_writes("position.iter")
-    _inner_iter = _reads_and_writes("position.inner_iter")
-    _hooks = _reads_and_writes("hook_list.hooks")
+    _epoch = _writable_alias("position.epoch")
+    _iter = _writable_alias("position.iter")
+    _inner_iter = _writable_alias("position.inner_iter")
+    _hooks = _writable_alias("hook_list.hooks")
 
     @abstractmethod
     def run(self, data_loaders: list[Any], workflow: list[tuple[str, int]], **kwargs: Any) -> None:

@@ -14,10 +14,10 @@ __all__ = ["DefaultRunnerConstructor", "build_runner", "build_runner_constructor
 
 @RUNNER_BUILDERS.register_module()
 class DefaultRunnerConstructor:
-    """Builds a runner as its config says.
+    """Builds a runner from its config.
 
     A custom constructor, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in
-    the config of the runner, can give it what no config can hold::
+    the config of the runner, can add what a config cannot contain::
 
         @RUNNER_BUILDERS.register_module()
         class WithTeacher(DefaultRunnerConstructor):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one stops a run in order, the second one ends it at once."""
+"""Ctrl-C and SIGTERM: the first one stops a run after the iteration, the second one immediately."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class OptimizerHook(Hook):
         if self.dtype is not None and not wrap_fp16_model(unwrap_model(runner.model), self.dtype):
             self._autocast = torch.autocast(device, dtype=self.dtype)
         if self.cumulative_iters > 1:
-            self._warn_of_windows(runner)
+            self._warn_about_windows(runner)
 
     def before_train_iter(self, runner: RunnerView) -> None:
         """Synchronize gradients between processes only in the last iteration of a window."""
@@ -273,7 +273,7 @@ class OptimizerHook(Hook):
             )
         return True
 
-    def _warn_of_windows(self, runner: RunnerView) -> None:
+    def _warn_about_windows(self, runner: RunnerView) -> None:
         length = self.cumulative_iters
         if runner.iter % length:
             runner.logger.warning(
