@@ -53,7 +53,7 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(out, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.create_system = 3  # Unix, whatever the system
+            member.create_system = 3  # Unix, on every system
             member.external_attr = 0o644 << 16
             content = io.BytesIO()
             np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)

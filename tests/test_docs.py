@@ -1,12 +1,12 @@
-"""What the README and the pages of docs/ show is what happens.
+"""The examples in the README and the pages of docs/ work as shown.
 
-Of every page the blocks run from top to bottom, in a folder of their own that holds the
-example configs and a ``photo.jpg``:
+The blocks of each page run from top to bottom, in a new folder that contains the example
+configs and a ``photo.jpg``:
 
-- ``console`` blocks: each line after ``$ `` is a command, the lines below it are what it
-  prints. ``...`` stands for any text, alone on a line for any lines.
+- ``console`` blocks: each line after ``$ `` is a command, the lines below it are its
+  output. ``...`` matches any text, alone on a line any lines.
 - ``python`` blocks that begin with the comment ``# name.py``: a file of that name.
-- other ``python`` blocks: run; ``py`` is for those that need what only a long run leaves.
+- other ``python`` blocks are run; ``py`` is for those that need the result of a long run.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ FILE = re.compile(r"# (?P<name>[\w/]+\.py)\n")
 
 
 class Command(NamedTuple):
-    """A command of a console block, and what the page says that it prints."""
+    """A command of a console block, with its expected output."""
 
     words: str
     output: str
 
 
 def commands(text: str) -> Iterator[Command]:
-    """Take a console block apart."""
+    """Return the commands of a console block."""
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         words, _, output = part.partition("\n")
         yield Command(words, output.rstrip("\n"))
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Say whether a page shows what was printed; ``...`` stands for anything."""
+    """Return whether a page shows what was printed; ``...`` matches anything."""
     pattern = re.escape(shown).replace(re.escape("..."), "...")
     pattern = re.sub(r"^\.\.\.(\\\n|\Z)", r"(?:.*\\n?)*?", pattern, flags=re.MULTILINE).replace("...", ".*")
     return re.fullmatch(pattern, printed) is not None
@@ -64,7 +64,7 @@ def perform(words: str, run: Callable[..., Any], last: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_shows_is_what_happens(
+def test_examples_of_a_page_work(
     page: str, run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every console block prints what the page says, and every Python block runs."""
@@ -104,6 +104,6 @@ def test_what_a_page_shows_is_what_happens(
         ("", "", True),
     ],
 )
-def test_dots_stand_for_anything(shown: str, printed: str, same: bool) -> None:
-    """Within a line they are any text, alone on a line any lines; all else is as it stands."""
+def test_dots_match_anything(shown: str, printed: str, same: bool) -> None:
+    """Within a line they match any text, alone on a line any lines; everything else must be equal."""
     assert matches(shown, printed) is same

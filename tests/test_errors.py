@@ -110,8 +110,8 @@ def test_errors_of_usage_have_exit_code_2(cls: type[CfgTrainError]) -> None:
     assert cls.exit_code == (2 if usage else 1)
 
 
-def test_a_check_error_holds_each_problem() -> None:
-    """CheckError holds the problems as the errors that they would be alone, and lists them."""
+def test_a_check_error_contains_each_problem() -> None:
+    """CheckError has each problem as a separate error in ``errors``, and lists them."""
     problems = [ConfigKeyError("one", key="a.b"), CfgTrainError("two")]
     error = CheckError("Two problems.", problems)
     assert error.errors == tuple(problems)
@@ -131,10 +131,8 @@ def test_a_check_error_holds_each_problem() -> None:
         ("a.py", 3, "a.b", "\n  at a.b (a.py:3)"),
     ],
 )
-def test_a_place_is_what_is_known_of_it(
-    file: str | None, line: int | None, key: str | None, text: str
-) -> None:
-    """The place is one line of the key, file and line that are known."""
+def test_a_place_is_one_line(file: str | None, line: int | None, key: str | None, text: str) -> None:
+    """The place is one line with the key, file and line that are known."""
     assert str(CfgTrainError("wrong", origin=Origin(file, line), key=key)) == f"wrong{text}"
     if file is None:
         assert str(CfgTrainError("wrong", key=key)) == f"wrong{text}"

@@ -1,4 +1,4 @@
-"""Origins of values, as code reads them that knows nothing about configs."""
+"""Origins of values, as read by code that does not depend on configs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_root_is_described_by_its_keys_alone(write: Callable[[str, str], Pat
 
 
 def test_a_location_is_passed_to_an_error(write: Callable[[str, str], Path]) -> None:
-    """The origin and the key path of a value are keyword arguments, for a config and for its nodes."""
+    """The origin and the key path of a value are keyword arguments for an error."""
     write("a.py", "\nmodel = dict(depth=1)\n")
     cfg = Config.fromfile("a.py")
     line = Origin("a.py", 2, "model = dict(depth=1)")

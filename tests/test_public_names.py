@@ -1,4 +1,4 @@
-"""What can be imported from where, and what that costs."""
+"""Public names, and what importing them loads."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PACKAGES = [m.name for m in pkgutil.walk_packages(cfgtrain.__path__, "cfgtrain."
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_all_names_what_a_package_hands_on(package: str) -> None:
-    """Every name in __all__ is there, once, and none of them is also a module's name."""
+def test_all_names_exist(package: str) -> None:
+    """Every name in ``__all__`` exists, once, and none of them is also the name of a module."""
     module = importlib.import_module(package)
     modules = {m.name for m in pkgutil.iter_modules(module.__path__)}
     assert len(set(module.__all__)) == len(module.__all__)
@@ -38,20 +38,20 @@ def test_all_names_what_a_package_hands_on(package: str) -> None:
         "FileClient",
     ],
 )
-def test_the_root_hands_on_the_names_of_mmcv(name: str) -> None:
-    """What MMCV's root has can be had from the root."""
+def test_the_root_has_the_names_of_mmcv(name: str) -> None:
+    """Every name in MMCV's root can be imported from the root."""
     assert getattr(cfgtrain, name) is not None
     assert name in dir(cfgtrain)
 
 
 def test_the_root_knows_its_packages_and_version() -> None:
-    """Packages resolve as attributes, and the version is a version."""
+    """Packages are attributes of the root, and the version is valid."""
     assert cfgtrain.runner.EpochBasedRunner.__name__ == "EpochBasedRunner"
     assert cfgtrain.__version__[0].isdigit()
 
 
 def test_a_wrong_name_is_suggested() -> None:
-    """A name that the root does not have is an AttributeError that names the nearest."""
+    """An unknown name is an AttributeError that suggests the nearest one."""
     with pytest.raises(AttributeError, match="Did you mean 'Config'"):
         _ = cfgtrain.Confg
     assert not hasattr(cfgtrain, "__wrapped__")
@@ -64,17 +64,17 @@ def _loaded_after(code: str) -> set[str]:
 
 
 def test_importing_the_root_loads_nothing() -> None:
-    """``import cfgtrain`` alone loads no library."""
+    """``import cfgtrain`` loads no library."""
     assert _loaded_after("import cfgtrain") == set()
 
 
 def test_a_config_is_loaded_without_torch() -> None:
-    """Config comes without torch, NumPy and OpenCV."""
+    """Importing Config loads neither torch nor NumPy nor OpenCV."""
     assert _loaded_after("from cfgtrain import Config; Config(dict(a=1)).pretty_text") <= {"yaml"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["print-config", "CONFIG"]])
-def test_light_commands_leave_heavy_libraries_out(words: list[str], configs: object) -> None:
+def test_light_commands_do_not_load_heavy_libraries(words: list[str], configs: object) -> None:
     """``--help`` and ``print-config`` never load torch, NumPy or OpenCV."""
     words = [f"{configs}/digits/lenet5.py" if word == "CONFIG" else word for word in words]
     code = f"from cfgtrain_cli.app import main\ntry: main({words!r})\nexcept SystemExit: pass"

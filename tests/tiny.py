@@ -112,7 +112,7 @@ def make_runner(kind: str, length: int, model: nn.Module | None = None, **kwargs
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two values are equal to the last bit, tensors anywhere in them included."""
+    """Return whether two values, and all tensors in them, are bit-identical."""
     if isinstance(one, Tensor):
         return isinstance(other, Tensor) and one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, Mapping):

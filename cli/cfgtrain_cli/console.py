@@ -29,7 +29,7 @@ def echo(text: str, err: bool = False) -> None:
     try:
         typer.echo(text, err=err, color=color)
     except BrokenPipeError:
-        raise  # nobody reads any more: typer exits quietly
+        raise  # the reader closed the pipe: typer exits quietly
     except OSError as error:
         _discard_output()
         raise OutputError(f"Cannot write the output: {error.strerror}.") from error

@@ -10,7 +10,7 @@ from cfgtrain.visualization.curves import Line, Panel
 
 COLORS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright_yellow", "bright_cyan")
 LABEL_COLUMNS = 10  # for the values at the left
-LETTERS = "abcdefghijkl"  # to tell lines apart: colours repeat, and a pipe has none
+LETTERS = "abcdefghijkl"  # to distinguish lines: colours repeat, and a pipe has none
 MAX_LINES = len(LETTERS)
 LETTER_SPACING = 24  # columns between two letters on the same line
 

@@ -158,7 +158,7 @@ class ConfigKeyError(ConfigError, KeyError):
 
 
 class ConfigAttributeError(ConfigError, AttributeError):
-    """``cfg.name`` where there is no such key."""
+    """The key of ``cfg.name`` does not exist."""
 
 
 class ConfigMergeError(ConfigError, TypeError):
@@ -166,7 +166,7 @@ class ConfigMergeError(ConfigError, TypeError):
 
 
 class ConfigCycleError(ConfigError, ValueError):
-    """The ``_base_`` keys of configs form a circle."""
+    """The ``_base_`` keys of configs form a cycle."""
 
 
 class ConfigImportError(ConfigError, ImportError):
@@ -185,7 +185,7 @@ class CheckError(ConfigError):
     """Everything that is wrong with a config, at once.
 
     Attributes:
-        errors: Each problem as the error that it would be alone, with its own place and hint.
+        errors: An error for each problem, with its own place and hint.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class PrerequisiteError(CfgTrainError, RuntimeError):
 
 
 class TimerError(CfgTrainError):
-    """A timer that is not running was asked for its time."""
+    """The time of a timer that is not running was read."""
 
 
 class ArgumentError(CfgTrainError, ValueError, AssertionError):

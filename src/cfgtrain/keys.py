@@ -1,4 +1,4 @@
-"""The top-level keys of a config: their defaults, what they mean, and the hooks they stand for.
+"""The top-level keys of a config: their defaults, what they mean, and the hooks they configure.
 
 Everything that reads a config reads this table, so a new setting is added here. It must also
 be added to the table in ``docs/config.md``.

@@ -132,7 +132,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         samples = 0
         is_over = False
         try:
-            with _failures_of_run(runner):
+            with _failed_exit_code(runner):
                 runner.run(flow_loaders, workflow)
                 is_over = True
                 best = best_checkpoint(runner)
@@ -149,10 +149,10 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
 
 
 @contextmanager
-def _failures_of_run(runner: BaseRunner) -> Iterator[None]:
-    """Give an error that is raised after the training began the exit code of a run that failed.
+def _failed_exit_code(runner: BaseRunner) -> Iterator[None]:
+    """Set the exit code of an error that is raised after the training began to that of a failed run.
 
-    The exit code for wrong usage says that nothing was started.
+    The exit code for wrong usage means that nothing was started.
     """
     try:
         yield

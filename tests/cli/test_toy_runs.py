@@ -155,7 +155,7 @@ def test_dataset_that_is_not_used_may_be_empty(project: Project, run: Callable[.
 
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_empty_stream_is_an_error(project: Project, run: Callable[..., Any], part: str) -> None:
-    """The length of a stream is only known when it was read; no score of nothing is reported."""
+    """The length of a stream is only known after reading it; without samples there is no score."""
     change = (f'{part}=dict(type="Toy", n=6)', f'{part}=dict(type="ToyStream", n=0)')
     done = run("train", project('{"acc": 0.0}', change))
     assert done.code != 0

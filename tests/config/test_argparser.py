@@ -57,7 +57,7 @@ def parsed(write: Write, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Confi
 def test_options(words: list[str], key: str, value: Any, first: bool, parsed: Callable[..., Config]) -> None:
     """An option has the type of its leaf, may follow the config, and is the origin of the value."""
     if len(words) > 2 and not first:
-        first = True  # or the config would be taken for a word of a list
+        first = True  # otherwise the config would be parsed as an item of a list
     cfg = parsed("CONFIG", *words) if first or key == "names" else parsed(*words, "CONFIG")
     found: Any = cfg
     for part in key.split("."):

@@ -153,7 +153,7 @@ class Colour(enum.IntEnum):
     RED = 1
 
 
-class Mode(str, enum.Enum):  # noqa: UP042  # StrEnum would print as its value by itself
+class Mode(str, enum.Enum):  # noqa: UP042  # StrEnum would already print as its value
     FAST = "fast"
 
 

@@ -1,4 +1,4 @@
-"""The experiment in the test's folder, and commands that start within milliseconds."""
+"""Fixtures: the experiment in the folder of a test, and commands that start within milliseconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def forker() -> Iterator[Forker]:
 def unbroken(
     forker: Forker, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[dict[str, Any], list[Any]]]:
-    """Of each runner: the end of a run that nothing happens to, and its iterations."""
+    """For each runner, the end of an uninterrupted run, and its iterations."""
     runs = {}
     for kind in RUNNERS:
         folder = tmp_path_factory.mktemp(f"unbroken-{kind}")
@@ -33,5 +33,5 @@ def unbroken(
 
 @pytest.fixture(autouse=True)
 def experiment(tmp_path: Path) -> None:
-    """``epoch.py`` and ``iter.py``, one per runner, with their module ``parts``."""
+    """Write ``epoch.py`` and ``iter.py``, one per runner, with their module ``parts``."""
     write_experiment(tmp_path)

@@ -1,8 +1,8 @@
-"""A training that takes a fraction of a second, and what to ask of it afterwards.
+"""A training that takes a fraction of a second, and functions that read its results.
 
 It has everything that could make a resumed run differ: dropout, a random transform, momentum,
-warm-up, windows of accumulated gradients, averaged weights, an evaluation that keeps the best,
-and an epoch of six batches that checkpoints every seven iterations never end with.
+warm-up, gradient accumulation, averaged weights, an evaluation that keeps the best checkpoint,
+and epochs of six batches with a checkpoint every seven iterations, so within an epoch.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ times = Counter()
 
 
 def reach(place, count=None):
-    """Do what is planned for a place, counting how often it is reached unless that is told."""
+    """Perform the planned action for a place; ``count`` is by default how often it was reached."""
     times[place] += 1
     count = times[place] if count is None else count
     for where, when, action in PLAN:
@@ -61,7 +61,7 @@ def reach(place, count=None):
 
 
 def act(place, action):
-    if action == "hold":  # until somebody outside has done what is to be done here
+    if action == "hold":  # until the test creates the file "go"
         Path(f"held-{place}-{os.getpid()}").touch()
         deadline = time.monotonic() + 60
         while not Path("go").exists() and time.monotonic() < deadline:
@@ -235,7 +235,7 @@ def write_experiment(folder: Path) -> None:
 
 
 def wait_for(what: Callable[[], Any], why: str, seconds: float = DEADLINE) -> Any:
-    """Return what ``what`` returns once that is true."""
+    """Wait until ``what`` returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while True:
         found = what()
@@ -247,7 +247,7 @@ def wait_for(what: Callable[[], Any], why: str, seconds: float = DEADLINE) -> An
 
 
 class Command:
-    """A command that was forked: a process of its own."""
+    """A forked command."""
 
     def __init__(self, forker: Forker, pid: int, out: Path) -> None:
         self._forker = forker
@@ -257,21 +257,21 @@ class Command:
 
     @property
     def code(self) -> int | None:
-        """Its exit code, negative for a signal, or None while it runs."""
+        """The exit code, negative for a signal, or None while the command runs."""
         return self._wait(0.0)
 
     @property
     def text(self) -> str:
-        """What it printed so far, on stdout and stderr."""
+        """The output so far, of stdout and stderr."""
         return self.out.read_text(encoding="utf-8") if self.out.exists() else ""
 
     def send(self, number: int) -> None:
-        """Send it a signal; to one that has ended, nothing."""
+        """Send a signal, unless the command has ended."""
         if self.code is None:
             os.kill(self.pid, number)
 
     def end(self, seconds: float = DEADLINE) -> int:
-        """Wait for its end and return its exit code."""
+        """Wait for the command and return its exit code."""
         code = self._wait(seconds)
         if code is None:
             self.send(signal.SIGKILL)
@@ -314,7 +314,7 @@ class Forker:
         return json.loads(self._read())
 
     def start(self, *words: object, cwd: Path | None = None, own_group: bool = False, **env: str) -> Command:
-        """Start ``cfgtrain`` with these words; upper-case keywords are its environment."""
+        """Start ``cfgtrain`` with these arguments; upper-case keywords are its environment variables."""
         self._started += 1
         cwd = cwd or Path.cwd()
         out = cwd / f"out-{self._started}.txt"
@@ -328,13 +328,13 @@ class Forker:
         return Command(self, self.ask(request), out)
 
     def run(self, *words: object, code: int = 0, **env: Any) -> str:
-        """Run a command to its end, which has to have this exit code; return what it printed."""
+        """Run a command that must end with this exit code; return its output."""
         command = self.start(*words, **env)
         assert command.end() == code, command.text
         return command.text
 
     def close(self) -> None:
-        """End the process; commands that are still running are left to their tests."""
+        """Stop the process; commands that still run are not stopped."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -343,7 +343,7 @@ class Forker:
 
 @contextmanager
 def forking() -> Iterator[Forker]:
-    """A forker for as long as it is needed."""
+    """Return a context with a forker."""
     forker = Forker()
     try:
         yield forker
@@ -352,23 +352,23 @@ def forking() -> Iterator[Forker]:
 
 
 def options(workers: int = 0, *more: str) -> list[str]:
-    """The words for a number of loading processes, and for more overrides."""
+    """Return the arguments for a number of workers, and for more overrides."""
     return ["--cfg-options", f"data.workers_per_gpu={workers}", *more]
 
 
 def lines(name: str, session: str, folder: Path = Path()) -> list[str]:
-    """What the experiment noted in a session."""
+    """Return what the experiment recorded in a session."""
     file = folder / f"{name}-{session}.txt"
     return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
 
 
 def iterations(session: str, folder: Path = Path()) -> list[list[Any]]:
-    """Every iteration of a session: [iteration, epoch, batch, loss, learning rate], to the last bit."""
+    """Return every iteration of a session: [iteration, epoch, batch, loss, learning rate], without rounding."""
     return [json.loads(line) for line in lines("iterations", session, folder)]
 
 
 def logged(work_dir: Path) -> list[dict[str, Any]]:
-    """The lines of all JSON logs in order, a repeated one once, without what a clock decides."""
+    """Return the lines of all JSON logs in order, without times; of repeated lines only the last."""
     by_place: dict[Any, dict[str, Any]] = {}
     for file in sorted(work_dir.glob("*.log.json"), key=lambda file: file.stat().st_mtime_ns):
         for line in file.read_text(encoding="utf-8").splitlines()[1:]:
@@ -378,14 +378,14 @@ def logged(work_dir: Path) -> list[dict[str, Any]]:
 
 
 def newest(work_dir: Path) -> dict[str, Any]:
-    """What ``--resume auto`` would go on from."""
+    """Return the checkpoint that ``--resume auto`` would resume from."""
     found = find_checkpoint(work_dir)
     assert found.checkpoint is not None, f"no checkpoint in {work_dir}: {found.skipped}"
     return found.checkpoint
 
 
 def end_of(work_dir: Path) -> dict[str, Any]:
-    """The end of a run: everything in its last checkpoint that does not tell of clocks and names."""
+    """Return everything in the last checkpoint of a run except times and names."""
     checkpoint = read_checkpoint(work_dir / "latest.pth")
     state = checkpoint["resume"]
     clock = ("time", "data_time")

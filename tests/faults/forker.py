@@ -1,10 +1,10 @@
 """``python forker.py``: imports everything once, then forks one ``cfgtrain`` command per request.
 
-A line of JSON on stdin is a request, a line on stdout the answer. The forked process is a
-command like any other, and real signals reach it; only the taking down of all the modules at
-its end, which costs more than the training, is left out. This process itself never trains, so
-that nothing that does not survive a fork is running. It also waits for the end of a command
-where it is asked to, since that is cheaper than being asked again and again.
+Each request is a line of JSON on stdin, and each answer a line on stdout. A forked process is a
+normal command that receives real signals; only the cleanup of the modules at exit is skipped,
+because it takes longer than the training. The forking process itself never trains, because
+threads do not survive a fork. It can also wait for the end of a command, which is cheaper than
+polling.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PRELOADED = (
 
 
 def start(request: dict[str, Any]) -> int | None:
-    """Fork; return the child's id, and None in the child."""
+    """Fork; return the process id of the child, and None in the child."""
     pid = os.fork()
     if pid:
         return pid
@@ -55,7 +55,7 @@ def start(request: dict[str, Any]) -> int | None:
 
 
 def ended(pid: int, seconds: float) -> int | None:
-    """Return the exit code of a child (negative: the signal it died of), or None if it runs that long."""
+    """Return the exit code of a child (negative: the signal), or None if it still runs after that time."""
     deadline = time.monotonic() + seconds
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -67,7 +67,7 @@ def ended(pid: int, seconds: float) -> int | None:
 
 
 def serve() -> list[str] | None:
-    """Answer requests to the end; return the words to run in a child, and None here."""
+    """Answer requests until the input ends; return the arguments to run in a child, and None here."""
     for line in sys.stdin:
         request = json.loads(line)
         answer = ended(request["wait"], request["seconds"]) if "wait" in request else start(request)
@@ -78,7 +78,7 @@ def serve() -> list[str] | None:
 
 
 def leave_after(main: Callable[[], None], words: list[str]) -> None:
-    """Run a command, and what it registered for the end, and leave with its exit code."""
+    """Run a command and its exit handlers, and exit with its exit code."""
     sys.argv = ["cfgtrain", *words]
     code: Any = 0
     try:

@@ -1,4 +1,4 @@
-"""A damaged checkpoint is refused with the reason, and the one before it is used; nothing in one is run."""
+"""Damaged checkpoints are refused with the reason, the one before is used, and no code in them is run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLIPPED, CUT = 500, 500
 
 @pytest.fixture(scope="module")
 def killed(forker: Forker, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The work_dir of a run that was killed with two checkpoints written."""
+    """The work directory of a run that was killed after two checkpoints."""
     folder = tmp_path_factory.mktemp("killed")
     write_experiment(folder)
     forker.run(
@@ -39,7 +39,7 @@ def run_dir(killed: Path, tmp_path: Path) -> Path:
 
 
 def check_refused(folder: Path, number: int, how: str) -> None:
-    """The newest checkpoint is refused, and at each twentieth place the one before is looked for as well."""
+    """Check that the newest checkpoint is refused, and at every twentieth position that the one before is found."""
     with pytest.raises(CheckpointError, match=r"iter_14.pth .{10,}"):
         read_checkpoint(folder / "iter_14.pth")
         pytest.fail(how)
@@ -53,7 +53,7 @@ def check_refused(folder: Path, number: int, how: str) -> None:
 
 
 def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
-    """One bit in any of five hundred places makes the checkpoint one that is skipped."""
+    """A checkpoint with one flipped bit, at any of five hundred positions, is skipped."""
     file, chance = run_dir / "iter_14.pth", random.Random(0)
     whole = file.read_bytes()
     for number, place in enumerate(chance.sample(range(len(whole)), FLIPPED)):
@@ -64,7 +64,7 @@ def test_a_flipped_bit_anywhere_is_found(run_dir: Path) -> None:
 
 
 def test_a_cut_anywhere_is_found(run_dir: Path) -> None:
-    """A file that ends too early, in any of five hundred places, is skipped."""
+    """A checkpoint that is truncated, at any of five hundred positions, is skipped."""
     file, chance = run_dir / "iter_14.pth", random.Random(1)
     whole = file.read_bytes()
     sizes = [*range(3), len(whole) - 1, *chance.sample(range(len(whole)), CUT)]
@@ -74,8 +74,8 @@ def test_a_cut_anywhere_is_found(run_dir: Path) -> None:
         file.write_bytes(whole)
 
 
-def test_the_run_goes_on_from_the_one_before(run_dir: Path, forker: Forker, unbroken: dict[str, Any]) -> None:
-    """The log says which checkpoint is skipped and why, and the end is that of the unbroken run."""
+def test_the_run_resumes_from_the_one_before(run_dir: Path, forker: Forker, unbroken: dict[str, Any]) -> None:
+    """The log has the skipped checkpoint and the reason, and the run ends like an uninterrupted one."""
     with (run_dir / "iter_14.pth").open("r+b") as file:
         file.seek(5000)
         file.write(b"damage")
@@ -89,8 +89,8 @@ def test_the_run_goes_on_from_the_one_before(run_dir: Path, forker: Forker, unbr
     assert damaged in [path.read_bytes() for path in run_dir.glob("iter_14.*.pth")]
 
 
-def test_a_damaged_checkpoint_that_is_asked_for_is_an_error(run_dir: Path, forker: Forker) -> None:
-    """Asked for by its path a damaged checkpoint is refused: nothing else is taken silently."""
+def test_resuming_from_a_damaged_path_is_an_error(run_dir: Path, forker: Forker) -> None:
+    """A damaged checkpoint that is given by its path is refused; no other one is used."""
     os.truncate(run_dir / "iter_14.pth", 5000)
     text = forker.run("train", "epoch.py", "--resume", run_dir / "iter_14.pth", *ALONE, code=1)
     assert "iter_14.pth" in text
@@ -98,10 +98,8 @@ def test_a_damaged_checkpoint_that_is_asked_for_is_an_error(run_dir: Path, forke
     assert "Traceback" not in text
 
 
-def test_when_all_are_damaged_the_run_begins_anew(
-    run_dir: Path, forker: Forker, unbroken: dict[str, Any]
-) -> None:
-    """Each is named with its reason, and a new run begins that overwrites none of them."""
+def test_a_new_run_starts_if_all_are_damaged(run_dir: Path, forker: Forker, unbroken: dict[str, Any]) -> None:
+    """Each checkpoint is logged with its reason, and the new run overwrites none of them."""
     for name in ("iter_8.pth", "iter_14.pth"):
         os.truncate(run_dir / name, 3000)
     text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
@@ -119,7 +117,7 @@ class Evil:
 
 
 def test_nothing_in_a_checkpoint_is_run(run_dir: Path, forker: Forker) -> None:
-    """A checkpoint that would run code is skipped by auto and refused by name, and runs nothing."""
+    """A checkpoint that would run code is skipped by auto and refused by path, and the code is not run."""
     checkpoint = read_checkpoint(run_dir / "iter_14.pth")
     torch.save({**checkpoint, "meta": {**checkpoint["meta"], "evil": Evil()}}, run_dir / "iter_14.pth")
     text = forker.run("train", "epoch.py", "--resume", run_dir / "iter_14.pth", *ALONE, code=1)
@@ -130,7 +128,7 @@ def test_nothing_in_a_checkpoint_is_run(run_dir: Path, forker: Forker) -> None:
 
 
 def test_meta_is_plain(run_dir: Path) -> None:
-    """What a checkpoint says of the run is made of the types that JSON has too."""
+    """The meta of a checkpoint contains only types of JSON."""
 
     def kinds(value: Any) -> set[type]:
         if isinstance(value, dict):
@@ -142,8 +140,8 @@ def test_meta_is_plain(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["np.array([Path()])", "Path()", "lambda: 0"])
-def test_a_state_that_could_not_be_read_back_is_an_error_at_once(value: str, forker: Forker) -> None:
-    """A hook whose state is more than plain data ends the run at the first save, not when it is resumed."""
+def test_a_state_that_is_not_plain_data_is_an_error_when_it_is_saved(value: str, forker: Forker) -> None:
+    """A hook with other data in its state stops the run at the first save, not when it is resumed."""
     with Path("parts.py").open("a") as file:
         file.write(f"\n\nProbe.state_dict = lambda self: {{'seen': [1, {value}]}}\n")
     text = forker.run("train", "epoch.py", "--work-dir", "run", *ALONE, code=1)
@@ -153,7 +151,7 @@ def test_a_state_that_could_not_be_read_back_is_an_error_at_once(value: str, for
 
 
 def test_numbers_of_numpy_are_plain(forker: Forker) -> None:
-    """What a model logs and a data set scores may be numbers of NumPy; the run can be gone on with."""
+    """Logged values and scores may be NumPy numbers; the run can be resumed."""
     with Path("parts.py").open("a") as file:
         file.write(
             "\n\nwhole_step = Net.train_step\n\n"
@@ -178,22 +176,22 @@ def test_numbers_of_numpy_are_plain(forker: Forker) -> None:
     assert iterations("quiet again")[0][0] == 15
 
 
-def test_a_missing_best_checkpoint_is_told_and_done_without(forker: Forker) -> None:
-    """The final test takes the last weights when the best are gone or damaged, and says so."""
+def test_a_missing_best_checkpoint_is_reported(forker: Forker) -> None:
+    """The final test uses the last weights if the best ones are missing or damaged, with a warning."""
     words = ["train", "iter.py", "--work-dir", "run"]
     forker.run(*words)
     best = next(Path("run").glob("best_*.pth"))
     for damage in (lambda: os.truncate(best, 4000), best.unlink):
         damage()
         text = forker.run(*words, "--resume", "auto", SESSION="again")
-        assert "The best checkpoint cannot be used, the last weights are." in text
+        assert "The best checkpoint cannot be used, so the last weights are tested." in text
         assert "with the last weights" in text
         assert iterations("again") == []
 
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_a_complete_run_is_only_tested(kind: str, forker: Forker) -> None:
-    """``--resume auto`` of a run that is complete trains nothing and gives the same scores."""
+    """``--resume auto`` of a complete run trains nothing and gives the same scores."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     first = forker.run(*words)
     before = {path.name: path.stat().st_mtime_ns for path in Path("run").glob("*_*.pth")}
@@ -214,7 +212,7 @@ CHANGES = [
 @pytest.mark.parametrize(("change", "told"), CHANGES)
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_other_data_within_an_epoch_is_refused(kind: str, change: str, told: str, forker: Forker) -> None:
-    """With another batch size, size or order of the data set the place within the epoch has no meaning."""
+    """With another batch size, dataset size or order, the position within the epoch is not valid."""
     words = ["train", f"{kind}.py", "--work-dir", "run", "--cfg-options", "evaluation=None"]
     forker.run(*words, code=-9, FAULTS="iter:9:SIGKILL")
     text = forker.run(*words, change, "+resume_from=auto", code=1, SESSION="second")
@@ -224,8 +222,8 @@ def test_other_data_within_an_epoch_is_refused(kind: str, change: str, told: str
     assert iterations("second") == []
 
 
-def test_other_data_between_epochs_is_taken(forker: Forker) -> None:
-    """At the end of an epoch the next one may be of other batches."""
+def test_other_data_between_epochs_is_accepted(forker: Forker) -> None:
+    """At the end of an epoch, the next one may have other batches."""
     words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "evaluation=None"]
     by_epoch = "checkpoint_config.by_epoch=True"
     forker.run(*words, by_epoch, "checkpoint_config.interval=1", code=-9, FAULTS="iter:13:SIGKILL")
@@ -242,14 +240,14 @@ def test_other_data_between_epochs_is_taken(forker: Forker) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("epoch", "iter"), ("iter", "epoch")])
 def test_the_other_runner_is_refused(first: str, second: str, forker: Forker) -> None:
-    """A place counted in epochs is none for a run that counts in iterations, and the other way round."""
+    """A run that counts epochs cannot be resumed by one that counts iterations, and vice versa."""
     forker.run("train", f"{first}.py", "--work-dir", "run", code=-9, FAULTS="iter:9:SIGKILL")
     text = forker.run("train", f"{second}.py", "--work-dir", "run", "--resume", "auto", code=1)
     assert "is of a run that is counted in" in text
 
 
-def test_find_tells_of_a_file_with_other_contents(tmp_path: Path) -> None:
-    """A file whose facts are of the wrong kind is skipped, not a crash."""
+def test_find_skips_a_file_with_other_contents(tmp_path: Path) -> None:
+    """A file whose meta has wrong types is skipped."""
     torch.save({"meta": [], "resume": {"position": {}}}, "a.pth")
     torch.save([1], "b.pth")
     found = find_checkpoint(tmp_path)

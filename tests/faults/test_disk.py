@@ -1,4 +1,4 @@
-"""A checkpoint that cannot be written is told of, tried again, and costs neither the run nor the one before."""
+"""A failed save is reported and tried again; the run and the last good checkpoint are kept."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ SECOND = ["save:2:full", "fsync:6:full", "rename:4:full"]
 
 
 @pytest.mark.parametrize("fault", SECOND)
-def test_a_failed_save_is_told_and_tried_again(fault: str, forker: Forker, unbroken: dict[str, Any]) -> None:
-    """The run goes on to the same end, and the message names the checkpoint, the reason and the last good one."""
+def test_a_failed_save_is_reported_and_tried_again(
+    fault: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """The run ends as usual, and the message has the checkpoint, the reason and the last good one."""
     text = forker.run("train", "epoch.py", "--work-dir", "run", *KEEP_ONE, FAULTS=fault)
     assert "iter_14.pth cannot be written: [Errno 28] No space left on device" in text
     assert "The run continues; the last good checkpoint is" in text
@@ -33,8 +35,8 @@ def test_a_failed_save_is_told_and_tried_again(fault: str, forker: Forker, unbro
     assert same(end_of(Path("run"))["weights"], unbroken["epoch"][0]["weights"])
 
 
-def test_after_a_failed_save_the_one_before_is_there(forker: Forker, unbroken: dict[str, Any]) -> None:
-    """Killed before the next interval, the run goes on from the last good checkpoint."""
+def test_a_failed_save_keeps_the_last_good_checkpoint(forker: Forker, unbroken: dict[str, Any]) -> None:
+    """If the run is killed before the next save, it resumes from the last good checkpoint."""
     words = ["train", "epoch.py", "--work-dir", "run", *KEEP_ONE]
     forker.run(*words, code=-9, FAULTS="save:2:full iter:17:SIGKILL")
     assert newest(Path("run"))["resume"]["position"]["iter"] == SAVED_AT[0]
@@ -43,7 +45,7 @@ def test_after_a_failed_save_the_one_before_is_there(forker: Forker, unbroken: d
 
 
 def test_a_run_whose_end_is_not_saved_fails(forker: Forker) -> None:
-    """When the last save fails, the exit code is 1 and the first line says what is not saved and why."""
+    """If the last save fails, the exit code is 1 and the first line has what is not saved and why."""
     text = forker.run("train", "epoch.py", "--work-dir", "run", *KEEP_ONE, code=1, FAULTS="save:4:full")
     assert "The final state of the run was NOT saved." in text
     assert newest(Path("run"))["resume"]["position"]["iter"] == SAVED_AT[2]
@@ -51,7 +53,7 @@ def test_a_run_whose_end_is_not_saved_fails(forker: Forker) -> None:
 
 @pytest.mark.parametrize("fault", ["save:3:full", "fsync:7:full"])
 def test_the_best_stays_when_the_next_cannot_be_written(fault: str, forker: Forker) -> None:
-    """A best checkpoint that cannot be written leaves the one before, and the next evaluation tries again."""
+    """If a best checkpoint cannot be written, the old one is kept, and the next evaluation tries again."""
     text = forker.run(
         "train", "epoch.py", "--work-dir", "run", "--cfg-options", "checkpoint_config=None", FAULTS=fault
     )
@@ -60,7 +62,7 @@ def test_the_best_stays_when_the_next_cannot_be_written(fault: str, forker: Fork
 
 
 def test_a_real_limit_of_the_file_size(forker: Forker, unbroken: dict[str, Any]) -> None:
-    """With room for the logs but not for checkpoints the run still ends, with every failure told."""
+    """If there is space for the logs but not for checkpoints, the run ends and each failure is reported."""
     size = 40_000  # the weights alone take more
     ballast = [f"model.ballast={size}", "evaluation=None"]
     with Path("parts.py").open("a") as file:
@@ -74,7 +76,7 @@ def test_a_real_limit_of_the_file_size(forker: Forker, unbroken: dict[str, Any])
 
 
 def test_full_logs_do_not_end_a_run(forker: Forker, unbroken: dict[str, Any]) -> None:
-    """Even the logs may not fit: that is told once, not with a traceback per line, and the run goes on."""
+    """If the logs cannot be written, that is reported once, without tracebacks, and the run continues."""
     words = ["train", "epoch.py", "--work-dir"]
     text = forker.run(*words, "always", FAULTS="json:*:full log:*:full")
     assert text.count("log.json cannot be written") == 1
@@ -87,7 +89,7 @@ def test_full_logs_do_not_end_a_run(forker: Forker, unbroken: dict[str, Any]) ->
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the superuser")
 def test_a_folder_without_permission(forker: Forker) -> None:
-    """A folder that becomes read-only is told of; the run goes on."""
+    """If a folder becomes read-only, that is reported and the run continues."""
     with Path("parts.py").open("a") as file:
         file.write("\n\nimport atexit\natexit.register(os.chmod, 'run', 0o755)\n")
         file.write("Probe.before_run = lambda self, runner: os.chmod('run', 0o555)\n")
@@ -95,8 +97,8 @@ def test_a_folder_without_permission(forker: Forker) -> None:
     assert "Permission denied" in text
 
 
-def test_a_folder_in_the_way(forker: Forker, unbroken: dict[str, Any]) -> None:
-    """A folder that has the name of a checkpoint is set aside with what it holds, and the run goes on."""
+def test_a_folder_with_the_name_of_a_checkpoint(forker: Forker, unbroken: dict[str, Any]) -> None:
+    """The folder is renamed with its content, and the run continues."""
     Path("run/iter_14.pth/inside").mkdir(parents=True)
     forker.run("train", "epoch.py", "--work-dir", "run")
     assert Path("run/iter_14.pth").is_file()
@@ -104,8 +106,8 @@ def test_a_folder_in_the_way(forker: Forker, unbroken: dict[str, Any]) -> None:
     assert same(end_of(Path("run"))["weights"], unbroken["epoch"][0]["weights"])
 
 
-def test_a_link_that_cannot_be_made_is_no_reason_to_stop(forker: Forker) -> None:
-    """Where ``latest.pth`` cannot be a link the checkpoints are written all the same."""
+def test_a_link_that_cannot_be_created_does_not_stop_the_run(forker: Forker) -> None:
+    """If ``latest.pth`` cannot be a link, the checkpoints are still written."""
     with Path("parts.py").open("a") as file:
         file.write("\n\ndef forbidden(*_): raise PermissionError(1, 'Operation not permitted')\n")
         file.write("Path.symlink_to = forbidden\n")
@@ -115,7 +117,7 @@ def test_a_link_that_cannot_be_made_is_no_reason_to_stop(forker: Forker) -> None
 
 
 def test_unfinished_files_of_a_killed_run_are_removed(forker: Forker) -> None:
-    """What a kill in the middle of writing leaves goes when the folder is used again."""
+    """Temporary files of a kill during a save are removed when the folder is used again."""
     words = ["train", "epoch.py", "--work-dir", "run"]
     forker.run(*words, code=-9, FAULTS="fsync:8:SIGKILL")
     assert list(Path("run").glob(".*.tmp"))
@@ -124,7 +126,7 @@ def test_unfinished_files_of_a_killed_run_are_removed(forker: Forker) -> None:
 
 
 def test_a_copied_folder_leaves_the_original_alone(forker: Forker) -> None:
-    """Going on in a copy of a work_dir removes old checkpoints there, and none in the original."""
+    """A run resumed in a copy of a work directory removes old checkpoints there, and none in the original."""
     words = ["train", "epoch.py", "--cfg-options", "+checkpoint_config.max_keep_ckpts=1"]
     forker.run(*words, "--work-dir", "run", code=-9, FAULTS="iter:17:SIGKILL")
     shutil.copytree("run", "copy", symlinks=True)
@@ -137,10 +139,10 @@ def test_a_copied_folder_leaves_the_original_alone(forker: Forker) -> None:
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError])
 @pytest.mark.parametrize("at", range(1, 12))
-def test_what_went_wrong_first_is_what_is_told(
+def test_the_first_error_is_reported(
     at: int, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever write fails: Ctrl-C stays Ctrl-C, a full disk stays that, and no file is left."""
+    """If any write fails, Ctrl-C and a full disk are still reported as such, and no temporary file is left."""
     written = 0
 
     class Failing(io.BufferedRandom):

@@ -1,4 +1,4 @@
-"""A run that is killed, wherever, ends after ``--resume auto`` as the run that nothing happened to."""
+"""A run that is killed at any point, and resumed, ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ SAMPLES = 22
 
 
 def saved_before(killed_at: int) -> int:
-    """The last iteration that was saved when a run is killed at the end of an iteration."""
+    """Return the last iteration saved when a run is killed at the end of an iteration."""
     # The probe comes last in its stage, and what is saved is written after the stage.
     return max((at for at in SAVED_AT if at < killed_at), default=0)
 
 
 def saved_in(work_dir: Path) -> int:
-    """The iteration that a run is gone on with after: the best checkpoints count as well."""
+    """Return the iteration that a run resumes after, of all its checkpoints including the best ones."""
     checkpoint = find_checkpoint(work_dir).checkpoint
     return checkpoint["resume"]["position"]["iter"] if checkpoint else 0
 
 
 def check_resumed_inside_the_epoch(kind: str, at: int, session: str = "second") -> None:
-    """The run went on at iteration ``at``, of the epoch that is in, and read nothing before it again."""
+    """Check that the run resumed at iteration ``at``, within its epoch, and read no earlier batch again."""
     done = iterations(session)
     epoch, batch = divmod(at, BATCHES)
     assert done[0][:2] == [at + 1, epoch]
@@ -55,7 +55,7 @@ def check_resumed_inside_the_epoch(kind: str, at: int, session: str = "second") 
 def test_a_kill_at_any_iteration_changes_nothing(
     kind: str, at: int, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """Killed at the end of any iteration, the resumed run ends with the bits of the unbroken one."""
+    """A run killed at the end of any iteration is bit-identical to an uninterrupted one after resuming."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     forker.run(*words, code=KILLED, FAULTS=f"iter:{at}:SIGKILL")
     assert len(iterations("first")) == at
@@ -74,7 +74,7 @@ def test_a_kill_at_any_iteration_changes_nothing(
 def test_workers_may_change_between_the_parts(
     kind: str, first: int, second: int, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """How many workers load the data matters on neither side of a kill."""
+    """The number of workers may differ before and after a kill."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     forker.run(*words, *options(first), code=KILLED, FAULTS="iter:17:SIGKILL")
     forker.run(*words, "--resume", "auto", *options(second), SESSION="second")
@@ -85,10 +85,10 @@ def test_workers_may_change_between_the_parts(
 
 @pytest.mark.parametrize("kills", [(9, 15), (9, 11, 13, 15, 23)])
 @pytest.mark.parametrize("kind", RUNNERS)
-def test_many_kills_are_as_none(
+def test_many_kills_change_nothing(
     kind: str, kills: tuple[int, ...], forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """Two and five kills, with and without a checkpoint in between, change nothing either."""
+    """The same is true for two and five kills, with and without a checkpoint in between."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     for number, at in enumerate(kills):
         resume = ["--resume", "auto"] if number else []
@@ -112,7 +112,7 @@ STEPS = {"save": 7, "fsync": 8, "rename": 8, "remove": 8}
 def test_a_kill_while_saving_loses_one_interval_at_most(
     place: str, count: int, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """With one checkpoint kept there is one to go on from at every step of writing, and the best as well."""
+    """With one checkpoint kept, there is one to resume from at every step of writing, also for the best one."""
     words = ["train", "epoch.py", "--work-dir", "run"]
     kept = ["--cfg-options", "+checkpoint_config.max_keep_ckpts=1"]
     forker.run(*words, *kept, code=KILLED, FAULTS=f"{place}:{count}:SIGKILL")

@@ -1,4 +1,4 @@
-"""One run per folder, and none that loses what another left there."""
+"""Only one run uses a folder at a time, and no run overwrites files of another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS = ["train", "epoch.py", "--work-dir", "run"]
 
 
 def test_a_second_run_in_the_folder_is_refused(forker: Forker) -> None:
-    """The second says which process holds the folder and changes nothing; the first goes on."""
+    """The error has the process that uses the folder; nothing is changed, and the first run continues."""
     first = forker.start(*WORDS, FAULTS="iter:9:hold")
     wait_for(lambda: list(Path().glob("held-*")), "iteration 9")
     before = sorted(path.name for path in Path("run").iterdir())
@@ -29,7 +29,7 @@ def test_a_second_run_in_the_folder_is_refused(forker: Forker) -> None:
 
 
 def test_a_run_that_saves_into_the_same_folder_is_refused(forker: Forker) -> None:
-    """Two work_dirs of one name and one ``out_dir`` put their checkpoints into one folder: one at a time."""
+    """Two work directories with one name and one ``out_dir`` share the folder of their checkpoints."""
     elsewhere = ["--cfg-options", "+checkpoint_config.out_dir=elsewhere"]
     words = ["train", "epoch.py", *elsewhere, "--work-dir"]
     first = forker.start(*words, "one/run", FAULTS="iter:9:hold")
@@ -40,8 +40,8 @@ def test_a_run_that_saves_into_the_same_folder_is_refused(forker: Forker) -> Non
     assert first.end() == 0, first.text
 
 
-def test_a_clock_that_was_put_back_changes_nothing(forker: Forker) -> None:
-    """What a resumed run wrote is newer than what it was resumed from, whatever the clock says."""
+def test_a_clock_that_was_set_back_changes_nothing(forker: Forker) -> None:
+    """The checkpoints of a resumed run are newer than the one it was resumed from, for any clock time."""
     with Path("parts.py").open("a") as file:
         file.write(
             "\n\nimport cfgtrain.experiment.work_dir\nfrom datetime import datetime, timezone\n"
@@ -60,8 +60,8 @@ def test_a_clock_that_was_put_back_changes_nothing(forker: Forker) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_run_holds_nothing(workers: int, forker: Forker) -> None:
-    """Right after a kill the folder is free, though loading processes of the killed run may live on a little."""
+def test_a_killed_run_does_not_lock_the_folder(workers: int, forker: Forker) -> None:
+    """The folder can be used right after a kill, even while workers of the killed run still exist."""
     options = ["--cfg-options", f"data.workers_per_gpu={workers}"]
     killed = forker.start(*WORDS, *options, own_group=True, FAULTS="iter:9:SIGKILL")
     assert killed.end() == -signal.SIGKILL
@@ -79,7 +79,7 @@ def group_lives(group: int) -> bool:
 
 
 def test_a_run_without_resume_leaves_the_earlier_one_alone(forker: Forker) -> None:
-    """A second run in the folder gets logs of its own and puts the checkpoints it would overwrite aside."""
+    """A second run in the folder has its own logs and renames the checkpoints that it would overwrite."""
     keep_one = ["--cfg-options", "+checkpoint_config.max_keep_ckpts=1"]
     forker.run(*WORDS, *keep_one)
     before = {path.read_bytes() for path in Path("run").glob("*_*.pth")}
@@ -92,16 +92,16 @@ def test_a_run_without_resume_leaves_the_earlier_one_alone(forker: Forker) -> No
     assert newest(Path("run"))["meta"]["seed"] == 4
 
 
-def test_each_further_run_sets_aside_under_another_name(forker: Forker) -> None:
-    """Four runs of one folder leave four ends."""
+def test_each_run_renames_to_another_name(forker: Forker) -> None:
+    """Four runs in one folder leave four final checkpoints."""
     for seed in range(4):
         forker.run(*WORDS, "--seed", seed, "--cfg-options", "evaluation=None", SESSION=str(seed))
     ends = [read_checkpoint(path)["meta"]["seed"] for path in Path("run").glob("iter_24*.pth")]
     assert sorted(ends) == [0, 1, 2, 3]
 
 
-def test_going_on_from_an_earlier_checkpoint_keeps_the_later_ones(forker: Forker) -> None:
-    """A run resumed from the middle of another one overwrites none of what that one wrote after it."""
+def test_resuming_from_an_earlier_checkpoint_keeps_the_later_ones(forker: Forker) -> None:
+    """A run resumed from the middle of another one overwrites none of its later checkpoints."""
     forker.run(*WORDS)
     before = {path.read_bytes() for path in Path("run").glob("*_*.pth")}
     forker.run(*WORDS, "--resume", "run/iter_8.pth", SESSION="second")
@@ -109,8 +109,8 @@ def test_going_on_from_an_earlier_checkpoint_keeps_the_later_ones(forker: Forker
     assert iterations("second")[0][0] == 9
 
 
-def test_going_on_in_another_folder_touches_nothing_in_the_first(forker: Forker) -> None:
-    """Resumed from a path into a new work_dir, old checkpoints are removed there alone."""
+def test_resuming_in_another_folder_changes_nothing_in_the_first(forker: Forker) -> None:
+    """A run resumed in a new work directory removes old checkpoints only there."""
     keep_one = ["--cfg-options", "+checkpoint_config.max_keep_ckpts=1"]
     forker.run(*WORDS, *keep_one, code=-9, FAULTS="iter:17:SIGKILL")
     before = sorted(path.name for path in Path("run").iterdir())
@@ -121,8 +121,8 @@ def test_going_on_in_another_folder_touches_nothing_in_the_first(forker: Forker)
     assert {path.name for path in Path("new").glob("iter_*.pth")} == {"iter_24.pth"}
 
 
-def test_checkpoints_elsewhere_are_found(forker: Forker) -> None:
-    """``--resume auto`` looks into the ``out_dir`` of the checkpoints as well."""
+def test_checkpoints_in_out_dir_are_found(forker: Forker) -> None:
+    """``--resume auto`` also searches the ``out_dir`` of the checkpoints."""
     elsewhere = ["--cfg-options", "+checkpoint_config.out_dir=elsewhere", "evaluation=None"]
     forker.run(*WORDS, *elsewhere, code=-9, FAULTS="iter:9:SIGKILL")
     assert not list(Path("run").glob("*.pth"))

@@ -1,4 +1,4 @@
-"""Samples that cannot be loaded, and losses that are no numbers, are told of with their place."""
+"""Samples that cannot be loaded, and non-finite losses, are reported with their location."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ WORDS = ["train", "epoch.py", "--work-dir", "run"]
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_a_sample_that_raises_is_named(part: str, workers: int, forker: Forker) -> None:
-    """The message has the index, the data set, the source of the sample and what was wrong with it."""
+    """The message has the index, the dataset, the source of the sample and the error."""
     text = forker.run(*WORDS, *options(workers), code=1, FAULTS=f"{part}-sample:5:raise")
     told = "Sample 5 of Marks (marks/5.bin) cannot be loaded: ValueError: this one is broken"
     assert told in " ".join(text.split())
 
 
 @pytest.mark.parametrize(("name", "asked_every"), [("SIGKILL", 5.0), ("SIGSEGV", 0.2)])
-def test_a_worker_that_dies_says_over_which_sample(name: str, asked_every: float, forker: Forker) -> None:
-    """A loading process that is killed, for want of memory for example, leaves the index and the source."""
+def test_a_killed_worker_is_reported_with_its_sample(name: str, asked_every: float, forker: Forker) -> None:
+    """The message has the index and the source of the sample that the worker was loading."""
     with Path("parts.py").open("a") as file:
         file.write(
             "\n\nfrom torch.utils.data.dataloader import _MultiProcessingDataLoaderIter as Batches\n"
@@ -35,8 +35,8 @@ def test_a_worker_that_dies_says_over_which_sample(name: str, asked_every: float
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loss_that_is_no_number_stops_the_run(kind: str, workers: int, forker: Forker) -> None:
-    """The iteration, the samples of its batch and the last good checkpoint are named, and that one stays."""
+def test_a_non_finite_loss_stops_the_run(kind: str, workers: int, forker: Forker) -> None:
+    """The message has the iteration, the samples of its batch and the last good checkpoint, which is kept."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     with Path("parts.py").open("a") as file:
         file.write(
@@ -64,8 +64,8 @@ def test_a_loss_that_is_no_number_stops_the_run(kind: str, workers: int, forker:
         assert read[2 * 22 + 4 * 4 :][:4] == [int(index) for index in told[1].split(",")]
 
 
-def test_weights_that_are_no_numbers_are_not_saved(forker: Forker) -> None:
-    """A step that ruins the weights while the loss is still a number does not cost the last good checkpoint."""
+def test_non_finite_weights_are_not_saved(forker: Forker) -> None:
+    """If a step makes the weights non-finite, the last good checkpoint is kept."""
     with Path("parts.py").open("a") as file:
         file.write(
             "\n\nnoted = Probe.after_train_iter\n\n"

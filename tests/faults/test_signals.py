@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: an orderly end, and the command that goes on."""
+"""Ctrl-C, SIGTERM and SIGHUP save the run, and print the command that resumes it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tiny import same
 STOPPED, INTERRUPTED = 75, 130
 
 
-def command_to_go_on(text: str) -> list[str]:
-    """The words of the last line, which is said to be the command that goes on."""
+def resume_command(text: str) -> list[str]:
+    """Return the arguments of the last line, which is the command that resumes the run."""
     words = shlex.split(text.strip().splitlines()[-1])
     assert words[0] == "cfgtrain"
     return words[1:]
@@ -48,17 +48,17 @@ def command_to_go_on(text: str) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("kind", RUNNERS)
-def test_a_signal_ends_the_run_where_its_window_closes(
+def test_a_signal_ends_the_run_at_the_end_of_its_window(
     kind: str, at: int, saved: int, name: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """The run ends with exit code 75 at the end of a window, and the printed command goes on from there."""
+    """The exit code is 75, and the printed command resumes the run there."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     text = forker.run(*words, code=STOPPED, FAULTS=f"iter:{at}:{name}")
     assert f"Stopping: {name}" in text
     assert f"Stopped by {name} after {saved} iterations" in text
     assert len(iterations("first")) == saved
     assert newest(Path("run"))["resume"]["position"]["iter"] == saved
-    assert forker.run(*command_to_go_on(text), SESSION="second").count("Test: accuracy") == 1
+    assert forker.run(*resume_command(text), SESSION="second").count("Test: accuracy") == 1
     end, seen = unbroken[kind]
     assert iterations("second") == seen[saved:]
     assert same(end_of(Path("run")), end)
@@ -80,10 +80,10 @@ PLACES = [
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(("place", "count", "saved", "broken_off"), PLACES)
-def test_a_signal_may_come_anywhere(
+def test_a_signal_at_any_point(
     place: str, count: int, saved: int, broken_off: bool, name: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """During evaluation, saving, the final test, and before the first batch it is the same."""
+    """The same is true during evaluation, saving and the final test, and before the first batch."""
     text = forker.run(
         "train", "epoch.py", "--work-dir", "run", code=STOPPED, FAULTS=f"{place}:{count}:{name}"
     )
@@ -91,7 +91,7 @@ def test_a_signal_may_come_anywhere(
     if broken_off:
         part = place.split("-")[0]
         assert len(lines(f"read-{part}", "first")) < {"val": 9 * (saved // 6), "test": 7}[part]
-    forker.run(*command_to_go_on(text), SESSION="second")
+    forker.run(*resume_command(text), SESSION="second")
     end, seen = unbroken["epoch"]
     assert iterations("second") == seen[saved:]
     assert same(end_of(Path("run")), end)
@@ -100,10 +100,10 @@ def test_a_signal_may_come_anywhere(
 def test_a_signal_during_an_evaluation_between_iterations_waits_for_it(
     forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """Within an epoch there is no going back to before the evaluation, so it is finished first."""
+    """Within an epoch the state before the evaluation cannot be saved, so the evaluation is completed."""
     text = forker.run("train", "iter.py", "--work-dir", "run", code=STOPPED, FAULTS="val-read:3:SIGTERM")
     assert len(lines("read-val", "first")) == 9
-    forker.run(*command_to_go_on(text), SESSION="second")
+    forker.run(*resume_command(text), SESSION="second")
     assert same(end_of(Path("run")), unbroken["iter"][0])
 
 
@@ -111,24 +111,24 @@ def test_a_signal_during_an_evaluation_between_iterations_waits_for_it(
 def test_a_signal_right_after_resuming_keeps_the_state(
     kind: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """A resumed run that is stopped before its first batch saves what it was resumed from, not less."""
+    """A resumed run that is stopped before its first batch saves the complete state that it was resumed from."""
     words = ["train", f"{kind}.py", "--work-dir", "run"]
     forker.run(*words, code=-signal.SIGKILL, FAULTS="iter:9:SIGKILL")
     text = forker.run(
         *words, "--resume", "auto", code=STOPPED, FAULTS="before-run:1:SIGTERM", SESSION="second"
     )
     assert iterations("second") == []
-    forker.run(*command_to_go_on(text), SESSION="third")
+    forker.run(*resume_command(text), SESSION="third")
     assert iterations("third") == unbroken[kind][1][8:]
     assert same(end_of(Path("run")), unbroken[kind][0])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("kind", RUNNERS)
-def test_a_signal_to_all_processes_spares_the_workers(
+def test_a_signal_to_all_processes_does_not_stop_the_workers(
     kind: str, name: str, forker: Forker, unbroken: dict[str, Any]
 ) -> None:
-    """What a terminal or a scheduler sends to every process of the command is for the main one alone."""
+    """Only the main process handles a signal that a terminal or scheduler sends to every process."""
     words = ["train", f"{kind}.py", "--work-dir", "run", "--cfg-options", "data.workers_per_gpu=2"]
     command = forker.start(*words, own_group=True, FAULTS="iter:9:hold")
     wait_for(lambda: list(Path().glob("held-iter-*")), "iteration 9")
@@ -136,13 +136,13 @@ def test_a_signal_to_all_processes_spares_the_workers(
     Path("go").touch()
     assert command.end() == STOPPED, command.text
     assert newest(Path("run"))["resume"]["position"]["iter"] == 10
-    forker.run(*command_to_go_on(command.text), SESSION="second")
+    forker.run(*resume_command(command.text), SESSION="second")
     assert same(end_of(Path("run")), unbroken[kind][0])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_while_workers_start(name: str, forker: Forker, unbroken: dict[str, Any]) -> None:
-    """A signal to all processes while the workers are being started is no other one."""
+    """The same is true while the workers are being started."""
     words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "data.workers_per_gpu=2"]
     command = forker.start(*words, own_group=True, FAULTS="train-read:1:hold")
     # The worker that is started first reads while the next one is being started.
@@ -150,12 +150,12 @@ def test_a_signal_while_workers_start(name: str, forker: Forker, unbroken: dict[
     os.killpg(command.pid, getattr(signal, name))
     Path("go").touch()
     assert command.end() == STOPPED, command.text
-    forker.run(*command_to_go_on(command.text), SESSION="second")
+    forker.run(*resume_command(command.text), SESSION="second")
     assert same(end_of(Path("run")), unbroken["epoch"][0])
 
 
 def send_until_dead(command: Command, number: int) -> int:
-    """Press Ctrl-C again and again until the command is gone."""
+    """Send Ctrl-C repeatedly until the command has ended."""
     deadline = time.monotonic() + 30
     while command.code is None and time.monotonic() < deadline:
         command.send(number)
@@ -164,7 +164,7 @@ def send_until_dead(command: Command, number: int) -> int:
 
 
 def wait_for_a_moment(command: Command, seconds: float = 0.15) -> None:
-    """Poll for the end of a command, for a moment only."""
+    """Wait briefly for the end of a command."""
     try:
         wait_for(lambda: command.code is not None, "the end", seconds)
     except TimeoutError:
@@ -175,8 +175,10 @@ def wait_for_a_moment(command: Command, seconds: float = 0.15) -> None:
 @pytest.mark.parametrize(
     ("place", "count", "left"), [("iter", 17, 14), ("save", 3, 14), ("fsync", 9, 14), ("rename", 6, 14)]
 )
-def test_a_second_signal_ends_at_once(place: str, count: int, left: int, name: str, forker: Forker) -> None:
-    """It leaves with 130, no unfinished file, and the checkpoint before, even in the middle of saving."""
+def test_a_second_signal_ends_immediately(
+    place: str, count: int, left: int, name: str, forker: Forker
+) -> None:
+    """The exit code is 130, the last checkpoint is kept, and no temporary file is left, even during a save."""
     options = ["--cfg-options", "+checkpoint_config.max_keep_ckpts=1", "evaluation=None"]
     command = forker.start("train", "epoch.py", "--work-dir", "run", *options, FAULTS=f"{place}:{count}:hold")
     try:
@@ -184,7 +186,7 @@ def test_a_second_signal_ends_at_once(place: str, count: int, left: int, name: s
         assert command.code is None, f"{place} is not reached {count} times: {command.text}"
         command.send(getattr(signal, name))
         assert send_until_dead(command, getattr(signal, name)) == INTERRUPTED, command.text
-        assert "auto" in command_to_go_on(command.text)
+        assert "auto" in resume_command(command.text)
     finally:
         Path("go").touch()
     assert newest(Path("run"))["resume"]["position"]["iter"] == left
@@ -193,7 +195,7 @@ def test_a_second_signal_ends_at_once(place: str, count: int, left: int, name: s
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_before_the_run_there_is_nothing_to_resume(name: str, forker: Forker) -> None:
-    """A signal while everything is still being built ends with 130, without a traceback or a checkpoint."""
+    """A signal before the training starts is exit code 130, without a traceback or a checkpoint."""
     with Path("parts.py").open("a") as file:
         file.write("\n\nreach('import')\n")
     text = forker.run("train", "epoch.py", "--work-dir", "run", code=INTERRUPTED, FAULTS=f"import:1:{name}")
@@ -202,7 +204,7 @@ def test_before_the_run_there_is_nothing_to_resume(name: str, forker: Forker) ->
 
 
 def test_a_signal_at_the_end_changes_no_exit_code(forker: Forker) -> None:
-    """A SIGTERM that comes when all is done, or saved, and Python is ending itself, is too late."""
+    """A SIGTERM after everything is done or saved, while Python exits, has no effect."""
     with Path("parts.py").open("a") as file:
         file.write("\n\nimport atexit\natexit.register(reach, 'exit')\n")
     words = ["train", "epoch.py", "--work-dir", "run"]
@@ -259,7 +261,7 @@ def test_a_signal_that_is_ignored_at_the_start_stays_ignored(
 
 
 def test_the_doubled_signal_of_timeout_is_one(forker: Forker) -> None:
-    """Two signals at once, as ``timeout`` sends them, still let the iteration end."""
+    """Two immediate signals, as ``timeout`` sends them, let the iteration finish."""
     command = forker.start("train", "epoch.py", "--work-dir", "run", FAULTS="iter:9:hold")
     wait_for(lambda: list(Path().glob("held-*")), "iteration 9")
     command.send(signal.SIGTERM)
@@ -276,28 +278,28 @@ def test_the_doubled_signal_of_timeout_is_one(forker: Forker) -> None:
         ["train", "epoch.py", "--resume=auto", "--work-dir", "run"],
     ],
 )
-def test_the_printed_command_works_whatever_the_words(words: list[str], forker: Forker) -> None:
-    """Options before and after the config, and overrides, stay in the command that goes on."""
+def test_the_printed_command_keeps_all_arguments(words: list[str], forker: Forker) -> None:
+    """Options before and after the config, and overrides, are in the command that resumes the run."""
     text = forker.run(*words, code=STOPPED, FAULTS="iter:9:SIGTERM")
-    going_on = command_to_go_on(text)
-    assert going_on.count("auto") == 1
-    forker.run(*going_on, SESSION="second")
+    resume = resume_command(text)
+    assert resume.count("auto") == 1
+    forker.run(*resume, SESSION="second")
     assert iterations("second")[0][0] == 11
     assert iterations("second")[-1][0] == ITERATIONS
 
 
-def test_without_an_exact_checkpoint_one_is_made(forker: Forker, unbroken: dict[str, Any]) -> None:
-    """A run that saves no optimizer, or nothing at all, can be gone on with after a signal."""
+def test_a_checkpoint_is_saved_if_there_is_none(forker: Forker, unbroken: dict[str, Any]) -> None:
+    """A run that saves no optimizer, or nothing at all, can be resumed after a signal."""
     for number, option in enumerate(["+checkpoint_config.save_optimizer=False", "checkpoint_config=None"]):
         words = ["train", "epoch.py", "--work-dir", "run", "--cfg-options", "evaluation=None", option]
         text = forker.run(*words, code=STOPPED, FAULTS="iter:14:SIGTERM", SESSION=f"first{number}")
-        forker.run(*command_to_go_on(text), SESSION=f"second{number}")
+        forker.run(*resume_command(text), SESSION=f"second{number}")
         assert iterations(f"second{number}") == unbroken["epoch"][1][14:]
         shutil.rmtree("run")
 
 
-def test_the_installed_command_from_the_outside(forker: Forker) -> None:
-    """The same holds for a process that no other was forked for, and what it prints goes on from there."""
+def test_the_installed_command(forker: Forker) -> None:
+    """The same is true for a process that is not forked, and the printed command resumes the run."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "FAULTS": "iter:9:hold"}
     with Path("out.txt").open("w") as out:
         first = subprocess.Popen(
@@ -307,6 +309,6 @@ def test_the_installed_command_from_the_outside(forker: Forker) -> None:
         first.send_signal(signal.SIGINT)
         Path("go").touch()
         assert first.wait(60) == STOPPED, Path("out.txt").read_text()
-    text = forker.run(*command_to_go_on(Path("out.txt").read_text()), SESSION="second")
+    text = forker.run(*resume_command(Path("out.txt").read_text()), SESSION="second")
     assert iterations("second")[0][0] == 11
     assert "Test: accuracy" in text

@@ -20,14 +20,14 @@ from cfgtrain.parallel import OnDevice
 
 
 def test_every_optimizer_of_torch_is_registered() -> None:
-    """All optimizers of ``torch.optim``, ``Optimizer`` itself among them, are known by their names."""
+    """All optimizers of ``torch.optim``, including ``Optimizer`` itself, are registered by name."""
     assert {"SGD", "Adam", "AdamW", "RMSprop", "LBFGS", "Optimizer"} <= set(TORCH_OPTIMIZERS)
     assert all(OPTIMIZERS.get(name) is getattr(torch.optim, name) for name in TORCH_OPTIMIZERS)
     assert "lr_scheduler" not in OPTIMIZERS
 
 
 def test_optimizer_gets_all_parameters() -> None:
-    """The optimizer is over every parameter, also of a model in a wrapper; the config stays as it was."""
+    """The optimizer has every parameter, also those of a wrapped model; the config is not changed."""
     model, cfg = TinyNet(), {"type": "SGD", "lr": 0.1, "momentum": 0.9}
     optimizer = build_optimizer(OnDevice(model, torch.device("cpu")), cfg)
     assert isinstance(optimizer, torch.optim.SGD)
@@ -37,7 +37,7 @@ def test_optimizer_gets_all_parameters() -> None:
     assert cfg == {"type": "SGD", "lr": 0.1, "momentum": 0.9}
 
 
-def test_own_optimizer_can_be_registered() -> None:
+def test_custom_optimizer_can_be_registered() -> None:
     """A registered class is built by its name."""
 
     @OPTIMIZERS.register_module()
@@ -56,20 +56,20 @@ def test_own_optimizer_can_be_registered() -> None:
     ],
 )
 def test_wrong_configs(cfg: dict[str, Any], error: type[Exception], text: str) -> None:
-    """A slip in the name or an argument is an error with a suggestion."""
+    """A misspelt name or argument is an error with a suggestion."""
     with pytest.raises(error, match=text):
         build_optimizer(Scalar(), cfg)
 
 
-def test_error_of_the_optimizer_itself_says_where_it_was_built() -> None:
-    """What an optimizer refuses keeps its type and gains a note."""
+def test_error_of_the_optimizer_has_a_note_with_its_origin() -> None:
+    """An error of the constructor keeps its type and gets a note."""
     with pytest.raises(ValueError, match="learning rate") as error:
         build_optimizer(nn.Linear(1, 1), {"type": "SGD", "lr": -1})
     assert any("while building SGD" in note for note in error.value.__notes__)
 
 
 class DeformConv2d(nn.Module):
-    """Named as the deformable convolutions of several packages are."""
+    """Has the name of the deformable convolutions of several packages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class DeformConv2d(nn.Module):
 
 
 class Zoo(nn.Module):
-    """One of each kind of layer that has rules of its own, and a parameter at the root."""
+    """One of each kind of layer with special rules, and a parameter at the root."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Zoo(nn.Module):
 
 
 def settings(paramwise: Any, model: nn.Module | None = None, **optimizer: Any) -> dict[str, tuple[Any, Any]]:
-    """(learning rate, weight decay) of each parameter by name, of an SGD with both 1."""
+    """The learning rate and weight decay of each parameter by name, for an SGD with both 1."""
     model = model or Zoo()
     cfg = {"type": "SGD", "lr": 1.0, "weight_decay": 1.0, "paramwise_cfg": paramwise, **optimizer}
     built = build_optimizer(model, cfg)
@@ -111,7 +111,7 @@ MULTIPLIERS = {
 
 
 def test_each_kind_of_parameter_has_its_rule() -> None:
-    """The table of rules: biases, norms, depthwise convolutions, offsets of deformable ones."""
+    """The rules for biases, norms, depthwise convolutions, and offsets of deformable ones."""
     assert settings(MULTIPLIERS) == {
         "scale": (1, 1),
         "conv.weight": (1, 1),
@@ -139,7 +139,7 @@ def test_each_kind_of_parameter_has_its_rule() -> None:
 
 
 def test_longest_custom_key_wins() -> None:
-    """Of the custom keys in a name the longest counts, before every other rule; a root's name begins with a dot."""
+    """The longest custom key in a name takes precedence over every other rule; names at the root begin with a dot."""
     custom = {
         "sub": {"lr_mult": 0.1, "decay_mult": 0},
         "sub.gn": {"lr_mult": 0.01},
@@ -155,7 +155,7 @@ def test_longest_custom_key_wins() -> None:
 
 
 def test_each_parameter_is_a_group_unless_merged() -> None:
-    """As in MMCV each parameter is a group; ``merge_groups`` makes one of those with equal settings."""
+    """As in MMCV each parameter is a group; ``merge_groups`` merges those with equal settings."""
     model = Zoo()
     cfg = {"type": "SGD", "lr": 1.0, "weight_decay": 1.0, "foreach": True}
     apart = build_optimizer(model, {**cfg, "paramwise_cfg": {"norm_decay_mult": 0}})
@@ -171,8 +171,8 @@ def test_each_parameter_is_a_group_unless_merged() -> None:
     assert merged_settings == settings(MULTIPLIERS, model)
 
 
-def test_a_multiplier_without_a_rate_takes_the_optimizers_own() -> None:
-    """Where the config states no lr the default of the optimizer is multiplied; Rprop has no weight decay."""
+def test_a_multiplier_without_a_rate_uses_the_default() -> None:
+    """If the config has no lr, the default of the optimizer is multiplied; Rprop has no weight decay."""
     model = nn.Linear(1, 1)
     built = build_optimizer(model, {"type": "Adam", "paramwise_cfg": {"bias_lr_mult": 2}})
     assert [group["lr"] for group in built.param_groups] == [1e-3, 2e-3]
@@ -188,7 +188,7 @@ def shared() -> nn.Module:
 
 
 def test_a_parameter_under_two_names() -> None:
-    """It is refused with the way out, or skipped with a warning."""
+    """It is refused with a suggestion, or skipped with a warning."""
     cfg = {"type": "SGD", "lr": 1.0, "paramwise_cfg": {"bias_lr_mult": 2}}
     with pytest.raises(ValueError, match=r"conv3\.0\.weight .* under another name.*bypass_duplicate=True"):
         build_optimizer(shared(), cfg)
@@ -199,8 +199,8 @@ def test_a_parameter_under_two_names() -> None:
     assert len(built.param_groups) == 3
 
 
-def test_custom_key_that_is_in_no_name_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A custom key without effect is a warning with a suggestion."""
+def test_unused_custom_key_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """The warning for a custom key without effect has a suggestion."""
     settings({"custom_keys": {"hed": {"lr_mult": 2}, ".scale": {}}})
     assert [record.message for record in caplog.records] == [
         "The custom key 'hed' is in the name of no parameter. Did you mean 'head'?"
@@ -231,19 +231,19 @@ WRONG_PARAMWISE: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
 def test_wrong_paramwise(
     paramwise: Any, optimizer: dict[str, Any], error: type[Exception], text: str
 ) -> None:
-    """What paramwise_cfg does not know is refused with MMCV's kind of error and a suggestion."""
+    """An invalid ``paramwise_cfg`` raises the same type of error as in MMCV, with a suggestion."""
     with pytest.raises(error, match=text):
         DefaultOptimizerConstructor({"type": "SGD", "lr": 1, "weight_decay": 1, **optimizer}, paramwise)
 
 
 def test_optimizer_config_is_a_dict() -> None:
-    """Anything else is a TypeError."""
+    """Any other type is a TypeError."""
     with pytest.raises(TypeError, match="optimizer_cfg is a dict"):
         DefaultOptimizerConstructor("SGD")
 
 
-def test_constructor_of_ones_own() -> None:
-    """A registered subclass reads its own keys, and builds what it likes."""
+def test_custom_constructor() -> None:
+    """A registered subclass reads its own keys, and may build anything."""
 
     @OPTIMIZER_BUILDERS.register_module()
     class Layerwise(DefaultOptimizerConstructor):
@@ -259,7 +259,7 @@ def test_constructor_of_ones_own() -> None:
 
 
 def test_several_optimizers() -> None:
-    """Each part of a model that is named gets an optimizer of its own."""
+    """Each named part of a model gets its own optimizer."""
     model = TinyNet()
     built = build_optimizer(
         OnDevice(model, torch.device("cpu")),
@@ -278,7 +278,7 @@ def test_several_optimizers() -> None:
 
 
 def test_optimizer_by_import_path_and_its_switches() -> None:
-    """An import path names an optimizer as well; foreach and fused arrive."""
+    """An optimizer can be named by its import path; ``foreach`` and ``fused`` are passed on."""
     built = build_optimizer(
         Scalar(), {"type": "torch.optim.AdamW", "lr": 1.0, "foreach": False, "fused": True}
     )

@@ -16,7 +16,7 @@ from cfgtrain.runner.hooks import timer
 
 
 class Inside(Hook):
-    """Notes when its context is opened and closed."""
+    """Records when its context is entered and exited."""
 
     def __init__(self, name: str, seen: list[str]) -> None:
         self.name, self.seen = name, seen
@@ -55,7 +55,7 @@ def test_step_context_is_open_in_the_training_step_only(kind: str) -> None:
 
 
 def test_step_context_is_closed_after_an_error() -> None:
-    """A step that fails leaves no context open."""
+    """After a failed step, no context is open."""
     model, seen = Scalar(), []
     model.train_step = lambda batch, optimizer: 1 / 0
     runner = make_runner("epoch", 1, model)
@@ -66,7 +66,7 @@ def test_step_context_is_closed_after_an_error() -> None:
 
 
 def test_only_overridden_step_contexts_are_entered() -> None:
-    """A hook that does not override ``step_context``, or says that it is idle, is not asked for one."""
+    """The context of a hook that does not override ``step_context``, or is idle, is not entered."""
     runner, seen = make_runner("epoch", 1), []
     idle = Inside("idle", seen)
     idle.idle_stages = ("step_context",)
@@ -76,8 +76,8 @@ def test_only_overridden_step_contexts_are_entered() -> None:
     assert (seen, runner.hook_list.step_contexts) == ([], [])
 
 
-def test_step_context_of_a_hook_that_is_added_in_the_run() -> None:
-    """A hook that another one registers in the middle of the run has its context entered from then on."""
+def test_step_context_of_a_hook_added_during_the_run() -> None:
+    """A hook that another hook registers during the run has its context entered from then on."""
     runner, seen = make_runner("epoch", 1), []
     adding = Hook()
     adding.before_train_iter = lambda r: r.register_hook(Inside("new", seen)) if r.iter == 1 else None
@@ -87,7 +87,7 @@ def test_step_context_of_a_hook_that_is_added_in_the_run() -> None:
 
 
 def test_flushed_logs_are_those_of_the_training(tmp_path: Path) -> None:
-    """What is due is logged at once, by every logger and before what is logged next; averages begin anew."""
+    """Pending values are logged by every logger before anything else is logged, and new averages start."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {"log_vars": {"loss": float(batch)}, "num_samples": 1}
     runner = make_runner("iter", 6, model, work_dir=tmp_path)
@@ -111,8 +111,8 @@ def test_flushed_logs_are_those_of_the_training(tmp_path: Path) -> None:
     assert seen == [(2, 0.5, None), (3, None, 7.0), (4, 3.0, None), (4, None, 7.0), (6, 4.5, None)]
 
 
-def test_excluded_time_is_in_no_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a hook takes and leaves out is neither in the time of an iteration nor in that of its data."""
+def test_excluded_time_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Excluded time is part of neither ``time`` nor ``data_time`` of an iteration."""
     now = 0.0
 
     def work(seconds: float) -> None:
@@ -139,7 +139,7 @@ def test_excluded_time_is_in_no_iteration(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("kind", RUNNERS)
 def test_runner_is_freed_with_its_last_reference(kind: str, tmp_path: Path) -> None:
-    """No reference cycle keeps a runner, its model and the workers of its loaders until a garbage collection."""
+    """No reference cycle keeps a runner, its model and its workers alive until a garbage collection."""
     runner = make_runner(kind, 1, work_dir=tmp_path, meta={})
     runner.register_training_hooks(
         {"policy": "step", "step": 1},

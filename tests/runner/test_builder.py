@@ -27,7 +27,7 @@ def given() -> dict[str, Any]:
     ],
 )
 def test_runner_from_its_config(cfg: dict[str, Any], kind: type) -> None:
-    """A config gives type and length, what it cannot hold comes as default; it is not changed."""
+    """The config gives type and length, ``default_args`` the other arguments; the config is not changed."""
     before = dict(cfg)
     runner = build_runner(cfg, default_args=given())
     assert type(runner) is kind
@@ -36,13 +36,13 @@ def test_runner_from_its_config(cfg: dict[str, Any], kind: type) -> None:
 
 
 def test_both_lengths_are_refused() -> None:
-    """A runner counts in one unit."""
+    """``max_epochs`` and ``max_iters`` cannot be given together."""
     with pytest.raises(ValueError, match="Only one of"):
         build_runner({"type": "IterBasedRunner", "max_iters": 1, "max_epochs": 1}, default_args=given())
 
 
-def test_constructor_of_ones_own() -> None:
-    """A config may name another constructor, which can give the runner what no config holds."""
+def test_custom_constructor() -> None:
+    """A config may name a custom constructor, which can set attributes of the runner."""
 
     @RUNNER_BUILDERS.register_module()
     class WithTeacher(DefaultRunnerConstructor):
@@ -58,7 +58,7 @@ def test_constructor_of_ones_own() -> None:
 
 
 def test_constructor_from_its_config() -> None:
-    """A constructor can be built alone."""
+    """A constructor can be built separately."""
     made = build_runner_constructor(
         {
             "type": "DefaultRunnerConstructor",
@@ -71,7 +71,7 @@ def test_constructor_from_its_config() -> None:
 
 @pytest.mark.parametrize("wrong", [None, "EpochBasedRunner", 3])
 def test_config_is_a_dict(wrong: Any) -> None:
-    """Anything else is a TypeError."""
+    """Any other type is a TypeError."""
     with pytest.raises(TypeError, match="must be a dict"):
         build_runner(wrong)
     with pytest.raises(TypeError, match="must be a dict"):

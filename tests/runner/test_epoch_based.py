@@ -64,7 +64,7 @@ def test_stages_and_counters() -> None:
     ],
 )
 def test_workflow(workflow: list[tuple[str, int]], max_epochs: int, flows: str) -> None:
-    """A train flow stops at the last epoch, the flows after it still run, and val passes are no epochs."""
+    """A train flow stops at the last epoch, later flows still run, and val passes do not count as epochs."""
     runner = make_runner("epoch", max_epochs)
     letters = {"before_train_epoch": "T", "before_val_epoch": "V"}
     recorder = Recorder(lambda stage, r: f"{letters[stage]}{r.epoch}" if stage in letters else None)
@@ -74,7 +74,7 @@ def test_workflow(workflow: list[tuple[str, int]], max_epochs: int, flows: str) 
 
 
 def test_length_in_iterations_is_known_before_the_run() -> None:
-    """``max_iters`` is that of the first train flow, and hooks can read it in ``before_run``."""
+    """``max_iters`` is computed from the first train flow, and hooks can read it in ``before_run``."""
     runner = make_runner("epoch", 3)
     recorder = Recorder(lambda stage, r: r.max_iters if stage == "before_run" else None)
     runner.register_hook(recorder)
@@ -83,7 +83,7 @@ def test_length_in_iterations_is_known_before_the_run() -> None:
 
 
 def test_mode_of_the_model_follows_the_flow() -> None:
-    """The model trains in train flows; in val flows it is in eval mode and keeps no gradients."""
+    """The model is in train mode in train flows; in val flows it is in eval mode without gradients."""
     runner = make_runner("epoch", 1)
     recorder = Recorder(
         lambda stage, r: (
@@ -96,7 +96,7 @@ def test_mode_of_the_model_follows_the_flow() -> None:
 
 
 def test_steps_get_batch_and_optimizer() -> None:
-    """Both steps are given the batch, the optimizer and the words of ``run``."""
+    """Both steps receive the batch, the optimizer and the keyword arguments of ``run``."""
     calls: list[Any] = []
     model = Scalar()
     model.train_step = lambda *args, **kwargs: calls.append(("train", args, kwargs)) or {}
@@ -109,8 +109,8 @@ def test_steps_get_batch_and_optimizer() -> None:
     ]
 
 
-def test_outputs_stay_and_log_vars_go_to_the_buffer() -> None:
-    """What a step returns can be read afterwards, and its ``log_vars`` are weighted by ``num_samples``."""
+def test_outputs_are_kept_and_log_vars_are_buffered() -> None:
+    """``outputs`` is what the last step returned, and its ``log_vars`` are weighted by ``num_samples``."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {"log_vars": {"n": batch}, "num_samples": batch}
     runner = make_runner("epoch", 1, model)
@@ -122,7 +122,7 @@ def test_outputs_stay_and_log_vars_go_to_the_buffer() -> None:
 
 @pytest.mark.parametrize("mode", ["train", "val"])
 def test_step_returns_a_dict(mode: str) -> None:
-    """A step that returns something else is a TypeError that names the step and the model."""
+    """A step that returns anything else raises a TypeError that names the step and the model."""
     model = Scalar()
     setattr(model, f"{mode}_step", lambda batch, optimizer: 1.0)
     runner = make_runner("epoch", 1, model)
@@ -131,7 +131,7 @@ def test_step_returns_a_dict(mode: str) -> None:
 
 
 def test_any_method_can_be_a_flow() -> None:
-    """A workflow may name another method of the runner."""
+    """A workflow may name any method of the runner."""
 
     class Measuring(EpochBasedRunner):
         def measure(self, data_loader: Any, **kwargs: Any) -> None:
@@ -146,8 +146,8 @@ def test_any_method_can_be_a_flow() -> None:
 
 
 @pytest.mark.parametrize("stage", ["before_run", "before_train_epoch", "after_train_iter", "after_val_iter"])
-def test_after_run_is_called_whatever_happens(stage: str) -> None:
-    """An exception at any stage reaches the caller after ``after_run`` was called, once."""
+def test_after_run_is_called_after_an_error_at_any_stage(stage: str) -> None:
+    """An exception at any stage is raised after ``after_run`` was called once."""
 
     def fail(at: str, runner: Any) -> str:
         if at == stage:
@@ -162,8 +162,8 @@ def test_after_run_is_called_whatever_happens(stage: str) -> None:
     assert recorder.seen[-1] == "after_run"
 
 
-def test_failing_model_ends_the_run_in_order() -> None:
-    """An exception in ``train_step`` reaches the caller after ``after_run`` too."""
+def test_after_run_is_called_after_an_error_of_the_model() -> None:
+    """An exception in ``train_step`` is also raised after ``after_run``."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: 1 / 0
     runner, recorder = make_runner("epoch", 1, model), Recorder(lambda stage, runner: stage)
@@ -192,8 +192,8 @@ def test_stop_ends_the_run_after_the_iteration(at: int) -> None:
     assert recorder.seen[-2:] == ["after_train_iter", "after_run"]
 
 
-def test_stop_from_within_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
-    """A signal may come while a line is being written: the reason is logged at the next safe point, once."""
+def test_stop_while_a_line_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A signal handler may call ``stop`` while a line is logged: the reason is logged once, later."""
     lines: list[str] = []
 
     class Signalled(logging.Handler):
@@ -223,7 +223,7 @@ def test_stop_from_within_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
 def test_reason_of_an_interruption_is_logged_once_before_the_end(
     leaves: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing about the end of the run is written before, whether or not a hook leaves the stage."""
+    """It is the first line about the end of the run, whether or not a hook raises ``StopRun``."""
     runner, lines = make_runner("epoch", 1, work_dir=tmp_path), []
 
     def stop(runner: Any) -> None:
@@ -240,7 +240,7 @@ def test_reason_of_an_interruption_is_logged_once_before_the_end(
 
 
 def test_stop_at_the_end_of_an_epoch_completes_it() -> None:
-    """A stop that is asked for in ``after_train_epoch`` counts the epoch and runs no other flow."""
+    """A stop in ``after_train_epoch`` counts the epoch and runs no other flow."""
     runner = make_runner("epoch", 3)
     runner.register_hook(
         Recorder(lambda stage, r: r.stop("plateau") if stage == "after_train_epoch" else None)
@@ -250,7 +250,7 @@ def test_stop_at_the_end_of_an_epoch_completes_it() -> None:
 
 
 def test_stop_waits_for_an_open_window() -> None:
-    """With gradients waiting, a run stops when their window is closed."""
+    """While gradients are accumulated, a run stops only at the end of the window."""
     runner = make_runner("epoch", 1)
     runner.register_optimizer_hook({"cumulative_iters": 3})
     runner.register_hook(Recorder(lambda stage, r: r.stop("cut") if r.iter == 1 else None))
@@ -301,8 +301,8 @@ def test_a_checkpoint_that_is_due_is_written_before_an_error(stage: str) -> None
         assert (second.epoch, second.iter) == (1, 2)
 
 
-def test_put_off_calls_come_after_the_stage_last_first() -> None:
-    """``defer`` runs its calls when all hooks of the stage have run, in reverse order."""
+def test_deferred_callbacks_run_after_the_stage_in_reverse_order() -> None:
+    """``defer`` calls them when all hooks of the stage have run."""
     seen: list[str] = []
 
     class Later(Hook):
@@ -321,7 +321,7 @@ def test_put_off_calls_come_after_the_stage_last_first() -> None:
 
 
 def test_unknown_stage_is_refused() -> None:
-    """Calling a stage that no hook could have is an error with a suggestion."""
+    """Calling an unknown stage is an error with a suggestion."""
     with pytest.raises(HookError, match="Did you mean 'before_run'"):
         make_runner("epoch", 1).call_hook("befor_run")
 
@@ -341,14 +341,14 @@ CONSTRUCTION: list[tuple[dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize("kind", ["EpochBasedRunner", "IterBasedRunner"])
 @pytest.mark.parametrize(("wrong", "error", "text"), CONSTRUCTION)
 def test_wrong_arguments(kind: str, wrong: dict[str, Any], error: type[Exception], text: str) -> None:
-    """Each argument that a runner cannot work with is refused at once, with MMCV's kind of error."""
+    """An invalid argument raises the same type of error as in MMCV."""
     right = {"model": Scalar(), "logger": LOGGER, "max_epochs": 1}
     with pytest.raises(error, match=text):
         build_runner({"type": kind}, {**right, **wrong})
 
 
-def test_batch_processor_is_an_old_way() -> None:
-    """A ``batch_processor`` works, with a warning, for a model without steps of its own."""
+def test_batch_processor_is_deprecated() -> None:
+    """A ``batch_processor`` works, with a warning, for a model without ``train_step`` and ``val_step``."""
 
     def processor(model: nn.Module, batch: Any, train_mode: bool) -> dict[str, Any]:
         return {"train": train_mode, "batch": batch}
@@ -360,7 +360,7 @@ def test_batch_processor_is_an_old_way() -> None:
 
 
 def test_batch_processor_and_steps_exclude_each_other() -> None:
-    """A model with ``train_step`` takes no ``batch_processor``, and that is a function."""
+    """A model with ``train_step`` accepts no ``batch_processor``, which must be a function."""
     with (
         pytest.warns(DeprecationWarning),
         pytest.raises(RuntimeError, match="cannot be used with a batch_processor"),
@@ -371,7 +371,7 @@ def test_batch_processor_and_steps_exclude_each_other() -> None:
 
 
 def test_work_dir_is_made_and_absolute(tmp_path: Path) -> None:
-    """The work directory is made, may be there already, and is known by its absolute path."""
+    """The work directory is created unless it exists, and ``work_dir`` is its absolute path."""
     for _ in range(2):
         runner = make_runner("epoch", 1, work_dir="a/b")
     assert runner.work_dir == str(tmp_path / "a/b")
@@ -379,15 +379,15 @@ def test_work_dir_is_made_and_absolute(tmp_path: Path) -> None:
 
 
 def test_fresh_runner() -> None:
-    """Before it runs, a runner stands at zero and knows the names of its parts."""
+    """Before a run the counters are zero, and the names of model, hooks and rank are known."""
     runner = make_runner("epoch", 2)
     assert (runner.epoch, runner.iter, runner.inner_iter, runner.mode) == (0, 0, 0, None)
     assert (runner.max_epochs, runner.max_iters, runner.model_name) == (2, None, "Scalar")
     assert (runner.rank, runner.world_size, runner.hooks) == (0, 1, [])
 
 
-def test_length_may_be_given_to_run_but_warns() -> None:
-    """``run(max_epochs=...)`` is the old way; no length at all is an error."""
+def test_length_as_argument_of_run_is_deprecated() -> None:
+    """``run(max_epochs=...)`` causes a warning; no length at all is an error."""
     runner = make_runner("epoch", 5)
     with pytest.warns(DeprecationWarning, match="max_epochs"):
         runner.run([numbers(1)], [("train", 1)], max_epochs=2)
@@ -405,7 +405,7 @@ OPTIMIZERS: list[tuple[str, dict[str, Any], float, float]] = [
 
 @pytest.mark.parametrize(("name", "args", "lr", "momentum"), OPTIMIZERS)
 def test_current_lr_and_momentum(name: str, args: dict[str, Any], lr: float, momentum: float) -> None:
-    """Momentum is the group's, else its first beta, else 0."""
+    """The momentum is that of the group, else its first beta, else 0."""
     model = Scalar()
     optimizer = getattr(torch.optim, name)(model.parameters(), **args)
     runner = make_runner("epoch", 1, model, optimizer=optimizer)
@@ -414,14 +414,14 @@ def test_current_lr_and_momentum(name: str, args: dict[str, Any], lr: float, mom
     assert (several.current_lr(), several.current_momentum()) == ({"a": [lr]}, {"a": [momentum]})
 
 
-def test_no_optimizer_has_no_lr() -> None:
-    """Asking a runner without an optimizer for its learning rate is an error that says so."""
+def test_learning_rate_needs_an_optimizer() -> None:
+    """Reading the learning rate of a runner without an optimizer is an error."""
     with pytest.raises(TypeError, match="no optimizer"):
         make_runner("epoch", 1, optimizer=None).current_lr()
 
 
 def test_checkpoint_of_a_fresh_runner() -> None:
-    """It is ``epoch_1.pth``, ``latest.pth`` points at it, and torch reads it with its defaults."""
+    """It is ``epoch_1.pth``, ``latest.pth`` is a link to it, and ``torch.load`` reads it with its defaults."""
     runner = make_runner("epoch", 1, meta={"seed": 3})
     assert runner.save_checkpoint("out") == "out/epoch_1.pth"
     assert Path("out/latest.pth").readlink() == Path("epoch_1.pth")
@@ -430,7 +430,7 @@ def test_checkpoint_of_a_fresh_runner() -> None:
 
 
 def test_checkpoint_can_be_named_and_described() -> None:
-    """A template, more facts and no link can be asked for; the runner's own meta wins."""
+    """File name, more meta and no link can be chosen; the meta of the runner takes precedence."""
     runner = make_runner("epoch", 1, meta={"seed": 3})
     path = runner.save_checkpoint(
         ".", "e{}.pth", save_optimizer=False, meta={"seed": 1, "a": 2}, create_symlink=False
@@ -445,7 +445,7 @@ def test_checkpoint_can_be_named_and_described() -> None:
 
 
 def test_weights_alone_can_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
-    """``load_checkpoint`` brings in weights, renamed as asked for, and leaves the counters alone."""
+    """``load_checkpoint`` loads weights, with renamed keys, and does not change the counters."""
     torch.save({"state_dict": {"module.net.w": torch.tensor(7.0)}}, "w.pth")
     runner = make_runner("epoch", 1)
     with caplog.at_level(logging.INFO, LOGGER.name):
@@ -456,14 +456,14 @@ def test_weights_alone_can_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Endless:
-    """A stream of three batches that does not tell its length."""
+    """A stream of three batches without a length."""
 
     def __iter__(self) -> Any:
         return iter(numbers(3))
 
 
 class Stream(torch.utils.data.IterableDataset[Any]):
-    """The same as a data set, for a DataLoader of torch."""
+    """The same as a dataset, for a DataLoader of torch."""
 
     def __iter__(self) -> Any:
         return iter(range(6))
@@ -471,7 +471,7 @@ class Stream(torch.utils.data.IterableDataset[Any]):
 
 @pytest.mark.parametrize("loader", [Endless(), torch.utils.data.DataLoader(Stream(), batch_size=2)])
 def test_loader_without_a_length(loader: Any, tmp_path: Path) -> None:
-    """Epochs go on until the loader ends; the logs do without the numbers that cannot be known."""
+    """Each epoch ends with the loader; unknown numbers are left out of the logs."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {
         "loss": model.w * 1.0,
@@ -491,8 +491,8 @@ def test_loader_without_a_length(loader: Any, tmp_path: Path) -> None:
     assert runner.current_lr() == [0.1 * 0.1]
 
 
-def test_what_needs_a_length_says_so() -> None:
-    """A schedule by iteration and a hook that asks for the end of the epoch name what is missing."""
+def test_missing_length_is_an_error() -> None:
+    """A schedule by iteration, and a hook that needs the end of the epoch, report the missing length."""
     runner = make_runner("epoch", 1)
     runner.register_lr_hook({"policy": "CosineAnnealing", "min_lr": 0, "by_epoch": False})
     with pytest.raises(HookError, match="length of the run in iterations, which is not known"):
@@ -505,8 +505,8 @@ def test_what_needs_a_length_says_so() -> None:
         runner.run([Endless()], [("train", 1)])
 
 
-def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
-    """Warm-up that counts epochs of a stream is refused, with what to do."""
+def test_warmup_by_epoch_needs_a_length() -> None:
+    """Warm-up by epoch over a stream is refused with a suggestion."""
     runner = make_runner("epoch", 1)
     warmup = {"warmup": "linear", "warmup_iters": 1, "warmup_by_epoch": True}
     runner.register_lr_hook({"policy": "step", "step": 1, **warmup})
@@ -516,7 +516,7 @@ def test_warmup_by_epoch_needs_to_know_how_long_they_are() -> None:
 
 @pytest.mark.parametrize("size", [0, 3])
 def test_no_batch_to_train_on_is_an_error(size: int) -> None:
-    """An epoch without a single batch is no epoch; the error tells the size of the data set and what ``drop_last`` does."""
+    """An epoch without batches is an error with the size of the dataset and the effect of ``drop_last``."""
     runner = make_runner("epoch", 2)
     with pytest.raises(
         ArgumentError, match=f"no batches: there are {size} samples, .* fewer than 4 samples is dropped"
@@ -527,7 +527,7 @@ def test_no_batch_to_train_on_is_an_error(size: int) -> None:
 
 
 def test_val_flow_needs_a_val_step() -> None:
-    """A model without ``val_step`` is found before the run, not after the first epoch."""
+    """A model without ``val_step`` is refused before the run, not after the first epoch."""
 
     class TrainOnly(nn.Module):
         def train_step(self, batch: Any, optimizer: Any) -> dict[str, Any]:
@@ -541,7 +541,7 @@ def test_val_flow_needs_a_val_step() -> None:
 
 
 def test_every_after_run_is_called() -> None:
-    """A hook whose ``after_run`` fails keeps no other hook from ending in order; its error is raised."""
+    """If ``after_run`` of a hook fails, those of the other hooks are still called, and the error is raised."""
     runner, ended = make_runner("epoch", 1), []
     for name in ("a", "b"):
         hook = Hook()
@@ -552,8 +552,8 @@ def test_every_after_run_is_called() -> None:
     assert ended == ["a", "b"]
 
 
-def test_error_of_the_run_comes_before_that_of_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    """When the run has failed, a failing ``after_run`` is logged, and the first error is raised."""
+def test_error_of_the_run_takes_precedence_over_that_of_after_run(caplog: pytest.LogCaptureFixture) -> None:
+    """If the run has failed, an error of ``after_run`` is logged, and the first error is raised."""
     model, hook = Scalar(), Hook()
     model.train_step = lambda batch, optimizer: 1 / 0
     hook.after_run = lambda runner: {}["gone"]
@@ -568,7 +568,7 @@ def test_error_of_the_run_comes_before_that_of_its_end(caplog: pytest.LogCapture
     ("stage", "at", "file"), [("after_train_epoch", 1, "epoch_2.pth"), ("after_train_iter", 4, "iter_5.pth")]
 )
 def test_end_of_a_stopped_run_is_saved(stage: str, at: int, file: str, tmp_path: Path) -> None:
-    """A run that a hook stops is saved where it stopped, as the end of a full run would be."""
+    """A run that a hook stops is saved where it stopped, like the end of a full run."""
     runner = make_runner("epoch", 9, work_dir=tmp_path)
     runner.register_checkpoint_hook({"interval": 5})
     count = "epoch" if "epoch" in stage else "iter"
@@ -583,7 +583,7 @@ def test_end_of_a_stopped_run_is_saved(stage: str, at: int, file: str, tmp_path:
 
 
 def test_old_name_of_the_runner_warns() -> None:
-    """``Runner`` is an ``EpochBasedRunner`` that says what it is called now."""
+    """``Runner`` is an ``EpochBasedRunner`` with a DeprecationWarning."""
     with pytest.warns(DeprecationWarning, match="EpochBasedRunner"):
         runner = Runner(Scalar(), logger=LOGGER, max_epochs=1)
     assert isinstance(runner, EpochBasedRunner)

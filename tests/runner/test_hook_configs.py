@@ -24,33 +24,33 @@ POLICIES = [
 
 @pytest.mark.parametrize(("key", "policy", "args", "name"), POLICIES)
 def test_policy_names_a_hook_in_any_case(key: str, policy: str, args: dict[str, Any], name: str) -> None:
-    """The policy of a schedule is found however its letters are cased."""
+    """The policy of a schedule is found in upper or lower case."""
     ((hook, _),) = hook_configs.hooks_for(key, {"policy": policy, **args})
     assert type(hook).__name__ == name
 
 
 def test_unknown_policy_is_refused() -> None:
-    """A policy that there is not is an error that names those that there are, and the nearest."""
+    """An unknown policy is an error that lists the known ones and suggests the nearest."""
     with pytest.raises(
         UnknownNameError, match=r"no policy 'stpe'.*CosineAnnealing, .*Fixed, .*Step.*Did you mean 'Step'"
     ):
         list(hook_configs.hooks_for("lr_config", {"policy": "stpe", "step": 1}))
 
 
-def test_policy_is_a_word() -> None:
-    """A policy that is no str is refused."""
+def test_policy_is_a_str() -> None:
+    """A policy that is not a str is refused."""
     with pytest.raises(UnknownNameError, match="no policy 3"):
         list(hook_configs.hooks_for("lr_config", {"policy": 3}))
 
 
 def test_schedule_needs_a_policy() -> None:
-    """Without ``policy`` or ``type`` there is no hook to build."""
+    """A config without ``policy`` or ``type`` is an error."""
     with pytest.raises(KeyError, match="type"):
         list(hook_configs.hooks_for("lr_config", {"step": 1}))
 
 
 def test_schedule_may_name_its_type() -> None:
-    """``type`` does instead of ``policy``."""
+    """``type`` can be given instead of ``policy``."""
     ((hook, priority),) = hook_configs.hooks_for("lr_config", {"type": "FixedLrUpdaterHook"})
     assert (type(hook).__name__, priority) == ("FixedLrUpdaterHook", "VERY_HIGH")
 
@@ -73,7 +73,7 @@ CONFIGS: dict[str, Any] = {
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 @pytest.mark.parametrize("key", CONFIGS)
 def test_config_is_never_changed(key: str, kind: str, make: Any) -> None:
-    """Building hooks leaves the configs as they were, so that they can be dumped or used again."""
+    """Building hooks does not change the configs."""
     cfg = ConfigDict(CONFIGS)[key] if make is ConfigDict else copy.deepcopy(CONFIGS[key])
     before = copy.deepcopy(cfg)
     for _ in range(2):
@@ -81,14 +81,14 @@ def test_config_is_never_changed(key: str, kind: str, make: Any) -> None:
     assert cfg == before
 
 
-def test_interval_is_offered_to_loggers() -> None:
-    """``interval`` of ``log_config`` is that of each logger that has none of its own."""
+def test_interval_is_the_default_of_the_loggers() -> None:
+    """``interval`` of ``log_config`` applies to each logger without one."""
     hooks = [hook for hook, _ in hook_configs.hooks_for("log_config", CONFIGS["log_config"])]
     assert [hook.interval for hook in hooks] == [3, 7]
 
 
-def test_log_is_text_unless_said_otherwise() -> None:
-    """A ``log_config`` without ``hooks`` logs as one that is not there does; an empty list of them logs nothing."""
+def test_text_log_is_the_default() -> None:
+    """A ``log_config`` without ``hooks`` uses the default hooks; an empty list of them logs nothing."""
     ((hook, priority),) = hook_configs.hooks_for("log_config", {"interval": 3})
     assert (type(hook).__name__, hook.interval, priority) == ("TextLoggerHook", 3, "VERY_LOW")
     assert not list(hook_configs.hooks_for("log_config", {"interval": 3, "hooks": []}))
@@ -96,20 +96,20 @@ def test_log_is_text_unless_said_otherwise() -> None:
 
 @pytest.mark.parametrize("key", ["lr_config", "momentum_config", "checkpoint_config", "log_config"])
 @pytest.mark.parametrize("by_epoch", [True, False])
-def test_hooks_count_as_the_runner_does(key: str, by_epoch: bool) -> None:
+def test_hooks_count_in_the_unit_of_the_runner(key: str, by_epoch: bool) -> None:
     """Schedules, checkpoints and loggers of an iteration runner count iterations."""
     hooks = [hook for hook, _ in hook_configs.hooks_for(key, CONFIGS[key], by_epoch)]
     assert {hook.by_epoch for hook in hooks} == {by_epoch}
 
 
-def test_by_epoch_can_be_said() -> None:
-    """What a config says of ``by_epoch`` wins over the runner."""
+def test_by_epoch_can_be_set() -> None:
+    """``by_epoch`` of a config takes precedence over the runner."""
     ((hook, _),) = hook_configs.hooks_for("checkpoint_config", {"by_epoch": True}, by_epoch=False)
     assert hook.by_epoch is True
 
 
 def test_default_types() -> None:
-    """An optimizer, a checkpoint and a timer config need no ``type``."""
+    """Optimizer, checkpoint and timer configs need no ``type``."""
     types = {
         key: [type(hook).__name__ for hook, _ in hook_configs.hooks_for(key, {})]
         for key in ("optimizer_config", "checkpoint_config", "timer_config")
@@ -121,8 +121,8 @@ def test_default_types() -> None:
     }
 
 
-def test_priority_can_be_said() -> None:
-    """A config may move its hook."""
+def test_priority_can_be_set() -> None:
+    """A config can change the priority of its hook."""
     assert [priority for _, priority in hook_configs.hooks_for("optimizer_config", {"priority": 3})] == [3]
 
 
@@ -134,7 +134,7 @@ def test_other_values_are_refused(key: str) -> None:
 
 
 def test_wrong_argument_is_named_with_its_place() -> None:
-    """An argument that the hook does not take is an error with a suggestion."""
+    """An unknown argument is an error with its origin and a suggestion."""
     with pytest.raises(BuildError, match=r"no argument 'intervall'. Did you mean 'interval'"):
         list(hook_configs.hooks_for("checkpoint_config", {"intervall": 1}))
 
@@ -155,7 +155,7 @@ def test_wrong_argument_is_named_with_its_place() -> None:
     ],
 )
 def test_fp16_of_a_config(cfg: dict[str, Any], settings: Any) -> None:
-    """``fp16`` beside ``optimizer_config`` asks for mixed precision, and changes neither."""
+    """``fp16`` next to ``optimizer_config`` enables mixed precision, and neither is changed."""
     before = repr(cfg)
     assert hook_configs.optimizer_settings(cfg) == settings
     assert repr(cfg) == before

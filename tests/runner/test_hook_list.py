@@ -17,7 +17,7 @@ def names(runner: Any) -> list[str]:
 
 
 def custom(name: str, priority: Any = None) -> dict[str, Any]:
-    """Register a hook class of that name and return its config."""
+    """Register a hook class with this name and return its config."""
     HOOKS.register_module(module=type(name, (Hook,), {}))
     return {"type": name, **({} if priority is None else {"priority": priority})}
 
@@ -48,7 +48,7 @@ def test_training_hooks_are_ordered_by_priority() -> None:
 
 
 def test_named_priorities_sort_by_value() -> None:
-    """The nine names, registered in any order, come out in theirs."""
+    """Hooks with the nine named priorities, registered in any order, are sorted by priority."""
     runner = make_runner("epoch", 1)
     for name in random.sample([p.name for p in Priority], 9):
         runner.register_hook(Hook(), name)
@@ -56,7 +56,7 @@ def test_named_priorities_sort_by_value() -> None:
 
 
 def test_equal_priorities_keep_the_order_of_registration() -> None:
-    """Of hooks with one priority, the one that came first runs first."""
+    """Of hooks with one priority, the one that was registered first runs first."""
     runner, hooks = make_runner("epoch", 1), [Hook() for _ in range(3)]
     for hook in hooks:
         runner.register_hook(hook)
@@ -72,7 +72,7 @@ def test_numbers_sort_around_names() -> None:
 
 
 def test_default_timer_can_be_left_out() -> None:
-    """A training without other words has a timer and nothing else; None leaves it out too."""
+    """A training without hook configs has only a timer; None removes it too."""
     runner = make_runner("epoch", 1)
     runner.register_training_hooks(None)
     assert names(runner) == ["IterTimerHook"]
@@ -94,7 +94,7 @@ def test_default_timer_can_be_left_out() -> None:
     ],
 )
 def test_none_registers_nothing(method: str) -> None:
-    """None stands for no hook, whatever the key."""
+    """None means no hook, for every key."""
     runner = make_runner("epoch", 1)
     getattr(runner, f"register_{method}")(None)
     assert runner.hooks == []
@@ -111,8 +111,8 @@ def test_none_registers_nothing(method: str) -> None:
         ("custom_hooks", 50),
     ],
 )
-def test_ready_hook_is_taken_as_it_is(method: str, priority: int) -> None:
-    """Instead of a config, a hook can be given; it gets the priority of its key."""
+def test_hook_instance_is_accepted(method: str, priority: int) -> None:
+    """A Hook can be given instead of a config, and gets the priority of its key."""
     runner, hook = make_runner("iter", 1), Hook()
     getattr(runner, f"register_{method}")(hook)
     assert runner.hooks == [hook]
@@ -130,13 +130,13 @@ def test_hook_is_registered_once() -> None:
 
 @pytest.mark.parametrize("other", [object(), Hook, "Hook", None])
 def test_only_hooks_are_registered(other: Any) -> None:
-    """What is no Hook is refused."""
+    """An object that is not a Hook is refused."""
     with pytest.raises(HookError, match="A hook must be a Hook"):
         make_runner("epoch", 1).register_hook(other)
 
 
 def test_misspelt_stage_is_found_on_registration() -> None:
-    """A hook with a misspelt stage is refused, and the list stays as it was."""
+    """A hook with a misspelt stage is refused, and the list is not changed."""
     runner, hook = make_runner("epoch", 1), Hook()
     hook.before_train_itre = print
     with pytest.raises(HookError, match="before_train_iter"):
@@ -156,13 +156,13 @@ def test_hook_from_a_config() -> None:
 
 
 def test_hook_config_needs_a_type() -> None:
-    """Without ``type`` a config says of no hook what it is."""
+    """A config without ``type`` is an error."""
     with pytest.raises(KeyError, match="type"):
         make_runner("epoch", 1).register_hook_from_cfg({"priority": 1})
 
 
 def test_custom_hooks_may_be_one_or_a_list() -> None:
-    """Dicts and hooks can be mixed, and one alone needs no list."""
+    """Dicts and hooks can be mixed in a list; a single one needs no list."""
     runner = make_runner("epoch", 1)
     runner.register_custom_hooks([{"type": "IterTimerHook", "priority": "HIGHEST"}, Hook()])
     runner.register_custom_hooks({"type": "IterTimerHook"})
@@ -174,7 +174,7 @@ def test_custom_hooks_may_be_one_or_a_list() -> None:
 
 
 def test_table_of_hooks() -> None:
-    """The table names each stage, and by priority the hooks that do something there."""
+    """The table lists, for each stage, the hooks that override it, by priority."""
     runner = make_runner("epoch", 1)
     runner.register_optimizer_hook({})
     runner.register_hook(IterTimerHook(), 71)
@@ -194,7 +194,7 @@ def test_table_of_hooks() -> None:
 
 
 def test_table_has_the_stages_of_the_runner() -> None:
-    """The table of an iteration runner lists its stages and not those it never comes to."""
+    """The table of an iteration runner lists only the stages that it calls."""
     runner = make_runner("iter", 1)
     runner.register_hook(IterTimerHook())
     stages = [line[:-1] for line in runner.get_hook_info().splitlines() if line.endswith(":")]
@@ -208,8 +208,8 @@ def test_table_has_the_stages_of_the_runner() -> None:
     ]
 
 
-def test_stages_of_a_runners_own_flow_are_known() -> None:
-    """With a runner that has a flow ``test``, ``before_test_epoch`` is no slip of another stage."""
+def test_stages_of_a_custom_flow_are_known() -> None:
+    """For a runner with a flow ``test``, ``before_test_epoch`` is not a misspelt stage."""
     hook = Hook()
     hook.before_test_epoch = print
     with pytest.raises(HookError, match="would never be called"):
@@ -225,7 +225,7 @@ def test_stages_of_a_runners_own_flow_are_known() -> None:
 
 
 def test_profiler_is_registered_on_demand() -> None:
-    """A profiler has a method of its own and is no part of a training's hooks."""
+    """``register_profiler_hook`` adds a profiler; ``register_training_hooks`` does not."""
     runner = make_runner("epoch", 1)
     runner.register_profiler_hook(None)
     assert runner.hooks == []
@@ -249,21 +249,21 @@ def list_of(hooks: list[Hook]) -> HookList:
     return hook_list
 
 
-def test_only_hooks_with_something_to_do_are_called() -> None:
-    """A stage's methods are those of the hooks that override it, in order."""
+def test_only_overridden_methods_are_called() -> None:
+    """The methods of a stage are those of the hooks that override it, in order."""
     hooks = [BeforeIter(), Hook(), AfterTrainIter(), BeforeIter()]
     assert list_of(hooks).methods("before_train_iter") == [hooks[0].before_iter, hooks[3].before_iter]
     assert list_of(hooks).methods("before_run") == []
 
 
 def test_methods_are_looked_up_once() -> None:
-    """The table keeps what it found while the list of hooks is the same."""
+    """The table keeps the methods while the list of hooks is the same."""
     hooks = list_of([BeforeIter()])
     assert hooks.methods("before_val_iter") is hooks.methods("before_val_iter")
 
 
 def test_changed_list_of_hooks_is_noticed() -> None:
-    """Code that edits the runner's list directly, in the middle of a run too, is followed."""
+    """Code may edit the list of the runner directly, also during a run."""
     runner, seen = make_runner("epoch", 1), []
     first, second = (Recorder(lambda stage, runner, n=n: seen.append(n)) for n in (1, 2))
     runner.register_hook(first)
@@ -275,7 +275,7 @@ def test_changed_list_of_hooks_is_noticed() -> None:
     assert seen == [1, 1, 2, 2]
 
 
-def test_run_looks_at_hooks_anew() -> None:
+def test_each_run_looks_up_the_methods_again() -> None:
     """A method that was set on a hook after the last run is called in the next one."""
     runner, hook, seen = make_runner("epoch", 1), Hook(), []
     runner.register_hook(hook)
@@ -285,13 +285,13 @@ def test_run_looks_at_hooks_anew() -> None:
     assert seen == [runner]
 
 
-def test_stage_of_a_hooks_own_can_be_called() -> None:
-    """A runner of one's own may call a stage that only some hooks have."""
+def test_custom_stage_can_be_called() -> None:
+    """A custom runner may call a stage that only some hooks have."""
     hook = type("Mine", (Hook,), {"after_test_epoch": lambda self, runner: None})()
     assert list_of([Hook(), hook]).methods("after_test_epoch") == [hook.after_test_epoch]
 
 
 def test_unknown_stage_is_an_error() -> None:
-    """A stage that no hook has is refused with a suggestion."""
+    """A stage that no hook has is an error with a suggestion."""
     with pytest.raises(HookError, match=r"no stage 'befor_run'. Did you mean 'before_run'"):
         list_of([Hook()]).methods("befor_run")

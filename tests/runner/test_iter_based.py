@@ -36,7 +36,7 @@ ITER_STAGES = ("run", "epoch", "train_iter", "val_iter")
 
 
 class Tracer(Hook):
-    """Notes the stages that an iteration runner calls by name."""
+    """Records the stages that an iteration runner calls."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, ...]] = []
@@ -58,15 +58,15 @@ def test_stages_and_counters() -> None:
 
 
 def test_train_and_val_epochs_are_never_called() -> None:
-    """An iteration runner has no stages of train or val epochs."""
+    """An iteration runner has no stages for train or val epochs."""
     runner, recorder = make_runner("iter", 4), Recorder(lambda stage, runner: stage)
     runner.register_hook(recorder)
     runner.run([numbers(2), numbers(2)], [("train", 1), ("val", 1)])
     assert not [stage for stage in recorder.seen if stage.endswith(("train_epoch", "val_epoch"))]
 
 
-def test_epoch_number_follows_one_iteration_late() -> None:
-    """``epoch`` is read before the batch is fetched, as in MMCV: a new epoch shows in its second iteration."""
+def test_epoch_advances_one_iteration_late() -> None:
+    """``epoch`` is read before the batch is fetched, as in MMCV, so a new epoch shows in its second iteration."""
     runner = make_runner("iter", 6)
     recorder = Recorder(lambda stage, r: r.epoch if stage == "before_train_iter" else None)
     runner.register_hook(recorder)
@@ -74,8 +74,8 @@ def test_epoch_number_follows_one_iteration_late() -> None:
     assert recorder.seen == [0, 0, 0, 1, 1, 2]
 
 
-def test_batches_go_round() -> None:
-    """The loader begins anew when it is exhausted, each flow's with its own place."""
+def test_exhausted_loader_starts_again() -> None:
+    """The loader of each flow starts again when it is exhausted, and has its own position."""
     runner = make_runner("iter", 5)
     recorder = Recorder(
         lambda stage, r: (
@@ -91,7 +91,7 @@ def test_batches_go_round() -> None:
 
 
 def test_each_epoch_of_a_seeded_loader_has_its_own_order() -> None:
-    """On wrapping round, a loader of ours is told the next epoch."""
+    """When it starts again, an ``EpochDataLoader`` is set to the next epoch."""
     loader = EpochDataLoader(range(8), EpochSampler(8, seed=1), 8)
     stream = IterLoader(loader)
     first, second = next(stream), next(stream)
@@ -101,7 +101,7 @@ def test_each_epoch_of_a_seeded_loader_has_its_own_order() -> None:
 
 
 def test_iter_loader_can_begin_anywhere() -> None:
-    """A stream begun at an epoch and a batch goes on from there and knows its place."""
+    """An IterLoader that starts at an epoch and a batch continues from there and knows its position."""
     stream = IterLoader(numbers(3), LoaderPosition(4, 2))
     assert (len(stream), stream.position) == (3, LoaderPosition(4, 2))
     assert [next(stream).item() for _ in range(2)] == [2, 0]
@@ -109,13 +109,13 @@ def test_iter_loader_can_begin_anywhere() -> None:
 
 
 def test_empty_loader_is_an_error() -> None:
-    """A loader without a single batch is refused instead of being asked for ever."""
+    """A loader without batches is refused, instead of an endless loop."""
     with pytest.raises(ArgumentError, match="no batch"):
         next(IterLoader([]))
 
 
 def test_mode_of_the_model_follows_the_flow() -> None:
-    """The model trains in train flows; in val flows it is in eval mode and keeps no gradients."""
+    """The model is in train mode in train flows; in val flows it is in eval mode without gradients."""
     runner = make_runner("iter", 2)
     recorder = Recorder(
         lambda stage, r: (
@@ -130,7 +130,7 @@ def test_mode_of_the_model_follows_the_flow() -> None:
 
 
 def test_after_run_is_called_after_an_error() -> None:
-    """An exception reaches the caller after ``after_run`` was called, once."""
+    """An exception is raised after ``after_run`` was called once."""
 
     def fail(stage: str, runner: Any) -> str:
         if stage == "after_train_iter":
@@ -146,23 +146,23 @@ def test_after_run_is_called_after_an_error() -> None:
 
 
 def test_stop_ends_the_run_after_the_iteration() -> None:
-    """``stop`` lets the iteration finish, in the middle of a flow too."""
+    """``stop`` lets the iteration finish, also in the middle of a flow."""
     runner = make_runner("iter", 9)
     runner.register_hook(Recorder(lambda stage, r: r.stop("enough") if r.iter == 2 else None))
     runner.run([numbers(2)], [("train", 5)])
     assert (runner.iter, runner.stop_reason) == (3, "enough")
 
 
-def test_new_length_is_seen_within_a_flow() -> None:
-    """A hook that shortens the run ends a flow of several iterations there."""
+def test_new_length_applies_within_a_flow() -> None:
+    """A hook that shortens the run also ends a flow of several iterations."""
     runner = make_runner("iter", 9)
     runner.register_hook(Recorder(lambda stage, r: setattr(r, "_max_iters", 4) if r.iter == 2 else None))
     runner.run([numbers(2)], [("train", 8)])
     assert runner.iter == 4
 
 
-def test_length_may_be_given_to_run_but_warns() -> None:
-    """``run(max_iters=...)`` is the old way."""
+def test_length_as_argument_of_run_is_deprecated() -> None:
+    """``run(max_iters=...)`` causes a warning."""
     runner = make_runner("iter", 5)
     with pytest.warns(DeprecationWarning, match="max_iters"):
         runner.run([numbers(1)], [("train", 1)], max_iters=2)
@@ -170,13 +170,13 @@ def test_length_may_be_given_to_run_but_warns() -> None:
 
 
 def test_length_is_needed() -> None:
-    """Without ``max_iters`` there is no run."""
+    """A run without ``max_iters`` is an error."""
     with pytest.raises(AssertionError, match="needs max_iters"):
         IterBasedRunner(Scalar(), logger=LOGGER).run([numbers(1)], [("train", 1)])
 
 
 def test_checkpoint_name_counts_complete_iterations() -> None:
-    """A checkpoint saved after the third iteration is ``iter_3.pth``, its meta as MMCV would have it."""
+    """A checkpoint after the third iteration is ``iter_3.pth``, with the same meta as in MMCV."""
     runner = make_runner("iter", 3)
     runner.register_hook(
         Recorder(lambda stage, r: r.save_checkpoint(".") if stage == "after_train_iter" else None)
@@ -188,7 +188,7 @@ def test_checkpoint_name_counts_complete_iterations() -> None:
 
 
 def test_checkpoint_before_the_run() -> None:
-    """A fresh runner can be saved, and resumed from its beginning."""
+    """A new runner can be saved, and resumed at its start."""
     runner = make_runner("iter", 2)
     path = runner.save_checkpoint(".")
     assert path == "iter_1.pth"
@@ -198,8 +198,8 @@ def test_checkpoint_before_the_run() -> None:
     assert second.iter == 2
 
 
-def test_stream_without_a_length_goes_round() -> None:
-    """A loader that does not tell its length is begun anew when it ends, and says so when it is asked."""
+def test_stream_without_a_length_starts_again() -> None:
+    """A loader without a length starts again when it ends; reading its length is an error."""
 
     class Endless:
         def __iter__(self) -> Any:
@@ -216,8 +216,8 @@ def test_stream_without_a_length_goes_round() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["sampler", "batch_sampler"])
-def test_samplers_are_told_the_epoch(sampler: str) -> None:
-    """On wrapping round a sampler with ``set_epoch`` hears of it, inside a batch sampler too."""
+def test_set_epoch_of_samplers_is_called(sampler: str) -> None:
+    """When the loader starts again, ``set_epoch`` of its sampler is called, also inside a batch sampler."""
     told: list[int] = []
 
     class Telling(torch.utils.data.SequentialSampler):
@@ -235,8 +235,8 @@ def test_samplers_are_told_the_epoch(sampler: str) -> None:
     assert told == [0, 1, 2]
 
 
-def test_validation_is_logged_apart(tmp_path: Path) -> None:
-    """What val flows log is averaged over the flow and does not get into the numbers of the training."""
+def test_validation_is_logged_separately(tmp_path: Path) -> None:
+    """Values of val flows are averaged over the flow and are not part of the training averages."""
     model = Scalar()
     model.train_step = lambda batch, optimizer: {"log_vars": {"loss": 1.0}, "num_samples": 1}
     model.val_step = lambda batch, optimizer: {"log_vars": {"loss": 100.0 + float(batch)}, "num_samples": 1}
@@ -252,8 +252,8 @@ def test_validation_is_logged_apart(tmp_path: Path) -> None:
     ]
 
 
-def test_layers_that_are_frozen_stay_so() -> None:
-    """The model is put into train mode when it is not in it: a layer that a hook set to eval is left alone."""
+def test_frozen_layers_stay_frozen() -> None:
+    """Train mode is only set on a model that is not in it, so a layer that a hook set to eval is not changed."""
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(1), torch.nn.Linear(1, 1))
     model.train_step = lambda batch, optimizer: {}
     runner = make_runner("iter", 3, model)
@@ -269,8 +269,8 @@ def test_layers_that_are_frozen_stay_so() -> None:
 
 
 @pytest.mark.parametrize("at", [1, 2, 4])
-def test_validation_that_is_broken_off_is_logged_as_a_whole(at: int, tmp_path: Path) -> None:
-    """A run that is stopped within a val flow goes on there, and the line of the flow is the same."""
+def test_resumed_validation_is_logged_as_a_whole(at: int, tmp_path: Path) -> None:
+    """A run that stops within a val flow resumes there, and the log line of the flow is the same."""
 
     def lines(folder: Path, stop: int | None = None, resume: bool = False) -> list[Any]:
         model = Scalar()
@@ -307,8 +307,8 @@ def test_validation_that_is_broken_off_is_logged_as_a_whole(at: int, tmp_path: P
     assert [line["loss"] for line in whole if line["mode"] == "val"] == [1.0, 4.0]
 
 
-def test_flow_that_is_alone_begins_again() -> None:
-    """Within each flow iterations are counted from 0, and the last one is known."""
+def test_single_flow_starts_again() -> None:
+    """Iterations are counted from 0 within each flow, and ``last_of_flow`` is set in the last one."""
     runner = make_runner("iter", 7)
     recorder = Recorder(
         lambda stage, r: (r.inner_iter, r.last_of_flow) if stage == "after_train_iter" else None
@@ -320,7 +320,7 @@ def test_flow_that_is_alone_begins_again() -> None:
 
 
 def test_resumed_with_a_shorter_flow(tmp_path: Path) -> None:
-    """A run that stands beyond the end of what is now a flow begins the next."""
+    """If the saved position is after the end of a flow that is now shorter, the next flow starts."""
     runner = make_runner("iter", 9, work_dir=tmp_path, meta={})
     stopping = Hook()
     stopping.after_train_iter = lambda r: r.stop("x", interrupted=True) if r.iter == 3 else None
@@ -335,8 +335,8 @@ def test_resumed_with_a_shorter_flow(tmp_path: Path) -> None:
     assert (runner.iter, recorder.seen) == (9, [0, 1, 0, 1, 0])
 
 
-def test_length_that_a_hook_changes_is_kept_to() -> None:
-    """A hook of MMCV's days that shortens the run by its private attribute ends it."""
+def test_length_that_a_hook_changes_is_used() -> None:
+    """A hook written for MMCV that sets the private attribute shortens the run."""
     runner, hook = make_runner("iter", 9), Hook()
     hook.after_train_iter = lambda r: setattr(r, "_max_iters", 4)
     runner.register_hook(hook)

@@ -21,7 +21,7 @@ def filled(values: list[Any], counts: list[int] | None = None) -> LogBuffer:
 
 @pytest.mark.parametrize(("n", "mean"), [(2, 32 / 9), (0, 40 / 15), (100, 40 / 15), (1, 4.0)])
 def test_average_is_weighted(n: int, mean: float) -> None:
-    """An average over the last ``n`` values, or all, weights each by its number of samples."""
+    """An average over the last ``n`` values, or all of them, weights each by its number of samples."""
     buffer = filled([0, 1, 2, 3, 4], [1, 2, 3, 4, 5])
     buffer.average(n)
     assert buffer.output == {"x": mean}
@@ -30,14 +30,14 @@ def test_average_is_weighted(n: int, mean: float) -> None:
 
 @pytest.mark.parametrize("n", [0, 3])
 def test_tensors_are_numbers(n: int) -> None:
-    """Tensors, of one element and with a gradient too, are averaged as the numbers they hold."""
+    """Tensors with one element, also with a gradient, are averaged like numbers."""
     buffer = filled([torch.tensor(1.0, requires_grad=True), 2, torch.tensor([3.0]), torch.tensor([[6]])])
     buffer.average(n)
     assert buffer.output == {"x": 11 / 3 if n else 3.0}
 
 
 def test_tensors_of_many_kinds_keep_their_order() -> None:
-    """Numbers and tensors of several dtypes come out in the order in which they went in."""
+    """Numbers and tensors of several dtypes keep the order in which they were added."""
     kinds = [torch.float32, torch.int64, torch.float64, torch.bfloat16]
     buffer = filled([0.0, *(torch.tensor(i + 1, dtype=kind) for i, kind in enumerate(kinds)), 5])
     buffer.fetch()
@@ -45,7 +45,7 @@ def test_tensors_of_many_kinds_keep_their_order() -> None:
 
 
 def test_no_graph_is_kept() -> None:
-    """A value with a gradient is let go of: what led to it is not held until the next log line."""
+    """The graph of a value with a gradient is freed before the next log line."""
     buffer, leaf, held = LogBuffer(), torch.ones(3, requires_grad=True), WeakSet()
 
     class Saved:
@@ -58,7 +58,7 @@ def test_no_graph_is_kept() -> None:
 
 
 def test_values_are_those_of_the_call() -> None:
-    """A model that fills one dict anew in each step changes nothing that it gave before."""
+    """A model that reuses one dict in each step does not change earlier values."""
     buffer, values = LogBuffer(), {"x": 1.0}
     buffer.update(values)
     values["x"] = 3.0
@@ -68,13 +68,13 @@ def test_values_are_those_of_the_call() -> None:
 
 
 def test_value_is_one_number() -> None:
-    """A tensor with several elements is refused at once, by name."""
+    """A tensor with several elements is refused when it is added, with its name."""
     with pytest.raises(ArgumentError, match=r"one number; 'x' is a tensor of shape \(2,\)"):
         LogBuffer().update({"x": torch.ones(2)})
 
 
 def test_tensors_are_fetched_when_they_are_needed() -> None:
-    """Adding a tensor reads nothing from its device; averaging does."""
+    """Adding a tensor does not synchronize with its device; averaging does."""
     buffer, value = LogBuffer(), torch.tensor(1.0)
     buffer.update({"x": value})
     value.fill_(5.0)
@@ -83,7 +83,7 @@ def test_tensors_are_fetched_when_they_are_needed() -> None:
 
 
 def test_each_name_has_its_own_last_values() -> None:
-    """A name that is logged rarely is averaged over its own last values."""
+    """A name that is rarely logged is averaged over its own last values."""
     buffer = filled([1, 2, 3])
     buffer.update({"rare": 7})
     buffer.update({"x": 5})
@@ -93,7 +93,7 @@ def test_each_name_has_its_own_last_values() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_average_of_no_samples_is_left_out(n: int) -> None:
-    """A name that only ever had zero samples has no average, and the others have theirs."""
+    """A name with zero samples has no average; the other names have theirs."""
     buffer = filled([1.0, 3.0], [0, 0])
     buffer.update({"y": 7})
     buffer.average(n)
@@ -101,14 +101,14 @@ def test_average_of_no_samples_is_left_out(n: int) -> None:
 
 
 def test_average_without_values_is_ready() -> None:
-    """Averaging nothing gives nothing, and is ready to be logged."""
+    """Without values the output is empty and ready to be logged."""
     buffer = LogBuffer()
     buffer.average()
     assert (dict(buffer.output), buffer.ready) == ({}, True)
 
 
 def test_output_is_cleared_alone() -> None:
-    """``clear_output`` keeps the history and the newest averages; ``clear`` keeps no history."""
+    """``clear_output`` keeps the history and the newest averages; ``clear`` clears the history too."""
     buffer = filled([1.0])
     buffer.average()
     buffer.mode = "val"
@@ -125,19 +125,19 @@ def test_output_is_cleared_alone() -> None:
 
 @pytest.mark.parametrize("values", [[("x", 1)], 3, None])
 def test_values_are_a_dict(values: Any) -> None:
-    """What is no mapping is a TypeError."""
+    """Any other type is a TypeError."""
     with pytest.raises(TypeError, match="Logged values are a dict"):
         LogBuffer().update(values)
 
 
 def test_negative_window_is_refused() -> None:
-    """An average over fewer than no values is an error."""
+    """An average over a negative number of values is an error."""
     with pytest.raises(ValueError, match="not -1"):
         LogBuffer().average(-1)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many values come, few are kept, and the average over all of them is still exact."""
+    """Only the newest values are kept, and the average over all values is still exact."""
     monkeypatch.setattr(log_buffer, "MAX_HISTORY", 10)
     monkeypatch.setattr(log_buffer, "MAX_PENDING", 5)
     buffer = filled([torch.tensor(float(i)) for i in range(100)])
@@ -149,8 +149,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert buffer.output == {"x": 94.5}
 
 
-def test_state_can_be_saved_and_taken_over() -> None:
-    """A buffer made from the state of another goes on as that would, totals included."""
+def test_state_can_be_saved_and_restored() -> None:
+    """A buffer with the state of another continues like it, totals included."""
     first, second = filled([1, torch.tensor(2.0), 6], [1, 2, 3]), filled([100])
     first.output["score"] = 0.5
     first.mode, first.ready = "val", True
@@ -165,8 +165,8 @@ def test_state_can_be_saved_and_taken_over() -> None:
     assert (second.mode, second.ready) == ("val", True)
 
 
-def test_loss_that_is_not_finite_is_told_before_a_wrong_value() -> None:
-    """What ends the run is said first, whatever else is wrong with what is logged."""
+def test_non_finite_loss_is_reported_before_a_wrong_value() -> None:
+    """The error that stops the run takes precedence over any other problem of the logged values."""
     buffer = LogBuffer()
     buffer.update({"a": "x", "loss": float("nan")})
     with pytest.raises(NonFiniteLossError):

@@ -13,7 +13,7 @@ STEP, EPOCH = Increment(iter=1, batches_done=1), Increment(epoch=1, flow_done=1)
 
 
 def test_completed_step_is_counted_by_advance() -> None:
-    """Hooks of a step see the counters before it; ``advance`` counts it, once."""
+    """Hooks of a step see the counters before it; ``advance`` counts the step once."""
     position = Position(epoch=1, iter=7, inner_iter=2, batches_done=2, completed=STEP)
     assert (position.iter, position.batches_done) == (7, 2)
     position.advance()
@@ -22,7 +22,7 @@ def test_completed_step_is_counted_by_advance() -> None:
 
 
 def test_completed_epoch_begins_the_next() -> None:
-    """After an epoch no batch of the next one is done."""
+    """After an epoch, no batches of the next one are done."""
     position = Position(epoch=1, iter=6, batches_done=3, flow_done=1, completed=EPOCH)
     position.advance()
     assert position == Position(epoch=2, iter=6, batches_done=0, flow_done=2)
@@ -30,7 +30,7 @@ def test_completed_epoch_begins_the_next() -> None:
 
 @pytest.mark.parametrize("completed", [None, STEP, EPOCH])
 def test_following_changes_nothing(completed: Increment | None) -> None:
-    """``following`` is what ``advance`` leads to, and leaves the position as it is."""
+    """``following`` returns what ``advance`` would lead to, without changing the position."""
     position, same = (Position(epoch=1, iter=6, batches_done=3, completed=completed) for _ in range(2))
     following = position.following()
     assert position == same
@@ -39,7 +39,7 @@ def test_following_changes_nothing(completed: Increment | None) -> None:
 
 
 def test_state_of_a_position() -> None:
-    """The saved form is what earlier versions wrote; batches of the epoch are called ``inner_iter`` in it."""
+    """The saved form is that of earlier versions; the batches of the epoch are ``inner_iter`` in it."""
     state = {"epoch": 2, "iter": 9, "inner_iter": 1, "flow": 1, "flow_done": 3, "loaders": [(2, 1), (0, 4)]}
     position = Position(completed=STEP)
     position.load_state_dict(state)
@@ -60,8 +60,8 @@ def test_counters_of_mmcv_can_be_read_and_written(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("epoch", [4, 5]), ("iter", [2])])
-def test_counters_that_are_set_before_a_run_are_where_it_begins(kind: str, expected: list[int]) -> None:
-    """A run is as long as the counters leave it, and the checkpoints that it writes say so."""
+def test_run_starts_at_counters_that_were_set(kind: str, expected: list[int]) -> None:
+    """The run ends as if it had been resumed there, and its checkpoints are numbered accordingly."""
     runner = make_runner(kind, 3, work_dir="run", meta={})
     runner._epoch, runner._iter = 2, 4 if kind == "epoch" else 2
     seen = Recorder(lambda stage, r: r.iter if stage == "before_train_iter" else None)
@@ -76,7 +76,7 @@ def test_counters_that_are_set_before_a_run_are_where_it_begins(kind: str, expec
 
 
 @pytest.mark.parametrize("kind", RUNNERS)
-def test_counter_that_a_hook_sets_is_used_at_once(kind: str) -> None:
+def test_counter_that_a_hook_sets_is_used_immediately(kind: str) -> None:
     """A hook that sets ``_iter`` after a step moves the run, and the step is counted after it."""
     runner, seen = make_runner(kind, {"epoch": 1, "iter": 13}[kind]), []
     hook = Hook()
@@ -87,7 +87,7 @@ def test_counter_that_a_hook_sets_is_used_at_once(kind: str) -> None:
     assert seen == [0, 1, 11, 12]
 
 
-def test_runner_written_for_mmcv_counts_by_itself() -> None:
+def test_runner_written_for_mmcv_advances_the_counters() -> None:
     """A subclass whose ``train`` advances the private counters, as in MMCV, runs its epochs."""
 
     class OldRunner(EpochBasedRunner):
@@ -115,7 +115,7 @@ def test_runner_written_for_mmcv_counts_by_itself() -> None:
 
 
 def test_batch_position_is_that_of_the_loader() -> None:
-    """In a val flow the epoch and the index are those of its loader, and the iteration that of the training."""
+    """In a val flow, epoch and index are those of its loader, and the iteration is that of the training."""
     seen: dict[str, list[Any]] = {}
     for kind in RUNNERS:
         runner = make_runner(kind, {"epoch": 2, "iter": 4}[kind])

@@ -34,7 +34,7 @@ SAVED_AT = (4, 6, 10, 12)
 
 
 class Training:
-    """Everything that could depend on chance or on the past, built anew from a seed."""
+    """A training with everything random or stateful, created from a seed."""
 
     def __init__(self, kind: str, folder: str, seed: int, workers: int = 0, workflow: Any = None) -> None:
         set_random_seed(seed)
@@ -85,7 +85,7 @@ def _after_iteration(stage: str, runner: Any) -> Any:
 
 
 def log_lines(folder: str, first: int = 1) -> list[dict[str, Any]]:
-    """The lines of the JSON log but the first, without what a clock decides."""
+    """The lines of the JSON log except the first, without times."""
     lines = [json.loads(line) for line in Path(folder, "log.log.json").read_text().splitlines()[first:]]
     return [{k: v for k, v in line.items() if k not in ("time", "data_time")} for line in lines]
 
@@ -98,8 +98,8 @@ def resumed(kind: str, checkpoint: str, folder: str = "resumed", **kwargs: Any) 
 
 @pytest.mark.parametrize("saved_at", SAVED_AT)
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_resumed_run_ends_with_the_bits_of_the_unbroken_one(kind: str, saved_at: int) -> None:
-    """A run that goes on from any checkpoint, in new objects, ends exactly as if it had never stopped."""
+def test_resumed_run_is_bit_identical(kind: str, saved_at: int) -> None:
+    """A run resumed from any checkpoint, with new objects, ends exactly like an uninterrupted one."""
     whole = Training(kind, "whole", seed=1)
     whole.run()
     expected = whole.outcome()
@@ -114,7 +114,7 @@ def test_resumed_run_ends_with_the_bits_of_the_unbroken_one(kind: str, saved_at:
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_workers_and_chained_restarts_change_nothing(kind: str) -> None:
-    """A run broken twice, with other numbers of workers each time, ends as the unbroken one."""
+    """A run resumed twice, with other numbers of workers each time, ends like an uninterrupted one."""
     whole = Training(kind, "whole", seed=1)
     whole.run()
     expected = whole.outcome()
@@ -136,7 +136,7 @@ def test_workers_and_chained_restarts_change_nothing(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_an_open_window_moves_the_checkpoint_to_its_end(kind: str) -> None:
-    """A checkpoint that falls due inside an accumulation window is written when the window closes."""
+    """A checkpoint that is due inside an accumulation window is written at the end of the window."""
     Training(kind, "run", seed=1).run()
     assert sorted(p.name for p in Path("run").glob("iter_*.pth")) == [
         f"iter_{i}.pth" for i in (10, 12, 15, 4, 6)
@@ -145,7 +145,7 @@ def test_an_open_window_moves_the_checkpoint_to_its_end(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_skipped_samples_are_not_read(kind: str) -> None:
-    """Resuming in the middle of an epoch reads only the samples that are still to come."""
+    """Resuming in the middle of an epoch reads only the remaining samples."""
     Training(kind, "run", seed=1).run()
     second = resumed(kind, "run/iter_6.pth")
     second.run()
@@ -154,7 +154,7 @@ def test_skipped_samples_are_not_read(kind: str) -> None:
 
 
 def test_random_val_flow_is_resumed_as_well() -> None:
-    """A checkpoint written before a val flow that draws random numbers leads to the same training."""
+    """After resuming before a val flow that draws random numbers, the training is the same."""
     workflow = [("train", 1), ("val", 1)]
 
     def noisy(training: Training) -> Training:
@@ -170,8 +170,8 @@ def test_random_val_flow_is_resumed_as_well() -> None:
 
 
 @pytest.mark.parametrize("saved_at", SAVED_AT)
-def test_end_of_a_resumed_epoch_looks_as_ever(saved_at: int) -> None:
-    """What hooks see at the end of an epoch does not tell whether the run was resumed within it."""
+def test_end_of_a_resumed_epoch_is_the_same(saved_at: int) -> None:
+    """Hooks see the same values at the end of an epoch, whether or not the run was resumed within it."""
 
     def seen(training: Training) -> list[Any]:
         recorder = Recorder(
@@ -195,8 +195,8 @@ def _draw(stage: str) -> None:
 
 
 @pytest.mark.parametrize("flow", range(3))
-def test_workflow_goes_on_where_it_stood(flow: int) -> None:
-    """A run with several flows per round is resumed in the flow, and the time of it, that was next."""
+def test_workflow_resumes_at_its_flow(flow: int) -> None:
+    """A workflow with several flows resumes in the flow, and its repetition, that was next."""
     workflow = [("train", 2), ("val", 1), ("train", 1)]
 
     def flows(runner: Any) -> list[str]:
@@ -218,7 +218,7 @@ def test_workflow_goes_on_where_it_stood(flow: int) -> None:
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_resuming_a_finished_run_trains_nothing(kind: str) -> None:
-    """A run resumed from its last checkpoint is over at once, and its weights stay."""
+    """A run resumed from its last checkpoint ends immediately with the same weights."""
     whole = Training(kind, "whole", seed=1)
     whole.run()
     second = resumed(kind, "whole/iter_15.pth")
@@ -228,7 +228,7 @@ def test_resuming_a_finished_run_trains_nothing(kind: str) -> None:
 
 
 def mmcv_file(path: str, **meta: Any) -> str:
-    """Write what MMCV 1.x writes for a ``Scalar``: no resume state, no digest."""
+    """Write a checkpoint as MMCV 1.x does for a ``Scalar``: no resume state, no digest."""
     model = Scalar()
     with torch.no_grad():
         model.w.fill_(5.0)
@@ -239,7 +239,7 @@ def mmcv_file(path: str, **meta: Any) -> str:
 
 @pytest.mark.parametrize("kind", RUNNERS)
 def test_mmcv_checkpoint_resumes_by_its_meta(kind: str) -> None:
-    """A file without our state brings back weights, optimizer, epoch, iteration and meta."""
+    """A checkpoint of MMCV restores weights, optimizer, epoch, iteration and meta."""
     runner = make_runner(kind, 8, meta={"exp_name": "mine"})
     runner.resume(mmcv_file("old.pth", epoch=2, iter=6, seed=7, exp_name="old"))
     assert (runner.epoch, runner.iter) == (2, 6)
@@ -249,7 +249,7 @@ def test_mmcv_checkpoint_resumes_by_its_meta(kind: str) -> None:
 
 
 def test_mmcv_checkpoint_trains_the_epochs_that_are_left() -> None:
-    """After resuming an MMCV file of two epochs, a run of three trains one more."""
+    """A run of three epochs resumed from an MMCV checkpoint of two trains one more."""
     runner = make_runner("epoch", 3)
     runner.resume(mmcv_file("old.pth", epoch=2, iter=4))
     runner.run([numbers(2)], [("train", 1)])
@@ -257,7 +257,7 @@ def test_mmcv_checkpoint_trains_the_epochs_that_are_left() -> None:
 
 
 def test_run_resumed_from_mmcv_saves_its_position() -> None:
-    """A checkpoint within an epoch, of a run that was resumed from one of MMCV, resumes in that epoch."""
+    """If a run resumed from MMCV is saved within an epoch, it can be resumed within that epoch."""
     runner = make_runner("epoch", 4, work_dir="run", meta={})
     runner.register_checkpoint_hook({"interval": 1, "by_epoch": False})
     runner.resume(mmcv_file("old.pth", epoch=2, iter=4))
@@ -277,7 +277,7 @@ def test_run_resumed_from_mmcv_saves_its_position() -> None:
     ],
 )
 def test_form_of_the_saved_position(kind: str, expected: dict[str, Any]) -> None:
-    """The position after six iterations is saved in the form that earlier versions wrote and read."""
+    """The position after six iterations is saved in the form of earlier versions."""
     Training(kind, "run", seed=1).run()
     position = torch.load("run/iter_6.pth")["resume"]["position"]
     layout = "23 samples in 5 batches of 5, shuffled with seed 3"
@@ -286,7 +286,7 @@ def test_form_of_the_saved_position(kind: str, expected: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("kind", RUNNERS)
 def test_second_run_begins_with_its_own_loaders(kind: str) -> None:
-    """A runner may run again, longer and on other data: nothing of the first loaders is resumed."""
+    """A runner may run again, longer and with other loaders: no position in the first loaders is used."""
     runner = make_runner(kind, {"epoch": 1, "iter": 3}[kind])
     runner.run([numbers(3)], [("train", 1)])
     runner._max_epochs, runner._max_iters = (2, None) if kind == "epoch" else (None, 5)
@@ -298,7 +298,7 @@ def test_second_run_begins_with_its_own_loaders(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", RUNNERS)
 def test_only_rank_0_writes(kind: str) -> None:
-    """Every process may save a run; those of other ranks write nothing and return the same path."""
+    """``save_checkpoint`` of other ranks writes nothing and returns the same path."""
     runner = make_runner(kind, 1)
     runner._rank = 1
     path = runner.save_checkpoint("out")
@@ -319,8 +319,8 @@ def test_every_rank_checks_what_it_saves() -> None:
         runner.save_checkpoint("out")
 
 
-def test_optimizer_can_be_left_as_it_is() -> None:
-    """``resume_optimizer=False`` takes over everything but the optimizer's state."""
+def test_optimizer_state_can_be_skipped() -> None:
+    """``resume_optimizer=False`` restores everything except the state of the optimizer."""
     runner = make_runner("epoch", 3)
     runner.resume(mmcv_file("old.pth", epoch=1, iter=2), resume_optimizer=False)
     assert runner.current_lr() == [0.1]
@@ -328,14 +328,14 @@ def test_optimizer_can_be_left_as_it_is() -> None:
 
 
 def test_optimizer_state_needs_an_optimizer() -> None:
-    """A checkpoint with an optimizer's state is refused by a runner that has none."""
+    """A runner without an optimizer refuses a checkpoint with the state of one."""
     runner = make_runner("epoch", 1, optimizer=None)
     with pytest.raises(ArgumentTypeError, match="the runner has none"):
         runner.resume(mmcv_file("old.pth", epoch=1, iter=2))
 
 
 def test_several_optimizers_are_saved_and_resumed_by_name() -> None:
-    """A dict of optimizers comes back name by name."""
+    """Each optimizer in a dict is restored by its name."""
 
     def runner() -> Any:
         model = nn.ModuleDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
@@ -351,34 +351,34 @@ def test_several_optimizers_are_saved_and_resumed_by_name() -> None:
 
 
 def test_file_without_meta_is_refused() -> None:
-    """Bare weights cannot be resumed from; the message says what they lack."""
+    """A file with weights only cannot be resumed from; the message names the missing keys."""
     torch.save({"state_dict": Scalar().state_dict()}, "weights.pth")
     with pytest.raises(CheckpointError, match="no meta"):
         make_runner("epoch", 1).resume("weights.pth")
 
 
 def test_other_model_is_refused() -> None:
-    """An exact resume into a model with other weights is an error, not a warning."""
+    """Resuming with a model that has other weights is an error, not a warning."""
     path = make_runner("epoch", 1).save_checkpoint(".")
     with pytest.raises(CheckpointError, match="do not match"):
         make_runner("epoch", 1, TinyNet()).resume(path)
 
 
 def test_checkpoint_without_optimizer_holds_no_exact_state() -> None:
-    """``save_optimizer=False`` leaves out what only a continued run needs."""
+    """``save_optimizer=False`` leaves out the state that only a resumed run needs."""
     path = make_runner("epoch", 1).save_checkpoint(".", save_optimizer=False)
     assert set(torch.load(path)) == {"meta", "state_dict"}
 
 
 def test_open_window_has_no_exact_state() -> None:
-    """A checkpoint written while gradients are waiting does not claim to be exact."""
+    """A checkpoint within an accumulation window has no state for an exact resume."""
     runner = make_runner("epoch", 1)
     runner.accumulating = True
     assert "resume" not in torch.load(runner.save_checkpoint("."))
 
 
 class Counter(Recorder):
-    """A hook with a state of its own."""
+    """A hook with a state."""
 
     def __init__(self, count: int = 0) -> None:
         super().__init__(lambda stage, runner: None)
@@ -392,7 +392,7 @@ class Counter(Recorder):
 
 
 def test_hooks_of_one_class_keep_their_own_states() -> None:
-    """Two hooks of a class get back the states that they saved, in order."""
+    """Two hooks of a class restore the states that they saved, in order."""
     saved = RunState.capture(
         Position(iter=3).state_dict(), [Counter(1), Counter(2)], LogBuffer(), LogBuffer()
     )
@@ -403,25 +403,23 @@ def test_hooks_of_one_class_keep_their_own_states() -> None:
 
 
 def test_hooks_without_a_saved_state_are_left_alone() -> None:
-    """A hook that is new in the resumed run keeps the state it has."""
+    """A hook that is new in the resumed run keeps its state."""
     saved = RunState.capture(Position().state_dict(), [], LogBuffer(), LogBuffer())
     hook = Counter(4)
     RunState.read(saved).restore_hooks([hook])
     assert hook.count == 4
 
 
-def test_resume_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says which file a run goes on from, and where it stands."""
+def test_resume_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The log contains the file that a run resumes from, and the position."""
     with caplog.at_level("INFO", LOGGER.name):
         make_runner("epoch", 3).resume(mmcv_file("old.pth", epoch=1, iter=2))
     assert "Resumed from old.pth: epoch 1, iteration 2" in caplog.text
 
 
 @pytest.mark.parametrize(("kind", "length", "file"), [("epoch", 2, "epoch_2.pth"), ("iter", 4, "iter_4.pth")])
-def test_flows_after_the_last_training_are_made_up_for(
-    kind: str, length: int, file: str, tmp_path: Path
-) -> None:
-    """A checkpoint of the last epoch or iteration stands before the val flow that follows; resuming runs that."""
+def test_flows_after_the_last_training_are_resumed(kind: str, length: int, file: str, tmp_path: Path) -> None:
+    """A checkpoint of the last epoch or iteration is saved before the val flow after it; resuming runs that flow."""
 
     def stages(resume: bool) -> list[str]:
         runner = make_runner(kind, length, work_dir=tmp_path, meta={})
@@ -442,7 +440,7 @@ def test_flows_after_the_last_training_are_made_up_for(
 
 
 class Rising(Hook):
-    """Pushes the weight further in each iteration; begins anew with each epoch, and ends it with a push of its own."""
+    """Adds a growing amount to the weight in each iteration; the amount is reset around each epoch."""
 
     def before_epoch(self, runner: Any) -> None:
         self.push = 1.0
@@ -465,10 +463,10 @@ class Rising(Hook):
 @pytest.mark.parametrize("interrupted", [True, False])
 @pytest.mark.parametrize("averages", [True, False])
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_what_hooks_do_around_a_run_does_not_reach_the_resumed_one(
+def test_state_of_hooks_is_restored_after_before_run_and_before_epoch(
     kind: str, averages: bool, interrupted: bool
 ) -> None:
-    """A hook goes on with its state though the epoch began anew and, where the run was stopped, had ended."""
+    """A hook resumes with its saved state, although it was reset when the epoch started again."""
 
     def build(folder: str, stop_at: int | None) -> Any:
         runner = make_runner(kind, 1 if kind == "epoch" else 6, work_dir=folder, meta={})

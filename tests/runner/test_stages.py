@@ -25,13 +25,13 @@ def hook_with(*names: str) -> Hook:
     ],
 )
 def test_misspelt_stage_is_refused(slip: str, meant: str) -> None:
-    """A method that looks like a stage but is none would never be called: it is refused."""
+    """A method with a name similar to a stage would never be called, so it is refused."""
     with pytest.raises(HookError, match=f"Mine.{slip} would never be called.*Did you mean '{meant}'"):
         check_stages(hook_with(slip), Hook.stages)
 
 
 def test_misspelt_stage_on_the_instance_is_refused() -> None:
-    """Methods that are set on the instance count as well."""
+    """Methods that are set on the instance are checked as well."""
     hook = Hook()
     hook.after_train_iterr = print
     with pytest.raises(HookError, match="after_train_iter'"):
@@ -42,12 +42,12 @@ def test_misspelt_stage_on_the_instance_is_refused() -> None:
     "name", ["before_everything", "after_all_is_done", "train_iter", "_before_run", "beforehand"]
 )
 def test_other_names_are_left_alone(name: str) -> None:
-    """A hook may have methods of its own whose names are not close to a stage."""
+    """A hook may have methods with names that are not similar to a stage."""
     check_stages(hook_with(name), Hook.stages)
 
 
-def test_plain_attribute_is_no_misspelt_stage() -> None:
-    """Only what can be called could have been meant as a stage."""
+def test_plain_attribute_is_not_a_misspelt_stage() -> None:
+    """Only callable attributes are checked."""
     hook = Hook()
     hook.after_train_iters = 5
     check_stages(hook, Hook.stages)
@@ -55,7 +55,7 @@ def test_plain_attribute_is_no_misspelt_stage() -> None:
 
 @pytest.mark.parametrize("name", [*Hook.stages, "before_epoch", "after_epoch", "before_iter", "after_iter"])
 def test_the_fourteen_methods_are_known(name: str) -> None:
-    """None of the methods that a runner calls is taken for a slip of another."""
+    """No method that a runner calls is reported as a misspelling of another."""
     check_stages(hook_with(name), Hook.stages)
 
 
@@ -81,7 +81,7 @@ def acting_at(*names: str, **attributes: Any) -> Hook:
 def test_inactive_hook_is_warned_about(
     kind: str, hook: Hook, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Before the run a warning names each hook that would never do anything in it, and why."""
+    """Before the run a warning names each hook that would never do anything in it, with the reason."""
     runner = make_runner(kind, 1)
     runner.register_hook(hook)
     runner.run([numbers(1)], [("train", 1)])
@@ -102,7 +102,7 @@ def test_inactive_hook_is_warned_about(
     ],
 )
 def test_active_hook_is_not_warned_about(kind: str, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
-    """No warning for a hook that one stage of the run reaches, or that has stages of its own."""
+    """There is no warning for a hook with a stage that the run calls, or with custom stages."""
     runner = make_runner(kind, 1)
     runner.register_hook(hook)
     runner.run([numbers(1)], [("train", 1)])

@@ -45,7 +45,7 @@ def test_wrong_workflow_is_refused_before_anything_runs(kind: str) -> None:
 
 
 def test_right_workflow_passes() -> None:
-    """Several flows, each with its loader, are fine."""
+    """Several flows, each with its loader, are valid."""
     check_workflow(make_runner("epoch", 1), [1, 2], [("val", 2), ("train", 1)])
 
 
@@ -56,7 +56,7 @@ def test_flow_is_the_method_of_its_name() -> None:
 
 
 def expected(kind: str, length: int, workflow: list[tuple[str, int]], batches: list[int]) -> list[Any]:
-    """Tell from the words of the documentation what is called: (stage, epoch or iteration, inner)."""
+    """Return the expected calls by the documentation: (stage, epoch or iteration, inner)."""
     seen: list[Any] = []
     done = 0
     while done < length:
@@ -81,7 +81,7 @@ FLOWS = st.lists(st.tuples(st.sampled_from(["train", "val"]), st.integers(1, 3))
 @given(kind=st.sampled_from(["epoch", "iter"]), length=st.integers(0, 7), workflow=FLOWS, data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_any_workflow_runs_as_described(kind: str, length: int, workflow: list[Any], data: Any) -> None:
-    """Whatever the modes and counts, flows run in turn, and training ends at its length."""
+    """Flows run in turn for any modes and counts, and training ends at its length."""
     assume(any(mode == "train" for mode, _ in workflow))
     batches = [data.draw(st.integers(1, 3)) for _ in workflow]
     runner = make_runner(kind, length)

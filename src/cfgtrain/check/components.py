@@ -93,7 +93,7 @@ def arguments(
         yield problem.error(cfg)
         if problem.argument is None:
             break
-        # Look for the next one. None counts as missing: it was probably misspelled as this one.
+        # Look for the next one. Missing arguments no longer count: this one was probably a misspelled one.
         del names[problem.argument]
         problem = argument_problem(target, names, partial_args=True, config_keys=config_keys)
     for name, value in stated.items():

@@ -40,8 +40,8 @@ class Found(NamedTuple):
 def find_checkpoint(*folders: Path, trusted: bool = False) -> Found:
     """Return the newest checkpoint in some folders that is intact and can be resumed from.
 
-    The newest one is the furthest one of the run that started last. This is read from the
-    files; only between files that say the same do their modification times decide, because
+    Checkpoints are ordered by the start of their run, then by their progress in it; both are read
+    from the files. Modification times only decide between equal ones, because
     copying changes these. Files that cannot be read at all come first, newest first.
 
     Args:
@@ -125,8 +125,8 @@ def find_resume(
 def relocated(messages: Mapping[str, Any], checkpoint: str | Path) -> dict[str, Any]:
     """Return the ``hook_msgs`` of a checkpoint whose folder may have been moved or copied since it was saved.
 
-    ``best_ckpt`` and ``last_ckpt`` are absolute paths. A file that is where the path leads from
-    the folder of the checkpoint, as it did when the checkpoint was saved, takes precedence.
+    ``best_ckpt`` and ``last_ckpt`` are absolute paths. If a file exists
+    at the same path relative to the folder of the checkpoint, that file is used instead.
 
     Args:
         messages: As saved in the checkpoint.

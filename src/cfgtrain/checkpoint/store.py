@@ -35,7 +35,7 @@ class CheckpointStore:
     Attributes:
         folder: Folder that checkpoints are written to, or None before ``open``.
         mirror: Where they are copied to, or None.
-        written: Id of the run that wrote it for each checkpoint, by path, oldest first.
+        written: Maps the path of each checkpoint, oldest first, to the id of the run that wrote it.
 
     Raises:
         ArgumentError: ``file_client_args`` is for another backend than the disk, and there is no ``out_dir``.
@@ -82,7 +82,7 @@ class CheckpointStore:
         return self.folder
 
     def add(self, name: str, run_id: str | None) -> Path:
-        """Add a checkpoint that is about to be written, so that the list in it contains itself.
+        """Add a checkpoint that is about to be written: the list that is saved in it must include it.
 
         Args:
             name: Name of the file.
@@ -126,7 +126,7 @@ class CheckpointStore:
         logger: logging.Logger,
         create_symlink: bool = False,
     ) -> None:
-        """Set the list to that of a resumed run, and do what its end may have prevented.
+        """Set the list to that of a resumed run, and complete what a kill may have prevented.
 
         If the newest checkpoint was written, but the run was killed right after that, the oldest
         ones are still to be removed, and ``latest.pth`` is still to be updated.

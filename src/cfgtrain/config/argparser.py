@@ -28,7 +28,7 @@ def config_parser(description: str | None = None) -> tuple[str, argparse.Argumen
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     named = [word for word in words if word.endswith(SUFFIXES)]
     if not named:
-        named = [parser.parse_args(sys.argv[1:]).config]  # exits for --help and where there is no config
+        named = [parser.parse_args(sys.argv[1:]).config]  # exits for --help and if there is no config
     return named[0], parser
 
 
@@ -38,7 +38,7 @@ def add_args(
     """Add an option such as ``--optimizer.lr`` for every leaf of a config, and return the parser.
 
     The type is that of the leaf: a bool gets ``--key`` and ``--no-key``, and a list takes one or more
-    arguments of the type of its first item. Where the leaf has no type (None, an empty list), the argument is
+    arguments of the type of its first item. If the leaf has no type (None, an empty list), the argument is
     parsed like a value of ``--cfg-options``. An option that is not given sets nothing in the namespace.
     A key that cannot be written as a dotted key, such as one that contains a dot, gets no option.
     """

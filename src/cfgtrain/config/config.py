@@ -170,7 +170,7 @@ class Config:
         if strict:
             check_known(self._cfg_dict, options)
         merged = copy_tree(self._cfg_dict)
-        # _delete_ concerns the inherited keys only, whatever its position among the options.
+        # _delete_ only concerns the inherited keys, so its position among the options does not matter.
         for option in sorted(options, key=lambda option: split_key(option)[-1] != DELETE):
             place = _place_of(origin, option, (typed or {}).get(option, options[option]))
             tree = override_tree({option: options[option]}, place, merged)

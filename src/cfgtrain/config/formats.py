@@ -1,6 +1,6 @@
 """Parse the text of one config: compile Python and parse JSON. Errors have the line.
 
-JSON and YAML (see ``yaml_reader``) may come from anybody. Duplicate keys, unlimited nesting and
+JSON and YAML (see ``yaml_reader``) may come from untrusted sources. Duplicate keys, unlimited nesting and
 huge keys are rejected while parsing.
 """
 
@@ -41,7 +41,7 @@ def _not_python(error: Exception, shown: str) -> ConfigSyntaxError:
     line = getattr(error, "lineno", None)
     code = (getattr(error, "text", None) or "").strip()
     code = code if len(code) <= 100 else code[:97] + "..."
-    if isinstance(error, RecursionError | MemoryError):  # each Python version says it in its own words
+    if isinstance(error, RecursionError | MemoryError):  # the text differs between Python versions
         reason = "an expression is nested too deeply for Python to parse"
     else:
         reason = getattr(error, "msg", None) or str(error)

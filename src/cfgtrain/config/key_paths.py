@@ -10,7 +10,7 @@ from cfgtrain.suggestions import suggest
 
 KeyPath = tuple[object, ...]
 
-# Stands for a value that is not known, or is not there.
+# A value that is unknown or missing.
 UNKNOWN: Any = ...
 
 # The deepest nesting of values: a config that nests deeper contains itself or is an attack, and
@@ -117,8 +117,8 @@ def look_up(tree: object, key: str) -> object:
 def walk(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Yield the path and the value of ``value`` and of everything in it, the outer before the inner.
 
-    Dicts, lists and tuples are searched. A dict may be changed while it is the value that was
-    yielded last: its items are read after that.
+    Dicts, lists and tuples are searched. A dict may be changed right after it was
+    yielded: its items are only read afterwards.
 
     Args:
         value: The tree.

@@ -144,9 +144,9 @@ class _Reader:
         read = _read_python if file.suffix == ".py" else _read_data
         source, bases = read(self, file)
         source.bases = tuple(base.source for base in bases)
-        _warn_of_deprecation(source.tree.pop(DEPRECATION, None), file)
-        inherited = _joined(bases)
-        _warn_of_replaced_imports(inherited.get(CUSTOM_IMPORTS), source)
+        _warn_about_deprecation(source.tree.pop(DEPRECATION, None), file)
+        inherited = _merge_bases(bases)
+        _warn_about_replaced_imports(inherited.get(CUSTOM_IMPORTS), source)
         tree = _merge_over_bases(inherited, source)
         return Loaded(tree, "\n".join([*(base.text for base in bases), f"{path}\n{text}"]), source)
 
@@ -260,7 +260,7 @@ def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, A
     return templates.look_up_references(paths, tree, file.shown, file.hidden.text)
 
 
-def _joined(bases: list[Loaded]) -> ConfigDict:
+def _merge_bases(bases: list[Loaded]) -> ConfigDict:
     """Merge bases that must not define the same top-level key, except ``custom_imports``."""
     if not bases:
         return ConfigDict()
@@ -298,8 +298,8 @@ def _merge_over_bases(base: ConfigDict, source: FileSource) -> ConfigDict:
     return tree
 
 
-def _warn_of_deprecation(notice: object, file: _File) -> None:
-    """Warn if a file has ``_deprecation_``, with what it says."""
+def _warn_about_deprecation(notice: object, file: _File) -> None:
+    """Warn if a file has ``_deprecation_``; the warning contains its text."""
     if notice is None:
         return
     if not isinstance(notice, Mapping):
@@ -313,7 +313,7 @@ def _warn_of_deprecation(notice: object, file: _File) -> None:
     warnings.warn(message, ConfigDeprecationWarning, stacklevel=stack_level())
 
 
-def _warn_of_replaced_imports(inherited: Any, source: FileSource) -> None:
+def _warn_about_replaced_imports(inherited: Any, source: FileSource) -> None:
     own = source.tree.get(CUSTOM_IMPORTS)
     if inherited is not None and own is not None:
         warning = replaced_imports(inherited, own, source.origin((CUSTOM_IMPORTS, IMPORTS)))

@@ -8,8 +8,8 @@ r"""The KEY=VALUE words of the command line, such as ``optimizer.lr=0.02``.
             {key: piece, ...}    a dict; its keys are pieces too
             bare                 int, float, true/false in any case, None, else a string
 
-Spaces around a piece are ignored, spaces inside a bare piece are kept. Nothing between two
-commas is the empty string; a comma before the end adds nothing. A piece that starts with a
+Spaces around a piece are ignored, spaces inside a bare piece are kept. An empty piece between
+two commas is the empty string; a trailing comma adds nothing. A piece that starts with a
 bracket or a quote must end with the matching one. Elsewhere in a bare piece, brackets
 and quotes are ordinary characters: ``f(a,b)[1]`` and ``it's`` are strings. But the brackets must
 match, commas inside them do not split, and a quote at the end is an error.
@@ -169,7 +169,7 @@ class _Reader:
             return _scalar(self.bare(stops))
         following = self.peek()
         if following in _OPENERS and following not in stops:
-            raise self.stray_closer()
+            raise self.unmatched_bracket()
         if following and following not in stops:
             before = _short(self.word[start : self.at])
             raise self.wrong(self.at, f"this follows {before} directly. Put a comma between them{_OR_QUOTE}.")
@@ -210,7 +210,7 @@ class _Reader:
             if char in _CLOSERS:
                 opened.append(self.at)
             elif char in _OPENERS and (not opened or self.word[opened.pop()] != _OPENERS[char]):
-                raise self.stray_closer()
+                raise self.unmatched_bracket()
             self.at += 1
         if opened:
             raise self.unclosed(opened[-1])
@@ -239,7 +239,7 @@ class _Reader:
         problem = f"the {opening!r} is never closed. Add {_CLOSERS[opening]!r}{_OR_QUOTE}."
         return self.wrong(start, problem, _BracketError)
 
-    def stray_closer(self) -> OptionError:
+    def unmatched_bracket(self) -> OptionError:
         closer = self.word[self.at]
         problem = f"the {closer!r} has no opening bracket. Remove it, add {_OPENERS[closer]!r}{_OR_QUOTE}."
         return self.wrong(self.at, problem, _BracketError)

@@ -1,4 +1,4 @@
-"""Print a config as Python source that evaluates to it.
+"""Print a config as Python source that evaluates to the config.
 
 Each value becomes a row, built from the leaves up: its text on one line, unless that is wider than
 any line may be, and the rows of its parts. The rows are then written from the top down, with

@@ -113,7 +113,7 @@ def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
 
 
 def used_tokens(text: str) -> set[str]:
-    """Return the tokens in a parsed text; those in comments are not in it."""
+    """Return the tokens in a parsed text, which contains no comments."""
     return set(TOKEN.findall(text))
 
 

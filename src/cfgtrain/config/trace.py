@@ -1,8 +1,8 @@
-"""Which files and words set the keys of a config node, worked out only when somebody asks.
+"""The origins of the keys of a config node: which files, overrides and code set them.
 
-A node of a config remembers its path and the *sources* that had a say in it: files, sets
-of command-line words, lines of code. That costs one small tuple per node; which of the
-sources set a key, and on which line, is looked up when somebody asks.
+A node of a config holds its key path and the *sources* that may have set its values: files,
+overrides of the command line, lines of code. That costs one small tuple per node; which source
+set a key, and on which line, is only computed on request.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Source(Protocol):
     """Something that set values: a file, the command line, code."""
 
     def defines(self, path: KeyPath) -> bool:
-        """Say whether this source set the value at ``path`` of the config."""
+        """Return whether this source set the value at ``path`` of the config."""
 
     def origin(self, path: KeyPath) -> Origin:
-        """Return the place that set the value at ``path``, as near as it is known."""
+        """Return the origin of the value at ``path``, as precisely as it is known."""
 
 
 class FixedSource(NamedTuple):
@@ -41,7 +41,7 @@ class FixedSource(NamedTuple):
     root: KeyPath = ()
 
     def defines(self, path: KeyPath) -> bool:
-        """Say whether ``path`` leads to a value in the tree."""
+        """Return whether ``path`` leads to a value in the tree."""
         below = len(self.root)
         return path[:below] == self.root and has_path(self.tree, path[below:])
 
@@ -62,7 +62,7 @@ class EditSource(NamedTuple):
     root: KeyPath
 
     def defines(self, path: KeyPath) -> bool:
-        """Say whether ``path`` goes through one of the keys."""
+        """Return whether ``path`` goes through one of the keys."""
         below = len(self.root)
         return len(path) > below and path[:below] == self.root and path[below] in self.places
 
@@ -72,7 +72,7 @@ class EditSource(NamedTuple):
 
 
 class MovedSource(NamedTuple):
-    """A source whose values stand elsewhere in the config than they do in the source.
+    """A source whose values have another path in the config than in the source.
 
     Attributes:
         source: What set them.
@@ -85,7 +85,7 @@ class MovedSource(NamedTuple):
     here: KeyPath
 
     def defines(self, path: KeyPath) -> bool:
-        """Say whether the source set the value at ``path``."""
+        """Return whether the source set the value at ``path``."""
         below = len(self.here)
         return path[:below] == self.here and self.source.defines(self.there + path[below:])
 
@@ -95,11 +95,11 @@ class MovedSource(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """The key path of one node and what it was made of.
+    """The key path of one node and the sources of its values.
 
     Attributes:
         path: Keys and indices that lead to the node.
-        sources: What had a say in it, oldest first.
+        sources: What may have set its values, oldest first.
         edits: The line of code that set each key since; None before the first.
     """
 
@@ -126,7 +126,7 @@ class Trace(NamedTuple):
         return None
 
     def copy(self) -> Trace:
-        """Return a trace whose later edits are its own."""
+        """Return a copy; an edit of one is not recorded in the other."""
         return self if self.edits is None else self._replace(edits=dict(self.edits))
 
     def over(self, base: Trace) -> Trace:

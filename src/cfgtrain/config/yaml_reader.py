@@ -23,7 +23,7 @@ from cfgtrain.fileio.handlers import SafeLoader
 from cfgtrain.origin import Origin
 
 # The surrogate pair of a character beyond 16 bits, as JSON escapes it. An escaped backslash is
-# matched first, so that the text after it is not taken for an escape.
+# matched first, so that the text after it is not read as an escape.
 _SURROGATES = re.compile(r"\\\\|(?P<halves>(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
 _STR, _MAP, _SET, _SEQ, _TUPLE, _MERGE, _VALUE, _OMAP, _PAIRS = (
@@ -148,7 +148,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
         return node
 
     def compose_mapping_node(self, anchor: str | None) -> MappingNode:
-        """Compose a mapping, each key of which may be there once."""
+        """Compose a mapping; a duplicate key is an error."""
         node: MappingNode = super().compose_mapping_node(anchor)
         own: Entries = {}
         merged: Entries = {}
@@ -189,7 +189,7 @@ class _Loader(*_BASES):  # type: ignore[misc]  # the base is chosen when the mod
         return key
 
     def _merged(self, key_node: Node, value_node: Node) -> Entries:
-        """Return the entries that ``<<`` merges; of several mappings with the same key, the first counts."""
+        """Return the entries that ``<<`` merges; of several mappings with the same key, the first takes precedence."""
         mappings = value_node.value if isinstance(value_node, SequenceNode) else [value_node]
         found: Entries = {}
         for each in reversed(mappings):

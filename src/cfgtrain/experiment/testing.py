@@ -25,7 +25,7 @@ def best_checkpoint(runner: BaseRunner) -> str | None:
     try:
         read_checkpoint(best)
     except CheckpointError as error:
-        runner.logger.warning("The best checkpoint cannot be used, the last weights are. %s", error)
+        runner.logger.warning("The best checkpoint cannot be used, so the last weights are tested. %s", error)
         return None
     return best
 

@@ -1,4 +1,4 @@
-"""File names made of other text."""
+"""File names made from other text."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def safe_file_name(text: str) -> str:
 
 
 def as_template(name: str) -> str:
-    """Return the template that ``str.format`` makes this very name of."""
+    """Return the template that ``str.format`` turns into this name."""
     return name.replace("{", "{{").replace("}", "}}")

@@ -1,3 +1,3 @@
-"""What Python knows of code and of its own process: signatures, definitions, import paths, call stacks, CPUs."""
+"""Information about code and the process: signatures, definitions, import paths, call stacks, CPUs."""
 
 __all__: list[str] = []

@@ -53,7 +53,7 @@ class ArgumentProblem(NamedTuple):
     Attributes:
         message: What is wrong.
         argument: The argument that is wrong, None for one that is missing.
-        signature: Of what is called.
+        signature: The signature of the class or function.
         hint: The nearest name, as in ``"Did you mean 'lr'?"``, or ``""``.
     """
 

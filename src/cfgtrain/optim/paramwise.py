@@ -134,7 +134,7 @@ class DefaultOptimizerConstructor:
             self.add_params(params, child, f"{prefix}.{name}" if prefix else name, is_dcn_module=inside)
 
     def _settings(self, whole: str, module: nn.Module, in_dcn: bool) -> dict[str, Any]:
-        """Return what is set apart for the parameter with the name ``whole`` of a module."""
+        """Return the settings of the parameter with the name ``whole`` that differ from those of the optimizer."""
         custom = self.paramwise_cfg.get("custom_keys", {})
         key = next((key for key in sorted(sorted(custom), key=len, reverse=True) if key in whole), None)
         if key is not None:

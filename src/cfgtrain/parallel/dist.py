@@ -19,7 +19,7 @@ def get_dist_info() -> tuple[int, int]:
 
 
 def is_main_process() -> bool:
-    """Return whether this is the one process that writes checkpoints, logs and other files."""
+    """Return whether this is the process that writes checkpoints, logs and other files."""
     return get_dist_info()[0] == 0
 
 

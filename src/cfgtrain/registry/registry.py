@@ -50,8 +50,8 @@ class Registry:
 
     1. ``"scope.Name"`` is looked up in the registry of the family that has this scope.
     2. ``"Name"`` alone is looked up in the registry itself, never in its ancestors.
-    3. The children of a child have the full path ``"child.grandchild.Name"`` in the registries above, and
-       their scope alone in their parent.
+    3. An entry of a grandchild is ``"child.grandchild.Name"``; in its parent, ``"grandchild.Name"``
+       is enough.
     4. A scope does not contain a dot: the first dot of a name ends its scope.
     5. Siblings have different scopes. A child with the scope of its parent causes a warning, because
        its entries cannot be reached from the parent.
@@ -324,7 +324,7 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
         cfg: A mapping with ``type`` (a registered name, an import path, a class or a
             function); its other items are the arguments. Not changed.
         registry: The registry in which a name is looked up.
-        default_args: Arguments, also ``type``, for keys that ``cfg`` does not have.
+        default_args: Arguments, which may include ``type``, for keys that ``cfg`` does not have.
 
     Raises:
         ArgumentTypeError: ``cfg`` is not a mapping, or ``registry`` is not a registry.

@@ -35,13 +35,13 @@ from cfgtrain.suggestions import printable, with_article
 __all__ = ["BaseRunner"]
 
 
-def _reads(path: str, doc: str) -> Any:
+def _alias(path: str, doc: str) -> Any:
     """Return a property that reads an attribute without a Python call: hooks read some in every iteration."""
     return property(attrgetter(path), doc=doc)
 
 
-def _reads_and_writes(path: str) -> Any:
-    """Return a property for an attribute under which MMCV keeps what one of the runner's objects holds."""
+def _writable_alias(path: str) -> Any:
+    """Return a property for an attribute that MMCV has on the runner and that is on one of its objects here."""
     owner, name = path.split(".")
     return property(attrgetter(path), lambda runner, value: setattr(getattr(runner, owner), name, value))
 
@@ -52,13 +52,13 @@ class BaseRunner(ABC):
     Args:
         model: Has ``train_step(batch, optimizer)`` that returns a dict with ``loss``,
             ``log_vars`` and ``num_samples``; ``val_step`` for ``val`` flows.
-        batch_processor: Deprecated way to give the step, ``(model, batch, train_mode) -> dict``.
+        batch_processor: Deprecated: a function ``(model, batch, train_mode) -> dict`` that runs a step.
         optimizer: An optimizer, a dict of them, or None.
         work_dir: Folder of checkpoints and logs; it is created. None writes nothing.
         logger: Logger of the run.
-        meta: Facts that are saved with checkpoints, of plain types.
-        max_iters: Length of the run in iterations, or
-        max_epochs: in epochs. At most one of the two.
+        meta: A dict of plain data that is saved in checkpoints.
+        max_iters: Length of the run in iterations. At most one of the two lengths can be given.
+        max_epochs: Length of the run in epochs.
 
     Attributes:
         by_epoch: Whether the runner counts in epochs; hooks do the same unless configured otherwise.
@@ -132,37 +132,37 @@ class BaseRunner(ABC):
         self.hook_list = HookList()
         self.run_checkpoint = RunCheckpoint(self.position, self._training_log, self._validation_log)
 
-    model_name = _reads("_model_name", "Class name of the model inside its wrappers.")
-    rank = _reads("_rank", "Which of the processes this is.")
-    world_size = _reads("_world_size", "How many processes train together.")
-    epoch = _reads("position.epoch", "0-based; equal to the number of epochs that are complete.")
-    iter = _reads(
+    model_name = _alias("_model_name", "Class name of the model inside its wrappers.")
+    rank = _alias("_rank", "Which of the processes this is.")
+    world_size = _alias("_world_size", "How many processes train together.")
+    epoch = _alias("position.epoch", "0-based; equal to the number of epochs that are complete.")
+    iter = _alias(
         "position.iter",
         "0-based over the whole run; equal to the number of iterations that are complete.",
     )
-    inner_iter = _reads(
+    inner_iter = _alias(
         "position.inner_iter", "0-based within the epoch (epoch runner) or flow (iteration runner)."
     )
-    batch_position = _reads(
+    batch_position = _alias(
         "position.batch",
         "The iteration, the epoch and the index in it, all 0-based, of ``data_batch``.",
     )
-    completed_iters = _reads(
+    completed_iters = _alias(
         "position.completed_iters",
         "Complete training iterations, with the current one when its step is done and its hooks are running.",
     )
-    max_epochs = _reads("_max_epochs", "Length of the run in epochs.")
-    max_iters = _reads("_max_iters", "Length of the run in iterations.")
-    hooks = _reads("hook_list.hooks", "The hooks, in the order in which they run.")
-    last_saved = _reads(
+    max_epochs = _alias("_max_epochs", "Length of the run in epochs.")
+    max_iters = _alias("_max_iters", "Length of the run in iterations.")
+    hooks = _alias("hook_list.hooks", "The hooks, in the order in which they run.")
+    last_saved = _alias(
         "run_checkpoint.last_saved", "The newest checkpoint that can be resumed from; see ``RunCheckpoint``."
     )
 
     # Code written for MMCV reads and writes these, and plain _max_epochs and _max_iters.
-    _epoch = _reads_and_writes("position.epoch")
-    _iter = _reads_and_writes("position.iter")
-    _inner_iter = _reads_and_writes("position.inner_iter")
-    _hooks = _reads_and_writes("hook_list.hooks")
+    _epoch = _writable_alias("position.epoch")
+    _iter = _writable_alias("position.iter")
+    _inner_iter = _writable_alias("position.inner_iter")
+    _hooks = _writable_alias("hook_list.hooks")
 
     @abstractmethod
     def run(self, data_loaders: list[Any], workflow: list[tuple[str, int]], **kwargs: Any) -> None:
@@ -202,7 +202,7 @@ class BaseRunner(ABC):
 
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
-        """Return the context of a run: ``before_run`` is called first, and ``after_run`` after an error too."""
+        """Return the context of a run: it calls ``before_run`` first and ``after_run`` last, also after an error."""
         self.logger.info("Start running, work_dir: %s", self.work_dir or "NONE")
         self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
         self.logger.info("workflow: %s, max: %s", workflow, length)
@@ -230,7 +230,7 @@ class BaseRunner(ABC):
         except NonFiniteLossError as error:
             raise self._located(error) from None
         finally:
-            self._callbacks.clear()  # they were deferred until all hooks of a stage that failed had run
+            self._callbacks.clear()  # those that were deferred in a stage that failed
             self._after_run(failed)
 
     def _after_run(self, failed: bool) -> None:
@@ -310,12 +310,12 @@ class BaseRunner(ABC):
     def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first.
 
-        A checkpoint is written this way, so that it holds what every hook of the stage did.
+        A checkpoint is written this way, so that it contains the changes of all hooks of the stage.
         """
         self._callbacks.append(callback)
 
     def flush_logs(self) -> None:
-        """Log what is due of the training now, and begin new averages.
+        """Log the pending training values now, and start new averages.
 
         For a hook that logs something else in the middle of the training, such as an evaluation.
         """
@@ -367,7 +367,7 @@ class BaseRunner(ABC):
             filename_tmpl: Its name, with ``{}`` for the complete epochs or iterations.
             save_optimizer: Whether the run can be resumed from it.
             meta: More facts to save.
-            create_symlink: Whether ``latest.pth`` is pointed at it.
+            create_symlink: Whether ``latest.pth`` becomes a link to it.
 
         Returns:
             The path of the checkpoint, the same in every process.
@@ -392,8 +392,8 @@ class BaseRunner(ABC):
     ) -> None:
         """Continue where a checkpoint was saved; to be called before ``run``.
 
-        A checkpoint of this toolkit restores everything, to the last bit. One of MMCV restores
-        what it holds: weights, optimizer, epoch, iteration and meta.
+        A checkpoint of this toolkit restores everything exactly. A checkpoint of MMCV restores
+        what it contains: weights, optimizer, epoch, iteration and meta.
 
         Args:
             checkpoint: Its path.
@@ -440,10 +440,10 @@ class BaseRunner(ABC):
             self.logger.info("Stopping: %s", self.stop_reason)
 
     def check_interrupt(self) -> None:
-        """Leave the run here if it has been interrupted; for work that a resumed run repeats.
+        """Raise ``StopRun`` if the run has been interrupted; for work that a resumed run repeats.
 
         Raises:
-            StopRun: Caught where the run began.
+            StopRun: Caught by ``running``.
         """
         if self.interrupted and self.stopping:
             self._log_interruption()
@@ -478,11 +478,11 @@ class BaseRunner(ABC):
         self.hook_list.register(hook, priority, known_stages(type(self)))
 
     def register_hook_from_cfg(self, hook_cfg: Mapping[str, Any]) -> None:
-        """Build a hook from its config, which may hold a ``priority``, and add it."""
+        """Build a hook from its config, which may contain a ``priority``, and add it."""
         self.register_hook(HOOKS.build(without(hook_cfg, "priority")), hook_cfg.get("priority"))
 
     def register_config_hooks(self, key: str, cfg: Any) -> None:
-        """Add the hooks that the config key ``key`` stands for; see ``cfgtrain.keys``."""
+        """Add the hooks that the config key ``key`` configures; see ``cfgtrain.keys``."""
         for hook, priority in hook_configs.hooks_for(key, cfg, self.by_epoch):
             self.register_hook(hook, priority)
 
@@ -507,7 +507,7 @@ class BaseRunner(ABC):
         self.register_config_hooks("timer_config", timer_config)
 
     def register_logger_hooks(self, log_config: Any) -> None:
-        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])``, without ``hooks`` a TextLoggerHook, or None."""
+        """Add the hooks of ``log_config``: ``dict(interval=..., hooks=[...])`` or None; by default a TextLoggerHook."""
         self.register_config_hooks("log_config", log_config)
 
     def register_profiler_hook(self, profiler_config: Any) -> None:

@@ -14,10 +14,10 @@ __all__ = ["DefaultRunnerConstructor", "build_runner", "build_runner_constructor
 
 @RUNNER_BUILDERS.register_module()
 class DefaultRunnerConstructor:
-    """Builds a runner as its config says.
+    """Builds a runner from its config.
 
-    A constructor of one's own, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in
-    the config of the runner, can give it what no config can hold::
+    A custom constructor, registered in ``RUNNER_BUILDERS`` and named as ``constructor`` in
+    the config of the runner, can add what a config cannot contain::
 
         @RUNNER_BUILDERS.register_module()
         class WithTeacher(DefaultRunnerConstructor):
@@ -31,7 +31,7 @@ class DefaultRunnerConstructor:
         default_args: What a config cannot hold: model, optimizer, logger, ...
 
     Raises:
-        ArgumentTypeError: ``runner_cfg`` is no dict.
+        ArgumentTypeError: ``runner_cfg`` is not a dict.
     """
 
     def __init__(self, runner_cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
@@ -46,7 +46,7 @@ class DefaultRunnerConstructor:
 
 
 def build_runner_constructor(cfg: Mapping[str, Any]) -> Any:
-    """Build what builds a runner, from ``type``, ``runner_cfg`` and ``default_args``."""
+    """Build a runner constructor from ``type``, ``runner_cfg`` and ``default_args``."""
     return RUNNER_BUILDERS.build(cfg)
 
 

@@ -69,7 +69,7 @@ class EpochBasedRunner(BaseRunner):
     def _run_round(
         self, data_loaders: list[Any], workflow: list[tuple[str, int]], kwargs: dict[str, Any]
     ) -> None:
-        """Run each flow as often as the workflow says, from the position of a resumed run on."""
+        """Run each flow as often as the workflow says; a resumed run starts at its saved position."""
         position = self.position
         for flow in range(position.flow, len(workflow)):
             mode, times = workflow[flow]

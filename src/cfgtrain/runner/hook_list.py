@@ -18,7 +18,7 @@ class HookList:
 
     Attributes:
         hooks: The hooks in the order in which they run. Code written for MMCV changes this list
-            directly, so ``methods`` checks whether it is still the one that the table was made of.
+            directly, so ``methods`` checks whether the table was made for the current list.
         step_contexts: The ``step_context`` methods of the hooks that override it.
     """
 

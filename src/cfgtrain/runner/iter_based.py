@@ -40,7 +40,7 @@ class IterLoader:
 
     @property
     def epoch(self) -> int:
-        """0-based; advances when the first batch of the next epoch is asked for."""
+        """0-based; advances when the first batch of the next epoch is requested."""
         return self.position.epoch
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class IterLoader:
 
     @property
     def dataset(self) -> Any:
-        """The data set of the loader, or None."""
+        """The dataset of the loader, or None."""
         return getattr(self._dataloader, "dataset", None)
 
     def batch_indices(self, epoch: int, batch: int) -> list[int] | None:
@@ -87,7 +87,7 @@ class IterBasedRunner(BaseRunner):
     """Runs iteration by iteration; see ``BaseRunner`` for the arguments.
 
     There are no train or val epochs: of the epoch stages only ``before_epoch`` and ``after_epoch``
-    are called, once each, around the whole run. The values of a val flow are kept apart from those
+    are called, once each, around the whole run. The values of a val flow are separate from those
     of the training, and their averages are logged at the end of the flow.
     """
 
@@ -158,7 +158,7 @@ class IterBasedRunner(BaseRunner):
     def _run_round(
         self, streams: list[IterLoader], workflow: list[tuple[str, int]], kwargs: dict[str, Any]
     ) -> None:
-        """Run each flow for the iterations that the workflow says, from the position of a resumed run on."""
+        """Run each flow for its number of iterations; a resumed run starts at its saved position."""
         for flow in range(self.position.flow, len(workflow)):
             mode, times = workflow[flow]
             if mode == "val":

@@ -1,4 +1,4 @@
-"""Numbers on their way into the log."""
+"""Collect and average the values that are logged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LogBuffer:
     """Collects values per iteration and averages them when they are logged.
 
     Tensors stay on their device until then and are fetched in one transfer, so that
-    logging makes no step wait. Memory is bounded however long the run is.
+    logging makes no step wait. The memory is bounded for a run of any length.
 
     Attributes:
         output: Averages and other values that the next log line shows.
@@ -112,14 +112,14 @@ class LogBuffer:
         self.ready = True
 
     def clear_output(self) -> None:
-        """Forget what was logged."""
+        """Clear the output of the last log."""
         self.output.clear()
         self.ready = False
         self.mode = None
         self.iters = None
 
     def clear(self) -> None:
-        """Forget everything, but not that a loss was not finite.
+        """Clear all values; a loss that is not finite still raises.
 
         Raises:
             NonFiniteLossError: See ``fetch``.
@@ -145,7 +145,7 @@ class LogBuffer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` returned."""
+        """Restore the state that ``state_dict`` returned."""
         self.clear()
         for name, values in state["values"].items():
             self._values[name] = deque(values.tolist(), MAX_HISTORY)
@@ -157,7 +157,7 @@ class LogBuffer:
         self.iters = state.get("iters")
 
     def fetch(self) -> None:
-        """Turn what is pending into numbers, all tensors in one transfer.
+        """Convert pending values to numbers, with all tensors in one transfer.
 
         Raises:
             NonFiniteLossError: A ``loss`` among them is infinite or not a number.
@@ -166,7 +166,7 @@ class LogBuffer:
         self._pending.clear()
         self._num_updates = 0
         columns = {name: [value for value, _, _ in entries] for name, entries in pending.items()}
-        _bring_to_cpu(list(columns.values()))
+        _move_to_cpu(list(columns.values()))
         for value, (_, _, place) in zip(columns.get("loss", ()), pending.get("loss", ()), strict=True):
             if not math.isfinite(float(value)):
                 raise NonFiniteLossError(value=float(value), place=place)
@@ -188,7 +188,7 @@ class LogBuffer:
         self._totals[name] = total, weight
 
 
-def _bring_to_cpu(columns: list[list[Any]]) -> None:
+def _move_to_cpu(columns: list[list[Any]]) -> None:
     """Turn the tensors into numbers, with one transfer per device and dtype."""
     tensors: defaultdict[Any, list[tuple[list[Any], int, Tensor]]] = defaultdict(list)
     for values in columns:
@@ -202,7 +202,7 @@ def _bring_to_cpu(columns: list[list[Any]]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return what a number or an array of NumPy is in Python; anything else as it is."""
+    """Return a NumPy number or array as plain Python values; return anything else unchanged."""
     return value.tolist() if hasattr(value, "tolist") else value
 
 

@@ -36,7 +36,7 @@ class Position:
     """The position of a run. All counts are 0-based.
 
     As in MMCV, hooks see the counters of a step or an epoch until the last of its hooks has run.
-    A checkpoint that one of these hooks writes must hold the counters after it. So the runner sets
+    A checkpoint that one of these hooks writes must contain the counters after it. So the runner sets
     ``completed`` before it calls the hooks and calls ``advance`` after them; in between,
     ``following`` is the position at which a checkpoint that is saved now resumes.
 
@@ -51,7 +51,7 @@ class Position:
         flow_done: How many epochs or iterations of this flow are complete.
         loaders: Positions in the loaders of an iteration runner, one per flow.
         batch: (iteration, epoch, index in the epoch) of the newest batch.
-        completed: What is complete and not counted yet, as its hooks are running.
+        completed: What is complete but not counted yet, because its hooks are running.
     """
 
     epoch: int = 0

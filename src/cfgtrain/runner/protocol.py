@@ -21,7 +21,7 @@ class RunnerView(Protocol):
         model: In a wrapper if the device needs one.
         optimizer: An optimizer, a dict of them, or None.
         logger: Logger of the run.
-        meta: Facts that are saved with checkpoints; ``hook_msgs`` in it is for hooks.
+        meta: A dict of plain data that is saved in checkpoints; hooks use its ``hook_msgs``.
         log_buffer: Collects the numbers to log.
         work_dir: Absolute path, or None if nothing is to be written.
         timestamp: Start of the run, ``YYYYmmdd_HHMMSS``.
@@ -103,7 +103,7 @@ class RunnerView(Protocol):
         """Return a context in which the model has the weights to evaluate: averages, if a hook has some."""
 
     def flush_logs(self) -> None:
-        """Log what is due of the training now, and begin new averages."""
+        """Log the pending training values now, and start new averages."""
 
     def exclude_time(self, seconds: float) -> None:
         """Leave the last ``seconds`` out of the times that are logged per iteration."""
@@ -128,4 +128,4 @@ class RunnerView(Protocol):
         """End the run after the current iteration, or after the step if gradients are accumulated."""
 
     def check_interrupt(self) -> None:
-        """Leave the run here if it has been interrupted; for work that a resumed run repeats."""
+        """Raise ``StopRun`` if the run has been interrupted; for work that a resumed run repeats."""

@@ -40,14 +40,14 @@ RESUME_ADVICE = (
 
 
 class RunState(NamedTuple):
-    """Everything that decides how a run continues, as plain types.
+    """Everything that determines how a run continues, as plain data.
 
     Attributes:
-        position: Where the run continues, with the fingerprints of its loaders' ``epochs``.
+        position: Where the run continues; its ``epochs`` are the fingerprints of the loaders.
         random: States of the random generators, one per process.
         hooks: States of the hooks that have one, by name.
         log_buffer: Values of the training that have not been logged yet.
-        validation_log: The same of a val flow of an iteration runner.
+        validation_log: The same for a val flow of an iteration runner.
         unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
             they need; None if there was no error.
         ended_by: Why a hook has ended the run before its full length; None if none has.
@@ -96,8 +96,8 @@ class RunState(NamedTuple):
 class RunCheckpoint:
     """Saves a run, and resumes it exactly where it was saved.
 
-    Its methods are given the runner, as those of hooks are: holding it would be a reference cycle,
-    which keeps a model in memory until the next garbage collection.
+    The runner is passed to each method, as to those of hooks: as an attribute it would form a reference
+    cycle, which keeps the model in memory until the next garbage collection.
 
     Args:
         position: Position of the run; changed in place when it is resumed.
@@ -171,7 +171,7 @@ class RunCheckpoint:
             runner.save_checkpoint(runner.work_dir, name)
 
     def save_stopped(self, runner: RunnerView) -> None:
-        """Save the end of a run that a hook stopped early, if a hook saves the end of a full run."""
+        """Save a run that a hook stopped early, if a ``CheckpointHook`` would save the end of the full run."""
         savers = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.save_last)
         saver = next(savers, None)
         following = self._position.following()
@@ -285,7 +285,7 @@ class RunCheckpoint:
         return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
     def keep_state(self, runner: RunnerView) -> None:
-        """Save the state as it is now with the checkpoints that are written from now on."""
+        """Save the current state in all checkpoints that are written from now on."""
         self._kept_state = self.capture(runner)
 
     def save_due(
@@ -356,7 +356,7 @@ class RunCheckpoint:
 
     @contextmanager
     def repeatable(self, runner: RunnerView) -> Iterator[None]:
-        """Return a context for work that a resumed run repeats in full if ``check_interrupt`` leaves it."""
+        """Return a context for work that a resumed run repeats in full if ``check_interrupt`` ends it."""
         before = self.capture(runner)
         try:
             yield

@@ -16,7 +16,7 @@ _STAGE_LIKE = re.compile("(before|after)_")
 
 
 class StopRun(Exception):  # not an error
-    """Leaves a run early; caught where the run began."""
+    """Ends a run early; caught by ``BaseRunner.running``."""
 
 
 def known_stages(runner_class: type) -> list[str]:

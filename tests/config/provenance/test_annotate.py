@@ -1,4 +1,4 @@
-"""A config as Python, line by line, each with its place."""
+"""A config as Python source, with the origin of each line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def text(cfg: Config, *path: object) -> str:
     )
 
 
-def test_what_came_from_one_place_stands_on_one_line(write: Write) -> None:
-    """A dict or list is broken up where it does not fit, or came from several places."""
+def test_a_node_with_one_origin_is_on_one_line(write: Write) -> None:
+    """A dict or list is split over several lines if it does not fit, or has several origins."""
     write(
         "a.py",
         "a = dict(\n    x=dict(y=1, z=2),\n    w=3)\nb = [dict(c=1), (1,)]\nlong = ['%s'] * 3\n" % ("x" * 30),
@@ -42,8 +42,8 @@ def test_what_came_from_one_place_stands_on_one_line(write: Write) -> None:
     )
 
 
-def test_a_part_alone(write: Write) -> None:
-    """A part is printed as it would be in a config of its own."""
+def test_a_part_of_a_config(write: Write) -> None:
+    """A part is printed as it would be as a whole config."""
     write("c.py", "a = dict(x=dict(y=1), z=[\n  1, (2,\n  3)])\n")
     cfg = Config.fromfile("c.py")
     assert (
@@ -53,8 +53,8 @@ def test_a_part_alone(write: Write) -> None:
     assert text(cfg, "a", "z", 0) == "1 # c.py:2"
 
 
-def test_what_is_annotated_loads_back_equal(write: Write) -> None:
-    """Odd keys, names of builtins and empty values survive."""
+def test_the_text_loads_back_equal(write: Write) -> None:
+    """The text may contain unusual keys, names of builtins and empty values."""
     write(
         "c.py",
         "a = {'b c': {1: dict(), 'd': []}, 'e': ((1, 2), {3})}\ndict_ = dict()\nnone = None\n"
@@ -66,7 +66,7 @@ def test_what_is_annotated_loads_back_equal(write: Write) -> None:
 
 
 def test_objects_are_shown_by_their_repr() -> None:
-    """A value that Python cannot write is shown all the same."""
+    """A value without a Python literal is shown by its repr."""
 
     class Odd:
         def __repr__(self) -> str:
@@ -77,7 +77,7 @@ def test_objects_are_shown_by_their_repr() -> None:
 
 
 def test_one_line() -> None:
-    """A value on one line is cut where it is too long."""
+    """A value on one line is cut if it is too long."""
     value = {"type": "A" * 30, "list": [{"x": 1}] * 8, "t": ("b" * 30,)}
     assert one_line(value, 1000).startswith(f"dict( type='{'A' * 30}', list=[".replace("( ", "("))
     assert one_line(value, 20) == "dict(type='AAAAAA..."

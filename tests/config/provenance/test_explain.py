@@ -1,4 +1,4 @@
-"""The explanation of one value: what set it, what that replaced, what does not reach it."""
+"""The explanation of a value: its changes, what they replaced, and later changes that did not update it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def steps(explanation: Explanation) -> list[tuple[str, object]]:
 
 
 def test_each_step_has_its_value(cfg: Config) -> None:
-    """Every file that set a value is a step, oldest first, with what it said."""
+    """Every file that set a value is a step with its value, oldest first."""
     explanation = explain(cfg, "optimizer.lr")
     assert (explanation.path, explanation.value) == (("optimizer", "lr"), 0.3)
     assert steps(explanation) == [("a.py:2", 0.1), ("c.py:3", 0.3)]
@@ -42,8 +42,8 @@ def test_each_step_has_its_value(cfg: Config) -> None:
     assert [stale.key for stale in explanation.stale_dependents] == [("momentum",)]
 
 
-def test_what_was_dropped_on_the_way(cfg: Config) -> None:
-    """A value that went with the dict around it, and was set again, has a step of that."""
+def test_a_value_that_was_dropped_and_set_again(cfg: Config) -> None:
+    """A value that was dropped with its dict, and set again, has a step for that."""
     explanation = explain(cfg, "policy.step")
     assert [(str(step.origin), step.dropped) for step in explanation.steps] == [
         ("a.py:3", None),
@@ -53,8 +53,8 @@ def test_what_was_dropped_on_the_way(cfg: Config) -> None:
     ]
 
 
-def test_what_comes_from_the_bases_is_followed_into_them(cfg: Config) -> None:
-    """A reference is followed to the file that set the value, and on to its variables."""
+def test_references_are_followed_into_the_bases(cfg: Config) -> None:
+    """A reference is followed to the file that set the value, and then to the variables there."""
     explanation = explain(cfg, "momentum")
     [use] = explanation.steps[0].uses
     assert (use.path, use.inherited, use.value, str(use.origin)) == (("optimizer", "lr"), True, 0.1, "a.py:2")
@@ -65,15 +65,15 @@ def test_what_comes_from_the_bases_is_followed_into_them(cfg: Config) -> None:
     }
 
 
-def test_what_a_variable_leaves_behind(cfg: Config) -> None:
-    """The explanation of a variable names what was computed from its old value."""
+def test_stale_dependents_of_a_variable(cfg: Config) -> None:
+    """The explanation of a variable names the values that were computed from its old value."""
     explanation = explain(cfg, "lr")
     assert steps(explanation) == [("a.py:1", 0.1), ("d.py:2", 0.2)]
     assert [(stale.key, stale.value) for stale in explanation.stale_dependents] == [(("momentum",), 0.1)]
 
 
 def test_overrides_and_code_are_steps(cfg: Config) -> None:
-    """Options have their words and values; code has its line."""
+    """Overrides have their text and value; code has its line."""
     cfg.merge_from_dict({"policy.step[-1]": 5})
     assert steps(explain(cfg, "policy.step[-1]"))[-1] == ("merge_from_dict policy.step[-1]=5", 5)
     cfg.optimizer.lr = 1.0
@@ -82,8 +82,8 @@ def test_overrides_and_code_are_steps(cfg: Config) -> None:
     assert steps(explain(cfg, "optimizer.lr"))[-1] == (str(cfg.origin("optimizer.lr")), 2.0)
 
 
-def test_what_replaced_a_value_by_something_without_parts(write: Write) -> None:
-    """None over a dict drops what was in it."""
+def test_a_dict_that_was_replaced_by_none(write: Write) -> None:
+    """None over a dict drops its values."""
     write("a.py", "x = dict(y=dict(z=1))\n")
     write("b.py", "_base_ = 'a.py'\nx = dict(y=None)\n")
     write("c.py", "_base_ = 'b.py'\nw = 1\nx = dict(v=1)\n")
@@ -96,8 +96,8 @@ def test_what_replaced_a_value_by_something_without_parts(write: Write) -> None:
     ]
 
 
-def test_values_without_a_story() -> None:
-    """A config made in code knows nothing of its values, and a wrong key is an error."""
+def test_values_without_an_explanation() -> None:
+    """Values of a config made in code have no steps, and an unknown key is an error."""
     explanation = explain(Config({"a": {"lr": 1}}), "a.lr")
     assert (explanation.value, explanation.steps, explanation.stale_values) == (1, [], [])
     with pytest.raises(ConfigKeyError, match=r"There is no key 'a.lrr'. Did you mean 'lr'"):
@@ -113,10 +113,10 @@ GONE = {
 
 
 @pytest.mark.parametrize(("text", "key", "told"), GONE.values(), ids=GONE.keys())
-def test_what_a_child_dropped_has_a_story(
+def test_a_value_that_a_child_dropped_is_explained(
     text: str, key: str, told: list[tuple[str, object]], write: Write
 ) -> None:
-    """A key that is not there any more is told of with the line that dropped it."""
+    """The line that dropped a key is a step of its explanation."""
     write("a.py", "x = dict(y=1, l=[1, 2])\n")
     write("b.py", f"_base_ = 'a.py'\n{text}")
     explanation = explain(Config.fromfile("b.py"), key)
@@ -124,16 +124,16 @@ def test_what_a_child_dropped_has_a_story(
     assert [(str(step.origin), step.dropped) for step in explanation.steps] == told
 
 
-def test_what_code_deleted_has_a_story(write: Write) -> None:
-    """Nobody knows where code deleted a key, but where it was set."""
+def test_a_value_that_code_deleted_is_explained(write: Write) -> None:
+    """The explanation has the line that set the key; the line that deleted it is unknown."""
     write("a.py", "x = dict(y=1)\n")
     cfg = Config.fromfile("a.py")
     del cfg.x.y
     assert steps(explain(cfg, "x.y")) == [("a.py:1", 1)]
 
 
-def test_a_marker_has_no_story(write: Write) -> None:
-    """What says how a dict is merged is no key of the config, and never was."""
+def test_a_marker_has_no_explanation(write: Write) -> None:
+    """A marker such as ``_delete_`` is not a key of the config."""
     write("a.py", "x = dict(_delete_=True, y=1)\n")
     with pytest.raises(ConfigKeyError, match=r"There is no key 'x\._delete_'"):
         explain(Config.fromfile("a.py"), "x._delete_")

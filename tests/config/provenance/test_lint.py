@@ -1,4 +1,4 @@
-"""What is legal in a config and probably not meant."""
+"""Warnings for a config that is valid but probably a mistake."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def suspects(write: Write) -> Callable[..., list[str]]:
     ],
 )
 def test_one_letter(a: str, b: str, near: bool) -> None:
-    """One letter, not a digit, left out, added, changed or swapped, either way round."""
+    """One letter, not a digit, is left out, added, changed or swapped, in either direction."""
     assert one_letter_apart(a, b) is one_letter_apart(b, a) is near
 
 
-def test_a_misspelt_key_is_told_with_both_places(suspects: Callable[..., list[str]]) -> None:
-    """The warning names the new key, the old one, where each stands, and what was meant."""
+def test_a_misspelt_key_is_reported_with_both_origins(suspects: Callable[..., list[str]]) -> None:
+    """The warning has the new key and the old one with their origins, and a suggestion."""
     assert suspects("optimizer = dict(\n    momentun=0.5)") == [
         "'momentun' is a new key, one letter away from 'momentum', which is set at base.py:3. "
         "Did you mean 'momentum'?\n  at optimizer.momentun (child.py:3)"
@@ -75,7 +75,7 @@ def test_a_misspelt_key_is_told_with_both_places(suspects: Callable[..., list[st
 
 
 def test_a_misspelt_key_at_the_top(suspects: Callable[..., list[str]]) -> None:
-    """A misspelt top-level key is told; what lies under it is not looked at."""
+    """A misspelt top-level key is reported; the keys below it are not checked."""
     [warning] = suspects("modle = dict(bakbone=1)")
     assert "Did you mean 'model'?\n  at modle (child.py:2)" in warning
 
@@ -92,13 +92,13 @@ def test_a_misspelt_key_at_the_top(suspects: Callable[..., list[str]]) -> None:
         "optimizer = None",
     ],
 )
-def test_keys_that_are_meant(child: str, suspects: Callable[..., list[str]]) -> None:
-    """A key beside its neighbour, a short one, a number, or one that is not inherited is no suspect."""
+def test_keys_that_are_probably_correct(child: str, suspects: Callable[..., list[str]]) -> None:
+    """A key next to the similar one, a short one, a number, or one that is not inherited is not reported."""
     assert [warning for warning in suspects(child) if "new key" in warning] == []
 
 
-def test_the_bases_of_bases_are_looked_at(write: Write) -> None:
-    """A key of any file in the chain can be what was meant; keys of a file that is no base cannot."""
+def test_bases_of_bases_are_checked(write: Write) -> None:
+    """A suggested key may be from any file in the chain, but not from a file that is not a base."""
     write("a.py", "optimizer = dict(momentum=1)\n")
     write("b.yaml", "_base_: a.py\noptimizer: {lr: 1}\n")
     write("other.py", "optimixer = 1\n")
@@ -108,31 +108,31 @@ def test_the_bases_of_bases_are_looked_at(write: Write) -> None:
     assert "'momentum', which is set at a.py:1" in found[0]
 
 
-def test_a_variable_that_reaches_nothing_is_told_with_both_places(suspects: Callable[..., list[str]]) -> None:
-    """The warning names the new value, what it does not reach and why, and what to set instead."""
+def test_a_variable_without_effect_is_reported_with_both_origins(suspects: Callable[..., list[str]]) -> None:
+    """The warning has the new value, what was not updated and why, and what to set instead."""
     assert suspects("\nlr = 0.2") == [
         "lr = 0.2 does not reach optimizer.lr (base.py:3), which was computed from lr = 0.1 (base.py:1) and "
         "stays 0.1. Set optimizer.lr instead.\n  at lr (child.py:3)"
     ]
 
 
-def test_words_of_the_command_line_reach_no_further(suspects: Callable[..., list[str]]) -> None:
-    """A variable that the command line sets is as late as one that a child sets."""
+def test_a_variable_on_the_command_line_without_effect(suspects: Callable[..., list[str]]) -> None:
+    """A variable that the command line sets is reported like one that a child sets."""
     [warning] = suspects("", lr=0.3)
     assert warning.startswith("lr = 0.3 does not reach optimizer.lr (base.py:3), ")
     assert warning.endswith("\n  at lr (--cfg-options lr=0.3)")
 
 
-def test_a_dict_that_reaches_nothing_is_told_once(suspects: Callable[..., list[str]]) -> None:
-    """All that was computed from a dict is one warning, of the dicts rather than of their items."""
+def test_a_dict_without_effect_is_reported_once(suspects: Callable[..., list[str]]) -> None:
+    """There is one warning for a dict, not one for each of its items."""
     assert suspects("norm = dict(type='GN')") == [
         "The new norm does not reach model.backbone.norm (base.py:5), model.head.norm (base.py:6) and 1 more, which "
         "were computed from norm (base.py:2) and stay as they were. Set these instead.\n  at norm (child.py:2)"
     ]
 
 
-def test_a_list_that_reaches_nothing(suspects: Callable[..., list[str]]) -> None:
-    """A shorter or longer list is as new as one with other items."""
+def test_a_list_without_effect(suspects: Callable[..., list[str]]) -> None:
+    """A shorter or longer list is reported like one with other items."""
     base = "steps = [dict(type='A'), dict(type='B', x=1)]\ndata = dict(train=steps, val=steps)\n"
     [warning] = suspects("steps = [dict(type='A')]", base)
     assert (
@@ -154,13 +154,13 @@ def test_a_list_that_reaches_nothing(suspects: Callable[..., list[str]]) -> None
         "",
     ],
 )
-def test_variables_that_mislead_nobody(child: str, suspects: Callable[..., list[str]]) -> None:
-    """An equal value, or one whose results were set as well, is no suspect."""
+def test_variables_with_an_effect(child: str, suspects: Callable[..., list[str]]) -> None:
+    """An equal value, or one whose dependents were set as well, is not reported."""
     assert suspects(child) == []
 
 
 def test_variables_of_variables(suspects: Callable[..., list[str]]) -> None:
-    """A value that was computed in several steps is not reached by any of its variables."""
+    """A value that was computed in several steps is not updated by any of its variables."""
     base = "n = 4\nlr = 0.1 * n\noptimizer = dict(lr=lr)\n"
     [warning] = suspects("n = 8", base)
     assert (
@@ -170,7 +170,7 @@ def test_variables_of_variables(suspects: Callable[..., list[str]]) -> None:
 
 
 def test_a_reference_to_the_bases_is_a_variable_too(write: Write) -> None:
-    """What a child computed from a value of its bases, a grandchild's value does not reach."""
+    """A value that a child computed from its bases is not updated by a grandchild."""
     write("a.py", "lr = 0.1\n")
     write("b.py", "_base_ = 'a.py'\noptimizer = dict(lr={{ _base_.lr }} * 2)\n")
     write("c.py", "_base_ = 'b.py'\nlr = 0.5\n")
@@ -183,7 +183,7 @@ def test_a_reference_to_the_bases_is_a_variable_too(write: Write) -> None:
 
 
 def test_an_alias_of_yaml_is_a_variable_too(write: Write) -> None:
-    """What YAML put in by an alias does not follow either."""
+    """A value that YAML inserted for an alias is not updated."""
     write("a.yaml", "lr: &lr 0.1\noptimizer:\n  lr: *lr\n")
     write("c.py", "_base_ = 'a.yaml'\nlr = 0.5\n")
     [warning] = lint(Config.fromfile("c.py"))
@@ -192,8 +192,8 @@ def test_an_alias_of_yaml_is_a_variable_too(write: Write) -> None:
     )
 
 
-def test_code_may_set_what_it_likes(suspects: Callable[..., list[str]], write: Write) -> None:
-    """A variable that code sets is told with the line of the code."""
+def test_a_variable_that_code_sets_is_reported(suspects: Callable[..., list[str]], write: Write) -> None:
+    """The warning has the line of the code."""
     write("base.py", BASE)
     cfg = Config.fromfile("base.py")
     cfg.lr = 0.7
@@ -205,8 +205,8 @@ def test_code_may_set_what_it_likes(suspects: Callable[..., list[str]], write: W
     assert lint(Config({"a": 1})) == []
 
 
-def test_what_changed_without_a_trace_is_left_alone(write: Write) -> None:
-    """Where nobody knows who changed a list there is no warning."""
+def test_unknown_changes_are_not_reported(write: Write) -> None:
+    """If it is unknown what changed a list, there is no warning."""
     write("c.py", "steps = [1, 2]\ndata = [*steps]\nother = dict(x=[dict(y=1)])\n")
     cfg = Config.fromfile("c.py")
     cfg.steps.pop()
@@ -214,14 +214,14 @@ def test_what_changed_without_a_trace_is_left_alone(write: Write) -> None:
     assert lint(cfg) == []
 
 
-def test_values_that_do_not_compare_are_left_alone(suspects: Callable[..., list[str]]) -> None:
-    """A value whose comparison fails is never a suspect."""
+def test_values_that_cannot_be_compared_are_not_reported(suspects: Callable[..., list[str]]) -> None:
+    """A value whose comparison fails is never reported."""
     base = "class Odd:\n    def __ne__(self, other):\n        raise ValueError\n\n\nx = Odd()\ny = [x]\n"
     assert suspects("x = 1", base) == []
 
 
-def test_a_file_is_looked_at_in_its_own_line_of_descent(write: Write) -> None:
-    """A base beside a file is not above it: it overrides nothing there."""
+def test_a_file_is_checked_against_its_descendants(write: Write) -> None:
+    """A base next to a file does not override it."""
     write("a.py", "lr = 0.1\noptimizer = dict(lr=lr)\n")
     write("b.py", "other = dict(x=1)\n")
     write("c.py", "_base_ = ['a.py', 'b.py']\nother = dict(x=2)\n")

@@ -67,7 +67,7 @@ LINES = {
         "class A:\n    def __enter__(self): pass\n    def __exit__(self, *_): a['x'] = 3\n\n\n"
         "a = dict(x=1)\nfor i in (j for j in [A()]):\n    with i:\n        break\n", "a.x", None,
     ),
-    "words that are no reflection": ("a = dict(\n    eval=1,\n    compile=2)\nb = dict(vars='exec')\n", "a.compile", 3),
+    "words that are not reflection": ("a = dict(\n    eval=1,\n    compile=2)\nb = dict(vars='exec')\n", "a.compile", 3),
     "a list emptied": ("a = [1]\na.clear()\n", "a", 2),
     # Branches.
     "the branch that ran": ("if 0:\n    a = 1\nelif 1:\n    a = 2\nelse:\n    a = 3\n", "a", 4),
@@ -158,7 +158,7 @@ LINES = {
     "an attribute": ("class A:\n    pass\nx = A()\nx.y = 1\na = x.y\n", "a", 5),
     "deleted attribute": ("class A:\n    y = 1\nx = A()\nx.y = 1\ndel x.y\na = x.y\n", "a", 6),
     "a method of what is not known": ("a = set()\n{1}.add(2)\na.add(1)\n", "a", 3),
-    "a call of what is no name": ("a = [1]\n(lambda: 0)()\nprint()\n", "a", 1),
+    "a call of an expression that is not a name": ("a = [1]\n(lambda: 0)()\nprint()\n", "a", 1),
     "a subscript of a call": ("a = [1]\n(lambda: a)()[0] = 2\n", "a.0", 2),
     "deleted from a call": ("a = [1,\n2]\ndel (lambda: a)()[0]\n", "a.0", 3),
     "a part of what is not there": ("a = dict(x=dict())\na['x']['y'] = dict(\nz=1)\n", "a.x.y.z", 3),
@@ -302,13 +302,13 @@ PIECES = {
     "other line breaks": ("x = 1\r\nif x:\r\n    y = 1\r\n", "y", 3),
     "comments and blanks": ("# if\n\nx = 1  # or\n\n# and\nif x:\n    # for\n\n    y = 1\n# else\nelse:\n    y = 2\n", "y", 9),
     "several on a line": ("x = 1; y = 2 if x else 3; z = 4\nif x: y = 5; z = 6\n", "z", 2),
-    "a line that goes on": ("x = 1 \\\n    or 2\nif x \\\n    and x:\n    y = 1\n", "y", 5),
+    "a line with a continuation": ("x = 1 \\\n    or 2\nif x \\\n    and x:\n    y = 1\n", "y", 5),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("text", "key", "line"), PIECES.values(), ids=PIECES.keys())
-def test_statements_are_told_apart(text: str, key: str, line: int) -> None:
-    """Wherever the statements of a file begin and end, it comes to what Python makes of it."""
+def test_statements_are_recognized(text: str, key: str, line: int) -> None:
+    """The statements and their lines are those of Python, for any layout of the file."""
     plain: dict[str, Any] = {"__name__": "<config>"}
     exec(compile(text, "c.py", "exec"), plain)
     found = source(text)
@@ -324,7 +324,7 @@ def test_a_config_too_deep_to_be_marked_is_run_all_the_same() -> None:
 
 
 def test_references_are_uses_of_the_bases() -> None:
-    """What stands behind a token is a value of the bases, at any depth and inside text."""
+    """A token is replaced by a value of the bases, at any depth and inside text."""
     text = "a = dict(x=__base_reference_0__)\nb = 'x__base_reference_1__'\nc = __base_reference_0__['z']\n"
     tree = {"a": {"x": {"y": 1}}, "b": "x2", "c": 3}
     config = PythonSource(
@@ -391,7 +391,7 @@ def test_no_origin_is_wrong(profile: str, star: str) -> None:
 
 
 @pytest.mark.parametrize("profile", ["straight", "wild", "aliases"])
-def test_nothing_that_why_tells_is_wrong(profile: str, star: str) -> None:
+def test_no_explanation_is_wrong(profile: str, star: str) -> None:
     """Each line of an explanation ran, and a value that it knows was set at or before a line that it names."""
     wrong = []
     named = 0

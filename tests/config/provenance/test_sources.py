@@ -1,4 +1,4 @@
-"""Which line or word set a value: origins and their history."""
+"""Origins of values and their history."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ finally:
     ],
 )
 def test_lines_of_python(key: str, line: int | None, write: Write) -> None:
-    """Lines are read through dict(...), lists, tuples and names, within if, for and try."""
+    """Lines are found for dict(...), lists, tuples and names, within if, for and try."""
     write("c.py", PYTHON)
     assert lines("c.py", key) == [line]
 
@@ -130,13 +130,13 @@ def test_lines_of_python(key: str, line: int | None, write: Write) -> None:
     ],
 )
 def test_lines_of_statements(text: str, key: str, line: int | None, write: Write) -> None:
-    """The last statement that set a value is its place; what cannot be read off has the nearest line."""
+    """The origin is the last statement that set a value; otherwise the nearest known line."""
     write("c.py", text)
     assert lines("c.py", key) == [line]
 
 
 def test_an_origin_has_the_text_of_its_line(write: Write) -> None:
-    """The line is quoted without its indent, as it stands in the file."""
+    """The line is quoted as in the file, without its indent."""
     write("c.py", "model = dict(\n    name='{{ fileBasename }}',  # a comment\n)\n")
     origin = Config.fromfile("c.py").origin("model.name")
     assert origin == Origin("c.py", 2, "name='{{ fileBasename }}',  # a comment")
@@ -147,13 +147,13 @@ BROKEN_LOOP = "for i in range(3):\n    a = 1\n    break\n"
 
 
 def test_an_origin_without_a_line_is_the_file(write: Write) -> None:
-    """Where no line is known the file still is."""
+    """If the line is unknown, the file is still known."""
     write("c.py", BROKEN_LOOP)
     assert Config.fromfile("c.py").origin("a") == Origin("c.py", None, "")
 
 
-def test_lines_count_as_in_the_file_where_references_stand(write: Write) -> None:
-    """References and file variables do not move lines."""
+def test_references_do_not_move_lines(write: Write) -> None:
+    """Lines are those of the file, also with references and file variables."""
     write("a.py", "size = [1,\n2]\n")
     write("c.py", "_base_ = 'a.py'\nx = {{ _base_.size }}\ny = dict(\n  z='{{ fileDirname }}')\n")
     assert lines("c.py", "x", "x[1]", "y.z") == [2, 2, 4]
@@ -227,8 +227,8 @@ def test_lines_of_data(name: str, text: str, keys: dict[str, int], write: Write)
     assert dict(zip(keys, lines(name, *keys), strict=True)) == keys
 
 
-def test_lines_of_json_with_characters_in_halves(write: Write) -> None:
-    """JSON writes an emoji as two escapes, which YAML does not know; lines and keys are found all the same."""
+def test_lines_of_json_with_surrogate_pairs(write: Write) -> None:
+    """JSON writes an emoji as two escapes, which YAML cannot read; lines and keys are found anyway."""
     text = json.dumps(
         {"a": "\U0001f642", "\U0001f642": 1, "half": "\ud83d", "path": "C:\\ud83d", "b": {"c": 2}}, indent=1
     )
@@ -238,7 +238,7 @@ def test_lines_of_json_with_characters_in_halves(write: Write) -> None:
 
 
 def test_lines_of_merged_keys(write: Write) -> None:
-    """What ``<<`` merges in has the line in the mapping that it came from; own keys come first."""
+    """A key that ``<<`` merges has its line in the merged mapping; the keys of the mapping itself come first."""
     write("c.yaml", "a: &a\n  x: 1\n  y: 1\nb: &b\n  z: 1\nc:\n  <<: [*a, *b]\n  y: 2\nd:\n  <<: *a\n")
     assert lines("c.yaml", "c.x", "c.y", "c.z", "d.x") == [2, 8, 5, 2]
 
@@ -261,16 +261,16 @@ a:
 """
 
 
-def test_lines_of_keys_that_are_not_spelt_as_they_are(write: Write) -> None:
-    """A key of YAML may be read as a number, a date or None: it has its line all the same."""
+def test_lines_of_keys_that_are_not_str(write: Write) -> None:
+    """A YAML key may be read as a number, a date or None; its line is found anyway."""
     cfg = Config.fromfile(write("c.yaml", YAML_KEYS))
     found = [origin and origin.line for origin in (cfg.origin(("a", key)) for key in cfg.a)]
     assert found == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14]
     assert list(cfg.a)[:5] == [True, None, 1000.0, 16, 2]
 
 
-def test_a_key_that_is_a_number_is_no_alias() -> None:
-    """A value below such a key is computed from nothing."""
+def test_a_key_that_is_a_number_is_not_an_alias() -> None:
+    """A value below such a key has no dependencies."""
     assert YamlSource("c.yaml", "1: {x: 2}\n", {1: {"x": 2}}).uses((1, "x")) == []
 
 
@@ -294,13 +294,13 @@ def _steps_of(keys: int) -> int:
     return steps
 
 
-def test_all_lines_of_yaml_are_found_in_time_linear_in_the_file() -> None:
-    """Twice as many keys take about twice as many steps to be found."""
+def test_lines_of_yaml_are_found_in_linear_time() -> None:
+    """Twice as many keys take about twice as many steps."""
     assert _steps_of(400) < 3 * _steps_of(200)
 
 
-def test_what_yaml_and_json_are_computed_from() -> None:
-    """References and aliases are known, at any depth; other values are computed from nothing."""
+def test_dependencies_of_yaml_and_json() -> None:
+    """References and aliases are known, at any depth; other values have no dependencies."""
     text = "a: &a\n  x: [1]\nb: *a\nc: __base_reference_0__\nd: 'at __base_reference_0__'\n"
     tree = {"a": {"x": [1]}, "b": {"x": [1]}, "c": {"y": 2}, "d": "at 2"}
     source = YamlSource("c.yaml", text, tree, text, {"__base_reference_0__": "opt.lr"})
@@ -311,8 +311,8 @@ def test_what_yaml_and_json_are_computed_from() -> None:
     assert source.uses(("a", "x")) == source.uses(("nothing", "there")) == []
 
 
-def test_what_merges_within_one_mapping_is_computed_from() -> None:
-    """A key that ``<<`` merges in is computed from the mapping before it, written in place it is not."""
+def test_dependencies_of_merged_keys() -> None:
+    """A key that ``<<`` merges depends on an alias of a mapping, but not on a mapping written in place."""
     text = "q: &q {x: {y: 1}}\n<<: *q\nr: {<<: {z: 1}}\n"
     source = YamlSource("c.yaml", text, {"q": {"x": {"y": 1}}, "x": {"y": 1}, "r": {"z": 1}})
     assert [use.path for use in source.uses(("x", "y"))] == [("q", "x", "y")]
@@ -320,7 +320,7 @@ def test_what_merges_within_one_mapping_is_computed_from() -> None:
 
 
 def test_a_value_of_a_base_has_the_line_of_its_reference(write: Write) -> None:
-    """What a reference in YAML put in, at any depth, stands on the line of the reference."""
+    """Values that a reference in YAML inserted, at any depth, have the line of the reference."""
     write("a.py", "item = dict(b=dict(c=[1]))\n")
     write("c.yaml", "_base_: a.py\n\nx: {{ _base_.item }}\n")
     assert lines("c.yaml", "x", "x.b", "x.b.c", "x.b.c[0]") == [3, 3, 3, 3]
@@ -336,21 +336,21 @@ def test_a_file_elsewhere_has_its_whole_path(
     assert places(Config.fromfile("c.py"), "x") == [f"{base}:1"]
 
 
-def test_a_file_whose_lines_cannot_be_found_is_named_alone() -> None:
-    """A text that YAML does not read, as JSON with a very long key, leaves the file as the origin."""
+def test_a_file_whose_lines_cannot_be_found() -> None:
+    """If YAML cannot read a text, such as JSON with a very long key, the origin is the file."""
     source = YamlSource("c.json", '{"%s": 1' % ("x" * 2000), {})
     assert source.origin(("a",)) == Origin("c.json", None, "")
 
 
 def test_an_empty_file_has_no_lines() -> None:
-    """Asking an empty file for a key is answered with the file."""
+    """The origin of a key in an empty file is the file."""
     assert YamlSource("c.yaml", "", {}).origin(("a",)) == Origin("c.yaml", None, "")
     assert PythonSource("c.py", "", {}, "").origin(("a",)) == Origin("c.py", None, "")
     assert PythonSource("c.py", "", {}, "").origin(()) == Origin("c.py", None, "")
 
 
-def test_a_whole_config_came_from_its_newest_file(write: Write) -> None:
-    """The empty path is that of the config itself: the file that was read last, without a line."""
+def test_origin_of_a_whole_config(write: Write) -> None:
+    """The origin of the empty path is the file that was read last, without a line."""
     write("a.py", "x = 1\n")
     file = write("b.py", "_base_ = 'a.py'\n")
     assert Config.fromfile(file).origin(()) == Origin(str(file), None, "")
@@ -385,8 +385,8 @@ def test_history_through_inheritance(key: str, history: list[str], family: Confi
     assert str(family.origin(key)) == history[-1]
 
 
-def test_what_had_no_such_part_is_not_in_its_history(write: Write) -> None:
-    """A file that set a number, or a shorter list, did not set the items that came later."""
+def test_history_contains_only_files_with_the_value(write: Write) -> None:
+    """A file that set a number, or a shorter list, did not set the later items."""
     write("a.py", "x = 1\ny = [1]\n")
     write("c.py", "_base_ = 'a.py'\nx = [1]\ny = [1, 2]\n")
     cfg = Config.fromfile("c.py")
@@ -395,7 +395,7 @@ def test_what_had_no_such_part_is_not_in_its_history(write: Write) -> None:
 
 
 def test_overrides_extend_the_history(family: Config) -> None:
-    """The command line's words follow the files, each with its own text."""
+    """The overrides of the command line follow the files, each with its text."""
     options = {"model.depth": 101, "model.width": 2}
     family.merge_from_dict(options, origin=Origin(None, None, "--cfg-options"))
     assert places(family, "model.depth")[-2:] == ["c.py:4", "--cfg-options model.depth=101"]
@@ -404,7 +404,7 @@ def test_overrides_extend_the_history(family: Config) -> None:
 
 
 def test_overrides_without_an_origin_name_their_function(family: Config) -> None:
-    """By default the history says that merge_from_dict set the key."""
+    """By default the origin is a call of ``merge_from_dict``."""
     family.merge_from_dict({"+extra": {"x": 1}})
     assert places(family, "extra.x") == ["merge_from_dict +extra={'x': 1}"]
 
@@ -420,8 +420,8 @@ def test_overridden_items_of_a_list(write: Write) -> None:
     assert places(cfg, "q[1]") == ["c.py:4", "merge_from_dict q[1]=7"]
 
 
-def test_a_replaced_dict_begins_anew(family: Config) -> None:
-    """What replaces a dict with _delete_ has no history of the keys that were there."""
+def test_a_replaced_dict_has_a_new_history(family: Config) -> None:
+    """A dict that replaces another with ``_delete_`` has no history of the old keys."""
     family.merge_from_dict({"model": {"_delete_": True, "depth": 1}})
     assert [place.split()[0] for place in places(family, "model.depth")] == ["merge_from_dict"]
     with pytest.raises(ConfigKeyError):
@@ -429,14 +429,14 @@ def test_a_replaced_dict_begins_anew(family: Config) -> None:
 
 
 def here() -> int:
-    """Return the line that called."""
+    """Return the line of the caller."""
     import sys
 
     return sys._getframe(1).f_lineno
 
 
 def test_code_extends_the_history(family: Config) -> None:
-    """A key that code sets has the line of that code, whichever way it was set."""
+    """A key that code sets has the line of that code, for every way to set it."""
     family.model.depth, first = 1, here()
     family["fresh"], second = {"x": [{"y": 1}]}, here()
     family.model.update(width=3); third = here()  # fmt: skip  # noqa: E702  # one line, to know its number
@@ -447,7 +447,7 @@ def test_code_extends_the_history(family: Config) -> None:
 
 
 def test_history_is_in_the_order_of_events(family: Config) -> None:
-    """An override that comes after code is newer than the code, and code after it newer again."""
+    """An override after code is newer than the code, and later code is newer than the override."""
     family.model.depth = 1
     family.merge_from_dict({"model.depth": 2})
     assert places(family, "model.depth")[-1] == "merge_from_dict model.depth=2"
@@ -461,14 +461,14 @@ def test_history_is_in_the_order_of_events(family: Config) -> None:
 
 
 @pytest.mark.parametrize("key", ["model.nothing", "modl", "list[7]", "list.x", "model.depth.x"])
-def test_the_history_of_what_is_not_there(key: str, family: Config) -> None:
-    """Asking for a key that the config does not have is a KeyError."""
+def test_the_history_of_a_missing_key(key: str, family: Config) -> None:
+    """The history of a key that the config does not have is a KeyError."""
     with pytest.raises(ConfigKeyError, match="There is no key"):
         family.history(key)
 
 
 def test_a_config_made_in_code_has_no_origins() -> None:
-    """Values that no file or word set have an empty history."""
+    """Values that neither a file nor an override set have an empty history."""
     cfg = Config({"a": {"b": 1}})
     assert cfg.origin("a.b") is None
     assert cfg.history("a") == []
@@ -493,14 +493,14 @@ def test_a_config_made_in_code_has_no_origins() -> None:
     ],
 )
 def test_copies_keep_their_origins(same: Callable[[ConfigDict], ConfigDict], family: Config) -> None:
-    """A copy, a pickle or a node within another still knows its path and its lines."""
+    """A copy, a pickle or a nested node keeps its path and its lines."""
     twin = same(family.model)
     assert describe(twin, "depth") == "model.depth (c.py:4)"
     assert describe(twin) == "model (c.py:2)"
 
 
 def test_slices_keep_their_origins(write: Write) -> None:
-    """Items of a list that is cut or put together anew remember where they stood."""
+    """Items of a slice or a concatenated list keep their origins."""
     write("c.py", "p = [\n  dict(a=1),\n  dict(a=2),\n  dict(a=3)]\n")
     cfg = Config.fromfile("c.py")
     cfg.p = [*cfg.p[1:], {"a": 4}]
@@ -518,8 +518,8 @@ def test_a_copied_config_keeps_its_history(same: Callable[[Config], Config], fam
         assert same(family).history(key) == family.history(key)
 
 
-def test_a_config_that_nobody_holds_is_gone_at_once() -> None:
-    """Neither loading nor asking for an origin leaves what only a collection of garbage would free."""
+def test_a_config_is_freed_with_its_last_reference() -> None:
+    """Neither loading nor reading an origin leaves reference cycles."""
     cfg = Config.fromstring("x = dict(y=[1, dict(z=2)])\n", ".py")
     cfg.origin("x.y[1].z")
     source = weakref.ref(cfg._cfg_dict._trace.sources[0])
@@ -531,16 +531,16 @@ def test_a_config_that_nobody_holds_is_gone_at_once() -> None:
         gc.enable()
 
 
-def test_a_pickle_knows_what_ran() -> None:
-    """What was recorded of an execution goes with the config: the lines are those of that run."""
+def test_a_pickle_contains_the_record_of_the_execution() -> None:
+    """The origins in a copy from a pickle are those of the execution."""
     cfg = Config.fromstring("x = dict(y=1)\nif False:\n    x['y'] = 1\nif True:\n    x['z'] = 1\n", ".py")
     for twin in (cfg, copy.deepcopy(cfg), pickle.loads(pickle.dumps(cfg))):
         assert [str(twin.origin(key)) for key in ("x.y", "x.z")] == ["<string>:1", "<string>:5"]
 
 
 @pytest.mark.parametrize("suffix", [".py", ".yaml"])
-def test_a_pickle_holds_what_a_config_is(suffix: str) -> None:
-    """What was found out about a file to answer for an origin is not sent along."""
+def test_a_pickle_contains_no_cached_origins(suffix: str) -> None:
+    """Data that was computed for an origin is not pickled."""
     cfg = Config.fromstring("x: {y: [1, 2]}\n" if suffix == ".yaml" else "x = dict(y=[1, 2])\n", suffix)
     before = pickle.dumps(cfg)
     origin = cfg.origin("x.y[0]")
@@ -548,8 +548,8 @@ def test_a_pickle_holds_what_a_config_is(suffix: str) -> None:
     assert pickle.loads(before).origin("x.y[0]") == origin
 
 
-def test_an_edit_of_a_copy_is_its_own(family: Config) -> None:
-    """What code sets in a deep copy is not in the history of the original."""
+def test_an_edit_of_a_copy_is_not_in_the_original(family: Config) -> None:
+    """A key that code sets in a deep copy is not in the history of the original."""
     before = family.history("model.depth")
     twin = copy.deepcopy(family)
     twin.model.depth = 1
@@ -559,7 +559,7 @@ def test_an_edit_of_a_copy_is_its_own(family: Config) -> None:
 
 
 def test_plain_dicts_have_no_traces(family: Config) -> None:
-    """to_dict drops all origins."""
+    """``to_dict`` drops all origins."""
     plain: Any = family.to_dict()
     assert type(plain["model"]) is dict
     assert where(plain["model"], "depth") is None
@@ -571,15 +571,15 @@ def test_equality_ignores_origins(family: Config) -> None:
     assert family == Config(family.to_dict())
 
 
-def test_origins_are_no_keys(family: Config) -> None:
-    """The private attribute never shows among the keys or in the repr."""
+def test_origins_are_not_keys(family: Config) -> None:
+    """The private attribute is neither among the keys nor in the repr."""
     assert "_trace" not in family.model
     assert "_trace" not in repr(family)
     assert list(family.model) == ["depth", "width", "pre", "new"]
 
 
 def test_tracing_plain_data() -> None:
-    """A tree of dicts, lists and tuples is copied, and every dict of the copy knows its path."""
+    """A tree of dicts, lists and tuples is copied, and every dict of the copy has its path."""
     tree = {"a": ({"b": 1}, [{"c": 2}])}
     node = with_trace(tree, FixedSource(tree, Origin("f", 1, "")))
     assert node == tree

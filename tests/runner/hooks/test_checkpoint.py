@@ -152,7 +152,7 @@ def test_resumed_run_removes_checkpoints_of_the_first() -> None:
     assert names() == ["epoch_3.pth", "epoch_4.pth"]
 
 
-def test_missing_checkpoint_is_no_error() -> None:
+def test_missing_checkpoint_is_not_an_error() -> None:
     """A checkpoint that does not exist any more need not be removed."""
     runner = make_runner("epoch", 3, work_dir="run")
     runner.register_checkpoint_hook({"interval": 1, "max_keep_ckpts": 1})
@@ -261,7 +261,7 @@ def test_invalid_filename_templates(template: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
-def test_braces_in_a_file_name_are_no_template(kind: str) -> None:
+def test_braces_in_a_file_name_are_not_a_template(kind: str) -> None:
     """The file has the name that the template makes, and meta and the list of checkpoints name it."""
     runner = run(kind, 2, batches=1, interval=1, filename_tmpl="m_{}_{{}}_%s.pth", by_epoch=kind == "epoch")
     assert names() == ["m_1_{}_%s.pth", "m_2_{}_%s.pth"]

@@ -653,7 +653,7 @@ def test_dynamic_scale_at_its_floor_stops_the_run() -> None:
 
 
 def test_dynamic_scale_may_begin_too_high(caplog: pytest.LogCaptureFixture) -> None:
-    """A dynamic scale that is lowered until steps succeed is no error; several in a row cause one warning."""
+    """A dynamic scale that is lowered until steps succeed is not an error; several in a row cause one warning."""
     hook = OptimizerHook(loss_scale={"init_scale": 2.0**16})
     _, lines = overflowing("iter", hook, [HIGH] * 20)
     assert lines[-1]["skipped_steps"] == 15

@@ -1,4 +1,4 @@
-"""A config as Python source, line by line, each with the place that set what stands on it."""
+"""A config as Python source, with the origin of the values on each line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from cfgtrain.config.config import Config
 
 INDENT = "    "
-# What the text calls: a key of that name hides it, so it comes last.
+# The functions that the text calls. A key with such a name would hide the function, so it comes last.
 CALLED = ("float", "complex", "set", "frozenset", "dict", "globals")
-# Narrower than a page: the places stand beside it.
+# Narrower than a page: the origins are to the right.
 WIDTH = 64
 
 
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 def annotated(cfg: Config, path: KeyPath = ()) -> Iterator[Line]:
     """Yield the lines of a config, or of the part at ``path``, which load back equal.
 
-    A dict or list stands on one line where it fits and came from one place.
+    A dict or list is on one line if it fits there and has one origin.
 
     Raises:
         ConfigKeyError: A key would be lost when the text is read.
@@ -113,6 +113,6 @@ def python_lines(value: object) -> list[str]:
     """Return the lines of a value as Python; an object that has no literal is shown by its repr."""
     try:
         text = pretty_python({"_": value}).removeprefix("_ = ").removesuffix("\n")
-    except ConfigValueError:  # an object of the config's own: it has no literal
+    except ConfigValueError:  # a custom object, which has no literal
         return [repr(value).replace("\n", " ")]
     return text.split("\n")

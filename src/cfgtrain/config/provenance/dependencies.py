@@ -1,4 +1,4 @@
-"""Which source stands above which, and what each computed from the variables of those below."""
+"""Precedence of config sources, and values derived from others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cfgtrain.origin import Origin
 
 
 class StaleValue(NamedTuple):
-    """A value that was computed from a variable which somebody else then set anew, in vain.
+    """A value that was computed from a variable before another source changed the variable.
 
     Attributes:
         key: Of the value.
@@ -21,9 +21,9 @@ class StaleValue(NamedTuple):
         source: The file that computed it.
         variable: Key of the variable.
         was: What the variable was then.
-        origin: Where that was said.
+        origin: Where the variable was set then.
         now: What the variable is now.
-        overrider: Where that was said.
+        overrider: Where the variable was changed.
     """
 
     key: KeyPath
@@ -37,7 +37,7 @@ class StaleValue(NamedTuple):
 
 
 def sources_of(tree: ConfigDict) -> list[Source]:
-    """Return everything that had a say in a config, oldest first."""
+    """Return all sources of a config, oldest first."""
     return [] if tree._trace is None else [*tree._trace.sources, *_edits(tree)]
 
 
@@ -73,13 +73,13 @@ def newest(sources: Sequence[Source], path: KeyPath) -> Source | None:
 
 
 def overlays_of(sources: Sequence[Source], source: FileSource) -> list[Source]:
-    """Return what was laid over a file, oldest first: those that inherit from it, and words and code."""
+    """Return the sources that override a file, oldest first: its descendants, the command line and code."""
     later = sources[sources.index(source) + 1 :] if source in sources else ()
     return [each for each in later if not isinstance(each, FileSource) or source in ancestors(each)]
 
 
 def resolved(source: FileSource, use: Dependency) -> Dependency:
-    """Return a use of the bases with its place, its value and what it was computed from in turn."""
+    """Return a dependency on the bases with its origin, its value and its own dependencies."""
     base = newest(ancestors(source), use.path) if use.inherited else None
     if not isinstance(base, FileSource):
         return use._replace(uses=tuple(resolved(source, each) for each in use.uses))
@@ -88,14 +88,14 @@ def resolved(source: FileSource, use: Dependency) -> Dependency:
 
 
 def all_uses(uses: Sequence[Dependency]) -> Iterator[Dependency]:
-    """Yield uses, and what they were computed from, at every step."""
+    """Yield dependencies and, recursively, theirs."""
     for use in uses:
         yield use
         yield from all_uses(use.uses)
 
 
 def stale_values(tree: ConfigDict) -> Iterator[StaleValue]:
-    """Yield every value that a variable set anew does not reach."""
+    """Yield every stale value of a config."""
     sources = sources_of(tree)
     for source in sources:
         if isinstance(source, FileSource):
@@ -113,18 +113,18 @@ def stale_values_of(
     path: KeyPath,
     touched: set[object] | None = None,
 ) -> Iterator[StaleValue]:
-    """Yield what does not reach the value that ``source`` computed at ``path``.
+    """Yield the variables that were changed after ``source`` computed the value at ``path`` from them.
 
     Args:
         tree: The config.
         source: The file in question.
-        later: What was laid over it.
-        path: Of a value that the file set.
+        later: The sources that override it.
+        path: Key path of a value that the file set.
         touched: Top-level keys that matter; by default all.
     """
     value = value_at(source.tree, path)
     if _differ(value_at(tree, path), value) or newest(later, path) is not None:
-        return  # somebody has set it since
+        return  # it was changed again later
     for use in all_uses([resolved(source, each) for each in source.uses(path)]):
         now = value_at(tree, use.path)
         overrider = _overrider(later, use.path) if touched is None or use.path[0] in touched else None
@@ -133,12 +133,12 @@ def stale_values_of(
 
 
 def widen(stale: StaleValue, key_length: int = 1, variable_length: int = 1) -> StaleValue:
-    """Say of a dict or list that was put in whole that it was, rather than of one of its parts.
+    """Return a stale value for the whole dict or list that was inserted, instead of for one of its parts.
 
     Args:
-        stale: Of a part.
-        key_length: How many keys of the path of the value are to be left, at least.
-        variable_length: The same of the variable.
+        stale: The stale value of a part.
+        key_length: Minimum number of keys to keep of the path of the value.
+        variable_length: The same for the variable.
     """
     key, variable = stale.key, stale.variable
     while len(key) > key_length and len(variable) > variable_length and key[-1] == variable[-1]:
@@ -151,7 +151,7 @@ def widen(stale: StaleValue, key_length: int = 1, variable_length: int = 1) -> S
 
 
 def _overrider(later: Sequence[Source], path: KeyPath) -> Origin | None:
-    """Return where a variable, or else the nearest thing around it, was set anew."""
+    """Return where a variable, or the innermost node around it, was changed."""
     for end in range(len(path), 0, -1):
         source = newest(later, path[:end])
         if source is not None:
@@ -185,8 +185,8 @@ def _top_level(source: Source) -> list[object]:
 
 
 def _differ(a: object, b: object) -> bool:
-    """Return whether two values are known to differ; arrays, for one, do not say."""
+    """Return whether two values are known to differ; a comparison of arrays, for example, is not a bool."""
     try:
         return bool(a != b)
-    except Exception:  # whatever the values of a config do
+    except Exception:  # the comparison is code of the value
         return False

@@ -1,4 +1,4 @@
-"""Why a value of a config is what it is: everything that set it, and what did not reach it."""
+"""Explain a value of a config: every source that set it, and changes that did not update it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """One thing that happened to a value.
+    """One change of a value.
 
     Attributes:
         origin: Where.
         value: What it was set to; UNKNOWN where that is not known, and where it was dropped.
         uses: What that was computed from.
-        dropped: Key of what was replaced, the value with it, where nothing set it anew; ``()``
-            is all that was inherited.
+        dropped: Key of the node that was replaced together with the value, if nothing set the value again; ``()``
+            means all inherited values.
     """
 
     origin: Origin
@@ -47,14 +47,14 @@ class Step(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Everything that is known of a value.
+    """Everything that is known about a value.
 
     Attributes:
         path: Of the value.
-        value: What it came to; UNKNOWN where it is not in the config any more.
-        steps: What happened to it, oldest first; empty if nothing is known.
-        stale_values: What was set anew and does not reach it.
-        stale_dependents: What was computed from it, before it was set anew.
+        value: The final value; UNKNOWN if it is no longer in the config.
+        steps: Its changes, oldest first; empty if none are known.
+        stale_values: Later changes of its variables that did not update it.
+        stale_dependents: Values that were computed from it before it was changed.
     """
 
     path: KeyPath
@@ -68,7 +68,7 @@ def explain(cfg: Config, key: str) -> Explanation:
     """Return the explanation of the value at a dotted key, or of one that a file set and another dropped.
 
     Raises:
-        ConfigKeyError: There is no such key, and has been none.
+        ConfigKeyError: The key does not exist, and no source ever set it.
     """
     tree = cfg._cfg_dict
     sources = sources_of(tree)
@@ -129,7 +129,7 @@ def _steps(sources: list[Source], path: KeyPath, value: object) -> list[Step]:
 
 
 def _dropped(source: Source, path: KeyPath) -> list[Step]:
-    """Say that a source replaced something around the value without setting the value."""
+    """Return the step of a source that replaced a node around the value without setting the value."""
     for end in range(len(path)):
         around = value_in(source, path[:end])
         if around is UNKNOWN:
@@ -142,7 +142,7 @@ def _dropped(source: Source, path: KeyPath) -> list[Step]:
 
 
 def _once(found: Iterable[StaleValue]) -> list[StaleValue]:
-    """Keep the first of those that tell of the same value and the same setting."""
+    """Keep only the first stale value for each value and variable."""
     firsts: dict[object, StaleValue] = {}
     for stale in found:
         firsts.setdefault((stale.key, stale.variable, stale.overrider), stale)

@@ -17,11 +17,11 @@ class Dependency(NamedTuple):
     """What a value was computed from: a variable of the file or the environment, a value of its bases.
 
     Attributes:
-        path: Where it stands in the file, or in its merged bases; ``("$NAME",)`` for the environment.
+        path: Its key path in the file, or in its merged bases; ``("$NAME",)`` for the environment.
         inherited: Whether it is a value of the bases.
         origin: The line that set it, where that is a line of the file.
-        value: What it was; UNKNOWN where the file alone does not tell.
-        uses: What it was computed from in turn.
+        value: Its value then; UNKNOWN if it cannot be determined from the file alone.
+        uses: What it was itself computed from.
     """
 
     path: KeyPath
@@ -36,11 +36,11 @@ class FileSource(ABC):
 
     Args:
         file: Path as it is shown to people.
-        text: The text as it stands in the file.
+        text: The unchanged text of the file.
         tree: What the file evaluated to. The tree is only read.
         parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
             default ``text``.
-        references: What stands behind each token: a key path in the bases, or the ``$NAME`` of an
+        references: What each token replaces: a key path in the bases, or the ``$NAME`` of an
             environment variable.
 
     Attributes:
@@ -63,7 +63,7 @@ class FileSource(ABC):
         self.bases: tuple[FileSource, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what the file is; what was found out about it is found out again by whoever asks."""
+        """Return the content of the file; what was computed from it is computed again on request."""
         return {name: vars(self)[name] for name in _STATE}
 
     def defines(self, path: KeyPath) -> bool:
@@ -89,7 +89,7 @@ class FileSource(ABC):
         """Return the variables and inherited values that went into the value at ``path``."""
 
     def _referenced(self, token: str, rest: KeyPath) -> Dependency:
-        """Return the use of what stands behind a token."""
+        """Return the dependency on what a token replaces."""
         name = self.references[token]
         if name.startswith("$"):
             return Dependency((name,), False)

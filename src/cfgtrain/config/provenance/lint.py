@@ -1,4 +1,4 @@
-"""What is legal in a config and probably not meant: the warnings of the command line.
+"""Warnings for a config that is valid but probably a mistake.
 
 Looking costs time that a plain load does not have: ``Config.fromfile`` does not look, the
 commands do, and a program that wants to calls ``lint``.
@@ -32,7 +32,7 @@ MIN_LETTERS = 4
 
 
 def lint(cfg: Config) -> list[ConfigWarning]:
-    """Return a warning for everything in a config that was probably not meant.
+    """Return a warning for every probable mistake in a config.
 
     These are: a new key of a child that is one letter away from a key of its bases, and a
     variable set anew after a base had computed other values from it, which stay as they are.
@@ -92,7 +92,7 @@ def _misspelt_warning(
 
 
 def _unreached(found: list[StaleValue]) -> Iterator[ConfigWarning]:
-    """Say once of each variable what it does not reach."""
+    """Yield one warning for each changed variable, with the values that were not updated."""
     groups: dict[tuple[KeyPath, Origin], list[StaleValue]] = {}
     for stale in found:
         stale = widen(stale)

@@ -21,7 +21,7 @@ class YamlSource(FileSource):
     """A ``.yaml`` or ``.json`` config, located by the nodes of the YAML reader.
 
     Args:
-        document: What the YAML reader made of ``parseable``, where that is known already.
+        document: The parsed ``parseable``, if it has been parsed already.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class YamlSource(FileSource):
         return line
 
     def uses(self, path: KeyPath) -> list[Dependency]:
-        """Return what references and aliases on the way to ``path`` stand for."""
+        """Return the targets of the references and aliases along ``path``."""
         found = []
         for depth, (_, node) in enumerate(self._steps(path), 1):
             tokens = TOKEN.findall(node.value) if node.id == "scalar" else []
@@ -82,7 +82,7 @@ class YamlSource(FileSource):
 
     @cached_property
     def _first_paths(self) -> dict[Node, KeyPath]:
-        """The path at which each node first stands: an alias is the same node once more."""
+        """The path of the first occurrence of each node: an alias is the same node again."""
         found: dict[Node, KeyPath] = {}
         todo: list[tuple[Any, KeyPath]] = [(self._document.root, ())]
         while todo:

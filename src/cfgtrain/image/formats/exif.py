@@ -154,7 +154,7 @@ def write_directory(out: bytearray, order: str, values: Values) -> int:
     return _append(out, struct.pack(f"{order}H", len(entries)) + b"".join(entries) + b"\0\0\0\0")
 
 
-def take_over(tags: Tags, out: bytearray, order: str) -> Values:
+def copy_directories(tags: Tags, out: bytearray, order: str) -> Values:
     """Copy the EXIF and GPS directories, and return the values for the first directory of the output.
 
     Args:
@@ -179,7 +179,7 @@ def take_over(tags: Tags, out: bytearray, order: str) -> Values:
 def extract(tags: Tags) -> bytes | None:
     """Return the EXIF data of a TIFF file as a separate TIFF structure, or None if there are none."""
     out = bytearray(b"II*\0\0\0\0\0")
-    values = take_over(tags, out, "<")
+    values = copy_directories(tags, out, "<")
     struct.pack_into("<L", out, 4, write_directory(out, "<", values))
     return bytes(out) if values else None
 

@@ -10,9 +10,9 @@ from cfgtrain.image.formats.exif import (
     SHORT,
     Entry,
     Tags,
+    copy_directories,
     extract,
     read_values,
-    take_over,
     write_directory,
 )
 from cfgtrain.image.formats.header import Header, Metadata
@@ -69,7 +69,7 @@ def add_metadata(content: bytes, metadata: Metadata) -> tuple[bytes, list[str]]:
     if tags.numbers(image.entries.get(_SAMPLES)) == [4] and _EXTRA_SAMPLES not in values:
         values[_EXTRA_SAMPLES] = (SHORT, 1, struct.pack(f"{order}H", _UNASSOCIATED))
     if metadata.exif:
-        values |= take_over(Tags(metadata.exif), out, order)
+        values |= copy_directories(Tags(metadata.exif), out, order)
     if metadata.icc:
         values[_ICC] = (_UNDEFINED, len(metadata.icc), metadata.icc)
     if metadata.dpi:

@@ -155,7 +155,7 @@ class CheckpointHook(Hook):
         return {"kept": [[path.name, run_id] for path, run_id in self._store.written.items()]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the list of checkpoints, and do what a kill may have prevented."""
+        """Restore the list of checkpoints, and complete what a kill may have prevented."""
         folder = self._store.folder or Path()
         written = {folder / name: run_id for name, run_id in state["kept"]}
         self._store.restore(written, self.max_keep_ckpts, logger, self.create_symlink)

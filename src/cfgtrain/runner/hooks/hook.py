@@ -180,7 +180,7 @@ class Hook:
         return nullcontext()
 
     def flush_logs(self, runner: RunnerView) -> None:
-        """Log what is due of the training before something else is logged; for logger hooks."""
+        """Log the pending training values before something else is logged; for logger hooks."""
 
     def exclude_time(self, seconds: float) -> None:
         """Do not count the last ``seconds``, as of an evaluation between iterations; for timer hooks."""

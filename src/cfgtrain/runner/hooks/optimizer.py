@@ -91,7 +91,7 @@ class OptimizerHook(Hook):
         """Set up closure, loss scale and precision for the optimizers, device and model.
 
         Raises:
-            HookError: There is no optimizer, or one that needs a closure, which excludes some settings.
+            HookError: There is no optimizer, or it needs a closure and cannot be combined with a setting.
         """
         optimizers = optimizers_of(runner.optimizer)
         if not optimizers:
@@ -110,10 +110,10 @@ class OptimizerHook(Hook):
         if self.dtype is not None and not wrap_fp16_model(unwrap_model(runner.model), self.dtype):
             self._autocast = torch.autocast(device, dtype=self.dtype)
         if self.cumulative_iters > 1:
-            self._warn_of_windows(runner)
+            self._warn_about_windows(runner)
 
     def before_train_iter(self, runner: RunnerView) -> None:
-        """Let processes exchange gradients only in the last iteration of a window."""
+        """Synchronize gradients between processes only in the last iteration of a window."""
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, self._closes_window(runner))
 
@@ -151,12 +151,12 @@ class OptimizerHook(Hook):
             with_grad = [p.grad for p in runner.model.parameters() if p.grad is not None]
             for grad in with_grad:
                 grad.mul_(self.cumulative_iters / length)  # each loss was divided by a full window
-            average_tensors(with_grad)  # no iteration exchanged them, because none was known to be the last
+            average_tensors(with_grad)  # not synchronized yet, because no iteration was known to be the last
             runner.accumulating = False
             self._step(runner, optimizers_of(runner.optimizer).values(), is_last=True)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Let processes exchange gradients in each iteration again."""
+        """Synchronize gradients between processes in each iteration again."""
         self._skipped.unwatch()
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, True)
@@ -170,7 +170,7 @@ class OptimizerHook(Hook):
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def clip_grads(self, parameters: Any) -> Tensor | None:
-        """Clip the gradients in place; return their previous norm, or None without gradients or norm."""
+        """Clip the gradients in place; return their norm before, or None with ``clip_value`` or no gradients."""
         with_grad = [p for p in parameters if p.requires_grad and p.grad is not None]
         if "clip_value" in (self.grad_clip or {}):
             clip_grad_value_(with_grad, **(self.grad_clip or {}))
@@ -209,7 +209,7 @@ class OptimizerHook(Hook):
         for optimizer in optimizers:
             scaler.step(optimizer)
         is_static = isinstance(self.loss_scale, (int, float))
-        scaler.update(float(self.loss_scale) if is_static else None)  # type: ignore[arg-type]  # just seen
+        scaler.update(float(self.loss_scale) if is_static else None)  # type: ignore[arg-type]  # checked above
         if runner.meta is not None:  # as in MMCV
             runner.meta.setdefault("fp16", {})["loss_scaler"] = scaler.state_dict()
         self._skipped.count(scaler.get_scale(), is_static, is_last, runner.logger)
@@ -275,7 +275,7 @@ class OptimizerHook(Hook):
             )
         return True
 
-    def _warn_of_windows(self, runner: RunnerView) -> None:
+    def _warn_about_windows(self, runner: RunnerView) -> None:
         length = self.cumulative_iters
         if runner.iter % length:
             runner.logger.warning(

@@ -32,7 +32,7 @@ class SkippedSteps:
         self._handles: list[Any] = []
 
     def watch(self, optimizers: Mapping[str, Optimizer]) -> None:
-        """Note from now on which optimizers step."""
+        """Record from now on which optimizers step."""
         self.unwatch()
         self._in_a_row = {name: self._in_a_row.get(name, 0) for name in optimizers}
         self._handles = [

@@ -513,7 +513,7 @@ def test_empty_dataset_is_an_error_before_the_run(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_empty_stream_is_an_error_at_the_evaluation(kind: str) -> None:
-    """Of a stream it is only known then; there is no score of nothing."""
+    """The length of a stream is only known then; without samples there is no score."""
     runner = make_runner(kind, 1)
     runner.register_hook(EvalHook(Stream(), by_epoch=kind == "epoch"))
     with pytest.raises(ArgumentError, match="yields no batches"):
@@ -536,7 +536,7 @@ NO_LOADERS = [
 
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 @pytest.mark.parametrize(("loader", "text"), NO_LOADERS)
-def test_what_is_no_loader_is_refused_before_the_run(kind: str, loader: Any, text: str) -> None:
+def test_invalid_loader_is_refused_before_the_run(kind: str, loader: Any, text: str) -> None:
     """An object that no evaluation could read is found before the first iteration."""
     runner = make_runner(kind, 1)
     runner.register_hook(EvalHook(loader, by_epoch=kind == "epoch"))
@@ -555,8 +555,8 @@ def test_what_is_no_loader_is_refused_before_the_run(kind: str, loader: Any, tex
         (Scored(), {"test_fn": "single_gpu_test"}, "test_fn is a function"),
     ],
 )
-def test_what_is_no_loader_is_refused(loader: Any, kwargs: dict[str, Any], text: str) -> None:
-    """What cannot be a loader, or a function, is refused when the hook is built."""
+def test_invalid_loader_is_refused(loader: Any, kwargs: dict[str, Any], text: str) -> None:
+    """An object that cannot be a loader, or a function, is refused when the hook is built."""
     with pytest.raises(TypeError, match=text):
         EvalHook(loader, **kwargs)
 

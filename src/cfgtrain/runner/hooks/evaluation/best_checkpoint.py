@@ -51,7 +51,7 @@ class BestCheckpoint:
         """Return which run wrote the best checkpoint, and the one that it replaces.
 
         While the new file is written the old one still exists; if the run is killed before it is
-        removed, the new file says what to remove.
+        removed, the resumed run removes it.
         """
         written = list(self._store.written.items())
         replaced = None
@@ -61,7 +61,7 @@ class BestCheckpoint:
         return {"best_run": written[-1][1] if written else None, "replaced": replaced}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state, and do what a kill may have prevented."""
+        """Restore the state, and complete what a kill may have prevented."""
         written = dict.fromkeys(self._store.written, state.get("best_run"))
         if state.get("replaced") and self._store.folder is not None:
             new, old, run_id = state["replaced"]

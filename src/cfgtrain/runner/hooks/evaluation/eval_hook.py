@@ -184,7 +184,7 @@ class EvalHook(Hook):
             self._evaluate(runner)
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Evaluate by iteration; before, the training is logged."""
+        """Evaluate by iteration, after logging the pending training values."""
         if not self.by_epoch and self._is_due(runner.iter + 1):
             runner.flush_logs()
             started = perf_counter()
@@ -234,7 +234,7 @@ class EvalHook(Hook):
 
     def _check_loader(self) -> None:
         loader, kind = self.dataloader, type(self.dataloader).__name__
-        if self.test_fn in (single_gpu_test, multi_gpu_test):  # another one may read it in another way
+        if self.test_fn in (single_gpu_test, multi_gpu_test):  # a custom test_fn may read it in another way
             if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
                 raise ArgumentTypeError(
                     f"An evaluation needs a DataLoader, and {kind} cannot be iterated over."
