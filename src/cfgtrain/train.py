@@ -83,7 +83,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         KeyboardInterrupt: A signal came before there was anything to resume from.
     """
     began = time.perf_counter()
-    check(cfg)
+    check(cfg, trusted=trust_checkpoint)
     fill_device_and_work_dir(cfg)
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)

@@ -236,7 +236,7 @@ def test_a_second_signal_when_all_is_saved_changes_nothing(
     words = ["train", "epoch.py", "--work-dir", "run"]
     text = forker.run(*words, code=STOPPED, FAULTS=faults)
     assert "Traceback" not in text
-    forker.run(*command_to_go_on(text), SESSION="second")
+    forker.run(*resume_command(text), SESSION="second")
     assert same(end_of(Path("run")), unbroken["epoch"][0])
 
 

@@ -22,18 +22,19 @@ from cfgtrain.suggestions import close_names
 __all__ = ["check", "find_problems"]
 
 
-def check(cfg: Config, files: bool = True) -> None:
+def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
     """Raise if anything is wrong with a config, before anything is built from it.
 
     Args:
         cfg: Config of a training run.
         files: Whether the checkpoints that the run would read must exist.
+        trusted: Whether they may run code while they are loaded.
 
     Raises:
         CfgTrainError: The problem, if there is one; a ``CheckError`` with all of them if there
             are several.
     """
-    problems = [*find_problems(cfg), *(file_problems(cfg) if files else ())]
+    problems = [*find_problems(cfg), *(file_problems(cfg, trusted) if files else ())]
     if len(problems) == 1:
         raise problems[0]
     if problems:

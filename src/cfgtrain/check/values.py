@@ -74,14 +74,22 @@ def _empty_paths(cfg: Config) -> Iterator[CfgTrainError]:
             yield ConfigValueError(message, **location(node, "out_dir"))
 
 
-def file_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Yield an error for each checkpoint that the run would read and that cannot be loaded."""
+def file_problems(cfg: Config, trusted: bool = False) -> Iterator[CfgTrainError]:
+    """Yield an error for each checkpoint that the run would read and that cannot be loaded.
+
+    Args:
+        cfg: Config of a training run.
+        trusted: Whether ``load_from`` and ``resume_from`` may run code while they are loaded. They are
+            not read here then, because the code would run twice.
+    """
     resume_from, load_from = cfg.get("resume_from"), cfg.get("load_from")
     resumes = resume_from is not None and (resume_from != "auto" or may_resume(cfg))
     if resume_from is not None and resume_from != "auto":
-        yield from _checkpoint_problems(cfg, "resume_from", "the path or URL of a checkpoint, or 'auto'")
+        yield from _checkpoint_problems(
+            cfg, "resume_from", "the path or URL of a checkpoint, or 'auto'", not trusted
+        )
     if load_from is not None and not resumes:  # a run that resumes does not read it
-        yield from _checkpoint_problems(cfg, "load_from", "the path or URL of a checkpoint")
+        yield from _checkpoint_problems(cfg, "load_from", "the path or URL of a checkpoint", not trusted)
     yield from _pretrained_problems(cfg.get("model"))
 
 
@@ -96,7 +104,7 @@ def _pretrained_problems(node: Any) -> Iterator[CfgTrainError]:
             yield from _checkpoint_problems(each, "checkpoint", "the path or URL of a checkpoint")
 
 
-def _checkpoint_problems(node: Any, key: str, right: str) -> Iterator[CfgTrainError]:
+def _checkpoint_problems(node: Any, key: str, right: str, read: bool = True) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the file ``node[key]``, which should be a checkpoint that can be loaded.
 
     A file that would have to be downloaded is not read.
@@ -105,12 +113,13 @@ def _checkpoint_problems(node: Any, key: str, right: str) -> Iterator[CfgTrainEr
         node: Dict that contains the path.
         key: Its key there.
         right: What the value should be, for the message.
+        read: Whether to read the file.
     """
     file = node[key]
     problem = _file_problem(file)
     if problem is not None:
         yield ConfigValueError(f"{key} is {right}; {problem}", **location(node, key))
-    elif uri_prefix(file) in (None, "file"):
+    elif read and uri_prefix(file) in (None, "file"):
         try:
             read_checkpoint(file, mmap=True)
         except CheckpointError as error:
