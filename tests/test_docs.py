@@ -87,6 +87,24 @@ def test_examples_of_a_page_work(
                 assert matches(command.output, printed), f"{page}: {command.words}\n{printed}"
 
 
+def test_files_in_the_contributing_guide_exist() -> None:
+    """Every file or folder that the table of CONTRIBUTING.md names is there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| to change or add") : text.index("## Coding rules")]
+    named = re.findall(r"`([\w/]+(?:/|\.py))`", table)
+    assert len(named) > 40
+    bases = (ROOT / "src" / "cfgtrain", ROOT)
+    # A file after another one of the same row may be named without its folder.
+    folders = {Path(name).parent for name in named} | {Path(name) for name in named if name.endswith("/")}
+    missing = [
+        name
+        for name in named
+        if not any((base / name).exists() for base in bases)
+        and not any((bases[0] / folder / name).exists() for folder in folders)
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     ("shown", "printed", "same"),
     [
