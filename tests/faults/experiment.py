@@ -335,6 +335,9 @@ class Forker:
 
     def close(self) -> None:
         """Stop the process; commands that still run are not stopped."""
+        if self._process.stdin is not None and self._process.poll() is None:
+            # Its input may not end when it is closed here: a process that a test forked has a copy of it.
+            self._process.stdin.write("quit\n")
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()

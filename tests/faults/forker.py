@@ -67,8 +67,10 @@ def ended(pid: int, seconds: float) -> int | None:
 
 
 def serve() -> list[str] | None:
-    """Answer requests until the input ends; return the arguments to run in a child, and None here."""
+    """Answer requests until one says to quit; return the arguments to run in a child, and None here."""
     for line in sys.stdin:
+        if line == "quit\n":
+            break
         request = json.loads(line)
         answer = ended(request["wait"], request["seconds"]) if "wait" in request else start(request)
         if answer is None and "wait" not in request:

@@ -257,7 +257,7 @@ def test_byte_order_mark_of_open_files_and_handlers() -> None:
 
 
 CONTENT: list[tuple[str, bytes, type[Exception], int | None, str]] = [
-    ("a.json", b'{\n"a": 1,}', json.JSONDecodeError, 2, "not valid JSON: .* line 2 column 8"),
+    ("a.json", b'{\n"a": }', json.JSONDecodeError, 2, "not valid JSON: .* line 2 column 6"),
     ("a.yaml", b"a: 1\nb: !x 1", yaml.constructor.ConstructorError, 2, r"not valid YAML: .*'!x' in \".*\", line 2, column 4"),
     ("a.yaml", b"a: [\n", yaml.parser.ParserError, 2, "not valid YAML: .*line 2, column 1"),
     ("a.yaml", b"a: 'b\n", yaml.scanner.ScannerError, 2, "not valid YAML: .*line 2, column 1"),
@@ -300,10 +300,10 @@ def test_errors_of_content_say_where(
 
 def test_errors_of_parsers_keep_their_attributes() -> None:
     """What code reads from the errors of the parsers is there."""
-    Path("a.json").write_text('{\n"a": 1,}')
+    Path("a.json").write_text('{\n"a": }')
     with pytest.raises(json.JSONDecodeError) as broken:
         load("a.json")
-    assert (broken.value.lineno, broken.value.colno, broken.value.doc[broken.value.pos]) == (2, 8, "}")
+    assert (broken.value.lineno, broken.value.colno, broken.value.doc[broken.value.pos]) == (2, 6, "}")
     Path("a.yaml").write_text("a: !x 1")
     with pytest.raises(yaml.MarkedYAMLError) as unknown:
         load("a.yaml")
