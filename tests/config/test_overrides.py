@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -269,7 +270,11 @@ def test_a_value_of_another_type_is_a_warning(option: str, value: Any, warning: 
 def test_compatible_types_do_not_warn(options: dict[str, Any], cfg: Config) -> None:
     """None, lists and tuples, new keys, markers, and an int for a float do not cause a warning."""
     cfg.merge_from_dict({"+rate": 0.5})
-    cfg.merge_from_dict({"rate": 1, **options}, strict=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cfg.merge_from_dict({"rate": 1, **options}, strict=True)
+    assert caught == []
+    assert cfg.rate == 1
 
 
 def test_the_warning_has_the_origin(write: Any) -> None:

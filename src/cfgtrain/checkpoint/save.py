@@ -96,7 +96,7 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
 
 
 def _check_readable(file: IO[bytes], checkpoint: dict[str, Any]) -> None:
-    """Raise for content that ``weights_only`` would refuse later, when the run is to be resumed."""
+    """Raise for content that ``weights_only`` would refuse later, when the run is resumed."""
     file.seek(0)
     with allow_numpy():
         unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(file)

@@ -421,7 +421,7 @@ class BaseRunner(ABC):
 
         Args:
             reason: Logged as the reason.
-            interrupted: Whether the run is to be resumed later: a checkpoint is saved for that. If
+            interrupted: Whether the run will be resumed later: a checkpoint is saved for that. If
                 not, the run is finished, and its checkpoint says so (see ``ended_by``). A signal
                 handler may call ``stop`` while a line is being logged, so the reason is not
                 logged before the end of the run.
