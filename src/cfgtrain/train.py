@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import nn
+
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
@@ -20,9 +22,7 @@ from cfgtrain.experiment.assembly import (
     build_model,
     register_evaluation,
 )
-from cfgtrain.experiment.changed_state import apply_changes
-from cfgtrain.experiment.changes import Changes
-from cfgtrain.experiment.resume import check_length, checkpoint_folders, end_again, find_start
+from cfgtrain.experiment.resume import checkpoint_folders, find_start, resume_run
 from cfgtrain.experiment.testing import best_checkpoint, score_test_dataset
 from cfgtrain.experiment.work_dir import (
     config_stem,
@@ -36,6 +36,7 @@ from cfgtrain.keys import setting
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.random_state import set_random_seed
 from cfgtrain.runner.base import BaseRunner
+from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
 from cfgtrain.signals import stop_on_signals
 
@@ -110,42 +111,50 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         if resumed is None and cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
         if resumed is not None:
-            if cfg.get("load_from"):
-                message = "load_from=%r is not read, because the run resumes from %s."
-                logger.info(message, cfg.load_from, resumed.path)
-            changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
-            adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
-            ended_by = adapted.get("resume", {}).get("ended_by")
-            runner.resume(resumed.path, loaded=adapted, trusted=trust_checkpoint)
-            check_length(runner, resumed.path)
-            runner.check_resume(flow_loaders, workflow)
-            resumed = adapted = None  # type: ignore[assignment]  # frees the memory of the checkpoint
-            changes.log(logger)
-            end_again(runner, ended_by, changes)
+            resume_run(runner, resumed, cfg, model, flow_loaders, workflow, trust_checkpoint)
+            resumed = None  # frees the memory of the checkpoint
             write_config(cfg, work_dir)  # only now: nothing has refused it
 
         signals = signal_handlers.enter_context(
             stop_on_signals(lambda name: runner.stop(name, interrupted=True))
         )
-        best: str | None = None
-        scores: dict[str, Any] = {}
-        samples = 0
-        is_over = False
-        try:
-            with _failed_exit_code(runner):
-                runner.run(flow_loaders, workflow)
-                is_over = True
-                best = best_checkpoint(runner)
-                scores, samples = score_test_dataset(runner, model, loaders.get("test"), evaluation, best)
-        except KeyboardInterrupt:  # a second signal; it changes nothing if all was saved before
-            all_saved = runner.last_saved is not None and (is_over or runner.run_checkpoint.is_saved)
-            if not (runner.interrupted and all_saved):
-                raise
+        best, scores, samples = _run_and_test(
+            runner, model, flow_loaders, workflow, loaders.get("test"), evaluation
+        )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
         for loader in loaders.values():
             loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
+
+
+def _run_and_test(
+    runner: BaseRunner,
+    model: nn.Module,
+    flow_loaders: list[Any],
+    workflow: list[tuple[str, int]],
+    test_loader: Any,
+    evaluation: EvalHook | None,
+) -> tuple[str | None, dict[str, Any], int]:
+    """Run the workflow and test the best weights.
+
+    Returns:
+        The best checkpoint, the scores on the test dataset and its number of samples, as far as
+        they are known when the run is interrupted.
+    """
+    best: str | None = None
+    is_over = False
+    try:
+        with _failed_exit_code(runner):
+            runner.run(flow_loaders, workflow)
+            is_over = True
+            best = best_checkpoint(runner)
+            return best, *score_test_dataset(runner, model, test_loader, evaluation, best)
+    except KeyboardInterrupt:  # a second signal; it changes nothing if all was saved before
+        all_saved = runner.last_saved is not None and (is_over or runner.run_checkpoint.is_saved)
+        if not (runner.interrupted and all_saved):
+            raise
+    return best, {}, 0
 
 
 @contextmanager

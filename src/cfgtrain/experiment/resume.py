@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CheckpointError
+from cfgtrain.experiment.changed_state import apply_changes
 from cfgtrain.experiment.changes import Changes
 from cfgtrain.experiment.work_dir import work_dir_of
 from cfgtrain.runner.base import BaseRunner
 
-__all__ = ["check_length", "checkpoint_folders", "end_again", "find_start", "may_resume"]
+__all__ = ["check_length", "checkpoint_folders", "end_again", "find_start", "may_resume", "resume_run"]
 
 # The keys of hooks that may end a run.
 _ENDING_KEYS = ("custom_hooks", "evaluation", "lr_config", "momentum_config", "optimizer_config")
@@ -45,6 +49,42 @@ def find_start(
         for mirror in {mirror.folder: mirror for mirror in mirrors}.values():
             mirror.fetch(work_dir, logger)
     return find_resume(cfg.get("resume_from"), folders, logger, trusted)
+
+
+def resume_run(
+    runner: BaseRunner,
+    resumed: Resumed,
+    cfg: Config,
+    model: nn.Module,
+    flow_loaders: list[Any],
+    workflow: list[tuple[str, int]],
+    trusted: bool = False,
+) -> None:
+    """Resume a run from a checkpoint, with the settings that the config has changed since.
+
+    Args:
+        runner: Runner of the config, before its run.
+        resumed: The checkpoint; see ``find_start``.
+        cfg: Config of the run.
+        model: The model that the optimizer of the runner trains.
+        flow_loaders: One loader for each flow.
+        workflow: Pairs of a mode and a count.
+        trusted: Whether the checkpoint was loaded as trusted.
+
+    Raises:
+        CheckpointError: The checkpoint does not fit the config.
+    """
+    if cfg.get("load_from"):
+        message = "load_from=%r is not read, because the run resumes from %s."
+        runner.logger.info(message, cfg.load_from, resumed.path)
+    changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
+    adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
+    ended_by = adapted.get("resume", {}).get("ended_by")
+    runner.resume(resumed.path, loaded=adapted, trusted=trusted)
+    check_length(runner, resumed.path)
+    runner.check_resume(flow_loaders, workflow)
+    changes.log(runner.logger)
+    end_again(runner, ended_by, changes)
 
 
 def check_length(runner: BaseRunner, path: str) -> None:
