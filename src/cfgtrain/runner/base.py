@@ -272,10 +272,14 @@ class BaseRunner(ABC):
         while self._callbacks:
             self._callbacks.pop()()
 
-    def save_due(self, error: Exception, stage: str) -> None:
-        """Save the checkpoint that is due after a training step or epoch when a hook has failed."""
-        failed, self._failed_hook = self._failed_hook, None
-        self.run_checkpoint.save_due(self, error, stage, failed, self._callbacks)
+    def call_hook_or_save(self, stage: str) -> None:
+        """Call the hooks at the end of a training step or epoch; if one fails, save the checkpoint that is due."""
+        try:
+            self.call_hook(stage)
+        except Exception as error:
+            failed, self._failed_hook = self._failed_hook, None
+            self.run_checkpoint.save_due(self, error, stage, failed, self._callbacks)
+            raise
 
     def finish_stage(self, stage: str) -> bool:
         """Call the hooks that an error has prevented, in the run that is resumed, from being called at a stage.

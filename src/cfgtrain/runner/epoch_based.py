@@ -111,11 +111,7 @@ class EpochBasedRunner(BaseRunner):
             self.call_hook("before_train_iter")
             self.run_iter(data_batch, True, **kwargs)
             position.completed = TRAIN_ITER
-            try:
-                self.call_hook("after_train_iter")
-            except Exception as error:
-                self.save_due(error, "after_train_iter")
-                raise
+            self.call_hook_or_save("after_train_iter")
             position.advance()
             del self.data_batch
             if self.stopping:
@@ -126,11 +122,7 @@ class EpochBasedRunner(BaseRunner):
         with self.run_checkpoint.repeatable(self):
             position.completed = TRAIN_EPOCH
             if not self.finish_stage("after_train_epoch"):
-                try:
-                    self.call_hook("after_train_epoch")
-                except Exception as error:
-                    self.save_due(error, "after_train_epoch")
-                    raise
+                self.call_hook_or_save("after_train_epoch")
         position.advance()
 
     @torch.no_grad()

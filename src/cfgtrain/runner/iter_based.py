@@ -196,11 +196,7 @@ class IterBasedRunner(BaseRunner):
         self.call_hook("before_train_iter")
         self.run_iter(batch, True, **kwargs)
         position.completed = TRAIN_ITER
-        try:
-            self.call_hook("after_train_iter")
-        except Exception as error:
-            self.save_due(error, "after_train_iter")
-            raise
+        self.call_hook_or_save("after_train_iter")
         position.advance()
         del self.data_batch
 
