@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 # In the order in which they are searched for a name: those that import least come first.
-_PACKAGES = ("errors", "utils", "registry", "fileio", "config", "image")
+_PACKAGES = (
+    "errors",
+    "utils",
+    "registry",
+    "fileio",
+    "config",
+    "image",
+    "visualization",
+    "video",
+    "arraymisc",
+)
 
 if _TYPE_CHECKING:
+    from cfgtrain.arraymisc import *
     from cfgtrain.config import *
     from cfgtrain.errors import *
     from cfgtrain.fileio import *
     from cfgtrain.image import *
     from cfgtrain.registry.registry import *
     from cfgtrain.utils import *
+    from cfgtrain.video import *
+    from cfgtrain.visualization import *
 
     __version__: str
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.suggestions import one_of
 
-__all__ = ["check_choice", "check_interval"]
+__all__ = ["check_choice", "check_integer", "check_interval", "check_number", "check_numbers"]
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
@@ -42,3 +45,99 @@ def check_interval(name: str, value: object, never: str) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < -1:
         raise ArgumentError(f"{name} must be a positive int, or -1 {never}, not {value!r}.", argument=name)
+
+
+def check_integer(name: str, value: Any, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Return an argument as an int. NumPy integers are accepted; bools, and floats such as 2.0, are not.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        minimum: The least valid value.
+        maximum: The greatest valid value.
+
+    Raises:
+        ArgumentTypeError: ``value`` is not an integer.
+        ArgumentError: It is out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ArgumentTypeError(f"{name} must be an integer, not {value!r}.", argument=name)
+    _check_range(name, value, minimum, maximum)
+    return int(value)
+
+
+def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> float:
+    """Return an argument as a Python number. NumPy numbers are accepted; bools and NaN are not.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        minimum: The least valid value.
+        maximum: The greatest valid value.
+
+    Returns:
+        An int if ``value`` is an integer, else a float.
+
+    Raises:
+        ArgumentTypeError: ``value`` is not a number.
+        ArgumentError: It is NaN or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ArgumentTypeError(f"{name} must be a number, not {value!r}.", argument=name)
+    if math.isnan(value):
+        raise ArgumentError(f"{name} must be a number, not nan.", argument=name)
+    _check_range(name, value, minimum, maximum)
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def check_numbers(
+    name: str,
+    value: Any,
+    length: int,
+    meaning: str = "",
+    *,
+    integers: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> tuple[float, ...]:
+    """Return an argument that is a sequence of numbers as a tuple of Python numbers.
+
+    Lists, which JSON and YAML give, and one-dimensional arrays are accepted like tuples.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        length: The number of items.
+        meaning: What the items mean, for the message, such as ``(w, h)``.
+        integers: Whether the items must be integers.
+        minimum: The least valid item.
+        maximum: The greatest valid item.
+
+    Raises:
+        ArgumentTypeError: ``value`` is not a sequence, or an item is not a number.
+        ArgumentError: It does not have ``length`` items, or an item is out of range.
+    """
+    items = value.tolist() if hasattr(value, "tolist") else value
+    what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
+    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
+        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
+    if len(items) != length:
+        raise ArgumentError(f"{name} must be {what}, not {value!r}.", argument=name)
+    if integers:
+        whole = [check_integer(f"{name}[{i}]", item) for i, item in enumerate(items)]
+        for i, item in enumerate(whole):
+            _check_range(f"{name}[{i}]", item, minimum, maximum)
+        return tuple(whole)
+    return tuple(check_number(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+
+
+def _check_range(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:
+    if (minimum is None or value >= minimum) and (maximum is None or value <= maximum):
+        return
+    if maximum is None:
+        allowed = f"at least {minimum}"
+    elif minimum is None:
+        allowed = f"at most {maximum}"
+    else:
+        allowed = f"from {minimum} to {maximum}"
+    raise ArgumentError(f"{name} must be {allowed}, not {value}.", argument=name)

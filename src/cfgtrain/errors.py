@@ -35,7 +35,7 @@
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
     ├── TimerError                                       a timer that is not running
     ├── ArgumentError                (ValueError, AssertionError)
-    └── ArgumentTypeError            (TypeError)
+        └── ArgumentTypeError        (TypeError)
 
     ConfigWarning (UserWarning)      a valid config that is probably a mistake
     └── ConfigDeprecationWarning     (DeprecationWarning)  a config that says it is deprecated
@@ -354,7 +354,5 @@ class ArgumentError(CfgTrainError, ValueError, AssertionError):
     exit_code = ExitCode.USAGE
 
 
-class ArgumentTypeError(CfgTrainError, TypeError):
+class ArgumentTypeError(ArgumentError, TypeError):
     """An argument has a type that the function does not accept."""
-
-    exit_code = ExitCode.USAGE

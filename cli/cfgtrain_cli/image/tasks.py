@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.backends import Array
+from cfgtrain.image.array import Array
 from cfgtrain.image.flip import Direction, imflip
 from cfgtrain.image.picture import Picture, Size, resize_picture
 from cfgtrain.image.resize import Interpolation, rescale_size

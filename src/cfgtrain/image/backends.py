@@ -7,22 +7,15 @@ from functools import cache
 from io import BytesIO
 from typing import Any, Literal, get_args
 
+import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
+from cfgtrain.image.array import Array
 from cfgtrain.suggestions import suggest
 
 __all__ = ["supported_backends", "use_backend"]
 
-try:  # this module is imported before all others that need OpenCV, so the check is only here
-    import cv2
-except ImportError as _error:
-    raise MissingLibraryError(
-        f"OpenCV cannot be imported: {_error}. To fix this, also on servers without a display, run: "
-        "pip install --force-reinstall --no-deps opencv-python-headless"
-    ) from _error
-
-Array = np.ndarray[Any, Any]
 Backend = Literal["cv2", "turbojpeg", "pillow", "tifffile"]
 Flag = Literal["color", "grayscale", "unchanged", "color_ignore_orientation", "grayscale_ignore_orientation"]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.image.backends import Array
+from cfgtrain.image.array import Array
 
 __all__ = ["imflip", "imflip_"]
 

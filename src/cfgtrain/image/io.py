@@ -15,7 +15,8 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.image import backends
-from cfgtrain.image.backends import Array, Flag
+from cfgtrain.image.array import Array
+from cfgtrain.image.backends import Flag
 from cfgtrain.suggestions import suggest
 
 __all__ = ["imfrombytes", "imread", "imwrite"]

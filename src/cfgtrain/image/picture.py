@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError
-from cfgtrain.image.backends import Array
+from cfgtrain.image.array import Array
 from cfgtrain.image.flip import turn_upright
 from cfgtrain.image.formats.exif import rewrite
 from cfgtrain.image.formats.header import Header, Metadata

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
-from cfgtrain.image.backends import Array, check_backend, current_backend
+from cfgtrain.image.array import Array
+from cfgtrain.image.backends import check_backend, current_backend
 from cfgtrain.suggestions import suggest
 
 __all__ = ["imrescale", "imresize", "rescale_size"]

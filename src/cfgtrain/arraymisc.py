@@ -1,0 +1,5 @@
+"""Quantize arrays."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,128 @@
+"""Image arrays: their type, and what the image functions share to check and restore them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cfgtrain.arguments import check_number
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, MissingLibraryError
+
+try:  # this module is imported before all others that need OpenCV, so the check is only here
+    import cv2
+except ImportError as _error:
+    raise MissingLibraryError(
+        f"OpenCV cannot be imported: {_error}. To fix this, also on servers without a display, run: "
+        "pip install --force-reinstall --no-deps opencv-python-headless"
+    ) from _error
+
+Array = np.ndarray[Any, Any]
+
+__all__: list[str] = []  # what the package exports
+
+_CHANNELS_AT_ONCE = 4  # the most channels that every OpenCV function accepts
+
+
+def check_image(
+    img: Any, dtypes: Sequence[str] = (), ndims: Sequence[int] = (2, 3), name: str = "img"
+) -> Array:
+    """Return ``img`` if it is an image array that a function accepts.
+
+    Args:
+        img: The argument, (H, W) or (H, W, C).
+        dtypes: Names of the accepted dtypes; empty for all.
+        ndims: The accepted numbers of dimensions.
+        name: Name of the argument.
+
+    Raises:
+        ArgumentTypeError: It is not an array, or its dtype is not accepted.
+        ArgumentError: It has another number of dimensions, or no pixels.
+    """
+    if not isinstance(img, np.ndarray):
+        raise ArgumentTypeError(
+            f"{name} must be an array (H, W) or (H, W, C), not {type(img).__name__}.", argument=name
+        )
+    if img.ndim not in ndims:
+        shapes = " or ".join({2: "(H, W)", 3: "(H, W, C)"}[n] for n in ndims)
+        raise ArgumentError(f"{name} must be an array {shapes}, not of shape {img.shape}.", argument=name)
+    if img.size == 0:
+        raise ArgumentError(f"{name} has no pixels: its shape is {img.shape}.", argument=name)
+    if dtypes and img.dtype.name not in dtypes:
+        raise ArgumentTypeError(
+            f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
+        )
+    return img
+
+
+def count_channels(img: Array) -> int:
+    """Return the number of channels: 1 for an image (H, W)."""
+    return 1 if img.ndim == 2 else int(img.shape[2])
+
+
+def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
+    """Return an argument that is one number for all channels or one for each, as one number per channel.
+
+    Args:
+        name: Name of the argument.
+        value: A number, or a sequence with one number for each channel of ``img``.
+        img: The image, (H, W) or (H, W, C).
+
+    Raises:
+        ArgumentTypeError: ``value`` is neither a number nor a sequence of numbers.
+        ArgumentError: It has another length, or a number that does not fit the dtype of ``img``.
+    """
+    channels = count_channels(img)
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if isinstance(items, list | tuple):
+        if len(items) != channels:
+            raise ArgumentError(
+                f"{name} must be a number, or one number for each of the {channels} channels, not {value!r}.",
+                argument=name,
+            )
+        values = tuple(check_number(f"{name}[{i}]", item) for i, item in enumerate(items))
+    else:
+        values = (check_number(name, items),) * channels
+    if img.dtype.kind in "ui":
+        limits = np.iinfo(img.dtype)
+        if not all(limits.min <= each <= limits.max for each in values):
+            raise ArgumentError(
+                f"{name} must be from {limits.min} to {limits.max} for an image of {img.dtype}, not {value!r}.",
+                argument=name,
+            )
+    return values
+
+
+def restore_axis(result: Array, img: Array) -> Array:
+    """Return ``result`` with the channel axis of length 1 of ``img``, which OpenCV drops."""
+    return result[..., None] if img.ndim == 3 and result.ndim == 2 else result
+
+
+def by_channel_groups(
+    img: Array, values: Sequence[float], function: Callable[[Array, tuple[float, ...]], Array]
+) -> Array:
+    """Apply a function of OpenCV, which accepts at most four channels, to an image of any number of channels.
+
+    Args:
+        img: The image, (H, W) or (H, W, C).
+        values: One number per channel, such as a border value.
+        function: Called with up to four channels of the image and their four values.
+
+    Returns:
+        The results side by side, with a channel axis if ``img`` has one.
+    """
+    channels = count_channels(img)
+    if channels <= _CHANNELS_AT_ONCE:
+        return restore_axis(function(img, (*values, 0.0, 0.0, 0.0)[:4]), img)
+    parts = []
+    for first in range(0, channels, _CHANNELS_AT_ONCE):
+        part = np.ascontiguousarray(img[..., first : first + _CHANNELS_AT_ONCE])
+        chosen = (*values[first : first + _CHANNELS_AT_ONCE], 0.0, 0.0, 0.0)[:4]
+        parts.append(restore_axis(function(part, chosen), part))
+    return np.concatenate(parts, axis=2)
+
+
+def opencv_reason(error: cv2.error) -> str:
+    """Return the reason in an error of OpenCV, without its file, line and function."""
+    return str(getattr(error, "err", "") or error).strip()

@@ -1,0 +1,5 @@
+"""Convert images between color spaces."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,5 @@
+"""Crop images."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

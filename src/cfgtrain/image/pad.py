@@ -1,0 +1,5 @@
+"""Pad images."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

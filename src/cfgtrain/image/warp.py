@@ -1,0 +1,5 @@
+"""Rotate, shear and translate images."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
