@@ -9,7 +9,7 @@ from cfgtrain.image import (
     boxes,
     colorspace,
     crop,
-    cutout,
+    erase,
     flip,
     io,
     normalize,
@@ -24,7 +24,7 @@ from cfgtrain.image.backends import *
 from cfgtrain.image.boxes import *
 from cfgtrain.image.colorspace import *
 from cfgtrain.image.crop import *
-from cfgtrain.image.cutout import *
+from cfgtrain.image.erase import *
 from cfgtrain.image.flip import *
 from cfgtrain.image.io import *
 from cfgtrain.image.normalize import *
@@ -42,7 +42,7 @@ if not TYPE_CHECKING:  # type checkers use the imports above
         *boxes.__all__,
         *colorspace.__all__,
         *crop.__all__,
-        *cutout.__all__,
+        *erase.__all__,
         *flip.__all__,
         *io.__all__,
         *normalize.__all__,
