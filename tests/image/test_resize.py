@@ -95,7 +95,7 @@ def test_pillow() -> None:
     assert halved.tolist() == [[100]]
     with pytest.raises(AssertionError, match="must be uint8, not uint16"):
         imresize(ramp(8, 8, dtype=np.uint16), (4, 4), backend="pillow")
-    with pytest.raises(ValueError, match="cv2 or pillow, not 'tifffile'"):
+    with pytest.raises(ValueError, match="'cv2' or 'pillow', not 'tifffile'"):
         imresize(ramp(8, 8), (4, 4), backend="tifffile")  # type: ignore[arg-type]
 
 

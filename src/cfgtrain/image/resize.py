@@ -8,9 +8,10 @@ from typing import Literal, overload
 import cv2
 import numpy as np
 
+from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array
-from cfgtrain.image.backends import check_backend, current_backend
+from cfgtrain.image.backends import current_backend
 from cfgtrain.suggestions import suggest
 
 __all__ = ["imrescale", "imresize", "rescale_size"]
@@ -191,9 +192,7 @@ def _backend(backend: str | None) -> str:
     if backend is None:
         current = current_backend()
         return current if current in _BACKENDS else "cv2"
-    check_backend(backend)
-    if backend not in _BACKENDS:
-        raise ArgumentError(f"The backend for resizing must be {' or '.join(_BACKENDS)}, not {backend!r}.")
+    check_choice("backend", backend, _BACKENDS)
     return backend
 
 
