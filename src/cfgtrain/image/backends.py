@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
+from cfgtrain.errors import ArgumentError, CfgTrainError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image.array import Array, opencv_reason
 from cfgtrain.image.flip import turn_upright
 from cfgtrain.suggestions import suggest
@@ -229,12 +229,14 @@ def _decode_pillow(content: bytes, flag: Flag, rgb: bool, reduction: int) -> Arr
                 width, height = img.size
                 img.draft(None, (-(-width // reduction), -(-height // reduction)))
             img.load()
+            if 0 in img.size:
+                raise _unreadable("Pillow", "it has no pixels")
             array = _pillow_pixels(ImageOps.exif_transpose(img) if upright else img, flag, rgb)
             is_tiff = img.format == "TIFF"  # which Pillow turns upright when it is loaded
     except UnidentifiedImageError as error:
         raise _unreadable("Pillow", _pillow_reason(content)) from error
     except _PILLOW_ERRORS as error:
-        if isinstance(error, ArgumentError):
+        if isinstance(error, CfgTrainError):
             raise
         raise _unreadable("Pillow", error) from error
     return _turn_back(array, content) if is_tiff and not upright else array
@@ -295,11 +297,14 @@ def _decode_tifffile(content: bytes, flag: Flag, rgb: bool, reduction: int) -> A
     try:
         with library.TiffFile(BytesIO(content)) as file:
             series = file.series[0]
-            img, axes = np.ascontiguousarray(series.asarray()), series.axes
+            img, axes = series.asarray(), series.axes
             tag = file.pages[0].tags.get(_ORIENTATION)
             colours = file.pages[0].photometric.name == "RGB"
     except Exception as error:  # tifffile raises whatever its decoders raise
         raise _unreadable("tifffile", error) from error
+    if img is None or not img.size:
+        raise _unreadable("tifffile", "it has no pixels")
+    img = np.ascontiguousarray(img)
     if axes == "SYX":  # stored channel by channel
         img, axes = np.ascontiguousarray(np.moveaxis(img, 0, -1)), "YXS"
     if axes not in ("YX", "YXS") or not (axes == "YX" or colours):
