@@ -18,7 +18,8 @@ from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.image import backends
 from cfgtrain.image.array import Array, check_image, count_channels
 from cfgtrain.image.backends import Flag
-from cfgtrain.image.resize import Size, imresize, rescale_size
+from cfgtrain.image.rescale import rescale_size
+from cfgtrain.image.resize import Size, imresize
 from cfgtrain.suggestions import suggest
 
 __all__ = ["imfrombytes", "imread", "imwrite"]
