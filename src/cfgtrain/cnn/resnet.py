@@ -113,9 +113,7 @@ class Bottleneck(nn.Module):
         strides = (1, stride) if style == "pytorch" else (stride, 1)
         self.conv1 = nn.Conv2d(inplanes, planes, 1, strides[0], bias=False)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(
-            planes, planes, 3, strides[1], padding=dilation, dilation=dilation, bias=False
-        )
+        self.conv2 = nn.Conv2d(planes, planes, 3, strides[1], padding=dilation, dilation=dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(planes * self.expansion)
@@ -141,7 +139,7 @@ class Bottleneck(nn.Module):
         return self.relu(out)  # type: ignore[no-any-return]
 
     def _residual(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))  # (B, planes, H, W)
+        out: Tensor = self.relu(self.bn1(self.conv1(x)))  # (B, planes, H, W)
         out = self.relu(self.bn2(self.conv2(out)))  # (B, planes, H / stride, W / stride)
         out = self.bn3(self.conv3(out))  # (B, 4 * planes, H / stride, W / stride)
         out += x if self.downsample is None else self.downsample(x)

@@ -161,4 +161,4 @@ class VGG(Network):
     def _set_frozen(self) -> None:
         set_norm_layers(self, self.bn_eval, self.bn_frozen)
         for first, end in self.range_sub_modules[: max(self.frozen_stages, 0)]:
-            freeze_layers(*self.features[first:end])
+            freeze_layers(*list(self.features)[first:end])

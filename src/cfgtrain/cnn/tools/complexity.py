@@ -160,7 +160,7 @@ def _described(measured: Measurement, batch: int, name: str = "") -> Iterator[st
             module.extra_repr(),
         ]
     )
-    kind = module._get_name()
+    kind = type(module).__name__
     children = list(module.named_children())
     if not children:
         yield f"{kind}({statistics})"

@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from cfgtrain.arguments import check_strings
-from cfgtrain.errors import ArgumentError
+from cfgtrain.cnn.tools.measurement import numel
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, ErrorFields
 from cfgtrain.suggestions import close_names, one_of
 
-__all__ = ["FrozenParts", "freeze"]
+__all__ = ["FrozenParts", "PatternError", "freeze"]
 
 _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+
+
+class PatternError(ArgumentError):
+    """A pattern matches nothing in a model.
+
+    Attributes:
+        index: Its index in the list of patterns.
+    """
+
+    def __init__(self, message: str = "", *, index: int = 0, **fields: Unpack[ErrorFields]) -> None:
+        super().__init__(message, **fields)
+        self.index = index
 
 
 class FrozenParts(NamedTuple):
@@ -54,10 +66,12 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
         How much is frozen.
 
     Raises:
-        ArgumentError: A pattern matches nothing; its ``argument`` is ``("patterns", index)``. Or nothing is left
-            to train.
+        ArgumentTypeError: ``patterns`` is not a list of str.
+        PatternError: A pattern matches nothing.
+        ArgumentError: Nothing is left to train.
     """
-    check_strings("patterns", patterns)
+    if not isinstance(patterns, list | tuple) or not all(isinstance(each, str) for each in patterns):
+        raise ArgumentTypeError(f"patterns must be a list of names, not {patterns!r}.", argument="patterns")
     modules = dict(model.named_modules(remove_duplicate=False))
     parameters = dict(model.named_parameters(remove_duplicate=False))
     matched: list[nn.Module] = []
@@ -65,10 +79,11 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
         found = [module for name, module in modules.items() if name and fnmatchcase(name, pattern)]
         own = [parameter for name, parameter in parameters.items() if fnmatchcase(name, pattern)]
         if not found and not own:
-            raise ArgumentError(
+            raise PatternError(
                 f"{pattern!r} matches no module or parameter of {type(model).__name__}.",
                 hint=_similar(pattern, [*filter(None, modules), *parameters]),
-                argument=("patterns", str(i)),
+                argument="patterns",
+                index=i,
             )
         matched += found
         for parameter in own:
@@ -79,15 +94,17 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
             if isinstance(layer, _NORMS):
                 layer.eval()
                 # Every way to train() the model calls the method of each of its modules.
-                layer.train = partial(_stay_in_eval_mode, layer)  # type: ignore[method-assign]
+                vars(layer)["train"] = partial(_stay_in_eval_mode, layer)
     unique = {*parameters.values()}
     frozen = {each for each in unique if not each.requires_grad}
     if len(frozen) == len(unique) and patterns:
         raise ArgumentError("Every parameter is frozen: nothing is left to train.", argument="patterns")
     return FrozenParts(
-        modules=sum(1 for module in {*modules.values()} if any(p in frozen for p in module.parameters(recurse=False))),
-        params=sum(each.numel() for each in frozen),
-        total=sum(each.numel() for each in unique),
+        modules=sum(
+            1 for module in {*modules.values()} if any(p in frozen for p in module.parameters(recurse=False))
+        ),
+        params=sum(map(numel, frozen)),
+        total=sum(map(numel, unique)),
     )
 
 

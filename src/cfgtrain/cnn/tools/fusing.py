@@ -6,8 +6,7 @@ import inspect
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -68,9 +67,7 @@ class Pair(NamedTuple):
 
 def _fuse_conv_bn(conv: _ConvNd, bn: _BatchNorm) -> _ConvNd:
     """Fold a batch normalization with running statistics into a convolution, in place, and return it."""
-    mean, var = bn.running_mean, bn.running_var
-    assert mean is not None
-    assert var is not None
+    mean, var = cast("Tensor", bn.running_mean), cast("Tensor", bn.running_var)
     weight = conv.weight.detach()  # (out, in / groups, ...); transposed (in, out / groups, ...)
     dtype = torch.promote_types(weight.dtype, torch.float32)
     scale = torch.rsqrt(var.to(dtype) + bn.eps)  # (out,)
@@ -91,9 +88,9 @@ def _scaled(weight: Tensor, scale: Tensor, conv: _ConvNd) -> Tensor:
     """Return the weight with each output channel multiplied by its scale."""
     if not isinstance(conv, _ConvTransposeNd):
         return weight * scale.view(-1, *[1] * (weight.dim() - 1))
-    grouped = weight.unflatten(0, (conv.groups, -1))  # (groups, in / groups, out / groups, ...)
+    grouped = weight.view(conv.groups, -1, *weight.shape[1:])  # (groups, in / groups, out / groups, ...)
     by_group = scale.view(conv.groups, 1, -1, *[1] * (weight.dim() - 2))
-    return (grouped * by_group).flatten(0, 1)
+    return (grouped * by_group).view_as(weight)
 
 
 def _replace(model: nn.Module, bn: nn.Module) -> None:
@@ -141,9 +138,9 @@ def _fits(pair: Pair) -> bool:
     base = next((base for base in _CONVS if isinstance(conv, base)), None)
     if base is None or not _inherits(conv, base, "forward", "_conv_forward", "__call__"):
         return False
-    if any(
-        getattr(layer, hooks) for layer in pair for hooks in _HOOKS
-    ) or any(map(parametrize.is_parametrized, pair)):
+    if any(getattr(layer, hooks) for layer in pair for hooks in _HOOKS) or any(
+        map(parametrize.is_parametrized, pair)
+    ):
         return False
     plain = nn.SyncBatchNorm if isinstance(bn, nn.SyncBatchNorm) else _BatchNorm
     if not _inherits(bn, plain, "forward", "__call__"):
@@ -174,9 +171,7 @@ def _trace(module: nn.Module) -> fx.Graph | None:
     if next(module.children(), None) is None or type(module).forward is nn.Module.forward:
         return None
     parameters = inspect.signature(module.forward).parameters.values()
-    defaults = {
-        each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty
-    }
+    defaults = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
     try:
         return _Tracer().trace(module, defaults)
     except Exception as error:  # a forward may do anything with its inputs
@@ -207,5 +202,3 @@ def _layer(module: nn.Module, node: fx.Node) -> nn.Module | None:
     for name in filter(None, path.split(".")):
         layer = getattr(layer, name, None)
     return layer if isinstance(layer, nn.Module) else None
-
-

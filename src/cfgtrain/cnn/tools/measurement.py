@@ -16,13 +16,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.modules.pooling import (
-    _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd,
+    _AdaptiveAvgPoolNd,
+    _AdaptiveMaxPoolNd,
+    _AvgPoolNd,
+    _MaxPoolNd,
 )  # fmt: skip
 from torch.utils.flop_counter import FlopCounterMode
 
 from cfgtrain.cnn.tools.modes import eval_mode
 
-__all__ = ["Layer", "Measurement", "measure"]
+__all__ = ["Layer", "Measurement", "measure", "numel"]
 
 
 @dataclass
@@ -63,8 +66,8 @@ class Measurement:
         for layer in self.layers.values():
             own = {*layer.module.parameters(recurse=False)} - counted
             counted |= own
-            layer.params = sum(map(_numel, own))
-            layer.trainable = sum(_numel(each) for each in own if each.requires_grad)
+            layer.params = sum(map(numel, own))
+            layer.trainable = sum(numel(each) for each in own if each.requires_grad)
 
     def total(self, name: str = "") -> Layer:
         """Return the sums for a module and those inside it."""
@@ -83,9 +86,7 @@ class Measurement:
         )
 
 
-def measure(
-    model: nn.Module, call: Callable[[], Any], *, memory: bool = False
-) -> Measurement:
+def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) -> Measurement:
     """Run a forward pass in eval mode, and measure every module.
 
     Multiply-adds are counted by module, as in MMCV, where there is a rule: for convolutions, linear layers,
@@ -129,7 +130,9 @@ def measure(
             stack.callback(module.register_forward_hook(leave, with_kwargs=True).remove)
         stack.enter_context(torch.set_grad_enabled(memory))
         if memory:
-            stack.enter_context(_saved_memory(model, lambda: frames[-1].layer if frames else by_module[model]))
+            stack.enter_context(
+                _saved_memory(model, lambda: frames[-1].layer if frames else by_module[model])
+            )
         with counter:
             output = call()
         del output
@@ -159,18 +162,22 @@ def _no_fast_path() -> Iterator[None]:
 @contextmanager
 def _saved_memory(model: nn.Module, current: Callable[[], Layer]) -> Iterator[None]:
     """Add the memory of each tensor that autograd saves, except parameters and buffers, to the current layer."""
-    known = {StorageWeakRef(each.untyped_storage()) for each in (*model.parameters(), *model.buffers())}
+    known = {_reference(each) for each in (*model.parameters(), *model.buffers())}
 
     def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        reference = StorageWeakRef(storage)
+        reference = _reference(tensor)
         if reference not in known:
             known.add(reference)
-            current().memory += storage.nbytes()
+            current().memory += tensor.untyped_storage().nbytes()
         return tensor.detach()  # keeps the storage, so that no other gets its address
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         yield
+
+
+def _reference(tensor: Tensor) -> StorageWeakRef:
+    """Return a key that is equal for tensors that share their memory."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -184,24 +191,26 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(each)
 
 
-def _numel(parameter: Tensor) -> int:
+def numel(parameter: Tensor) -> int:
+    """Return the number of elements of a parameter; 0 for one of a lazy module that has no shape yet."""
     return 0 if isinstance(parameter, nn.parameter.UninitializedParameter) else parameter.numel()
 
 
 def _conv(module: Any, given: Tensor, out: Tensor) -> int:
     """Per output position: kernel size * input channels * output channels / groups, and one for a bias."""
-    positions = out.numel() // module.out_channels
+    positions = out.numel() // int(module.out_channels)
     return _products(module) * positions + out.numel() * (module.bias is not None)
 
 
 def _conv_transposed(module: Any, given: Tensor, out: Tensor) -> int:
     """As for convolutions, but per input position; the bias per output position."""
-    positions = given.numel() // module.in_channels
+    positions = given.numel() // int(module.in_channels)
     return _products(module) * positions + out.numel() * (module.bias is not None)
 
 
 def _products(module: Any) -> int:
-    return prod(module.kernel_size) * module.in_channels * (module.out_channels // module.groups)
+    kernel: tuple[int, ...] = module.kernel_size
+    return prod(kernel) * int(module.in_channels) * int(module.out_channels // module.groups)
 
 
 def _linear(module: Any, given: Tensor, out: Tensor) -> int:
