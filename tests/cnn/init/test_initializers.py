@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from cfgtrain.cnn import INITIALIZERS, bias_init_with_prob, initialize
+from cfgtrain.cnn import INITIALIZERS, ConstantInit, bias_init_with_prob, initialize
 from cfgtrain.errors import UnknownNameError
 
 
@@ -35,6 +35,7 @@ CONSTANTS: list[tuple[Any, dict[str, float]]] = [
     ({"layer": "Linear", "bias": 2, "override": {"name": "conv"}}, {"head.0.weight": 5, "conv.weight": 5, "conv.bias": 2}),
     ({"layer": "Conv2d", "override": {"type": "Constant", "name": "head", "val": 3, "bias": 4}},
      {"conv.weight": 5, "head.0.weight": 3, "head.1.bias": 4}),
+    ({"override": {"name": "head.1"}}, {"head.1.weight": 5, "head.1.bias": 0}),
     ({"override": [{"name": "conv"}, {"type": "Constant", "name": "norm", "val": 9}]}, {"conv.weight": 5, "norm.weight": 9}),
 ]  # fmt: skip
 
@@ -48,7 +49,7 @@ def test_selected_layers(settings: Any, expected: dict[str, float]) -> None:
     initialize(model, cfg)
     assert {name: filled(model, name) for name in expected} == pytest.approx(expected)
     touched = {name.rpartition(".")[0] for name in expected} | (
-        {"head.0", "head.1"} if "head" in str(expected) else set()
+        {"head.0", "head.1"} if "head" in str(expected) and "head.1'}" not in str(settings) else set()
     )
     for name, p in model.named_parameters():
         if name.rpartition(".")[0] not in touched:
@@ -112,6 +113,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
     ({"type": "Constnt", "val": 1}, UnknownNameError, "Did you mean 'Constant'"),
     ({"type": "Normal", "bias": "1"}, TypeError, "bias must be a number"),
     ({"type": "Normal", "bias_prob": 1}, TypeError, "bias_prob must be a float"),
+    ({"type": "Normal", "bias_prob": 1.5}, ValueError, "bias_prob must be between 0 and 1, not 1.5"),
     ({"type": "Normal", "layer": 1}, TypeError, "layer must be a class name"),
     ({"type": "Normal", "override": "conv"}, TypeError, "override must be a dict"),
     ({"type": "Normal", "override": {"type": "Normal"}}, ValueError, 'must contain the key "name"'),
@@ -121,6 +123,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
         RuntimeError,
         "no submodule 'cnv' to initialize. Did you mean 'conv'",
     ),
+    ({"type": "Normal", "override": {"name": ""}}, RuntimeError, "no submodule ''"),
 ]
 
 
@@ -129,6 +132,30 @@ def test_invalid_configs(cfg: Any, error: type[Exception], text: str) -> None:
     """Invalid configs raise the type of error that MMCV raises."""
     with pytest.raises(error, match=text):
         initialize(net(), cfg)
+
+
+def test_missing_checkpoint(tmp_path: Path) -> None:
+    """A checkpoint that does not exist raises the type of error that MMCV raises."""
+    for more in ({}, {"prefix": "backbone"}):
+        with pytest.raises(FileNotFoundError):
+            initialize(net(), {"type": "Pretrained", "checkpoint": str(tmp_path / "no.pth"), **more})
+
+
+def test_type_may_be_a_class() -> None:
+    """The type of an initializer may be its class."""
+    model = net()
+    initialize(model, {"type": ConstantInit, "val": 2, "layer": "Conv2d"})
+    assert filled(model, "conv.weight") == 2
+
+
+def test_pretrained_weights_with_override(tmp_path: Path) -> None:
+    """After weights are loaded, an override can initialize a part again."""
+    folder, _ = saved(tmp_path)
+    override = {"type": "Constant", "name": "head", "val": 3}
+    model = net()
+    initialize(model, {"type": "Pretrained", "checkpoint": f"{folder}/plain.pth", "override": override})
+    assert filled(model, "conv.weight") == 8
+    assert filled(model, "head.1.weight") == 3
 
 
 def test_missing_layer_warns(caplog: pytest.LogCaptureFixture) -> None:

@@ -114,14 +114,17 @@ def _stay_in_eval_mode(layer: nn.Module, mode: bool = True) -> nn.Module:
 
 
 def _similar(pattern: str, names: Sequence[str]) -> str:
-    """Return a hint with names like a pattern, or with what exists below its longest prefix that does."""
+    """Return a hint with names like a pattern, or with what is in the last module of it that exists."""
     bare = pattern.rstrip(".*")
-    close = close_names(bare, names)
+    parent = next((each for each in _prefixes(bare) if each in names), "")
+    inside = [name for name in names if name.rpartition(".")[0] == parent]
+    wrong = bare.removeprefix(f"{parent}.").partition(".")[0]
+    close = [name for name in names if name.endswith(f".{bare}")][:3] or [
+        f"{parent}.{name}".removeprefix(".")
+        for name in close_names(wrong, [each.rpartition(".")[2] for each in inside])
+    ]
     if close:
         return f"Did you mean {one_of(close)}?"
-    known = {*names}
-    parent = next((each for each in _prefixes(bare) if each in known), "")
-    inside = [name for name in names if name.rpartition(".")[0] == parent]
     of = f"{parent!r} contains" if parent else "The model contains"
     return f"{of} {', '.join(inside[:10])}{', ...' * (len(inside) > 10)}."
 
