@@ -19,7 +19,8 @@ help: ## Show this list
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... passes arguments to the targets that name it. $(VENV) is created when it is needed."
+	@echo "ARGS=... passes arguments to demo, test, cov, bench-image, bench-peers, faults, fuzz."
+	@echo "$(VENV) is created when it is needed."
 	@echo "PYTHON=python3.12 selects the Python version, TORCH_INDEX=URL the package index for PyTorch."
 
 demo: $(VENV)/.installed ## Train LeNet-5 on the included handwritten digits
@@ -55,7 +56,6 @@ cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they do not
 
 bench: $(VENV)/.installed-dev ## Run the benchmarks in benchmarks/, except bench-peers
 	@for file in $(filter-out benchmarks/paired.py benchmarks/loop_peers.py,$(wildcard benchmarks/*.py)); do \
-		if [ ! -e "$$file" ]; then echo "There are no benchmarks in benchmarks/ yet."; exit 0; fi; \
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \
 	done
