@@ -12,14 +12,14 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two simultaneous installs into one environment would conflict
-.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-peers faults docs clean
+.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-peers faults fuzz docs clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET. Targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... passes arguments to demo, test, cov, bench-peers and faults. $(VENV) is created when it is needed."
+	@echo "ARGS=... passes arguments to demo, test, cov, bench-peers, faults and fuzz. $(VENV) is created when it is needed."
 	@echo "PYTHON=python3.12 selects the Python version, TORCH_INDEX=URL the package index for PyTorch."
 
 demo: $(VENV)/.installed ## Train LeNet-5 on the included handwritten digits
@@ -66,6 +66,9 @@ bench-peers: ## Compare the training loop with those of other libraries; ARGS="-
 
 faults: $(VENV)/.installed-dev ## Kill a training run 200 times and compare the result; ARGS="--kills N"
 	"$(BIN)/python" scripts/faults.py $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## Decode 100,000 damaged images; ARGS="--count N"
+	"$(BIN)/python" scripts/fuzz_images.py $(ARGS)
 
 ifneq ($(wildcard mkdocs.yml),)
 docs: $(VENV)/.installed-docs ## Build the documentation into site/

@@ -7,7 +7,7 @@ import pytest
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.backends import use_backend
-from cfgtrain.image.resize import imrescale, imresize, rescale_size
+from cfgtrain.image.resize import imresize
 
 
 def ramp(*shape: int, dtype: Any = np.uint8) -> np.ndarray[Any, Any]:
@@ -65,7 +65,7 @@ def test_unknown_interpolation() -> None:
 @pytest.mark.parametrize("size", [(0, 4), (4, 0), (-1, 4), (0.5, 4)])
 def test_size_must_be_positive(size: Any) -> None:
     """A size that is not two positive integers raises an error."""
-    with pytest.raises(ArgumentError, match="positive"):
+    with pytest.raises(ArgumentError, match=r"size\[[01]\] must be (at least 1|an integer)"):
         imresize(ramp(2, 2), size)
 
 
@@ -93,9 +93,9 @@ def test_pillow() -> None:
     finally:
         use_backend("cv2")
     assert halved.tolist() == [[100]]
-    with pytest.raises(AssertionError, match="must be uint8, not uint16"):
+    with pytest.raises(AssertionError, match="of uint8, not of uint16"):
         imresize(ramp(8, 8, dtype=np.uint16), (4, 4), backend="pillow")
-    with pytest.raises(ValueError, match="cv2 or pillow, not 'tifffile'"):
+    with pytest.raises(ValueError, match="'cv2' or 'pillow', not 'tifffile'"):
         imresize(ramp(8, 8), (4, 4), backend="tifffile")  # type: ignore[arg-type]
 
 
@@ -104,46 +104,3 @@ def test_unsupported_dtypes(dtype: Any, size: tuple[int, int]) -> None:
     """An image that OpenCV cannot resize raises an error with its dtype."""
     with pytest.raises(ArgumentError, match=np.dtype(dtype).name):
         imresize(np.zeros((8, 8), dtype), size)
-
-
-@pytest.mark.parametrize(
-    ("scale", "size", "factor"),
-    [
-        (1.5, (600, 450), 1.5),
-        (0.934, (374, 280), 0.934),
-        (2, (800, 600), 2.0),
-        ((1000, 600), (800, 600), 2.0),
-        ((600, 1000), (800, 600), 2.0),
-        ((180, 200), (200, 150), 0.5),
-        ((float("inf"), 150), (200, 150), 0.5),
-        (0.001, (0, 0), 0.001),
-        (np.float32(0.5), (200, 150), 0.5),
-        (np.int64(2), (800, 600), 2.0),
-    ],
-)
-def test_rescale_size(scale: Any, size: tuple[int, int], factor: float) -> None:
-    """The scale is a factor, or maximum lengths of the long and short edge in either order; halves round up."""
-    assert rescale_size((400, 300), scale) == size
-    assert rescale_size((400, 300), scale, return_scale=True) == (size, factor)
-
-
-@pytest.mark.parametrize("scale", [0, -1.0, float("inf"), float("nan"), (0, 5)])
-def test_scale_must_be_positive(scale: Any) -> None:
-    """A scale that is not positive and finite raises an error."""
-    with pytest.raises(ValueError, match="positive and finite"):
-        rescale_size((400, 300), scale)
-
-
-@pytest.mark.parametrize("scale", [[100, 200], (1, 2, 3), "2", None])
-def test_scale_types(scale: Any) -> None:
-    """A scale that is neither a number nor a tuple of two raises an error."""
-    with pytest.raises(TypeError, match="a tuple of two maximum lengths"):
-        rescale_size((400, 300), scale)
-
-
-def test_imrescale() -> None:
-    """The aspect ratio is kept, and each edge has at least one pixel."""
-    assert imrescale(ramp(300, 400, 3), (1000, 600)).shape == (600, 800, 3)
-    rescaled, factor = imrescale(ramp(300, 400), 0.5, return_scale=True)
-    assert (rescaled.shape, factor) == ((150, 200), 0.5)
-    assert imrescale(ramp(2, 400), 0.1).shape == (1, 40)

@@ -9,7 +9,8 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Array
 from cfgtrain.image.flip import Direction, imflip
 from cfgtrain.image.picture import Picture, Size, resize_picture
-from cfgtrain.image.resize import Interpolation, rescale_size
+from cfgtrain.image.rescale import rescale_size
+from cfgtrain.image.resize import Interpolation
 
 _MAX_PIXELS = 1 << 30  # OpenCV does not read larger images
 

@@ -19,6 +19,7 @@ except ImportError as _error:
     ) from _error
 
 Array = np.ndarray[Any, Any]
+Numbers = float | Sequence[float] | Array  # a number, or one number for each channel, edge or axis
 
 __all__: list[str] = []  # what the package exports
 
@@ -37,7 +38,7 @@ def check_image(
         name: Name of the argument.
 
     Raises:
-        ArgumentTypeError: It is not an array, or its dtype is not accepted.
+        ArgumentTypeError: It is not an array, its dtype is not accepted, or it has the byte order of another machine.
         ArgumentError: It has another number of dimensions, or no pixels.
     """
     if not isinstance(img, np.ndarray):
@@ -52,6 +53,12 @@ def check_image(
     if dtypes and img.dtype.name not in dtypes:
         raise ArgumentTypeError(
             f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
+        )
+    if not img.dtype.isnative:  # OpenCV would read the bytes in the wrong order
+        raise ArgumentTypeError(
+            f"{name} must be in the byte order of this machine, not {img.dtype}: "
+            f"use {name}.astype({img.dtype.name!r}).",
+            argument=name,
         )
     return img
 
@@ -92,6 +99,30 @@ def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
                 argument=name,
             )
     return values
+
+
+def in_dtype(values: Sequence[float], img: Array) -> Array:
+    """Return numbers as an array of the dtype of ``img``, rounded half to even if it is an integer dtype.
+
+    OpenCV rounds border values in the same way.
+    """
+    exact = np.array(values)
+    return (np.rint(exact) if img.dtype.kind in "ui" and exact.dtype.kind == "f" else exact).astype(img.dtype)
+
+
+def filled(height: int, width: int, values: Sequence[float], img: Array) -> Array:
+    """Return a new image of one colour, with the dtype and the channel axis of ``img``.
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        values: The colour, one number per channel.
+        img: The image, (H, W) or (H, W, C).
+    """
+    result = np.empty((height, width, *img.shape[2:]), img.dtype)
+    result[:1] = in_dtype(values if img.ndim == 3 else values[:1], img)
+    result[1:] = result[:1]  # copying rows is far faster than copying pixels
+    return result
 
 
 def restore_axis(result: Array, img: Array) -> Array:
