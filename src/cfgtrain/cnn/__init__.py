@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from cfgtrain.cnn import alexnet, builder, init, lenet, resnet, tools, vgg
+from cfgtrain.cnn import alexnet, bricks, builder, init, lenet, resnet, tools, vgg
 from cfgtrain.cnn.alexnet import *
+from cfgtrain.cnn.bricks import *
 from cfgtrain.cnn.builder import *
 from cfgtrain.cnn.init import *
 from cfgtrain.cnn.lenet import *
@@ -16,6 +17,7 @@ if not TYPE_CHECKING:  # type checkers use the imports above
     __all__ = [
         "MODELS",
         *alexnet.__all__,
+        *bricks.__all__,
         *builder.__all__,
         *init.__all__,
         *lenet.__all__,
