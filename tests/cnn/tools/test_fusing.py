@@ -10,7 +10,7 @@ from state_dicts import randomized
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
 
-from cfgtrain.cnn import VGG, ResNet, fuse_conv_bn
+from cfgtrain.cnn import VGG, ConvModule, DepthwiseSeparableConvModule, ResNet, fuse_conv_bn
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -146,6 +146,52 @@ def test_what_would_be_wrong_is_not_fused(model: nn.Module) -> None:
 def test_norm_that_is_applied_twice() -> None:
     """A batch normalization that is called twice stays."""
     check(Uses("norm twice"), torch.randn(2, 4, 3, 3), left=1)
+
+
+CONV_MODULES: list[tuple[dict[str, Any], int]] = [
+    ({}, 0),
+    ({"order": ("norm", "conv", "act")}, 1),
+    ({"order": ("conv", "act", "norm")}, 1),
+    ({"order": ("conv", "act", "norm"), "act_cfg": None}, 0),
+    ({"order": ("act", "conv", "norm")}, 0),
+    ({"bias": False, "padding": 1, "padding_mode": "reflect"}, 0),
+    ({"norm_cfg": {"type": "GN", "num_groups": 2}}, 0),
+    ({"norm_cfg": {"type": "SyncBN"}}, 0),
+    ({"conv_cfg": {"type": "Conv"}}, 0),
+    ({"conv_cfg": {"type": "deconv"}}, 0),
+    ({"conv_cfg": {"type": "Conv2dAdaptivePadding"}}, 0),
+    ({"conv_cfg": {"type": "ConvWS"}}, 1),
+    ({"conv_cfg": {"type": "ConvAWS"}}, 1),
+    ({"with_spectral_norm": True}, 1),
+]
+
+
+@pytest.mark.parametrize(("args", "left"), CONV_MODULES, ids=lambda each: str(each)[:40])
+def test_conv_modules(args: dict[str, Any], left: int) -> None:
+    """A ConvModule is fused if its norm directly follows its convolution; then it has no norm."""
+    module = ConvModule(4, 4, 3, **{"norm_cfg": {"type": "BN"}, **args})
+    check(nn.Sequential(module), torch.randn(2, 4, 5, 5), left)
+    is_fused = not left and "GN" not in str(args)
+    assert module.with_norm == (not is_fused)
+    assert (module.norm is None) == is_fused
+    if is_fused:
+        assert module.with_bias
+        assert module.conv.bias is not None
+
+
+def test_norm_before_conv_modules() -> None:
+    """A first norm has no convolution before it; the equal weights of the other modules are fused."""
+    norm_cfg = {"type": "BN"}
+    model = nn.Sequential(
+        nn.BatchNorm2d(3), ConvModule(3, 5, 3, norm_cfg=norm_cfg), ConvModule(5, 5, 3, norm_cfg=norm_cfg)
+    )
+    check(model, torch.rand(1, 3, 7, 7), left=1)
+    assert isinstance(model[0], nn.BatchNorm2d)
+    check(
+        nn.Sequential(DepthwiseSeparableConvModule(4, 6, 3, norm_cfg=norm_cfg)),
+        torch.rand(1, 4, 7, 7),
+        left=0,
+    )
 
 
 def test_shared_modules() -> None:

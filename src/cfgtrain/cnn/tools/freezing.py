@@ -8,16 +8,13 @@ from functools import partial
 from typing import NamedTuple, Unpack
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
+from cfgtrain.cnn.bricks.norm import is_norm
 from cfgtrain.cnn.tools.measurement import numel
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ErrorFields
 from cfgtrain.suggestions import close_names, one_of
 
 __all__ = ["FrozenParts", "PatternError", "freeze"]
-
-_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 class PatternError(ArgumentError):
@@ -91,7 +88,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
     for module in matched:
         module.requires_grad_(False)
         for layer in module.modules():
-            if isinstance(layer, _NORMS):
+            if is_norm(layer):
                 layer.eval()
                 # Every way to train() the model calls the method of each of its modules.
                 vars(layer)["train"] = partial(_stay_in_eval_mode, layer)

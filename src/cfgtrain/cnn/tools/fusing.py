@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
+from cfgtrain.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
+from cfgtrain.cnn.bricks.conv_module import ConvModule
 from cfgtrain.cnn.tools.modes import eval_mode
 
 __all__ = ["fuse_conv_bn"]
@@ -21,6 +23,7 @@ __all__ = ["fuse_conv_bn"]
 logger = logging.getLogger(__name__)
 
 _CONVS = (
+    Conv2dAdaptivePadding,
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
 )  # fmt: skip
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -30,7 +33,8 @@ def fuse_conv_bn(module: nn.Module) -> nn.Module:
     """Fold each batch normalization into the convolution before it, for a faster inference.
 
     The result is what the model computes in eval mode; it is not meant to be trained. The batch normalizations
-    are replaced by ``nn.Identity``, so that the names of the other layers stay.
+    are replaced by ``nn.Identity``, so that the names of the other layers stay; a ``ConvModule`` then has no
+    ``norm``.
 
     Which layers follow each other is read from the ``forward`` methods, which are traced with ``torch.fx``, not
     from the order in which the layers are defined. A convolution is left as it is where folding would be wrong:
@@ -55,6 +59,10 @@ def fuse_conv_bn(module: nn.Module) -> nn.Module:
     for pair in pairs:
         _fuse_conv_bn(pair.conv, pair.bn)
         _replace(module, pair.bn)
+    for each in module.modules():
+        if isinstance(each, ConvModule) and isinstance(each.norm, nn.Identity):
+            each.norm_cfg, each.norm_name = None, None
+            each.with_norm, each.with_bias = False, True
     return module
 
 

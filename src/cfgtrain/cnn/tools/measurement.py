@@ -23,6 +23,7 @@ from torch.nn.modules.pooling import (
 )  # fmt: skip
 from torch.utils.flop_counter import FlopCounterMode
 
+from cfgtrain.cnn.bricks.activation import Clamp, HSigmoid, Swish
 from cfgtrain.cnn.tools.modes import eval_mode
 
 __all__ = ["Layer", "Measurement", "measure", "numel"]
@@ -242,6 +243,9 @@ def _per_output(module: Any, given: Tensor, out: Tensor) -> int:
 
 
 _ACTIVATIONS = (
+    Clamp,
+    HSigmoid,
+    Swish,
     nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
     nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.RReLU, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink,
     nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,
