@@ -39,6 +39,15 @@ def test_outputs_are_those_of_a_forward_written_by_hand() -> None:
         torch.testing.assert_close(model(images), x)
 
 
+def test_compiled_and_exported() -> None:
+    """The network compiles as one graph, and can be exported."""
+    model, x = AlexNet().eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), model(x))
+        torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), model(x))
+
+
 def test_initial_weights_are_those_of_pytorch() -> None:
     """``init_weights`` changes nothing by default."""
     model = AlexNet()

@@ -142,6 +142,22 @@ def test_make_vgg_layer() -> None:
     assert nn.Sequential(*layers)(torch.zeros(1, 3, 9, 9)).shape == (1, 8, 5, 5)
 
 
+def test_compiled_and_exported() -> None:
+    """The network compiles as one graph, and can be exported; channels_last and autocast give the same result."""
+    torch.manual_seed(0)
+    model = randomized(VGG(11, with_bn=True, num_stages=2, out_indices=[1]))
+    x = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        expected = model(x)
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), expected)
+        torch.testing.assert_close(torch.export.export(model, (x,)).module()(x), expected)
+        last = model.to(memory_format=torch.channels_last)
+        torch.testing.assert_close(last(x.to(memory_format=torch.channels_last)), expected)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(model(x).float(), expected, rtol=0.1, atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("args", "error", "text"),
     [

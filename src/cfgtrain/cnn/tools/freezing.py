@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import NamedTuple, Unpack
+from typing import NamedTuple
 
 from torch import nn
 
 from cfgtrain.cnn.bricks.norm import is_norm
 from cfgtrain.cnn.tools.measurement import numel
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, ErrorFields
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.suggestions import close_names, one_of
 
-__all__ = ["FrozenParts", "PatternError", "freeze"]
-
-
-class PatternError(ArgumentError):
-    """A pattern matches nothing in a model.
-
-    Attributes:
-        index: Its index in the list of patterns.
-    """
-
-    def __init__(self, message: str = "", *, index: int = 0, **fields: Unpack[ErrorFields]) -> None:
-        super().__init__(message, **fields)
-        self.index = index
+__all__ = ["FrozenParts", "freeze"]
 
 
 class FrozenParts(NamedTuple):
@@ -64,23 +52,21 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
 
     Raises:
         ArgumentTypeError: ``patterns`` is not a list of str.
-        PatternError: A pattern matches nothing.
-        ArgumentError: Nothing is left to train.
+        ArgumentError: A pattern matches nothing, or nothing is left to train.
     """
     if not isinstance(patterns, list | tuple) or not all(isinstance(each, str) for each in patterns):
         raise ArgumentTypeError(f"patterns must be a list of names, not {patterns!r}.", argument="patterns")
     modules = dict(model.named_modules(remove_duplicate=False))
     parameters = dict(model.named_parameters(remove_duplicate=False))
     matched: list[nn.Module] = []
-    for i, pattern in enumerate(patterns):
+    for pattern in patterns:
         found = [module for name, module in modules.items() if name and fnmatchcase(name, pattern)]
         own = [parameter for name, parameter in parameters.items() if fnmatchcase(name, pattern)]
         if not found and not own:
-            raise PatternError(
+            raise ArgumentError(
                 f"{pattern!r} matches no module or parameter of {type(model).__name__}.",
                 hint=_similar(pattern, [*filter(None, modules), *parameters]),
                 argument="patterns",
-                index=i,
             )
         matched += found
         for parameter in own:

@@ -26,7 +26,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from cfgtrain.cnn.bricks.activation import Clamp, HSigmoid, Swish
 from cfgtrain.cnn.tools.modes import eval_mode
 
-__all__ = ["Layer", "Measurement", "measure", "numel"]
+__all__ = ["LAYER_NOTE", "Layer", "Measurement", "measure", "numel"]
+
+
+# Begins the note of an exception that a forward pass raises.
+LAYER_NOTE = "in the layer"
 
 
 @dataclass
@@ -99,6 +103,9 @@ def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) 
         model: The model. Nothing of it is changed: its mode is restored, and no hook stays.
         call: Runs the forward pass of the model.
         memory: Whether to measure the memory that the backward pass needs, too.
+
+    Raises:
+        Exception: What the forward pass raises, with a note of the layer.
     """
     result = Measurement(model)
     by_module = {layer.module: layer for layer in result.layers.values()}
@@ -134,8 +141,14 @@ def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) 
             stack.enter_context(
                 _saved_memory(model, lambda: frames[-1].layer if frames else by_module[model])
             )
-        with counter:
-            output = call()
+        try:
+            with counter:
+                output = call()
+        except Exception as error:
+            if frames and frames[-1].layer.name:
+                layer = frames[-1].layer
+                error.add_note(f"{LAYER_NOTE} {layer.name} ({type(layer.module).__name__})")
+            raise
         del output
     return result
 
