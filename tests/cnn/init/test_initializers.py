@@ -164,6 +164,43 @@ def test_missing_layer_warns(caplog: pytest.LogCaptureFixture) -> None:
     assert "found no layer ['Conv2D'] in Module. Did you mean 'Conv2d'?" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("cfg", "info"),
+    [
+        ({"type": "Constant", "val": 1}, "ConstantInit: val=1, bias=0"),
+        ({"type": "Xavier"}, "XavierInit: gain=1, distribution=normal, bias=0"),
+        ({"type": "Normal"}, "NormalInit: mean=0, std=1, bias=0"),
+        ({"type": "TruncNormal"}, "TruncNormalInit: a=-2, b=2, mean=0, std=1, bias=0"),
+        ({"type": "Uniform"}, "UniformInit: a=0.0, b=1.0, bias=0"),
+        (
+            {"type": "Kaiming"},
+            "KaimingInit: a=0, mode=fan_out, nonlinearity=relu, distribution=normal, bias=0",
+        ),
+        ({"type": "Pretrained", "checkpoint": "x.pth"}, "PretrainedInit: load from x.pth"),
+    ],
+)
+def test_descriptions(cfg: Any, info: str) -> None:
+    """The description for the log has the settings in MMCV's order."""
+    assert INITIALIZERS.build(cfg)._get_init_info() == info
+
+
+def test_description_of_a_subclass() -> None:
+    """A subclass may describe itself, as initializers written for MMCV do."""
+
+    @INITIALIZERS.register_module()
+    class Two(ConstantInit):
+        def __init__(self) -> None:
+            super().__init__(val=2, layer="Conv2d")
+
+        def _get_init_info(self) -> str:
+            return "Two: always 2"
+
+    model = net()
+    model._params_init_info = {each: {} for each in model.parameters()}  # type: ignore[assignment]
+    initialize(model, {"type": "Two"})
+    assert model._params_init_info[model.conv.weight]["init_info"] == "Two: always 2"  # type: ignore[index]
+
+
 def test_custom_initializer() -> None:
     """A registered class can be used as an initializer."""
 

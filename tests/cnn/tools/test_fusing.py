@@ -265,6 +265,33 @@ def test_precision_and_gradients() -> None:
         torch.testing.assert_close(half.float(), single.get_parameter(name), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("conv", [nn.Conv2d(4, 6, 3), nn.ConvTranspose2d(4, 6, 3, groups=2)])
+def test_channels_last(conv: nn.Module) -> None:
+    """Weights in the memory format channels_last are fused."""
+    model = nn.Sequential(conv, nn.BatchNorm2d(6)).to(memory_format=torch.channels_last)
+    check(model, torch.randn(2, 4, 5, 5).to(memory_format=torch.channels_last), left=0)
+
+
+def test_layer_under_two_names() -> None:
+    """A batch normalization that a module has under two names is replaced under both."""
+
+    class Alias(Uses):
+        def __init__(self) -> None:
+            super().__init__("once")
+            self.norm1 = self.bn
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm1(self.conv(x))  # type: ignore[no-any-return]
+
+    model = Alias().eval()
+    x = torch.randn(1, 4, 3, 3)
+    expected = randomized(model)(x)
+    fuse_conv_bn(model)
+    assert isinstance(model.bn, nn.Identity)
+    assert isinstance(model.norm1, nn.Identity)
+    torch.testing.assert_close(model(x), expected)
+
+
 def test_meta_device() -> None:
     """Nothing is computed on the meta device."""
     with torch.device("meta"):

@@ -44,7 +44,8 @@ def test_root_is_replaced() -> None:
 def test_shared_layers_stay_shared() -> None:
     """A layer at two places is replaced by one layer; other layers are not changed."""
     norm, plain = nn.SyncBatchNorm(2), nn.BatchNorm1d(2)
-    model = nn.Sequential(norm, plain, nn.Sequential(norm))
+    model = nn.Sequential(norm, plain, nn.Sequential(norm), norm)
     revert_sync_batchnorm(model)
-    assert model[0] is model[2][0]
+    assert not isinstance(model[0], nn.SyncBatchNorm)
+    assert model[0] is model[2][0] is model[3]
     assert model[1] is plain

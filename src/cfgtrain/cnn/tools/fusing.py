@@ -41,7 +41,7 @@ def fuse_conv_bn(module: nn.Module) -> nn.Module:
     if anything else uses its output or its weights, if it is called more than once, if it computes its weights
     (``ConvWS``, spectral norm), or if the batch normalization has no running statistics. The layers of a
     module whose ``forward`` cannot be traced, because it depends on the data, are left with a warning in the
-    log. Transposed convolutions are folded too.
+    log; the modules inside it are taken to be called as a whole. Transposed convolutions are folded too.
 
     Args:
         module: The model; changed in place. In training mode, a warning is issued.
@@ -96,14 +96,14 @@ def _scaled(weight: Tensor, scale: Tensor, conv: _ConvNd) -> Tensor:
     """Return the weight with each output channel multiplied by its scale."""
     if not isinstance(conv, _ConvTransposeNd):
         return weight * scale.view(-1, *[1] * (weight.dim() - 1))
-    grouped = weight.view(conv.groups, -1, *weight.shape[1:])  # (groups, in / groups, out / groups, ...)
+    grouped = weight.reshape(conv.groups, -1, *weight.shape[1:])  # (groups, in / groups, out / groups, ...)
     by_group = scale.view(conv.groups, 1, -1, *[1] * (weight.dim() - 2))
-    return (grouped * by_group).view_as(weight)
+    return (grouped * by_group).reshape(weight.shape)
 
 
 def _replace(model: nn.Module, bn: nn.Module) -> None:
     for parent in model.modules():
-        for name, child in parent.named_children():
+        for name, child in list(parent._modules.items()):  # under every name that it has
             if child is bn:
                 setattr(parent, name, nn.Identity().train(bn.training))
 
