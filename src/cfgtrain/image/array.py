@@ -38,12 +38,18 @@ def check_image(
         name: Name of the argument.
 
     Raises:
-        ArgumentTypeError: It is not an array, its dtype is not accepted, or it has the byte order of another machine.
+        ArgumentTypeError: It is not an array, or its dtype is not accepted.
         ArgumentError: It has another number of dimensions, or no pixels.
     """
     if not isinstance(img, np.ndarray):
         raise ArgumentTypeError(
             f"{name} must be an array (H, W) or (H, W, C), not {type(img).__name__}.", argument=name
+        )
+    if not img.dtype.isnative:  # OpenCV would read the bytes in the wrong order
+        raise ArgumentTypeError(
+            f"{name} must be in the byte order of this machine, not {img.dtype}: "
+            f"use {name}.astype({img.dtype.name!r}).",
+            argument=name,
         )
     if img.ndim not in ndims:
         shapes = " or ".join({2: "(H, W)", 3: "(H, W, C)"}[n] for n in ndims)
@@ -53,12 +59,6 @@ def check_image(
     if dtypes and img.dtype.name not in dtypes:
         raise ArgumentTypeError(
             f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
-        )
-    if not img.dtype.isnative:  # OpenCV would read the bytes in the wrong order
-        raise ArgumentTypeError(
-            f"{name} must be in the byte order of this machine, not {img.dtype}: "
-            f"use {name}.astype({img.dtype.name!r}).",
-            argument=name,
         )
     return img
 
@@ -123,6 +123,14 @@ def filled(height: int, width: int, values: Sequence[float], img: Array) -> Arra
     result[:1] = in_dtype(values if img.ndim == 3 else values[:1], img)
     result[1:] = result[:1]  # copying rows is far faster than copying pixels
     return result
+
+
+def opencv_output(img: Array) -> Array | None:
+    """Return an array to whose memory OpenCV can write, or None if it is not contiguous.
+
+    The strides of a contiguous array along axes of length 1 can be anything, which OpenCV refuses, so it is reshaped.
+    """
+    return img.reshape(-1).reshape(img.shape) if img.flags.c_contiguous else None
 
 
 def restore_axis(result: Array, img: Array) -> Array:

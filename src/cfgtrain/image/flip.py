@@ -9,7 +9,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, check_image
+from cfgtrain.image.array import Array, check_image, opencv_output
 
 __all__ = ["imflip", "imflip_"]
 
@@ -70,8 +70,9 @@ def imflip_(img: Array, direction: Direction = "horizontal") -> Array:
     check_choice("direction", direction, get_args(Direction))
     if not img.flags.writeable:
         raise ArgumentError("img is read-only, so it cannot be flipped in place: use imflip.", argument="img")
-    if img.flags.c_contiguous and _fits_opencv(img):
-        cv2.flip(img, _CV2_CODES[direction], dst=img)
+    target = opencv_output(img)
+    if target is not None and _fits_opencv(img):
+        cv2.flip(target, _CV2_CODES[direction], dst=target)
     else:
         img[...] = np.flip(img, _AXES[direction]).copy()
     return img

@@ -10,7 +10,14 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_numbers
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, by_channel_groups, check_image, count_channels, opencv_reason
+from cfgtrain.image.array import (
+    Array,
+    by_channel_groups,
+    check_image,
+    count_channels,
+    opencv_output,
+    opencv_reason,
+)
 from cfgtrain.image.backends import current_backend
 
 __all__ = ["imresize", "imresize_like"]
@@ -174,8 +181,10 @@ def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -
         source = img.view(_CV2_DTYPE_OF_ITEMSIZE[img.dtype.itemsize])
     check_image(source, _CV2_DTYPES)
     target = None
-    if out is not None and out.flags.c_contiguous and not np.may_share_memory(img, out):
-        target = out.view(source.dtype)  # OpenCV allocates another array if this one does not match
+    if out is not None and not np.may_share_memory(img, out):
+        target = opencv_output(
+            out.view(source.dtype)
+        )  # OpenCV allocates another array if this one does not match
 
     def resize(part: Array, _: object) -> Array:
         return cv2.resize(part, size, dst=target, interpolation=CV2_INTERPOLATIONS[interpolation])
