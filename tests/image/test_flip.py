@@ -47,7 +47,7 @@ def test_unknown_direction() -> None:
 @pytest.mark.parametrize(
     "dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64, np.int64, bool, np.float16]
 )
-@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,), (5,), (600,)])
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,), (5,), (200,), (600,)])
 def test_in_place_for_every_kind(channels: tuple[int, ...], dtype: Any, direction: Any) -> None:
     """imflip_ changes the memory of its input for every size, dtype and number of channels, also through a view."""
     axes = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}[direction]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ Numbers = float | Sequence[float] | Array  # a number, or one number for each ch
 __all__: list[str] = []  # what the package exports
 
 _CHANNELS_AT_ONCE = 4  # the most channels that every OpenCV function accepts
+MAX_CHANNELS = (
+    128  # the most channels of an array that is an image for OpenCV: 512 in OpenCV 4, 128 in OpenCV 5
+)
 
 
 def check_image(
@@ -56,11 +60,17 @@ def check_image(
         raise ArgumentError(f"{name} must be an array {shapes}, not of shape {img.shape}.", argument=name)
     if img.size == 0:
         raise ArgumentError(f"{name} has no pixels: its shape is {img.shape}.", argument=name)
-    if dtypes and img.dtype.name not in dtypes:
+    if dtypes and dtype_name(img.dtype) not in dtypes:
         raise ArgumentTypeError(
             f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
         )
     return img
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name of a dtype, which takes NumPy longer than OpenCV needs to flip a small image."""
+    return dtype.name
 
 
 def count_channels(img: Array) -> int:
@@ -93,7 +103,7 @@ def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
         values = (check_number(name, items),) * channels
     if img.dtype.kind in "ui":
         limits = np.iinfo(img.dtype)
-        if not all(limits.min <= each <= limits.max for each in values):
+        if min(values) < limits.min or max(values) > limits.max:
             raise ArgumentError(
                 f"{name} must be from {limits.min} to {limits.max} for an image of {img.dtype}, not {value!r}.",
                 argument=name,
@@ -120,9 +130,18 @@ def filled(height: int, width: int, values: Sequence[float], img: Array) -> Arra
         img: The image, (H, W) or (H, W, C).
     """
     result = np.empty((height, width, *img.shape[2:]), img.dtype)
-    result[:1] = in_dtype(values if img.ndim == 3 else values[:1], img)
-    result[1:] = result[:1]  # copying rows is far faster than copying pixels
+    fill(result, values)
     return result
+
+
+def fill(img: Array, values: Sequence[float]) -> None:
+    """Set every pixel of an image, or of a part of one, to the values of its channels."""
+    first = values[0]
+    if all(value == first for value in values):
+        img[...] = in_dtype(values[:1], img)
+    elif img.size:
+        img[:1] = in_dtype(values, img)
+        img[1:] = img[:1]  # copying rows is far faster than copying pixels
 
 
 def opencv_output(img: Array) -> Array | None:
@@ -139,25 +158,29 @@ def restore_axis(result: Array, img: Array) -> Array:
 
 
 def by_channel_groups(
-    img: Array, values: Sequence[float], function: Callable[[Array, tuple[float, ...]], Array]
+    img: Array,
+    values: Sequence[float],
+    function: Callable[[Array, tuple[float, ...]], Array],
+    at_once: int = _CHANNELS_AT_ONCE,
 ) -> Array:
     """Apply a function of OpenCV, which accepts at most four channels, to an image of any number of channels.
 
     Args:
         img: The image, (H, W) or (H, W, C).
         values: One number per channel, such as a border value.
-        function: Called with up to four channels of the image and their four values.
+        function: Called with some channels of the image and the values of the first four of them.
+        at_once: The most channels that the function accepts, if they are more than four.
 
     Returns:
         The results side by side, with a channel axis if ``img`` has one.
     """
     channels = count_channels(img)
-    if channels <= _CHANNELS_AT_ONCE:
+    if channels <= at_once:
         return restore_axis(function(img, (*values, 0.0, 0.0, 0.0)[:4]), img)
     parts = []
-    for first in range(0, channels, _CHANNELS_AT_ONCE):
-        part = np.ascontiguousarray(img[..., first : first + _CHANNELS_AT_ONCE])
-        chosen = (*values[first : first + _CHANNELS_AT_ONCE], 0.0, 0.0, 0.0)[:4]
+    for first in range(0, channels, at_once):
+        part = np.ascontiguousarray(img[..., first : first + at_once])
+        chosen = (*values[first : first + at_once], 0.0, 0.0, 0.0)[:4]
         parts.append(restore_axis(function(part, chosen), part))
     return np.concatenate(parts, axis=2)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, check_image, opencv_output
+from cfgtrain.image.array import MAX_CHANNELS, Array, check_image, count_channels, dtype_name, opencv_output
 
 __all__ = ["imflip", "imflip_"]
 
@@ -18,7 +18,6 @@ Direction = Literal["horizontal", "vertical", "diagonal"]
 _AXES: dict[str, int | tuple[int, int]] = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
 _CV2_CODES = {"horizontal": 1, "vertical": 0, "diagonal": -1}
 _CV2_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
-_CV2_CHANNELS = 512
 
 # EXIF orientation: (whether to transpose, flip afterwards), which turn the image upright.
 _UPRIGHT: dict[int, tuple[bool, Direction | None]] = {
@@ -96,4 +95,4 @@ def turn_upright(img: Array, orientation: int) -> Array:
 
 
 def _fits_opencv(img: Array) -> bool:
-    return img.dtype.name in _CV2_TYPES and img.shape[2:] < (_CV2_CHANNELS,)
+    return dtype_name(img.dtype) in _CV2_TYPES and count_channels(img) <= MAX_CHANNELS

@@ -11,6 +11,7 @@ import numpy as np
 from cfgtrain.arguments import check_choice, check_numbers
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import (
+    MAX_CHANNELS,
     Array,
     by_channel_groups,
     check_image,
@@ -190,7 +191,8 @@ def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -
         return cv2.resize(part, size, dst=target, interpolation=CV2_INTERPOLATIONS[interpolation])
 
     try:
-        return by_channel_groups(source, (), resize).view(img.dtype)
+        at_once = 4 if interpolation == "area" else MAX_CHANNELS
+        return by_channel_groups(source, (), resize, at_once).view(img.dtype)
     except cv2.error as error:
         raise ArgumentError(
             f"OpenCV cannot resize an image of shape {img.shape} to the size {size}: {opencv_reason(error)}"
