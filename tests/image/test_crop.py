@@ -114,6 +114,8 @@ def test_outside(box: list[int], channels: tuple[int, ...]) -> None:
         ([5, 5, 4, 9], ValueError, r"\[5, 5, 4, 9\] is empty: x2 must be at least x1"),
         ([[0, 0, 1, 1], [5, 5, 9, 3]], ValueError, r"\[5, 5, 9, 3\] is empty"),
         ([0, 0, float("nan"), 1], ValueError, "bboxes must be finite"),
+        ([-float("inf"), 0, 1, 1], ValueError, "bboxes must be finite"),
+        ([0, 0, 1e300, 1], ValueError, r"bboxes must be finite and below 2\*\*31"),
         ([0, 0, 1], AssertionError, "last axis of 4"),
         (np.zeros((1, 1, 4)), AssertionError, r"one box \(4,\) or several boxes \(k, 4\)"),
         ("0011", TypeError, "bboxes must be an array of numbers"),

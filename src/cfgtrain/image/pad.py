@@ -69,7 +69,7 @@ def impad(
     if (shape is None) == (padding is None):
         raise ArgumentError(
             f"Exactly one of shape and padding is required, not shape={shape!r} and padding={padding!r}.",
-            argument=("shape",),
+            argument="shape",
         )
     if shape is not None:
         height, width = check_numbers("shape", shape, 2, "(h, w)", integers=True, minimum=0)
