@@ -232,7 +232,7 @@ def flow_warp(
     """
     check_image(img, ("uint8", "uint16", "int16", "float32", "float64"))
     check_flow(flow)
-    if interpolate_mode not in _INTERPOLATION:
+    if interpolate_mode not in tuple(_INTERPOLATION):
         raise InterpolationError(
             f"interpolate_mode must be 'nearest' or 'bilinear', not {interpolate_mode!r}."
             f"{suggest(str(interpolate_mode), list(_INTERPOLATION))}",
