@@ -33,3 +33,25 @@ OPTIMIZER_BUILDERS = Registry("optimizer builder", scope="cfgtrain", home="cfgtr
 
 # Weight initializers, the types of an init_cfg.
 INITIALIZERS = Registry("weight initializer", scope="cfgtrain", home="cfgtrain.cnn.init.initializers")
+
+# The layers of networks. Each has a builder in cfgtrain.cnn.bricks, such as build_conv_layer.
+CONV_LAYERS = Registry("conv layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+NORM_LAYERS = Registry("norm layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+ACTIVATION_LAYERS = Registry("activation layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+PADDING_LAYERS = Registry("padding layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+UPSAMPLE_LAYERS = Registry("upsample layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+PLUGIN_LAYERS = Registry("plugin layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+DROPOUT_LAYERS = Registry("dropout layer", scope="cfgtrain", home="cfgtrain.cnn.bricks")
+
+# The parts of transformers.
+POSITIONAL_ENCODING = Registry(
+    "positional encoding", scope="cfgtrain", home="cfgtrain.cnn.bricks.transformer"
+)
+ATTENTION = Registry("attention", scope="cfgtrain", home="cfgtrain.cnn.bricks.transformer")
+FEEDFORWARD_NETWORK = Registry(
+    "feed-forward network", scope="cfgtrain", home="cfgtrain.cnn.bricks.transformer"
+)
+TRANSFORMER_LAYER = Registry("transformer layer", scope="cfgtrain", home="cfgtrain.cnn.bricks.transformer")
+TRANSFORMER_LAYER_SEQUENCE = Registry(
+    "transformer layer sequence", scope="cfgtrain", home="cfgtrain.cnn.bricks.transformer"
+)

@@ -15,6 +15,7 @@ from cfgtrain.introspection.signatures import (
     argument_problem,
     callable_name,
     parameters_of,
+    positional_names,
     signature_text,
     type_problem,
 )
@@ -388,6 +389,31 @@ def test_the_message_for_a_wrong_type(annotation: Any, text: str) -> None:
     target.__annotations__["x"] = annotation
     target.__qualname__ = "target"
     assert type_problem(target, "x", "no") == text
+
+
+def fixed(a: int, b: str = "x", *, c: float = 1.0) -> None: ...
+
+
+def test_arguments_of_the_calling_code() -> None:
+    """Arguments that the calling code gives are not missing, must be known, and must not be given twice."""
+    assert argument_problem(fixed, {"b": "y"}, given=("a",)) is None
+    for args, given, message in (
+        ({"a": 1}, ("a",), "fixed gets the argument 'a' from the code that builds it."),
+        ({"a": 1}, ("d",), "fixed takes no argument 'd'."),
+        ({}, ("b",), "fixed needs the argument 'a'."),
+    ):
+        problem = argument_problem(fixed, args, given=given)
+        assert problem is not None
+        assert problem.message == message
+
+
+def test_names_of_positional_arguments() -> None:
+    """They are the first parameters; not known with too many arguments, with ``*args`` or no signature."""
+    assert positional_names(fixed, (1,)) == ("a",)
+    assert positional_names(fixed, (1, "y")) == ("a", "b")
+    assert positional_names(fixed, (1, "y", 2.0)) is None
+    assert positional_names(plain, (1,)) is None
+    assert positional_names(dict, ({},)) is None
 
 
 def test_types_of_inherited_arguments() -> None:

@@ -14,12 +14,28 @@ from cfgtrain.errors import UnknownNameError
 from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import Parameters, callable_name, parameters_of, short_repr
 from cfgtrain.introspection.source_search import source_place
-from cfgtrain.registries import OPTIMIZERS, RUNNERS, SAMPLERS
+from cfgtrain.registries import CONV_LAYERS, NORM_LAYERS, OPTIMIZERS, PADDING_LAYERS, RUNNERS, SAMPLERS
 from cfgtrain.registry.registry import Registry, known_registries
 from cfgtrain.suggestions import close_names, one_of, suggest
 
 # Arguments that cfgtrain passes itself when it builds an object, so that no config contains them.
-_SUPPLIED = {OPTIMIZERS: ("params",), RUNNERS: RUNNER_GIVEN, SAMPLERS: SAMPLER_OFFERED}
+_SUPPLIED = {
+    OPTIMIZERS: ("params",),
+    RUNNERS: RUNNER_GIVEN,
+    SAMPLERS: SAMPLER_OFFERED,
+    CONV_LAYERS: (
+        "in_channels",
+        "out_channels",
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "bias",
+    ),
+    NORM_LAYERS: ("num_features", "num_channels", "normalized_shape"),
+    PADDING_LAYERS: ("padding",),
+}
 
 
 class Entry(NamedTuple):

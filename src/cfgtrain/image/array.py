@@ -27,7 +27,12 @@ _CHANNELS_AT_ONCE = 4  # the most channels that every OpenCV function accepts
 
 
 def check_image(
-    img: Any, dtypes: Sequence[str] = (), ndims: Sequence[int] = (2, 3), name: str = "img"
+    img: Any,
+    dtypes: Sequence[str] = (),
+    ndims: Sequence[int] = (2, 3),
+    name: str = "img",
+    *,
+    channels: Sequence[int] = (),
 ) -> Array:
     """Return ``img`` if it is an image array that a function accepts.
 
@@ -36,10 +41,11 @@ def check_image(
         dtypes: Names of the accepted dtypes; empty for all.
         ndims: The accepted numbers of dimensions.
         name: Name of the argument.
+        channels: The accepted numbers of channels, where (H, W) has one; empty for all.
 
     Raises:
         ArgumentTypeError: It is not an array, its dtype is not accepted, or it has the byte order of another machine.
-        ArgumentError: It has another number of dimensions, or no pixels.
+        ArgumentError: It has another number of dimensions or channels, or no pixels.
     """
     if not isinstance(img, np.ndarray):
         raise ArgumentTypeError(
@@ -60,6 +66,12 @@ def check_image(
             f"use {name}.astype({img.dtype.name!r}).",
             argument=name,
         )
+    if channels and count_channels(img) not in channels:
+        counts = " or ".join(map(str, channels))
+        raise ArgumentError(
+            f"{name} must have {counts} channel{'s' * (channels[-1] > 1)}, but its shape is {img.shape}.",
+            argument=name,
+        )
     return img
 
 
@@ -68,29 +80,42 @@ def count_channels(img: Array) -> int:
     return 1 if img.ndim == 2 else int(img.shape[2])
 
 
-def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
+def channel_numbers(name: str, value: Any, channels: int) -> tuple[float, ...]:
     """Return an argument that is one number for all channels or one for each, as one number per channel.
 
     Args:
         name: Name of the argument.
-        value: A number, or a sequence with one number for each channel of ``img``.
+        value: A number, or a sequence or array with one number for each channel.
+        channels: The number of channels.
+
+    Raises:
+        ArgumentTypeError: ``value`` is neither a number nor a sequence of numbers.
+        ArgumentError: It has another length.
+    """
+    items = value.ravel().tolist() if isinstance(value, np.ndarray) and value.ndim else value
+    if not isinstance(items, list | tuple):
+        return (check_number(name, items.item() if isinstance(items, np.ndarray) else items),) * channels
+    if len(items) != channels:
+        raise ArgumentError(
+            f"{name} must be a number, or one number for each of the {channels} channels, not {value!r}.",
+            argument=name,
+        )
+    return tuple(check_number(f"{name}[{i}]", item) for i, item in enumerate(items))
+
+
+def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
+    """Return an argument that is one pixel value for all channels or one for each, as one number per channel.
+
+    Args:
+        name: Name of the argument.
+        value: See ``channel_numbers``.
         img: The image, (H, W) or (H, W, C).
 
     Raises:
         ArgumentTypeError: ``value`` is neither a number nor a sequence of numbers.
         ArgumentError: It has another length, or a number that does not fit the dtype of ``img``.
     """
-    channels = count_channels(img)
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    if isinstance(items, list | tuple):
-        if len(items) != channels:
-            raise ArgumentError(
-                f"{name} must be a number, or one number for each of the {channels} channels, not {value!r}.",
-                argument=name,
-            )
-        values = tuple(check_number(f"{name}[{i}]", item) for i, item in enumerate(items))
-    else:
-        values = (check_number(name, items),) * channels
+    values = channel_numbers(name, value, count_channels(img))
     if img.dtype.kind in "ui":
         limits = np.iinfo(img.dtype)
         if not all(limits.min <= each <= limits.max for each in values):

@@ -7,7 +7,7 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +23,7 @@ __all__ = [
     "callable_name",
     "check_dict",
     "parameters_of",
+    "positional_names",
     "short_repr",
     "signature_text",
     "type_problem",
@@ -77,6 +78,7 @@ def argument_problem(
     target: Callable[..., Any],
     args: Mapping[str, Any],
     *,
+    given: Collection[str] = (),
     partial_args: bool = False,
     config_keys: Sequence[str] = (),
 ) -> ArgumentProblem | None:
@@ -85,25 +87,47 @@ def argument_problem(
     Args:
         target: A class or function; one without a readable signature is never wrong.
         args: Its keyword arguments.
+        given: Names of the arguments that the calling code passes besides, so that ``args`` must not
+            contain them.
         partial_args: Whether other arguments will be added, so that none is missing.
         config_keys: Names that a config may have besides arguments, such as ``type``: a wrong name
             may be a misspelling of one of them.
     """
+    twice = [name for name in args if name in given]
+    if twice:
+        message = f"{callable_name(target)} gets the argument {twice[0]!r} from the code that builds it."
+        return ArgumentProblem(message, twice[0], signature_text(target), f"Remove {twice[0]!r}.")
     parameters = parameters_of(target)
     if parameters is None:
         return None
-    unknown = [] if parameters.open_ended else [name for name in args if name not in parameters.names]
+    names = (*args, *given)
+    unknown = [] if parameters.open_ended else [name for name in names if name not in parameters.names]
     if unknown:
         message = f"{callable_name(target)} takes no argument {unknown[0]!r}."
         hint = suggest(str(unknown[0]), (*parameters.names, *config_keys))
         return ArgumentProblem(message, unknown[0], signature_text(target), hint)
-    missing = [] if partial_args else [name for name in parameters.required if name not in args]
+    missing = [] if partial_args else [name for name in parameters.required if name not in names]
     if missing:
         plural = "s" if len(missing) > 1 else ""
         listed = " and ".join(map(repr, missing))
         message = f"{callable_name(target)} needs the argument{plural} {listed}."
         return ArgumentProblem(message, None, signature_text(target))
     return None
+
+
+def positional_names(target: Callable[..., Any], args: Sequence[Any]) -> tuple[str, ...] | None:
+    """Return the names of the parameters that positional arguments fill, or None if they are not known.
+
+    They are not known if the signature has ``*args`` or cannot be read, or if there are too many arguments.
+    """
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (ValueError, TypeError):
+        return None
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(args) > len(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    return tuple(positional[: len(args)])
 
 
 def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | None:

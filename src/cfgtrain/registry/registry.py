@@ -21,7 +21,7 @@ from cfgtrain.errors import (
 )
 from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.introspection.imports import import_object, near_paths
-from cfgtrain.introspection.signatures import argument_problem, callable_name
+from cfgtrain.introspection.signatures import argument_problem, callable_name, positional_names
 from cfgtrain.introspection.source_search import place_of
 from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
 from cfgtrain.registry.lookup_errors import explain_unknown_name
@@ -333,20 +333,51 @@ def build_from_cfg(cfg: Any, registry: Registry, default_args: Mapping[str, Any]
         Exception: Any exception from the constructor, with a note with the location in the config.
     """
     target, args = resolve_cfg(cfg, registry, default_args)
-    problem = argument_problem(target, args, config_keys=("type",))
+    return construct(target, args, cfg)
+
+
+build_cfg = build_from_cfg
+
+
+def construct(
+    target: Callable[..., Any],
+    settings: Mapping[str, Any],
+    cfg: Any,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Call a class or function that a config names, with ``target(*args, **kwargs, **settings)``.
+
+    Args:
+        target: The class or function.
+        settings: The arguments from the config.
+        cfg: The config, for the locations in messages.
+        args: Positional arguments from the calling code.
+        kwargs: Keyword arguments from the calling code.
+
+    Raises:
+        BuildError: The arguments do not fit the signature, or the config has one of the calling code.
+        Exception: Any exception from the constructor, with a note with the location in the config.
+    """
+    kwargs = kwargs or {}
+    names = positional_names(target, args) if args else ()
+    problem = argument_problem(
+        target,
+        settings,
+        given=(*(names or ()), *kwargs),
+        partial_args=names is None,
+        config_keys=("type",),
+    )
     if problem is not None:
         raise problem.error(cfg)
     try:
-        return target(**args)
+        return target(*args, **kwargs, **settings)
     except Exception as error:
         place = place_text(
             **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
         )
         error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place or 'a config'}")
         raise
-
-
-build_cfg = build_from_cfg
 
 
 def resolve_cfg(

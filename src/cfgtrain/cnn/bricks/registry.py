@@ -1,0 +1,33 @@
+"""The registries of layers, under MMCV's import path."""
+
+from __future__ import annotations
+
+from cfgtrain.registries import (
+    ACTIVATION_LAYERS,
+    ATTENTION,
+    CONV_LAYERS,
+    DROPOUT_LAYERS,
+    FEEDFORWARD_NETWORK,
+    NORM_LAYERS,
+    PADDING_LAYERS,
+    PLUGIN_LAYERS,
+    POSITIONAL_ENCODING,
+    TRANSFORMER_LAYER,
+    TRANSFORMER_LAYER_SEQUENCE,
+    UPSAMPLE_LAYERS,
+)
+
+__all__ = [
+    "ACTIVATION_LAYERS",
+    "ATTENTION",
+    "CONV_LAYERS",
+    "DROPOUT_LAYERS",
+    "FEEDFORWARD_NETWORK",
+    "NORM_LAYERS",
+    "PADDING_LAYERS",
+    "PLUGIN_LAYERS",
+    "POSITIONAL_ENCODING",
+    "TRANSFORMER_LAYER",
+    "TRANSFORMER_LAYER_SEQUENCE",
+    "UPSAMPLE_LAYERS",
+]

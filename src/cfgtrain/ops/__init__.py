@@ -1,0 +1,27 @@
+"""Operators on tensors, in plain PyTorch, so that they run on every device.
+
+The layers that use them are in ``cfgtrain.cnn``; those that MMCV has here can be imported from here as well.
+"""
+
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+from cfgtrain.ops import attention, reassembly
+from cfgtrain.ops.attention import *
+from cfgtrain.ops.reassembly import *
+
+if TYPE_CHECKING:
+    from cfgtrain.cnn.bricks.criss_cross_attention import CrissCrossAttention as CrissCrossAttention
+    from cfgtrain.cnn.bricks.upsample import CARAFEPack as CARAFEPack
+else:  # type checkers use the imports above
+    __all__ = ["CARAFEPack", "CrissCrossAttention", *attention.__all__, *reassembly.__all__]
+
+
+def __getattr__(name: str) -> _Any:
+    # The layers import this package, so it imports them on first use.
+    import importlib
+
+    modules = {"CARAFEPack": "upsample", "CrissCrossAttention": "criss_cross_attention"}
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cfgtrain.cnn.bricks.{modules[name]}"), name)
