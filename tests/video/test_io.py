@@ -203,7 +203,9 @@ def test_not_a_video(tmp_path: Path, content: bytes, reason: str) -> None:
 def url(video_file: Path) -> Iterator[str]:
     """A server on this machine, which serves the folder of the videos."""
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *args: None})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=str(video_file.parent)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(quiet, directory=str(video_file.parent))
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -276,7 +278,11 @@ def frames(tmp_path: Path) -> Path:
     ],
 )
 def test_frames_to_video(
-    frames: Path, tmp_path: Path, arguments: dict[str, Any], expected: range, capsys: pytest.CaptureFixture[str]
+    frames: Path,
+    tmp_path: Path,
+    arguments: dict[str, Any],
+    expected: range,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Images become a video; missing folders are created, and only the video is left there."""
     target = tmp_path / "out" / "v.avi"

@@ -73,13 +73,21 @@ def test_flow_from_bytes() -> None:
 
 
 def test_an_array_is_returned() -> None:
-    """flowread returns an array as it is."""
+    """An array is returned as it is."""
     assert flowread(FLOW) is FLOW
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"PIEH", b"JUNK" + flo(FLOW)[4:], flo(FLOW)[:-1], flo(FLOW)[:11], b"PIEH" + bytes(8), b"PIEH" + b"\xff" * 8],
+    [
+        b"",
+        b"PIEH",
+        b"JUNK" + flo(FLOW)[4:],
+        flo(FLOW)[:-1],
+        flo(FLOW)[:11],
+        b"PIEH" + bytes(8),
+        b"PIEH" + b"\xff" * 8,
+    ],
 )
 def test_not_a_flo_file(tmp_path: Path, content: bytes) -> None:
     """A file that is not a complete .flo file is an OSError that names it."""
@@ -161,7 +169,7 @@ def test_quantization(norm: bool) -> None:
 
 
 def test_wrong_quantization() -> None:
-    """dx and dy are two arrays of the same shape (H, W), and flow is (H, W, 2)."""
+    """The levels are two arrays of the same shape (H, W), and flow is (H, W, 2)."""
     level = np.zeros((3, 4), np.uint8)
     for dx, dy in [(level, level[:2]), (level[..., None], level[..., None]), (level, [[0]])]:
         with pytest.raises(AssertionError):
@@ -222,7 +230,9 @@ def test_zero_flow(mode: Any, dtype: str, channels: int | None) -> None:
     st.sampled_from(["float16", "float32", "float64", "int8", "int64"]),
     st.integers(0, 2**32 - 1),
 )
-def test_nearest(height: int, width: int, channels: int | None, dtype: str, flow_dtype: str, seed: int) -> None:
+def test_nearest(
+    height: int, width: int, channels: int | None, dtype: str, flow_dtype: str, seed: int
+) -> None:
     """The nearest pixel follows the formula exactly; half positions are rounded to even, and NaN is outside."""
     rng = np.random.default_rng(seed)
     shape = (height, width) if channels is None else (height, width, channels)
