@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from photos import encoded, exif, letter_f, photograph
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError
-from cfgtrain.image.picture import encode_picture, read_picture, resize_picture
+from cfgtrain.image_files.reader import read_picture
+from cfgtrain.image_files.writer import encode_picture
 
 RETINA = photograph("retina.jpg").read_bytes()
 
@@ -50,25 +50,6 @@ def test_damaged_pixels() -> None:
     content[place : place + 40] = b"\xaa" * 40
     with pytest.raises(ImageDecodeError, match="checksum of its IDAT chunk"):
         read_picture(bytes(content))
-
-
-def test_same_size_returns_same_array() -> None:
-    """Resizing to the same size returns the array itself, with alpha too."""
-    img = letter_f(channels=4)
-    assert resize_picture(img, (60, 80), "area") is img
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_opaque_pictures_are_resized_as_without_alpha(dtype: type) -> None:
-    """An opaque alpha channel does not change the result, except for rounding."""
-    top = 1 if dtype is np.float32 else np.iinfo(dtype).max
-    img = (letter_f().astype(np.float64) / 255 * top).astype(dtype)
-    opaque = np.dstack([img, np.full((80, 60), top, dtype)])
-    resized = resize_picture(opaque, (30, 40), "area")
-    plain = cv2.resize(img, (30, 40), interpolation=cv2.INTER_AREA)
-    assert resized.dtype == dtype
-    assert (resized[..., 3] == top).all()
-    assert np.abs(resized[..., :3].astype(float) - plain).max() <= (1e-6 if top == 1 else 1)
 
 
 def test_formats_without_float_support() -> None:
