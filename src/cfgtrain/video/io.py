@@ -150,7 +150,7 @@ class VideoReader:
 
     @property
     def fourcc(self) -> str:
-        """The four characters that name the codec, such as ``MJPG``. In MMCV, it is their code as a float."""
+        """The four characters with which OpenCV names the codec, such as ``MJPG``. In MMCV, it is a float."""
         return self._fourcc
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from cfgtrain import arraymisc
+import cfgtrain.arraymisc
 from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
 from cfgtrain.fileio.client import FileClient
@@ -164,7 +164,7 @@ def quantize_flow(flow: Array, max_val: float = 0.02, norm: bool = True) -> tupl
     height, width = check_flow(flow).shape[:2]
     scales = (width, height) if norm else (1, 1)
     dx, dy = (
-        arraymisc.quantize(flow[..., i] / scale, -max_val, max_val, _LEVELS, np.uint8)
+        cfgtrain.arraymisc.quantize(flow[..., i] / scale, -max_val, max_val, _LEVELS, np.uint8)
         for i, scale in enumerate(scales)
     )
     return dx, dy
@@ -195,7 +195,7 @@ def dequantize_flow(dx: Array, dy: Array, max_val: float = 0.02, denorm: bool = 
     height, width = dx.shape
     scales = (width, height) if denorm else (1, 1)
     parts = [
-        arraymisc.dequantize(part, -max_val, max_val, _LEVELS) * scale
+        cfgtrain.arraymisc.dequantize(part, -max_val, max_val, _LEVELS) * scale
         for part, scale in zip((dx, dy), scales, strict=True)
     ]
     return np.stack(parts, axis=2)
@@ -218,8 +218,9 @@ def flow_warp(
         filling_value: Value where the position is outside the image or not a number: a number, or one for each
             channel.
         interpolate_mode: ``nearest``, where a position halfway between two pixels is rounded to the even one, or
-            ``bilinear``. OpenCV 4 rounds positions to 1/32 pixel for ``bilinear``, so the result differs from
-            the exact value by at most 1/32 of the difference between neighbouring pixels; OpenCV 5 does not.
+            ``bilinear``. For ``bilinear``, OpenCV 4 rounds positions to 1/32 pixel: x and y are wrong by up to
+            1/64 pixel, and the values by up to 1/64 of the difference between neighbours, for each of the two.
+            OpenCV 5 does not round. Positions are computed in float32, or in float64 if ``flow`` is float64.
 
     Returns:
         The warped image, with the shape and dtype of ``img``. Interpolated integers are rounded.
@@ -231,7 +232,7 @@ def flow_warp(
     """
     check_image(img, ("uint8", "uint16", "int16", "float32", "float64"))
     check_flow(flow)
-    if interpolate_mode not in _INTERPOLATION:
+    if interpolate_mode not in tuple(_INTERPOLATION):
         raise InterpolationError(
             f"interpolate_mode must be 'nearest' or 'bilinear', not {interpolate_mode!r}."
             f"{suggest(str(interpolate_mode), list(_INTERPOLATION))}",
@@ -267,8 +268,9 @@ def _positions(flow: Array, dtype: Any) -> Array:
     """Return the positions (x, y) to which the flow of each pixel points, or ``_OUTSIDE``."""
     height, width = flow.shape[:2]
     positions = np.empty((height, width, 2), dtype)
-    last = np.tile(np.array([width - 1, height - 1], np.float64), width)
-    grid = np.empty((min(height, _ROWS_AT_ONCE), width, 2))
+    precision = np.result_type(flow.dtype, np.float32)
+    last = np.tile(np.array([width - 1, height - 1], precision), width)
+    grid = np.empty((min(height, _ROWS_AT_ONCE), width, 2), precision)
     grid[..., 0] = np.arange(width)
     grid[..., 1] = np.arange(len(grid))[:, None]
     for top in range(0, height, _ROWS_AT_ONCE):
@@ -276,7 +278,7 @@ def _positions(flow: Array, dtype: Any) -> Array:
         rows = (part + grid[: len(part)]).reshape(len(part), -1)  # x and y alternate, as one axis is faster
         inside = rows >= 0
         inside &= rows <= last
-        np.copyto(rows, _OUTSIDE, where=~inside)  # NaN is not inside
+        np.copyto(rows, _OUTSIDE, where=np.logical_not(inside, out=inside))  # also where it is NaN
         out = positions[top : top + _ROWS_AT_ONCE].reshape(len(part), -1)
         if dtype == np.int16:
             np.rint(rows, out=out, casting="unsafe")

@@ -11,9 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
-from numbers import Real
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
 
 from cfgtrain.arguments import check_choice, check_number, check_numbers
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
@@ -124,7 +125,7 @@ def resize_video(
         if keep_ar:
             scale += ":force_original_aspect_ratio=decrease:force_divisible_by=2"
     else:
-        pair = [ratio, ratio] if isinstance(ratio, Real) else ratio
+        pair = (ratio, ratio) if np.isscalar(ratio) else ratio
         factors = check_numbers("ratio", pair, 2, "(w, h)", minimum=0)
         if not all(0 < factor < float("inf") for factor in factors):
             raise ArgumentError(f"ratio must be positive and finite, not {ratio!r}.", argument="ratio")
