@@ -115,7 +115,8 @@ def _rows(
     layer = measured.total(name)
     kind = type(layer.module).__name__
     label = f"{indent}{branch}{name.rpartition('.')[2]} ({kind})" if name else kind
-    yield label, _output(layer), _count(layer.params), _count(layer.flops), _size(layer.memory)
+    output = _output(layer) if measured.is_used(name) else "not called"
+    yield label, output, _count(layer.params), _count(layer.flops), _size(layer.memory)
     if depth == 0:
         return
     inside = _children(measured, name)
@@ -127,9 +128,7 @@ def _rows(
 
 def _output(layer: Layer) -> str:
     """Return the shape of the first output without a batch dimension of 1, and the number of others."""
-    if layer.calls == 0:
-        return "not called"
-    if not layer.outputs:
+    if not layer.outputs:  # a container whose layers are called one by one has none, either
         return "-"
     first, more = layer.outputs[0], len(layer.outputs) - 1
     sizes = first[1:] if len(first) > 1 and first[0] == 1 else first

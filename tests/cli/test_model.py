@@ -92,6 +92,16 @@ def test_json(run: Callable[..., Any], configs: Path) -> None:
     assert features["layers"] == []
 
 
+def test_container_whose_layers_are_called(run: Callable[..., Any], write: Callable[..., Path]) -> None:
+    """A container that is not called itself has no output, but is not marked as unused."""
+    config = write("vgg.py", "model = dict(type='VGG', depth=11)")
+    lines = run("model", config, "--shape", "3,32,32", "-d", 1).out.splitlines()
+    assert lines[2].split() == ["└─", "features", "(Sequential)", "-", "9.22", "M", "153", "M", "968", "KiB"]
+    done = run("model", config)
+    assert done.code == 2
+    assert "has no 'data', which is required unless the shape of the input is given (--shape)" in done.err
+
+
 @pytest.mark.parametrize("shape", ["3,", "a,b", "3,0,4", "", "3,-1"])
 def test_invalid_shapes(run: Callable[..., Any], configs: Path, shape: str) -> None:
     """A shape that is not positive numbers is wrong usage."""

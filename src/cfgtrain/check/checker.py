@@ -47,10 +47,16 @@ def check_model(cfg: Config, data: bool = False) -> None:
     Raises:
         CfgTrainError: As for ``check``.
     """
-    used = ("model", "data") if data else ("model",)
-    problems = [*_top_level(cfg), *_missing(cfg, used, "here"), *_model_problems(cfg), *freeze_problems(cfg)]
+    problems = [
+        *_top_level(cfg),
+        *_missing(cfg, ["model"], "here"),
+        *_model_problems(cfg),
+        *freeze_problems(cfg),
+    ]
     if data and "data" in cfg:
         problems += data_problems(cfg)
+    elif data:
+        problems += _missing(cfg, ["data"], "unless the shape of the input is given (--shape)")
     _raise_all(problems)
 
 

@@ -76,9 +76,7 @@ class Measurement:
 
     def total(self, name: str = "") -> Layer:
         """Return the sums for a module and those inside it."""
-        layer = self.layers[name]
-        prefix = f"{name}." if name else ""
-        inside = [each for path, each in self.layers.items() if path == name or path.startswith(prefix)]
+        layer, inside = self.layers[name], self._inside(name)
         return Layer(
             name,
             layer.module,
@@ -89,6 +87,14 @@ class Measurement:
             flops=sum(each.flops for each in inside),
             memory=sum(each.memory for each in inside),
         )
+
+    def is_used(self, name: str) -> bool:
+        """Return whether a module or one inside it was called."""
+        return any(each.calls for each in self._inside(name))
+
+    def _inside(self, name: str) -> list[Layer]:
+        prefix = f"{name}." if name else ""
+        return [each for path, each in self.layers.items() if path == name or path.startswith(prefix)]
 
 
 def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) -> Measurement:
