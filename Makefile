@@ -12,14 +12,15 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two simultaneous installs into one environment would conflict
-.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-peers faults docs clean
+.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-image bench-peers faults fuzz docs clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET. Targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... passes arguments to demo, test, cov, bench-peers and faults. $(VENV) is created when it is needed."
+	@echo "ARGS=... passes arguments to demo, test, cov, bench-image, bench-peers, faults, fuzz."
+	@echo "$(VENV) is created when it is needed."
 	@echo "PYTHON=python3.12 selects the Python version, TORCH_INDEX=URL the package index for PyTorch."
 
 demo: $(VENV)/.installed ## Train LeNet-5 on the included handwritten digits
@@ -55,10 +56,13 @@ cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they do not
 
 bench: $(VENV)/.installed-dev ## Run the benchmarks in benchmarks/, except bench-peers
 	@for file in $(filter-out benchmarks/paired.py benchmarks/loop_peers.py,$(wildcard benchmarks/*.py)); do \
-		if [ ! -e "$$file" ]; then echo "There are no benchmarks in benchmarks/ yet."; exit 0; fi; \
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \
 	done
+
+bench-image: ## Compare the image functions with OpenCV and albumentations; ARGS="--only NAME"
+	@$(MAKE) --no-print-directory VENV=.venv-image .venv-image/.installed-image
+	NO_ALBUMENTATIONS_UPDATE=1 .venv-image/bin/python benchmarks/image.py $(ARGS)
 
 bench-peers: ## Compare the training loop with those of other libraries; ARGS="--rounds N"
 	@$(MAKE) --no-print-directory VENV=.venv-peers .venv-peers/.installed-peers
@@ -66,6 +70,9 @@ bench-peers: ## Compare the training loop with those of other libraries; ARGS="-
 
 faults: $(VENV)/.installed-dev ## Kill a training run 200 times and compare the result; ARGS="--kills N"
 	"$(BIN)/python" scripts/faults.py $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## Decode 100,000 damaged images; ARGS="--count N"
+	"$(BIN)/python" scripts/fuzz_images.py $(ARGS)
 
 ifneq ($(wildcard mkdocs.yml),)
 docs: $(VENV)/.installed-docs ## Build the documentation into site/
@@ -111,6 +118,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt
 $(VENV)/.installed-peers: $(VENV)/.installed benchmarks/requirements-peers.txt
 	@echo "Installing the libraries for the comparison ..."
 	@$(PIP) -r benchmarks/requirements-peers.txt
+	@touch "$@"
+
+$(VENV)/.installed-image: $(VENV)/.installed benchmarks/requirements-image.txt
+	@echo "Installing the libraries for the comparison ..."
+	@$(PIP) -r benchmarks/requirements-image.txt
 	@touch "$@"
 
 $(VENV)/.installed-docs: $(VENV)/.installed

@@ -47,7 +47,8 @@ def __getattr__(name: str) -> _Any:
     for package in _PACKAGES:
         module = importlib.import_module(f"cfgtrain.{package}")
         if name in module.__all__:
-            return getattr(module, name)
+            globals()[name] = getattr(module, name)  # the next lookup finds it at once
+            return globals()[name]
     try:
         return importlib.import_module(f"cfgtrain.{name}")
     except ModuleNotFoundError as error:

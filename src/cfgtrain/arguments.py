@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.suggestions import one_of
 
-__all__ = ["check_choice", "check_integer", "check_interval", "check_number", "check_numbers"]
+__all__ = [
+    "check_choice",
+    "check_integer",
+    "check_interval",
+    "check_number",
+    "check_numbers",
+    "check_pair",
+    "check_positive",
+]
+
+# int and float are the faster checks; the abstract classes include the types of NumPy
+_INTEGERS = (int, Integral)
+_NUMBERS = (int, float, Real)
 
 
-def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+def check_choice(name: str, value: Any, choices: Iterable[object]) -> None:
     """Raise if an argument is not one of some values.
 
     Args:
@@ -25,7 +37,7 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         ArgumentError: ``value`` is not in ``choices``.
     """
     known = tuple(choices)
-    if value not in known:
+    if not isinstance(value, Hashable) or value not in known:  # an array has no truth value for `in`
         texts = [str(each) for each in known if isinstance(each, str)]
         raise ArgumentError(
             f"{name} must be {one_of(known)}, not {value!r}.", near=(str(value), texts), argument=name
@@ -60,13 +72,20 @@ def check_integer(name: str, value: Any, minimum: int | None = None, maximum: in
         ArgumentTypeError: ``value`` is not an integer.
         ArgumentError: It is out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if isinstance(value, bool) or not isinstance(value, _INTEGERS):
         raise ArgumentTypeError(f"{name} must be an integer, not {value!r}.", argument=name)
     _check_range(name, value, minimum, maximum)
     return int(value)
 
 
-def check_number(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> float:
+def check_number(
+    name: str,
+    value: Any,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    *,
+    finite: bool = False,
+) -> float:
     """Return an argument as a Python number. NumPy numbers are accepted; bools and NaN are not.
 
     Args:
@@ -74,20 +93,41 @@ def check_number(name: str, value: Any, minimum: float | None = None, maximum: f
         value: Its value.
         minimum: The least valid value.
         maximum: The greatest valid value.
+        finite: Whether the value must be finite.
 
     Returns:
         An int if ``value`` is an integer, else a float.
 
     Raises:
         ArgumentTypeError: ``value`` is not a number.
-        ArgumentError: It is NaN or out of range.
+        ArgumentError: It is NaN or out of range, or infinite with ``finite``.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(
+        value, int | float | Real
+    ):  # the first two are the faster checks
         raise ArgumentTypeError(f"{name} must be a number, not {value!r}.", argument=name)
     if math.isnan(value):
         raise ArgumentError(f"{name} must be a number, not nan.", argument=name)
+    if finite and math.isinf(value):
+        raise ArgumentError(f"{name} must be finite, not {value!r}.", argument=name)
     _check_range(name, value, minimum, maximum)
     return int(value) if isinstance(value, Integral) else float(value)
+
+
+def check_positive(name: str, value: Any) -> float:
+    """Return an argument that is a positive and finite number, such as a scale factor, as a Python number.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+
+    Raises:
+        ArgumentTypeError: ``value`` is not a number.
+        ArgumentError: It is not positive and finite.
+    """
+    if isinstance(value, Real) and not 0 < float(value) < math.inf:
+        raise ArgumentError(f"{name} must be positive and finite, not {value!r}.", argument=name)
+    return check_number(name, value)
 
 
 def check_numbers(
@@ -118,17 +158,55 @@ def check_numbers(
         ArgumentError: It does not have ``length`` items, or an item is out of range.
     """
     items = value.tolist() if hasattr(value, "tolist") else value
-    what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
-    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if len(items) != length:
-        raise ArgumentError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if integers:
-        whole = [check_integer(f"{name}[{i}]", item) for i, item in enumerate(items)]
-        for i, item in enumerate(whole):
-            _check_range(f"{name}[{i}]", item, minimum, maximum)
-        return tuple(whole)
-    return tuple(check_number(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    is_sequence = isinstance(items, Sequence) and not isinstance(items, str | bytes)
+    if not is_sequence or len(items) != length:
+        error = ArgumentError if is_sequence else ArgumentTypeError
+        what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
+        raise error(f"{name} must be {what}, not {value!r}.", argument=name)
+    check = check_integer if integers else check_number
+    numbers = tuple(check(f"{name}[{i}]", item) for i, item in enumerate(items))
+    if minimum is not None or maximum is not None:
+        for i, number in enumerate(numbers):
+            _check_range(f"{name}[{i}]", number, minimum, maximum)
+    return numbers
+
+
+def check_pair(
+    name: str,
+    value: Any,
+    meaning: str = "",
+    *,
+    integers: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> tuple[float, float]:
+    """Return an argument that is one number for both of two things, or a pair of numbers, as a pair.
+
+    Args:
+        name: Name of the argument.
+        value: Its value, a number or a sequence of two.
+        meaning: What the two items mean, for the message, such as ``(w, h)``.
+        integers: Whether the numbers must be integers.
+        minimum: The least valid number.
+        maximum: The greatest valid number.
+
+    Raises:
+        ArgumentTypeError: ``value`` is neither a number nor a sequence of numbers.
+        ArgumentError: It does not have two items, or a number is out of range.
+    """
+    if isinstance(value, Real):
+        one = check_integer(name, value) if integers else check_number(name, value)
+        _check_range(name, one, minimum, maximum)
+        return one, one
+    kind = "integer" if integers else "number"
+    if not hasattr(value, "__len__") or isinstance(value, str | bytes):
+        raise ArgumentTypeError(
+            f"{name} must be one {kind} or two{' ' * bool(meaning)}{meaning}, not {value!r}.", argument=name
+        )
+    first, second = check_numbers(
+        name, value, 2, meaning, integers=integers, minimum=minimum, maximum=maximum
+    )
+    return first, second
 
 
 def _check_range(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:

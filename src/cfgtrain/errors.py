@@ -34,8 +34,9 @@
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
     ├── TimerError                                       a timer that is not running
-    ├── ArgumentError                (ValueError, AssertionError)
-        └── ArgumentTypeError        (TypeError)
+    └── ArgumentError                (ValueError, AssertionError)
+        ├── ArgumentTypeError        (TypeError)
+        └── ColorConversionError     (AttributeError)    color spaces without a conversion
 
     ConfigWarning (UserWarning)      a valid config that is probably a mistake
     └── ConfigDeprecationWarning     (DeprecationWarning)  a config that says it is deprecated
@@ -356,3 +357,7 @@ class ArgumentError(CfgTrainError, ValueError, AssertionError):
 
 class ArgumentTypeError(ArgumentError, TypeError):
     """An argument has a type that the function does not accept."""
+
+
+class ColorConversionError(ArgumentError, AttributeError):
+    """OpenCV has no conversion between two color spaces."""

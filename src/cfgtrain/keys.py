@@ -82,6 +82,7 @@ _TABLE = (
     Key("workflow", "The flows that run in turn, each with its number of epochs or iterations.",
         default=[("train", 1)]),
     Key("custom_imports", "Modules to import before anything is built."),
+    Key("freeze", "Names of the modules of the model that are not trained, as patterns with *."),
     Key("load_from", "A checkpoint to take the initial weights from."),
     Key("resume_from", "A checkpoint to resume from, or 'auto' for the newest one in work_dir."),
     Key("work_dir", "The folder that all output is written to; by default work_dirs/<config name>."),

@@ -11,6 +11,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
+from photos import STORED, exif, letter_f, photograph, saved
 from PIL import Image
 
 from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
@@ -118,12 +119,112 @@ def test_pillow_grayscale_with_alpha() -> None:
     assert imfrombytes(content, "unchanged", backend="pillow").shape == (30, 40, 2)
 
 
-def test_tifffile(tmp_path: Path) -> None:
-    """The tifffile backend returns the dtype and the channels of the file."""
+@pytest.mark.parametrize("flag", ["color", "grayscale", "unchanged"])
+def test_tifffile_returns_many_channels_as_stored(flag: Any, tmp_path: Path) -> None:
+    """An image of five channels is returned as stored with tifffile, but it has no gray values."""
     tifffile = pytest.importorskip("tifffile")
     five = np.arange(30 * 40 * 5, dtype=np.uint16).reshape(30, 40, 5)
     tifffile.imwrite(tmp_path / "five.tif", five)
-    assert np.array_equal(imread(tmp_path / "five.tif", backend="tifffile"), five)
+    if flag == "grayscale":
+        with pytest.raises(ArgumentError, match="without colors"):
+            imread(tmp_path / "five.tif", flag, backend="tifffile")
+    else:
+        assert np.array_equal(imread(tmp_path / "five.tif", flag, backend="tifffile"), five)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_tifffile_honours_flags_and_channel_order(dtype: Any, planar: str, tmp_path: Path) -> None:
+    """Tifffile returns BGR or RGB, gray values and gray as three channels, in the dtype of the file."""
+    tifffile = pytest.importorskip("tifffile")
+    rgb = picture().astype(dtype)
+    stored = rgb if planar == "contig" else np.moveaxis(rgb, -1, 0)
+    tifffile.imwrite(tmp_path / "x.tif", stored, photometric="rgb", planarconfig=planar)
+
+    def read(flag: Any = "color", order: Any = "bgr") -> Any:
+        img = imread(tmp_path / "x.tif", flag, order, backend="tifffile")
+        assert img.flags.c_contiguous
+        assert img.dtype == dtype
+        return img
+
+    assert np.array_equal(read(), rgb[..., ::-1])
+    assert np.array_equal(read("color_ignore_orientation", "rgb"), rgb)
+    assert np.array_equal(read("unchanged"), rgb[..., ::-1])
+    assert np.abs(read("grayscale").astype(float) - rgb @ [0.299, 0.587, 0.114]).max() <= 1
+    tifffile.imwrite(tmp_path / "x.tif", rgb[..., 0])
+    assert np.array_equal(read(), rgb[..., :1].repeat(3, 2))
+    assert np.array_equal(read("grayscale"), rgb[..., 0])
+
+
+@pytest.mark.parametrize("backend", ["cv2", "pillow", "tifffile", "turbojpeg"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_orientations(orientation: int, suffix: str, backend: Any, tmp_path: Path) -> None:
+    """Color and grayscale are upright and the other flags as stored, with each format and backend."""
+    only = {"tifffile": "tif", "turbojpeg": "jpg"}
+    if only.get(backend, suffix) != suffix:
+        return
+    if backend in only:
+        try:
+            use_backend(backend)
+        except MissingLibraryError as error:
+            pytest.skip(str(error))
+    upright = letter_f()
+    stored = np.ascontiguousarray(STORED[orientation](upright))
+    options: dict[str, Any] = (
+        {"tiffinfo": {274: orientation}} if suffix == "tif" else {"exif": exif(orientation)}
+    )
+    options |= {"lossless": True} if suffix == "webp" else {"quality": 95} if suffix == "jpg" else {}
+    path = saved(tmp_path / f"x.{suffix}", stored, **options)
+    for flag, expected in (
+        ("color", upright), ("grayscale", upright[..., 0]), ("color_ignore_orientation", stored),
+        ("grayscale_ignore_orientation", stored[..., 0]), ("unchanged", stored),
+    ):  # fmt: skip
+        if (flag, backend) == ("unchanged", "turbojpeg"):
+            continue
+        img = imread(path, flag, backend=backend)  # type: ignore[arg-type]
+        assert img.shape == expected.shape
+        assert np.abs(img.astype(int) - expected).mean() < 2
+        assert img.flags.c_contiguous
+
+
+@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize(("suffix", "orientation"), [("jpg", 1), ("jpg", 6), ("png", 6)])
+def test_max_side(suffix: str, orientation: int, backend: Any, tmp_path: Path) -> None:
+    """With max_side, an image is as one that was read whole and reduced, and a small one is not enlarged."""
+    whole = cv2.resize(cv2.imread(str(photograph("coffee.png"))), (1200, 800))
+    stored = np.ascontiguousarray(STORED[orientation](whole))[..., ::-1]
+    path = saved(tmp_path / f"x.{suffix}", stored, exif=exif(orientation))
+    for longest in (900, 300, 150, 70):
+        img = imread(path, backend=backend, max_side=longest)
+        assert img.shape == (round(longest * 2 / 3), longest, 3)
+        reference = cv2.resize(whole, img.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(img.astype(int) - reference).mean() < 3
+    assert imread(path, backend=backend, max_side=5000).shape == whole.shape
+    assert imread(path, "grayscale", backend=backend, max_side=1).shape == (1, 1)
+    with pytest.raises(ArgumentError, match="max_side must be at least 1, not 0"):
+        imread(path, max_side=0)
+
+
+def test_max_side_decodes_a_jpeg_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JPEG is decoded at an eighth of its size if that is enough."""
+    modes = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda content, mode: modes.append(mode) or decode(content, mode))
+    content = encoded(np.zeros((800, 1200, 3), np.uint8), "JPEG")
+    for longest in (99, 150, 200, 390, 600, 700):
+        assert imfrombytes(content, max_side=longest).shape[1] == longest
+    assert modes == [cv2.IMREAD_REDUCED_COLOR_8] * 2 + [cv2.IMREAD_REDUCED_COLOR_4] + [
+        cv2.IMREAD_REDUCED_COLOR_2
+    ] * 2 + [cv2.IMREAD_COLOR]
+
+
+def test_pillow_refuses_to_change_16_bit_colors() -> None:
+    """Pillow cannot read 16-bit colors unchanged, and says so."""
+    content = imencode(".png", picture().astype(np.uint16) * 257)
+    with pytest.raises(ArgumentError, match="use the backend cv2"):
+        imfrombytes(content, "unchanged", backend="pillow")
+    assert imfrombytes(content, "unchanged").dtype == np.uint16
 
 
 def test_turbojpeg() -> None:
@@ -145,7 +246,7 @@ def test_use_backend() -> None:
     content = encoded(np.zeros((4, 4, 2), np.uint8))  # gray with alpha
     use_backend("pillow")
     assert imfrombytes(content, "unchanged").shape == (4, 4, 2)
-    with pytest.raises(AssertionError, match=r"Unknown image backend 'pilow'.*Did you mean 'pillow'"):
+    with pytest.raises(AssertionError, match=r"not 'pilow'.*Did you mean 'pillow'"):
         use_backend("pilow")  # type: ignore[arg-type]
     assert backends.current_backend() == "pillow"
 
@@ -194,7 +295,7 @@ def test_bad_arguments() -> None:
         imfrombytes(content, "colour")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'bgr' or 'rgb', not 'gbr'"):
         imfrombytes(content, "color", "gbr")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="Unknown image backend 'cv3'"):
+    with pytest.raises(ValueError, match=r"backend must be .* not 'cv3'"):
         imfrombytes(content, backend="cv3")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="not 1"):
         imread(1)  # type: ignore[arg-type]
@@ -249,3 +350,110 @@ def test_images_in_database() -> None:
     assert imread("baboon", "grayscale", file_client_args=args).shape == (2, 3)
     with pytest.raises(FileNotFoundError, match="Image mandrill does not exist"):
         imread("mandrill", file_client_args=args)
+
+
+def test_use_backend_as_a_context_manager() -> None:
+    """A with block restores the former backend, also after an error."""
+    with pytest.raises(KeyError), use_backend("pillow"):
+        assert backends.current_backend() == "pillow"
+        raise KeyError
+    assert backends.current_backend() == "cv2"
+
+
+ALL = ("png", "tif", "jpg", "webp", "bmp")
+HELD = [
+    (np.uint8, ALL),
+    (np.uint16, ("png", "tif")),
+    (np.float32, ("tif",)),
+    (np.float64, ("tif",)),
+    (np.int16, ("tif",)),
+]
+
+
+@pytest.mark.parametrize("suffix", ALL)
+@pytest.mark.parametrize(("dtype", "holding"), HELD)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_nothing_is_written_with_other_values(
+    channels: int, dtype: Any, holding: tuple[str, ...], suffix: str, tmp_path: Path
+) -> None:
+    """An image is written with its values, or an error says what the format holds."""
+    rng = np.random.default_rng(0)
+    shape = (16, 24, channels)[: 2 if channels == 1 else 3]
+    img = (
+        rng.random(shape) * 300 - 20
+        if np.dtype(dtype).kind != "u"
+        else rng.random(shape) * np.iinfo(dtype).max
+    )
+    img = img.astype(dtype)
+    path = tmp_path / f"x.{suffix}"
+    if suffix not in holding or (suffix, channels) == ("jpg", 4):
+        with pytest.raises(ArgumentError, match=f".{suffix} holds"):
+            imwrite(img, path)
+        assert not path.exists()
+        return
+    imwrite(img, path)
+    back = imread(path, "unchanged")
+    if suffix == "jpg" or (suffix, channels) in {("webp", 4), ("bmp", 4)}:  # lossy; a reader that drops alpha
+        assert back.dtype == dtype
+    else:
+        assert np.array_equal(back[..., 0] if channels == 1 and back.ndim == 3 else back, img)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float64, np.float32, np.uint16])
+def test_images_are_converted_where_nothing_is_lost(dtype: Any, tmp_path: Path) -> None:
+    """Values that fit are written as 8 or 16 bits, whatever their dtype."""
+    for name, top, expected in (("small", 255, np.uint8), ("large", 60000, np.uint16)):
+        img = np.linspace(0, top, 600).round().reshape(20, 30).astype(dtype)
+        imwrite(img, tmp_path / f"{name}.png")
+        back = imread(tmp_path / f"{name}.png", "unchanged")
+        assert np.array_equal(back, img)
+        assert dtype == np.uint16 or back.dtype == expected
+
+
+def test_masks_are_written_black_and_white(tmp_path: Path) -> None:
+    """A bool array becomes 0 and 255."""
+    mask = np.eye(8, dtype=bool)
+    imwrite(mask, tmp_path / "mask.png")
+    assert np.array_equal(imread(tmp_path / "mask.png", "unchanged"), mask * 255)
+
+
+UNFIT = [
+    (np.full((4, 4), 0.5, np.float32), "x.png", r"\(0.5 to 0.5\). Convert it with \(img \* 255\)"),
+    (np.eye(4, dtype=np.float32), "x.png", r"\(img \* 255\)"),
+    (np.full((4, 4), 1.5), "x.jpg", r"img.round\(\).clip\(0, 255\)"),
+    (np.full((4, 4), 300, np.uint16), "x.jpg", r"Write it as .png or .tif"),
+    (np.full((4, 4), -1, np.int64), "x.png", r"values \(-1 to -1\)"),
+    (np.full((4, 4), np.nan), "x.png", r"holds uint8 or uint16"),
+    (np.zeros((4, 4, 2), np.uint8), "x.png", r"1 or 3 or 4 channels, not of 2"),
+    (np.zeros((4, 4, 4), np.uint8), "x.jpg", r"1 or 3 channels, not of 4"),
+    (np.zeros((0, 4), np.uint8), "x.jpg", r"no pixels"),
+    (np.zeros(4, np.uint8), "x.jpg", r"\(H, W\)"),
+    (None, "x.jpg", r"not NoneType"),
+    ([[1]], "x.jpg", r"not list"),
+]
+
+
+@pytest.mark.parametrize(("img", "name", "message"), UNFIT)
+def test_unfit_images_are_not_written(img: Any, name: str, message: str, tmp_path: Path) -> None:
+    """What a format cannot hold is an error that says how to convert it."""
+    with pytest.raises(ArgumentError, match=message):
+        imwrite(img, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_name_the_file_and_the_reason(tmp_path: Path) -> None:
+    """The error of a broken file has its name and what is wrong with it."""
+    whole = encoded(NOISE)
+    for name, content, reason in (
+        ("empty.png", b"", "empty"),
+        ("page.jpg", b"<!DOCTYPE html>", "begins with b'<!DOCTYPE ht'"),
+        ("cut.png", whole[:-2000], "truncated"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ImageDecodeError, match=rf"{name}: .*{reason}"):
+            imread(tmp_path / name)
+
+
+def test_arrays_from_storage_are_images() -> None:
+    """A storage client may return decoded images."""
+    assert imread(NOISE) is NOISE

@@ -45,6 +45,14 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         message = f"work_dir is a path as a str, or None, not {cfg['work_dir']!r}."
         yield ConfigValueError(message, **location(cfg, "work_dir"))
     yield from _empty_paths(cfg)
+    freeze = setting(cfg, "freeze")
+    if freeze is not None and not (
+        isinstance(freeze, list | tuple) and all(isinstance(each, str) for each in freeze)
+    ):
+        message = (
+            f"freeze is a list of names, such as ['backbone.conv1', 'backbone.layer1.*'], not {freeze!r}."
+        )
+        yield ConfigValueError(message, **location(cfg, "freeze"))
     if not isinstance(level, str) or level not in logging.getLevelNamesMapping():
         message = f"log_level is one of DEBUG, INFO, WARNING, ERROR, not {level!r}."
         yield ConfigValueError(message, **location(cfg, "log_level"))

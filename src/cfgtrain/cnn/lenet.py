@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
+from cfgtrain.cnn.network import Network
 from cfgtrain.registries import MODELS
 
 __all__ = ["LeNet5"]
 
 
 @MODELS.register_module()
-class LeNet5(nn.Module):
+class LeNet5(Network):
     """LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998).
 
     As in MMCV 1.x, it uses tanh, average pooling and a linear output. The parameters have the same names, so
@@ -18,10 +21,11 @@ class LeNet5(nn.Module):
 
     Args:
         num_classes: Number of classes. With -1, the network has no classifier and returns features.
+        init_cfg: Config of the weight initialization; by default PyTorch's own.
     """
 
-    def __init__(self, num_classes: int = -1) -> None:
-        super().__init__()
+    def __init__(self, num_classes: int = -1, *, init_cfg: Any = None) -> None:
+        super().__init__(init_cfg)
         self.num_classes = num_classes
         self.features = nn.Sequential(
             nn.Conv2d(1, 6, kernel_size=5),

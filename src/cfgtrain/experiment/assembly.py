@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from cfgtrain.cnn.tools.freezing import FrozenParts, PatternError, freeze
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.data.loader import empty_loader_error, num_batches
@@ -25,23 +26,52 @@ from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 
+logger = logging.getLogger(__name__)
+
 __all__ = [
     "assemble_runner",
     "build_loader",
     "build_loaders",
     "build_model",
+    "freeze_parts",
     "register_evaluation",
     "register_hooks",
 ]
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model, initialize its weights and move it to its device; on the CPU it gets no wrapper."""
+    """Build the model, initialize its weights, freeze parts of it and move it to its device.
+
+    On the CPU it gets no wrapper.
+
+    Raises:
+        ConfigValueError: A pattern of ``freeze`` matches nothing, or nothing is left to train.
+    """
     model: nn.Module = MODELS.build(cfg.model)
     if hasattr(model, "init_weights"):
         model.init_weights()  # type: ignore[operator]  # it is a method
+    frozen = freeze_parts(cfg, model)
+    if frozen is not None:
+        logger.info("Frozen: %s", frozen)
     device = pick_device(cfg.device)
     return model if device.type == "cpu" else OnDevice(model, device)
+
+
+def freeze_parts(cfg: Config, model: nn.Module) -> FrozenParts | None:
+    """Freeze the parts of a model that ``freeze`` names, and return how much that is.
+
+    Raises:
+        ConfigValueError: A pattern matches nothing, or nothing is left to train.
+    """
+    patterns = setting(cfg, "freeze")
+    if not patterns:
+        return None
+    try:
+        return freeze(model, patterns)
+    except PatternError as error:
+        raise ConfigValueError(error.message, hint=error.hint, **location(cfg.freeze, error.index)) from error
+    except ArgumentError as error:
+        raise ConfigValueError(error.message, hint=error.hint, **location(cfg, "freeze")) from error
 
 
 def build_loaders(cfg: Config) -> dict[str, Any]:

@@ -78,6 +78,33 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
         sync_directory(path.parent)
 
 
+@contextmanager
+def replace_when_done(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces ``path`` when the block ends without an exception.
+
+    This is ``atomic_write`` for libraries and programs that only write to a path. The temporary path is in the
+    same folder, which is created if needed, and has the same suffix. It is not synced to disk.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        OSError: The block has not written the file, or it cannot be renamed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem[:50]}.{os.urandom(4).hex()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with suppress(FileNotFoundError):
+            temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
 def _rename_to_new(old: Path, new: Path) -> None:
     """Rename a file, or raise FileExistsError; creating a link is the only call that never overwrites."""
     try:

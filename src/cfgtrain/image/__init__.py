@@ -16,6 +16,7 @@ from cfgtrain.image import (
     pad,
     photometric,
     point_operations,
+    rescale,
     resize,
     tensors,
     warp,
@@ -31,6 +32,7 @@ from cfgtrain.image.normalize import *
 from cfgtrain.image.pad import *
 from cfgtrain.image.photometric import *
 from cfgtrain.image.point_operations import *
+from cfgtrain.image.rescale import *
 from cfgtrain.image.resize import *
 from cfgtrain.image.tensors import *
 from cfgtrain.image.warp import *
@@ -49,6 +51,7 @@ if not TYPE_CHECKING:  # type checkers use the imports above
         *pad.__all__,
         *photometric.__all__,
         *point_operations.__all__,
+        *rescale.__all__,
         *resize.__all__,
         *tensors.__all__,
         *warp.__all__,

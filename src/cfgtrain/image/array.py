@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,21 @@ except ImportError as _error:
     ) from _error
 
 Array = np.ndarray[Any, Any]
+Numbers = float | Sequence[float] | Array  # a number, or one number for each channel, edge or axis
 
 __all__: list[str] = []  # what the package exports
 
 _CHANNELS_AT_ONCE = 4  # the most channels that every OpenCV function accepts
+MAX_CHANNELS = 128  # the most that OpenCV 5 accepts in an image; OpenCV 4 accepts 512
 
 
 def check_image(
-    img: Any, dtypes: Sequence[str] = (), ndims: Sequence[int] = (2, 3), name: str = "img"
+    img: Any,
+    dtypes: Sequence[str] = (),
+    ndims: Sequence[int] = (2, 3),
+    name: str = "img",
+    *,
+    channels: Sequence[int] = (),
 ) -> Array:
     """Return ``img`` if it is an image array that a function accepts.
 
@@ -35,25 +43,44 @@ def check_image(
         dtypes: Names of the accepted dtypes; empty for all.
         ndims: The accepted numbers of dimensions.
         name: Name of the argument.
+        channels: The accepted numbers of channels, where (H, W) has one; empty for all.
 
     Raises:
-        ArgumentTypeError: It is not an array, or its dtype is not accepted.
-        ArgumentError: It has another number of dimensions, or no pixels.
+        ArgumentTypeError: It is not an array, its dtype is not accepted, or it has the byte order of another machine.
+        ArgumentError: It has another number of dimensions or channels, or no pixels.
     """
     if not isinstance(img, np.ndarray):
         raise ArgumentTypeError(
             f"{name} must be an array (H, W) or (H, W, C), not {type(img).__name__}.", argument=name
+        )
+    if not img.dtype.isnative:  # OpenCV would read the bytes in the wrong order
+        raise ArgumentTypeError(
+            f"{name} must be in the byte order of this machine, not {img.dtype}: "
+            f"use {name}.astype({img.dtype.name!r}).",
+            argument=name,
         )
     if img.ndim not in ndims:
         shapes = " or ".join({2: "(H, W)", 3: "(H, W, C)"}[n] for n in ndims)
         raise ArgumentError(f"{name} must be an array {shapes}, not of shape {img.shape}.", argument=name)
     if img.size == 0:
         raise ArgumentError(f"{name} has no pixels: its shape is {img.shape}.", argument=name)
-    if dtypes and img.dtype.name not in dtypes:
+    if dtypes and dtype_name(img.dtype) not in dtypes:
         raise ArgumentTypeError(
             f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
         )
+    if channels and count_channels(img) not in channels:
+        counts = " or ".join(map(str, channels))
+        raise ArgumentError(
+            f"{name} must have {counts} channel{'s' * (channels[-1] > 1)}, but its shape is {img.shape}.",
+            argument=name,
+        )
     return img
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name of a dtype, which takes NumPy longer than OpenCV needs to flip a small image."""
+    return dtype.name
 
 
 def count_channels(img: Array) -> int:
@@ -61,37 +88,91 @@ def count_channels(img: Array) -> int:
     return 1 if img.ndim == 2 else int(img.shape[2])
 
 
-def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
+def channel_numbers(name: str, value: Any, channels: int) -> tuple[float, ...]:
     """Return an argument that is one number for all channels or one for each, as one number per channel.
 
     Args:
         name: Name of the argument.
-        value: A number, or a sequence with one number for each channel of ``img``.
+        value: A number, or a sequence or array with one number for each channel.
+        channels: The number of channels.
+
+    Raises:
+        ArgumentTypeError: ``value`` is neither a number nor a sequence of numbers.
+        ArgumentError: It has another length.
+    """
+    items = value.ravel().tolist() if isinstance(value, np.ndarray) and value.ndim else value
+    if not isinstance(items, list | tuple):
+        return (check_number(name, items.item() if isinstance(items, np.ndarray) else items),) * channels
+    if len(items) != channels:
+        raise ArgumentError(
+            f"{name} must be a number, or one number for each of the {channels} channels, not {value!r}.",
+            argument=name,
+        )
+    return tuple(check_number(f"{name}[{i}]", item) for i, item in enumerate(items))
+
+
+def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
+    """Return an argument that is one pixel value for all channels or one for each, as one number per channel.
+
+    Args:
+        name: Name of the argument.
+        value: See ``channel_numbers``.
         img: The image, (H, W) or (H, W, C).
 
     Raises:
         ArgumentTypeError: ``value`` is neither a number nor a sequence of numbers.
         ArgumentError: It has another length, or a number that does not fit the dtype of ``img``.
     """
-    channels = count_channels(img)
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    if isinstance(items, list | tuple):
-        if len(items) != channels:
-            raise ArgumentError(
-                f"{name} must be a number, or one number for each of the {channels} channels, not {value!r}.",
-                argument=name,
-            )
-        values = tuple(check_number(f"{name}[{i}]", item) for i, item in enumerate(items))
-    else:
-        values = (check_number(name, items),) * channels
+    values = channel_numbers(name, value, count_channels(img))
     if img.dtype.kind in "ui":
         limits = np.iinfo(img.dtype)
-        if not all(limits.min <= each <= limits.max for each in values):
+        if min(values) < limits.min or max(values) > limits.max:
             raise ArgumentError(
                 f"{name} must be from {limits.min} to {limits.max} for an image of {img.dtype}, not {value!r}.",
                 argument=name,
             )
     return values
+
+
+def in_dtype(values: Sequence[float], img: Array) -> Array:
+    """Return numbers as an array of the dtype of ``img``, rounded half to even if it is an integer dtype.
+
+    OpenCV rounds border values in the same way.
+    """
+    exact = np.array(values)
+    return (np.rint(exact) if img.dtype.kind in "ui" and exact.dtype.kind == "f" else exact).astype(img.dtype)
+
+
+def filled(height: int, width: int, values: Sequence[float], img: Array) -> Array:
+    """Return a new image of one colour, with the dtype and the channel axis of ``img``.
+
+    Args:
+        height: Height in pixels.
+        width: Width in pixels.
+        values: The colour, one number per channel.
+        img: The image, (H, W) or (H, W, C).
+    """
+    result = np.empty((height, width, *img.shape[2:]), img.dtype)
+    fill(result, values)
+    return result
+
+
+def fill(img: Array, values: Sequence[float]) -> None:
+    """Set every pixel of an image, or of a part of one, to the values of its channels."""
+    first = values[0]
+    if all(value == first for value in values):
+        img[...] = in_dtype(values[:1], img)
+    elif img.size:
+        img[:1] = in_dtype(values, img)
+        img[1:] = img[:1]  # copying rows is far faster than copying pixels
+
+
+def opencv_output(img: Array) -> Array | None:
+    """Return an array to whose memory OpenCV can write, or None if it is not contiguous.
+
+    The strides of a contiguous array along axes of length 1 can be anything, which OpenCV refuses, so it is reshaped.
+    """
+    return img.reshape(-1).reshape(img.shape) if img.flags.c_contiguous else None
 
 
 def restore_axis(result: Array, img: Array) -> Array:
@@ -100,25 +181,29 @@ def restore_axis(result: Array, img: Array) -> Array:
 
 
 def by_channel_groups(
-    img: Array, values: Sequence[float], function: Callable[[Array, tuple[float, ...]], Array]
+    img: Array,
+    values: Sequence[float],
+    function: Callable[[Array, tuple[float, ...]], Array],
+    at_once: int = _CHANNELS_AT_ONCE,
 ) -> Array:
     """Apply a function of OpenCV, which accepts at most four channels, to an image of any number of channels.
 
     Args:
         img: The image, (H, W) or (H, W, C).
         values: One number per channel, such as a border value.
-        function: Called with up to four channels of the image and their four values.
+        function: Called with some channels of the image and the values of the first four of them.
+        at_once: The most channels that the function accepts, if they are more than four.
 
     Returns:
         The results side by side, with a channel axis if ``img`` has one.
     """
     channels = count_channels(img)
-    if channels <= _CHANNELS_AT_ONCE:
+    if channels <= at_once:
         return restore_axis(function(img, (*values, 0.0, 0.0, 0.0)[:4]), img)
     parts = []
-    for first in range(0, channels, _CHANNELS_AT_ONCE):
-        part = np.ascontiguousarray(img[..., first : first + _CHANNELS_AT_ONCE])
-        chosen = (*values[first : first + _CHANNELS_AT_ONCE], 0.0, 0.0, 0.0)[:4]
+    for first in range(0, channels, at_once):
+        part = np.ascontiguousarray(img[..., first : first + at_once])
+        chosen = (*values[first : first + at_once], 0.0, 0.0, 0.0)[:4]
         parts.append(restore_axis(function(part, chosen), part))
     return np.concatenate(parts, axis=2)
 

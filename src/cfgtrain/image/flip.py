@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.image.array import Array
+from cfgtrain.errors import ArgumentError
+from cfgtrain.image.array import MAX_CHANNELS, Array, check_image, count_channels, dtype_name, opencv_output
 
 __all__ = ["imflip", "imflip_"]
 
@@ -17,7 +18,6 @@ Direction = Literal["horizontal", "vertical", "diagonal"]
 _AXES: dict[str, int | tuple[int, int]] = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
 _CV2_CODES = {"horizontal": 1, "vertical": 0, "diagonal": -1}
 _CV2_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
-_CV2_CHANNELS = 512
 
 # EXIF orientation: (whether to transpose, flip afterwards), which turn the image upright.
 _UPRIGHT: dict[int, tuple[bool, Direction | None]] = {
@@ -40,20 +40,40 @@ def imflip(img: Array, direction: Direction = "horizontal") -> Array:
         direction: ``horizontal`` swaps left and right, ``vertical`` top and bottom, ``diagonal`` both.
 
     Returns:
-        The flipped image, a copy with the same shape and dtype.
+        The flipped image, a contiguous copy with the same shape and dtype. MMCV returns a view.
 
     Raises:
-        ArgumentError: The direction is unknown.
+        ArgumentError: ``img`` is not an image array, or the direction is unknown.
     """
-    _check_direction(direction)
-    if img.dtype.name in _CV2_TYPES and img.ndim in (2, 3) and img.size and img.shape[2:] < (_CV2_CHANNELS,):
+    check_image(img)
+    check_choice("direction", direction, get_args(Direction))
+    if _fits_opencv(img):
         return cv2.flip(img, _CV2_CODES[direction]).reshape(img.shape)
     return np.flip(img, _AXES[direction]).copy()
 
 
 def imflip_(img: Array, direction: Direction = "horizontal") -> Array:
-    """Flip an image in place, and return it; see ``imflip``."""
-    img[...] = imflip(img, direction)
+    """Flip an image in place.
+
+    Args:
+        img: (H, W) or (H, W, C), any dtype; it is changed.
+        direction: See ``imflip``.
+
+    Returns:
+        ``img`` itself.
+
+    Raises:
+        ArgumentError: See ``imflip``, or ``img`` is read-only.
+    """
+    check_image(img)
+    check_choice("direction", direction, get_args(Direction))
+    if not img.flags.writeable:
+        raise ArgumentError("img is read-only, so it cannot be flipped in place: use imflip.", argument="img")
+    target = opencv_output(img)
+    if target is not None and _fits_opencv(img):
+        cv2.flip(target, _CV2_CODES[direction], dst=target)
+    else:
+        img[...] = np.flip(img, _AXES[direction]).copy()
     return img
 
 
@@ -74,5 +94,5 @@ def turn_upright(img: Array, orientation: int) -> Array:
     return img if direction is None else imflip(img, direction)
 
 
-def _check_direction(direction: str) -> None:
-    check_choice("direction", direction, get_args(Direction))
+def _fits_opencv(img: Array) -> bool:
+    return dtype_name(img.dtype) in _CV2_TYPES and count_channels(img) <= MAX_CHANNELS

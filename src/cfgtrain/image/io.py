@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_choice
+from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.image import backends
-from cfgtrain.image.array import Array
+from cfgtrain.image.array import Array, check_image, count_channels
 from cfgtrain.image.backends import Flag
+from cfgtrain.image.rescale import rescale_size
+from cfgtrain.image.resize import Size, imresize
 from cfgtrain.suggestions import suggest
 
 __all__ = ["imfrombytes", "imread", "imwrite"]
 
 ChannelOrder = Literal["bgr", "rgb"]
 
-# Suffixes of the formats that OpenCV supports in at least one of its builds.
-IMAGE_SUFFIXES = (
-    ".avif", ".bmp", ".dib", ".exr", ".gif", ".hdr", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pfm", ".pgm",
-    ".pic", ".png", ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp",
-)  # fmt: skip
+
+class _Format(NamedTuple):
+    """What an image format holds: the dtypes, in the order in which they are tried, and the numbers of channels."""
+
+    dtypes: tuple[str, ...]
+    channels: tuple[int, ...]
+
+
+_8_BIT, _16_BIT, _FLOAT = ("uint8",), ("uint8", "uint16"), ("float32",)
+_TIFF_DTYPES = ("uint8", "uint16", "int8", "int16", "int32", "float32", "float64")
+# By suffix, the formats that OpenCV supports in at least one of its builds.
+_FORMATS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe"), _Format(_8_BIT, (1, 3))),
+    **dict.fromkeys((".bmp", ".dib", ".webp", ".avif"), _Format(_8_BIT, (1, 3, 4))),
+    **dict.fromkeys((".tif", ".tiff"), _Format(_TIFF_DTYPES, (1, 3, 4))),
+    **dict.fromkeys((".hdr", ".pic"), _Format(_FLOAT, (3,))),
+    **dict.fromkeys((".ras", ".sr"), _Format(_8_BIT, (3,))),
+    ".png": _Format(_16_BIT, (1, 3, 4)),
+    ".jp2": _Format(_16_BIT, (1, 3, 4)),
+    ".gif": _Format(_8_BIT, (3, 4)),
+    ".pbm": _Format(("bool",), (1,)),
+    ".pgm": _Format(_16_BIT, (1,)),
+    ".ppm": _Format(_16_BIT, (3,)),
+    ".pnm": _Format(_16_BIT, (1, 3)),
+    ".pfm": _Format(_FLOAT, (1, 3)),
+    ".exr": _Format(_FLOAT, (1, 3, 4)),
+}
+IMAGE_SUFFIXES = tuple(sorted(_FORMATS))
+_LZW = 5
 
 
 class UnknownFormatError(ArgumentError, cv2.error):  # type: ignore[misc]  # both have .file and .line
@@ -40,6 +67,8 @@ def imread(
     channel_order: ChannelOrder = "bgr",
     backend: backends.Backend | None = None,
     file_client_args: Mapping[str, Any] | None = None,
+    *,
+    max_side: int | None = None,
 ) -> Array:
     """Read an image.
 
@@ -49,6 +78,7 @@ def imread(
         channel_order: See ``imfrombytes``.
         backend: See ``imfrombytes``.
         file_client_args: Arguments of ``FileClient``. By default the backend is inferred from the path.
+        max_side: See ``imfrombytes``.
 
     Returns:
         The image as returned by ``imfrombytes``.
@@ -65,11 +95,13 @@ def imread(
     if not isinstance(img_or_path, (str, os.PathLike)):
         raise ArgumentTypeError(f"img_or_path must be an array or a path, not {img_or_path!r}.")
     path = img_or_path if isinstance(img_or_path, str) else Path(img_or_path)
-    content = FileClient.infer_client(file_client_args, path).get(path)
+    content: Any = FileClient.infer_client(file_client_args, path).get(path)
     if content is None:  # a database without this key
         raise FileNotFoundError(f"Image {path} does not exist.")
+    if isinstance(content, np.ndarray) and content.ndim > 1:  # a storage client that returns decoded images
+        return content
     try:
-        return imfrombytes(bytes(content), flag, channel_order, backend)
+        return imfrombytes(bytes(content), flag, channel_order, backend, max_side=max_side)
     except ImageDecodeError as error:
         raise ImageDecodeError(f"{display_name(path)}: {error}") from error
 
@@ -79,6 +111,8 @@ def imfrombytes(
     flag: Flag = "color",
     channel_order: ChannelOrder = "bgr",
     backend: backends.Backend | None = None,
+    *,
+    max_side: int | None = None,
 ) -> Array:
     """Decode an image.
 
@@ -91,11 +125,15 @@ def imfrombytes(
             - ``color_ignore_orientation`` and ``grayscale_ignore_orientation``: the same, but not turned.
             - ``unchanged``: channels, alpha and bit depth as stored, not turned.
 
-            The turbojpeg backend supports ``color`` and ``grayscale`` and never turns an image. The tifffile
-            backend returns the image as stored, whatever the flag.
+            turbojpeg does not support ``unchanged``. tifffile keeps the dtype of the file with every flag, and
+            returns an image that is neither gray nor RGB, such as one with five channels, as stored. An int is
+            passed to OpenCV as its own flag.
         channel_order: ``bgr`` or ``rgb``; applies to the two color flags.
         backend: ``cv2``, ``pillow``, ``turbojpeg`` or ``tifffile``; by default the one set by
             ``use_backend``.
+        max_side: Maximum length of the longer side in pixels. A larger image is reduced with area
+            interpolation; a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if that is large enough, which is
+            several times as fast. Not in MMCV.
 
     Returns:
         A contiguous array: (H, W, 3) uint8 for the color flags, (H, W) uint8 for the grayscale flags. With
@@ -106,12 +144,32 @@ def imfrombytes(
         ImageDecodeError: The backend cannot decode the content.
         MissingLibraryError: The library of the backend is not installed.
     """
-    name = backends.check_backend(backend or backends.current_backend())
+    name = backend or backends.current_backend()
+    check_choice("backend", name, backends.supported_backends)
     order = str(channel_order).lower()
     check_choice("channel_order", order, ("bgr", "rgb"))
     if len(content) == 0:
         raise ImageDecodeError("The file is empty (0 bytes).")
-    return backends.DECODERS[name](content, flag, order == "rgb")
+    if max_side is None:
+        return backends.DECODERS[name](content, flag, order == "rgb", 1)
+    longest = check_integer("max_side", max_side, minimum=1)
+    reduction = 1
+    if content.startswith(b"\xff\xd8") and flag != "unchanged":
+        size = backends.read_size(content)
+        reduction = backends.choose_reduction(size, _fitted(size, longest)) if size else 1
+    img = backends.DECODERS[name](content, flag, order == "rgb", reduction)
+    height, width = img.shape[:2]
+    if max(height, width) <= longest:
+        return img
+    return imresize(img, _fitted((width, height), longest), interpolation="area", backend="cv2")
+
+
+def _fitted(size: Size, longest: int) -> Size:
+    """Return a size (w, h) with the longer side reduced to ``longest``, and the aspect ratio kept."""
+    if max(size) <= longest:
+        return size
+    width, height = rescale_size(size, longest / max(size))
+    return max(width, 1), max(height, 1)
 
 
 def imwrite(
@@ -128,8 +186,9 @@ def imwrite(
     A local file is written atomically: it is either written completely or left as it was.
 
     Args:
-        img: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) array of uint8, uint16 or float32, as far as the format
-            supports it.
+        img: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). An array of a dtype that the format does not hold is
+            converted if that changes no value: an int64 label map of values up to 255 can be written as PNG.
+            A bool array becomes 0 and 255.
         file_path: Path or URI. Its suffix determines the format.
         params: Parameters of ``cv2.imwrite``, such as ``[cv2.IMWRITE_JPEG_QUALITY, 90]``.
         auto_mkdir: Deprecated and without effect.
@@ -141,17 +200,17 @@ def imwrite(
 
     Raises:
         ArgumentError: ``file_path`` is not a path, OpenCV does not support the format, or the format does not
-            support the image.
+            hold the image: its dtype, values or number of channels would be changed. MMCV changes them.
     """
     if not isinstance(file_path, (str, os.PathLike)):
-        raise ArgumentError(f"file_path must be a path, not {file_path!r}.")
+        raise ArgumentTypeError(f"file_path must be a path, not {file_path!r}.", argument="file_path")
     if auto_mkdir is not None:
-        import warnings
-
         warnings.warn("auto_mkdir has no effect: the folder is always created.", UserWarning, stacklevel=2)
+    check_image(img)
+    check_choice("channel_order", channel_order, ("bgr", "rgb"))
     path = file_path if isinstance(file_path, str) else Path(file_path)
-    if channel_order == "rgb":
-        img = cv2.cvtColor(img, cv2.COLOR_RGB2BGR if img.shape[-1] == 3 else cv2.COLOR_RGBA2BGRA)
+    if channel_order == "rgb" and count_channels(img) in (3, 4):
+        img = np.ascontiguousarray(img[..., [2, 1, 0, 3][: img.shape[2]]])
     content = imencode(Path(file_name(path)).suffix, img, params or ())
     FileClient.infer_client(file_client_args, path).put(content, path)
     return True
@@ -166,7 +225,7 @@ def imencode(suffix: str, img: Array, params: Sequence[int] = ()) -> bytes:
         params: See ``imwrite``.
 
     Raises:
-        ArgumentError: OpenCV does not support the format, or the format does not support the image.
+        ArgumentError: OpenCV does not support the format, or the format does not hold the image.
     """
     if not suffix or not cv2.haveImageWriter(f"x{suffix}"):
         raise UnknownFormatError(
@@ -174,11 +233,62 @@ def imencode(suffix: str, img: Array, params: Sequence[int] = ()) -> bytes:
             if suffix
             else "The path has no suffix, which determines the image format."
         )
+    suffix = suffix.lower()
+    img = _held(img, suffix)
+    if suffix in (".tif", ".tiff") and img.dtype.kind == "f" and not params:
+        params = (cv2.IMWRITE_TIFF_COMPRESSION, _LZW)  # the default of OpenCV 4 for colors changes values
     what = f"An image of shape {img.shape} and dtype {img.dtype} cannot be written as {suffix}."
     try:
-        done, content = cv2.imencode(suffix.lower(), img, params)
+        done, content = cv2.imencode(suffix, np.ascontiguousarray(img), params)
     except cv2.error as error:
         raise ArgumentError(what) from error
     if not done:
         raise ArgumentError(what)
     return content.tobytes()
+
+
+def _held(img: Array, suffix: str) -> Array:
+    """Return an image in a dtype that a format holds, with the same values.
+
+    Raises:
+        ArgumentError: There is no such dtype, or the format does not have this number of channels.
+    """
+    held = _FORMATS.get(suffix)
+    if held is None:
+        return img
+    if count_channels(img) not in held.channels:
+        numbers = " or ".join(map(str, held.channels))
+        raise ArgumentError(
+            f"{suffix} holds images of {numbers} channels, not of {count_channels(img)} (shape {img.shape}).",
+            argument="img",
+        )
+    if img.dtype == np.bool_:
+        return img.astype(np.uint8) * 255
+    if img.dtype.name in held.dtypes:
+        return img
+    unit = img.dtype.kind == "f" and img.max() <= 1 and bool(img.any())
+    for dtype in held.dtypes:
+        if unit and np.dtype(dtype).kind != "f":  # 0 and 1 would be written as two shades of black
+            continue
+        with np.errstate(invalid="ignore"):
+            converted = img.astype(dtype)
+        if np.array_equal(converted, img, equal_nan=img.dtype.kind == "f"):
+            return converted
+    raise ArgumentError(
+        f"{suffix} holds {' or '.join(held.dtypes)}, and this image of {img.dtype} has other values "
+        f"({img.min()} to {img.max()}). {_way_out(img, held, unit)}",
+        argument="img",
+    )
+
+
+def _way_out(img: Array, held: _Format, unit: bool) -> str:
+    """Return how to convert an image that a format does not hold."""
+    if held.dtypes == ("bool",):
+        return "Convert it with img > threshold."
+    if "uint8" not in held.dtypes:
+        return f"Convert it with img.astype(np.{held.dtypes[0]})."
+    if unit:
+        return "Convert it with (img * 255).round().astype(np.uint8)."
+    if img.dtype == np.uint16:
+        return "Write it as .png or .tif, or convert it with (img // 257).astype(np.uint8)."
+    return "Convert it with img.round().clip(0, 255).astype(np.uint8)."

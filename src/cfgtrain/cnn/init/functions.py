@@ -12,6 +12,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from cfgtrain.arguments import check_choice
+from cfgtrain.errors import ArgumentError
 
 __all__ = [
     "bias_init_with_prob",
@@ -100,7 +101,12 @@ def caffe2_xavier_init(module: nn.Module, bias: float = 0) -> None:
 
 
 def bias_init_with_prob(prior_prob: float) -> float:
-    """Return the bias for which a sigmoid returns ``prior_prob``, 0 < p < 1 (RetinaNet, Lin et al. 2017)."""
+    """Return the bias for which a sigmoid returns ``prior_prob``, 0 < p < 1 (RetinaNet, Lin et al. 2017).
+
+    Raises:
+        ArgumentError: ``prior_prob`` is not between 0 and 1.
+    """
+    check_probability("prior_prob", prior_prob)
     return float(-math.log((1 - prior_prob) / prior_prob))
 
 
@@ -116,3 +122,9 @@ def is_uniform(distribution: str) -> bool:
     """Return whether a distribution is the uniform one, rather than the normal one."""
     check_choice("distribution", distribution, ("uniform", "normal"))
     return distribution == "uniform"
+
+
+def check_probability(name: str, value: float) -> None:
+    """Raise an ArgumentError if a probability, the argument ``name``, is not between 0 and 1."""
+    if not 0 < value < 1:
+        raise ArgumentError(f"{name} must be between 0 and 1, not {value}.", argument=name)

@@ -14,6 +14,7 @@ from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.cnn.init.functions import (
     Distribution,
     bias_init_with_prob,
+    check_probability,
     constant_init,
     is_uniform,
     kaiming_init,
@@ -53,6 +54,7 @@ class BaseInit(ABC):
 
     Raises:
         ArgumentTypeError: An argument has the wrong type.
+        ArgumentError: ``bias_prob`` is not between 0 and 1.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class BaseInit(ABC):
             raise ArgumentTypeError(
                 f"bias_prob must be a float or None, not {bias_prob!r}.", argument="bias_prob"
             )
+        if bias_prob is not None:
+            check_probability("bias_prob", bias_prob)
         if layer is not None and not isinstance(layer, (str, list, tuple)):
             raise ArgumentTypeError(
                 f"layer must be a class name or a list of class names, not {layer!r}.", argument="layer"
@@ -235,8 +239,8 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | Sequence[Mapping
     Args:
         module: The module, which is changed in place.
         init_cfg: Config of an initializer, or a list of them, which are applied in order. Its key ``override``
-            contains one dict or several, each of which initializes all layers of the submodule ``name``: with
-            the initializer ``type`` in the dict, or with the outer initializer if the dict has no ``type``.
+            contains one dict or several, each of which initializes all layers of the submodule ``name``, such as
+            ``"head"`` or ``"head.fc"``: with the initializer ``type`` in the dict, or with the outer initializer if the dict has no ``type``.
 
     Raises:
         ArgumentTypeError: ``init_cfg`` or an override is neither a dict nor a list of dicts.
@@ -266,9 +270,9 @@ def _override(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
         )
     if cfg and "type" not in cfg:
         raise ArgumentError(f'`override` with other arguments requires the key "type": {dict(override)!r}.')
-    submodule = getattr(module, name, None)
-    if not isinstance(submodule, nn.Module):
-        names = [each for each, _ in module.named_children()]
+    submodule = dict(module.named_modules(remove_duplicate=False)).get(name)
+    if submodule is None or submodule is module:
+        names = [each for each, _ in module.named_modules() if each]
         raise InitError(
             f"{type(module).__name__} has no submodule {name!r} to initialize.{suggest(name, names)}"
         )
