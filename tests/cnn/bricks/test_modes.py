@@ -12,10 +12,11 @@ from torch import nn
 from cfgtrain.cnn import (
     ConvModule,
     DepthwiseSeparableConvModule,
+    DropPath,
+    LayerNorm2d,
     Scale,
     build_activation_layer,
     build_conv_layer,
-    build_norm_layer,
     build_plugin_layer,
     build_upsample_layer,
 )
@@ -35,7 +36,7 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
         name: lambda name=name: build_conv_layer({"type": name}, 8, 8, 3, stride=2)
         for name in ("ConvWS", "ConvAWS", "Conv2dAdaptivePadding", "deconv")
     },
-    "LN2d": lambda: build_norm_layer({"type": "LN2d"}, 8)[1],
+    "LayerNorm2d": lambda: LayerNorm2d(8),
     "carafe": lambda: build_upsample_layer({"type": "carafe", "channels": 8, "scale_factor": 2}),
     "pixel_shuffle": lambda: build_upsample_layer(
         {"type": "pixel_shuffle", "in_channels": 8, "out_channels": 4, "scale_factor": 2, "upsample_kernel": 3}
@@ -87,6 +88,14 @@ def test_compiled(name: str) -> None:
     torch.testing.assert_close(gradients(compiled, x()), gradients(plain, x()), rtol=1e-4, atol=1e-5)
 
 
+def test_dropped_paths_are_compiled() -> None:
+    """A network with different probabilities of its layers is compiled without a break."""
+    torch._dynamo.reset()
+    layers = nn.Sequential(*[DropPath(i / 4) for i in range(5)])
+    compiled = torch.compile(layers, fullgraph=True, backend="aot_eager")
+    assert not compiled(x()).any()
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_channels_last(name: str) -> None:
     """The result does not depend on the memory format."""
@@ -108,10 +117,12 @@ def test_autocast(name: str) -> None:
 # PyTorch's spectral norm assigns an attribute in each forward pass, which an export cannot do.
 @pytest.mark.parametrize("name", [name for name in LAYERS if "spectral" not in name])
 def test_exported(name: str) -> None:
-    """An exported layer computes the same."""
+    """An exported layer computes the same, for batches of any size."""
     layer = make(name).eval()
-    exported = torch.export.export(layer, (x(),)).module()
-    torch.testing.assert_close(exported(x()), layer(x()))
+    batch = [{0: torch.export.Dim("batch")}]
+    exported = torch.export.export(layer, (x(),), dynamic_shapes=batch).module()
+    image = torch.randn(5, 8, 6, 6)
+    torch.testing.assert_close(exported(image), layer(image), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -19,7 +19,6 @@ CLASSES = {
     "SyncBN": (nn.SyncBatchNorm, "bn"),
     "GN": (nn.GroupNorm, "gn"),
     "LN": (nn.LayerNorm, "ln"),
-    "LN2d": (LayerNorm2d, "ln"),
     "IN": (nn.InstanceNorm2d, "in"),
     "IN1d": (nn.InstanceNorm1d, "in"),
     "IN2d": (nn.InstanceNorm2d, "in"),
@@ -38,7 +37,7 @@ def test_layer_and_name(name: str, postfix: int | str) -> None:
     assert type(layer) is cls
     if name == "GN":
         assert (layer.num_channels, layer.num_groups) == (4, 2)
-    elif name in ("LN", "LN2d"):
+    elif name == "LN":
         assert layer.normalized_shape == (4,)
     else:
         assert layer.num_features == 4
@@ -136,8 +135,9 @@ def test_is_norm() -> None:
 
 
 def test_layer_norm_of_images() -> None:
-    """LN2d normalizes the channels of each pixel."""
-    layer = LayerNorm2d(5)
+    """LayerNorm2d normalizes the channels of each pixel; a config names it by its import path."""
+    name, layer = build_norm_layer({"type": "cfgtrain.cnn.LayerNorm2d"}, 5)
+    assert (name, type(layer)) == ("ln", LayerNorm2d)
     nn.init.normal_(layer.weight)
     nn.init.normal_(layer.bias)
     x = torch.randn(2, 5, 3, 4)
