@@ -33,7 +33,7 @@ _MAGIC = b"PIEH"  # the float 202021.25
 _LEVELS = 255  # an odd number, so that zero flow is the centre of a level
 _MAX_EDGE = 32766  # of the images that cv2.remap accepts
 _OUTSIDE = -2  # a position at which no pixel contributes to bilinear interpolation
-_ROWS_AT_ONCE = 32  # few enough for their positions to stay in the CPU cache
+_ROWS_AT_ONCE = 64  # few enough for their positions to stay in the CPU cache
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
