@@ -20,6 +20,10 @@ __all__ = [
     "check_positive",
 ]
 
+# int and float are the faster checks; the abstract classes include the types of NumPy
+_INTEGERS = (int, Integral)
+_NUMBERS = (int, float, Real)
+
 
 def check_choice(name: str, value: Any, choices: Iterable[object]) -> None:
     """Raise if an argument is not one of some values.
@@ -68,7 +72,7 @@ def check_integer(name: str, value: Any, minimum: int | None = None, maximum: in
         ArgumentTypeError: ``value`` is not an integer.
         ArgumentError: It is out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if isinstance(value, bool) or not isinstance(value, _INTEGERS):
         raise ArgumentTypeError(f"{name} must be an integer, not {value!r}.", argument=name)
     _check_range(name, value, minimum, maximum)
     return int(value)
@@ -98,7 +102,9 @@ def check_number(
         ArgumentTypeError: ``value`` is not a number.
         ArgumentError: It is NaN or out of range, or infinite with ``finite``.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(
+        value, int | float | Real
+    ):  # the first two are the faster checks
         raise ArgumentTypeError(f"{name} must be a number, not {value!r}.", argument=name)
     if math.isnan(value):
         raise ArgumentError(f"{name} must be a number, not nan.", argument=name)
@@ -152,17 +158,17 @@ def check_numbers(
         ArgumentError: It does not have ``length`` items, or an item is out of range.
     """
     items = value.tolist() if hasattr(value, "tolist") else value
-    what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
-    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if len(items) != length:
-        raise ArgumentError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if integers:
-        whole = [check_integer(f"{name}[{i}]", item) for i, item in enumerate(items)]
-        for i, item in enumerate(whole):
-            _check_range(f"{name}[{i}]", item, minimum, maximum)
-        return tuple(whole)
-    return tuple(check_number(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    is_sequence = isinstance(items, Sequence) and not isinstance(items, str | bytes)
+    if not is_sequence or len(items) != length:
+        error = ArgumentError if is_sequence else ArgumentTypeError
+        what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
+        raise error(f"{name} must be {what}, not {value!r}.", argument=name)
+    check = check_integer if integers else check_number
+    numbers = tuple(check(f"{name}[{i}]", item) for i, item in enumerate(items))
+    if minimum is not None or maximum is not None:
+        for i, number in enumerate(numbers):
+            _check_range(f"{name}[{i}]", number, minimum, maximum)
+    return numbers
 
 
 def check_pair(

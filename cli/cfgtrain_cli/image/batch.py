@@ -13,8 +13,9 @@ import cv2
 
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.filesystem.atomic import atomic_write
-from cfgtrain.image.formats.sniff import read_header
-from cfgtrain.image.picture import Size, encode_picture, read_picture, upright_size
+from cfgtrain.image_files.header import Size
+from cfgtrain.image_files.reader import read_header, read_picture
+from cfgtrain.image_files.writer import encode_picture
 from cfgtrain.utils.paths import mkdir_or_exist
 from cfgtrain_cli.image.plan import Job
 from cfgtrain_cli.image.tasks import Task
@@ -99,7 +100,7 @@ def preview_job(job: Job, task: Task) -> Outcome:
     """Return the outcome that a job would have, from the header of its file alone."""
     try:
         header = read_header(job.source.read_bytes())
-        before = upright_size(header) if header.size else None
+        before = header.upright_size
         return Outcome(job, before, task.new_size(before) if before else None)
     except (CfgTrainError, OSError) as error:
         return Outcome(job, error=_reason(error))

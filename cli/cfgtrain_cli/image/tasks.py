@@ -8,9 +8,11 @@ from typing import Literal, Protocol
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Array
 from cfgtrain.image.flip import Direction, imflip
-from cfgtrain.image.picture import Picture, Size, resize_picture
 from cfgtrain.image.rescale import rescale_size
-from cfgtrain.image.resize import Interpolation
+from cfgtrain.image.resize import Interpolation, imresize
+from cfgtrain.image.transparency import resample
+from cfgtrain.image_files.header import Size
+from cfgtrain.image_files.reader import Picture
 
 _MAX_PIXELS = 1 << 30  # OpenCV does not read larger images
 
@@ -78,7 +80,11 @@ class Resize:
         interpolation = self.interpolation
         if interpolation == "auto":
             interpolation = "area" if new[0] * new[1] <= width * height else "bicubic"
-        return resize_picture(picture.pixels, new, interpolation)
+        if new == (width, height):
+            return picture.pixels
+        if interpolation == "nearest":
+            return imresize(picture.pixels, new, interpolation="nearest")
+        return resample(picture.pixels, lambda pixels: imresize(pixels, new, interpolation=interpolation))
 
     def _factor(self, size: Size) -> float:
         width, height = size

@@ -158,7 +158,10 @@ def hsv2bgr(img: Array) -> Array:
 
 
 def bgr2hls(img: Array) -> Array:
-    """Convert a BGR image to HLS (hue, lightness, saturation), with the ranges of ``bgr2hsv``."""
+    """Convert a BGR image to HLS (hue, lightness, saturation).
+
+    The ranges are those of ``bgr2hsv``, but a uint8 hue may also be 180, which is the same as 0.
+    """
     return _from_color(img, cv2.COLOR_BGR2HLS)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_integer, check_number
+from cfgtrain.arguments import check_number, check_numbers
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, check_image, count_channels, restore_axis
 from cfgtrain.image.normalize import apply_steps
@@ -211,16 +211,16 @@ def clahe(img: Array, clip_limit: float = 40.0, tile_grid_size: tuple[int, int] 
     """
     check_image(img, POINT_DTYPES, channels=(1,))
     limit = check_number("clip_limit", clip_limit)
-    if not isinstance(tile_grid_size, tuple) or len(tile_grid_size) != 2:
+    grid: object = tile_grid_size
+    if not isinstance(grid, tuple):
         raise ArgumentTypeError(
-            f"tile_grid_size must be a tuple of two integers, not {tile_grid_size!r}.",
-            argument="tile_grid_size",
+            f"tile_grid_size must be a tuple of two integers, not {grid!r}.", argument="tile_grid_size"
         )
-    columns, rows = (check_integer(f"tile_grid_size[{i}]", n, 1) for i, n in enumerate(tile_grid_size))
+    columns, rows = check_numbers("tile_grid_size", grid, 2, "(columns, rows)", integers=True, minimum=1)
     if img.dtype not in (np.uint8, np.uint16):
         img = np.clip(img, 0, 255).astype(np.uint8)
     gray = np.ascontiguousarray(img.reshape(img.shape[:2]))
-    return restore_axis(cv2.createCLAHE(limit, (columns, rows)).apply(gray), img)
+    return restore_axis(cv2.createCLAHE(limit, (int(columns), int(rows))).apply(gray), img)
 
 
 def _is_numeric_array(value: object) -> bool:

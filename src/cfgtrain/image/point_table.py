@@ -120,9 +120,9 @@ class PointChain:
         step = 1 << (depth - check_integer("bits", bits, 0, depth))
         return self._add(lambda values: np.floor(values / step) * step)
 
-    def solarize(self, threshold: float) -> Self:
-        """Invert the values that are at least ``threshold``, which is in the units of the image."""
-        threshold = check_number("thr", threshold)
+    def solarize(self, thr: float) -> Self:
+        """Invert the values that are at least ``thr``, which is in the units of the image."""
+        threshold = check_number("thr", thr)
         return self._add(lambda values: np.where(values < threshold, values, self._top - values))
 
     def brightness(self, factor: float) -> Self:
