@@ -307,6 +307,9 @@ def frames2video(
 ) -> None:
     """Write images as a video. The video is either written completely or left as it was.
 
+    OpenCV encodes videos with FFmpeg, which drops the last column of an odd width and the last row of an odd
+    height.
+
     Args:
         frame_dir: Folder of the images, which have the same size.
         video_file: Path of the video. Its suffix sets the file format.
