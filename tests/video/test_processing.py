@@ -88,7 +88,7 @@ def test_print_command(video_file: Path, tmp_path: Path, capfd: pytest.CaptureFi
         str(video_file), target, print_cmd=True, pre_options="-t '1'", log_level="quiet", vcodec="copy"
     )
     (line,) = capfd.readouterr().out.splitlines()
-    assert line == f"ffmpeg -nostdin -y -t 1 -i {video_file} -loglevel error -vcodec copy '{target}'"
+    assert line == f"ffmpeg -nostdin -y -t 1 -i file:{video_file} -loglevel error -vcodec copy '{target}'"
     Path(target).unlink()
     subprocess.run(line, shell=True, check=True)
     assert Path(target).exists()
@@ -194,6 +194,14 @@ def test_failure_in_the_middle(video_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No such filter: 'none'"):
         convert_video(video_file, tmp_path / "out.mp4", vf="none", log_level="quiet")
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_ffmpeg
+def test_input_that_is_not_a_file(tmp_path: Path) -> None:
+    """With options for the input, it may be something that is not a file."""
+    convert_video("testsrc=size=32x32", tmp_path / "out.avi", pre_options="-f lavfi", t=1, log_level="error")
+    with VideoReader(tmp_path / "out.avi") as video:
+        assert (video.resolution, len(video)) == ((32, 32), 25)
 
 
 @needs_ffmpeg

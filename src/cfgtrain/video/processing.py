@@ -65,10 +65,10 @@ def convert_video(
         PrerequisiteError: ffmpeg is not installed.
     """
     source, target = _path("in_file", in_file), _path("out_file", out_file)
-    if not pre_options and "://" not in source:
-        if not Path(source).exists():
-            raise FileNotFoundError(f"The video {source} does not exist.")
+    if "://" not in source and Path(source).exists():
         source = f"file:{source}"  # a colon or a leading dash in the name has no meaning then
+    elif "://" not in source and not pre_options:  # the options may say that it is not a file
+        raise FileNotFoundError(f"The video {source} does not exist.")
     log_level = kwargs.pop("log_level", "info")
     check_choice("log_level", log_level, _LOG_LEVELS)
     quiet = log_level in _WITHOUT_ERRORS
