@@ -18,6 +18,7 @@ __all__ = [
     "check_numbers",
     "check_pair",
     "check_positive",
+    "check_type",
 ]
 
 
@@ -157,12 +158,12 @@ def check_numbers(
         raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
     if len(items) != length:
         raise ArgumentError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if integers:
-        whole = [check_integer(f"{name}[{i}]", item) for i, item in enumerate(items)]
-        for i, item in enumerate(whole):
-            _check_range(f"{name}[{i}]", item, minimum, maximum)
-        return tuple(whole)
-    return tuple(check_number(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    check: Any = check_integer if integers else check_number
+    try:
+        return tuple(check(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    except ArgumentError as error:
+        error.argument = (name,)
+        raise
 
 
 def check_pair(
@@ -201,6 +202,23 @@ def check_pair(
         name, value, 2, meaning, integers=integers, minimum=minimum, maximum=maximum
     )
     return first, second
+
+
+def check_type(name: str, value: Any, kinds: Any, what: str) -> Any:
+    """Return an argument that is of a certain type.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        kinds: A type, or types that are joined by ``|``.
+        what: The same in words, for the message, such as ``a path or None``.
+
+    Raises:
+        ArgumentTypeError: ``value`` is of none of the types.
+    """
+    if not isinstance(value, kinds):
+        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
+    return value
 
 
 def _check_range(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:

@@ -85,7 +85,7 @@ def load_file(file: str | Path, use_predefined_variables: bool = True) -> Loaded
 def load_text(text: str, suffix: str) -> Loaded:
     """Load a config from a string; a relative ``_base_`` is relative to the current folder."""
     if suffix not in SUFFIXES:
-        raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {suffix!r}.")
+        raise ConfigFormatError(f"A config must be one of {', '.join(SUFFIXES)}, not {suffix!r}.")
     path = os.path.join(os.getcwd(), f"<string>{suffix}")
     return _Reader(True).merged(text, path, "<string>", (path,))
 
@@ -303,7 +303,7 @@ def _warn_about_deprecation(notice: object, file: _File) -> None:
     if notice is None:
         return
     if not isinstance(notice, Mapping):
-        problem = f"{DEPRECATION} is dict(expected=..., reference=...), not {notice!r}."
+        problem = f"{DEPRECATION} must be dict(expected=..., reference=...), not {notice!r}."
         raise ConfigMergeError(problem, origin=Origin(file.shown), key=DEPRECATION)
     message = f"The config {file.shown} is deprecated."
     if notice.get("expected"):
@@ -327,7 +327,7 @@ def _check_file(path: str, shown: str) -> None:
         raise ConfigNotFoundError(f"The config {shown!r} {what}.", hint=near(path), origin=Origin(shown))
     if not path.endswith(SUFFIXES):
         name = os.path.basename(path)
-        message = f"A config is one of {', '.join(SUFFIXES)}, not {name!r}."
+        message = f"A config must be one of {', '.join(SUFFIXES)}, not {name!r}."
         raise ConfigFormatError(message, origin=Origin(shown))
 
 

@@ -70,12 +70,12 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, least in LEAST.items():
         value = settings.get(name, least)
         if isinstance(value, bool) or not isinstance(value, (int, Integral)):
-            yield name, f"{name} is an int, not {value!r}."
+            yield name, f"{name} must be an int, not {value!r}."
         elif value < least:
-            yield name, f"{name} is at least {least}, not {value!r}."
+            yield name, f"{name} must be at least {least}, not {value!r}."
     for name in _SWITCHES:
         if not isinstance(settings.get(name, False), bool):
-            yield name, f"{name} is True or False, not {settings[name]!r}."
+            yield name, f"{name} must be True or False, not {settings[name]!r}."
 
 
 def build_dataloader(

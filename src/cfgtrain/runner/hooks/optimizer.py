@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
+from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.optim.optimizers import optimizers_of
@@ -66,10 +67,7 @@ class OptimizerHook(Hook):
         loss_scale: LossScale = None,
         dtype: str | None = None,
     ) -> None:
-        if not isinstance(cumulative_iters, int) or cumulative_iters < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(
-                f"cumulative_iters is a positive int, not {cumulative_iters!r}.", argument="cumulative_iters"
-            )
+        check_integer("cumulative_iters", cumulative_iters, 1)
         self.grad_clip = checked_clip(grad_clip)
         self.detect_anomalous_params = detect_anomalous_params
         self.cumulative_iters = cumulative_iters
@@ -353,7 +351,7 @@ def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
         check_dict("loss_scale", torch.amp.GradScaler, loss_scale)
         return dict(loss_scale)
     raise ArgumentError(
-        f"loss_scale is a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
+        f"loss_scale must be a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
         argument="loss_scale",
     )
 
