@@ -31,7 +31,7 @@ from cfgtrain.config.provenance.file_source import FileSource
 from cfgtrain.config.provenance.python_source import PythonSource
 from cfgtrain.config.provenance.yaml_source import YamlSource
 from cfgtrain.config.trace import stack_level
-from cfgtrain.config.yaml_reader import json_as_yaml, parse_yaml
+from cfgtrain.config.yaml_reader import YamlDocument, json_as_yaml, parse_yaml
 from cfgtrain.errors import (
     ConfigCycleError,
     ConfigDeprecationWarning,
@@ -213,7 +213,7 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
 
 def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     code, references, variables = file.hidden
-    document = None
+    document: YamlDocument | None = None
     if file.suffix == ".json":
         values = parse_json(code, file.shown)
         code = json_as_yaml(code)  # the YAML reader also finds the lines of JSON, when they are needed
@@ -226,7 +226,9 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
             f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
             origin=Origin(file.shown),
         )
-    source = YamlSource(file.shown, file.text, values, code, file.hidden.sources(), document)
+    source = YamlSource(file.shown, file.text, values, code, file.hidden.sources())
+    if document is not None:
+        source.document = document
     used = templates.used_tokens(repr(values)) if references or variables else set()
     if variables:
         values = templates.fill_tree(values, *_environment(file, used))
@@ -241,10 +243,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
 def _environment(file: _File, used: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of the environment variables in the file, and their texts."""
     variables = {token: each for token, each in file.hidden.variables.items() if token in used}
-    found = templates.read_environment(variables, file.shown, file.hidden.text)
-    return {token: value for token, (value, _) in found.items()}, {
-        token: text for token, (_, text) in found.items()
-    }
+    return templates.read_environment(variables, file.shown, file.hidden.text)
 
 
 def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, Any]:
