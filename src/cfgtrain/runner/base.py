@@ -20,6 +20,7 @@ from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 from cfgtrain.keys import KEYS
+from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import HOOKS
@@ -578,7 +579,5 @@ def _check_step(model: Any, batch_processor: Any) -> None:
 
 
 def _check_optimizer(optimizer: Any) -> None:
-    each = list(optimizer.values()) if isinstance(optimizer, dict) else [optimizer]
-    for one in each:
-        if not isinstance(one, torch.optim.Optimizer) and not (one is None and optimizer is None):
-            raise ArgumentTypeError(f"optimizer must be a torch Optimizer or a dict of them, not {one!r}.")
+    for each in optimizers_of(optimizer).values():
+        check_type("optimizer", each, torch.optim.Optimizer, "a torch Optimizer or a dict of them")

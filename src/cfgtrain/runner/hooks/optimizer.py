@@ -73,7 +73,7 @@ class OptimizerHook(Hook):
         self.cumulative_iters = cumulative_iters
         self.dtype = None if dtype is None else as_half_dtype(dtype)
         self.loss_scale = "dynamic" if loss_scale is None and self.dtype is torch.float16 else loss_scale
-        _scaler_settings(self.loss_scale)  # raises for invalid settings before the run
+        scaler_settings(self.loss_scale)  # raises for invalid settings before the run
         self.loss_scaler: torch.amp.GradScaler | None = None
         self._skipped = SkippedSteps()
         self._autocast: torch.autocast | None = None
@@ -100,7 +100,7 @@ class OptimizerHook(Hook):
         device = next((p.device.type for p in runner.model.parameters()), "cpu")
         self._with_closure = self._needs_closure(optimizers.values())
         if self.loss_scale is not None:
-            self.loss_scaler = torch.amp.GradScaler(device, **_scaler_settings(self.loss_scale))
+            self.loss_scaler = torch.amp.GradScaler(device, **scaler_settings(self.loss_scale))
             saved = ((runner.meta or {}).get("fp16") or {}).get("loss_scaler")  # of a resumed run
             if saved:
                 self.loss_scaler.load_state_dict(saved)
@@ -341,7 +341,7 @@ def _requires_closure(optimizer: Any) -> bool:
     return closure is not None and closure.default is closure.empty
 
 
-def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
+def scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
     """Return the arguments of the scaler."""
     if loss_scale is None or loss_scale == "dynamic":
         return {}
