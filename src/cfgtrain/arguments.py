@@ -18,6 +18,7 @@ __all__ = [
     "check_numbers",
     "check_pair",
     "check_positive",
+    "check_type",
 ]
 
 # int and float are the faster checks; the abstract classes include the types of NumPy
@@ -163,12 +164,12 @@ def check_numbers(
         error = ArgumentError if is_sequence else ArgumentTypeError
         what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
         raise error(f"{name} must be {what}, not {value!r}.", argument=name)
-    check = check_integer if integers else check_number
-    numbers = tuple(check(f"{name}[{i}]", item) for i, item in enumerate(items))
-    if minimum is not None or maximum is not None:
-        for i, number in enumerate(numbers):
-            _check_range(f"{name}[{i}]", number, minimum, maximum)
-    return numbers
+    check: Any = check_integer if integers else check_number
+    try:
+        return tuple(check(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    except ArgumentError as error:
+        error.argument = (name,)
+        raise
 
 
 def check_pair(
@@ -207,6 +208,23 @@ def check_pair(
         name, value, 2, meaning, integers=integers, minimum=minimum, maximum=maximum
     )
     return first, second
+
+
+def check_type(name: str, value: Any, kinds: Any, what: str) -> Any:
+    """Return an argument that is of a certain type.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        kinds: A type, or types that are joined by ``|``.
+        what: The same in words, for the message, such as ``a path or None``.
+
+    Raises:
+        ArgumentTypeError: ``value`` is of none of the types.
+    """
+    if not isinstance(value, kinds):
+        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
+    return value
 
 
 def _check_range(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:

@@ -142,7 +142,7 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     if annotation is None or _fits(value, annotation) is not False:
         return None
     wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
-    return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
+    return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}."
 
 
 def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:
