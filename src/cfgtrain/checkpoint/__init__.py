@@ -1,11 +1,11 @@
 """Checkpoints: written atomically, verified, and loaded without running code."""
 
-import typing
+from typing import TYPE_CHECKING
 
+from cfgtrain.checkpoint import load, save, state_dict
 from cfgtrain.checkpoint.load import *
 from cfgtrain.checkpoint.save import *
 from cfgtrain.checkpoint.state_dict import *
-from cfgtrain.introspection.exports import public_names as _public_names
 
-if not typing.TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = _public_names(globals())
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*load.__all__, *save.__all__, *state_dict.__all__]

@@ -1,9 +1,9 @@
 """Metrics that score predictions."""
 
-import typing
+from typing import TYPE_CHECKING
 
-from cfgtrain.introspection.exports import public_names as _public_names
+from cfgtrain.metrics import classification
 from cfgtrain.metrics.classification import *
 
-if not typing.TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = _public_names(globals())
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*classification.__all__]

@@ -1,9 +1,9 @@
 """Registries, which map names to classes and functions, and building from configs."""
 
-import typing
+from typing import TYPE_CHECKING
 
-from cfgtrain.introspection.exports import public_names as _public_names
+from cfgtrain.registry import registry
 from cfgtrain.registry.registry import *
 
-if not typing.TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = _public_names(globals())
+if not TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = [*registry.__all__]
