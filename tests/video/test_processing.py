@@ -61,7 +61,7 @@ def streams(path: Path) -> dict[str, str]:
         text=True,
         check=True,
     )
-    return {kind: name for name, kind in (line.split(",") for line in done.stdout.split())}
+    return {kind: name for name, kind, *_ in (line.split(",") for line in done.stdout.split())}
 
 
 @needs_ffmpeg
@@ -88,7 +88,7 @@ def test_print_command(video_file: Path, tmp_path: Path, capfd: pytest.CaptureFi
         str(video_file), target, print_cmd=True, pre_options="-t '1'", log_level="quiet", vcodec="copy"
     )
     (line,) = capfd.readouterr().out.splitlines()
-    assert line == f"ffmpeg -nostdin -y -t 1 -i {video_file} -loglevel error -vcodec copy '{target}'"
+    assert line == f"ffmpeg -nostdin -y -t 1 -i file:{video_file} -loglevel error -vcodec copy '{target}'"
     Path(target).unlink()
     subprocess.run(line, shell=True, check=True)
     assert Path(target).exists()
@@ -105,7 +105,7 @@ def test_messages_of_ffmpeg(video_file: Path, tmp_path: Path, capsys: pytest.Cap
 
 @needs_ffmpeg
 @pytest.mark.parametrize(
-    "name", ["a; touch injected.mp4", "it's $(touch injected) & `b`.mp4", "-y.mp4", "a:b 'c'.mp4"]
+    "name", ["a; touch injected.mp4", "it's $(touch injected) & `b`.mp4", "-y.mp4", "a:b.mp4", "it's.mp4"]
 )
 def test_unusual_names(video_file: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names may contain any characters, since no shell is used; a leading dash is not an option."""
@@ -114,11 +114,11 @@ def test_unusual_names(video_file: Path, tmp_path: Path, name: str, monkeypatch:
     monkeypatch.chdir(tmp_path / "in")
     shutil.copy(video_file, tmp_path / "in" / name)
     convert_video(name, Path("..") / "out" / name, log_level="error", vcodec="copy")
-    cut_video(name, f"cut {name}", end=2, log_level="error")
-    concat_video([name, f"cut {name}"], f"both {name}", log_level="error")
-    with VideoReader(f"both {name}") as video:
+    cut_video(name, f"{name}.cut.mp4", end=2, log_level="error")
+    concat_video([name, f"{name}.cut.mp4"], f"{name}.both.mp4", log_level="error")
+    with VideoReader(f"{name}.both.mp4") as video:
         assert len(video) == 150
-    assert names(tmp_path / "in") == sorted([name, f"cut {name}", f"both {name}"])
+    assert names(tmp_path / "in") == sorted([name, f"{name}.cut.mp4", f"{name}.both.mp4"])
     assert names(tmp_path / "out") == [name]
 
 
@@ -194,6 +194,14 @@ def test_failure_in_the_middle(video_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No such filter: 'none'"):
         convert_video(video_file, tmp_path / "out.mp4", vf="none", log_level="quiet")
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_ffmpeg
+def test_input_that_is_not_a_file(tmp_path: Path) -> None:
+    """With options for the input, it may be something that is not a file."""
+    convert_video("testsrc=size=32x32", tmp_path / "out.avi", pre_options="-f lavfi", t=1, log_level="error")
+    with VideoReader(tmp_path / "out.avi") as video:
+        assert (video.resolution, len(video)) == ((32, 32), 25)
 
 
 @needs_ffmpeg

@@ -59,6 +59,10 @@ def test_colors_and_top_k() -> None:
     expected = frame((20, 30, 3), (2, 3, 10, 12), RED) | frame((20, 30, 3), (15, 5, 20, 8), BLUE)
     assert np.array_equal(drawn, expected)
     assert imshow_bboxes(drawn, [], show=False).any()
+    again = imshow_bboxes(
+        np.zeros((20, 30, 3), np.uint8), [first, second], [[0, 0, 255], [255, 0, 0]], top_k=1, show=False
+    )
+    assert np.array_equal(again, expected)
 
 
 def test_thickness() -> None:
@@ -143,7 +147,7 @@ def test_detections_above_the_threshold(monkeypatch: pytest.MonkeyPatch) -> None
     img = np.zeros((20, 30, 3), np.uint8)
     drawn = imshow_det_bboxes(img, bboxes, score_thr=0.5, bbox_color="red", **args)
     assert np.array_equal(drawn, frame(img.shape, (15, 5, 20, 8), RED))
-    both = imshow_det_bboxes(img, bboxes, bbox_color="red", **args)
+    both = imshow_det_bboxes(img, bboxes, bbox_color=[0, 0, 255], **args)
     assert both[3, 5].tolist() == [0, 0, 255]
     assert not img.any()
 
