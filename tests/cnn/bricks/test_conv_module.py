@@ -16,9 +16,9 @@ from cfgtrain.cnn import (
     NORM_LAYERS,
     PADDING_LAYERS,
     PLUGIN_LAYERS,
-    BaseModule,
     ConvModule,
 )
+from cfgtrain.cnn.module import BaseModule
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError, UnknownNameError
 
 BN = {"type": "BN"}
