@@ -18,6 +18,7 @@ from cfgtrain.cnn import (
     PLUGIN_LAYERS,
     ConvModule,
 )
+from cfgtrain.cnn.module import BaseModule
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError, UnknownNameError
 
 BN = {"type": "BN"}
@@ -358,6 +359,22 @@ def test_a_convolution_with_its_own_initialization() -> None:
     assert reflect(x()).shape == (2, 8, 8, 10)
     with pytest.raises(BuildError, match="takes no argument 'padding_mode'"):
         ConvModule(3, 8, 3, conv_cfg={"type": "OwnConv"}, padding_mode="circular")
+
+
+def test_inside_a_module_with_an_init_cfg() -> None:
+    """The initialization of the ConvModule takes precedence over the ``init_cfg`` of the module around it."""
+
+    class Net(BaseModule):
+        def __init__(self, init_cfg: Any) -> None:
+            super().__init__(init_cfg)
+            self.block = ConvModule(64, 64, 3, norm_cfg=BN)
+            self.conv = nn.Conv2d(3, 3, 1)
+
+    net = Net({"type": "Constant", "layer": ["Conv2d", "BatchNorm2d"], "val": 5})
+    net.init_weights()
+    assert torch.all(net.conv.weight == 5)
+    assert net.block.conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)
+    assert torch.all(net.block.bn.weight == 1)
 
 
 def test_a_frozen_norm() -> None:

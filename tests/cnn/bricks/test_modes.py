@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +125,15 @@ def test_exported(name: str) -> None:
     exported = torch.export.export(layer, (x(),), dynamic_shapes=batch).module()
     image = torch.randn(5, 8, 6, 6)
     torch.testing.assert_close(exported(image), layer(image), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_copied_and_pickled(name: str) -> None:
+    """A copy of a layer computes the same, and so does one that was saved."""
+    layer = make(name).eval()
+    expected = layer(x())
+    torch.testing.assert_close(pickle.loads(pickle.dumps(make(name).eval()))(x()), expected)
+    torch.testing.assert_close(copy.deepcopy(make(name).eval())(x()), expected)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -126,9 +126,8 @@ class GeneralizedAttention(nn.Module):
         if query_position or position_bias:
             mask = self._position_energy(query, queries, keys)
         elif self.spatial_range >= 0:
-            mask = ~self.local_constraint_map(queries, keys, x.device).flatten(2).flatten(
-                0, 1
-            )  # (h * w, k * l)
+            forbidden = self.local_constraint_map(queries, keys, x.device)  # (h, w, k, l)
+            mask = ~forbidden.flatten(2).flatten(0, 1)  # (h * w, k * l)
         elif not content:
             queries = torch.Size((1, 1))  # all queries have the same weights
         if content or key_bias:
@@ -138,9 +137,8 @@ class GeneralizedAttention(nn.Module):
             out = scaled_dot_product_attention(vector, key, value, attn_mask=mask, scale=1.0)
         else:
             out = torch.softmax(mask, dim=-1) @ value  # type: ignore[arg-type]  # another term is used
-        out = out.transpose(2, 3).reshape(
-            x.shape[0], self.num_heads * self.v_dim, *queries
-        )  # (N, M * D, h, w)
+        inner = self.num_heads * self.v_dim
+        out = out.transpose(2, 3).reshape(x.shape[0], inner, *queries)  # (N, M * D, h, w)
         out = self.proj_conv(out)  # (N, C, h, w)
         if self.q_downsample is not None:
             out = interpolate(out, size=x.shape[2:], mode="bilinear", align_corners=False)
