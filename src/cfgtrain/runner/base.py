@@ -350,7 +350,9 @@ class BaseRunner(ABC):
     ) -> Any:
         """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
         self.logger.info("Loading weights from %s", printable(str(filename)))
-        return load_checkpoint(self.model, filename, map_location, strict, revise_keys, trusted)
+        return load_checkpoint(
+            self.model, filename, map_location, strict, self.logger, revise_keys, trusted=trusted
+        )
 
     def save_checkpoint(
         self,
