@@ -6,6 +6,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from photos import photograph
 from PIL import Image
 
@@ -188,6 +190,18 @@ def test_ycbcr_and_back(forth: Any, back: Any) -> None:
     img = photo()
     assert np.abs(back(forth(img)).astype(int) - img).max() <= 2
     assert np.array_equal(forth(img[::-1, ::2]), forth(img)[::-1, ::2])
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(1, 5), width=st.integers(1, 5), rows=st.integers(1, 3), back=st.booleans())
+def test_ycbcr_of_small_images(height: int, width: int, rows: int, back: bool) -> None:
+    """Images of any size, converted in blocks of any number of rows, are those of the whole image."""
+    convert = ycbcr2rgb if back else rgb2ycbcr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(colorspace, "_BLOCK_BYTES", rows * width * 3 * 4)
+        img = RANDOM[:height, :width]
+        assert np.array_equal(convert(img), convert(RANDOM)[:height, :width])
+        assert np.array_equal(rgb2ycbcr(img, y_only=True), rgb2ycbcr(RANDOM)[:height, :width, 0])
 
 
 def test_ycbcr_types() -> None:

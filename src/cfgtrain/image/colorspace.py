@@ -261,13 +261,17 @@ def _transform(img: Array, matrix: Array, limit: bool) -> Array:
         return cv2.transform(np.ascontiguousarray(img), matrix / [1, 1, 1, 255])
     matrix = matrix.astype(np.float32)
     result = np.empty(img.shape if len(matrix) > 1 else img.shape[:2], np.uint8)
-    rows = max(1, _BLOCK_BYTES // (img.shape[1] * img.shape[2] * 4))
+    rows = min(len(img), max(1, _BLOCK_BYTES // (img.shape[1] * img.shape[2] * 4)))
+    values = np.empty((rows, *img.shape[1:]), np.float32)  # used again for each block
+    results = np.empty((rows, *result.shape[1:]), np.float32)
     for top in range(0, len(img), rows):
-        part = slice(top, top + rows)
-        block = cv2.transform(img[part].astype(np.float32), matrix)
+        source, target = img[top : top + rows], result[top : top + rows]
+        before, after = values[: len(source)], results[: len(source)]
+        before[...] = source
+        cv2.transform(before, matrix, after)
         if limit:
-            cv2.threshold(block, 0, 0, cv2.THRESH_TOZERO, block)
-        result[part] = cv2.convertScaleAbs(block)  # rounds half to even, and limits to 255
+            cv2.threshold(after, 0, 0, cv2.THRESH_TOZERO, after)
+        cv2.convertScaleAbs(after, target)  # rounds half to even, and limits to 255
     return result
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,12 +15,11 @@ from cfgtrain.image.point_table import apply_table
 __all__ = ["imdenormalize", "imnormalize", "imnormalize_"]
 
 PerChannel = float | Sequence[float] | Array
-Step = tuple[
-    Callable[..., Any], Sequence[float]
-]  # a NumPy function of two arrays, and its number for each channel
+Step = tuple[Literal["add", "subtract", "multiply"], Sequence[float]]  # with the number for each channel
 
 _FLOATS = ("float32", "float64")
 _CV2_DTYPES = ("uint8", "uint16", "float32")
+_CV2_CHANNELS = 4  # with a number for each
 _BLOCK_BYTES = 1 << 19  # of results, which stay in the cache of a CPU core from step to step
 
 
@@ -90,7 +89,7 @@ def imdenormalize(img: Array, mean: PerChannel, std: PerChannel, to_bgr: bool = 
     swap = _swapped("to_bgr", to_bgr, img)
     order = channel_order(channels, swap)
     stds, means = channel_numbers("std", std, channels), channel_numbers("mean", mean, channels)
-    steps = [(np.multiply, [stds[i] for i in order]), (np.add, [means[i] for i in order])]
+    steps: list[Step] = [("multiply", [stds[i] for i in order]), ("add", [means[i] for i in order])]
     return apply_steps(img, np.empty(img.shape, img.dtype), swap, steps)
 
 
@@ -102,11 +101,14 @@ def channel_order(channels: int, swap: bool) -> list[int]:
 def apply_steps(img: Array, out: Array, swap: bool, steps: Sequence[Step]) -> Array:
     """Apply arithmetic with one number per channel to an image.
 
+    The results of each step are rounded to the dtype of ``out``. Products are computed in float64 before, as OpenCV
+    does.
+
     Args:
         img: (H, W) or (H, W, C).
         out: Array of the same shape, float32 or float64, to which the result is written. It may be ``img``.
         swap: Whether to swap the first and third of 3 or 4 channels before.
-        steps: Operations such as ``np.add``, each with the number for each channel.
+        steps: The operations, one or more.
 
     Returns:
         ``out``.
@@ -114,23 +116,38 @@ def apply_steps(img: Array, out: Array, swap: bool, steps: Sequence[Step]) -> Ar
     if not out.flags.c_contiguous:
         out[...] = apply_steps(img, np.empty(out.shape, out.dtype), swap, steps)
         return out
-    height, width = img.shape[:2]
-    # Operands are as long as a row, since NumPy is slow on an axis as short as that of the channels. Products are
-    # computed in float64, and then rounded: cv2.multiply, which MMCV uses, does the same.
-    kinds = [np.float64 if function is np.multiply else out.dtype for function, _ in steps]
-    operands = [
-        (function, np.tile(np.asarray(numbers, kind), width))
-        for (function, numbers), kind in zip(steps, kinds, strict=True)
-    ]
     rows = _rows_at_once(out)
-    for top in range(0, height, rows):
-        part = out[top : top + rows]
-        source = img[top : top + rows]
-        part[...] = _swap(source) if swap else source
-        lines = part.reshape(len(part), -1)
-        for function, operand in operands:
-            function(lines, operand, out=lines, casting="same_kind")
+    for top in range(0, len(img), rows):
+        source, part = img[top : top + rows], out[top : top + rows]
+        _apply(_swap(source) if swap else source, part, steps)
     return out
+
+
+def _apply(source: Array, part: Array, steps: Sequence[Step]) -> None:
+    channels = count_channels(part)
+    if channels > _CV2_CHANNELS or part.size <= 4 * channels:  # OpenCV takes four pixels or less for numbers
+        _apply_numpy(source, part, steps)
+        return
+    shape = (1, -1) if channels == 1 else (1, -1, channels)
+    source, part = source.reshape(shape), part.reshape(shape)
+    if source.dtype.name not in _CV2_DTYPES and source.dtype != part.dtype:
+        part[...] = source
+        source = part
+    depth = cv2.CV_64F if part.dtype == np.float64 else cv2.CV_32F
+    for name, numbers in steps:
+        getattr(cv2, name)(source, (*numbers, 0.0, 0.0, 0.0)[:4], part, dtype=depth)
+        source = part
+
+
+def _apply_numpy(source: Array, part: Array, steps: Sequence[Step]) -> None:
+    part[...] = source
+    lines = part.reshape(len(part), -1)
+    for name, numbers in steps:
+        # an operand as long as a row, since NumPy is slow on an axis as short as that of the channels
+        operand = np.tile(
+            np.asarray(numbers, np.float64 if name == "multiply" else part.dtype), part.shape[1]
+        )
+        getattr(np, name)(lines, operand, out=lines, casting="same_kind")
 
 
 def _table_of(steps: Sequence[Step], channels: int) -> Array:
@@ -151,7 +168,7 @@ def _normalize_planes(img: Array, order: Sequence[int], steps: Sequence[Step]) -
             if img.dtype == np.uint8:
                 part[...] = apply_table(plane, table[:, channel])
             else:
-                own = [(function, numbers[channel : channel + 1]) for function, numbers in steps]
+                own: list[Step] = [(name, numbers[channel : channel + 1]) for name, numbers in steps]
                 apply_steps(plane, part, swap=False, steps=own)
     return out
 
@@ -190,4 +207,4 @@ def _normalization(mean: PerChannel, std: PerChannel, img: Array) -> list[Step]:
     for number in stds:
         if number <= 0:
             raise ArgumentError(f"std must be positive, not {std!r}.", argument="std")
-    return [(np.subtract, means), (np.multiply, [1 / number for number in stds])]
+    return [("subtract", means), ("multiply", [1 / number for number in stds])]

@@ -187,7 +187,7 @@ def adjust_lighting(
     source: Any = np.random if rng is None else rng
     alpha = source.normal(0, alphastd, len(eigval))
     noise = (eigvec * alpha * eigval).sum(axis=1).tolist()
-    return apply_steps(img, np.empty(img.shape, np.float32), to_rgb, [(np.add, noise)])
+    return apply_steps(img, np.empty(img.shape, np.float32), to_rgb, [("add", noise)])
 
 
 def clahe(img: Array, clip_limit: float = 40.0, tile_grid_size: tuple[int, int] = (8, 8)) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, channel_numbers
-from cfgtrain.image.normalize import PerChannel
+from cfgtrain.image.normalize import PerChannel, Step, apply_steps
 
 __all__ = ["tensor2imgs"]
 
@@ -68,16 +68,19 @@ def tensor2imgs(
 def _image(planes: Array, means: tuple[float, ...], stds: tuple[float, ...], swap: bool, clip: bool) -> Array:
     channels, height, width = planes.shape
     result = np.empty(planes.shape, np.uint8)
-    rows = max(1, _BLOCK_VALUES // max(width, 1))
+    rows = min(height, max(1, _BLOCK_VALUES // max(width, 1)))
+    buffer = np.empty((rows, width), np.float32)
     for channel in range(channels):
+        steps: list[Step] = [("multiply", stds[channel : channel + 1]), ("add", means[channel : channel + 1])]
         for top in range(0, height, rows):
-            part = planes[channel, top : top + rows] * np.float32(stds[channel])
-            part += np.float32(means[channel])
+            source, target = planes[channel, top : top + rows], result[channel, top : top + rows]
+            part = apply_steps(source, buffer[: len(source)], swap=False, steps=steps)
             if clip:
-                np.fmax(part, 0, out=part)  # 0 for NaN
-                np.fmin(part, 255, out=part)
-                result[channel, top : top + rows] = part
+                cv2.patchNaNs(part, 0)
+                cv2.threshold(part, 0, 0, cv2.THRESH_TOZERO, part)
+                cv2.threshold(part, 255, 0, cv2.THRESH_TRUNC, part)
+                target[...] = part
             else:
-                result[channel, top : top + rows] = part.astype(np.int64).astype(np.uint8)
+                target[...] = part.astype(np.int64).astype(np.uint8)
     img: Array = result[0] if channels == 1 else cv2.merge(list(result[::-1] if swap else result))
     return img
