@@ -46,7 +46,7 @@ _YCBCR_TO_RGB = np.array(
     ]
 )
 _YCBCR_TYPES = ("uint8", "float32")
-_BLOCK_BYTES = 1 << 19  # of float32 values, which stay in the cache of a CPU core
+_BLOCK_BYTES = 1 << 18  # of float32 values, which stay in the cache of a CPU core
 
 
 def imconvert(img: Array, src: str, dst: str) -> Array:

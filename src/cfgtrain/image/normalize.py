@@ -19,7 +19,6 @@ Step = tuple[Literal["add", "subtract", "multiply"], Sequence[float]]  # with th
 
 _FLOATS = ("float32", "float64")
 _CV2_DTYPES = ("uint8", "uint16", "float32")
-_CV2_CHANNELS = 4  # with a number for each
 _BLOCK_BYTES = 1 << 19  # of results, which stay in the cache of a CPU core from step to step
 
 
@@ -101,9 +100,6 @@ def channel_order(channels: int, swap: bool) -> list[int]:
 def apply_steps(img: Array, out: Array, swap: bool, steps: Sequence[Step]) -> Array:
     """Apply arithmetic with one number per channel to an image.
 
-    The results of each step are rounded to the dtype of ``out``. Products are computed in float64 before, as OpenCV
-    does.
-
     Args:
         img: (H, W) or (H, W, C).
         out: Array of the same shape, float32 or float64, to which the result is written. It may be ``img``.
@@ -116,60 +112,45 @@ def apply_steps(img: Array, out: Array, swap: bool, steps: Sequence[Step]) -> Ar
     if not out.flags.c_contiguous:
         out[...] = apply_steps(img, np.empty(out.shape, out.dtype), swap, steps)
         return out
+    # Operands are as long as a row, since NumPy is slow on an axis as short as that of the channels.
+    operands = [(name, np.tile(np.asarray(numbers, out.dtype), img.shape[1])) for name, numbers in steps]
     rows = _rows_at_once(out)
     for top in range(0, len(img), rows):
         source, part = img[top : top + rows], out[top : top + rows]
-        _apply(_swap(source) if swap else source, part, steps)
+        part[...] = _swap(source) if swap else source
+        lines = part.reshape(len(part), -1)
+        for name, operand in operands:
+            getattr(np, name)(lines, operand, out=lines)
     return out
 
 
-def _apply(source: Array, part: Array, steps: Sequence[Step]) -> None:
-    channels = count_channels(part)
-    if channels > _CV2_CHANNELS or part.size <= 4 * channels:  # OpenCV takes four pixels or less for numbers
-        _apply_numpy(source, part, steps)
-        return
-    shape = (1, -1) if channels == 1 else (1, -1, channels)
-    source, part = source.reshape(shape), part.reshape(shape)
-    if source.dtype.name not in _CV2_DTYPES and source.dtype != part.dtype:
-        part[...] = source
-        source = part
-    depth = cv2.CV_64F if part.dtype == np.float64 else cv2.CV_32F
-    for name, numbers in steps:
-        getattr(cv2, name)(source, (*numbers, 0.0, 0.0, 0.0)[:4], part, dtype=depth)
-        source = part
-
-
-def _apply_numpy(source: Array, part: Array, steps: Sequence[Step]) -> None:
-    part[...] = source
-    lines = part.reshape(len(part), -1)
-    for name, numbers in steps:
-        # an operand as long as a row, since NumPy is slow on an axis as short as that of the channels
-        operand = np.tile(
-            np.asarray(numbers, np.float64 if name == "multiply" else part.dtype), part.shape[1]
-        )
-        getattr(np, name)(lines, operand, out=lines, casting="same_kind")
-
-
 def _table_of(steps: Sequence[Step], channels: int) -> Array:
-    """Return the result of arithmetic for each uint8 value and channel, (256, C)."""
-    values = np.arange(256, dtype=np.float32)[:, None, None].repeat(channels, axis=2)
-    return apply_steps(values, values, swap=False, steps=steps).reshape(256, channels)
+    """Return the result of arithmetic for each uint8 value and channel, (256, C), in float32.
+
+    Products are computed in float64 before, so that the bits are those of OpenCV and MMCV.
+    """
+    values: Array = np.arange(256, dtype=np.float32)[:, None].repeat(channels, axis=1)
+    for name, numbers in steps:
+        operand = np.asarray(numbers, np.float64 if name == "multiply" else np.float32)
+        values = getattr(np, name)(values, operand).astype(np.float32)
+    return values
 
 
 def _normalize_planes(img: Array, order: Sequence[int], steps: Sequence[Step]) -> Array:
     """Return an image as (C, H, W) after arithmetic, with its channels in a given order."""
     out = np.empty((len(order), *img.shape[:2]), np.float32)
-    table = _table_of(steps, len(order))
+    tables = np.ascontiguousarray(_table_of(steps, len(order)).T).reshape(-1, 1, 256)
     rows = _rows_at_once(img)
     for top in range(0, len(img), rows):
         planes = _split(img[top : top + rows])
         for channel, source in enumerate(order):
             plane, part = planes[source], out[channel, top : top + rows]
             if img.dtype == np.uint8:
-                part[...] = apply_table(plane, table[:, channel])
-            else:
-                own: list[Step] = [(name, numbers[channel : channel + 1]) for name, numbers in steps]
-                apply_steps(plane, part, swap=False, steps=own)
+                cv2.LUT(np.ascontiguousarray(plane), tables[channel], part)
+                continue
+            part[...] = plane
+            for name, numbers in steps:
+                getattr(np, name)(part, np.float32(numbers[channel]), out=part)
     return out
 
 
