@@ -26,6 +26,7 @@ try:
     from stringzilla import translate as _translate
 except ImportError:
     _translate = None
+FAST_TABLES = _translate is not None
 
 Formula = Callable[[Array], Array]
 
