@@ -9,6 +9,7 @@ from io import BytesIO
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from cfgtrain.errors import ImageDecodeError
 from cfgtrain.image.array import Array, opencv_reason
@@ -103,9 +104,17 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
     if header.format == "JPEG":
         flag = _REDUCED[reduction][header.channels != 1] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
+        if (
+            header.premultiplied and header.depth == "8"
+        ):  # OpenCV would lose the colours of transparent pixels
+            return cv2.cvtColor(
+                np.array(TiffImageFile(BytesIO(content)).convert("RGBA")), cv2.COLOR_RGBA2BGRA
+            )
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except cv2.error as error:
         raise ImageDecodeError(f"OpenCV cannot read it: {opencv_reason(error)}.") from error
+    except _UNREADABLE as error:
+        raise ImageDecodeError(f"The {header.format} file is damaged: {error}.") from error
     if pixels is None:
         raise ImageDecodeError(
             f"The {header.format} file is damaged, or OpenCV does not support its variant."
