@@ -247,7 +247,7 @@ WRONG = {
     "unknown mode": ("pad a.png -o b.png --padding 1 --mode egde", "Did you mean 'edge'?"),
     "unknown colour": ("pad a.png -o b.png --padding 1 --fill wite", "Did you mean 'white'"),
     "colour above 255": ("pad a.png -o b.png --padding 1 --fill 256", "from 0 to 255"),
-    "colour without effect": ("pad a.png -o b.png --padding 1 --mode edge --fill red", "uses no colour"),
+    "colour without effect": ("pad a.png -o b.png --padding 1 --mode edge --fill red", "uses no color"),
     "no padding": ("pad a.png -o b.png", "Give exactly one of"),
     "two paddings": ("pad a.png -o b.png --padding 1 --to-multiple 4", "Give exactly one of"),
     "negative padding": ("pad a.png -o b.png --padding=-1,0,0,0", "four numbers"),
