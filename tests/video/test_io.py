@@ -295,6 +295,14 @@ def test_frames_to_video(
     assert capsys.readouterr().out == ""
 
 
+def test_colon_in_the_name(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A colon in a relative path has no meaning."""
+    monkeypatch.chdir(frames)
+    frames2video(".", "a:b.avi", end=2, show_progress=False)
+    with VideoReader("a:b.avi") as video:
+        assert len(video) == 2
+
+
 def test_progress_of_frames_to_video(frames: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By default, a progress bar is shown."""
     frames2video(str(frames), "v.avi", end=3)

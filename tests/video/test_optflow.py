@@ -319,6 +319,7 @@ def test_no_warning_and_inputs_unchanged() -> None:
         ({"filling_value": 300}, ValueError),
         ({"filling_value": [1, 2, 3]}, ValueError),
         ({"filling_value": "black"}, TypeError),
+        ({"img": np.zeros((5, 6)), "filling_value": float("inf")}, ValueError),
         ({"img": np.zeros((32767, 1), np.uint8), "flow": np.zeros((32767, 1, 2))}, ValueError),
     ],
 )

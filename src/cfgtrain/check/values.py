@@ -20,7 +20,7 @@ from cfgtrain.keys import setting
 from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 
-__all__ = ["file_problems", "value_problems"]
+__all__ = ["file_problems", "freeze_problems", "value_problems"]
 
 MAX_SEED = 2**63 - 1  # what torch takes
 
@@ -45,14 +45,7 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         message = f"work_dir is a path as a str, or None, not {cfg['work_dir']!r}."
         yield ConfigValueError(message, **location(cfg, "work_dir"))
     yield from _empty_paths(cfg)
-    freeze = setting(cfg, "freeze")
-    if freeze is not None and not (
-        isinstance(freeze, list | tuple) and all(isinstance(each, str) for each in freeze)
-    ):
-        message = (
-            f"freeze is a list of names, such as ['backbone.conv1', 'backbone.layer1.*'], not {freeze!r}."
-        )
-        yield ConfigValueError(message, **location(cfg, "freeze"))
+    yield from freeze_problems(cfg)
     if not isinstance(level, str) or level not in logging.getLevelNamesMapping():
         message = f"log_level is one of DEBUG, INFO, WARNING, ERROR, not {level!r}."
         yield ConfigValueError(message, **location(cfg, "log_level"))
@@ -64,6 +57,18 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         cfg.pretty_text  # noqa: B018  # a config that cannot be written cannot be saved in the work directory
     except ConfigError as error:
         yield error
+
+
+def freeze_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the value of ``freeze``, without the model whose parts it names."""
+    names = setting(cfg, "freeze")
+    if names is not None and not (
+        isinstance(names, list | tuple) and all(isinstance(each, str) for each in names)
+    ):
+        message = (
+            f"freeze is a list of names, such as ['backbone.conv1', 'backbone.layer1.*'], not {names!r}."
+        )
+        yield ConfigValueError(message, **location(cfg, "freeze"))
 
 
 def _empty_paths(cfg: Config) -> Iterator[CfgTrainError]:

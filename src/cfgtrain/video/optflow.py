@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ _MAGIC = b"PIEH"  # the float 202021.25
 _LEVELS = 255  # an odd number, so that zero flow is the centre of a level
 _MAX_EDGE = 32766  # of the images that cv2.remap accepts
 _OUTSIDE = -2  # a position at which no pixel contributes to bilinear interpolation
-_ROWS_AT_ONCE = 32  # few enough for their positions to stay in the CPU cache
+_ROWS_AT_ONCE = 64  # few enough for their positions to stay in the CPU cache
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
@@ -248,44 +249,43 @@ def flow_warp(
             f"The edges of img must be at most {_MAX_EDGE} pixels, not {max(img.shape[:2])}.", argument="img"
         )
     values = channel_values("filling_value", filling_value, img)
-    nearest = interpolate_mode == "nearest"
-    positions = _positions(flow, np.int16 if nearest else np.float32)
+    if not np.isfinite(values).all():
+        raise ArgumentError(f"filling_value must be finite, not {filling_value!r}.", argument="filling_value")
+    contiguous = np.ascontiguousarray(img)
     return by_channel_groups(
-        np.ascontiguousarray(img),
-        values,
-        lambda part, fill: cv2.remap(
-            part,
-            positions,
-            None,  # type: ignore[call-overload]  # missing in the stubs of OpenCV: it is needed for int16 positions
-            _INTERPOLATION[interpolate_mode],
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=fill,
-        ),
+        contiguous, values, lambda part, fill: _warp(part, flow, fill, _INTERPOLATION[interpolate_mode])
     )
 
 
-def _positions(flow: Array, dtype: Any) -> Array:
-    """Return the positions (x, y) to which the flow of each pixel points, or ``_OUTSIDE``."""
+def _warp(img: Array, flow: Array, fill: Sequence[float], interpolation: int) -> Array:
+    """Warp an image of at most four channels, some rows at once, which stay in the CPU cache."""
     height, width = flow.shape[:2]
-    positions = np.empty((height, width, 2), dtype)
     precision = np.result_type(flow.dtype, np.float32)
+    # x and y alternate along one axis, since NumPy is slow with a last axis of length 2
     last = np.tile(np.array([width - 1, height - 1], precision), width)
-    grid = np.empty((min(height, _ROWS_AT_ONCE), width, 2), precision)
-    grid[..., 0] = np.arange(width)
-    grid[..., 1] = np.arange(len(grid))[:, None]
+    grid = np.empty((min(height, _ROWS_AT_ONCE), 2 * width), precision)
+    grid[:, ::2] = np.arange(width)
+    grid[:, 1::2] = np.arange(len(grid))[:, None]
+    warped = np.empty_like(img)
     for top in range(0, height, _ROWS_AT_ONCE):
         part = flow[top : top + _ROWS_AT_ONCE]
-        rows = (part + grid[: len(part)]).reshape(len(part), -1)  # x and y alternate, as one axis is faster
-        inside = rows >= 0
-        inside &= rows <= last
-        np.copyto(rows, _OUTSIDE, where=np.logical_not(inside, out=inside))  # also where it is NaN
-        out = positions[top : top + _ROWS_AT_ONCE].reshape(len(part), -1)
-        if dtype == np.int16:
-            np.rint(rows, out=out, casting="unsafe")
-        else:
-            out[...] = rows
-        grid[..., 1] += _ROWS_AT_ONCE
-    return positions
+        positions = part.reshape(len(part), -1) + grid[: len(part)]
+        inside = positions >= 0
+        inside &= positions <= last
+        np.copyto(positions, _OUTSIDE, where=np.logical_not(inside, out=inside))  # also where it is NaN
+        if interpolation == cv2.INTER_NEAREST:
+            np.rint(positions, out=positions)
+        cv2.remap(
+            img,
+            positions.astype(np.float32, copy=False).reshape(part.shape),
+            None,  # type: ignore[call-overload]  # missing in the stubs of OpenCV
+            interpolation,
+            dst=warped[top : top + _ROWS_AT_ONCE],
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=fill,
+        )
+        grid[:, 1::2] += _ROWS_AT_ONCE
+    return warped
 
 
 def flow_from_bytes(content: bytes) -> Array:
