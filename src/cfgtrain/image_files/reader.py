@@ -8,7 +8,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401  # registers WebP; else Pillow would load all formats
 from PIL.TiffImagePlugin import TiffImageFile
 
 from cfgtrain.errors import ImageDecodeError
