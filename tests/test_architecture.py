@@ -17,13 +17,13 @@ LAYERS = [
     ("cfgtrain.registry", "cfgtrain.introspection", "cfgtrain.filesystem", "cfgtrain.terminal", "cfgtrain.utils",
      "cfgtrain.arguments", "cfgtrain.signals"),
     ("cfgtrain.config", "cfgtrain.fileio", "cfgtrain.registries", "cfgtrain.keys", "cfgtrain.schedules"),
-    ("cfgtrain.image", "cfgtrain.visualization", "cfgtrain.video", "cfgtrain.arraymisc"),
+    ("cfgtrain.image", "cfgtrain.image_files", "cfgtrain.visualization", "cfgtrain.video", "cfgtrain.arraymisc"),
     ("cfgtrain.cnn", "cfgtrain.ops", "cfgtrain.parallel", "cfgtrain.checkpoint", "cfgtrain.amp",
      "cfgtrain.random_state", "cfgtrain.environment"),
     ("cfgtrain.runner", "cfgtrain.evaluation", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models",
      "cfgtrain.metrics"),
     ("cfgtrain.experiment",),
-    ("cfgtrain.train", "cfgtrain.preview", "cfgtrain.check"),
+    ("cfgtrain.train", "cfgtrain.preview", "cfgtrain.model_summary", "cfgtrain.check"),
     ("cfgtrain_cli",),
 ]  # fmt: skip
 TORCH_FREE_LAYERS = 4  # errors to image

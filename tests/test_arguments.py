@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cfgtrain.arguments import check_integer, check_number, check_numbers
+from cfgtrain.arguments import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_numbers,
+    check_pair,
+    check_positive,
+    check_type,
+)
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 
@@ -32,6 +40,11 @@ def test_sequences(value: Any) -> None:
     assert all(type(each) in (int, float) for each in numbers)
 
 
+def test_types() -> None:
+    """A value of a valid type is returned."""
+    assert check_type("n", "x", str | None, "a name or None") == "x"
+
+
 WRONG = [
     (check_integer, (True,), {}, ArgumentTypeError, "n must be an integer, not True"),
     (check_integer, (2.0,), {}, ArgumentTypeError, "n must be an integer, not 2.0"),
@@ -54,6 +67,7 @@ WRONG = [
         ArgumentError,
         r"n\[1\] must be at least 1",
     ),
+    (check_type, (3, str | None, "a name or None"), {}, ArgumentTypeError, "n must be a name or None, not 3"),
 ]
 
 
@@ -63,4 +77,63 @@ def test_wrong_values(check: Any, args: Any, kwargs: Any, kind: Any, message: st
     with pytest.raises(kind, match=message) as caught:
         check("n", *args, **kwargs)
     assert isinstance(caught.value, ValueError)
-    assert caught.value.argument[0].startswith("n")
+    assert caught.value.argument == ("n",)
+
+
+@pytest.mark.parametrize("value", [["a"], {}, np.array(["a", "b"])])
+def test_a_choice_that_cannot_be_hashed(value: Any) -> None:
+    """A list, dict or array is not one of the choices."""
+    with pytest.raises(ArgumentError, match="mode must be 'a' or 'b', not"):
+        check_choice("mode", value, ("a", "b"))
+
+
+def test_finite() -> None:
+    """An infinite number is only refused where a finite one is required."""
+    assert check_number("angle", float("inf")) == float("inf")
+    assert check_number("angle", np.float32(-2.5), finite=True) == -2.5
+    with pytest.raises(ArgumentError, match="angle must be finite, not -inf"):
+        check_number("angle", float("-inf"), finite=True)
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.0, float("inf"), float("nan")])
+def test_not_positive(value: float) -> None:
+    """A number that is not positive and finite raises an error."""
+    with pytest.raises(ArgumentError, match="scale must be positive and finite"):
+        check_positive("scale", value)
+
+
+@pytest.mark.parametrize("value", [True, "1", None, [1]])
+def test_not_a_positive_number(value: Any) -> None:
+    """What is not a number raises a type error."""
+    with pytest.raises(ArgumentTypeError, match="scale must be a number"):
+        check_positive("scale", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "pair"),
+    [(3, (3, 3)), ((3, 4), (3, 4)), ([3, 4], (3, 4)), (np.array([3, 4]), (3, 4)), (np.int64(3), (3, 3))],
+)
+def test_pair(value: Any, pair: tuple[int, int]) -> None:
+    """A number stands for both items of a pair; lists and arrays are pairs too."""
+    checked = check_pair("divisor", value, integers=True)
+    assert checked == pair
+    assert [type(each) for each in checked] == [int, int]
+    assert check_pair("factor", 0.5) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (0, ArgumentError, "divisor must be at least 1, not 0"),
+        ((1, 0), ArgumentError, r"divisor\[1\] must be at least 1, not 0"),
+        ((1, 2, 3), ArgumentError, r"divisor must be 2 integers \(h, w\), not \(1, 2, 3\)"),
+        (2.5, ArgumentTypeError, r"divisor must be an integer, not 2.5"),
+        (True, ArgumentTypeError, r"divisor must be an integer, not True"),
+        ("12", ArgumentTypeError, r"divisor must be one integer or two \(h, w\), not '12'"),
+        (None, ArgumentTypeError, r"divisor must be one integer or two \(h, w\), not None"),
+    ],
+)
+def test_not_a_pair(value: Any, error: type[Exception], message: str) -> None:
+    """The message says which item is wrong, or what a pair is."""
+    with pytest.raises(error, match=message):
+        check_pair("divisor", value, "(h, w)", integers=True, minimum=1)

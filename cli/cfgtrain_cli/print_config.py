@@ -12,6 +12,7 @@ from cfgtrain.config.dump import config_text
 from cfgtrain.config.key_paths import KeyPath, NoSuchKeyError, follow, split_key
 from cfgtrain.errors import ConfigKeyError
 from cfgtrain_cli import origins
+from cfgtrain_cli.choices import choice_option
 from cfgtrain_cli.console import echo
 from cfgtrain_cli.loading import load_config
 from cfgtrain_cli.options import CfgOptions, ConfigFile
@@ -35,7 +36,7 @@ _LAYOUT: dict[Format, dict[str, Any]] = {
 def print_config(
     config: ConfigFile,
     cfg_options: CfgOptions = None,
-    format: Annotated[Format, typer.Option("--format", "-f", help="Output format.")] = Format.py,  # noqa: A002
+    format: Annotated[Format, choice_option(Format, "--format", "-f", help="Output format.")] = Format.py,  # noqa: A002
     key: Annotated[
         str | None,
         typer.Option("--key", "-k", metavar="KEY", help="Print only this part, such as optimizer.lr."),

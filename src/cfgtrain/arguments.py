@@ -18,7 +18,12 @@ __all__ = [
     "check_numbers",
     "check_pair",
     "check_positive",
+    "check_type",
 ]
+
+# int and float are the faster checks; the abstract classes include the types of NumPy
+_INTEGERS = (int, Integral)
+_NUMBERS = (int, float, Real)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[object]) -> None:
@@ -68,7 +73,7 @@ def check_integer(name: str, value: Any, minimum: int | None = None, maximum: in
         ArgumentTypeError: ``value`` is not an integer.
         ArgumentError: It is out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if isinstance(value, bool) or not isinstance(value, _INTEGERS):
         raise ArgumentTypeError(f"{name} must be an integer, not {value!r}.", argument=name)
     _check_range(name, value, minimum, maximum)
     return int(value)
@@ -98,7 +103,9 @@ def check_number(
         ArgumentTypeError: ``value`` is not a number.
         ArgumentError: It is NaN or out of range, or infinite with ``finite``.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(
+        value, int | float | Real
+    ):  # the first two are the faster checks
         raise ArgumentTypeError(f"{name} must be a number, not {value!r}.", argument=name)
     if math.isnan(value):
         raise ArgumentError(f"{name} must be a number, not nan.", argument=name)
@@ -152,17 +159,17 @@ def check_numbers(
         ArgumentError: It does not have ``length`` items, or an item is out of range.
     """
     items = value.tolist() if hasattr(value, "tolist") else value
-    what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
-    if not isinstance(items, Sequence) or isinstance(items, str | bytes):
-        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if len(items) != length:
-        raise ArgumentError(f"{name} must be {what}, not {value!r}.", argument=name)
-    if integers:
-        whole = [check_integer(f"{name}[{i}]", item) for i, item in enumerate(items)]
-        for i, item in enumerate(whole):
-            _check_range(f"{name}[{i}]", item, minimum, maximum)
-        return tuple(whole)
-    return tuple(check_number(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    is_sequence = isinstance(items, Sequence) and not isinstance(items, str | bytes)
+    if not is_sequence or len(items) != length:
+        error = ArgumentError if is_sequence else ArgumentTypeError
+        what = f"{length} {'integers' if integers else 'numbers'}{' ' * bool(meaning)}{meaning}"
+        raise error(f"{name} must be {what}, not {value!r}.", argument=name)
+    check: Any = check_integer if integers else check_number
+    try:
+        return tuple(check(f"{name}[{i}]", item, minimum, maximum) for i, item in enumerate(items))
+    except ArgumentError as error:
+        error.argument = (name,)
+        raise
 
 
 def check_pair(
@@ -201,6 +208,23 @@ def check_pair(
         name, value, 2, meaning, integers=integers, minimum=minimum, maximum=maximum
     )
     return first, second
+
+
+def check_type(name: str, value: Any, kinds: Any, what: str) -> Any:
+    """Return an argument that is of a certain type.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        kinds: A type, or types that are joined by ``|``.
+        what: The same in words, for the message, such as ``a path or None``.
+
+    Raises:
+        ArgumentTypeError: ``value`` is of none of the types.
+    """
+    if not isinstance(value, kinds):
+        raise ArgumentTypeError(f"{name} must be {what}, not {value!r}.", argument=name)
+    return value
 
 
 def _check_range(name: str, value: Any, minimum: float | None, maximum: float | None) -> None:

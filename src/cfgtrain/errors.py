@@ -20,6 +20,7 @@
     ├── HookError                    (ValueError)
     ├── InitError                    (RuntimeError)      initial weights for a missing submodule
     ├── CheckpointError              (RuntimeError)
+    │   └── CheckpointNotFoundError  (FileNotFoundError)
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
     ├── WorkerError                  (RuntimeError)      a worker process, or its answer, that is lost
     ├── NonFiniteLossError           (ArithmeticError)
@@ -250,6 +251,10 @@ class InitError(CfgTrainError, RuntimeError):
 
 class CheckpointError(CfgTrainError, RuntimeError):
     """A checkpoint cannot be written, read or trusted."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """A checkpoint does not exist."""
 
 
 class SampleError(CfgTrainError, RuntimeError):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 
 from cfgtrain.check import check
 from cfgtrain.config.config import Config
+from cfgtrain.config.dict import disable_keys
 from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.assembly import build_loader, register_evaluation, register_hooks
@@ -115,8 +115,8 @@ def preview_hooks(cfg: Config) -> str:
 
 def _build(cfg: Config) -> tuple[nn.Module, Any]:
     """Build the model and its optimizer, of which only the parameter groups are used."""
-    bare = _disable(cfg.model, {"pretrained"})
-    settings = _disable(cfg.optimizer, {"fused", "capturable"})  # not available on the meta device
+    bare = disable_keys(cfg.model, "pretrained")
+    settings = disable_keys(cfg.optimizer, "fused", "capturable")  # not available on the meta device
     try:
         with torch.device("meta"):
             model = MODELS.build(bare)
@@ -129,21 +129,6 @@ def _build(cfg: Config) -> tuple[nn.Module, Any]:
         )
     model = MODELS.build(bare)
     return model, build_optimizer(model, settings)
-
-
-def _disable(node: Any, switches: set[str]) -> Any:
-    """Return a copy of a config in which these keys are False or None, at any depth."""
-    node = deepcopy(node)
-    waiting = [node]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Mapping):
-            for key in switches & each.keys():
-                each[key] = False if isinstance(each[key], bool) else None  # type: ignore[index]  # a dict
-            waiting += each.values()
-        elif isinstance(each, (list, tuple)):
-            waiting += each
-    return node
 
 
 class _NoData:

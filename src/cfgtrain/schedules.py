@@ -18,8 +18,15 @@ from itertools import accumulate, pairwise
 from math import cos, pi
 from typing import ClassVar, Literal
 
-from cfgtrain.arguments import check_choice
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.arguments import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_pair,
+    check_positive,
+    check_type,
+)
+from cfgtrain.errors import ArgumentError
 
 AnnealStrategy = Literal["cos", "linear"]
 WarmupKind = Literal["constant", "linear", "exp"]
@@ -79,13 +86,9 @@ class Step(Curve):
     length_argument = "step"
 
     def __post_init__(self) -> None:
-        steps = list(self.step) if isinstance(self.step, Sequence) else [self.step]
-        if not all(isinstance(step, int) for step in steps):
-            raise ArgumentTypeError(
-                f"step must be an int or a list of int, not {self.step!r}.", argument="step"
-            )
-        if not all(step > 0 for step in steps):
-            raise ArgumentError(f"Steps must be positive, not {self.step!r}.", argument="step")
+        check_type("step", self.step, int | list | tuple, "an int or a list of int")
+        for step in self.step if isinstance(self.step, Sequence) else [self.step]:
+            check_integer("step", step, 1)
         if isinstance(self.step, Sequence):
             object.__setattr__(self, "step", tuple(sorted(self.step)))
 
@@ -201,7 +204,7 @@ class FlatCosineAnnealing(Annealing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_fraction("start_percent", self.start_percent)
+        check_number("start_percent", self.start_percent, 0, 1)
 
     def __call__(self, base: float, at: int, total: int) -> float:
         """Return ``base`` before the start of the cosine, and the value on the cosine afterwards."""
@@ -239,10 +242,8 @@ class CosineRestart(Annealing):
                 f"{len(self.restart_weights)} weights.",
                 argument="restart_weights",
             )
-        if not all(isinstance(each, int) and each > 0 for each in self.periods):  # type: ignore[redundant-expr]
-            raise ArgumentError(
-                f"periods must be positive int, not {list(self.periods)!r}.", argument="periods"
-            )
+        for period in self.periods:
+            check_integer("periods", period, 1)
         object.__setattr__(self, "_ends", tuple(accumulate(self.periods)))
 
     def __call__(self, base: float, at: int, total: int) -> float:
@@ -300,27 +301,16 @@ class Cyclic(Curve):
         ratios = self.target_ratio
         if isinstance(ratios, (int, float)):
             ratios = (ratios,)
-        if not isinstance(ratios, (list, tuple)):
-            raise ArgumentError(
-                f"target_ratio must be a number or a pair of numbers, not {ratios!r}.",
-                argument="target_ratio",
-            )
-        ratios = (ratios[0], ratios[0] / 1e5) if len(ratios) == 1 else tuple(ratios)
-        if len(ratios) != 2:
-            raise ArgumentError(
-                f"target_ratio must be a pair of numbers, not {self.target_ratio!r}.", argument="target_ratio"
-            )
-        object.__setattr__(self, "target_ratio", ratios)
-        if not isinstance(self.cyclic_times, int) or self.cyclic_times < 1:  # type: ignore[redundant-expr]
-            raise ArgumentError(
-                f"cyclic_times must be a positive int, not {self.cyclic_times!r}.", argument="cyclic_times"
-            )
+        if isinstance(ratios, list | tuple) and len(ratios) == 1:
+            ratios = (ratios[0], ratios[0] / 1e5)
+        object.__setattr__(self, "target_ratio", check_pair("target_ratio", ratios))
+        check_integer("cyclic_times", self.cyclic_times, 1)
         if not 0 <= self.step_ratio_up < 1:
             raise ArgumentError(
                 f"step_ratio_up must be at least 0 and below 1, not {self.step_ratio_up!r}.",
                 argument="step_ratio_up",
             )
-        _check_strategy(self.anneal_strategy)
+        check_choice("anneal_strategy", self.anneal_strategy, ANNEAL)
 
     def __call__(self, base: float, at: int, total: int) -> float:
         """Return the value in the cycle that contains ``at``."""
@@ -368,14 +358,10 @@ class OneCycle(Curve):
     length_argument = "total_steps"
 
     def __post_init__(self) -> None:
-        _check_fraction("pct_start", self.pct_start)
-        _check_strategy(self.anneal_strategy)
-        steps: object = self.total_steps
-        if steps is not None and not (isinstance(steps, int) and steps > 0):
-            raise ArgumentError(
-                f"total_steps must be a positive int or None, not {self.total_steps!r}.",
-                argument="total_steps",
-            )
+        check_number("pct_start", self.pct_start, 0, 1)
+        check_choice("anneal_strategy", self.anneal_strategy, ANNEAL)
+        if self.total_steps is not None:
+            check_integer("total_steps", self.total_steps, 1)
 
     def levels(self, base: float) -> tuple[float, float, float]:
         """Return the values at the start, at the peak and at the end."""
@@ -433,10 +419,7 @@ class Warmup:
 
     def __post_init__(self) -> None:
         check_choice("warmup", self.kind, ("constant", "linear", "exp"))
-        if not self.iters > 0:
-            raise ArgumentError(
-                f"warmup_iters must be positive, not {self.iters!r}.", argument="warmup_iters"
-            )
+        check_positive("warmup_iters", self.iters)
         if not 0 < self.ratio <= 1:
             raise ArgumentError(
                 f"warmup_ratio must be above 0 and at most 1, not {self.ratio!r}.", argument="warmup_ratio"
@@ -471,19 +454,8 @@ def anneal_linear(start: float, end: float, factor: float) -> float:
 ANNEAL: dict[str, Callable[[float, float, float], float]] = {"cos": anneal_cos, "linear": anneal_linear}
 
 
-def _check_fraction(name: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ArgumentError(
-            f"{name} must be a fraction of the run from 0 to 1, not {value!r}.", argument=name
-        )
-
-
 def _beyond(what: str, positions: Sequence[int]) -> str | None:
     if not positions:
         return None
     *others, last = map(str, positions)
     return f"the {what}s {', '.join(others)} and {last}" if others else f"the {what} {last}"
-
-
-def _check_strategy(value: str) -> None:
-    check_choice("anneal_strategy", value, ANNEAL)

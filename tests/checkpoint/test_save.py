@@ -63,7 +63,7 @@ def test_meta_is_not_changed() -> None:
     meta = {"epoch": 1}
     save_checkpoint(Scalar(), "a.pth", meta=meta)
     assert meta == {"epoch": 1}
-    with pytest.raises(TypeError, match="meta is a dict or None"):
+    with pytest.raises(TypeError, match="meta must be a dict or None"):
         save_checkpoint(Scalar(), "b.pth", meta=[1])
     assert not Path("b.pth").exists()
 

@@ -41,7 +41,7 @@ CASES = {
     ),
     "unknown policy": ("lr_config = dict(policy='cosin')", "", ["'CosineAnnealing'", "lr_config.policy", "small.py:5"]),
     "misspelt top-level key": ("log_confg = dict(interval=1)", "", ["'log_config'", "log_confg", "small.py:5"]),
-    "wrong type of value": ("seed = 'three'", "", ["seed is a non-negative int", "small.py:5"]),
+    "wrong type of value": ("seed = 'three'", "", ["seed must be an integer, not 'three'", "small.py:5"]),
     "syntax error": ("a = (", "", ["syntax errors in config file", "'(' was never closed", "small.py:5"]),
     "error while it runs": ("b = 1\na = 1 / 0", "", ["ZeroDivisionError", "small.py:6"]),
     "failing custom import": (
@@ -92,18 +92,18 @@ CASES = {
     ),
     "negative size": (
         "data = dict(train=dict(pipeline=[dict(type='RandomCrop',\n    size=-1)]))", "",
-        ["size is at least 1", "data.train.pipeline[0].size (", "small.py:6"],
+        ["size must be at least 1", "data.train.pipeline[0].size (", "small.py:6"],
     ),
     "text for a number": (
         "data = dict(val=dict(pipeline=[dict(type='Normalize',\n    mean='grey', std=1)]))", "",
-        ["mean of Normalize is a float or a Sequence", "data.val.pipeline[0].mean (", "small.py:6"],
+        ["mean of Normalize must be a float or a Sequence", "data.val.pipeline[0].mean (", "small.py:6"],
     ),
     "name for a list of names": (
         "data = dict(val=dict(pipeline=[dict(type='Collect',\n    keys='img')]))", "",
         ["such as ['img'], not 'img'", "data.val.pipeline[0].keys (", "small.py:6"],
     ),
     "value of the wrong type": (
-        "", "--cfg-options model.backbone.num_classes='4'", ["num_classes of LeNet5 is an int, not '4'"],
+        "", "--cfg-options model.backbone.num_classes='4'", ["num_classes of LeNet5 must be an int, not '4'"],
     ),
     "dict over an inherited list": (
         "log_config = dict(hooks=dict(type='TextLoggerHook'))", "",
@@ -184,7 +184,7 @@ def test_all_problems_are_reported_at_once(small: Path, run: Callable[..., objec
     ran = run("train", small)
     assert ran.code == 2
     assert "There are 3 problems" in ran.err
-    assert [n for n in ("'Adam'", "'warmup'", "non-negative") if n not in ran.err] == []
+    assert [n for n in ("'Adam'", "'warmup'", "seed must be from 0") if n not in ran.err] == []
 
 
 def test_several_wrong_options_are_reported_at_once(small: Path, run: Callable[..., object]) -> None:

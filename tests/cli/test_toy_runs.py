@@ -287,10 +287,10 @@ def test_exit_code_2_never_comes_from_a_training_that_began(
 
 SAMPLER = "+data.sampler={type: torch.utils.data.SequentialSampler, data_source: []}"
 SETTINGS = [
-    (["+data.prefetch_factor=0"], "prefetch_factor is at least 1, not 0"),
-    (["data.workers_per_gpu=-1"], "workers_per_gpu is at least 0, not -1"),
-    (["+data.val_dataloader={prefetch_factor: 0}"], "prefetch_factor is at least 1, not 0"),
-    (["+data.pin_memory=3"], "pin_memory of build_dataloader is a bool, not 3"),
+    (["+data.prefetch_factor=0"], "prefetch_factor must be at least 1, not 0"),
+    (["data.workers_per_gpu=-1"], "workers_per_gpu must be at least 0, not -1"),
+    (["+data.val_dataloader={prefetch_factor: 0}"], "prefetch_factor must be at least 1, not 0"),
+    (["+data.pin_memory=3"], "pin_memory of build_dataloader must be a bool, not 3"),
     ([SAMPLER], "it has no draws"),
     (
         ["data.train.type=ToyStream", "+data.sampler={type: EpochSampler}"],

@@ -52,5 +52,5 @@ def test_default_args_apply_to_each() -> None:
 @pytest.mark.parametrize("cfg", [(RELU, RELU), "LeNet5", None])
 def test_invalid_configs(cfg: Any) -> None:
     """A tuple or a name raises an error."""
-    with pytest.raises(ArgumentTypeError, match="is a dict with a type"):
+    with pytest.raises(ArgumentTypeError, match="must be a dict with a type"):
         MODELS.build(cfg)

@@ -250,7 +250,7 @@ def test_fromstring() -> None:
 @pytest.mark.parametrize("suffix", [".jpg", "py", ""])
 def test_fromstring_needs_a_format(suffix: str) -> None:
     """An unknown format is an OSError."""
-    with pytest.raises(OSError, match="A config is one of"):
+    with pytest.raises(OSError, match="A config must be one of"):
         Config.fromstring("a = 1", suffix)
 
 
@@ -320,7 +320,7 @@ def test_a_failing_import_without_a_file() -> None:
 def test_custom_imports_are_validated(value: str, write: Write) -> None:
     """Anything but a dict of imports and allow_failed_imports is a TypeError with the key."""
     write("c.py", f"\ncustom_imports = {value}\n")
-    with pytest.raises(TypeError, match="custom_imports is dict") as caught:
+    with pytest.raises(TypeError, match="custom_imports must be dict") as caught:
         Config.fromfile("c.py")
     assert isinstance(caught.value, ConfigMergeError)
     assert (caught.value.file, caught.value.line) == ("c.py", 2)

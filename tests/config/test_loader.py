@@ -445,7 +445,7 @@ def test_a_string_may_have_bases(write: Write) -> None:
 @pytest.mark.parametrize("suffix", ["py", ".txt", ""])
 def test_a_string_needs_a_format(suffix: str) -> None:
     """An extension without its dot, or an unknown one, is an OSError."""
-    with pytest.raises(OSError, match="A config is one of"):
+    with pytest.raises(OSError, match="A config must be one of"):
         load_text("a = 1", suffix)
 
 
@@ -490,7 +490,7 @@ def test_a_deprecated_config_warns(notice: str, words: list[str], inherited: boo
 
 def test_a_deprecation_notice_is_a_dict(write: Write) -> None:
     """Anything but a dict is an error."""
-    with pytest.raises(ConfigMergeError, match="_deprecation_ is dict"):
+    with pytest.raises(ConfigMergeError, match="_deprecation_ must be dict"):
         load(write("old.yaml", "_deprecation_: soon\n"))
 
 

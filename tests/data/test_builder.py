@@ -132,14 +132,14 @@ def test_streams_cannot_have_a_sampler() -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"samples_per_gpu": 0}, "samples_per_gpu is at least 1, not 0"),
-        ({"samples_per_gpu": 2.5}, "samples_per_gpu is an int, not 2.5"),
-        ({"workers_per_gpu": -1}, "workers_per_gpu is at least 0, not -1"),
-        ({"workers_per_gpu": 1, "prefetch_factor": 0}, "prefetch_factor is at least 1, not 0"),
-        ({"workers_per_gpu": 1, "prefetch_factor": True}, "prefetch_factor is an int, not True"),
-        ({"pin_memory": "cuda"}, "pin_memory is True or False, not 'cuda'"),
-        ({"persistent_workers": 1}, "persistent_workers is True or False, not 1"),
-        ({"drop_last": None}, "drop_last is True or False, not None"),
+        ({"samples_per_gpu": 0}, "samples_per_gpu must be at least 1, not 0"),
+        ({"samples_per_gpu": 2.5}, "samples_per_gpu must be an int, not 2.5"),
+        ({"workers_per_gpu": -1}, "workers_per_gpu must be at least 0, not -1"),
+        ({"workers_per_gpu": 1, "prefetch_factor": 0}, "prefetch_factor must be at least 1, not 0"),
+        ({"workers_per_gpu": 1, "prefetch_factor": True}, "prefetch_factor must be an int, not True"),
+        ({"pin_memory": "cuda"}, "pin_memory must be True or False, not 'cuda'"),
+        ({"persistent_workers": 1}, "persistent_workers must be True or False, not 1"),
+        ({"drop_last": None}, "drop_last must be True or False, not None"),
     ],
 )
 def test_settings_that_torch_refuses_late(dataset: Any, settings: dict[str, Any], text: str) -> None:

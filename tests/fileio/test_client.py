@@ -93,7 +93,7 @@ def test_parse_uri_prefix() -> None:
         (lambda: FileClient("disk", a=1), ArgumentTypeError, "takes no argument 'a'"),
         (lambda: FileClient("lmdb"), ArgumentTypeError, "needs the argument 'db_path'"),
         (lambda: FileClient.infer_client(), AssertionError, "file_client_args or uri"),
-        (lambda: FileClient.infer_client(uri=3), AssertionError, "URI must be a str or a Path, not 3"),
+        (lambda: FileClient.infer_client(uri=3), AssertionError, "uri must be a str or a Path, not 3"),
         (
             lambda: FileClient.infer_client("disk", "a"),
             ArgumentTypeError,

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cfgtrain.errors import ArgumentError
 from cfgtrain.image.flip import imflip, imflip_, turn_upright
 
 SMALL = np.array([[1, 2], [3, 4]])
@@ -40,6 +41,57 @@ def test_unknown_direction() -> None:
     """An unknown direction raises an error with a suggestion."""
     with pytest.raises(AssertionError, match=r"'horizontl'.*Did you mean 'horizontal'"):
         imflip(SMALL, "horizontl")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("direction", ["horizontal", "vertical", "diagonal"])
+@pytest.mark.parametrize(
+    "dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64, np.int64, bool, np.float16]
+)
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,), (5,), (200,), (600,)])
+def test_in_place_for_every_kind(channels: tuple[int, ...], dtype: Any, direction: Any) -> None:
+    """imflip_ changes the memory of its input for every size, dtype and number of channels, also through a view."""
+    axes = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}[direction]
+    for height, width in [(1, 1), (1, 5), (5, 1), (6, 7), (7, 6), (33, 65)]:
+        base = np.random.default_rng(0).integers(0, 256, (height, width, *channels)).astype(dtype)
+        expected = np.flip(base, axes).copy()
+        assert np.array_equal(imflip(base, direction), expected)
+        assert imflip_(base, direction) is base
+        assert np.array_equal(base, expected)
+        wide = np.repeat(base, 2, axis=1)
+        view = wide[::-1, ::2]
+        expected = np.flip(view, axes).copy()
+        imflip_(view, direction)
+        assert np.array_equal(wide[::-1, ::2], expected)
+        assert np.array_equal(wide[::-1, 1::2], base[::-1])
+
+
+def test_flip_is_contiguous() -> None:
+    """The result is contiguous, also for a view, and the input is not changed."""
+    base = np.random.default_rng(0).random((5, 4, 3))
+    before = base.copy()
+    for img in (base, base.transpose(1, 0, 2), base[::-1, ::2], base[..., ::-1]):
+        flipped = imflip(img)
+        assert flipped.flags.c_contiguous
+        assert np.array_equal(flipped, img[:, ::-1])
+    assert np.array_equal(base, before)
+
+
+@pytest.mark.parametrize("flip", [imflip, imflip_])
+@pytest.mark.parametrize(
+    "img", [[[1, 2], [3, 4]], None, "img", np.zeros(3), np.zeros((2, 2, 2, 2)), np.zeros((0, 3))]
+)
+def test_not_an_image(flip: Any, img: Any) -> None:
+    """What is not an image array raises an error of ours."""
+    with pytest.raises(ArgumentError, match="img"):
+        flip(img)
+
+
+def test_read_only() -> None:
+    """A read-only image can be flipped, but not in place."""
+    img = np.broadcast_to(np.arange(3, dtype=np.uint8), (2, 3))
+    assert imflip(img).tolist() == [[2, 1, 0]] * 2
+    with pytest.raises(ValueError, match="read-only"):
+        imflip_(img)
 
 
 # The image [[a, b], [c, d], [e, f]] as stored with each orientation.

@@ -374,11 +374,11 @@ def test_a_default_of_none_fits(name: str, value: Any, fits: bool) -> None:
 @pytest.mark.parametrize(
     ("annotation", "text"),
     [
-        (float, "x of target is a float, not 'no'."),
-        (int, "x of target is an int, not 'no'."),
-        (int | None, "x of target is an int or None, not 'no'."),
-        (Literal["by", 1], "x of target is 'by' or 1, not 'no'."),
-        (list[int] | dict[str, int], "x of target is a list or a dict, not 'no'."),
+        (float, "x of target must be a float, not 'no'."),
+        (int, "x of target must be an int, not 'no'."),
+        (int | None, "x of target must be an int or None, not 'no'."),
+        (Literal["by", 1], "x of target must be 'by' or 1, not 'no'."),
+        (list[int] | dict[str, int], "x of target must be a list or a dict, not 'no'."),
     ],
 )
 def test_the_message_for_a_wrong_type(annotation: Any, text: str) -> None:
@@ -418,7 +418,7 @@ def test_names_of_positional_arguments() -> None:
 
 def test_types_of_inherited_arguments() -> None:
     """Arguments that are passed on by **kwargs are checked against the base class."""
-    assert type_problem(PassesOnTwice, "depth", "x") == "depth of PassesOnTwice is an int, not 'x'."
+    assert type_problem(PassesOnTwice, "depth", "x") == "depth of PassesOnTwice must be an int, not 'x'."
     assert type_problem(PassesOnTwice, "nothing", "x") is None
 
 

@@ -209,11 +209,11 @@ def test_unused_custom_key_causes_a_warning(caplog: pytest.LogCaptureFixture) ->
 
 WRONG_PARAMWISE: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     ({"bias_lr_mul": 2}, {}, ValueError, r"no setting 'bias_lr_mul'\. Did you mean 'bias_lr_mult'"),
-    ({"custom_keys": ["a"]}, {}, TypeError, "custom_keys is a dict of"),
+    ({"custom_keys": ["a"]}, {}, TypeError, "custom_keys must be a dict of"),
     ({"custom_keys": {"a": 1}}, {}, TypeError, "settings of a custom key"),
     ({"custom_keys": {"a": {"lr_mul": 1}}}, {}, ValueError, r"no setting 'lr_mul'\. Did you mean 'lr_mult'"),
-    ({"bias_lr_mult": "2"}, {}, TypeError, "bias_lr_mult is a number, not '2'"),
-    ({"bypass_duplicate": 1}, {}, TypeError, "bypass_duplicate is True or False"),
+    ({"bias_lr_mult": "2"}, {}, TypeError, "bias_lr_mult must be a number, not '2'"),
+    ({"bypass_duplicate": 1}, {}, TypeError, "bypass_duplicate must be True or False"),
     ({"bias_decay_mult": 1}, {"weight_decay": None}, ValueError, "multiplies weight_decay"),
     ({"norm_decay_mult": 1}, {"weight_decay": None}, ValueError, "multiplies weight_decay"),
     ({"dwconv_decay_mult": 1}, {"weight_decay": None}, ValueError, "multiplies weight_decay"),
@@ -223,7 +223,7 @@ WRONG_PARAMWISE: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
         ValueError,
         "multiplies weight_decay",
     ),
-    ("bias", {}, TypeError, "paramwise_cfg is a dict or None"),
+    ("bias", {}, TypeError, "paramwise_cfg must be a dict or None"),
 ]
 
 
@@ -238,7 +238,7 @@ def test_wrong_paramwise(
 
 def test_optimizer_config_is_a_dict() -> None:
     """Any other type is a TypeError."""
-    with pytest.raises(TypeError, match="optimizer_cfg is a dict"):
+    with pytest.raises(TypeError, match="optimizer_cfg must be a dict"):
         DefaultOptimizerConstructor("SGD")
 
 

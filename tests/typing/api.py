@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
+from torch import Tensor, nn
 
 import cfgtrain
 from cfgtrain import (
@@ -22,6 +23,7 @@ from cfgtrain import (
     imwrite,
     load,
 )
+from cfgtrain.cnn import ConvModule, build_conv_layer, build_norm_layer, build_plugin_layer, drop_path
 from cfgtrain.fileio import BaseStorageBackend, FileClient, dict_from_file, list_from_file
 from cfgtrain.origin import Origin
 from cfgtrain.runner import HOOKS, Hook, PolyLrUpdaterHook, RunnerView
@@ -45,6 +47,11 @@ assert_type(imresize(imread("a.png"), (4, 3)), np.ndarray[Any, Any])
 assert_type(imrescale(imread("a.png"), 0.5, return_scale=True), tuple[np.ndarray[Any, Any], float])
 assert_type(imwrite(imflip(imread("a.png")), "b.png"), bool)
 assert_type(cfgtrain.__version__, str)
+assert_type(build_conv_layer(None, 3, 8, 3), nn.Module)
+assert_type(build_norm_layer({"type": "BN"}, 8), tuple[str, nn.Module])
+assert_type(build_plugin_layer(ConfigDict(type="ContextBlock"), in_channels=8), tuple[str, nn.Module])
+assert_type(ConvModule(3, 8, 3, norm_cfg=ConfigDict(type="BN")).norm, nn.Module | None)
+assert_type(drop_path(Tensor(), 0.1, training=True), Tensor)
 assert_type(cfgtrain.Registry("name").build({"type": "X"}), Any)
 
 

@@ -112,7 +112,7 @@ def test_more_tasks_than_total(clock: FakeClock, out: io.StringIO) -> None:
 @pytest.mark.parametrize("number", [0, -1])
 def test_update_must_be_positive(number: int, out: io.StringIO) -> None:
     """An update by 0 or less raises an AssertionError, as in MMCV."""
-    with pytest.raises(AssertionError, match="must be positive"):
+    with pytest.raises(AssertionError, match="num_tasks must be at least 1"):
         ProgressBar(file=out).update(number)
 
 

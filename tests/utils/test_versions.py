@@ -53,7 +53,7 @@ def test_invalid_versions(text: str) -> None:
 
 def test_version_must_be_str() -> None:
     """A float raises a TypeError."""
-    with pytest.raises(TypeError, match="A version must be a str"):
+    with pytest.raises(TypeError, match="version_str must be a str"):
         digit_version(1.2)  # type: ignore[arg-type]
 
 

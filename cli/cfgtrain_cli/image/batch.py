@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import traceback
 from collections.abc import Generator
@@ -13,11 +14,19 @@ import cv2
 
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.filesystem.atomic import atomic_write
-from cfgtrain.image.formats.sniff import read_header
-from cfgtrain.image.picture import Size, encode_picture, read_picture, upright_size
+from cfgtrain.image_files.header import Size
+from cfgtrain.image_files.reader import read_header, read_picture
+from cfgtrain.image_files.writer import encode_picture
 from cfgtrain.utils.paths import mkdir_or_exist
 from cfgtrain_cli.image.plan import Job
 from cfgtrain_cli.image.tasks import Task
+
+# Errors of writing that all other images would have too: no permission, a read-only or a full disk.
+_HOPELESS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
+
+class OutputFolderError(CfgTrainError, OSError):
+    """Nothing can be written to the output folder."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +86,11 @@ class Batch:
         """Run the jobs, and yield the outcome of each as soon as it is finished.
 
         When the generator is closed, images that are being written are finished, and no more are started.
+
+        Raises:
+            OutputFolderError: Nothing can be written to the output folder.
         """
         threads = self._settings.threads
-        _silence_opencv()
         cv2.setNumThreads(1 if threads > 1 else -1)  # one image per thread, or one on all cores
         pool = ThreadPoolExecutor(threads, thread_name_prefix="image")
         try:
@@ -99,25 +110,30 @@ def preview_job(job: Job, task: Task) -> Outcome:
     """Return the outcome that a job would have, from the header of its file alone."""
     try:
         header = read_header(job.source.read_bytes())
-        before = upright_size(header) if header.size else None
+        before = header.upright_size
         return Outcome(job, before, task.new_size(before) if before else None)
     except (CfgTrainError, OSError) as error:
-        return Outcome(job, error=_reason(error))
+        return Outcome(job, error=reason(error))
 
 
 def run_job(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
-    """Run one job; an error becomes part of the outcome."""
+    """Run one job; an error of this image becomes part of the outcome.
+
+    Raises:
+        OutputFolderError: Nothing can be written to the output folder.
+    """
     try:
-        picture = read_picture(job.source.read_bytes(), settings.task.new_size)
-        pixels = settings.task.apply(picture)
+        task = settings.task
+        picture = read_picture(job.source.read_bytes(), task.new_size if task.may_reduce else None)
+        pixels = task.apply(picture)
         content, losses = encode_picture(pixels, picture.header, job.output.suffix, settings.quality)
         if stop.is_set():
             return Outcome(job, error="Interrupted.")
-        mkdir_or_exist(job.output.parent)
-        with atomic_write(job.output, durable=False, overwrite=settings.overwrite) as file:
-            file.write(content)
+        _write(job.output, content, settings.overwrite)
+    except OutputFolderError:
+        raise
     except (CfgTrainError, OSError, MemoryError) as error:
-        return Outcome(job, error=_reason(error))
+        return Outcome(job, error=reason(error))
     except Exception as error:  # a bug must not stop the other images
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
@@ -125,15 +141,21 @@ def run_job(job: Job, settings: Settings, stop: threading.Event) -> Outcome:
     return Outcome(job, picture.size, (pixels.shape[1], pixels.shape[0]), tuple(losses))
 
 
-def _silence_opencv() -> None:
-    """Turn off the messages of OpenCV, since errors are reported at the end."""
-    if hasattr(cv2.utils, "logging"):
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    else:  # OpenCV 4
-        vars(cv2)["setLogLevel"](0)
+def _write(output: Path, content: bytes, overwrite: bool) -> None:
+    try:
+        mkdir_or_exist(output.parent)
+        with atomic_write(output, durable=False, overwrite=overwrite) as file:
+            file.write(content)
+    except OSError as error:
+        if error.errno in _HOPELESS:
+            raise OutputFolderError(
+                f"Cannot write to the folder {str(output.parent)!r}: {error.strerror}."
+            ) from error
+        raise
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return the text of an error for a report."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or type(error).__name__

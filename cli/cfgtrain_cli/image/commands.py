@@ -1,25 +1,41 @@
-"""The commands ``cfgtrain image resize`` and ``cfgtrain image flip``."""
+"""The commands ``cfgtrain image ...``."""
 
 from __future__ import annotations
 
 import re
 import time
 from enum import StrEnum
+from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cfgtrain.errors import ArgumentError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.introspection.cpus import count_usable_cpus
+from cfgtrain.suggestions import suggest
+from cfgtrain_cli.choices import choice_option
 from cfgtrain_cli.console import echo, print_json
 
 if TYPE_CHECKING:
+    from cfgtrain_cli.image.fill import Colour
     from cfgtrain_cli.image.tasks import Task
 
-app = typer.Typer(help="Resize or flip images.", no_args_is_help=True)
+app = typer.Typer(help="Resize, flip, rotate, crop, pad, convert or list images.", no_args_is_help=True)
 
 
 class Interpolation(StrEnum):
+    """The interpolation of a rotation."""
+
+    nearest = "nearest"
+    bilinear = "bilinear"
+    bicubic = "bicubic"
+    area = "area"
+    lanczos = "lanczos"
+
+
+class ResizeInterpolation(StrEnum):
     """The interpolation of a resize."""
 
     auto = "auto"
@@ -36,6 +52,15 @@ class Direction(StrEnum):
     horizontal = "horizontal"
     vertical = "vertical"
     diagonal = "diagonal"
+
+
+class PadMode(StrEnum):
+    """The pixels that a padding adds."""
+
+    constant = "constant"
+    edge = "edge"
+    reflect = "reflect"
+    symmetric = "symmetric"
 
 
 Inputs = Annotated[
@@ -64,6 +89,15 @@ Quality = Annotated[
         min=1,
         max=100,
         help="Quality of JPEG, WebP and AVIF. \\[default: 95; lossless WebP stays lossless]",
+    ),
+]
+Fill = Annotated[
+    str | None,
+    typer.Option(
+        "--fill",
+        metavar="COLOUR",
+        help="Colour of new pixels: a name, #rrggbb or R,G,B. \\[default: black, or transparent with alpha]",
+        show_default=False,
     ),
 ]
 Jobs = Annotated[
@@ -106,8 +140,13 @@ def resize(
         bool, typer.Option("--shrink-only", help="Never enlarge: smaller images keep their size.")
     ] = False,
     interpolation: Annotated[
-        Interpolation, typer.Option(help="[b]auto[/b] uses area to shrink and bicubic to enlarge.")
-    ] = Interpolation.auto,
+        ResizeInterpolation,
+        choice_option(
+            ResizeInterpolation,
+            "--interpolation",
+            help="[b]auto[/b] uses area to shrink and bicubic to enlarge.",
+        ),
+    ] = ResizeInterpolation.auto,
     quality: Quality = None,
     jobs: Jobs = None,
     overwrite: Overwrite = False,
@@ -140,7 +179,8 @@ def flip(
     output: Output,
     direction: Annotated[
         Direction,
-        typer.Option(
+        choice_option(
+            Direction,
             "--direction",
             "-d",
             help="[b]horizontal[/b] swaps left and right, [b]diagonal[/b] flips both ways.",
@@ -163,6 +203,190 @@ def flip(
     _run(Flip(direction.value), inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json)
 
 
+@app.command(no_args_is_help=True)
+def rotate(
+    inputs: Inputs,
+    output: Output,
+    angle: Annotated[
+        float, typer.Option(help="Angle in degrees, clockwise. Multiples of 90 turn the whole image exactly.")
+    ],
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Enlarge the result to show the whole rotated image.")
+    ] = False,
+    interpolation: Annotated[
+        Interpolation,
+        choice_option(Interpolation, "--interpolation", help="Ignored for multiples of 90 degrees."),
+    ] = Interpolation.bilinear,
+    fill: Fill = None,
+    quality: Quality = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Rotate images about their centre.
+
+    Images are first rotated upright by their EXIF orientation. Format, bit depth,
+    transparency and metadata are kept; anything that cannot be kept is reported.
+    """
+    if not isfinite(angle):
+        raise typer.BadParameter(f"The angle must be a number of degrees, not {angle}.", param_hint="--angle")
+    from cfgtrain_cli.image.tasks import Rotate
+
+    task = Rotate(angle, expand, interpolation.value, _parse_fill(fill))
+    _run(task, inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json)
+
+
+@app.command(no_args_is_help=True)
+def crop(
+    inputs: Inputs,
+    output: Output,
+    box: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="The part to keep: its left top corner and its size in pixels."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Size in pixels of a part at the centre.")
+    ] = None,
+    quality: Quality = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Crop images.
+
+    Images are first rotated upright by their EXIF orientation. Format, bit depth,
+    transparency and metadata are kept; anything that cannot be kept is reported.
+    """
+    if (box is None) == (size is None):
+        raise typer.BadParameter("Give exactly one of --box and --size.")
+    place = None if box is None else _parse_numbers(box, "--box", (4,))
+    if place and min(place[2:]) == 0:
+        raise typer.BadParameter(f"The box must have at least one pixel, not {box!r}.", param_hint="--box")
+    centre = None if size is None else _parse_size(size)
+    from cfgtrain_cli.image.tasks import Crop
+
+    task = Crop(place, centre)
+    _run(task, inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json)
+
+
+@app.command(no_args_is_help=True)
+def pad(
+    inputs: Inputs,
+    output: Output,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Least size in pixels. Pixels are added at the right and bottom."),
+    ] = None,
+    padding: Annotated[
+        str | None,
+        typer.Option(metavar="L,T,R,B", help="Pixels to add: left, top, right, bottom; or N at each side."),
+    ] = None,
+    to_multiple: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Make width and height multiples of N, at the right and bottom."
+        ),
+    ] = None,
+    fill: Fill = None,
+    mode: Annotated[
+        PadMode,
+        choice_option(
+            PadMode,
+            "--mode",
+            help="[b]constant[/b] adds the fill, [b]edge[/b] repeats the last pixel, [b]reflect[/b] mirrors "
+            "without and [b]symmetric[/b] with repeating it.",
+        ),
+    ] = PadMode.constant,
+    quality: Quality = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Pad images.
+
+    Images are first rotated upright by their EXIF orientation. Format, bit depth,
+    transparency and metadata are kept; anything that cannot be kept is reported.
+    """
+    if sum(each is not None for each in (size, padding, to_multiple)) != 1:
+        raise typer.BadParameter("Give exactly one of --size, --padding and --to-multiple.")
+    least = None if size is None else _parse_size(size)
+    sides = None if padding is None else _parse_numbers(padding, "--padding", (1, 4))
+    if fill is not None and mode is not PadMode.constant:
+        raise typer.BadParameter(
+            f"--mode {mode} uses no colour: give --fill with constant alone.", param_hint="--fill"
+        )
+    from cfgtrain_cli.image.tasks import Pad
+
+    task = Pad(least, sides, to_multiple or 1, _parse_fill(fill), mode.value)
+    _run(task, inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json)
+
+
+@app.command(no_args_is_help=True)
+def convert(
+    inputs: Inputs,
+    output: Output,
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="png|jpg|...",
+            help="Format of the outputs, which get this suffix. \\[default: that of the output file or the input]",
+        ),
+    ] = None,
+    grayscale: Annotated[bool, typer.Option("--grayscale", help="Convert colours to gray.")] = False,
+    quality: Quality = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Convert images to another format, to gray, or to another quality.
+
+    Images are rotated upright by their EXIF orientation. Bit depth, transparency and
+    metadata are kept as far as the format can; anything that cannot be kept is reported.
+    """
+    from cfgtrain_cli.image.tasks import Convert
+
+    suffix = _parse_format(format, output)
+    if not (suffix or Path(output).suffix or grayscale or quality):
+        raise typer.BadParameter("Give --format, such as --format png, or --grayscale or --quality.")
+    task = Convert(grayscale)
+    _run(task, inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json, suffix)
+
+
+@app.command(no_args_is_help=True)
+def info(inputs: Inputs, json: Json = False) -> None:
+    """List images: format, size as stored, EXIF orientation, depth, metadata.
+
+    Only the headers are read. Files that cannot be read are listed at the end.
+    """
+    from cfgtrain_cli.image.info import json_report, read_facts, table
+    from cfgtrain_cli.image.plan import find_images
+    from cfgtrain_cli.image.quiet import quiet_libraries
+    from cfgtrain_cli.image.report import failed_files
+
+    paths = find_images(inputs)
+    with quiet_libraries():
+        facts = [read_facts(path) for path in paths]
+    failed = [(each.path, each.error) for each in facts if each.error is not None]
+    if json:
+        print_json(json_report(facts))
+    elif len(failed) < len(facts):
+        echo(table(facts))
+    if failed and not json:
+        echo(failed_files(failed), err=True)
+    if failed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
 def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([1-9]\d{0,6})[xX]([1-9]\d{0,6})", text.strip())
     if match is None:
@@ -170,6 +394,43 @@ def _parse_size(text: str) -> tuple[int, int]:
             f"The size must be WxH in pixels, such as 640x480, not {text!r}.", param_hint="--size"
         )
     return int(match[1]), int(match[2])
+
+
+def _parse_numbers(text: str, option: str, counts: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return four numbers of pixels; one number stands for four equal ones if it is allowed."""
+    words = text.split(",")
+    if len(words) not in counts or not all(re.fullmatch(r" *\d{1,7} *", word) for word in words):
+        wanted = "four numbers of pixels such as 10,20,30,40" + (", or one number" if 1 in counts else "")
+        raise typer.BadParameter(f"It must be {wanted}, not {text!r}.", param_hint=option)
+    first, *others = (int(word) for word in words)
+    return (first, *others) if len(others) == 3 else (first, first, first, first)  # type: ignore[return-value]
+
+
+def _parse_fill(text: str | None) -> Colour | None:
+    from cfgtrain_cli.image.fill import parse_fill  # imports Pillow
+
+    try:
+        return None if text is None else parse_fill(text)
+    except ArgumentError as error:
+        raise typer.BadParameter(str(error), param_hint="--fill") from error
+
+
+def _parse_format(text: str | None, output: str) -> str | None:
+    """Return the suffix of a format."""
+    from cfgtrain.image.io import IMAGE_SUFFIXES
+
+    if text is None:
+        return None
+    suffix = f".{text.lower().removeprefix('.')}"
+    names = [each.removeprefix(".") for each in IMAGE_SUFFIXES]
+    if suffix not in IMAGE_SUFFIXES:
+        raise typer.BadParameter(
+            f"{text!r} is not an image format.{suggest(text, names)}", param_hint="--format"
+        )
+    own = Path(output).suffix.lower()
+    if own in IMAGE_SUFFIXES and own != suffix and not Path(output).is_dir():
+        raise typer.BadParameter(f"The output {output!r} is not a {text} file.", param_hint="--format")
+    return suffix
 
 
 def _run(
@@ -182,27 +443,32 @@ def _run(
     skip_existing: bool,
     dry_run: bool,
     json: bool,
+    suffix: str | None = None,
 ) -> None:
     """Plan the jobs, run them, and report the outcomes."""
-    from cfgtrain_cli.image.batch import Batch, Settings, preview_job
+    from cfgtrain_cli.image.batch import Batch, OutputFolderError, Settings, preview_job
     from cfgtrain_cli.image.plan import make_plan
+    from cfgtrain_cli.image.quiet import quiet_libraries
     from cfgtrain_cli.image.report import dry_run_report, failure_report, json_report, summary, with_progress
 
     begin = time.perf_counter()
-    plan = make_plan(inputs, output, overwrite=overwrite, skip_existing=skip_existing)
+    plan = make_plan(inputs, output, suffix=suffix, overwrite=overwrite, skip_existing=skip_existing)
     settings = Settings(task, quality, overwrite, min(jobs or count_usable_cpus(), max(len(plan.jobs), 1)))
     batch = Batch(plan.jobs, settings)
     todo = (preview_job(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
     try:
-        outcomes = list(with_progress(todo, len(plan.jobs)))
-    except KeyboardInterrupt:
+        with quiet_libraries():
+            outcomes = list(with_progress(todo, len(plan.jobs)))
+    except (KeyboardInterrupt, OutputFolderError) as error:
         todo.close()
         written = sum(outcome.error is None for outcome in batch.finished)
-        echo(
-            f"Interrupted: {written} of {len(plan.jobs)} images were written completely, the others not at all. "
-            "To process the rest, add --skip-existing.",
-            err=True,
+        state = (
+            f"{written} of {len(plan.jobs)} images were written completely, the others not at all. "
+            "To process the rest, add --skip-existing."
         )
+        if isinstance(error, OutputFolderError):
+            raise OutputFolderError(f"{error}\n{state}" if len(plan.jobs) > 1 else str(error)) from error
+        echo(f"Interrupted: {state}", err=True)
         raise
     seconds = time.perf_counter() - begin
     if json:

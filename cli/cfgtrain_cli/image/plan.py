@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -39,13 +39,19 @@ class Plan:
 
 
 def make_plan(
-    inputs: Iterable[str], output: str, *, overwrite: bool = False, skip_existing: bool = False
+    inputs: Iterable[str],
+    output: str,
+    *,
+    suffix: str | None = None,
+    overwrite: bool = False,
+    skip_existing: bool = False,
 ) -> Plan:
     """Find the input files and their outputs, and validate them, without opening any file.
 
     Args:
         inputs: Files, folders and patterns such as ``photos/**/*.jpg``.
         output: A file if the input is one file, else a folder.
+        suffix: Suffix of the files in an output folder, such as ``.png``; by default that of the input.
         overwrite: Whether outputs may replace existing files other than the inputs.
         skip_existing: Whether to skip jobs whose output exists.
 
@@ -57,8 +63,8 @@ def make_plan(
     if len(inputs) == 1 and Path(inputs[0]).is_file() and not _is_folder(output):
         plan.jobs = [Job(Path(inputs[0]), Path(output))]
     else:
-        jobs_by_input = (_jobs_of(word, Path(output), plan) for word in inputs)
-        plan.jobs = list(dict.fromkeys(job for jobs in jobs_by_input for job in jobs))
+        jobs = dict.fromkeys(job for word in inputs for job in _jobs_of(word, Path(output), plan))
+        plan.jobs = [replace(job, output=job.output.with_suffix(suffix)) if suffix else job for job in jobs]
         if Path(output).exists() and not Path(output).is_dir():
             raise ArgumentError(
                 f"The output {output!r} is a file, and the input is not a single file. Choose a folder."
@@ -79,6 +85,16 @@ def make_plan(
             + "\nUse --overwrite to replace existing files, or --skip-existing to keep them."
         )
     return plan
+
+
+def find_images(inputs: Iterable[str]) -> list[Path]:
+    """Return the input files, without opening them.
+
+    Raises:
+        ArgumentError: An input does not exist.
+    """
+    nowhere, plan = Path(os.devnull), Plan()
+    return list(dict.fromkeys(job.source for word in inputs for job in _jobs_of(word, nowhere, plan)))
 
 
 def _is_folder(output: str) -> bool:

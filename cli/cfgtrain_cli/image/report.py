@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from cfgtrain.suggestions import printable
 from cfgtrain_cli.image.batch import Outcome
 from cfgtrain_cli.image.plan import Plan
 
@@ -73,10 +75,13 @@ def summary(outcomes: Iterable[Outcome], plan: Plan, done: str, output: str, sec
 
 def failure_report(outcomes: Iterable[Outcome], plan: Plan) -> str:
     """Return the error of each file that failed, or an empty str."""
-    bad = [each for each in _in_order(outcomes, plan) if each.error is not None]
-    if not bad:
-        return ""
-    lines = [f"{each.job.source}: {each.error}" for each in bad[:_MAX_LISTED]]
+    bad = [(each.job.source, each.error) for each in _in_order(outcomes, plan) if each.error is not None]
+    return failed_files(bad) if bad else ""
+
+
+def failed_files(bad: Sequence[tuple[Path, str]]) -> str:
+    """Return a line for each of some files with its error, after a line with their number."""
+    lines = [printable(f"{path}: {error}") for path, error in bad[:_MAX_LISTED]]
     lines += [f"and {len(bad) - _MAX_LISTED} more; --json lists all"] if len(bad) > _MAX_LISTED else []
     return "\n  ".join([f"{_count(len(bad))} failed:", *lines])
 

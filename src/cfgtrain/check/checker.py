@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 
 from cfgtrain.check.components import component, nested
@@ -11,7 +11,7 @@ from cfgtrain.check.evaluation import evaluation_problems
 from cfgtrain.check.hooks import hook_problems
 from cfgtrain.check.optimizer import optimizer_problems
 from cfgtrain.check.runner import runner_problems
-from cfgtrain.check.values import file_problems, value_problems
+from cfgtrain.check.values import file_problems, freeze_problems, value_problems
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError
 from cfgtrain.keys import HOOK_KEYS, KEYS
@@ -19,7 +19,7 @@ from cfgtrain.origin import Origin, location
 from cfgtrain.registries import MODELS
 from cfgtrain.suggestions import close_names
 
-__all__ = ["check", "find_problems"]
+__all__ = ["check", "check_model", "find_problems"]
 
 
 def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
@@ -34,7 +34,33 @@ def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
         CfgTrainError: The problem, if there is one; a ``CheckError`` with all of them if there
             are several.
     """
-    problems = [*find_problems(cfg), *(file_problems(cfg, trusted) if files else ())]
+    _raise_all([*find_problems(cfg), *(file_problems(cfg, trusted) if files else ())])
+
+
+def check_model(cfg: Config, data: bool = False) -> None:
+    """Raise if anything is wrong with the model of a config, which needs nothing else to be built.
+
+    Args:
+        cfg: Config with a model.
+        data: Whether to check the datasets too.
+
+    Raises:
+        CfgTrainError: As for ``check``.
+    """
+    problems = [
+        *_top_level(cfg),
+        *_missing(cfg, ["model"], "here"),
+        *_model_problems(cfg),
+        *freeze_problems(cfg),
+    ]
+    if data and "data" in cfg:
+        problems += data_problems(cfg)
+    elif data:
+        problems += _missing(cfg, ["data"], "unless the shape of the input is given (--shape)")
+    _raise_all(problems)
+
+
+def _raise_all(problems: list[CfgTrainError]) -> None:
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -44,14 +70,8 @@ def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
 def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield every problem that can be found without building anything."""
     yield from _top_level(cfg)
-    for key in KEYS.values():
-        if key.required and key.name not in cfg:
-            message = f"The config has no {key.name!r}, which is required for training."
-            origin = Origin(cfg.filename) if cfg.filename else None
-            yield ConfigKeyError(message, origin=origin, key=key.name)
-    if "model" in cfg:
-        yield from component(cfg._cfg_dict, "model", MODELS)
-        yield from nested(cfg["model"], MODELS)
+    yield from _missing(cfg, [key.name for key in KEYS.values() if key.required], "for training")
+    yield from _model_problems(cfg)
     if "data" in cfg:
         yield from data_problems(cfg)
     if "optimizer" in cfg:
@@ -63,6 +83,20 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
             yield from hook_problems(cfg, hook_key.name)
     yield from evaluation_problems(cfg)
     yield from value_problems(cfg)
+
+
+def _missing(cfg: Config, names: Iterable[str], what_for: str) -> Iterator[CfgTrainError]:
+    for name in names:
+        if name not in cfg:
+            message = f"The config has no {name!r}, which is required {what_for}."
+            origin = Origin(cfg.filename) if cfg.filename else None
+            yield ConfigKeyError(message, origin=origin, key=name)
+
+
+def _model_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    if "model" in cfg:
+        yield from component(cfg._cfg_dict, "model", MODELS)
+        yield from nested(cfg["model"], MODELS)
 
 
 def _top_level(cfg: Config) -> Iterator[CfgTrainError]:

@@ -26,6 +26,7 @@ __all__ = [
     "is_builtin",
     "nested",
     "value_error",
+    "wrong_value",
 ]
 
 
@@ -50,8 +51,7 @@ def component(
     """
     cfg = node[key]
     if not isinstance(cfg, Mapping):
-        message = f"{dotted([key])} is a dict with a type, not {cfg!r}."
-        yield ConfigValueError(message, **location(node, key))
+        yield wrong_value(node, key, "a dict with a type")
         return
     try:
         target, args = resolve_cfg(cfg, registry)
@@ -145,6 +145,17 @@ def _init_cfg(node: Any, value: Any) -> Iterator[CfgTrainError]:
 def is_builtin(target: Any) -> bool:
     """Return whether a class belongs to cfgtrain: then building it has no side effects."""
     return str(target.__module__).startswith("cfgtrain.")
+
+
+def wrong_value(node: Any, key: Any, right: str) -> ConfigValueError:
+    """Return an error for a value of a config.
+
+    Args:
+        node: The part of the config that contains it.
+        key: Its key.
+        right: What the value must be.
+    """
+    return ConfigValueError(f"{dotted([key])} must be {right}, not {node[key]!r}.", **location(node, key))
 
 
 def config_error(error: CfgTrainError, node: Any, key: Any = None) -> ConfigValueError:

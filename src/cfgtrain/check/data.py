@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.check.components import arguments, component
+from cfgtrain.check.components import arguments, component, wrong_value
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import (
     LOADER_KEYS,
@@ -29,8 +29,7 @@ def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with ``data``."""
     data = cfg["data"]
     if not isinstance(data, Mapping):
-        message = f"data is a dict of datasets and loader settings, not {data!r}."
-        yield ConfigValueError(message, **location(cfg, "data"))
+        yield wrong_value(cfg, "data", "a dict of datasets and loader settings")
         return
     parts = parts_of(cfg)
     known = (*parts, *(f"{part}_dataloader" for part in parts), *LOADER_KEYS)
@@ -52,8 +51,7 @@ def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:
     key = f"{part}_dataloader"
     loader = data.get(key, {})
     if not isinstance(loader, Mapping):
-        message = f"{key} is a dict of loader settings, not {loader!r}."
-        yield ConfigValueError(message, **location(data, key))
+        yield wrong_value(data, key, "a dict of loader settings")
         return
     yield from _loader(loader, loader)
     if part != "train" and loader.get("shuffle"):

@@ -6,14 +6,13 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from cfgtrain.check.components import arguments, config_error
+from cfgtrain.check.components import arguments, config_error, wrong_value
 from cfgtrain.check.runner import counts_epochs
 from cfgtrain.config.config import Config
 from cfgtrain.errors import (
     ArgumentError,
     CfgTrainError,
     ConfigKeyError,
-    ConfigValueError,
     HookError,
 )
 from cfgtrain.introspection.signatures import argument_problem, parameters_of
@@ -32,7 +31,7 @@ def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
     if evaluation is None:
         return
     if not isinstance(evaluation, Mapping):
-        yield ConfigValueError(f"evaluation is a dict, not {evaluation!r}.", **location(cfg, "evaluation"))
+        yield wrong_value(cfg, "evaluation", "a dict")
         return
     val = _val(cfg)
     if val is None:
@@ -84,10 +83,6 @@ def _arguments(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
     own = parameters.names if parameters else ()
     stated = {key: value for key, value in evaluation.items() if key in own}
     yield from arguments(evaluation, EvalHook, stated, ("dataloader",))
-    for name, least in (("interval", 1), ("start", 0)):
-        value = evaluation.get(name)
-        if isinstance(value, int) and value < least:
-            yield ConfigValueError(f"{name} is at least {least}, not {value}.", **location(evaluation, name))
     evaluate = getattr(_dataset_class(val), "evaluate", None)
     rest = {key: value for key, value in evaluation.items() if key not in own}
     problem = argument_problem(evaluate, {"self": None, "results": None, **rest}) if evaluate else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.check.components import component, config_error, is_builtin
+from cfgtrain.check.components import component, config_error, is_builtin, wrong_value
 from cfgtrain.check.evaluation import monitor_problems
 from cfgtrain.check.runner import counts_epochs, runner_class
 from cfgtrain.config.config import Config
@@ -30,8 +30,7 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
     if key == "optimizer_config":
         fp16 = cfg.get("fp16")
         if fp16 is not None and not isinstance(fp16, Mapping):
-            message = f"fp16 is a dict such as dict(loss_scale='dynamic'), or None, not {fp16!r}."
-            yield ConfigValueError(message, **location(root, "fp16"))
+            yield wrong_value(root, "fp16", "a dict such as dict(loss_scale='dynamic'), or None")
         value = hook_configs.optimizer_settings(root)
     if key == "log_config" and value is not None:
         yield from _log_config(value, root)
@@ -80,16 +79,14 @@ def _at_shared_setting(error: CfgTrainError, hook_cfg: Any, shared: Any) -> CfgT
 
 def _log_config(value: Any, root: Any) -> Iterator[CfgTrainError]:
     if not isinstance(value, Mapping):
-        message = f"log_config is dict(interval=..., hooks=[...]), not {value!r}."
-        yield ConfigValueError(message, **location(root, "log_config"))
+        yield wrong_value(root, "log_config", "dict(interval=..., hooks=[...])")
         return
     for unknown in set(value) - {"interval", "hooks"}:
         near = str(unknown), ("interval", "hooks")
         message = f"log_config has no setting {unknown!r}."
         yield ConfigKeyError(message, near=near, **location(value, unknown))
     if not isinstance(value.get("hooks", []), (list, tuple)):
-        message = f"hooks is a list of dicts, not {value['hooks']!r}."
-        yield ConfigValueError(message, **location(value, "hooks"))
+        yield wrong_value(value, "hooks", "a list of dicts")
 
 
 def _run_problems(cfg: Config, hook_cfg: Any) -> Iterator[CfgTrainError]:

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from cfgtrain.check.components import component, config_error, import_error, value_error
+from cfgtrain.check.components import component, config_error, import_error, value_error, wrong_value
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
-from cfgtrain.errors import CfgTrainError, ConfigValueError
+from cfgtrain.errors import CfgTrainError
 from cfgtrain.optim.builder import DEFAULT_CONSTRUCTOR, is_optimizer_dict
 from cfgtrain.optim.paramwise import DefaultOptimizerConstructor, paramwise_problems
-from cfgtrain.origin import location
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.registry.registry import resolve_cfg
 
@@ -78,8 +77,7 @@ def _paramwise(
     if paramwise is None:
         return
     if not isinstance(paramwise, Mapping):
-        message = f"paramwise_cfg is a dict or None, not {paramwise!r}."
-        yield ConfigValueError(message, **location(cfg, "paramwise_cfg"))
+        yield wrong_value(cfg, "paramwise_cfg", "a dict or None")
         return
     for problem in paramwise_problems(paramwise, optimizer_cfg, known):
         node: Any = paramwise

@@ -33,7 +33,7 @@ def runner_problems(cfg: Config) -> Iterator[CfgTrainError]:
     own, other = ("max_epochs", "max_iters") if target.by_epoch else ("max_iters", "max_epochs")
     value = runner.get(own)
     if not isinstance(value, int) or value < 1:
-        message = f"{own} of {target.__name__} is at least 1, not {value!r}."
+        message = f"{own} of {target.__name__} must be at least 1, not {value!r}."
         yield ConfigValueError(message, **location(runner, own if own in runner else "type"))
     if runner.get(other) is not None:
         message = f"{target.__name__} takes {own}, and {other} cannot be given as well."

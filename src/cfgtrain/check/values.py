@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.check.components import config_error
+from cfgtrain.arguments import check_integer
+from cfgtrain.check.components import config_error, wrong_value
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.schemes import checkpoint_exists
 from cfgtrain.config.config import Config
@@ -20,7 +21,7 @@ from cfgtrain.keys import setting
 from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 
-__all__ = ["file_problems", "value_problems"]
+__all__ = ["file_problems", "freeze_problems", "value_problems"]
 
 MAX_SEED = 2**63 - 1  # what torch takes
 
@@ -28,34 +29,19 @@ MAX_SEED = 2**63 - 1  # what torch takes
 def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the settings that are plain values."""
     yield from _workflow_problems(cfg)
-    seed, deterministic, level = (
-        setting(cfg, "seed"),
-        setting(cfg, "deterministic"),
-        setting(cfg, "log_level"),
-    )
-    if seed is not None and (
-        not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED
-    ):
-        message = f"seed is a non-negative int or None, not {seed!r}; it is below 2**63."
-        yield ConfigValueError(message, **location(cfg, "seed"))
-    if not isinstance(deterministic, bool):
-        message = f"deterministic is True or False, not {deterministic!r}."
-        yield ConfigValueError(message, **location(cfg, "deterministic"))
+    try:
+        if setting(cfg, "seed") is not None:
+            check_integer("seed", cfg["seed"], 0, MAX_SEED)
+    except ArgumentError as error:
+        yield config_error(error, cfg, "seed")
+    if not isinstance(setting(cfg, "deterministic"), bool):
+        yield wrong_value(cfg, "deterministic", "True or False")
     if not isinstance(cfg.get("work_dir"), str | None):
-        message = f"work_dir is a path as a str, or None, not {cfg['work_dir']!r}."
-        yield ConfigValueError(message, **location(cfg, "work_dir"))
+        yield wrong_value(cfg, "work_dir", "a path as a str, or None")
     yield from _empty_paths(cfg)
-    freeze = setting(cfg, "freeze")
-    if freeze is not None and not (
-        isinstance(freeze, list | tuple) and all(isinstance(each, str) for each in freeze)
-    ):
-        message = (
-            f"freeze is a list of names, such as ['backbone.conv1', 'backbone.layer1.*'], not {freeze!r}."
-        )
-        yield ConfigValueError(message, **location(cfg, "freeze"))
-    if not isinstance(level, str) or level not in logging.getLevelNamesMapping():
-        message = f"log_level is one of DEBUG, INFO, WARNING, ERROR, not {level!r}."
-        yield ConfigValueError(message, **location(cfg, "log_level"))
+    yield from freeze_problems(cfg)
+    if setting(cfg, "log_level") not in [*logging.getLevelNamesMapping()]:
+        yield wrong_value(cfg, "log_level", "DEBUG, INFO, WARNING or ERROR")
     try:
         pick_device(cfg.get("device"))
     except ArgumentError as error:
@@ -64,6 +50,18 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         cfg.pretty_text  # noqa: B018  # a config that cannot be written cannot be saved in the work directory
     except ConfigError as error:
         yield error
+
+
+def freeze_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the value of ``freeze``, without the model whose parts it names."""
+    names = setting(cfg, "freeze")
+    if names is not None and not (
+        isinstance(names, list | tuple) and all(isinstance(each, str) for each in names)
+    ):
+        message = (
+            f"freeze is a list of names, such as ['backbone.conv1', 'backbone.layer1.*'], not {names!r}."
+        )
+        yield ConfigValueError(message, **location(cfg, "freeze"))
 
 
 def _empty_paths(cfg: Config) -> Iterator[CfgTrainError]:
@@ -147,10 +145,10 @@ def _file_problem(file: object) -> str | None:
 
 def _workflow_problems(cfg: Config) -> Iterator[CfgTrainError]:
     workflow = setting(cfg, "workflow")
-    where = location(cfg, "workflow")
     if not isinstance(workflow, (list, tuple)) or not all(map(_is_flow, workflow)):
-        yield ConfigValueError(f"workflow is a list such as [('train', 1)], not {workflow!r}.", **where)
+        yield wrong_value(cfg, "workflow", "a list such as [('train', 1)]")
         return
+    where = location(cfg, "workflow")
     for mode, times in workflow:
         if times < 1:
             message = (

@@ -17,6 +17,7 @@ from typing import IO, Any
 import torch
 from torch import nn
 
+from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.digest import append_digest
 from cfgtrain.checkpoint.plain_data import allow_numpy, objects_in
 from cfgtrain.checkpoint.state_dict import get_state_dict, weights_to_cpu
@@ -51,8 +52,7 @@ def save_checkpoint(
         ArgumentTypeError: ``meta`` is neither a dict nor None.
         CheckpointError: The file cannot be written; a previous file remains unchanged.
     """
-    if not isinstance(meta, dict | None):
-        raise ArgumentTypeError(f"meta is a dict or None, not {meta!r}.")
+    check_type("meta", meta, dict | None, "a dict or None")
     if not is_main_process():
         return
     meta = {**(meta or {}), "time": time.asctime()}

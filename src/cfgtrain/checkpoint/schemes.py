@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from cfgtrain.errors import CheckpointError
+from cfgtrain.errors import CheckpointError, CheckpointNotFoundError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import uri_prefix
 
@@ -63,7 +63,8 @@ def local_checkpoint(filename: str | Path) -> Iterator[Path]:
     """Return a local path of a checkpoint; a downloaded file is removed at the end of the ``with`` block.
 
     Raises:
-        CheckpointError: The file does not exist or cannot be downloaded.
+        CheckpointNotFoundError: The file does not exist.
+        CheckpointError: It cannot be downloaded.
         BackendError: The scheme is unknown.
         MissingLibraryError: Reading the scheme needs a package that is not installed.
     """
@@ -71,7 +72,9 @@ def local_checkpoint(filename: str | Path) -> Iterator[Path]:
     if not scheme.exists(filename):
         folder = Path(filename).expanduser().parent
         names = [path.name for path in folder.glob("*.pth")] if folder.is_dir() else []
-        raise CheckpointError(f"There is no checkpoint {filename}.", near=(Path(filename).name, names))
+        raise CheckpointNotFoundError(
+            f"There is no checkpoint {filename}.", near=(Path(filename).name, names)
+        )
     with ExitStack() as stack:
         try:
             local = stack.enter_context(scheme.local_path(filename))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
+
+from cfgtrain.cnn.bricks.norm import is_norm
 
 __all__ = ["assert_is_norm_layer", "assert_params_all_zeros", "is_jit_tracing", "torch_meshgrid"]
 
 
 def assert_is_norm_layer(module: nn.Module) -> bool:
-    """Return whether a layer is a batch, instance, group or layer normalization."""
-    return isinstance(module, _BatchNorm | _InstanceNorm | nn.GroupNorm | nn.LayerNorm)
+    """Return whether a layer is a normalization; see ``is_norm``."""
+    return is_norm(module)
 
 
 def assert_params_all_zeros(module: nn.Module) -> bool:

@@ -129,7 +129,7 @@ class Config:
             return
         if not is_import_list(wanted):
             raise ConfigMergeError(
-                f"custom_imports is dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
+                f"custom_imports must be dict(imports=[...], allow_failed_imports=False), not {wanted!r}.",
                 **location(self, "custom_imports"),
             )
         is_list = not isinstance(wanted["imports"], str)

@@ -139,6 +139,21 @@ def without(cfg: Mapping[str, Any], *keys: str) -> Any:
     return copied
 
 
+def disable_keys(node: Any, *keys: str) -> Any:
+    """Return a copy of a config in which these keys are False, or None if they are not bools, at any depth."""
+    node = copy.deepcopy(node)
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            for key in {*keys} & each.keys():
+                each[key] = False if isinstance(each[key], bool) else None  # type: ignore[index]  # a dict
+            waiting += each.values()
+        elif isinstance(each, (list, tuple)):
+            waiting += each
+    return node
+
+
 def set_trace(node: ConfigDict, trace: Trace | None) -> None:
     """Set the trace of a node as an attribute, not as a key."""
     object.__setattr__(node, "_trace", trace)

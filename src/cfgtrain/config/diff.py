@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -99,28 +99,24 @@ def _compare_dicts(a: _At, b: _At) -> Iterator[_Pair]:
 def _compare_lists(a: _At, b: _At) -> Iterator[_Pair]:
     old = [((*a[0], i), part) for i, part in enumerate(a[1])]
     new = [((*b[0], i), part) for i, part in enumerate(b[1])]
-    for lefts, rights in _differing(
-        old, new, [_form(part) for _, part in old], [_form(part) for _, part in new]
-    ):
+    for are_equal, before, after in _matched(old, new, _form):
         # Of the items that are not equal, those of the same type are paired in order.
-        kinds = [_kind(part) for _, part in lefts], [_kind(part) for _, part in rights]
-        matcher = SequenceMatcher(None, *kinds, autojunk=False)
-        for tag, i, j, k, m in matcher.get_opcodes():
-            if tag == "equal":
-                for left, right in zip(lefts[i:j], rights[k:m], strict=True):
+        for are_paired, lefts, rights in _matched(before, after, _kind) if not are_equal else ():
+            if are_paired:
+                for left, right in zip(lefts, rights, strict=True):
                     yield from _compare(left, right)
             else:
-                yield from ((left, None) for left in lefts[i:j])
-                yield from ((None, right) for right in rights[k:m])
+                yield from ((left, None) for left in lefts)
+                yield from ((None, right) for right in rights)
 
 
-def _differing(
-    old: list[_At], new: list[_At], old_forms: Sequence[Any], new_forms: Sequence[Any]
-) -> Iterator[tuple[list[_At], list[_At]]]:
-    """Yield the parts of two lists between the items that they have in common."""
-    for tag, i, j, k, m in SequenceMatcher(None, old_forms, new_forms, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield old[i:j], new[k:m]
+def _matched(
+    old: list[_At], new: list[_At], key: Callable[[Any], object]
+) -> Iterator[tuple[bool, list[_At], list[_At]]]:
+    """Divide two lists, and yield the parts with whether their items have the same keys."""
+    old_keys, new_keys = ([key(part) for _, part in items] for items in (old, new))
+    for tag, i, j, k, m in SequenceMatcher(None, old_keys, new_keys, autojunk=False).get_opcodes():
+        yield tag == "equal", old[i:j], new[k:m]
 
 
 def _is_list(value: object) -> bool:

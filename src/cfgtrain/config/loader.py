@@ -31,7 +31,7 @@ from cfgtrain.config.provenance.file_source import FileSource
 from cfgtrain.config.provenance.python_source import PythonSource
 from cfgtrain.config.provenance.yaml_source import YamlSource
 from cfgtrain.config.trace import stack_level
-from cfgtrain.config.yaml_reader import json_as_yaml, parse_yaml
+from cfgtrain.config.yaml_reader import YamlDocument, json_as_yaml, parse_yaml
 from cfgtrain.errors import (
     ConfigCycleError,
     ConfigDeprecationWarning,
@@ -85,7 +85,7 @@ def load_file(file: str | Path, use_predefined_variables: bool = True) -> Loaded
 def load_text(text: str, suffix: str) -> Loaded:
     """Load a config from a string; a relative ``_base_`` is relative to the current folder."""
     if suffix not in SUFFIXES:
-        raise ConfigFormatError(f"A config is one of {', '.join(SUFFIXES)}, not {suffix!r}.")
+        raise ConfigFormatError(f"A config must be one of {', '.join(SUFFIXES)}, not {suffix!r}.")
     path = os.path.join(os.getcwd(), f"<string>{suffix}")
     return _Reader(True).merged(text, path, "<string>", (path,))
 
@@ -213,7 +213,7 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
 
 def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     code, references, variables = file.hidden
-    document = None
+    document: YamlDocument | None = None
     if file.suffix == ".json":
         values = parse_json(code, file.shown)
         code = json_as_yaml(code)  # the YAML reader also finds the lines of JSON, when they are needed
@@ -226,7 +226,9 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
             f"A config is a mapping of keys to values; this file holds {with_article(type(values).__name__)}.",
             origin=Origin(file.shown),
         )
-    source = YamlSource(file.shown, file.text, values, code, file.hidden.sources(), document)
+    source = YamlSource(file.shown, file.text, values, code, file.hidden.sources())
+    if document is not None:
+        source.document = document
     used = templates.used_tokens(repr(values)) if references or variables else set()
     if variables:
         values = templates.fill_tree(values, *_environment(file, used))
@@ -241,10 +243,7 @@ def _read_data(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
 def _environment(file: _File, used: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of the environment variables in the file, and their texts."""
     variables = {token: each for token, each in file.hidden.variables.items() if token in used}
-    found = templates.read_environment(variables, file.shown, file.hidden.text)
-    return {token: value for token, (value, _) in found.items()}, {
-        token: text for token, (_, text) in found.items()
-    }
+    return templates.read_environment(variables, file.shown, file.hidden.text)
 
 
 def _referenced(file: _File, used: set[str], bases: list[Loaded]) -> dict[str, Any]:
@@ -303,7 +302,7 @@ def _warn_about_deprecation(notice: object, file: _File) -> None:
     if notice is None:
         return
     if not isinstance(notice, Mapping):
-        problem = f"{DEPRECATION} is dict(expected=..., reference=...), not {notice!r}."
+        problem = f"{DEPRECATION} must be dict(expected=..., reference=...), not {notice!r}."
         raise ConfigMergeError(problem, origin=Origin(file.shown), key=DEPRECATION)
     message = f"The config {file.shown} is deprecated."
     if notice.get("expected"):
@@ -327,7 +326,7 @@ def _check_file(path: str, shown: str) -> None:
         raise ConfigNotFoundError(f"The config {shown!r} {what}.", hint=near(path), origin=Origin(shown))
     if not path.endswith(SUFFIXES):
         name = os.path.basename(path)
-        message = f"A config is one of {', '.join(SUFFIXES)}, not {name!r}."
+        message = f"A config must be one of {', '.join(SUFFIXES)}, not {name!r}."
         raise ConfigFormatError(message, origin=Origin(shown))
 
 

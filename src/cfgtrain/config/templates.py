@@ -137,13 +137,16 @@ def look_up_references(paths: dict[str, str], bases: Any, file: str, text: str) 
     return values
 
 
-def read_environment(variables: dict[str, Variable], file: str, text: str) -> dict[str, tuple[Any, str]]:
+def read_environment(
+    variables: dict[str, Variable], file: str, text: str
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the value for each token, parsed like a value of the command line, and its text.
 
     Raises:
         ConfigKeyError: A variable is not set and has no default.
     """
-    values: dict[str, tuple[Any, str]] = {}
+    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for token, (name, default, quoted) in variables.items():
         found = os.environ.get(name, default)
         if found is None:
@@ -152,12 +155,11 @@ def read_environment(variables: dict[str, Variable], file: str, text: str) -> di
                 hint=f"{suggest(name, os.environ)} Set it, or give it a default: {{{{${name}:default}}}}.",
                 origin=Origin(file, _line(token, text)),
             )
-        value: Any = found
+        values[token] = texts[token] = found
         if not quoted:
             with suppress(OptionError):  # what cannot be parsed is a string
-                value = parse_value(found)
-        values[token] = (value, found)
-    return values
+                values[token] = parse_value(found)
+    return values, texts
 
 
 def _line(token: str, text: str) -> int:

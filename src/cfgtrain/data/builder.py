@@ -18,21 +18,13 @@ from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["build_dataloader", "build_dataset", "setting_problems"]
 
-# Keys of `data` that apply to all parts (train, val, test); `data.<part>_dataloader` overrides them.
-LOADER_KEYS = (
-    "samples_per_gpu",
-    "workers_per_gpu",
-    "drop_last",
-    "shuffle",
-    "pin_memory",
-    "persistent_workers",
-    "prefetch_factor",
-    "sampler",
-)
-
-# Of those that are numbers, the smallest one; PyTorch would raise an error for less, some only when it loads.
+# The numbers among the settings of a loader, and the smallest values; PyTorch would raise an error for less, some only
+# when it loads.
 LEAST = {"samples_per_gpu": 1, "workers_per_gpu": 0, "prefetch_factor": 1}
 _SWITCHES = ("shuffle", "drop_last", "pin_memory", "persistent_workers")
+
+# Keys of `data` that apply to all parts (train, val, test); `data.<part>_dataloader` overrides them.
+LOADER_KEYS = (*LEAST, *_SWITCHES, "sampler")
 
 # Arguments that are passed to a sampler if it accepts them.
 SAMPLER_OFFERED = ("size", "shuffle", "seed", "rank", "world_size", "round_up")
@@ -70,12 +62,12 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, least in LEAST.items():
         value = settings.get(name, least)
         if isinstance(value, bool) or not isinstance(value, (int, Integral)):
-            yield name, f"{name} is an int, not {value!r}."
+            yield name, f"{name} must be an int, not {value!r}."
         elif value < least:
-            yield name, f"{name} is at least {least}, not {value!r}."
+            yield name, f"{name} must be at least {least}, not {value!r}."
     for name in _SWITCHES:
         if not isinstance(settings.get(name, False), bool):
-            yield name, f"{name} is True or False, not {settings[name]!r}."
+            yield name, f"{name} must be True or False, not {settings[name]!r}."
 
 
 def build_dataloader(

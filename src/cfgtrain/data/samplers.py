@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.arguments import check_integer
 from cfgtrain.random_state import derive_seed
 from cfgtrain.registries import SAMPLERS
 
@@ -71,12 +71,10 @@ class EpochSampler:
         world_size: int = 1,
         round_up: bool = True,
     ) -> None:
-        if not 0 <= rank < world_size:
-            raise ArgumentError(f"rank must be from 0 to world_size - 1 = {world_size - 1}, not {rank}.")
         self.size = size
         self.shuffle = shuffle
         self.seed = seed
-        self.rank = rank
+        self.rank = check_integer("rank", rank, 0, world_size - 1)
         self.world_size = world_size
         self.total = -(-size // world_size) * world_size if round_up else size
 
@@ -111,10 +109,8 @@ class EpochBatchSampler:
     """
 
     def __init__(self, sampler: PositionSampler, batch_size: int, drop_last: bool = False) -> None:
-        if batch_size < 1:
-            raise ArgumentError(f"batch_size must be at least 1, not {batch_size}.")
         self.sampler = sampler
-        self.batch_size = batch_size
+        self.batch_size = check_integer("batch_size", batch_size, 1)
         self.drop_last = drop_last
         self.epoch = 0
         self.start_batch = 0

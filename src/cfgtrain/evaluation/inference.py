@@ -9,6 +9,7 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
+from cfgtrain.cnn.tools.modes import eval_mode
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.random_state import isolated_random_state
 
@@ -33,19 +34,13 @@ def single_gpu_test(
         One prediction per sample, in the order of the loader; tensors are NumPy arrays.
     """
     results: list[Any] = []
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with isolated_random_state(), torch.no_grad():
-            for batch in data_loader:
-                predicted = model(return_loss=False, **batch)
-                done = predicted.cpu().numpy() if isinstance(predicted, torch.Tensor) else predicted
-                results.extend(done)
-                if progress is not None:
-                    progress(len(done))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with eval_mode(model), isolated_random_state(), torch.no_grad():
+        for batch in data_loader:
+            predicted = model(return_loss=False, **batch)
+            done = predicted.cpu().numpy() if isinstance(predicted, torch.Tensor) else predicted
+            results.extend(done)
+            if progress is not None:
+                progress(len(done))
     return results
 
 

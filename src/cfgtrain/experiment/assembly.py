@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.tools.freezing import FrozenParts, PatternError, freeze
+from cfgtrain.cnn.tools.freezing import FrozenParts, freeze
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.data.loader import empty_loader_error, num_batches
@@ -68,8 +68,6 @@ def freeze_parts(cfg: Config, model: nn.Module) -> FrozenParts | None:
         return None
     try:
         return freeze(model, patterns)
-    except PatternError as error:
-        raise ConfigValueError(error.message, hint=error.hint, **location(cfg.freeze, error.index)) from error
     except ArgumentError as error:
         raise ConfigValueError(error.message, hint=error.hint, **location(cfg, "freeze")) from error
 

@@ -14,7 +14,7 @@ from cfgtrain.experiment.changes import Changes
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.optim.optimizers import Optimizers
 from cfgtrain.runner.hook_configs import hooks_for, optimizer_settings
-from cfgtrain.runner.hooks.optimizer import OptimizerHook
+from cfgtrain.runner.hooks.optimizer import OptimizerHook, scaler_settings
 
 __all__ = ["apply_changes"]
 
@@ -148,12 +148,8 @@ def _change_loss_scale(states: list[dict[str, Any]], old: Mapping[str, Any], cfg
 def _scaler_state(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of the loss scale at the start of a run with this config; empty without one."""
     for hook, _ in hooks_for("optimizer_config", optimizer_settings(cfg)):
-        scale = getattr(hook, "loss_scale", None) if isinstance(hook, OptimizerHook) else None
-        if scale is not None:
-            args = dict(scale) if isinstance(scale, Mapping) else {}
-            if isinstance(scale, int | float):
-                args = {"init_scale": float(scale)}
-            return torch.amp.GradScaler("cpu", **args).state_dict()
+        if isinstance(hook, OptimizerHook) and hook.loss_scale is not None:
+            return torch.amp.GradScaler("cpu", **scaler_settings(hook.loss_scale)).state_dict()
     return {}
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from types import NoneType
 from typing import Any, ClassVar, Self, TypeVar
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, NameTakenError
 from cfgtrain.fileio.backends.base import BaseStorageBackend
 from cfgtrain.fileio.backends.disk import HardDiskBackend
@@ -175,8 +175,7 @@ class FileClient:
         """
         if file_client_args is None and uri is None:
             raise ArgumentError("infer_client() requires file_client_args or uri.")
-        if not isinstance(file_client_args, (Mapping, NoneType)):
-            raise ArgumentTypeError(f"file_client_args must be a dict, not {file_client_args!r}.")
+        check_type("file_client_args", file_client_args, Mapping | None, "a dict")
         args = dict(file_client_args or {})
         if args.get("backend") is None and args.get("prefix") is None and uri is not None:
             args["prefix"] = uri_prefix(uri)
@@ -207,8 +206,7 @@ class FileClient:
             NameTakenError: The name or a prefix is registered already and ``force`` is False. Nothing is
                 registered then.
         """
-        if not isinstance(name, str):
-            raise ArgumentTypeError(f"The name of a backend must be a str, not {name!r}.")
+        check_type("name", name, str, "a str")
         if backend is not None:
             cls._register(name, backend, force, prefixes)
             return None

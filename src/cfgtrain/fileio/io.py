@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.content import content_errors, decode_text, decompress, read_text
@@ -167,8 +168,7 @@ def _format_of(file: object, file_format: str | None) -> _Format:
 
 def _format_by_name(name: str) -> _Format:
     """Return the format for the name of a format or of a file."""
-    if not isinstance(name, str):
-        raise ArgumentTypeError(f"file_format must be a str, not {name!r}.")
+    check_type("file_format", name, str, "a str")
     for spelling in (name, name.lower()):
         before, _, extension = spelling.rpartition(".")
         inner = before.rpartition(".")[-1]

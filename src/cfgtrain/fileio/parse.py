@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.content import read_text
@@ -41,8 +42,7 @@ def list_from_file(
         ArgumentError: ``offset`` is negative.
         EncodingError: The file is not valid in the encoding.
     """
-    if offset < 0:
-        raise ArgumentError(f"offset must be 0 or more, not {offset!r}.")
+    check_integer("offset", offset, 0)
     stop = offset + max_num if max_num > 0 else None
     lines = islice(_lines(filename, encoding, file_client_args), offset, stop)
     return [prefix + line for line in lines]

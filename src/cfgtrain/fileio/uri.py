@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.arguments import check_type
+from cfgtrain.errors import ArgumentError
 
 __all__ = ["display_name", "file_name", "path_text", "uri_prefix"]
 
@@ -19,8 +20,7 @@ def path_text(path: str | Path) -> str:
     Raises:
         ArgumentTypeError: ``path`` is neither a str nor a Path.
     """
-    if not isinstance(path, (str, Path)):
-        raise ArgumentTypeError(f"A path must be a str or a Path, not {path!r}.")
+    check_type("path", path, str | Path, "a str or a Path")
     return str(path)
 
 
@@ -33,8 +33,7 @@ def uri_prefix(uri: str | Path) -> str | None:
     Raises:
         ArgumentError: ``uri`` is neither a str nor a Path, or it is a Path created from a URI.
     """
-    if not isinstance(uri, (str, Path)):
-        raise ArgumentError(f"A URI must be a str or a Path, not {uri!r}.")
+    check_type("uri", uri, str | Path, "a str or a Path")
     text = str(uri)
     if isinstance(uri, Path) and _COLLAPSED.match(text) and not uri.exists():
         raise ArgumentError(f"{uri!r} is a URI that pathlib has changed (:// to :/). Pass URIs as str.")

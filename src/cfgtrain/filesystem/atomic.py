@@ -80,7 +80,7 @@ def atomic_write(path: str | Path, *, durable: bool = True, overwrite: bool = Tr
 
 @contextmanager
 def replace_when_done(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces ``path`` when the block ends without an exception.
+    """Yield a temporary absolute path that replaces ``path`` when the block ends without an exception.
 
     This is ``atomic_write`` for libraries and programs that only write to a path. The temporary path is in the
     same folder, which is created if needed, and has the same suffix. It is not synced to disk.
@@ -91,7 +91,7 @@ def replace_when_done(path: str | Path) -> Iterator[Path]:
     Raises:
         OSError: The block has not written the file, or it cannot be renamed.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem[:50]}.{os.urandom(4).hex()}.tmp{path.suffix}")
     try:

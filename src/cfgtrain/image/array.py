@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ Numbers = float | Sequence[float] | Array  # a number, or one number for each ch
 __all__: list[str] = []  # what the package exports
 
 _CHANNELS_AT_ONCE = 4  # the most channels that every OpenCV function accepts
+MAX_CHANNELS = 128  # the most that OpenCV 5 accepts in an image; OpenCV 4 accepts 512
 
 
 def check_image(
@@ -51,20 +53,20 @@ def check_image(
         raise ArgumentTypeError(
             f"{name} must be an array (H, W) or (H, W, C), not {type(img).__name__}.", argument=name
         )
-    if img.ndim not in ndims:
-        shapes = " or ".join({2: "(H, W)", 3: "(H, W, C)"}[n] for n in ndims)
-        raise ArgumentError(f"{name} must be an array {shapes}, not of shape {img.shape}.", argument=name)
-    if img.size == 0:
-        raise ArgumentError(f"{name} has no pixels: its shape is {img.shape}.", argument=name)
-    if dtypes and img.dtype.name not in dtypes:
-        raise ArgumentTypeError(
-            f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
-        )
     if not img.dtype.isnative:  # OpenCV would read the bytes in the wrong order
         raise ArgumentTypeError(
             f"{name} must be in the byte order of this machine, not {img.dtype}: "
             f"use {name}.astype({img.dtype.name!r}).",
             argument=name,
+        )
+    if img.ndim not in ndims:
+        shapes = " or ".join({2: "(H, W)", 3: "(H, W, C)"}[n] for n in ndims)
+        raise ArgumentError(f"{name} must be an array {shapes}, not of shape {img.shape}.", argument=name)
+    if img.size == 0:
+        raise ArgumentError(f"{name} has no pixels: its shape is {img.shape}.", argument=name)
+    if dtypes and dtype_name(img.dtype) not in dtypes:
+        raise ArgumentTypeError(
+            f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
         )
     if channels and count_channels(img) not in channels:
         counts = " or ".join(map(str, channels))
@@ -73,6 +75,12 @@ def check_image(
             argument=name,
         )
     return img
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name of a dtype, which takes NumPy longer than OpenCV needs to flip a small image."""
+    return dtype.name
 
 
 def count_channels(img: Array) -> int:
@@ -118,7 +126,7 @@ def channel_values(name: str, value: Any, img: Array) -> tuple[float, ...]:
     values = channel_numbers(name, value, count_channels(img))
     if img.dtype.kind in "ui":
         limits = np.iinfo(img.dtype)
-        if not all(limits.min <= each <= limits.max for each in values):
+        if min(values) < limits.min or max(values) > limits.max:
             raise ArgumentError(
                 f"{name} must be from {limits.min} to {limits.max} for an image of {img.dtype}, not {value!r}.",
                 argument=name,
@@ -145,9 +153,26 @@ def filled(height: int, width: int, values: Sequence[float], img: Array) -> Arra
         img: The image, (H, W) or (H, W, C).
     """
     result = np.empty((height, width, *img.shape[2:]), img.dtype)
-    result[:1] = in_dtype(values if img.ndim == 3 else values[:1], img)
-    result[1:] = result[:1]  # copying rows is far faster than copying pixels
+    fill(result, values)
     return result
+
+
+def fill(img: Array, values: Sequence[float]) -> None:
+    """Set every pixel of an image, or of a part of one, to the values of its channels."""
+    first = values[0]
+    if all(value == first for value in values):
+        img[...] = in_dtype(values[:1], img)
+    elif img.size:
+        img[:1] = in_dtype(values, img)
+        img[1:] = img[:1]  # copying rows is far faster than copying pixels
+
+
+def opencv_output(img: Array) -> Array | None:
+    """Return an array to whose memory OpenCV can write, or None if it is not contiguous.
+
+    The strides of a contiguous array along axes of length 1 can be anything, which OpenCV refuses, so it is reshaped.
+    """
+    return img.reshape(-1).reshape(img.shape) if img.flags.c_contiguous else None
 
 
 def restore_axis(result: Array, img: Array) -> Array:
@@ -156,25 +181,29 @@ def restore_axis(result: Array, img: Array) -> Array:
 
 
 def by_channel_groups(
-    img: Array, values: Sequence[float], function: Callable[[Array, tuple[float, ...]], Array]
+    img: Array,
+    values: Sequence[float],
+    function: Callable[[Array, tuple[float, ...]], Array],
+    at_once: int = _CHANNELS_AT_ONCE,
 ) -> Array:
     """Apply a function of OpenCV, which accepts at most four channels, to an image of any number of channels.
 
     Args:
         img: The image, (H, W) or (H, W, C).
         values: One number per channel, such as a border value.
-        function: Called with up to four channels of the image and their four values.
+        function: Called with some channels of the image and the values of the first four of them.
+        at_once: The most channels that the function accepts, if they are more than four.
 
     Returns:
         The results side by side, with a channel axis if ``img`` has one.
     """
     channels = count_channels(img)
-    if channels <= _CHANNELS_AT_ONCE:
+    if channels <= at_once:
         return restore_axis(function(img, (*values, 0.0, 0.0, 0.0)[:4]), img)
     parts = []
-    for first in range(0, channels, _CHANNELS_AT_ONCE):
-        part = np.ascontiguousarray(img[..., first : first + _CHANNELS_AT_ONCE])
-        chosen = (*values[first : first + _CHANNELS_AT_ONCE], 0.0, 0.0, 0.0)[:4]
+    for first in range(0, channels, at_once):
+        part = np.ascontiguousarray(img[..., first : first + at_once])
+        chosen = (*values[first : first + at_once], 0.0, 0.0, 0.0)[:4]
         parts.append(restore_axis(function(part, chosen), part))
     return np.concatenate(parts, axis=2)
 

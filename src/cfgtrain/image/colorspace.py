@@ -46,7 +46,7 @@ _YCBCR_TO_RGB = np.array(
     ]
 )
 _YCBCR_TYPES = ("uint8", "float32")
-_BLOCK_BYTES = 1 << 18  # of float32 values, which stay in the cache of a CPU core
+_BLOCK_BYTES = 1 << 19  # of float32 values, which stay in the cache of a CPU core
 
 
 def imconvert(img: Array, src: str, dst: str) -> Array:
@@ -158,7 +158,10 @@ def hsv2bgr(img: Array) -> Array:
 
 
 def bgr2hls(img: Array) -> Array:
-    """Convert a BGR image to HLS (hue, lightness, saturation), with the ranges of ``bgr2hsv``."""
+    """Convert a BGR image to HLS (hue, lightness, saturation).
+
+    The ranges are those of ``bgr2hsv``, but a uint8 hue may also be 180, which is the same as 0.
+    """
     return _from_color(img, cv2.COLOR_BGR2HLS)
 
 
@@ -204,12 +207,12 @@ def ycbcr2rgb(img: Array) -> Array:
     Raises:
         ArgumentTypeError: The dtype is another one.
     """
-    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB)
+    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB, limit=True)
 
 
 def ycbcr2bgr(img: Array) -> Array:
     """Convert a YCbCr image to BGR; see ``ycbcr2rgb``."""
-    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB[::-1])
+    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB[::-1], limit=True)
 
 
 @cache
@@ -241,13 +244,18 @@ def _to_gray(img: Array, code: int, keepdim: bool) -> Array:
 def _to_ycbcr(img: Array, matrix: Array, y_only: bool) -> Array:
     check_image(img, _YCBCR_TYPES, channels=(3,))
     scaled = matrix / [255, 255, 255, 1]  # for values in [0, 255]
-    return _transform(img, scaled[:1] if y_only else scaled)
+    return _transform(img, scaled[:1] if y_only else scaled, limit=False)
 
 
-def _transform(img: Array, matrix: Array) -> Array:
+def _transform(img: Array, matrix: Array, limit: bool) -> Array:
     """Apply a matrix for values in [0, 255], with an offset in the last column, to the channels of an image.
 
     OpenCV transforms uint8 in fixed point, which is off by one in places. In float32 it is exact.
+
+    Args:
+        img: (H, W, 3) array of uint8 or float32.
+        matrix: (channels, 4).
+        limit: Whether negative results occur, which are 0 in uint8.
     """
     if img.dtype == np.float32:
         return cv2.transform(np.ascontiguousarray(img), matrix / [1, 1, 1, 255])
@@ -255,8 +263,11 @@ def _transform(img: Array, matrix: Array) -> Array:
     result = np.empty(img.shape if len(matrix) > 1 else img.shape[:2], np.uint8)
     rows = max(1, _BLOCK_BYTES // (img.shape[1] * img.shape[2] * 4))
     for top in range(0, len(img), rows):
-        block = cv2.transform(img[top : top + rows].astype(np.float32), matrix)
-        result[top : top + rows] = _convert_output_type_range(block, np.uint8)
+        part = slice(top, top + rows)
+        block = cv2.transform(img[part].astype(np.float32), matrix)
+        if limit:
+            cv2.threshold(block, 0, 0, cv2.THRESH_TOZERO, block)
+        result[part] = cv2.convertScaleAbs(block)  # rounds half to even, and limits to 255
     return result
 
 

@@ -11,6 +11,8 @@ from cfgtrain.image.pad import add_border
 
 __all__ = ["imcrop"]
 
+_LIMIT = 2**31  # of coordinates; far larger ones cannot be converted to integers
+
 
 def imcrop(
     img: Array, bboxes: Boxes, scale: float = 1.0, pad_fill: Numbers | None = None
@@ -32,7 +34,7 @@ def imcrop(
         patch of ``pad_fill`` alone.
 
     Raises:
-        ArgumentError: A box is empty or not finite, or is wholly outside the image and ``pad_fill`` is not given
+        ArgumentError: A box is empty or has a coordinate that is not finite, or is wholly outside the image and ``pad_fill`` is not given
             (MMCV returns the nearest pixels of the border); ``scale`` is not positive and finite; or ``pad_fill``
             has a wrong length or is out of the range of the dtype.
         ArgumentTypeError: An argument is not a number or not an array of numbers.
@@ -45,8 +47,8 @@ def imcrop(
             f"bboxes must be one box (4,) or several boxes (k, 4), not of shape {scaled.shape}.",
             argument="bboxes",
         )
-    if not np.isfinite(scaled).all():
-        raise ArgumentError(f"bboxes must be finite, not {bboxes!r}.", argument="bboxes")
+    if scaled.dtype.kind == "f" and not (np.abs(scaled) < _LIMIT).all():
+        raise ArgumentError(f"bboxes must be finite and below 2**31, not {bboxes!r}.", argument="bboxes")
     boxes = scaled.astype(np.int64).reshape(-1, 4).tolist()
     patches = [_crop(img, box, values) for box in boxes]
     return patches[0] if scaled.ndim == 1 else patches

@@ -8,7 +8,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_pair
 from cfgtrain.errors import ArgumentTypeError
-from cfgtrain.image.array import Array, Numbers, channel_values, check_image, in_dtype
+from cfgtrain.image.array import Array, Numbers, channel_values, check_image, fill
 
 __all__ = ["cutout"]
 
@@ -55,7 +55,5 @@ def cutout(
     y, x = uniform(0, height), uniform(0, width)
     top, left = int(max(0, y - cut_height / 2)), int(max(0, x - cut_width / 2))
     cut = img.copy()
-    cut[top : top + cut_height, left : left + cut_width] = in_dtype(
-        values if img.ndim == 3 else values[:1], img
-    )
+    fill(cut[top : top + cut_height, left : left + cut_width], values)
     return cut

@@ -9,7 +9,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, check_image
+from cfgtrain.image.array import MAX_CHANNELS, Array, check_image, count_channels, dtype_name, opencv_output
 
 __all__ = ["imflip", "imflip_"]
 
@@ -18,7 +18,6 @@ Direction = Literal["horizontal", "vertical", "diagonal"]
 _AXES: dict[str, int | tuple[int, int]] = {"horizontal": 1, "vertical": 0, "diagonal": (0, 1)}
 _CV2_CODES = {"horizontal": 1, "vertical": 0, "diagonal": -1}
 _CV2_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
-_CV2_CHANNELS = 512
 
 # EXIF orientation: (whether to transpose, flip afterwards), which turn the image upright.
 _UPRIGHT: dict[int, tuple[bool, Direction | None]] = {
@@ -70,8 +69,9 @@ def imflip_(img: Array, direction: Direction = "horizontal") -> Array:
     check_choice("direction", direction, get_args(Direction))
     if not img.flags.writeable:
         raise ArgumentError("img is read-only, so it cannot be flipped in place: use imflip.", argument="img")
-    if img.flags.c_contiguous and _fits_opencv(img):
-        cv2.flip(img, _CV2_CODES[direction], dst=img)
+    target = opencv_output(img)
+    if target is not None and _fits_opencv(img):
+        cv2.flip(target, _CV2_CODES[direction], dst=target)
     else:
         img[...] = np.flip(img, _AXES[direction]).copy()
     return img
@@ -95,4 +95,4 @@ def turn_upright(img: Array, orientation: int) -> Array:
 
 
 def _fits_opencv(img: Array) -> bool:
-    return img.dtype.name in _CV2_TYPES and img.shape[2:] < (_CV2_CHANNELS,)
+    return dtype_name(img.dtype) in _CV2_TYPES and count_channels(img) <= MAX_CHANNELS

@@ -16,6 +16,7 @@ from cfgtrain.image.array import (
     channel_values,
     check_image,
     count_channels,
+    dtype_name,
     filled,
     restore_axis,
 )
@@ -68,7 +69,7 @@ def impad(
     if (shape is None) == (padding is None):
         raise ArgumentError(
             f"Exactly one of shape and padding is required, not shape={shape!r} and padding={padding!r}.",
-            argument=("shape",),
+            argument="shape",
         )
     if shape is not None:
         height, width = check_numbers("shape", shape, 2, "(h, w)", integers=True, minimum=0)
@@ -111,17 +112,30 @@ def add_border(
         padding_mode: See ``impad``.
     """
     left, top, right, bottom = sides
-    if img.dtype.name in _CV2_TYPES and count_channels(img) <= _CV2_CHANNELS:
+    if dtype_name(img.dtype) in _CV2_TYPES and count_channels(img) <= _CV2_CHANNELS:
         border = _CV2_BORDERS[padding_mode]
         padded = cv2.copyMakeBorder(img, top, bottom, left, right, border, value=values)
         return restore_axis(padded, img)
-    if padding_mode != "constant":
-        widths = ((top, bottom), (left, right), (0, 0))[: img.ndim]
-        return np.ascontiguousarray(np.pad(img, widths, padding_mode))
+    if padding_mode != "constant":  # np.pad of NumPy 1 is wrong for more pixels than the image has
+        rows = _positions(img.shape[0], top, bottom, padding_mode)
+        columns = _positions(img.shape[1], left, right, padding_mode)
+        return np.ascontiguousarray(img[rows[:, None], columns])
     height, width = img.shape[:2]
     padded = filled(top + height + bottom, left + width + right, values, img)
     padded[top : top + height, left : left + width] = img
     return padded
+
+
+def _positions(length: int, before: int, after: int, padding_mode: str) -> Array:
+    """Return the index of the pixel that is at each place of a padded axis."""
+    places = np.arange(-before, length + after)
+    if padding_mode == "edge":
+        return places.clip(0, length - 1)
+    if padding_mode == "symmetric":
+        places %= 2 * length
+        return np.minimum(places, 2 * length - 1 - places)
+    places %= max(2 * length - 2, 1)
+    return np.minimum(places, 2 * length - 2 - places)
 
 
 def _sides(padding: object) -> tuple[int, int, int, int]:

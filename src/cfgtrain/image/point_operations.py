@@ -7,11 +7,13 @@ uint16. Results of integer dtypes are truncated, as in MMCV; nothing wraps aroun
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
+import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_integer
+from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, check_image
 from cfgtrain.image.pillow_enhance import enhance, photometric_backend
@@ -53,7 +55,15 @@ def solarize(img: Array, thr: float = 128) -> Array:
     Returns:
         The solarized image, a copy.
     """
-    return PointChain(img).solarize(thr).result()
+    if check_image(img, POINT_DTYPES).dtype not in (np.uint8, np.uint16):
+        return PointChain(img).solarize(thr).result()
+    # the bits are inverted where the threshold is reached
+    img = np.ascontiguousarray(img)
+    top = 255 if img.dtype == np.uint8 else 65535
+    below = min(max(math.ceil(check_number("thr", thr)), 0), top + 1) - 1
+    mask = cv2.threshold(img, below, top, cv2.THRESH_BINARY)[1].reshape(img.shape)
+    solarized: Array = np.bitwise_xor(img, mask, out=mask)
+    return solarized
 
 
 def posterize(img: Array, bits: int) -> Array:

@@ -89,10 +89,9 @@ def imrescale(
         ArgumentTypeError: See ``rescale_size`` and ``imresize``.
     """
     height, width = check_image(img).shape[:2]
-    (new_width, new_height), factor = rescale_size((width, height), scale, return_scale=True)
-    resized = imresize(
-        img, (max(new_width, 1), max(new_height, 1)), interpolation=interpolation, backend=backend
-    )
+    factor = _factor(scale, width, height)
+    size = max(_scaled(width, factor), 1), max(_scaled(height, factor), 1)
+    resized = imresize(img, size, interpolation=interpolation, backend=backend)
     return (resized, factor) if return_scale else resized
 
 

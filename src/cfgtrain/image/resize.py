@@ -10,7 +10,15 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_numbers
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, by_channel_groups, check_image, count_channels, opencv_reason
+from cfgtrain.image.array import (
+    MAX_CHANNELS,
+    Array,
+    by_channel_groups,
+    check_image,
+    count_channels,
+    opencv_output,
+    opencv_reason,
+)
 from cfgtrain.image.backends import current_backend
 
 __all__ = ["imresize", "imresize_like"]
@@ -148,15 +156,12 @@ def _backend(backend: str | None) -> str:
 
 def _check_out(out: Array, img: Array, size: Size) -> None:
     check_image(out, name="out")
-    width, height = size
-    wanted = (height, width, *img.shape[2:])
-    if out.dtype != img.dtype or (*out.shape[:2], count_channels(out)) != (
-        height,
-        width,
-        count_channels(img),
-    ):
+    wanted = (size[1], size[0], *img.shape[2:])
+    same_shape = out.shape[:2] == wanted[:2] and count_channels(out) == count_channels(img)
+    if not same_shape or out.dtype != img.dtype:
         raise ArgumentError(
-            f"out must be an array of shape {wanted} and dtype {img.dtype}, not of shape {out.shape} and dtype {out.dtype}.",
+            f"out must be an array of shape {wanted} and dtype {img.dtype}, "
+            f"not of shape {out.shape} and dtype {out.dtype}.",
             argument="out",
         )
     if not out.flags.writeable:
@@ -165,23 +170,21 @@ def _check_out(out: Array, img: Array, size: Size) -> None:
 
 def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -> Array:
     check_choice("interpolation", interpolation, CV2_INTERPOLATIONS)
-    source = img
-    if (
-        interpolation == "nearest"
-        and img.dtype.kind in "biuf"
-        and img.dtype.itemsize in _CV2_DTYPE_OF_ITEMSIZE
-    ):
-        source = img.view(_CV2_DTYPE_OF_ITEMSIZE[img.dtype.itemsize])
+    source, itemsize = img, img.dtype.itemsize
+    if interpolation == "nearest" and img.dtype.kind in "biuf" and itemsize in _CV2_DTYPE_OF_ITEMSIZE:
+        source = img.view(_CV2_DTYPE_OF_ITEMSIZE[itemsize])
     check_image(source, _CV2_DTYPES)
     target = None
-    if out is not None and out.flags.c_contiguous and not np.may_share_memory(img, out):
-        target = out.view(source.dtype)  # OpenCV allocates another array if this one does not match
+    if out is not None and not np.may_share_memory(img, out):
+        # OpenCV allocates another array if this one does not match
+        target = opencv_output(out.view(source.dtype))
 
     def resize(part: Array, _: object) -> Array:
         return cv2.resize(part, size, dst=target, interpolation=CV2_INTERPOLATIONS[interpolation])
 
     try:
-        return by_channel_groups(source, (), resize).view(img.dtype)
+        at_once = 4 if interpolation == "area" else MAX_CHANNELS  # reducing by area accepts four channels
+        return by_channel_groups(source, (), resize, at_once).view(img.dtype)
     except cv2.error as error:
         raise ArgumentError(
             f"OpenCV cannot resize an image of shape {img.shape} to the size {size}: {opencv_reason(error)}"

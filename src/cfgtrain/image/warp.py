@@ -17,8 +17,6 @@ from cfgtrain.image.array import (
     by_channel_groups,
     channel_values,
     check_image,
-    count_channels,
-    filled,
     opencv_reason,
 )
 from cfgtrain.image.resize import CV2_INTERPOLATIONS, Interpolation
@@ -28,14 +26,15 @@ __all__ = ["imrotate", "imshear", "imtranslate"]
 BorderMode = Literal["constant", "replicate", "reflect", "wrap", "reflect_101", "transparent"]
 Axis = Literal["horizontal", "vertical"]
 
-# BORDER_ISOLATED is not supported: warpAffine of OpenCV 5 reads outside the image with it.
+# BORDER_ISOLATED is not supported: warpAffine of OpenCV 5 reads outside the image with it. BORDER_TRANSPARENT means to
+# draw on an existing image; here it is a new one of the border value, and OpenCV 4 and 5 would blend edges differently.
 _BORDERS = {
     "constant": cv2.BORDER_CONSTANT,
     "replicate": cv2.BORDER_REPLICATE,
     "reflect": cv2.BORDER_REFLECT,
     "wrap": cv2.BORDER_WRAP,
     "reflect_101": cv2.BORDER_REFLECT_101,
-    "transparent": cv2.BORDER_TRANSPARENT,
+    "transparent": cv2.BORDER_CONSTANT,
 }
 _DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 _QUARTERS = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))  # (cos, sin) of 0, 90, 180 and 270 degrees
@@ -66,8 +65,8 @@ def imrotate(
         auto_bound: Whether the result is as large as the whole rotated image requires.
         border_mode: How pixels outside the image are extrapolated: ``constant`` (iiii|abcdefgh|iiii),
             ``replicate`` (aaaa|abcdefgh|hhhh), ``reflect`` (dcba|abcdefgh|hgfe), ``wrap`` (efgh|abcdefgh|abcd),
-            ``reflect_101`` (edcb|abcdefgh|gfed), or ``transparent``: as ``constant``, without blending the edge
-            of the image with ``border_value``.
+            ``reflect_101`` (edcb|abcdefgh|gfed), or ``transparent``, which is the same as ``constant`` (MMCV leaves
+            the pixels uninitialized).
 
     Returns:
         The rotated image of the same dtype: (H, W, ...), or larger or smaller with ``auto_bound``.
@@ -186,18 +185,14 @@ def _warp(
     values = channel_values("border_value", border_value, img)
     forward = np.array(matrix, np.float64)
 
-    def warp(part: Array, colour: tuple[float, ...]) -> Array:
-        canvas = None
-        if border_mode == "transparent":  # then OpenCV does not write the pixels from outside the image
-            canvas = filled(size[1], size[0], colour[: count_channels(part)], part)
+    def warp(part: Array, values: tuple[float, ...]) -> Array:
         return cv2.warpAffine(
             part,
             forward,
             size,
-            dst=canvas,
             flags=CV2_INTERPOLATIONS[interpolation],
             borderMode=_BORDERS[border_mode],
-            borderValue=colour,
+            borderValue=values,
         )
 
     try:

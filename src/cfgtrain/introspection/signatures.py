@@ -121,13 +121,23 @@ def positional_names(target: Callable[..., Any], args: Sequence[Any]) -> tuple[s
     They are not known if the signature has ``*args`` or cannot be read, or if there are too many arguments.
     """
     try:
+        names = _cached_positional(target)
+    except TypeError:  # target is not hashable
+        names = _positional(target)
+    return None if names is None or len(args) > len(names) else names[: len(args)]
+
+
+def _positional(target: Callable[..., Any]) -> tuple[str, ...] | None:
+    try:
         parameters = list(inspect.signature(target).parameters.values())
     except (ValueError, TypeError):
         return None
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(args) > len(positional) or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
-    return tuple(positional[: len(args)])
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+
+
+_cached_positional = lru_cache(maxsize=4096)(_positional)
 
 
 def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | None:
@@ -142,7 +152,7 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     if annotation is None or _fits(value, annotation) is not False:
         return None
     wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
-    return f"{name} of {callable_name(target)} is {wanted}, not {value!r}."
+    return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}."
 
 
 def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import fold, pad
 
 from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError
@@ -17,7 +21,7 @@ def carafe(
     """Upsample by weighted sums (Wang et al., "CARAFE: Content-Aware ReAssembly of FEatures", 2019).
 
     Pixel (y, x) of the output is the sum of the K x K pixels of ``features`` around (y // S, x // S), zero
-    outside the image, weighted by ``masks`` at (y, x). Additional memory is that of the output.
+    outside the image, weighted by ``masks`` at (y, x). The additional memory is about that of the output.
 
     Args:
         features: (N, C, H, W) float.
@@ -49,16 +53,69 @@ def carafe(
         raise ArgumentError(
             f"masks must have the shape {tuple(wanted)}, not {tuple(masks.shape)}.", argument="masks"
         )
-    weights = masks.reshape(n, groups, kernel * kernel, 1, height, scale, width, scale).unbind(2)
-    border = kernel // 2
-    padded = nn.functional.pad(features, (border,) * 4)
-    padded = padded.reshape(
-        n, groups, channels // groups, *padded.shape[2:]
-    )  # (N, G, C / G, H + K - 1, W + K - 1)
-    out: Tensor | None = None
-    for tap, weight in enumerate(weights):  # weight: (N, G, 1, H, S, W, S)
-        row, column = divmod(tap, kernel)
-        pixels = padded[..., row : row + height, column : column + width]
-        pixels = pixels[..., :, None, :, None]  # (N, G, C / G, H, 1, W, 1)
-        out = weight * pixels if out is None else torch.addcmul(out, weight, pixels)
-    return out.reshape(n, channels, scale * height, scale * width)  # type: ignore[union-attr]
+    dtype = torch.promote_types(features.dtype, masks.dtype)
+    out: Tensor = _Carafe.apply(  # type: ignore[no-untyped-call]
+        features.to(dtype).reshape(n, groups, channels // groups, height, width),
+        masks.to(dtype).reshape(n, groups, kernel * kernel, height, scale, width, scale),
+    )  # (N, G, C / G, H, S, W, S)
+    return out.reshape(n, channels, scale * height, scale * width)
+
+
+class _Carafe(torch.autograd.Function):
+    """Works on some rows at a time, and keeps only its inputs for the backward pass.
+
+    The letters in the formulas: n, g and c are the sample, the group and the channel in the group; y and w the
+    pixel of the input; i and j that of the S x S pixels of the output; a and b the pixel of the kernel.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, masks: Tensor) -> Tensor:
+        ctx.save_for_backward(features, masks)
+        kernel, scale = math.isqrt(masks.shape[2]), masks.shape[4]
+        n, groups, channels, height, width = features.shape
+        padded = pad(features, (kernel // 2,) * 4)
+        out = features.new_empty(n, groups, channels, height, scale, width, scale)
+        for rows in _blocks(height, kernel, scale):
+            pixels, weights = _windows(padded, rows, kernel), _weights(masks, rows, kernel)
+            out[:, :, :, rows] = torch.einsum("ngcywab,ngabyiwj->ngcyiwj", pixels, weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        features, masks = ctx.saved_tensors
+        kernel, scale = math.isqrt(masks.shape[2]), masks.shape[4]
+        n, groups, channels, height, width = features.shape
+        border = kernel // 2
+        padded = pad(features, (border,) * 4)
+        of_padded, of_masks = torch.zeros_like(padded), torch.empty_like(masks)
+        for rows in _blocks(height, kernel, scale):
+            grad = grads[0][:, :, :, rows]
+            pixels, weights = _windows(padded, rows, kernel), _weights(masks, rows, kernel)
+            of_masks[:, :, :, rows] = torch.einsum("ngcyiwj,ngcywab->ngabyiwj", grad, pixels).flatten(2, 3)
+            of_windows = torch.einsum("ngcyiwj,ngabyiwj->ngcabyw", grad, weights)
+            size = (rows.stop - rows.start + kernel - 1, width + kernel - 1)
+            of_windows = of_windows.reshape(
+                n, groups * channels * kernel * kernel, (rows.stop - rows.start) * width
+            )
+            of_block = fold(of_windows, size, kernel)
+            of_padded[..., rows.start : rows.stop + kernel - 1, :] += of_block.reshape(
+                n, groups, channels, *size
+            )
+        return of_padded[..., border : border + height, border : border + width], of_masks
+
+
+def _blocks(height: int, kernel: int, scale: int) -> list[slice]:
+    """Return blocks of rows whose K x K windows have at most about as many elements as the output."""
+    step = max(height * scale * scale // (kernel * kernel), 1)
+    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
+
+
+def _windows(padded: Tensor, rows: slice, kernel: int) -> Tensor:
+    """Return the K x K pixels around each pixel of some rows, (N, G, C / G, rows, W, K, K), a view."""
+    return padded[..., rows.start : rows.stop + kernel - 1, :].unfold(3, kernel, 1).unfold(4, kernel, 1)
+
+
+def _weights(masks: Tensor, rows: slice, kernel: int) -> Tensor:
+    """Return the weights for some rows, (N, G, K, K, rows, S, W, S), a view."""
+    n, groups, _, _, scale, width, _ = masks.shape
+    return masks[:, :, :, rows].view(n, groups, kernel, kernel, rows.stop - rows.start, scale, width, scale)

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
@@ -76,10 +77,8 @@ class DefaultOptimizerConstructor:
     def __init__(
         self, optimizer_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None
     ) -> None:
-        if not isinstance(optimizer_cfg, Mapping):
-            raise ArgumentTypeError(f"optimizer_cfg is a dict with a type, not {optimizer_cfg!r}.")
-        if paramwise_cfg is not None and not isinstance(paramwise_cfg, Mapping):
-            raise ArgumentTypeError(f"paramwise_cfg is a dict or None, not {paramwise_cfg!r}.")
+        check_type("optimizer_cfg", optimizer_cfg, Mapping, "a dict with a type")
+        check_type("paramwise_cfg", paramwise_cfg, Mapping | None, "a dict or None")
         self.optimizer_cfg = optimizer_cfg
         self.paramwise_cfg: Mapping[str, Any] = paramwise_cfg or {}
         self.base_lr = _base_lr(optimizer_cfg)
@@ -201,19 +200,19 @@ def paramwise_problems(
         if known is not None and key not in known:
             yield ParamwiseProblem((key,), _unknown("paramwise_cfg", key, known))
         elif key in SWITCHES and not isinstance(value, bool):
-            yield ParamwiseProblem((key,), ArgumentTypeError(f"{key} is True or False, not {value!r}."))
+            yield ParamwiseProblem((key,), ArgumentTypeError(f"{key} must be True or False, not {value!r}."))
         elif key in (*LR_KEYS, *DECAY_KEYS):
             yield from _multiplier_problem((key,), value, optimizer_cfg)
     custom = paramwise_cfg.get("custom_keys", {})
     if not isinstance(custom, Mapping):
-        text = (
-            f"custom_keys is a dict of dict(lr_mult=..., decay_mult=...) by a part of a name, not {custom!r}."
-        )
+        text = f"custom_keys must be a dict of dict(lr_mult=..., decay_mult=...) by a part of a name, not {custom!r}."
         yield ParamwiseProblem(("custom_keys",), ArgumentTypeError(text))
         return
     for part, settings in custom.items():
         if not isinstance(settings, Mapping):
-            text = f"The settings of a custom key are dict(lr_mult=..., decay_mult=...), not {settings!r}."
+            text = (
+                f"The settings of a custom key must be dict(lr_mult=..., decay_mult=...), not {settings!r}."
+            )
             yield ParamwiseProblem(("custom_keys", part), ArgumentTypeError(text))
             continue
         for key, value in settings.items():
@@ -234,7 +233,7 @@ def _multiplier_problem(
 ) -> Iterator[ParamwiseProblem]:
     name = keys[-1]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        yield ParamwiseProblem(keys, ArgumentTypeError(f"{name} is a number, not {value!r}."))
+        yield ParamwiseProblem(keys, ArgumentTypeError(f"{name} must be a number, not {value!r}."))
     elif "decay" in name and optimizer_cfg.get("weight_decay") is None:
         text = f"{name} multiplies weight_decay, which the optimizer is not given."
         yield ParamwiseProblem(keys, ArgumentError(text))

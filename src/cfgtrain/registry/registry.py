@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -80,12 +81,9 @@ class Registry:
         scope: str | None = None,
         home: str | None = None,
     ) -> None:
-        if parent is not None and not isinstance(parent, Registry):
-            raise ArgumentTypeError(f"The parent of a registry is a Registry, not {parent!r}.")
-        if build_func is not None and not callable(build_func) and not isinstance(build_func, str):
-            raise ArgumentTypeError(f"build_func is a function or its import path, not {build_func!r}.")
-        if not isinstance(scope, str | None):
-            raise ArgumentTypeError(f"A scope is a str, not {scope!r}.")
+        check_type("parent", parent, Registry | None, "a Registry or None")
+        check_type("build_func", build_func, Callable | str | None, "a function or its import path")
+        check_type("scope", scope, str | None, "a str or None")
         self._name = name
         self._module_dict: dict[str, Callable[..., Any]] = {}
         self._children: dict[str, Registry] = {}
@@ -94,7 +92,7 @@ class Registry:
         self.parent = parent
         self._given_build_func = build_func
         if "." in self._scope or not self._scope:
-            raise ArgumentError(f"A scope is one word without a dot, not {self._scope!r}.")
+            raise ArgumentError(f"A scope must be one word without a dot, not {self._scope!r}.")
         if parent is not None:
             parent._add_child(self)
         _registries.add(self)
@@ -185,8 +183,7 @@ class Registry:
 
         None if no registry of the family has the scope.
         """
-        if not isinstance(key, str):
-            raise ArgumentTypeError(f"The name of {with_article(self._name)} is a str, not {key!r}.")
+        check_type("key", key, str, "a str")
         scope, name = self.split_scope_key(key)
         if scope is None or self._scope in (scope, SCOPE_ALIASES.get(scope)):
             return self, name
@@ -251,8 +248,7 @@ class Registry:
             ArgumentTypeError: ``module`` cannot be called, or an argument has a wrong type.
             ArgumentError: A name is empty or contains a dot.
         """
-        if not isinstance(force, bool):
-            raise ArgumentTypeError(f"force is True or False, not {force!r}.")
+        check_type("force", force, bool, "True or False")
         if isinstance(name, type):
             return self.deprecated_register_module(name, force)
         names = _names(name)
@@ -384,14 +380,12 @@ def resolve_cfg(
     cfg: Any, registry: Registry, default_args: Mapping[str, Any] | None = None
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Return the class or function that a config names, and the keyword arguments for it."""
-    if not isinstance(registry, Registry):
-        raise ArgumentTypeError(f"A config is built from a Registry, not from {registry!r}.")
+    check_type("registry", registry, Registry, "a Registry")
     if not (isinstance(cfg, dict | Mapping) or hasattr(cfg, "_cfg_dict")):
         raise ArgumentTypeError(
-            f"A config of {with_article(registry.name)} is a dict with a type, not {cfg!r}."
+            f"A config of {with_article(registry.name)} must be a dict with a type, not {cfg!r}."
         )
-    if not isinstance(default_args, dict | Mapping | None):
-        raise ArgumentTypeError(f"default_args is a dict or None, not {default_args!r}.")
+    check_type("default_args", default_args, dict | Mapping | None, "a dict or None")
     args = {**(default_args or {}), **cfg}
     if "type" not in args:
         message = f'The config of {with_article(registry.name)} must contain the key "type".'
@@ -400,7 +394,7 @@ def resolve_cfg(
     if isinstance(kind, str):
         return _resolve_name(kind, cfg, registry), args
     if not callable(kind):
-        message = f"type is a name, a class or a function, not {kind!r}."
+        message = f"type must be a name, a class or a function, not {kind!r}."
         raise ArgumentTypeError(message, **location(cfg, "type"))
     return kind, args
 
@@ -471,7 +465,7 @@ def _names(name: object) -> list[str] | None:
             f"To register a function, write @REGISTRY.register_module() with parentheses; the name {name!r} is not a str."
         )
     if not isinstance(names, Sequence) or not all(isinstance(item, str) for item in names):
-        raise ArgumentTypeError(f"A name is a str or a sequence of str, not {name!r}.")
+        raise ArgumentTypeError(f"A name must be a str or a sequence of str, not {name!r}.")
     for item in names:
         if not item or "." in item:
             raise ArgumentError(f"A registered name must not be empty or contain a dot, as {item!r} does.")

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
 from cfgtrain.keys import KEYS
+from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import HOOKS
@@ -93,18 +95,14 @@ class BaseRunner(ABC):
     ) -> None:
         _check_step(model, batch_processor)
         _check_optimizer(optimizer)
-        if not isinstance(logger, logging.Logger):
-            raise ArgumentTypeError(f"logger must be a logging.Logger, not {logger!r}.")
-        if not isinstance(meta, dict | None):
-            raise ArgumentTypeError(f"meta must be a dict or None, not {meta!r}.")
-        if not isinstance(work_dir, str | Path | None):
-            raise ArgumentTypeError(f"work_dir must be a path or None, not {work_dir!r}.")
+        self.logger: logging.Logger = check_type("logger", logger, logging.Logger, "a logging.Logger")
+        check_type("meta", meta, dict | None, "a dict or None")
+        check_type("work_dir", work_dir, str | Path | None, "a path or None")
         if max_epochs is not None and max_iters is not None:
             raise ArgumentError("Only one of max_epochs and max_iters can be given.")
         self.model = model
         self.batch_processor = batch_processor
         self.optimizer = optimizer
-        self.logger = logger
         self.meta = meta
         self.work_dir: str | None = None
         if work_dir is not None:
@@ -380,8 +378,7 @@ class BaseRunner(ABC):
             CheckpointError: It cannot be written; existing checkpoints are kept.
             NonFiniteLossError: The loss, a weight, or an average of weights, is not finite.
         """
-        if not isinstance(meta, dict | None):
-            raise ArgumentTypeError(f"meta must be a dict or None, not {meta!r}.")
+        check_type("meta", meta, dict | None, "a dict or None")
         completed = (self.epoch if self.by_epoch else self.iter) + 1
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(completed)
         return self.run_checkpoint.save(self, path, save_optimizer, meta, create_symlink)
@@ -569,8 +566,7 @@ class BaseRunner(ABC):
 def _check_step(model: Any, batch_processor: Any) -> None:
     inner = unwrap_model(model) if isinstance(model, nn.Module) else model
     if batch_processor is not None:
-        if not callable(batch_processor):
-            raise ArgumentTypeError(f"batch_processor must be a function, not {batch_processor!r}.")
+        check_type("batch_processor", batch_processor, Callable, "a function")
         warnings.warn(
             "batch_processor is deprecated: give the model a train_step.", DeprecationWarning, stacklevel=4
         )
@@ -583,7 +579,5 @@ def _check_step(model: Any, batch_processor: Any) -> None:
 
 
 def _check_optimizer(optimizer: Any) -> None:
-    each = list(optimizer.values()) if isinstance(optimizer, dict) else [optimizer]
-    for one in each:
-        if not isinstance(one, torch.optim.Optimizer) and not (one is None and optimizer is None):
-            raise ArgumentTypeError(f"optimizer must be a torch Optimizer or a dict of them, not {one!r}.")
+    for each in optimizers_of(optimizer).values():
+        check_type("optimizer", each, torch.optim.Optimizer, "a torch Optimizer or a dict of them")

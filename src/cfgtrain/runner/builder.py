@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cfgtrain.arguments import check_type
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registries import RUNNER_BUILDERS, RUNNERS
 
 __all__ = ["DefaultRunnerConstructor", "build_runner", "build_runner_constructor"]
@@ -35,8 +35,7 @@ class DefaultRunnerConstructor:
     """
 
     def __init__(self, runner_cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> None:
-        if not isinstance(runner_cfg, Mapping):
-            raise ArgumentTypeError(f"The config of a runner must be a dict, not {runner_cfg!r}.")
+        check_type("runner_cfg", runner_cfg, Mapping, "a dict")
         self.runner_cfg = runner_cfg
         self.default_args = default_args
 
@@ -58,8 +57,7 @@ def build_runner(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None 
             ``constructor``, the name of another one than ``DefaultRunnerConstructor``.
         default_args: What a config cannot hold: model, optimizer, logger, ...
     """
-    if not isinstance(cfg, Mapping):
-        raise ArgumentTypeError(f"The config of a runner must be a dict, not {cfg!r}.")
+    check_type("cfg", cfg, Mapping, "a dict")
     constructor = cfg.get("constructor", "DefaultRunnerConstructor")
     runner_cfg = without(cfg, "constructor")
     return build_runner_constructor(

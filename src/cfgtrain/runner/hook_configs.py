@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cfgtrain.arguments import check_type
 from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentTypeError, UnknownNameError
 from cfgtrain.introspection.signatures import accepted_args
@@ -46,8 +47,7 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
     if hook_key.list_key:
         shared = {"interval": cfg["interval"]} if "interval" in cfg else {}
         for each in cfg.get(hook_key.list_key, [default]):
-            if not isinstance(each, Mapping):
-                raise ArgumentTypeError(f"The hooks of {key} must be dicts with a type, not {each!r}.")
+            check_type(f"Each of the hooks of {key}", each, Mapping, "a dict with a type")
             yield _with_defaults(each, shared), hook_key.priority
         return
     for each in cfg if isinstance(cfg, (list, tuple)) else [cfg]:

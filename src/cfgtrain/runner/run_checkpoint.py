@@ -20,6 +20,7 @@ from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.data.loader import epoch_fingerprint, num_batches
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
+from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.random_state import RandomState
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
@@ -431,9 +432,8 @@ def _check_same_unit(checkpoint: str | Path, position: dict[str, Any], by_epoch:
 def _load_optimizer(optimizer: Any, state: dict[str, Any]) -> None:
     if optimizer is None:
         raise ArgumentTypeError("The checkpoint holds the state of an optimizer, and the runner has none.")
-    optimizers = optimizer if isinstance(optimizer, dict) else {"": optimizer}
     states = state if isinstance(optimizer, dict) else {"": state}
-    for name, each in optimizers.items():
+    for name, each in optimizers_of(optimizer).items():
         try:
             _check_same_kind(each, states[name])
             each.load_state_dict(states[name])

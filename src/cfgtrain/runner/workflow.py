@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cfgtrain.arguments import check_type
 from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.parallel.wrappers import unwrap_model
@@ -51,8 +52,7 @@ def check_workflow(runner: Any, data_loaders: Any, workflow: Any) -> None:
 
 def flow_method(runner: Any, mode: Any) -> Callable[..., None]:
     """Return the method of the runner for a mode."""
-    if not isinstance(mode, str):
-        raise ArgumentTypeError(f"The mode of a flow must be a str, such as 'train', not {mode!r}.")
+    check_type("The mode of a flow", mode, str, "a str, such as 'train'")
     method = getattr(runner, mode, None)
     if not callable(method):
         raise ArgumentError(f"{type(runner).__name__} has no flow {mode!r}.", near=(mode, ["train", "val"]))

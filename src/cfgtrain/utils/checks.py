@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.arguments import check_type
 
 __all__ = ["has_method", "is_method_overridden", "is_str"]
 
@@ -30,7 +30,6 @@ def is_method_overridden(method: str, base_class: type[Any], derived_class: Any)
     Raises:
         ArgumentError: ``base_class`` is not a class.
     """
-    if not isinstance(base_class, type):
-        raise ArgumentError(f"base_class must be a class, not {base_class!r}.")
+    check_type("base_class", base_class, type, "a class")
     derived = derived_class if isinstance(derived_class, type) else type(derived_class)
     return getattr(derived, method) is not getattr(base_class, method)

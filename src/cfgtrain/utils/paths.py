@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.arguments import check_type
 from cfgtrain.filesystem.atomic import replace_symlink
 
 __all__ = [
@@ -37,8 +37,7 @@ def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
     Raises:
         ArgumentError: ``filepath`` is neither a str nor a Path.
     """
-    if not isinstance(filepath, str | Path):
-        raise ArgumentError(f"filepath must be a str or a Path, not {filepath!r}.")
+    check_type("filepath", filepath, str | Path, "a str or a Path")
     file: IO[Any] = Path(filepath).open(*args, **kwargs)  # noqa: SIM115  # the caller closes it
     return file
 
@@ -90,10 +89,8 @@ def scandir(
     Raises:
         ArgumentTypeError: ``dir_path`` or ``suffix`` has the wrong type.
     """
-    if not isinstance(dir_path, str | Path):
-        raise ArgumentTypeError(f"dir_path must be a str or a Path, not {dir_path!r}.")
-    if not isinstance(suffix, str | tuple | None):
-        raise ArgumentTypeError(f"suffix must be a str, a tuple of str or None, not {suffix!r}.")
+    check_type("dir_path", dir_path, str | Path, "a str or a Path")
+    check_type("suffix", suffix, str | tuple | None, "a str, a tuple of str or None")
     ends = (suffix,) if isinstance(suffix, str) else suffix
     if ends is not None and not case_sensitive:
         ends = tuple(end.lower() for end in ends)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import closing
 from typing import Any, TextIO, TypeVar
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.arguments import check_integer, check_type
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.utils.timer import Timer
 from cfgtrain.utils.workers import compute_in_workers
 
@@ -61,9 +62,7 @@ class ProgressBar:
         Raises:
             ArgumentError: ``num_tasks`` is not positive.
         """
-        if num_tasks <= 0:
-            raise ArgumentError(f"num_tasks must be positive, not {num_tasks!r}.")
-        self.completed += num_tasks
+        self.completed += check_integer("num_tasks", num_tasks, 1)
         elapsed = self.timer.since_start()
         speed = self.completed / elapsed if elapsed > 0 else float("inf")
         seconds = int(elapsed + 0.5)
@@ -158,8 +157,7 @@ def track_parallel_progress(
             message names the task. No worker is left running.
         Exception: What ``func`` raised, with a note about the task.
     """
-    if not isinstance(initargs, tuple | None):
-        raise ArgumentTypeError(f"initargs must be a tuple, not {initargs!r}.")
+    check_type("initargs", initargs, tuple | None, "a tuple")
     items, count = _with_length(tasks)
     skipped = nproc * chunksize if skip_first else 0
     completed = compute_in_workers(func, items, nproc, initializer, initargs or (), chunksize)

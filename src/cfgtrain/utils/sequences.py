@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 __all__ = [
@@ -63,10 +64,8 @@ def iter_cast(inputs: Iterable[Any], dst_type: type[Any], return_type: type[Any]
     Raises:
         ArgumentTypeError: ``inputs`` is not iterable, or ``dst_type`` is not a type.
     """
-    if not isinstance(inputs, Iterable):
-        raise ArgumentTypeError(f"inputs must be iterable, not {inputs!r}.")
-    if not isinstance(dst_type, type):
-        raise ArgumentTypeError(f"dst_type must be a type, not {dst_type!r}.")
+    check_type("inputs", inputs, Iterable, "iterable")
+    check_type("dst_type", dst_type, type, "a type")
     cast = map(dst_type, inputs)
     return cast if return_type is None else return_type(cast)
 

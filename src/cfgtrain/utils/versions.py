@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from packaging.version import InvalidVersion, Version
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.arguments import check_type
+from cfgtrain.errors import ArgumentError
 
 __all__ = ["digit_version", "get_git_hash", "parse_version_info"]
 
@@ -56,8 +57,7 @@ def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
     Raises:
         ArgumentTypeError: ``digits`` is neither an int nor None.
     """
-    if not isinstance(digits, int | None):
-        raise ArgumentTypeError(f"digits must be an int or None, not {digits!r}.")
+    check_type("digits", digits, int | None, "an int or None")
     try:
         sha = _minimal_ext_cmd(["git", "rev-parse", "HEAD"]).strip().decode("ascii")
     except OSError:
@@ -74,8 +74,7 @@ def _minimal_ext_cmd(cmd: list[str]) -> bytes:
 
 def _parse(version_str: str, length: int) -> tuple[list[int], str, int]:
     """Return the release numbers, the stage and the number of the stage."""
-    if not isinstance(version_str, str):
-        raise ArgumentTypeError(f"A version must be a str, not {version_str!r}.")
+    check_type("version_str", version_str, str, "a str")
     try:
         version = Version(version_str)
     except InvalidVersion as error:

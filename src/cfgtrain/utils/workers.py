@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
-from cfgtrain.errors import ArgumentError, WorkerError
+from cfgtrain.arguments import check_integer
+from cfgtrain.errors import WorkerError
 
 __all__ = ["compute_in_workers"]
 
@@ -51,9 +52,8 @@ def compute_in_workers(
         WorkerError: A worker ended, its initializer failed, or an object could not be sent to or from it.
         Exception: What a task raised, with a note about the task.
     """
-    for name, value in (("nproc", nproc), ("chunksize", chunksize)):
-        if value < 1:
-            raise ArgumentError(f"{name} must be at least 1, not {value!r}.")
+    check_integer("nproc", nproc, 1)
+    check_integer("chunksize", chunksize, 1)
     function = _dump(func, "The function")
     remaining = ((number, task) for number, task in enumerate(tasks))
     workers: list[_Worker] = []

@@ -97,6 +97,7 @@ class VideoReader:
         self._name = display_name(path)
         if not path.startswith(("https://", "http://")):
             check_file_exist(path, "The video {} does not exist.")
+            path = str(Path(path).absolute())  # a colon in a relative path would begin a protocol for FFmpeg
         self._vcap = cv2.VideoCapture(path)
         if not self._vcap.isOpened():
             empty = Path(path).is_file() and Path(path).stat().st_size == 0
@@ -150,7 +151,7 @@ class VideoReader:
 
     @property
     def fourcc(self) -> str:
-        """The four characters that name the codec, such as ``MJPG``. In MMCV, it is their code as a float."""
+        """The four characters with which OpenCV names the codec, such as ``MJPG``. In MMCV, it is a float."""
         return self._fourcc
 
     @property
@@ -305,6 +306,9 @@ def frames2video(
     show_progress: bool = True,
 ) -> None:
     """Write images as a video. The video is either written completely or left as it was.
+
+    OpenCV encodes videos with FFmpeg, which drops the last column of an odd width and the last row of an odd
+    height.
 
     Args:
         frame_dir: Folder of the images, which have the same size.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 
-from cfgtrain import arraymisc
+import cfgtrain.arraymisc
 from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
 from cfgtrain.fileio.client import FileClient
@@ -32,7 +33,7 @@ _MAGIC = b"PIEH"  # the float 202021.25
 _LEVELS = 255  # an odd number, so that zero flow is the centre of a level
 _MAX_EDGE = 32766  # of the images that cv2.remap accepts
 _OUTSIDE = -2  # a position at which no pixel contributes to bilinear interpolation
-_ROWS_AT_ONCE = 32  # few enough for their positions to stay in the CPU cache
+_ROWS_AT_ONCE = 64  # few enough for their positions to stay in the CPU cache
 _INTERPOLATION = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
@@ -164,7 +165,7 @@ def quantize_flow(flow: Array, max_val: float = 0.02, norm: bool = True) -> tupl
     height, width = check_flow(flow).shape[:2]
     scales = (width, height) if norm else (1, 1)
     dx, dy = (
-        arraymisc.quantize(flow[..., i] / scale, -max_val, max_val, _LEVELS, np.uint8)
+        cfgtrain.arraymisc.quantize(flow[..., i] / scale, -max_val, max_val, _LEVELS, np.uint8)
         for i, scale in enumerate(scales)
     )
     return dx, dy
@@ -195,7 +196,7 @@ def dequantize_flow(dx: Array, dy: Array, max_val: float = 0.02, denorm: bool = 
     height, width = dx.shape
     scales = (width, height) if denorm else (1, 1)
     parts = [
-        arraymisc.dequantize(part, -max_val, max_val, _LEVELS) * scale
+        cfgtrain.arraymisc.dequantize(part, -max_val, max_val, _LEVELS) * scale
         for part, scale in zip((dx, dy), scales, strict=True)
     ]
     return np.stack(parts, axis=2)
@@ -218,8 +219,9 @@ def flow_warp(
         filling_value: Value where the position is outside the image or not a number: a number, or one for each
             channel.
         interpolate_mode: ``nearest``, where a position halfway between two pixels is rounded to the even one, or
-            ``bilinear``. OpenCV 4 rounds positions to 1/32 pixel for ``bilinear``, so the result differs from
-            the exact value by at most 1/32 of the difference between neighbouring pixels; OpenCV 5 does not.
+            ``bilinear``. For ``bilinear``, OpenCV 4 rounds positions to 1/32 pixel: x and y are wrong by up to
+            1/64 pixel, and the values by up to 1/64 of the difference between neighbours, for each of the two.
+            OpenCV 5 does not round. Positions are computed in float32, or in float64 if ``flow`` is float64.
 
     Returns:
         The warped image, with the shape and dtype of ``img``. Interpolated integers are rounded.
@@ -231,7 +233,7 @@ def flow_warp(
     """
     check_image(img, ("uint8", "uint16", "int16", "float32", "float64"))
     check_flow(flow)
-    if interpolate_mode not in _INTERPOLATION:
+    if interpolate_mode not in tuple(_INTERPOLATION):
         raise InterpolationError(
             f"interpolate_mode must be 'nearest' or 'bilinear', not {interpolate_mode!r}."
             f"{suggest(str(interpolate_mode), list(_INTERPOLATION))}",
@@ -247,43 +249,43 @@ def flow_warp(
             f"The edges of img must be at most {_MAX_EDGE} pixels, not {max(img.shape[:2])}.", argument="img"
         )
     values = channel_values("filling_value", filling_value, img)
-    nearest = interpolate_mode == "nearest"
-    positions = _positions(flow, np.int16 if nearest else np.float32)
+    if not np.isfinite(values).all():
+        raise ArgumentError(f"filling_value must be finite, not {filling_value!r}.", argument="filling_value")
+    contiguous = np.ascontiguousarray(img)
     return by_channel_groups(
-        np.ascontiguousarray(img),
-        values,
-        lambda part, fill: cv2.remap(
-            part,
-            positions,
-            None,  # type: ignore[call-overload]  # missing in the stubs of OpenCV: it is needed for int16 positions
-            _INTERPOLATION[interpolate_mode],
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=fill,
-        ),
+        contiguous, values, lambda part, fill: _warp(part, flow, fill, _INTERPOLATION[interpolate_mode])
     )
 
 
-def _positions(flow: Array, dtype: Any) -> Array:
-    """Return the positions (x, y) to which the flow of each pixel points, or ``_OUTSIDE``."""
+def _warp(img: Array, flow: Array, fill: Sequence[float], interpolation: int) -> Array:
+    """Warp an image of at most four channels, some rows at once, which stay in the CPU cache."""
     height, width = flow.shape[:2]
-    positions = np.empty((height, width, 2), dtype)
-    last = np.tile(np.array([width - 1, height - 1], np.float64), width)
-    grid = np.empty((min(height, _ROWS_AT_ONCE), width, 2))
-    grid[..., 0] = np.arange(width)
-    grid[..., 1] = np.arange(len(grid))[:, None]
+    precision = np.result_type(flow.dtype, np.float32)
+    # x and y alternate along one axis, since NumPy is slow with a last axis of length 2
+    last = np.tile(np.array([width - 1, height - 1], precision), width)
+    grid = np.empty((min(height, _ROWS_AT_ONCE), 2 * width), precision)
+    grid[:, ::2] = np.arange(width)
+    grid[:, 1::2] = np.arange(len(grid))[:, None]
+    warped = np.empty_like(img)
     for top in range(0, height, _ROWS_AT_ONCE):
         part = flow[top : top + _ROWS_AT_ONCE]
-        rows = (part + grid[: len(part)]).reshape(len(part), -1)  # x and y alternate, as one axis is faster
-        inside = rows >= 0
-        inside &= rows <= last
-        np.copyto(rows, _OUTSIDE, where=~inside)  # NaN is not inside
-        out = positions[top : top + _ROWS_AT_ONCE].reshape(len(part), -1)
-        if dtype == np.int16:
-            np.rint(rows, out=out, casting="unsafe")
-        else:
-            out[...] = rows
-        grid[..., 1] += _ROWS_AT_ONCE
-    return positions
+        positions = part.reshape(len(part), -1) + grid[: len(part)]
+        inside = positions >= 0
+        inside &= positions <= last
+        np.copyto(positions, _OUTSIDE, where=np.logical_not(inside, out=inside))  # also where it is NaN
+        if interpolation == cv2.INTER_NEAREST:
+            np.rint(positions, out=positions)
+        cv2.remap(
+            img,
+            positions.astype(np.float32, copy=False).reshape(part.shape),
+            None,  # type: ignore[call-overload]  # missing in the stubs of OpenCV
+            interpolation,
+            dst=warped[top : top + _ROWS_AT_ONCE],
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=fill,
+        )
+        grid[:, 1::2] += _ROWS_AT_ONCE
+    return warped
 
 
 def flow_from_bytes(content: bytes) -> Array:

@@ -11,9 +11,10 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import BufferedReader
-from numbers import Real
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
 
 from cfgtrain.arguments import check_choice, check_number, check_numbers
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
@@ -26,6 +27,7 @@ VideoPath = str | os.PathLike[str]
 
 _LOG_LEVELS = ("quiet", "panic", "fatal", "error", "warning", "info", "verbose", "debug", "trace")
 _WITHOUT_ERRORS = _LOG_LEVELS[:3]  # at these levels, ffmpeg would not say why it failed
+_MESSAGES_SIZE = 4096  # characters that are kept of the first and of the last messages
 _SEVERAL_FILES = (".m3u8", ".mpd")
 
 _requires_ffmpeg = check_prerequisites(
@@ -63,10 +65,10 @@ def convert_video(
         PrerequisiteError: ffmpeg is not installed.
     """
     source, target = _path("in_file", in_file), _path("out_file", out_file)
-    if not pre_options and "://" not in source:
-        if not Path(source).exists():
-            raise FileNotFoundError(f"The video {source} does not exist.")
+    if "://" not in source and Path(source).exists():
         source = f"file:{source}"  # a colon or a leading dash in the name has no meaning then
+    elif "://" not in source and not pre_options:  # the options may say that it is not a file
+        raise FileNotFoundError(f"The video {source} does not exist.")
     log_level = kwargs.pop("log_level", "info")
     check_choice("log_level", log_level, _LOG_LEVELS)
     quiet = log_level in _WITHOUT_ERRORS
@@ -78,12 +80,11 @@ def convert_video(
         command = ["ffmpeg", "-nostdin", "-y", *shlex.split(pre_options), "-i", source, *options, str(path)]
         if print_cmd:
             print(shlex.join([*command[:-1], target]))
-        # at these levels, all that ffmpeg prints is about the failure, and the first lines say the most
-        lines = 3 if quiet or log_level == "error" else 1
-        code, reason = _run(command, not quiet, lines)
+        code, messages = _run(command, show=not quiet)
         if code != 0:
             raise VideoConversionError(
-                f"ffmpeg cannot convert {os.fspath(in_file)} to {target} (exit status {code}): {reason}"
+                f"ffmpeg cannot convert {os.fspath(in_file)} to {target} (exit status {code}): "
+                f"{_reason(messages, only_errors=quiet or log_level == 'error')}"
             )
 
 
@@ -124,7 +125,7 @@ def resize_video(
         if keep_ar:
             scale += ":force_original_aspect_ratio=decrease:force_divisible_by=2"
     else:
-        pair = [ratio, ratio] if isinstance(ratio, Real) else ratio
+        pair = (ratio, ratio) if np.isscalar(ratio) else ratio
         factors = check_numbers("ratio", pair, 2, "(w, h)", minimum=0)
         if not all(0 < factor < float("inf") for factor in factors):
             raise ArgumentError(f"ratio must be positive and finite, not {ratio!r}.", argument="ratio")
@@ -241,21 +242,31 @@ def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _run(command: Sequence[str], show: bool, lines: int) -> tuple[int, str]:
-    """Run ffmpeg, pass its messages on to stderr if ``show``, and return its exit status and last messages."""
-    tail = ""
+def _run(command: Sequence[str], show: bool) -> tuple[int, list[str]]:
+    """Run ffmpeg, pass its messages on to stderr if ``show``, and return its exit status and messages.
+
+    Of many messages, only the first and the last are returned.
+    """
+    head = tail = ""
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:  # noqa: S603  # no shell
-        messages = cast("BufferedReader", process.stderr)
+        stderr = cast("BufferedReader", process.stderr)
         try:
-            while chunk := messages.read1(4096):
+            while chunk := stderr.read1(_MESSAGES_SIZE):
                 text = chunk.decode(errors="replace")
-                tail = (tail + text)[-4096:]
+                head += text if len(head) < _MESSAGES_SIZE else ""
+                tail = (tail + text)[-_MESSAGES_SIZE:]
                 if show:
                     sys.stderr.write(text)
                     sys.stderr.flush()
         except BaseException:
             process.kill()
             raise
-    said = [line.strip() for line in tail.replace("\r", "\n").splitlines()]
-    reasons = [line for line in said if line and line != "Conversion failed!"]
-    return process.returncode, "; ".join(reasons[-lines:]) or "no message"
+    lines = (head + "\n" + tail).replace("\r", "\n").splitlines()
+    return process.returncode, list(dict.fromkeys(line.strip() for line in lines))
+
+
+def _reason(messages: Sequence[str], only_errors: bool) -> str:
+    """Return what ffmpeg says about its failure."""
+    errors = [line for line in messages if line and line != "Conversion failed!"]
+    first = errors[:2] if only_errors else []  # the first errors are the cause of the others
+    return "; ".join(dict.fromkeys([*first, *errors[-1:]])) or "no message"

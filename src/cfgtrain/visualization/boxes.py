@@ -27,7 +27,7 @@ _FAR = 2**20  # pixels; coordinates beyond it are outside of any image that Open
 def imshow_bboxes(
     img: Array | str | os.PathLike[str],
     bboxes: Boxes | Sequence[Boxes],
-    colors: ColorLike | list[ColorLike] = "green",
+    colors: ColorLike | list[Any] = "green",
     top_k: int = -1,
     thickness: int = 1,
     show: bool = True,
@@ -44,6 +44,7 @@ def imshow_bboxes(
         bboxes: Boxes (k, 4) as (x1, y1, x2, y2) in pixels, 0-based, which are truncated to integers; further
             columns, such as scores, are ignored. Or a list of such arrays.
         colors: A color for all boxes, see ``color_val``, or a list with one color for each array of ``bboxes``.
+            Within that list, a color may be a list as well.
         top_k: Draw only so many boxes of each array, if it is positive.
         thickness: Thickness of the lines in pixels; -1 fills the boxes.
         show: Whether to show the image; see ``imshow``.
@@ -60,7 +61,7 @@ def imshow_bboxes(
         ArgumentTypeError: An argument has the wrong type.
     """
     groups = [_check_boxes(name, boxes) for name, boxes in _groups(bboxes)]
-    chosen = [color_val(color) for color in (colors if isinstance(colors, list) else [colors] * len(groups))]
+    chosen = [_color(color) for color in (colors if isinstance(colors, list) else [colors] * len(groups))]
     if len(chosen) != len(groups):
         raise ArgumentError(
             f"colors must be one color, or a list of {len(groups)} colors for {len(groups)} arrays of boxes, "
@@ -81,8 +82,8 @@ def imshow_det_bboxes(
     labels: Array | Sequence[int],
     class_names: Sequence[str] | Mapping[int, str] | None = None,
     score_thr: float = 0,
-    bbox_color: ColorLike = "green",
-    text_color: ColorLike = "green",
+    bbox_color: ColorLike | list[int] = "green",
+    text_color: ColorLike | list[int] = "green",
     thickness: int = 1,
     font_scale: float = 0.5,
     show: bool = True,
@@ -101,7 +102,7 @@ def imshow_det_bboxes(
         labels: Class indices (n,), 0-based.
         class_names: The name of each class. By default, class 3 is shown as ``cls 3``.
         score_thr: If it is positive, only boxes with a greater score are drawn.
-        bbox_color: Color of the boxes; see ``color_val``.
+        bbox_color: Color of the boxes; see ``color_val``. A list (blue, green, red) is accepted as well.
         text_color: Color of the labels.
         thickness: See ``imshow_bboxes``.
         font_scale: Size of the labels. With 1, a capital letter is about 22 pixels high.
@@ -138,7 +139,7 @@ def imshow_det_bboxes(
         kept = boxes[:, 4] > score_thr
         boxes, classes = boxes[kept], classes[kept]
     names = [_class_name(class_names, each) for each in classes.tolist()]
-    box_color, label_color = color_val(bbox_color), color_val(text_color)
+    box_color, label_color = _color(bbox_color), _color(text_color)
     thickness, font_scale = _check_thickness(thickness), check_number("font_scale", font_scale)
     canvas = _canvas(img)
     for box, name in zip(boxes, names, strict=True):
@@ -178,6 +179,11 @@ def _check_boxes(name: str, value: Any) -> Array:
         raise ArgumentError(f"{name}[{row}] is not finite: {boxes[row, :4].tolist()}.", argument=name)
     boxes[:, :4] = boxes[:, :4].clip(-_FAR, _FAR)
     return boxes
+
+
+def _color(color: Any) -> tuple[int, int, int]:
+    """Return the color that ``color_val`` returns, also for a list (blue, green, red), as JSON and YAML give it."""
+    return color_val(tuple(color) if isinstance(color, list) else color)
 
 
 def _check_thickness(thickness: int) -> int:

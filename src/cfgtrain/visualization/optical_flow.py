@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -17,6 +18,8 @@ from cfgtrain.visualization.window import imshow
 
 __all__ = ["flow2rgb", "flowshow", "make_color_wheel"]
 
+# The corners of the color wheel as RGB: red, yellow, green, cyan, blue, magenta and red again.
+_CORNERS = np.array([(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0)])
 _BINS = (15, 6, 4, 11, 13, 6)
 _LONGEST = 1e18  # the square of longer flow is not a finite float32
 _ROWS_AT_ONCE = 32  # few enough for their temporary arrays to stay in the CPU cache
@@ -56,25 +59,39 @@ def flow2rgb(
         ArgumentTypeError: They are not arrays of numbers.
     """
     flow = check_flow(flow)
-    if flow.dtype != np.float64:
-        flow = flow.astype(np.float32, copy=False)
     wheel = make_color_wheel() if color_wheel is None else _check_wheel(color_wheel)
     limit = min(check_number("unknown_thr", unknown_thr, 0), _LONGEST)
-    longest = max(float(np.sqrt(_squares(part, limit)[2].max())) for part in _parts(flow))
-    scale = np.float32(1 / longest if longest > np.finfo(np.float32).eps else 1)
     whiteness = np.ascontiguousarray((1 - wheel).T)  # what a color lacks to be white
     steps = np.roll(whiteness, -1, axis=1) - whiteness
+    bins_per_radian = np.float32((len(wheel) - 1) / (2 * np.pi))
     rgb = np.empty((*flow.shape[:2], 3), np.float32)
-    for part, out in zip(_parts(flow), _parts(rgb), strict=True):
-        dx, dy, squares, unknown = _squares(part, limit)
-        length = np.sqrt(squares).astype(np.float32, copy=False) * scale
-        place = (np.arctan2(-dy, -dx).astype(np.float32) / np.float32(np.pi) + 1) / 2 * (len(wheel) - 1)
-        bins = place.astype(np.intp)
-        fraction = place - bins
-        for channel in range(3):
-            color = whiteness[channel].take(bins) + fraction * steps[channel].take(bins)
-            np.subtract(1, color * length, out=out[..., channel])
-        out[unknown] = 0
+    known = np.empty(flow.shape[:2], bool)
+    longest = 0.0
+    for rows in _slices(len(flow)):
+        with np.errstate(over="ignore"):  # numbers that become infinite are unknown flow
+            dx, dy = (flow[rows, :, i].astype(np.float32) for i in range(2))
+        np.logical_and(np.abs(dx) <= limit, np.abs(dy) <= limit, out=known[rows])  # NaN is not known
+        if not known[rows].all():
+            dx, dy = np.where(known[rows], dx, np.float32(0)), np.where(known[rows], dy, np.float32(0))
+        length = np.sqrt(dx * dx + dy * dy)
+        longest = max(longest, float(length.max()))
+        place = (np.arctan2(-dy, -dx) + np.float32(np.pi)) * bins_per_radian
+        left = np.floor(place)
+        fraction = place - left
+        bins = left.astype(np.intp)
+        planes = [
+            (whiteness[channel].take(bins, mode="clip") + fraction * steps[channel].take(bins, mode="clip"))
+            * length
+            for channel in range(3)
+        ]
+        cv2.merge(planes, rgb[rows])
+    scale = 1 / longest if longest > np.finfo(np.float32).eps else 1.0
+    for rows in _slices(len(flow)):
+        out = rgb[rows]
+        np.subtract(1, np.multiply(out, np.float32(scale), out=out), out=out)
+        np.maximum(out, 0, out=out)  # which rounding may have made slightly negative
+        if not known[rows].all():
+            out[~known[rows]] = 0
     return rgb
 
 
@@ -93,21 +110,11 @@ def make_color_wheel(bins: Sequence[int] | Array | None = None) -> Array:
         ArgumentTypeError: ``bins`` is not a sequence of integers.
     """
     counts = check_numbers("bins", _BINS if bins is None else bins, 6, integers=True, minimum=1)
-    ramps = []
-    for i, count in enumerate(counts):
-        rising = np.arange(count, dtype=np.float32) / np.float32(count)
-        one, zero = np.ones_like(rising), np.zeros_like(rising)
-        ramps.append(
-            (
-                (one, rising, zero),
-                (1 - rising, one, zero),
-                (zero, one, rising),
-                (zero, 1 - rising, one),
-                (rising, zero, one),
-                (one, zero, 1 - rising),
-            )[i]
-        )
-    return np.concatenate([np.stack(ramp, axis=1) for ramp in ramps])
+    ramps = [
+        begin + (end - begin) * np.arange(count)[:, None] / count
+        for (begin, end), count in zip(pairwise(_CORNERS), counts, strict=True)
+    ]
+    return np.concatenate(ramps).astype(np.float32)
 
 
 def _check_wheel(value: Any) -> Array:
@@ -119,14 +126,5 @@ def _check_wheel(value: Any) -> Array:
     return wheel
 
 
-def _parts(array: Array) -> list[Array]:
-    return [array[top : top + _ROWS_AT_ONCE] for top in range(0, len(array), _ROWS_AT_ONCE)]
-
-
-def _squares(flow: Array, limit: float) -> tuple[Array, Array, Array, Array]:
-    """Return dx, dy and the squared lengths, which are 0 where the flow is unknown, and where it is."""
-    dx, dy = np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1])
-    unknown = ~((np.abs(dx) <= limit) & (np.abs(dy) <= limit))  # also true for NaN
-    if unknown.any():
-        dx, dy = np.where(unknown, 0, dx), np.where(unknown, 0, dy)
-    return dx, dy, dx * dx + dy * dy, unknown
+def _slices(count: int) -> list[slice]:
+    return [slice(top, top + _ROWS_AT_ONCE) for top in range(0, count, _ROWS_AT_ONCE)]

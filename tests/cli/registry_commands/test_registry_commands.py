@@ -264,3 +264,31 @@ def test_output_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     report.print_details(find("Resize"))
     assert "\x1b[1mResize" in out.getvalue()
     assert "Target size (w, h)" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("registry", "names"),
+    [
+        ("conv layers", {"Conv1d", "Conv2d", "Conv3d", "Conv", "ConvWS", "ConvAWS", "Conv2dAdaptivePadding", "deconv"}),
+        ("NORM_LAYERS", {"BN", "BN1d", "BN2d", "BN3d", "SyncBN", "GN", "LN", "IN", "IN1d", "IN2d", "IN3d"}),
+        ("activation layer", {"ReLU", "GELU", "SiLU", "Mish", "Swish", "HSigmoid", "HSwish", "Clip"}),
+        ("padding layer", {"zero", "reflect", "replicate"}),
+        ("upsample layer", {"nearest", "bilinear", "pixel_shuffle", "deconv", "deconv3d", "carafe"}),
+        ("plugin layer", {"ConvModule", "ContextBlock", "GeneralizedAttention", "NonLocal2d", "CrissCrossAttention"}),
+        ("dropout layer", {"Dropout", "DropPath"}),
+    ],
+)  # fmt: skip
+def test_layers_are_listed(run: Run, registry: str, names: set[str]) -> None:
+    """The names of the layers are listed by registry, with the first sentence of their documentation."""
+    out = run("list", registry).out
+    found = {line.split()[0] for line in out.splitlines()}
+    assert names <= found
+    assert all(len(line.split()) > 1 for line in out.splitlines())
+
+
+def test_the_snippet_of_a_layer_has_what_a_config_contains() -> None:
+    """Arguments that the code around a layer passes, such as its channels, are not in the snippet."""
+    entry = next(entry for entry in find("GN") if entry.registry is cfgtrain.registries.NORM_LAYERS)
+    text = snippet(entry)
+    assert "num_groups=...," in text
+    assert "num_channels" not in text

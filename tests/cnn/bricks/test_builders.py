@@ -68,7 +68,7 @@ NAMES: list[tuple[str, str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] =
     ("conv", "Conv2dAdaptivePadding", {}, IMAGE, (2, 4, 8, 8)),
     *[("conv", name, {}, IMAGE, (2, 4, 10, 10)) for name in ("deconv", "ConvTranspose2d")],
     *[("conv", name, {}, (2, 16, 3, 3, 3), (2, 4, 5, 5, 5)) for name in ("deconv3d", "ConvTranspose3d")],
-    *[("norm", name, {}, IMAGE, IMAGE) for name in ("BN", "BN2d", "SyncBN", "IN", "IN2d", "LN2d")],
+    *[("norm", name, {}, IMAGE, IMAGE) for name in ("BN", "BN2d", "SyncBN", "IN", "IN2d")],
     *[("norm", name, {}, (2, 16, 8), (2, 16, 8)) for name in ("BN1d", "IN1d")],
     *[("norm", name, {}, (2, 16, 3, 4, 4), (2, 16, 3, 4, 4)) for name in ("BN3d", "IN3d")],
     ("norm", "GN", {"num_groups": 4}, IMAGE, IMAGE),

@@ -271,7 +271,8 @@ def test_lines_of_keys_that_are_not_str(write: Write) -> None:
 
 def test_a_key_that_is_a_number_is_not_an_alias() -> None:
     """A value below such a key has no dependencies."""
-    assert YamlSource("c.yaml", "1: {x: 2}\n", {1: {"x": 2}}).uses((1, "x")) == []
+    text = "1: {x: 2}\n"
+    assert YamlSource("c.yaml", text, {1: {"x": 2}}, text).uses((1, "x")) == []
 
 
 def _steps_of(keys: int) -> int:
@@ -314,7 +315,7 @@ def test_dependencies_of_yaml_and_json() -> None:
 def test_dependencies_of_merged_keys() -> None:
     """A key that ``<<`` merges depends on an alias of a mapping, but not on a mapping written in place."""
     text = "q: &q {x: {y: 1}}\n<<: *q\nr: {<<: {z: 1}}\n"
-    source = YamlSource("c.yaml", text, {"q": {"x": {"y": 1}}, "x": {"y": 1}, "r": {"z": 1}})
+    source = YamlSource("c.yaml", text, {"q": {"x": {"y": 1}}, "x": {"y": 1}, "r": {"z": 1}}, text)
     assert [use.path for use in source.uses(("x", "y"))] == [("q", "x", "y")]
     assert source.uses(("q", "x", "y")) == source.uses(("r", "z")) == []
 
@@ -338,13 +339,14 @@ def test_a_file_elsewhere_has_its_whole_path(
 
 def test_a_file_whose_lines_cannot_be_found() -> None:
     """If YAML cannot read a text, such as JSON with a very long key, the origin is the file."""
-    source = YamlSource("c.json", '{"%s": 1' % ("x" * 2000), {})
+    text = '{"%s": 1' % ("x" * 2000)
+    source = YamlSource("c.json", text, {}, text)
     assert source.origin(("a",)) == Origin("c.json", None, "")
 
 
 def test_an_empty_file_has_no_lines() -> None:
     """The origin of a key in an empty file is the file."""
-    assert YamlSource("c.yaml", "", {}).origin(("a",)) == Origin("c.yaml", None, "")
+    assert YamlSource("c.yaml", "", {}, "").origin(("a",)) == Origin("c.yaml", None, "")
     assert PythonSource("c.py", "", {}, "").origin(("a",)) == Origin("c.py", None, "")
     assert PythonSource("c.py", "", {}, "").origin(()) == Origin("c.py", None, "")
 

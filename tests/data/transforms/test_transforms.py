@@ -28,7 +28,7 @@ def test_none_ends_the_pipeline() -> None:
 
 def test_invalid_pipeline() -> None:
     """A single config is not a pipeline, and an invalid step raises an error that names it."""
-    with pytest.raises(TypeError, match="A pipeline must be a list of transforms"):
+    with pytest.raises(TypeError, match="transforms must be a list of transforms"):
         Compose({"type": "Resize"})
     with pytest.raises(BuildError, match=r"no argument 'scales'. Did you mean 'scale'"):
         Compose([{"type": "Resize", "scales": (1, 1)}])

@@ -104,7 +104,7 @@ def test_schedulers_by_epoch_resume_within_an_epoch(cfg: dict[str, Any], tmp_pat
         ({"type": "LRScheduler"}, "is not in the torch scheduler registry"),
         ({"type": "ReduceLROnPlateau"}, "policy='ReduceOnPlateau'"),
         ({"type": "ChainedScheduler", "schedulers": [{"type": "Step"}]}, "Did you mean 'StepLR'"),
-        ("StepLR", "scheduler is a dict with the type"),
+        ("StepLR", "scheduler must be a dict with the type"),
     ],
 )
 def test_wrong_schedulers(cfg: Any, text: str) -> None:
@@ -181,7 +181,7 @@ def test_plateau_needs_scores() -> None:
     ("args", "text"),
     [
         ({"rule": "more"}, "rule must be"),
-        ({"factor": 1}, "factor is"),
+        ({"factor": 1}, "factor must be"),
         ({"threshold_mode": "x"}, "threshold_mode"),
     ],
 )

@@ -184,7 +184,7 @@ class ConvModule(nn.Module):
 
 def _check_order(order: object) -> None:
     layers = ("conv", "norm", "act")
-    if not isinstance(order, tuple) or len(order) != 3 or set(order) != set(layers):
+    if not isinstance(order, tuple) or len(order) != 3 or any(order.count(each) != 1 for each in layers):
         raise ArgumentError(
             f"order must be a tuple with each of 'conv', 'norm' and 'act', not {order!r}.", argument="order"
         )

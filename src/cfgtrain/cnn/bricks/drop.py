@@ -32,6 +32,11 @@ def drop_path(x: Tensor, drop_prob: float = 0.0, training: bool = False) -> Tens
         ArgumentError: ``drop_prob`` is not from 0 to 1.
     """
     check_number("drop_prob", drop_prob, 0, 1)
+    return _drop_path(x, drop_prob, training)
+
+
+def _drop_path(x: Tensor, drop_prob: float, training: bool) -> Tensor:
+    """Do the same without a check, which ``torch.compile`` cannot trace."""
     if drop_prob == 0 or not training:
         return x
     shape = (x.shape[0],) + (1,) * (x.ndim - 1)
@@ -60,7 +65,7 @@ class DropPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, ...) with random samples set to zero in training, else ``x`` itself."""
-        return drop_path(x, self.drop_prob, self.training)
+        return _drop_path(x, self.drop_prob, self.training)
 
     def extra_repr(self) -> str:
         """Return the probability."""

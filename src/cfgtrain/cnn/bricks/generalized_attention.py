@@ -126,19 +126,19 @@ class GeneralizedAttention(nn.Module):
         if query_position or position_bias:
             mask = self._position_energy(query, queries, keys)
         elif self.spatial_range >= 0:
-            mask = ~self.local_constraint_map(queries, keys, x.device).flatten(2).flatten(
-                0, 1
-            )  # (h * w, k * l)
+            forbidden = self.local_constraint_map(queries, keys, x.device)  # (h, w, k, l)
+            mask = ~forbidden.flatten(2).flatten(0, 1)  # (h * w, k * l)
         elif not content:
             queries = torch.Size((1, 1))  # all queries have the same weights
         if content or key_bias:
             key = self._heads(self.key_conv(at_keys))  # (N, M, k * l, D)
             vector = self._sum(query if content else None, self.appr_bias if key_bias else None)
-            vector = vector.expand(len(x), -1, queries.numel(), -1)  # (N, M, h * w, D)
+            vector = vector.expand(x.shape[0], -1, queries.numel(), -1)  # (N, M, h * w, D)
             out = scaled_dot_product_attention(vector, key, value, attn_mask=mask, scale=1.0)
         else:
             out = torch.softmax(mask, dim=-1) @ value  # type: ignore[arg-type]  # another term is used
-        out = out.transpose(2, 3).reshape(len(x), self.num_heads * self.v_dim, *queries)  # (N, M * D, h, w)
+        inner = self.num_heads * self.v_dim
+        out = out.transpose(2, 3).reshape(x.shape[0], inner, *queries)  # (N, M * D, h, w)
         out = self.proj_conv(out)  # (N, C, h, w)
         if self.q_downsample is not None:
             out = interpolate(out, size=x.shape[2:], mode="bilinear", align_corners=False)
@@ -146,7 +146,7 @@ class GeneralizedAttention(nn.Module):
 
     def _heads(self, x: Tensor) -> Tensor:
         """Return (N, M, H * W, D) for (N, M * D, H, W)."""
-        return x.reshape(len(x), self.num_heads, self.v_dim, x.shape[2] * x.shape[3]).transpose(2, 3)
+        return x.reshape(x.shape[0], self.num_heads, self.v_dim, x.shape[2] * x.shape[3]).transpose(2, 3)
 
     def _sum(self, query: Tensor | None, bias: Tensor | None) -> Tensor:
         """Return the sum of what is given of a query (N, M, h * w, D) and a bias, which gives (1, M, 1, D)."""
@@ -161,7 +161,7 @@ class GeneralizedAttention(nn.Module):
         vector = self._sum(query if query_position else None, self.geom_bias if position_bias else None)
         # (N, M, h, w, D), or (1, M, 1, 1, D) if it does not depend on the query
         vector = vector.reshape(
-            len(vector), self.num_heads, *(queries if query_position else (1, 1)), self.qk_embed_dim
+            vector.shape[0], self.num_heads, *(queries if query_position else (1, 1)), self.qk_embed_dim
         )
         device = vector.device
         rows = self._embedding(self.appr_geom_fc_y, queries[0], keys[0], device)  # (h, k, M, D)

@@ -37,11 +37,12 @@ for _name, _layer in _LAYERS.items():
     NORM_LAYERS.register_module(_name, module=_layer)
 
 
-@NORM_LAYERS.register_module("LN2d")
 class LayerNorm2d(nn.LayerNorm):
     """Layer normalization over the channels of each pixel, for (N, C, H, W).
 
-    ``torch.nn.LayerNorm`` (Ba et al., "Layer Normalization", 2016) normalizes the last dimensions instead.
+    ``torch.nn.LayerNorm`` (Ba et al., "Layer Normalization", 2016) normalizes the last dimensions instead. It has
+    no name in the registry, where projects register such a class as ``LN2d``: in a config it is
+    ``type='cfgtrain.cnn.LayerNorm2d'``.
 
     Args:
         num_channels: C.

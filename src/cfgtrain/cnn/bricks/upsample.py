@@ -132,7 +132,7 @@ class CARAFEPack(nn.Module):
         masks = self.content_encoder(self.channel_compressor(x))  # (N, G * K**2 * S**2, H, W)
         masks = nn.functional.pixel_shuffle(masks, self.scale_factor)  # (N, G * K**2, S * H, S * W)
         masks = masks.reshape(
-            len(x), self.up_group, self.up_kernel**2, *masks.shape[2:]
+            x.shape[0], self.up_group, self.up_kernel**2, *masks.shape[2:]
         )  # (N, G, K**2, S * H, S * W)
         masks = masks.softmax(dim=2).flatten(1, 2)
         return carafe(x, masks, self.up_kernel, self.up_group, self.scale_factor)

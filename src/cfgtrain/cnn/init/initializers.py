@@ -95,13 +95,14 @@ class BaseInit(ABC):
                 "%s found no layer %s in %s.%s", type(self).__name__, self.layer, type(module).__name__, hint
             )
         if hasattr(module, "_params_init_info"):
-            update_init_info(module, str(self))
+            update_init_info(module, self._get_init_info())
 
-    def __str__(self) -> str:
+    def _get_init_info(self) -> str:
+        """Return the description for the log. A subclass may override it, as in MMCV."""
         shown = {name: value for name, value in vars(self).items() if name not in ("layer", "wholemodule")}
         bias = shown.pop("bias", None)
         listed = [f"{name}={value}" for name, value in shown.items()]
-        return f"{type(self).__name__}: {', '.join([*listed, f'bias={bias}'])} "
+        return f"{type(self).__name__}: {', '.join([*listed, f'bias={bias}'])}"
 
 
 @INITIALIZERS.register_module(name="Constant")
@@ -151,7 +152,7 @@ class TruncNormalInit(BaseInit):
 
     def __init__(self, mean: float = 0, std: float = 1, a: float = -2, b: float = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mean, self.std, self.a, self.b = mean, std, a, b
+        self.a, self.b, self.mean, self.std = a, b, mean, std
 
     def init_layer(self, layer: nn.Module) -> None:
         """Initialize one layer."""
@@ -162,7 +163,7 @@ class TruncNormalInit(BaseInit):
 class UniformInit(BaseInit):
     """``type='Uniform'``: see ``uniform_init``."""
 
-    def __init__(self, a: float = 0, b: float = 1, **kwargs: Any) -> None:
+    def __init__(self, a: float = 0.0, b: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.a, self.b = a, b
 
@@ -227,9 +228,10 @@ class PretrainedInit:
         else:
             load_state_dict(module, _with_prefix(read_checkpoint(self.checkpoint, device), self))
         if hasattr(module, "_params_init_info"):
-            update_init_info(module, str(self))
+            update_init_info(module, self._get_init_info())
 
-    def __str__(self) -> str:
+    def _get_init_info(self) -> str:
+        """Return the description for the log, as in MMCV."""
         return f"{type(self).__name__}: load from {self.checkpoint}"
 
 

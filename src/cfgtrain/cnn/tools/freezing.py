@@ -5,31 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import NamedTuple, Unpack
+from typing import NamedTuple
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.instancenorm import _InstanceNorm
 
+from cfgtrain.cnn.bricks.norm import is_norm
 from cfgtrain.cnn.tools.measurement import numel
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, ErrorFields
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.suggestions import close_names, one_of
 
-__all__ = ["FrozenParts", "PatternError", "freeze"]
-
-_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-
-
-class PatternError(ArgumentError):
-    """A pattern matches nothing in a model.
-
-    Attributes:
-        index: Its index in the list of patterns.
-    """
-
-    def __init__(self, message: str = "", *, index: int = 0, **fields: Unpack[ErrorFields]) -> None:
-        super().__init__(message, **fields)
-        self.index = index
+__all__ = ["FrozenParts", "freeze"]
 
 
 class FrozenParts(NamedTuple):
@@ -67,23 +52,21 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
 
     Raises:
         ArgumentTypeError: ``patterns`` is not a list of str.
-        PatternError: A pattern matches nothing.
-        ArgumentError: Nothing is left to train.
+        ArgumentError: A pattern matches nothing, or nothing is left to train.
     """
     if not isinstance(patterns, list | tuple) or not all(isinstance(each, str) for each in patterns):
         raise ArgumentTypeError(f"patterns must be a list of names, not {patterns!r}.", argument="patterns")
     modules = dict(model.named_modules(remove_duplicate=False))
     parameters = dict(model.named_parameters(remove_duplicate=False))
     matched: list[nn.Module] = []
-    for i, pattern in enumerate(patterns):
+    for pattern in patterns:
         found = [module for name, module in modules.items() if name and fnmatchcase(name, pattern)]
         own = [parameter for name, parameter in parameters.items() if fnmatchcase(name, pattern)]
         if not found and not own:
-            raise PatternError(
+            raise ArgumentError(
                 f"{pattern!r} matches no module or parameter of {type(model).__name__}.",
                 hint=_similar(pattern, [*filter(None, modules), *parameters]),
                 argument="patterns",
-                index=i,
             )
         matched += found
         for parameter in own:
@@ -91,7 +74,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
     for module in matched:
         module.requires_grad_(False)
         for layer in module.modules():
-            if isinstance(layer, _NORMS):
+            if is_norm(layer):
                 layer.eval()
                 # Every way to train() the model calls the method of each of its modules.
                 vars(layer)["train"] = partial(_stay_in_eval_mode, layer)
@@ -114,14 +97,17 @@ def _stay_in_eval_mode(layer: nn.Module, mode: bool = True) -> nn.Module:
 
 
 def _similar(pattern: str, names: Sequence[str]) -> str:
-    """Return a hint with names like a pattern, or with what exists below its longest prefix that does."""
+    """Return a hint with names like a pattern, or with what is in the last module of it that exists."""
     bare = pattern.rstrip(".*")
-    close = close_names(bare, names)
+    parent = next((each for each in _prefixes(bare) if each in names), "")
+    inside = [name for name in names if name.rpartition(".")[0] == parent]
+    wrong = bare.removeprefix(f"{parent}.").partition(".")[0]
+    close = [name for name in names if name.endswith(f".{bare}")][:3] or [
+        f"{parent}.{name}".removeprefix(".")
+        for name in close_names(wrong, [each.rpartition(".")[2] for each in inside])
+    ]
     if close:
         return f"Did you mean {one_of(close)}?"
-    known = {*names}
-    parent = next((each for each in _prefixes(bare) if each in known), "")
-    inside = [name for name in names if name.rpartition(".")[0] == parent]
     of = f"{parent!r} contains" if parent else "The model contains"
     return f"{of} {', '.join(inside[:10])}{', ...' * (len(inside) > 10)}."
 

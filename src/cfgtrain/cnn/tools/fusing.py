@@ -14,6 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 
+from cfgtrain.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
+from cfgtrain.cnn.bricks.conv_module import ConvModule
 from cfgtrain.cnn.tools.modes import eval_mode
 
 __all__ = ["fuse_conv_bn"]
@@ -21,6 +23,7 @@ __all__ = ["fuse_conv_bn"]
 logger = logging.getLogger(__name__)
 
 _CONVS = (
+    Conv2dAdaptivePadding,
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
 )  # fmt: skip
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
@@ -30,14 +33,15 @@ def fuse_conv_bn(module: nn.Module) -> nn.Module:
     """Fold each batch normalization into the convolution before it, for a faster inference.
 
     The result is what the model computes in eval mode; it is not meant to be trained. The batch normalizations
-    are replaced by ``nn.Identity``, so that the names of the other layers stay.
+    are replaced by ``nn.Identity``, so that the names of the other layers stay; a ``ConvModule`` then has no
+    ``norm``.
 
     Which layers follow each other is read from the ``forward`` methods, which are traced with ``torch.fx``, not
     from the order in which the layers are defined. A convolution is left as it is where folding would be wrong:
     if anything else uses its output or its weights, if it is called more than once, if it computes its weights
     (``ConvWS``, spectral norm), or if the batch normalization has no running statistics. The layers of a
     module whose ``forward`` cannot be traced, because it depends on the data, are left with a warning in the
-    log. Transposed convolutions are folded too.
+    log; the modules inside it are taken to be called as a whole. Transposed convolutions are folded too.
 
     Args:
         module: The model; changed in place. In training mode, a warning is issued.
@@ -55,6 +59,10 @@ def fuse_conv_bn(module: nn.Module) -> nn.Module:
     for pair in pairs:
         _fuse_conv_bn(pair.conv, pair.bn)
         _replace(module, pair.bn)
+    for each in module.modules():
+        if isinstance(each, ConvModule) and isinstance(each.norm, nn.Identity):
+            each.norm_cfg, each.norm_name = None, None
+            each.with_norm, each.with_bias = False, True
     return module
 
 
@@ -88,14 +96,14 @@ def _scaled(weight: Tensor, scale: Tensor, conv: _ConvNd) -> Tensor:
     """Return the weight with each output channel multiplied by its scale."""
     if not isinstance(conv, _ConvTransposeNd):
         return weight * scale.view(-1, *[1] * (weight.dim() - 1))
-    grouped = weight.view(conv.groups, -1, *weight.shape[1:])  # (groups, in / groups, out / groups, ...)
+    grouped = weight.reshape(conv.groups, -1, *weight.shape[1:])  # (groups, in / groups, out / groups, ...)
     by_group = scale.view(conv.groups, 1, -1, *[1] * (weight.dim() - 2))
-    return (grouped * by_group).view_as(weight)
+    return (grouped * by_group).reshape(weight.shape)
 
 
 def _replace(model: nn.Module, bn: nn.Module) -> None:
     for parent in model.modules():
-        for name, child in parent.named_children():
+        for name, child in list(parent._modules.items()):  # under every name that it has
             if child is bn:
                 setattr(parent, name, nn.Identity().train(bn.training))
 

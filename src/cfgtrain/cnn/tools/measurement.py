@@ -23,9 +23,14 @@ from torch.nn.modules.pooling import (
 )  # fmt: skip
 from torch.utils.flop_counter import FlopCounterMode
 
+from cfgtrain.cnn.bricks.activation import Clamp, HSigmoid, Swish
 from cfgtrain.cnn.tools.modes import eval_mode
 
-__all__ = ["Layer", "Measurement", "measure", "numel"]
+__all__ = ["LAYER_NOTE", "Layer", "Measurement", "measure", "numel"]
+
+
+# Begins the note of an exception that a forward pass raises.
+LAYER_NOTE = "in the layer"
 
 
 @dataclass
@@ -71,9 +76,7 @@ class Measurement:
 
     def total(self, name: str = "") -> Layer:
         """Return the sums for a module and those inside it."""
-        layer = self.layers[name]
-        prefix = f"{name}." if name else ""
-        inside = [each for path, each in self.layers.items() if path == name or path.startswith(prefix)]
+        layer, inside = self.layers[name], self._inside(name)
         return Layer(
             name,
             layer.module,
@@ -84,6 +87,14 @@ class Measurement:
             flops=sum(each.flops for each in inside),
             memory=sum(each.memory for each in inside),
         )
+
+    def is_used(self, name: str) -> bool:
+        """Return whether a module or one inside it was called."""
+        return any(each.calls for each in self._inside(name))
+
+    def _inside(self, name: str) -> list[Layer]:
+        prefix = f"{name}." if name else ""
+        return [each for path, each in self.layers.items() if path == name or path.startswith(prefix)]
 
 
 def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) -> Measurement:
@@ -98,10 +109,13 @@ def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) 
         model: The model. Nothing of it is changed: its mode is restored, and no hook stays.
         call: Runs the forward pass of the model.
         memory: Whether to measure the memory that the backward pass needs, too.
+
+    Raises:
+        Exception: What the forward pass raises, with a note of the layer.
     """
     result = Measurement(model)
     by_module = {layer.module: layer for layer in result.layers.values()}
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_UNCOUNTED)
     frames: list[_Frame] = []
 
     def enter(module: nn.Module, *_: Any) -> None:
@@ -133,10 +147,26 @@ def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) 
             stack.enter_context(
                 _saved_memory(model, lambda: frames[-1].layer if frames else by_module[model])
             )
-        with counter:
-            output = call()
+        try:
+            with counter:
+                output = call()
+        except Exception as error:
+            if frames and frames[-1].layer.name:
+                layer = frames[-1].layer
+                error.add_note(f"{LAYER_NOTE} {layer.name} ({type(layer.module).__name__})")
+            raise
         del output
     return result
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Return the FLOPs of an attention for shapes (B, heads, L, dims)."""
+    batch, heads, length, dims = map(int, query)
+    return 2 * batch * heads * length * int(key[2]) * (dims + int(value[3]))
+
+
+# What FlopCounterMode does not count, at least in some versions.
+_UNCOUNTED = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
 @dataclass
@@ -232,6 +262,9 @@ def _per_output(module: Any, given: Tensor, out: Tensor) -> int:
 
 
 _ACTIVATIONS = (
+    Clamp,
+    HSigmoid,
+    Swish,
     nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
     nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.RReLU, nn.SELU, nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink,
     nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Threshold,

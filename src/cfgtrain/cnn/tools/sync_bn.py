@@ -28,7 +28,7 @@ def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
     """
     replaced: dict[nn.Module, nn.Module] = {}
     for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # under every name that it has
             if isinstance(child, nn.SyncBatchNorm):
                 if child not in replaced:
                     replaced[child] = _local(child)

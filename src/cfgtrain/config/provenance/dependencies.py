@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from cfgtrain.config.dict import ConfigDict
-from cfgtrain.config.key_paths import UNKNOWN, KeyPath, value_at
+from cfgtrain.config.key_paths import UNKNOWN, KeyPath, value_at, walk
 from cfgtrain.config.provenance.file_source import Dependency, FileSource
 from cfgtrain.config.trace import EditSource, FixedSource, Source
 from cfgtrain.origin import Origin
@@ -161,17 +161,7 @@ def _overrider(later: Sequence[Source], path: KeyPath) -> Origin | None:
 
 def leaves(tree: object, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the paths of all values without parts, and of empty dicts and lists."""
-    items: Iterator[tuple[object, object]] = iter(())
-    if isinstance(tree, Mapping):
-        items = iter(tree.items())
-    elif isinstance(tree, (list, tuple)):
-        items = iter(enumerate(tree))
-    empty = True
-    for key, value in items:
-        empty = False
-        yield from leaves(value, (*path, key))
-    if empty:
-        yield path
+    return (at for at, node in walk(tree, path) if not (isinstance(node, Mapping | list | tuple) and node))
 
 
 def _top_level(source: Source) -> list[object]:

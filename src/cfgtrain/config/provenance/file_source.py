@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from cfgtrain.config.key_paths import UNKNOWN, KeyPath, has_path, split_key
 from cfgtrain.origin import Origin
-
-_STATE = ("file", "text", "tree", "parseable", "references", "bases")
 
 
 class Dependency(NamedTuple):
@@ -31,6 +30,7 @@ class Dependency(NamedTuple):
     uses: tuple[Dependency, ...] = ()
 
 
+@dataclass(eq=False)
 class FileSource(ABC):
     """One config file: its text and the values it defined, before any merge.
 
@@ -38,8 +38,7 @@ class FileSource(ABC):
         file: Path as it is shown to people.
         text: The unchanged text of the file.
         tree: What the file evaluated to. The tree is only read.
-        parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line; by
-            default ``text``.
+        parseable: The text with ``{{ }}`` filled in or hidden behind tokens, line for line.
         references: What each token replaces: a key path in the bases, or the ``$NAME`` of an
             environment variable.
 
@@ -47,24 +46,16 @@ class FileSource(ABC):
         bases: The files that this one names as its bases, in order.
     """
 
-    def __init__(
-        self,
-        file: str,
-        text: str,
-        tree: dict[Any, Any],
-        parseable: str | None = None,
-        references: Mapping[str, str] | None = None,
-    ) -> None:
-        self.file = file
-        self.text = text
-        self.tree = tree
-        self.parseable = text if parseable is None else parseable
-        self.references = references or {}
-        self.bases: tuple[FileSource, ...] = ()
+    file: str
+    text: str
+    tree: dict[Any, Any]
+    parseable: str
+    references: Mapping[str, str] = field(default_factory=dict)
+    bases: tuple[FileSource, ...] = field(default=(), init=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the content of the file; what was computed from it is computed again on request."""
-        return {name: vars(self)[name] for name in _STATE}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def defines(self, path: KeyPath) -> bool:
         """Return whether the file set a value at ``path``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -18,24 +18,7 @@ __all__ = ["YamlSource"]
 
 
 class YamlSource(FileSource):
-    """A ``.yaml`` or ``.json`` config, located by the nodes of the YAML reader.
-
-    Args:
-        document: The parsed ``parseable``, if it has been parsed already.
-    """
-
-    def __init__(
-        self,
-        file: str,
-        text: str,
-        tree: dict[Any, Any],
-        parseable: str | None = None,
-        references: Mapping[str, str] | None = None,
-        document: YamlDocument | None = None,
-    ) -> None:
-        super().__init__(file, text, tree, parseable, references)
-        if document is not None:
-            self._document = document
+    """A ``.yaml`` or ``.json`` config, located by the nodes of the YAML reader."""
 
     def line(self, path: KeyPath) -> int | None:
         """Follow ``path`` through the nodes."""
@@ -63,18 +46,19 @@ class YamlSource(FileSource):
 
     def _steps(self, path: KeyPath) -> Iterator[tuple[int, Any]]:
         """Yield the line and the node at each step along ``path``, as far as there are nodes."""
-        node: Any = self._document.root
+        node: Any = self.document.root
         for part in path:
             if isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
                 node = marked = node.value[part]
-            elif isinstance(node, MappingNode) and part in self._document.entries[node]:
-                marked, node = self._document.entries[node][part]
+            elif isinstance(node, MappingNode) and part in self.document.entries[node]:
+                marked, node = self.document.entries[node][part]
             else:
                 return
             yield marked.start_mark.line + 1, node
 
     @cached_property
-    def _document(self) -> YamlDocument:
+    def document(self) -> YamlDocument:
+        """The parsed ``parseable``; a loader that has parsed it already sets it."""
         try:
             return parse_yaml(self.parseable, self.file)
         except ConfigError:  # JSON that YAML does not read, such as a very long key
@@ -84,7 +68,7 @@ class YamlSource(FileSource):
     def _first_paths(self) -> dict[Node, KeyPath]:
         """The path of the first occurrence of each node: an alias is the same node again."""
         found: dict[Node, KeyPath] = {}
-        todo: list[tuple[Any, KeyPath]] = [(self._document.root, ())]
+        todo: list[tuple[Any, KeyPath]] = [(self.document.root, ())]
         while todo:
             node, path = todo.pop()
             if node not in found:
@@ -95,7 +79,7 @@ class YamlSource(FileSource):
     def _children(self, node: Any) -> list[tuple[object, Any]]:
         """Return the keys or indices of a node and the nodes there, in the order of the text."""
         if isinstance(node, MappingNode):
-            entries = self._document.entries[node].items()  # in which the merged ones come first
+            entries = self.document.entries[node].items()  # in which the merged ones come first
             ordered = sorted(entries, key=lambda entry: entry[1][0].start_mark.index)
             return [(key, value) for key, (_, value) in ordered]
         return list(enumerate(node.value)) if isinstance(node, SequenceNode) else []

@@ -8,10 +8,11 @@ generators, which a loader seeds for each sample.
 
 from typing import TYPE_CHECKING
 
-from cfgtrain.data.transforms import compose, formatting, image
+from cfgtrain.data.transforms import compose, formatting, image, point_operations
 from cfgtrain.data.transforms.compose import *
 from cfgtrain.data.transforms.formatting import *
 from cfgtrain.data.transforms.image import *
+from cfgtrain.data.transforms.point_operations import *
 
 if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*compose.__all__, *formatting.__all__, *image.__all__]
+    __all__ = [*compose.__all__, *formatting.__all__, *image.__all__, *point_operations.__all__]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cfgtrain.errors import ArgumentTypeError
+from cfgtrain.arguments import check_type
 from cfgtrain.registries import PIPELINES
 
 Results = dict[str, Any]
@@ -25,8 +25,7 @@ class Compose:
     """
 
     def __init__(self, transforms: Sequence[Any]) -> None:
-        if not isinstance(transforms, (list, tuple)):
-            raise ArgumentTypeError(f"A pipeline must be a list of transforms, not {transforms!r}.")
+        check_type("transforms", transforms, list | tuple, "a list of transforms")
         self.transforms: list[Callable[[Results], Results | None]] = [
             PIPELINES.build(step) if isinstance(step, dict) else step for step in transforms
         ]

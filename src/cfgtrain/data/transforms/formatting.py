@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cfgtrain.errors import ArgumentTypeError
+from cfgtrain.arguments import check_type
 from cfgtrain.registries import PIPELINES
 
 Results = dict[str, Any]
@@ -16,16 +16,20 @@ Results = dict[str, Any]
 __all__ = ["Collect", "ImageToTensor", "ToTensor"]
 
 
+class _KeysTransform:
+    """A transform that uses the results with some keys."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = check_type("keys", keys, list | tuple, "a list of names, such as ['img']")
+
+
 @PIPELINES.register_module()
-class ImageToTensor:
+class ImageToTensor(_KeysTransform):
     """Converts images to tensors with channels first.
 
     Args:
         keys: Keys of the results to convert.
     """
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = _checked(keys)
 
     def __call__(self, results: Results) -> Results:
         """Replace (H, W) or (H, W, C) arrays by contiguous (C, H, W) tensors of the same dtype, in place."""
@@ -36,15 +40,12 @@ class ImageToTensor:
 
 
 @PIPELINES.register_module()
-class ToTensor:
+class ToTensor(_KeysTransform):
     """Converts numbers, lists and arrays to tensors, with the dtype that ``torch.as_tensor`` infers.
 
     Args:
         keys: Keys of the results to convert.
     """
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = _checked(keys)
 
     def __call__(self, results: Results) -> Results:
         """Replace the values by tensors, in place."""
@@ -54,15 +55,12 @@ class ToTensor:
 
 
 @PIPELINES.register_module()
-class Collect:
+class Collect(_KeysTransform):
     """Selects the results that are passed to the model, and drops the others.
 
     Args:
         keys: Keys of the results to keep.
     """
-
-    def __init__(self, keys: Sequence[str]) -> None:
-        self.keys = _checked(keys)
 
     def __call__(self, results: Results) -> Results:
         """Return a new dict with the selected results.
@@ -71,11 +69,3 @@ class Collect:
             KeyError: A key is missing in the results.
         """
         return {key: results[key] for key in self.keys}
-
-
-def _checked(keys: Sequence[str]) -> Sequence[str]:
-    if isinstance(keys, str):
-        raise ArgumentTypeError(
-            f"keys is a list of names, such as [{keys!r}], not {keys!r}.", argument="keys"
-        )
-    return keys

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cfgtrain.arguments import check_integer, check_numbers
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.resize import Interpolation, imresize
 from cfgtrain.registries import PIPELINES
@@ -30,12 +31,8 @@ class Resize:
     """
 
     def __init__(self, scale: Sequence[int], interpolation: Interpolation = "bilinear") -> None:
-        sides: Sequence[object] = scale  # of a config
-        if len(sides) != 2 or not all(isinstance(side, (int, float)) and side >= 1 for side in sides):
-            raise ArgumentError(
-                f"scale is (width, height) in pixels, at least (1, 1), not {scale!r}.", argument="scale"
-            )
-        self.scale = (int(scale[0]), int(scale[1]))
+        width, height = check_numbers("scale", scale, 2, "(width, height)", minimum=1)
+        self.scale = (int(width), int(height))
         self.interpolation = interpolation
 
     def __call__(self, results: Results) -> Results:
@@ -55,11 +52,8 @@ class RandomCrop:
     """
 
     def __init__(self, size: int, padding: int = 0, pad_val: float = 0) -> None:
-        for name, value, least in (("size", size, 1), ("padding", padding, 0)):
-            if value < least:
-                raise ArgumentError(f"{name} is at least {least}, not {value!r}.", argument=name)
-        self.size = size
-        self.padding = padding
+        self.size = check_integer("size", size, 1)
+        self.padding = check_integer("padding", padding, 0)
         self.pad_val = pad_val
 
     def __call__(self, results: Results) -> Results:

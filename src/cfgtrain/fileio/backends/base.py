@@ -110,7 +110,7 @@ class BaseStorageBackend(ABC):
                 "`list_dir` should be False when `suffix` is not None: folders have no suffix. "
                 "(`suffix` should be None when `list_dir` is True.)"
             )
-        if suffix is not None and not isinstance(suffix, (str, tuple)):
+        if not isinstance(suffix, str | tuple | None):
             raise ArgumentTypeError(f"`suffix` must be a string or tuple of strings, not {suffix!r}.")
         return self._list(str(dir_path), list_dir, list_file, suffix or "", recursive, ())
 

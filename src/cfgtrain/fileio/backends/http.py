@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, BackendError, DownloadError
+from cfgtrain.arguments import check_integer, check_number, check_positive
+from cfgtrain.errors import ArgumentError, BackendError, DownloadError
 from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
 from cfgtrain.fileio.uri import display_name, path_text
 
@@ -69,19 +70,12 @@ class HTTPBackend(BaseStorageBackend):
         time_limit: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        positive = {"timeout": timeout, "max_size": max_size, "time_limit": time_limit}
-        for name, value in {**positive, "retries": retries, "backoff": backoff}.items():
-            kinds = int if name == "retries" else (int, float)
-            if not (isinstance(value, kinds) or (value is None and name in positive)):
-                raise ArgumentTypeError(f"{name} of HTTPBackend must be a number, not {value!r}.")
-        for name, value in positive.items():
-            if value is not None and value <= 0:
-                raise ArgumentError(f"{name} of HTTPBackend must be positive, not {value!r}.")
-        if retries < 0 or backoff < 0:
-            raise ArgumentError(f"retries and backoff must be 0 or more, not {retries!r} and {backoff!r}.")
+        for name, value in (("timeout", timeout), ("max_size", max_size), ("time_limit", time_limit)):
+            if value is not None:
+                check_positive(name, value)
         self._timeout = timeout
-        self._retries = retries
-        self._backoff = backoff
+        self._retries = check_integer("retries", retries, 0)
+        self._backoff = check_number("backoff", backoff, 0)
         self._max_size = max_size
         self._time_limit = time_limit
         self._headers = {"User-Agent": "cfgtrain", "Accept-Encoding": "identity"}

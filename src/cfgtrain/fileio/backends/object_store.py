@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.errors import ArgumentError, BackendMethodError, MissingLibraryError
+from cfgtrain.arguments import check_type
+from cfgtrain.errors import BackendMethodError, MissingLibraryError
 from cfgtrain.fileio.backends.base import BaseStorageBackend, decode
 
 __all__ = ["CephBackend", "PetrelBackend"]
@@ -39,7 +40,8 @@ class CephBackend(BaseStorageBackend):
         except ImportError as error:
             raise MissingLibraryError(f"CephBackend requires the SDK module ceph. {_NOT_ON_PYPI}") from error
         warnings.warn("CephBackend is deprecated: use PetrelBackend.", DeprecationWarning, stacklevel=2)
-        self.path_mapping = _checked_mapping(path_mapping)
+        check_type("path_mapping", path_mapping, Mapping | None, "a dict of path prefixes")
+        self.path_mapping = path_mapping
         self._client = ceph.S3Client()
 
     def get(self, filepath: str | Path) -> memoryview:
@@ -77,7 +79,8 @@ class PetrelBackend(BaseStorageBackend):
             raise MissingLibraryError(
                 f"PetrelBackend requires the SDK petrel_client. {_NOT_ON_PYPI}"
             ) from error
-        self.path_mapping = _checked_mapping(path_mapping)
+        check_type("path_mapping", path_mapping, Mapping | None, "a dict of path prefixes")
+        self.path_mapping = path_mapping
         self._client = client.Client(conf_path=conf_path, enable_mc=enable_mc)
 
     @staticmethod
@@ -166,12 +169,6 @@ class PetrelBackend(BaseStorageBackend):
                 f"This version of petrel_client does not support {name}(). Try a newer version, or the fsspec backend."
             )
         return found
-
-
-def _checked_mapping(path_mapping: object) -> Mapping[str, str] | None:
-    if path_mapping is not None and not isinstance(path_mapping, Mapping):
-        raise ArgumentError(f"path_mapping must be a dict of path prefixes, not {path_mapping!r}.")
-    return path_mapping
 
 
 def _apply_mapping(filepath: str | Path, path_mapping: Mapping[str, str] | None) -> str:

@@ -221,12 +221,12 @@ def _check_template(template: str) -> None:
         name = template.format(1)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ArgumentError(
-            f"filename_tmpl is a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}.",
+            f"filename_tmpl must be a name with {{}} for a number, such as 'epoch_{{}}.pth', not {template!r}.",
             argument="filename_tmpl",
         ) from error
     if Path(name).name != name:
         raise ArgumentError(
-            f"filename_tmpl is the name of a file, but {template!r} contains a folder: use out_dir for that.",
+            f"filename_tmpl must be the name of a file, but {template!r} contains a folder: use out_dir for that.",
             argument="filename_tmpl",
         )
     if name in ("..", "latest.pth") or "\0" in name:

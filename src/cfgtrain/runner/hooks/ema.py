@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import HOOKS
@@ -46,12 +47,12 @@ class EMAHook(Hook):
         resume_from: str | None = None,
         update_buffers: bool = False,
     ) -> None:
-        if not isinstance(interval, int) or interval < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(f"interval is a positive int, not {interval!r}.", argument="interval")
+        check_integer("interval", interval, 1)
+        check_number("warm_up", warm_up, 0)
         if not 0 < momentum < 1:
-            raise ArgumentError(f"momentum is above 0 and below 1, not {momentum!r}.", argument="momentum")
-        if warm_up < 0:
-            raise ArgumentError(f"warm_up cannot be negative: {warm_up!r}.", argument="warm_up")
+            raise ArgumentError(
+                f"momentum must be above 0 and below 1, not {momentum!r}.", argument="momentum"
+            )
         self.momentum = 1 - (1 - momentum) ** interval if interval > 1 else momentum
         self.interval = interval
         self.warm_up = warm_up

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
-from cfgtrain.errors import ArgumentError
+from cfgtrain.arguments import check_type
 from cfgtrain.introspection.signatures import check_dict
 
 __all__ = ["checked_clip", "clear_gradients", "unreached_parameters"]
@@ -36,11 +36,7 @@ def checked_clip(grad_clip: Any) -> dict[str, Any] | None:
     """
     if grad_clip is None:
         return None
-    if not isinstance(grad_clip, Mapping):
-        raise ArgumentError(
-            f"grad_clip is a dict such as dict(max_norm=35), or None, not {grad_clip!r}.",
-            argument="grad_clip",
-        )
+    check_type("grad_clip", grad_clip, Mapping, "a dict such as dict(max_norm=35), or None")
     target = clip_grad_value_ if "clip_value" in grad_clip else clip_grad_norm_
     check_dict("grad_clip", target, grad_clip, "parameters")
     return dict(grad_clip)

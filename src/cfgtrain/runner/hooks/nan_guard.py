@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cfgtrain.arguments import check_integer
 from cfgtrain.checkpoint.state_dict import get_state_dict
-from cfgtrain.errors import ArgumentError, NonFiniteLossError
+from cfgtrain.errors import NonFiniteLossError
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.random_state import RandomState
@@ -43,9 +44,7 @@ class NaNGuardHook(Hook):
     default_priority = "HIGH"  # before the optimizer
 
     def __init__(self, interval: int = 1, save: bool = True) -> None:
-        if not isinstance(interval, int) or interval < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(f"interval is a positive int, not {interval!r}.", argument="interval")
-        self.interval = interval
+        self.interval = check_integer("interval", interval, 1)
         self.save = save
         self._random: dict[str, Any] = {}
         self._handles: list[Any] = []

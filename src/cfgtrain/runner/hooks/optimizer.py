@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
+from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.optim.optimizers import optimizers_of
@@ -66,16 +67,13 @@ class OptimizerHook(Hook):
         loss_scale: LossScale = None,
         dtype: str | None = None,
     ) -> None:
-        if not isinstance(cumulative_iters, int) or cumulative_iters < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(
-                f"cumulative_iters is a positive int, not {cumulative_iters!r}.", argument="cumulative_iters"
-            )
+        check_integer("cumulative_iters", cumulative_iters, 1)
         self.grad_clip = checked_clip(grad_clip)
         self.detect_anomalous_params = detect_anomalous_params
         self.cumulative_iters = cumulative_iters
         self.dtype = None if dtype is None else as_half_dtype(dtype)
         self.loss_scale = "dynamic" if loss_scale is None and self.dtype is torch.float16 else loss_scale
-        _scaler_settings(self.loss_scale)  # raises for invalid settings before the run
+        scaler_settings(self.loss_scale)  # raises for invalid settings before the run
         self.loss_scaler: torch.amp.GradScaler | None = None
         self._skipped = SkippedSteps()
         self._autocast: torch.autocast | None = None
@@ -102,7 +100,7 @@ class OptimizerHook(Hook):
         device = next((p.device.type for p in runner.model.parameters()), "cpu")
         self._with_closure = self._needs_closure(optimizers.values())
         if self.loss_scale is not None:
-            self.loss_scaler = torch.amp.GradScaler(device, **_scaler_settings(self.loss_scale))
+            self.loss_scaler = torch.amp.GradScaler(device, **scaler_settings(self.loss_scale))
             saved = ((runner.meta or {}).get("fp16") or {}).get("loss_scaler")  # of a resumed run
             if saved:
                 self.loss_scaler.load_state_dict(saved)
@@ -343,7 +341,7 @@ def _requires_closure(optimizer: Any) -> bool:
     return closure is not None and closure.default is closure.empty
 
 
-def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
+def scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
     """Return the arguments of the scaler."""
     if loss_scale is None or loss_scale == "dynamic":
         return {}
@@ -353,7 +351,7 @@ def _scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
         check_dict("loss_scale", torch.amp.GradScaler, loss_scale)
         return dict(loss_scale)
     raise ArgumentError(
-        f"loss_scale is a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
+        f"loss_scale must be a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
         argument="loss_scale",
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
+from cfgtrain.arguments import check_integer, check_type
+from cfgtrain.errors import UnknownNameError
 
 __all__ = ["Priority", "get_priority"]
 
@@ -33,13 +34,10 @@ def get_priority(priority: int | str | Priority) -> int:
     """
     if isinstance(priority, Priority):
         return priority.value
-    if isinstance(priority, int):
-        if 0 <= priority <= 100:
-            return priority
-        raise ArgumentError(f"A priority is from 0 to 100, not {priority}.")
     if isinstance(priority, str):
         if priority.upper() in Priority.__members__:
             return Priority[priority.upper()].value
         message = f"There is no priority {priority!r}: {', '.join(Priority.__members__)}."
         raise UnknownNameError(message, near=(priority, list(Priority.__members__)))
-    raise ArgumentTypeError(f"A priority is a name or a number from 0 to 100, not {priority!r}.")
+    check_type("priority", priority, int, "a name or a number from 0 to 100")
+    return check_integer("priority", priority, 0, 100)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity
 
+from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.parallel.dist import is_main_process
@@ -56,18 +57,13 @@ class ProfilerHook(Hook):
         with_flops: bool = False,
         json_trace_path: str | None = None,
     ) -> None:
-        if not isinstance(profile_iters, int) or profile_iters < 1:  # type: ignore[redundant-expr]  # of a config
-            raise ArgumentError(
-                f"profile_iters is at least 1, not {profile_iters!r}.", argument="profile_iters"
-            )
+        check_integer("profile_iters", profile_iters, 1)
         if isinstance(activities, str) or not activities:
             raise ArgumentError(
-                f"activities is a list of 'cpu' and 'cuda', not {activities!r}.", argument="activities"
+                f"activities must be a list of 'cpu' and 'cuda', not {activities!r}.", argument="activities"
             )
         for name in activities:
-            if name not in ACTIVITIES:
-                message = f"There is no activity {name!r} to profile: use 'cpu' and 'cuda'."
-                raise ArgumentError(message, near=(str(name), list(ACTIVITIES)), argument="activities")
+            check_choice("activities", name, ACTIVITIES)
         self.by_epoch = by_epoch
         self.profile_iters = profile_iters
         self.activities = [ACTIVITIES[name] for name in activities]
@@ -164,7 +160,7 @@ def _check_handler(handler: Any) -> None:
     kind = handler.get("type") if isinstance(handler, Mapping) else None
     if kind not in kinds:
         raise ArgumentError(
-            f"on_trace_ready is a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}.",
+            f"on_trace_ready must be a function, or a dict whose type is 'log_trace' or 'tb_trace', not {handler!r}.",
             near=(str(kind), kinds),
             argument="on_trace_ready",
         )

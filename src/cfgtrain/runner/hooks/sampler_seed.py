@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from cfgtrain.data.loader import set_epoch
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
@@ -21,9 +20,4 @@ class DistSamplerSeedHook(Hook):
 
     def before_epoch(self, runner: RunnerView) -> None:
         """Set the epoch; an iteration runner does so whenever a loader starts again."""
-        loader: Any = runner.data_loader
-        sampler: Any = getattr(loader, "sampler", None)
-        if not hasattr(sampler, "set_epoch"):
-            sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(runner.epoch)
+        set_epoch(runner.data_loader, runner.epoch)

@@ -308,7 +308,7 @@ def test_scores_are_a_dict() -> None:
     """If ``evaluate`` of the dataset returns something else, a TypeError is raised."""
     loader = Scored()
     loader.evaluate = lambda *args, **kwargs: 0.5
-    with pytest.raises(TypeError, match=r"returns a dict of scores, not 0.5"):
+    with pytest.raises(TypeError, match=r"must be a dict of scores, not 0.5"):
         train("epoch", 1, EvalHook(loader))
 
 
@@ -348,11 +348,11 @@ def test_default_keys_can_be_overridden_in_a_subclass() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"interval": 0}, ValueError, "interval is positive"),
-    ({"interval": -1}, ValueError, "interval is positive"),
-    ({"start": -1}, ValueError, "start cannot be negative"),
-    ({"save_best": True}, AssertionError, "save_best is the name"),
-    ({"by_epoch": 1}, AssertionError, "by_epoch is True or False"),
+    ({"interval": 0}, ValueError, "interval must be at least 1, not 0"),
+    ({"interval": -1}, ValueError, "interval must be at least 1, not -1"),
+    ({"start": -1}, ValueError, "start must be at least 0, not -1"),
+    ({"save_best": True}, AssertionError, "save_best must be the name"),
+    ({"by_epoch": 1}, AssertionError, "by_epoch must be True or False"),
     ({"rule": "greatest"}, KeyError, "Did you mean 'greater'"),
     ({"file_client_args": {"backend": "s3"}}, ValueError, "is for an out_dir, and there is none"),
     ({"save_best": "quality"}, ValueError, "set rule='greater' or 'less'"),
@@ -552,7 +552,7 @@ def test_invalid_loader_is_refused_before_the_run(kind: str, loader: Any, text: 
         (5, {}, "needs a DataLoader"),
         (torch.utils.data.DataLoader, {}, "needs a DataLoader"),
         (type(loader_of()), {}, "not the class Loader itself"),
-        (Scored(), {"test_fn": "single_gpu_test"}, "test_fn is a function"),
+        (Scored(), {"test_fn": "single_gpu_test"}, "test_fn must be a function"),
     ],
 )
 def test_invalid_loader_is_refused(loader: Any, kwargs: dict[str, Any], text: str) -> None:

@@ -139,11 +139,11 @@ def test_momentum_of_an_optimizer_without_one(optimizer: str) -> None:
 @pytest.mark.parametrize(
     ("hook", "args", "text"),
     [
-        (OneCycleLrUpdaterHook, {"max_lr": "1"}, "max_lr is a number"),
+        (OneCycleLrUpdaterHook, {"max_lr": "1"}, "max_lr must be a number"),
         (OneCycleLrUpdaterHook, {"max_lr": 1, "by_epoch": True}, "counts iterations"),
         (CyclicLrUpdaterHook, {"by_epoch": True}, "counts iterations"),
-        (CyclicLrUpdaterHook, {"gamma": 0}, "gamma is above 0"),
-        (OneCycleMomentumUpdaterHook, {"base_momentum": None}, "base_momentum is a number"),
+        (CyclicLrUpdaterHook, {"gamma": 0}, "gamma must be above 0"),
+        (OneCycleMomentumUpdaterHook, {"base_momentum": None}, "base_momentum must be a number"),
     ],
 )
 def test_invalid_settings(hook: Any, args: dict[str, Any], text: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.arguments import check_number
+from cfgtrain.errors import HookError
 from cfgtrain.evaluation.score_rules import COMPARE, Rule
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.score_monitor import Score, ScoreMonitor
@@ -46,13 +47,8 @@ class EarlyStoppingHook(Hook):
         stopping_threshold: float | None = None,
     ) -> None:
         self.score_monitor = ScoreMonitor(type(self).__name__, monitor, rule)
-        if patience < 0 or min_delta < 0:
-            raise ArgumentError(
-                f"patience and min_delta cannot be negative: {patience!r} and {min_delta!r}.",
-                argument="patience" if patience < 0 else "min_delta",
-            )
-        self.min_delta = min_delta
-        self.patience = patience
+        self.min_delta = check_number("min_delta", min_delta, 0)
+        self.patience = check_number("patience", patience, 0)
         self.check_finite = check_finite
         self.stopping_threshold = stopping_threshold
         self.best: float | None = None

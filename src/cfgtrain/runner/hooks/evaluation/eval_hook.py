@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
+from cfgtrain.arguments import check_integer, check_type
 from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, UnknownNameError
+from cfgtrain.errors import ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
 from cfgtrain.evaluation.scoring import checked_scores, is_number
@@ -71,10 +72,9 @@ class EvalHook(Hook):
         file_client_args: Mapping[str, Any] | None = None,
         **eval_kwargs: Any,
     ) -> None:
-        if interval <= 0:
-            raise ArgumentError(f"interval is positive, not {interval!r}.", argument="interval")
-        if start is not None and start < 0:
-            raise ArgumentError(f"start cannot be negative: {start!r}.", argument="start")
+        check_integer("interval", interval, 1)
+        if start is not None:
+            check_integer("start", start, 0)
         if not hasattr(dataloader, "dataset"):
             raise ArgumentTypeError(
                 f"An evaluation needs a DataLoader with a dataset that returns scores, not {dataloader!r}."
@@ -83,17 +83,12 @@ class EvalHook(Hook):
             raise ArgumentTypeError(
                 f"An evaluation needs a DataLoader, not the class {dataloader.__name__} itself."
             )
-        if test_fn is not None and not callable(test_fn):
-            raise ArgumentTypeError(f"test_fn is a function (model, dataloader) -> results, not {test_fn!r}.")
-        if not isinstance(by_epoch, bool):
-            raise ArgumentError(f"by_epoch is True or False, not {by_epoch!r}.", argument="by_epoch")
-        if not isinstance(save_best, str | None):
-            raise ArgumentError(
-                f"save_best is the name of a score, 'auto' or None, not {save_best!r}.", argument="save_best"
-            )
+        check_type("test_fn", test_fn, Callable | None, "a function (model, dataloader) -> results")
+        check_type("by_epoch", by_epoch, bool, "True or False")
+        check_type("save_best", save_best, str | None, "the name of a score, 'auto' or None")
         if rule not in (None, *COMPARE):  # a KeyError, as in MMCV
             raise UnknownNameError(
-                f"rule is 'greater', 'less' or None, not {rule!r}.",
+                f"rule must be 'greater', 'less' or None, not {rule!r}.",
                 near=(str(rule), list(COMPARE)),
                 argument="rule",
             )

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.errors import ArgumentTypeError, HookError
+from cfgtrain.arguments import check_type
+from cfgtrain.errors import HookError
 from cfgtrain.fileio.backends.disk import HardDiskBackend
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.utils.paths import scandir
@@ -32,10 +33,7 @@ class LogUpload:
         keep_local: bool,
         file_client_args: Mapping[str, Any] | None,
     ) -> None:
-        if not isinstance(out_dir, str):
-            raise ArgumentTypeError(
-                f"out_dir is a path or URI as a str, or None, not {out_dir!r}.", argument="out_dir"
-            )
+        check_type("out_dir", out_dir, str, "a path or URI as a str, or None")
         self.out_dir = out_dir
         self.out_suffix = (out_suffix,) if isinstance(out_suffix, str) else tuple(out_suffix)
         self.keep_local = keep_local

@@ -55,7 +55,7 @@ class ReduceOnPlateauLrUpdaterHook(LrUpdaterHook):
         **kwargs: Any,
     ) -> None:
         if not 0 < factor < 1:
-            raise ArgumentError(f"factor is above 0 and below 1, not {factor!r}.", argument="factor")
+            raise ArgumentError(f"factor must be above 0 and below 1, not {factor!r}.", argument="factor")
         check_choice("threshold_mode", threshold_mode, ("rel", "abs"))
         self.score_monitor = ScoreMonitor("policy='ReduceOnPlateau'", monitor, rule)
         self.factor, self.patience, self.cooldown, self.min_lr = factor, patience, cooldown, min_lr

@@ -178,7 +178,7 @@ class CyclicLrUpdaterHook(LrUpdaterHook):
     ) -> None:
         _counts_iterations(self, by_epoch)
         if not 0 < gamma <= 1:
-            raise ArgumentError(f"gamma is above 0 and at most 1, not {gamma!r}.", argument="gamma")
+            raise ArgumentError(f"gamma must be above 0 and at most 1, not {gamma!r}.", argument="gamma")
         self.curve = Cyclic(target_ratio, cyclic_times, step_ratio_up, anneal_strategy, gamma)
         self.target_ratio, self.cyclic_times, self.step_ratio_up, self.gamma = (
             self.curve.target_ratio, cyclic_times, step_ratio_up, gamma,
@@ -347,12 +347,13 @@ class OneCycleMomentumUpdaterHook(MomentumUpdaterHook):
 def _counts_iterations(hook: ScheduleHook, by_epoch: bool) -> None:
     if by_epoch:
         raise ArgumentError(
-            f"{type(hook).__name__} counts iterations: by_epoch is False.", argument="by_epoch"
+            f"{type(hook).__name__} counts iterations: by_epoch must be False.", argument="by_epoch"
         )
 
 
 def _check_numbers(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float, list, tuple, dict)):
         raise ArgumentError(
-            f"{name} is a number, a list with one for each group or a dict, not {value!r}.", argument=name
+            f"{name} must be a number, a list with one for each group or a dict, not {value!r}.",
+            argument=name,
         )

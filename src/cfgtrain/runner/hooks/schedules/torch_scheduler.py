@@ -126,7 +126,7 @@ class TorchLrUpdaterHook(Hook):
 def _check_scheduler(cfg: Any) -> None:
     if not isinstance(cfg, Mapping) or "type" not in cfg:
         raise ArgumentError(
-            f"scheduler is a dict with the type of a scheduler, not {cfg!r}.", argument="scheduler"
+            f"scheduler must be a dict with the type of a scheduler, not {cfg!r}.", argument="scheduler"
         )
     try:
         target, given = resolve_cfg(cfg, TORCH_SCHEDULERS)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from photos import encoded, exif, letter_f, photograph
+from PIL import Image, ImageCms
+
+from cfgtrain.errors import ImageDecodeError
+from cfgtrain.image_files.exif import read_orientation, update_exif
+from cfgtrain.image_files.header import Header, Metadata
+from cfgtrain.image_files.reader import read_header
+from cfgtrain.image_files.writer import encode_picture
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+FORMATS = ["JPEG", "PNG", "WebP", "TIFF", "GIF"]
+
+
+def sample(format: str, **options: Any) -> bytes:  # noqa: A002
+    if format in ("JPEG", "PNG", "WebP"):
+        options = {"exif": exif(6), "icc_profile": SRGB} | options
+    return encoded(letter_f(), format, **options)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_headers(format: str) -> None:  # noqa: A002
+    """Format, size and orientation are read without decoding."""
+    header = read_header(sample(format))
+    assert (header.format, header.size, header.frames) == (format, (60, 80), 1)
+    assert header.orientation == (6 if format in ("JPEG", "PNG", "WebP") else 1)
+
+
+@pytest.mark.parametrize(("options", "lossless"), [({"lossless": True}, True), ({"quality": 80}, False)])
+@pytest.mark.parametrize("more", [{}, {"exif": b"", "icc_profile": b""}])
+def test_webp_variants(options: dict[str, Any], lossless: bool, more: dict[str, Any]) -> None:
+    """Simple and extended files, lossy and lossless, have a known size."""
+    header = read_header(sample("WebP", **options, **more))
+    assert (header.size, header.lossless) == ((60, 80), lossless)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_metadata_round_trip(suffix: str) -> None:
+    """Metadata that are written to a file can be read from it, and its pixels are unchanged."""
+    given = Metadata(exif().removeprefix(b"Exif\0\0"), SRGB, (300.0, 150.0))
+    content, left = encode_picture(letter_f(), Header(metadata=given), suffix)
+    plain, _ = encode_picture(letter_f(), Header(), suffix)
+    held = read_header(content).metadata
+    assert left == ([] if suffix != ".webp" else ["without DPI"])
+    assert held.icc == SRGB
+    assert held.dpi == (None if suffix == ".webp" else pytest.approx((300, 150), abs=0.1))
+    with Image.open(BytesIO(content)) as after, Image.open(BytesIO(plain)) as before:
+        assert after.getexif()[0x010F] == "Maker of cameras"
+        assert after.getexif().get_ifd(0x8769)[0x9003] == "2024:02:29 12:00:00"
+        assert np.array_equal(np.array(after), np.array(before))
+
+
+def test_large_profile() -> None:
+    """A profile above 64 kB is kept in a JPEG; EXIF data above 64 kB are not."""
+    profile = SRGB[:16] + b"RGB " + bytes(range(256)) * 600
+    content, left = encode_picture(letter_f(), Header(metadata=Metadata(icc=profile)), ".jpg")
+    assert left == []
+    assert read_header(content).metadata.icc == profile
+    data = Image.Exif()
+    data[0x010E] = "x" * 70000
+    large = Metadata(data.tobytes().removeprefix(b"Exif\0\0"))
+    _, left = encode_picture(letter_f(), Header(metadata=large), ".jpg")
+    assert left == ["without EXIF"]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_byte_orders(order: str) -> None:
+    """The orientation is read and set in both byte orders."""
+    data = Image.Exif()
+    data.endian = order
+    data[0x0112] = 8
+    content = data.tobytes().removeprefix(b"Exif\0\0")
+    assert content[:2] == {"<": b"II", ">": b"MM"}[order]
+    assert read_orientation(content) == 8
+    rewritten = update_exif(content, (3, 4))
+    assert rewritten is not None
+    assert read_orientation(rewritten) == 1
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_in_tiff(order: str) -> None:
+    """Camera, time and location are copied to a TIFF, from either byte order, and from there to a JPEG."""
+    data = Image.Exif()
+    data.endian = order
+    data[0x010F] = "Maker of cameras"
+    data.get_ifd(0x8769)[0x9003] = "2024:02:29 12:00:00"
+    data.get_ifd(0x8769)[0x829A] = 0.004
+    data.get_ifd(0x8825)[1], data.get_ifd(0x8825)[2] = "N", (48.0, 8.0, 12.5)
+    given = Metadata(data.tobytes().removeprefix(b"Exif\0\0"))
+    tiff, left = encode_picture(letter_f(), Header(metadata=given), ".tif")
+    jpeg, left_then = encode_picture(letter_f(), read_header(tiff), ".jpg")
+    assert (left, left_then) == ([], [])
+    for content in (tiff, jpeg):
+        with Image.open(BytesIO(content)) as img:
+            held = img.getexif()
+            assert held[0x010F] == "Maker of cameras"
+            assert held.get_ifd(0x8769)[0x9003] == "2024:02:29 12:00:00"
+            assert float(held.get_ifd(0x8769)[0x829A]) == pytest.approx(0.004)
+            assert [float(number) for number in held.get_ifd(0x8825)[2]] == [48.0, 8.0, 12.5]
+
+
+def test_thumbnail_is_removed() -> None:
+    """The thumbnail in EXIF data, which shows the original image, is removed."""
+    with Image.open(photograph("hubble_deep_field.jpg")) as photo:
+        content = photo.info["exif"].removeprefix(b"Exif\0\0")
+    order: Literal["big", "little"] = "big" if content[:2] == b"MM" else "little"
+    thumbnail = encoded(letter_f(), "JPEG")
+    tail = len(content) + len(content) % 2
+    ifd = (2).to_bytes(2, order)
+    for tag, value in ((0x0201, tail + 30), (0x0202, len(thumbnail))):
+        ifd += b"".join(
+            number.to_bytes(size, order) for number, size in ((tag, 2), (4, 2), (1, 4), (value, 4))
+        )
+    first = int.from_bytes(content[4:8], order)
+    link = first + 2 + 12 * int.from_bytes(content[first : first + 2], order)
+    with_thumbnail = bytearray(content.ljust(tail, b"\0") + ifd + b"\0\0\0\0" + thumbnail)
+    with_thumbnail[link : link + 4] = tail.to_bytes(4, order)
+    rewritten = update_exif(bytes(with_thumbnail), (100, 50))
+    assert rewritten is not None
+    assert thumbnail not in rewritten
+    with Image.open(BytesIO(encoded(letter_f(), "JPEG", exif=b"Exif\0\0" + rewritten))) as img:
+        assert img.getexif().get_ifd(1) == {}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow
+@pytest.mark.parametrize("exif_data", [b"", b"II", b"junk" * 10, b"II*\0\xff\xff\xff\xff"])
+def test_damaged_exif(exif_data: bytes) -> None:
+    """Damaged EXIF data have orientation 1 and cannot be rewritten."""
+    assert read_orientation(exif_data) == 1
+    assert update_exif(exif_data, (1, 1)) is None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow
+@pytest.mark.parametrize("format", FORMATS)
+def test_random_damage(format: str) -> None:  # noqa: A002
+    """A file that is truncated or changed at random is read or raises an ImageDecodeError."""
+    random = np.random.default_rng(0)
+    whole = sample(format)
+    for _ in range(400):
+        content = bytearray(whole)
+        near_the_head = random.integers(0, 2)
+        for position in random.integers(0, min(len(content), 600 if near_the_head else 1 << 30), 4):
+            content[position] = random.integers(0, 256)
+        content = content[: random.integers(1, len(content) + 1)] if random.integers(0, 2) else content
+        try:
+            header = read_header(bytes(content))
+        except ImageDecodeError:
+            continue
+        assert header.orientation in range(1, 9)
+        if header.metadata.exif:
+            update_exif(header.metadata.exif, (10, 20))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WebP", "GIF"])
+def test_truncated_files(format: str) -> None:  # noqa: A002
+    """A file truncated at any tenth of its length raises an error."""
+    whole = sample(format)
+    for tenth in range(10):
+        with pytest.raises(ImageDecodeError):
+            read_header(whole[: len(whole) * tenth // 10])
