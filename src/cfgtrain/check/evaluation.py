@@ -9,12 +9,7 @@ from typing import Any, NamedTuple
 from cfgtrain.check.components import arguments, config_error, wrong_value
 from cfgtrain.check.runner import counts_epochs
 from cfgtrain.config.config import Config
-from cfgtrain.errors import (
-    ArgumentError,
-    CfgTrainError,
-    ConfigKeyError,
-    HookError,
-)
+from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, HookError
 from cfgtrain.introspection.signatures import argument_problem, parameters_of
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS
