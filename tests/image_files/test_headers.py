@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import Any, Literal
 
@@ -134,6 +135,38 @@ def test_unusual_tags_are_kept(order: bytes, suffix: str) -> None:
     assert {tag: (inner.tagtype[tag], inner[tag]) for tag in tags} == tags
     assert inner[0x8827] == (100, 200)
     assert inner[0x829A].denominator == 0
+
+
+def test_other_segments_of_a_jpeg() -> None:
+    """Comments, IPTC and XMP are kept in a JPEG; XMP becomes upright; further images are lost, and XMP with them."""
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='6'/>"
+    blocks = [(0xE1, xmp), (0xED, b"Photoshop 3.0\0data"), (0xFE, b"one"), (0xFE, b"two")]
+    segments = [b"\xff" + bytes([marker]) + (len(data) + 2).to_bytes(2) + data for marker, data in blocks]
+    plain = encoded(letter_f(), "JPEG")
+    header = read_header(plain[:20] + b"".join(segments) + plain[20:])
+    assert [name for name, _ in header.metadata.blocks] == ["XMP", "IPTC", "comment", "comment"]
+    content, losses = encode_picture(letter_f(), header, ".jpg")
+    assert losses == []
+    assert content[20:].startswith(segments[0].replace(b"'6'", b"'1'") + b"".join(segments[1:]))
+    further = b"\xff\xe2\0\x08MPF\0ab"
+    header = read_header(plain[:20] + segments[0] + further + plain[20:])
+    assert header.metadata.lost == ("further images (MPF)", "XMP")
+    assert header.metadata.blocks == ()
+
+
+def test_png_chunks_after_the_pixels() -> None:
+    """Text and EXIF data after the pixels of a PNG are found, and text is kept in a PNG."""
+    chunks = [(b"tEXt", b"Author\0J\xf6rg"), (b"eXIf", exif(6).removeprefix(b"Exif\0\0"))]
+    late = b"".join(
+        len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4) for name, data in chunks
+    )
+    plain = encoded(letter_f(), "PNG")
+    header = read_header(plain[:-12] + late + plain[-12:])
+    assert header.orientation == 6
+    content, losses = encode_picture(letter_f(), header, ".png")
+    assert losses == []
+    with Image.open(BytesIO(content)) as img:
+        assert img.info["Author"] == "J\xf6rg"
 
 
 def test_thumbnail_is_removed() -> None:
