@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
-from cfgtrain.errors import ArgumentTypeError, BackendMethodError
+from cfgtrain.errors import ArgumentTypeError, BackendMethodError, MissingLibraryError
 from cfgtrain.fileio.uri import file_name
 
 __all__ = ["BaseStorageBackend"]
@@ -154,6 +155,22 @@ def temporary_file(like: str | Path) -> Iterator[IO[bytes]]:
         finally:
             file.close()
             Path(file.name).unlink(missing_ok=True)
+
+
+def import_library(module: str, missing: str) -> Any:
+    """Import a module of an optional library.
+
+    Args:
+        module: Name of the module.
+        missing: What the library is required for and how it is installed, for the message.
+
+    Raises:
+        MissingLibraryError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingLibraryError(missing) from error
 
 
 def decode(data: bytes | memoryview, encoding: str) -> str:

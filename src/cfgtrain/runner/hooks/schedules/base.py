@@ -109,7 +109,7 @@ class ScheduleHook(Hook):
         named = optimizers_of(runner.optimizer).items()
         values = {name: self.start_values(name or type(each).__name__, each) for name, each in named}
         self._num_groups = {name: len(each) for name, each in values.items()}
-        self.base_values = self._shaped(_flat(values))
+        self.base_values = self._shaped(flat(values))
         self._warn_about_absolute_values(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
@@ -251,7 +251,7 @@ class LrUpdaterHook(ScheduleHook):
 
     def warm_values(self, at: int) -> list[float]:
         """Return ``get_warmup_lr`` for each group."""
-        return _flat(self.get_warmup_lr(at))
+        return flat(self.get_warmup_lr(at))
 
 
 class MomentumUpdaterHook(ScheduleHook):
@@ -304,7 +304,7 @@ class MomentumUpdaterHook(ScheduleHook):
 
     def warm_values(self, at: int) -> list[float]:
         """Return ``get_warmup_momentum`` for each group."""
-        return _flat(self.get_warmup_momentum(at))
+        return flat(self.get_warmup_momentum(at))
 
 
 def param_groups(optimizer: Optimizers) -> list[Group]:
@@ -338,5 +338,6 @@ def per_group(setting: str, value: Any, name: str, optimizer: Any) -> list[float
     return values
 
 
-def _flat(values: Values) -> list[float]:
+def flat(values: Values) -> list[float]:
+    """Return the values of all groups, also if there are several optimizers, as one list."""
     return values if isinstance(values, list) else [value for each in values.values() for value in each]
