@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +31,7 @@ __all__ = ["SchedulePreview", "preview_hooks", "preview_schedule"]
 
 logger = logging.getLogger(__name__)
 
+_NO_LOADER = SimpleNamespace(dataset=None)  # for an evaluation that does not run
 MAX_POINTS = 5_000  # of a longer run, about so many iterations are computed
 
 
@@ -80,7 +82,7 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
             )
     for key in ("lr_config", "momentum_config"):
         runner.register_config_hooks(key, cfg.get(key))
-    evaluation = EvalHook(_NoData())  # its scores are unknown, but schedules may look for it
+    evaluation = EvalHook(_NO_LOADER)  # its scores are unknown, but schedules may look for it
     evaluation.idle_stages = STAGES
     runner.register_hook(evaluation)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -107,7 +109,7 @@ def preview_hooks(cfg: Config) -> str:
         cfg.runner, default_args={"model": _NoModel(), "logger": logger, "meta": {}}
     )
     register_hooks(runner, cfg)
-    register_evaluation(runner, cfg, {"val": _NoData()})
+    register_evaluation(runner, cfg, {"val": _NO_LOADER})
     runner.register_hook(ProgressHook())
     runner.warn_about_inactive_hooks({mode for mode, _ in setting(cfg, "workflow")})
     return runner.get_hook_info()
@@ -129,12 +131,6 @@ def _build(cfg: Config) -> tuple[nn.Module, Any]:
         )
     model = MODELS.build(bare)
     return model, build_optimizer(model, settings)
-
-
-class _NoData:
-    """Replaces the data loader of an evaluation."""
-
-    dataset = None
 
 
 class _NoModel(nn.Module):

@@ -152,9 +152,7 @@ class RunCheckpoint:
             if create_symlink:
                 try:
                     replace_symlink(path.parent / "latest.pth", path.name)
-                except (
-                    OSError
-                ) as error:  # disk full, or no links on this file system; the checkpoint is saved
+                except OSError as error:  # disk full, or no links; the checkpoint is saved
                     runner.logger.warning("latest.pth cannot be pointed at %s: %s", path.name, error)
         if exact:
             self.last_saved = (str(path), self._resume_position())

@@ -138,14 +138,14 @@ def test_every_name_is_tested() -> None:
 @pytest.mark.parametrize("cfg", ["ReLU", ["ReLU"], 1, nn.ReLU])
 def test_a_config_is_a_dict(kind: str, cfg: Any) -> None:
     """What is not a mapping is a TypeError."""
-    with pytest.raises(ArgumentTypeError, match="is a dict with a type, not"):
+    with pytest.raises(ArgumentTypeError, match="must be a dict with a type, not"):
         build(kind, cfg)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "conv"])
 def test_none_is_not_a_config(kind: str) -> None:
     """None is a TypeError for all layers but convolutions."""
-    with pytest.raises(TypeError, match="is a dict with a type, not None"):
+    with pytest.raises(TypeError, match="must be a dict with a type, not None"):
         build(kind, None)
 
 

@@ -112,27 +112,19 @@ class BaseStorageBackend(ABC):
             )
         if not isinstance(suffix, str | tuple | None):
             raise ArgumentTypeError(f"`suffix` must be a string or tuple of strings, not {suffix!r}.")
-        return self._list(str(dir_path), list_dir, list_file, suffix or "", recursive, ())
 
-    def _list(
-        self,
-        folder: str,
-        list_dir: bool,
-        list_file: bool,
-        suffix: str | tuple[str, ...],
-        recursive: bool,
-        parents: tuple[str, ...],
-    ) -> Iterator[str]:
-        parents = (*parents, self._identity(folder))
-        for name, is_dir in sorted(self._entries(folder)):
-            if name.startswith("."):
-                continue
-            if list_dir if is_dir else list_file and name.endswith(suffix):
-                yield name
-            path = _join(folder, name)
-            if is_dir and recursive and self._identity(path) not in parents:
-                inner = self._list(path, list_dir, list_file, suffix, recursive, parents)
-                yield from (_join(name, each) for each in inner)
+        def search(folder: str, parents: tuple[str, ...]) -> Iterator[str]:
+            parents = (*parents, self._identity(folder))
+            for name, is_dir in sorted(self._entries(folder)):
+                if name.startswith("."):
+                    continue
+                if list_dir if is_dir else list_file and name.endswith(suffix or ""):
+                    yield name
+                path = _join(folder, name)
+                if is_dir and recursive and self._identity(path) not in parents:
+                    yield from (_join(name, each) for each in search(path, parents))
+
+        return search(str(dir_path), ())
 
     def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
         """Yield (name, is_dir) for each entry of a folder."""

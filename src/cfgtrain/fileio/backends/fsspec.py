@@ -50,9 +50,8 @@ class FsspecBackend(BaseStorageBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to a file, replacing its content. On an object store, the write is atomic."""
         system, path = self._system(filepath)
-        if path.startswith(
-            "/"
-        ):  # a file system with folders; in an object store, the path begins with a bucket
+        # A file system with folders; in an object store, the path begins with a bucket.
+        if path.startswith("/"):
             system.makedirs(system._parent(path), exist_ok=True)
         system.pipe_file(path, obj)
 

@@ -148,6 +148,9 @@ class ScheduleHook(Hook):
 
     def _check_run(self, runner: RunnerView) -> None:
         name, curve = type(self).__name__, self.curve
+        if curve is None and self._value_method is None:
+            slot = self.slot.name
+            raise HookError(f"{name} has no curve and does not override get_{slot}(runner, base_{slot}).")
         if (self.by_epoch or self.warmup_by_epoch) and runner.max_epochs is None:
             setting = "by_epoch" if self.by_epoch else "warmup_by_epoch"
             raise HookError(
@@ -250,13 +253,6 @@ class LrUpdaterHook(ScheduleHook):
         """Return ``get_warmup_lr`` for each group."""
         return _flat(self.get_warmup_lr(at))
 
-    def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and self._value_method is None:
-            raise HookError(
-                f"{type(self).__name__} has no curve and does not override get_lr(runner, base_lr)."
-            )
-        super()._check_run(runner)
-
 
 class MomentumUpdaterHook(ScheduleHook):
     """Base of the momentum policies: ``momentum``, or the first of ``betas``.
@@ -309,13 +305,6 @@ class MomentumUpdaterHook(ScheduleHook):
     def warm_values(self, at: int) -> list[float]:
         """Return ``get_warmup_momentum`` for each group."""
         return _flat(self.get_warmup_momentum(at))
-
-    def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and self._value_method is None:
-            raise HookError(
-                f"{type(self).__name__} has no curve and does not override get_momentum(runner, base_momentum)."
-            )
-        super()._check_run(runner)
 
 
 def param_groups(optimizer: Optimizers) -> list[Group]:
