@@ -195,6 +195,12 @@ def test_channels_of_keys_and_values() -> None:
     torch.testing.assert_close(layer(query, key, value), expected)
 
 
+def test_device_and_dtype() -> None:
+    """The parameters can be made on another device and of another type, as in PyTorch."""
+    layer = MultiheadAttention(C, HEADS, device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in layer.parameters()} == {("meta", torch.float64)}
+
+
 def test_dropout() -> None:
     """The three dropouts act in training alone; samples are dropped as a whole by DropPath with the batch first."""
     query = torch.ones(L, 64, C)

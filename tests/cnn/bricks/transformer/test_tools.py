@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -90,6 +91,21 @@ def test_compiled(case: tuple[nn.Module, tuple[Any, ...], dict[str, Any]]) -> No
     torch._dynamo.reset()
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(*args, **kwargs), module(*args, **kwargs))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the default backend needs a C++ compiler")
+@pytest.mark.parametrize("case", ["VisionTransformer"], indirect=True)
+def test_compiled_with_the_default_backend(case: tuple[nn.Module, tuple[Any, ...], dict[str, Any]]) -> None:
+    """The default backend, which generates C++, gives the same outputs and gradients."""
+    network, (images,), _ = case
+    torch._dynamo.reset()
+    expected = network(images)
+    expected_gradients = torch.autograd.grad(expected.square().sum(), list(network.parameters()))
+    out = torch.compile(network, fullgraph=True)(images)
+    torch.testing.assert_close(out, expected)
+    gradients = torch.autograd.grad(out.square().sum(), list(network.parameters()))
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES, indirect=True)

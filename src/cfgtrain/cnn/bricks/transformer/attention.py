@@ -44,6 +44,8 @@ class MultiheadAttention(BaseModule):
         add_zero_attn: Whether a vector of zeros is appended to the keys and the values.
         kdim: Number of channels of the keys; None: C.
         vdim: Number of channels of the values; None: C.
+        device: Device of the parameters.
+        dtype: Type of the parameters.
         dropout: Deprecated: sets both ``attn_drop`` and the ``drop_prob`` of ``dropout_layer``.
 
     Raises:
@@ -65,6 +67,8 @@ class MultiheadAttention(BaseModule):
         add_zero_attn: bool = False,
         kdim: int | None = None,
         vdim: int | None = None,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
         dropout: float | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -90,6 +94,8 @@ class MultiheadAttention(BaseModule):
             add_zero_attn=add_zero_attn,
             kdim=kdim,
             vdim=vdim,
+            device=device,
+            dtype=dtype,
         )
         self.proj_drop = nn.Dropout(proj_drop)
         self.dropout_layer = build_dropout(dropout_layer) if dropout_layer else nn.Identity()
