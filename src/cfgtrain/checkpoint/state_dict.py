@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = ["get_state_dict", "load_state_dict", "weights_to_cpu"]
 
 logger = logging.getLogger(__name__)
 
+_SIZE_MISMATCH = re.compile(r"size mismatch for (\S+):")  # in the errors of torch
 _WEIGHT_KEYS = ("model", "model_state_dict", "module", "net")  # in files of other tools
 
 
@@ -64,6 +66,8 @@ def load_state_dict(
 ) -> None:
     """Load weights; those that do not match are skipped and reported.
 
+    A module may convert weights of another shape, in ``_load_from_state_dict`` or in a hook.
+
     Args:
         module: The model; it may be wrapped, and so may its parts.
         state_dict: Weights by name. It is not changed.
@@ -103,16 +107,16 @@ def load_weights(
         if isinstance(value, Tensor) and not is_lazy(value)  # a lazy parameter takes the shape of the file
     }
     given = {name: tuple(value.shape) for name, value in state_dict.items() if isinstance(value, Tensor)}
-    differing = [name for name in given if name in sizes and given[name] != sizes[name]]
-    matching = OrderedDict((name, value) for name, value in state_dict.items() if name not in differing)
-    missing, unused, problems = _load(module, matching, getattr(state_dict, "_metadata", {}))
-    missing = [name for name in missing if "num_batches_tracked" not in name or name in differing]
+    missing, unused, errors = _load(module, state_dict)
+    found = {name: each for each in errors for name in _SIZE_MISMATCH.findall(each) if name in given}
+    problems = [each for each in errors if each not in found.values()]
+    missing = [name for name in missing if "num_batches_tracked" not in name]
     expected = {
         name: size for name, size in sizes.items() if "num_batches_tracked" not in name or name in given
     }
     mismatches = [
-        *(Mismatch(name, sizes[name], given[name]) for name in differing),
-        *(Mismatch(name, sizes.get(name, ()), None) for name in missing if name not in differing),
+        *(Mismatch(name, sizes.get(name, ()), given[name]) for name in found),
+        *(Mismatch(name, sizes.get(name, ()), None) for name in missing),
         *(Mismatch(name, None, given.get(name)) for name in unused),
     ]
     report = make_report(expected, given, mismatches, problems, revise_keys)
@@ -153,22 +157,23 @@ def _has_tensors(value: Any) -> bool:
     return isinstance(value, Mapping) and any(isinstance(each, Tensor) for each in value.values())
 
 
-def _load(
-    module: nn.Module, state_dict: OrderedDict[str, Any], versions: Mapping[str, Any]
-) -> tuple[list[str], list[str], list[str]]:
+def _load(module: nn.Module, state_dict: Mapping[str, Any]) -> tuple[list[str], list[str], list[str]]:
     """Load what matches, as torch does, but without the names of wrappers.
 
     Returns:
-        The names that are only in the model, those that are only given, and other problems.
+        The names that are only in the model, those that are only given, and other errors as text.
     """
     missing: list[str] = []
     unused: list[str] = []
-    problems: list[str] = []
+    errors: list[str] = []
+    versions = getattr(state_dict, "_metadata", OrderedDict())
+    weights = OrderedDict(state_dict)  # modules and hooks may change it
+    weights._metadata = versions  # type: ignore[attr-defined]  # as torch does
 
     def load(part: nn.Module, prefix: str) -> None:
         part = unwrap_model(part)
         version = versions.get(prefix[:-1], {})
-        part._load_from_state_dict(state_dict, prefix, version, True, missing, unused, problems)
+        part._load_from_state_dict(weights, prefix, version, True, missing, unused, errors)
         for name, child in part._modules.items():
             if child is not None:
                 load(child, f"{prefix}{name}.")
@@ -176,7 +181,7 @@ def _load(
             hook(part, _IncompatibleKeys(missing, unused))
 
     load(module, "")
-    return missing, unused, problems
+    return missing, unused, errors
 
 
 def _renamed(state_dict: OrderedDict[str, Any], old: str, new: str) -> OrderedDict[str, Any]:
