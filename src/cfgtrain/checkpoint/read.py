@@ -48,7 +48,7 @@ def read_file(
     with ThreadPoolExecutor(1) as verifier:
         verdict = verifier.submit(verify_digest, path, name)
         try:
-            content = _load(path, name, map_location, trusted, mmap)
+            content = _load(path, f"The checkpoint {name}", map_location, trusted, mmap)
         except CheckpointError:
             verdict.result()  # "is damaged" is more helpful than the error that damage leads to
             raise
@@ -85,23 +85,26 @@ def read_lazily(path: Path, trusted: bool = False) -> dict[str, Any]:
         CheckpointError: The file cannot be read, or is not a checkpoint. The message does not
             contain the path.
     """
-    checkpoint = _torch_load(path, "it", "cpu", trusted, mmap=is_zipfile(path))
+    checkpoint = _load(path, "it", "cpu", trusted, mmap=True)
     if not isinstance(checkpoint, dict):
         raise CheckpointError("it is not a checkpoint")
     return checkpoint
 
 
-def _load(path: Path, name: str | Path, map_location: Any, trusted: bool, mmap: bool) -> Any:
-    with path.open("rb") as file:
-        if not file.read(4).startswith(_MAGIC):
-            raise CheckpointError(
-                f"The checkpoint {name} cannot be read: it does not start like a file of torch.save."
-            )
-        is_zip = is_zipfile(file)
-        file.seek(0)
-        if file.read(2) == b"PK" and not is_zip:
-            raise CheckpointError(f"The checkpoint {name} cannot be read: its end is missing.")
-    return _torch_load(path, f"The checkpoint {name}", map_location, trusted, mmap and is_zip)
+def _load(path: Path, subject: str, map_location: Any, trusted: bool, mmap: bool) -> Any:
+    """Return the content of a file. ``subject`` is the file in the message of an error."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4)
+            is_zip = is_zipfile(file)
+    except OSError as error:
+        raise CheckpointError(f"{subject} cannot be read: {error.strerror or error}") from error
+    if not begin.startswith(_MAGIC):
+        what = "it does not start like a file of torch.save" if begin else "it is empty"
+        raise CheckpointError(f"{subject} cannot be read: {what}.")
+    if begin.startswith(b"PK") and not is_zip:
+        raise CheckpointError(f"{subject} cannot be read: its end is missing.")
+    return _torch_load(path, subject, map_location, trusted, mmap and is_zip)
 
 
 def _torch_load(path: Path, subject: str, map_location: Any, trusted: bool, mmap: bool) -> Any:
@@ -111,6 +114,8 @@ def _torch_load(path: Path, subject: str, map_location: Any, trusted: bool, mmap
             return torch.load(path, map_location=map_location, weights_only=not trusted, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{subject} {_untrusted(path, error)}") from error
+    except EOFError as error:
+        raise CheckpointError(f"{subject} cannot be read: its end is missing.") from error
     except Exception as error:  # reading a damaged file can fail in any way
         raise CheckpointError(f"{subject} cannot be read: {_first_line(error)}") from error
 
@@ -120,8 +125,9 @@ def _untrusted(path: Path, error: pickle.UnpicklingError) -> str:
     found: list[str] = []
     with suppress(Exception), allow_numpy():  # only files of the zip format can be searched
         found = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    inner = error.__context__ if isinstance(error.__context__, pickle.UnpicklingError) else error
     reason = re.search(r"WeightsUnpickler error: (.*?)\.?( Please use .*)?$", str(error), re.MULTILINE)
-    what = ", ".join(found[:5]) if found else reason[1] if reason else _first_line(error)
+    what = ", ".join(found[:5]) if found else reason[1] if reason else _first_line(inner).rstrip(".")
     is_model = any(each.startswith("torch.nn.modules.") for each in found)
     advice = (
         " It seems to be a whole model: save its weights, model.state_dict(), instead." if is_model else ""
