@@ -116,11 +116,8 @@ class LoggerHook(Hook):
         if self.by_epoch and length is not None and runner.max_epochs:
             length //= runner.max_epochs
         if self.ignore_last and (self.interval < 1 or self.interval > (length or self.interval)):
-            reason = (
-                ""
-                if self.interval < 1
-                else f": {'an epoch' if self.by_epoch else 'the run'} has {length} iterations"
-            )
+            unit = "an epoch" if self.by_epoch else "the run"
+            reason = f": {unit} has {length} iterations" if self.interval > 0 else ""
             runner.logger.warning(
                 "%s: with interval=%d, %s logs nothing of the training%s.",
                 self.place_of("interval"), self.interval, type(self).__name__, reason,
