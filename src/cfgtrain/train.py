@@ -16,12 +16,7 @@ from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.experiment.assembly import (
-    assemble_runner,
-    build_loaders,
-    build_model,
-    register_evaluation,
-)
+from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
 from cfgtrain.experiment.resume import checkpoint_folders, find_start, resume_run
 from cfgtrain.experiment.run_log import failure_logged, run_log
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset

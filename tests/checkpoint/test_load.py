@@ -217,6 +217,27 @@ def test_strict_refuses_mismatches() -> None:
     assert str(error.value) == REPORT
 
 
+def test_modules_may_convert_weights(caplog: pytest.LogCaptureFixture) -> None:
+    """A module that converts weights of another shape in a hook gets them, also if others do not match."""
+
+    class Table(nn.Module):
+        def __init__(self, rows: int) -> None:
+            super().__init__()
+            self.rows = nn.Parameter(torch.arange(float(rows)))
+            self.register_load_state_dict_pre_hook(self._cut)
+
+        @staticmethod
+        def _cut(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+            state_dict[f"{prefix}rows"] = state_dict[f"{prefix}rows"][-2:]
+
+    torch.save(nn.Sequential(Table(5), nn.Linear(2, 3)).state_dict(), "a.pth")
+    model = nn.Sequential(Table(2), nn.Linear(2, 4))
+    load_checkpoint(model, "a.pth")
+    assert model[0].rows.tolist() == [3, 4]
+    assert "size of 1.weight: (4, 2) in the model, (3, 2) in the checkpoint" in caplog.text
+    assert "0.rows" not in caplog.text
+
+
 def test_batch_counter_may_be_missing(caplog: pytest.LogCaptureFixture) -> None:
     """Old files do not have ``num_batches_tracked``; this is not reported."""
     weights = {k: v for k, v in TinyNet().state_dict().items() if "num_batches" not in k}

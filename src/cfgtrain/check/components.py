@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from cfgtrain.config.dict import without
+from cfgtrain.config.key_paths import items_of
 from cfgtrain.errors import CfgTrainError, ConfigValueError
 from cfgtrain.introspection.imports import import_failure
 from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
@@ -18,7 +19,6 @@ from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
 
 __all__ = [
-    "argument_location",
     "arguments",
     "component",
     "config_error",
@@ -108,7 +108,7 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
     The outer object may add arguments and may use a custom registry. So a name that is not in
     ``registry`` is only reported if it is an import path or similar to a registered name.
     """
-    for key, value in _items(node):
+    for key, value in items_of(node):
         if key == "init_cfg":
             yield from _init_cfg(node, value)
             continue
@@ -176,12 +176,6 @@ def import_error(error: Exception, node: Any, key: str) -> ConfigValueError:
     """Return the error for the import path ``node[key]``, whose module raised ``error``."""
     message = f"{node[key]!r} cannot be imported: {import_failure(error)}."
     return ConfigValueError(message, **location(node, key))
-
-
-def _items(node: Any) -> list[tuple[Any, Any]]:
-    if isinstance(node, Mapping):
-        return list(node.items())
-    return list(enumerate(node)) if isinstance(node, (list, tuple)) else []
 
 
 def _hook_problems(cfg: Any, target: Any) -> Iterator[CfgTrainError]:

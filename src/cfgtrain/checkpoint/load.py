@@ -98,13 +98,7 @@ def read_lazily(path: Path, trusted: bool = False) -> dict[str, Any]:
         CheckpointError: The file cannot be read, or is not a checkpoint. The message does not
             contain the path.
     """
-    try:
-        with allow_numpy():
-            checkpoint = torch.load(path, map_location="cpu", weights_only=not trusted, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"it {_untrusted(path, error)}") from error
-    except Exception as error:  # reading a damaged file can fail in any way
-        raise CheckpointError(f"it cannot be read: {_first_line(error)[:120]}") from error
+    checkpoint = _torch_load(path, "it", "cpu", trusted, mmap=True)
     if not isinstance(checkpoint, dict):
         raise CheckpointError("it is not a checkpoint")
     return checkpoint
@@ -120,13 +114,18 @@ def _load(path: Path, name: str | Path, map_location: Any, trusted: bool, mmap: 
         file.seek(0)
         if file.read(2) == b"PK" and not is_zip:
             raise CheckpointError(f"The checkpoint {name} cannot be read: its end is missing.")
+    return _torch_load(path, f"The checkpoint {name}", map_location, trusted, mmap and is_zip)
+
+
+def _torch_load(path: Path, subject: str, map_location: Any, trusted: bool, mmap: bool) -> Any:
+    """Call ``torch.load``. ``subject`` is the file in the message of an error."""
     try:
         with allow_numpy():
-            return torch.load(path, map_location=map_location, weights_only=not trusted, mmap=mmap and is_zip)
+            return torch.load(path, map_location=map_location, weights_only=not trusted, mmap=mmap)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"The checkpoint {name} {_untrusted(path, error)}") from error
+        raise CheckpointError(f"{subject} {_untrusted(path, error)}") from error
     except Exception as error:  # reading a damaged file can fail in any way
-        raise CheckpointError(f"The checkpoint {name} cannot be read: {_first_line(error)}") from error
+        raise CheckpointError(f"{subject} cannot be read: {_first_line(error)}") from error
 
 
 def _untrusted(path: Path, error: pickle.UnpicklingError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, cast
@@ -32,6 +33,8 @@ def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
 def load_state_dict(module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False) -> None:
     """Load weights; those that do not match are skipped and reported.
 
+    A module may convert weights of another shape, in ``_load_from_state_dict`` or in a hook.
+
     Args:
         module: The model; it may be wrapped.
         state_dict: Weights by name. It is not changed.
@@ -42,18 +45,15 @@ def load_state_dict(module: nn.Module, state_dict: Mapping[str, Any], strict: bo
     """
     model = unwrap_model(module)
     own = model.state_dict()
+    keys, different = _load(model, state_dict)
     mismatched = {
-        name: f"size of {name}: {tuple(own[name].shape)} in the model, {tuple(value.shape)} in the checkpoint"
-        for name, value in state_dict.items()
-        if name in own and isinstance(value, Tensor) and value.shape != own[name].shape
+        name: f"size of {name}: {tuple(own[name].shape)} in the model, {tuple(state_dict[name].shape)} in the checkpoint"
+        for name in different
     }
-    matching = OrderedDict((name, value) for name, value in state_dict.items() if name not in mismatched)
-    matching._metadata = getattr(state_dict, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
-    result = model.load_state_dict(matching, strict=False)
-    missing = [k for k in result.missing_keys if k not in mismatched and "num_batches_tracked" not in k]
+    missing = [name for name in keys.missing_keys if "num_batches_tracked" not in name]
     problems = list(mismatched.values())
-    if result.unexpected_keys:
-        problems.append("only in the checkpoint: " + ", ".join(result.unexpected_keys))
+    if keys.unexpected_keys:
+        problems.append("only in the checkpoint: " + ", ".join(keys.unexpected_keys))
     if missing:
         problems.append("only in the model: " + ", ".join(missing))
     if problems:
@@ -61,3 +61,20 @@ def load_state_dict(module: nn.Module, state_dict: Mapping[str, Any], strict: bo
         if strict:
             raise CheckpointError(message)
         logger.warning("%s", message)
+
+
+def _load(model: nn.Module, state_dict: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Load what matches; return the missing and unexpected names, and the names with different shapes."""
+    found: list[Any] = []
+    register: Any = model.register_load_state_dict_post_hook
+    handle = register(lambda _, keys: found.append(keys))
+    try:
+        model.load_state_dict(state_dict, strict=False)
+    except RuntimeError as error:  # different shapes, after everything else is loaded
+        different = re.findall(r"size mismatch for (\S+):", str(error))
+        if not found or not different:
+            raise
+        return found[0], different
+    finally:
+        handle.remove()
+    return found[0], []

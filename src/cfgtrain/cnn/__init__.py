@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cfgtrain.cnn import alexnet, bricks, builder, init, lenet, resnet, tools, vgg
+from cfgtrain.cnn import alexnet, bricks, builder, init, lenet, resnet, tools, vgg, vit
 from cfgtrain.cnn.alexnet import *
 from cfgtrain.cnn.bricks import *
 from cfgtrain.cnn.builder import *
@@ -11,6 +11,7 @@ from cfgtrain.cnn.lenet import *
 from cfgtrain.cnn.resnet import *
 from cfgtrain.cnn.tools import *
 from cfgtrain.cnn.vgg import *
+from cfgtrain.cnn.vit import *
 from cfgtrain.registries import MODELS as MODELS
 
 if not TYPE_CHECKING:  # type checkers use the imports above
@@ -24,4 +25,5 @@ if not TYPE_CHECKING:  # type checkers use the imports above
         *resnet.__all__,
         *tools.__all__,
         *vgg.__all__,
+        *vit.__all__,
     ]

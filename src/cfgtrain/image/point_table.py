@@ -18,7 +18,6 @@ POINT_DTYPES = ("uint8", "uint16", "int16", "int32", "int64", "float16", "float3
 _LUT_DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
 _MAX_CHANNELS = 4  # of OpenCV's functions in this file
 _EXACT_COUNT = 1 << 24  # calcHist counts in float32, which is exact up to here
-
 _PIXELS_AT_ONCE = 1 << 16  # whose planes stay in the cache of a CPU core
 
 # If stringzilla is installed, bytes are looked up by vector instructions, several times as fast as by OpenCV.
@@ -26,6 +25,7 @@ try:
     from stringzilla import translate as _translate
 except ImportError:
     _translate = None
+FAST_TABLES = _translate is not None  # faster than a few operations of OpenCV or NumPy
 
 Formula = Callable[[Array], Array]
 
@@ -210,10 +210,8 @@ class PointChain:
         """Perform an operation; its formula is called with float32 or float64 values."""
         kind = self._img.dtype
         if not self._is_unsigned:
-            precise = kind.name in ("int32", "int64", "float64")
-            self._img = formula(self._img.astype(np.float64 if precise else np.float32)).astype(
-                kind, order="C"
-            )
+            precision = np.float64 if kind.name in ("int32", "int64", "float64") else np.float32
+            self._img = formula(self._img.astype(precision)).astype(kind, order="C")
             return self
         values = np.arange(self._levels, dtype=np.float32)[:, None]
         table = PointTable(formula(values).astype(kind))

@@ -8,7 +8,8 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401  # registers WebP; else Pillow would load all formats
+from PIL.TiffImagePlugin import TiffImageFile
 
 from cfgtrain.errors import ImageDecodeError
 from cfgtrain.image.array import Array, opencv_reason
@@ -103,9 +104,17 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
     if header.format == "JPEG":
         flag = _REDUCED[reduction][header.channels != 1] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
+        if (
+            header.premultiplied and header.depth == "8"
+        ):  # OpenCV would lose the colours of transparent pixels
+            return cv2.cvtColor(
+                np.array(TiffImageFile(BytesIO(content)).convert("RGBA")), cv2.COLOR_RGBA2BGRA
+            )
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except cv2.error as error:
         raise ImageDecodeError(f"OpenCV cannot read it: {opencv_reason(error)}.") from error
+    except _UNREADABLE as error:
+        raise ImageDecodeError(f"The {header.format} file is damaged: {error}.") from error
     if pixels is None:
         raise ImageDecodeError(
             f"The {header.format} file is damaged, or OpenCV does not support its variant."
@@ -116,24 +125,21 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
 
 
 def _read_with_pillow(content: bytes) -> Header:
-    is_webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
-    missing = 8 + int.from_bytes(content[4:8], "little") - len(content) if is_webp else 0
-    if missing > 0:
-        raise ImageDecodeError(f"The WebP file is truncated: {missing} bytes are missing.")
-    is_gif, is_avif = content[:4] == b"GIF8", content[4:8] == b"ftyp" and b"avi" in content[8:32]
+    is_webp, is_gif = content[:4] == b"RIFF" and content[8:12] == b"WEBP", content[:4] == b"GIF8"
+    is_avif = content[4:8] == b"ftyp" and b"avi" in content[8:32]
     name = "WebP" if is_webp else "GIF" if is_gif else "AVIF" if is_avif else ""
     try:
         file = Image.open(BytesIO(content), formats=(name,) if name else _OTHER_FORMATS)
         frames = getattr(file, "n_frames", 1)  # reads a GIF to its end
+        end = file.fp.tell() if is_gif and file.fp else 0
+        if is_gif and frames == 1 and content[end - 2 : end] != b"\0;":
+            raise ValueError("The last block is missing.")
     except _UNREADABLE as error:
         if not name:
             return Header()
         raise ImageDecodeError(
-            f"The {name} file is damaged, or Pillow does not support its variant."
+            f"The {name} file is truncated or damaged, or Pillow does not support it."
         ) from error
-    end = file.fp.tell() if is_gif and file.fp else 0
-    if is_gif and frames == 1 and content[end - 2 : end] != b"\0;":
-        raise ImageDecodeError("The GIF file is truncated: its last block is missing.")
     exif = file.info.get("exif", b"").removeprefix(b"Exif\0\0")
     blocks = (("XMP", upright_xmp(file.info["xmp"])),) if "xmp" in file.info else ()
     metadata = Metadata(exif, file.info.get("icc_profile"), None, blocks)

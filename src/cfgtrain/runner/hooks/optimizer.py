@@ -124,7 +124,9 @@ class OptimizerHook(Hook):
     def after_train_iter(self, runner: RunnerView) -> None:
         """Compute gradients; at the end of a window or of the run, clip them and step."""
         if "loss" not in runner.outputs:
-            raise HookError(_missing_loss(runner))
+            names = ", ".join(map(repr, runner.outputs)) or "nothing"
+            model = type(unwrap_model(runner.model)).__name__
+            raise HookError(f"train_step of {model} returns {names}, but no 'loss' to compute gradients of.")
         loss = runner.outputs["loss"]
         optimizers = optimizers_of(runner.optimizer).values()
         if not runner.accumulating:
@@ -354,9 +356,3 @@ def scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
         f"loss_scale must be a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
         argument="loss_scale",
     )
-
-
-def _missing_loss(runner: RunnerView) -> str:
-    names = ", ".join(map(repr, runner.outputs)) or "nothing"
-    model = type(unwrap_model(runner.model)).__name__
-    return f"train_step of {model} returns {names}, but no 'loss' to compute gradients of."

@@ -221,9 +221,8 @@ class EvalHook(Hook):
 
     def predict(self, runner: RunnerView, offered: Mapping[str, Any]) -> Any:
         """Return the results of ``test_fn``, called with those arguments of ``offered`` that it accepts."""
-        set_epoch(
-            self.dataloader, 0
-        )  # all evaluations use the same data, also if a val flow uses the loader, too
+        # All evaluations use the same data, also if a val flow uses the loader, too.
+        set_epoch(self.dataloader, 0)
         return self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, offered))
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:

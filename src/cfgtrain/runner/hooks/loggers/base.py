@@ -66,7 +66,7 @@ class LoggerHook(Hook):
             self.reset_flag = True
         length = None if self._counts_in_epoch(runner) else runner.max_iters
         if self.ignore_last and (self.interval < 1 or self.interval > (length or self.interval)):
-            reason = "" if self.interval < 1 else f": the run has {length} iterations"
+            reason = f": the run has {length} iterations" if self.interval > 0 else ""
             runner.logger.warning(
                 "%s: with interval=%d, %s logs nothing of the training%s.",
                 self.place_of("interval"), self.interval, type(self).__name__, reason,

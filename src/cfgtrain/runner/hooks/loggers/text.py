@@ -129,15 +129,13 @@ class TextLoggerHook(LoggerHook):
         """Return what is logged now, in the order of the log."""
         output = dict(runner.log_buffer.output)
         mode = self.get_mode(runner)
-        lr = runner.current_lr()
+        lr, iters = runner.current_lr(), runner.log_buffer.iters
         line: OrderedDict[str, Any] = OrderedDict(
             mode=mode,
             epoch=self.get_epoch(runner),
             iter=output.pop("eval_iter_num", self._iter(runner)),
             lr={name: each[0] for name, each in lr.items()} if isinstance(lr, dict) else lr[0],
-            global_iter=runner.completed_iters
-            if runner.log_buffer.iters is None
-            else runner.log_buffer.iters,
+            global_iter=runner.completed_iters if iters is None else iters,
         )
         if "time" in output and torch.cuda.is_available():
             line["memory"] = int(torch.cuda.max_memory_allocated() / 2**20)
@@ -155,26 +153,18 @@ class TextLoggerHook(LoggerHook):
 
     def _text(self, runner: RunnerView, line: OrderedDict[str, Any]) -> str:
         items = {k: v for k, v in line.items() if k not in _HEAD}
-        if line["mode"] != "train":
-            head = (
-                f"Epoch(val) [{line['epoch']}][{line['iter']}]"
-                if self.by_epoch
-                else f"Iter(val) [{line['iter']}]"
-            )
-            return head + "\t" + ", ".join(f"{name}: {_value(value)}" for name, value in items.items())
-        if self.by_epoch:
-            length = num_batches(runner.data_loader)
-            head = f"Epoch [{line['epoch']}][{line['iter']}{'' if length is None else f'/{length}'}]"
-        else:
-            head = f"Iter [{line['iter']}/{runner.max_iters}]"
-        parts = [_lr(line["lr"])]
-        if "time" in items:
+        training = line["mode"] == "train"
+        length = num_batches(runner.data_loader) if self.by_epoch else runner.max_iters
+        at = f"{line['iter']}/{length}" if training and length is not None else line["iter"]
+        flow = "" if training else "(val)"
+        head = f"Epoch{flow} [{line['epoch']}][{at}]" if self.by_epoch else f"Iter{flow} [{at}]"
+        parts = [_lr(line["lr"])] if training else []
+        if training and "time" in items:
             if runner.max_iters is not None:
                 parts.append(f"eta: {self._eta(runner, runner.max_iters, items['time'])}")
             parts += [f"{name}: {items.pop(name):.3f}" for name in ("time", "data_time") if name in items]
-        return (
-            head + "\t" + ", ".join([*parts, *(f"{name}: {_value(value)}" for name, value in items.items())])
-        )
+        parts += [f"{name}: {_value(value)}" for name, value in items.items()]
+        return head + "\t" + ", ".join(parts)
 
     def _eta(self, runner: RunnerView, max_iters: int, seconds_per_iter: float) -> datetime.timedelta:
         self._seconds += seconds_per_iter * (self._short_epoch or self.interval)
