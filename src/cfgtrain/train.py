@@ -123,9 +123,9 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         best, scores, samples = _run_and_test(
             runner, model, flow_loaders, workflow, loaders.get("test"), evaluation
         )
-        log_end(runner, scores, samples, best)
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
+        log_end(runner, scores, samples, best)
         for loader in loaders.values():
             loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)

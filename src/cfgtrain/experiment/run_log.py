@@ -64,7 +64,7 @@ def failure_logged(logger: logging.Logger) -> Iterator[None]:
             result, reason = "interrupted", "a signal ended it immediately"
         elif isinstance(error, CfgTrainError):
             reason = str(error)
-        event = {"event": "end", "result": result, "reason": reason}
+        event = {"mode": "end", "result": result, "reason": reason}
         logger.error("The run %s: %s", result, reason, exc_info=error, extra={**FILE_ONLY, "event": event})
         raise
 
@@ -104,7 +104,7 @@ class _JsonEvents(logging.Handler):
         event = getattr(record, "event", None)
         if event is None and record.levelno < logging.WARNING:
             return
-        line = event or {"event": record.levelname.lower(), "message": record.getMessage()}
+        line = event or {"mode": record.levelname.lower(), "message": record.getMessage()}
         line = {**line, "date": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))}
         if record.exc_info and record.exc_info[1] is not None:
             line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))

@@ -96,4 +96,4 @@ def log_end(runner: BaseRunner, scores: dict[str, Any], samples: int, best: str 
         length = f"{runner.max_epochs} epochs" if runner.by_epoch else f"{runner.max_iters} iterations"
         result, reason = "finished", f"all of its {length} are trained"
     message = f"The run is {result} after {runner.iter} iterations: {reason}."
-    log_event(runner.logger, message, {"event": "end", "result": result, "reason": reason, **done})
+    log_event(runner.logger, message, {"mode": "end", "result": result, "reason": reason, **done})
