@@ -46,7 +46,9 @@ def test_the_weights_alone_are_kept() -> None:
     written = strip_checkpoint("a.pth", Path("b.pth"))
     stripped = read_file(Path("b.pth"))
     assert sorted(stripped) == ["meta", "state_dict"]
-    assert sorted(stripped["meta"]) == ["CLASSES", "cfgtrain_version", "epoch", "iter", "time"]
+    assert sorted(stripped["meta"]) == [
+        "CLASSES", "cfgtrain_version", "epoch", "iter", "mmcv_version", "time",
+    ]  # fmt: skip
     assert same(stripped["state_dict"], weights)
     assert written.left_out == ["optimizer", "resume", "meta.run_id", "meta.hook_msgs"]
     assert written.size == Path("b.pth").stat().st_size < Path("a.pth").stat().st_size

@@ -48,7 +48,7 @@ INFO = """\
 work/epoch_2.pth
   state        sound: the content matches the digest
   file         {size}, zip file of torch.save
-  written by   cfgtrain, {time}
+  written by   cfgtrain {version}, {time}
   progress     epoch 2, iteration 20
   best score   accuracy 1.0000, in best_accuracy_epoch_2.pth
   experiment   tiny, seed 3

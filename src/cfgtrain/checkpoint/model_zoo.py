@@ -70,7 +70,7 @@ def get_torchvision_models() -> dict[str, str]:
     first ones that it published.
 
     Raises:
-        MissingLibraryError: torchvision is not installed.
+        MissingLibraryError: torchvision is not installed, or cannot be imported.
     """
     try:
         from torchvision import models
@@ -78,6 +78,11 @@ def get_torchvision_models() -> dict[str, str]:
         raise MissingLibraryError(
             "torchvision:// takes the addresses of weights from torchvision, which is not installed: "
             "pip install torchvision."
+        ) from error
+    except Exception as error:  # it checks that it fits torch, in several ways
+        raise MissingLibraryError(
+            f"torchvision:// takes the addresses of weights from torchvision, which cannot be imported: {error}. "
+            "Install the version that belongs to the installed PyTorch."
         ) from error
     urls: dict[str, str] = {}
     for builder in models.list_models():
