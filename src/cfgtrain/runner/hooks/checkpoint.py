@@ -11,8 +11,9 @@ from cfgtrain.arguments import check_interval, check_type
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.filesystem.names import as_template
-from cfgtrain.parallel.dist import average_tensors
+from cfgtrain.parallel.dist import average_tensors, is_main_process
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.checkpoint_space import Plan, checkpoint_bytes, space_problem
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 
@@ -115,6 +116,19 @@ class CheckpointHook(Hook):
             )
         if self._store.mirror is not None:
             runner.logger.info("... and copied to %s", self._store.mirror.folder)
+        if is_main_process():
+            runner.defer(lambda: self._warn_about_space(runner))  # when all hooks have added their weights
+
+    def _warn_about_space(self, runner: RunnerView) -> None:
+        length, trained = (
+            (runner.max_epochs, runner.epoch) if self.by_epoch else (runner.max_iters, runner.iter)
+        )
+        best = any(getattr(hook, "save_best", None) is not None for hook in runner.hooks)
+        plan = Plan.of(length, trained, self.interval, self.save_last, self.max_keep_ckpts, best)
+        size = checkpoint_bytes(runner, self.save_optimizer)
+        problem = space_problem(self._store.folder or Path(), size, plan)
+        if problem is not None:
+            runner.logger.warning("%s", problem)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Save by epoch."""
