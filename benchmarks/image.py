@@ -183,7 +183,7 @@ def other_cases(img: Array) -> list[Case]:
 
 def to_chw(img: Array, mean: Array, std: Array) -> Array:
     """Normalize an image and return it as (C, H, W)."""
-    return cfgtrain.imnormalize(img, mean, std, to_chw=True)
+    return cfgtrain.imnormalize(img, mean, std, channels_first=True)
 
 
 def equalized(img: Array) -> Array:

@@ -42,15 +42,7 @@ def test_models_can_be_imported_from_their_package() -> None:
     assert MODELS is registries.MODELS
 
 
-# They have no entries of cfgtrain yet.
-UNFILLED = {
-    "POSITIONAL_ENCODING", "ATTENTION", "FEEDFORWARD_NETWORK", "TRANSFORMER_LAYER", "TRANSFORMER_LAYER_SEQUENCE",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.xfail] * (name in UNFILLED)) for name in REGISTRIES]
-)
+@pytest.mark.parametrize("name", REGISTRIES)
 def test_the_home_fills_the_registry(name: str) -> None:
     """Importing the home of a registry leaves it with entries."""
     REGISTRIES[name].fill()

@@ -17,14 +17,7 @@ from torch import Tensor, nn
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
-__all__ = [
-    "LossScaler",
-    "as_half_dtype",
-    "auto_fp16",
-    "cast_tensor_type",
-    "force_fp32",
-    "wrap_fp16_model",
-]
+__all__ = ["LossScaler", "as_half_dtype", "auto_fp16", "cast_tensor_type", "force_fp32", "wrap_fp16_model"]
 
 _HALVES = {
     "float16": torch.float16,

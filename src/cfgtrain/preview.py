@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -23,13 +24,14 @@ from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.hook import STAGES
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
-from cfgtrain.runner.hooks.schedules.base import param_groups
+from cfgtrain.runner.hooks.schedules.base import flat, param_groups
 from cfgtrain.visualization.curves import Line
 
 __all__ = ["SchedulePreview", "preview_hooks", "preview_schedule"]
 
 logger = logging.getLogger(__name__)
 
+_NO_LOADER = SimpleNamespace(dataset=None)  # for an evaluation that does not run
 MAX_POINTS = 5_000  # of a longer run, about so many iterations are computed
 
 
@@ -80,11 +82,11 @@ def preview_schedule(cfg: Config, iters_per_epoch: int | None = None) -> Schedul
             )
     for key in ("lr_config", "momentum_config"):
         runner.register_config_hooks(key, cfg.get(key))
-    evaluation = EvalHook(_NoData())  # its scores are unknown, but schedules may look for it
+    evaluation = EvalHook(_NO_LOADER)  # its scores are unknown, but schedules may look for it
     evaluation.idle_stages = STAGES
     runner.register_hook(evaluation)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    labels = [_names(group, names) for group in param_groups(optimizer)]
+    labels = [[names.get(id(each), "?") for each in group["params"]] for group in param_groups(optimizer)]
 
     points = list(_follow(runner, iters_per_epoch))
     return SchedulePreview(
@@ -107,7 +109,7 @@ def preview_hooks(cfg: Config) -> str:
         cfg.runner, default_args={"model": _NoModel(), "logger": logger, "meta": {}}
     )
     register_hooks(runner, cfg)
-    register_evaluation(runner, cfg, {"val": _NoData()})
+    register_evaluation(runner, cfg, {"val": _NO_LOADER})
     runner.register_hook(ProgressHook())
     runner.warn_about_inactive_hooks({mode for mode, _ in setting(cfg, "workflow")})
     return runner.get_hook_info()
@@ -129,12 +131,6 @@ def _build(cfg: Config) -> tuple[nn.Module, Any]:
         )
     model = MODELS.build(bare)
     return model, build_optimizer(model, settings)
-
-
-class _NoData:
-    """Replaces the data loader of an evaluation."""
-
-    dataset = None
 
 
 class _NoModel(nn.Module):
@@ -166,17 +162,7 @@ def _follow(
         for inner in sorted({0, epoch_length - 1, *range(-first % every, epoch_length, every)}):
             runner._iter, runner._inner_iter = first + inner, inner
             runner.call_hook("before_train_iter")
-            yield first + inner, _values(runner.current_lr()), _values(runner.current_momentum())
-
-
-def _values(by_group: Any) -> list[float]:
-    if isinstance(by_group, dict):
-        return [float(value) for values in by_group.values() for value in values]
-    return [float(value) for value in by_group]
-
-
-def _names(group: dict[str, Any], names: dict[int, str]) -> list[str]:
-    return [names.get(id(parameter), "?") for parameter in group["params"]]
+            yield first + inner, flat(runner.current_lr()), flat(runner.current_momentum())
 
 
 def _lines(labels: Sequence[list[str]], points: Sequence[tuple[int, list[float]]]) -> list[Line]:
@@ -184,7 +170,7 @@ def _lines(labels: Sequence[list[str]], points: Sequence[tuple[int, list[float]]
     at = [iteration for iteration, _ in points]
     shared: dict[tuple[float, ...], list[str]] = {}
     for i, parameters in enumerate(labels):
-        sequence = tuple(values[i] for _, values in points)
+        sequence = tuple(float(values[i]) for _, values in points)
         shared.setdefault(sequence, []).extend(parameters)
     if len(shared) == 1:
         return [Line(f"all {sum(map(len, labels)):,} parameters", at, list(values)) for values in shared]

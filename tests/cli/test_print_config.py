@@ -128,3 +128,11 @@ def test_no_advice_that_would_need_escapes(
     ran = run("print-config", config, "--cfg-options", "name=['a','b']")
     assert "name is now a list ['a', 'b']" in ran.err.replace("\n", " ")
     assert "For a string" not in ran.err
+
+
+def test_an_unknown_format(small: Path, run: Callable[..., Any]) -> None:
+    """An unknown format is an error that names the formats and the one that was meant."""
+    ran = run("print-config", small, "--format", "jsn")
+    assert ran.code == 2
+    text = " ".join(ran.err.replace("│", " ").split())
+    assert "must be 'py', 'json' or 'yaml', not 'jsn'. Did you mean 'json'?" in text

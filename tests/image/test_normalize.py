@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.image import normalize
 from cfgtrain.image.normalize import imdenormalize, imnormalize, imnormalize_
 
 MEAN = np.array([123.675, 116.28, 103.53])
@@ -25,16 +26,15 @@ def two_steps(img: Any) -> Any:
     return cv2.multiply(result, 1 / STD.reshape(1, -1), result)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_normalized_bits(dtype: Any) -> None:
-    """The result has the same bits as cv2's two steps: by the table for uint8, and by arithmetic for float32."""
-    img = COLOR.astype(dtype)
-    expected = two_steps(img)
-    assert np.array_equal(imnormalize(img, MEAN, STD), expected)
-    planes = imnormalize(img, MEAN, STD, channels_first=True)
+def test_normalized_bits() -> None:
+    """The table for uint8 gives the bits of cv2's two steps; floats are within one unit of the last place."""
+    expected = two_steps(COLOR)
+    assert np.allclose(expected, (COLOR[..., ::-1] - MEAN) / STD, atol=1e-5)
+    assert np.array_equal(imnormalize(COLOR, MEAN, STD), expected)
+    planes = imnormalize(COLOR, MEAN, STD, channels_first=True)
     assert np.array_equal(planes, expected.transpose(2, 0, 1))
     assert planes.flags.c_contiguous
-    assert np.allclose(expected, (COLOR[..., ::-1] - MEAN) / STD, atol=1e-5)
+    np.testing.assert_array_max_ulp(imnormalize(COLOR.astype(np.float32), MEAN, STD), expected, 1)
 
 
 @settings(max_examples=150, deadline=None)
@@ -67,6 +67,21 @@ def test_normalize_any_image(data: st.DataObject) -> None:
         assert imnormalize_(img, mean, std, swap) is img
         assert np.allclose(img, expected, atol=1e-4)
         assert np.allclose(imdenormalize(img, mean, std, swap), before, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(40, 1), (9, 2), (40, 1, 1), (9, 1, 3), (7, 4, 4), (7, 2, 5)])
+@pytest.mark.parametrize("rows", [1, 2, 4, 5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_small_blocks(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], rows: int, dtype: Any) -> None:
+    """Blocks of few rows have the same bits as large ones."""
+    img = np.random.default_rng(0).random(shape).astype(dtype)
+    mean, std = np.linspace(0, 1, img[0, 0].size), np.linspace(1, 3, img[0, 0].size)
+    whole = imnormalize(img, mean, std, to_rgb=False)
+    reshaped = (img if img.ndim == 3 else img[..., None]).astype(np.float64)
+    assert np.allclose(whole.reshape(reshaped.shape), (reshaped - mean) / std, atol=1e-6)
+    monkeypatch.setattr(normalize, "_BLOCK_BYTES", 4 * rows * img[0].size)
+    assert np.array_equal(imnormalize(img, mean, std, to_rgb=False), whole)
+    assert np.allclose(imnormalize_(img, mean, std, to_rgb=False), whole, atol=1e-6)
 
 
 def test_in_place_keeps_the_precision() -> None:

@@ -178,6 +178,11 @@ def test_lighting(to_rgb: bool) -> None:
         adjust_lighting(COLOR, EIGVAL, EIGVEC, 0.5, rng=np.random.default_rng(1)),
         adjust_lighting(COLOR, EIGVAL, EIGVEC, 0.5, rng=np.random.default_rng(1)),
     )
+    for img in (COLOR[:1, :1], COLOR[:4, :1], COLOR[:5, :1], COLOR[::-2], COLOR.astype(np.int64)):
+        np.random.seed(3)
+        added = adjust_lighting(img, EIGVAL, EIGVEC, 10, to_rgb)
+        assert np.allclose(added, (img[..., ::-1] if to_rgb else img) + EIGVEC @ (alpha * EIGVAL), atol=1e-4)
+        assert added.dtype == np.float32
     assert np.array_equal(adjust_lighting(COLOR, EIGVAL[:1], EIGVEC[:, :1], 0), COLOR[..., ::-1])
 
 

@@ -70,9 +70,9 @@ def test_number_of_lookups(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ..
     calls = []
     apply = PointTable.apply
 
-    def counted(table: PointTable, img: Any) -> Any:
+    def counted(table: PointTable, img: Any, planes: Any = ()) -> Any:
         calls.append(img.shape)
-        return apply(table, img)
+        return apply(table, img, planes)
 
     monkeypatch.setattr(PointTable, "apply", counted)
     img = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -99,11 +99,31 @@ def test_composition_and_histogram(seed: int, first: int, second: int) -> None:
     assert np.array_equal(after, count_levels(b.apply(a.apply(img)), 255))
 
 
+def translate(data: memoryview, table: memoryview, *, inplace: bool) -> None:
+    """What stringzilla's function of this name does."""
+    assert inplace
+    data[:] = bytes(data).translate(bytes(table))
+
+
+@pytest.fixture(params=["OpenCV", "bytes", "stringzilla"])
+def look_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look up bytes by OpenCV, or by stringzilla, which may not be installed, or by Python in its place."""
+    if request.param == "stringzilla":
+        function = pytest.importorskip("stringzilla").translate
+    else:
+        function = translate if request.param == "bytes" else None
+    monkeypatch.setattr(point_table, "_translate", function)
+
+
+@pytest.mark.usefixtures("look_up")
 @pytest.mark.parametrize("shape", [(7,), (4, 5), (4, 5, 1), (4, 5, 3), (4, 5, 7), (2, 3, 4, 5, 3), (0, 4, 3)])
 @pytest.mark.parametrize(("dtype", "levels"), [(np.uint8, 256), (np.uint16, 65536)])
 @pytest.mark.parametrize("entries", [np.uint8, np.int64, np.float32])
-def test_apply_table(shape: tuple[int, ...], dtype: Any, levels: int, entries: Any) -> None:
-    """Any shape is looked up, in one table or in one for each entry of the last axis."""
+def test_apply_table(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], dtype: Any, levels: int, entries: Any
+) -> None:
+    """Any shape is looked up, in one table or in one for each entry of the last axis, in blocks of any size."""
+    monkeypatch.setattr(point_table, "_PIXELS_AT_ONCE", 7)
     rng = np.random.default_rng(0)
     img = rng.integers(0, levels, shape, dtype=dtype)
     shared = rng.integers(0, 256, levels).astype(entries)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import Any, Literal
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from photos import encoded, exif, letter_f, photograph
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import IFDRational
+from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from cfgtrain.errors import ImageDecodeError
-from cfgtrain.image_files.exif import read_orientation, update_exif
+from cfgtrain.image_files.exif import finished, read_directory, read_orientation, update_exif
 from cfgtrain.image_files.header import Header, Metadata
 from cfgtrain.image_files.reader import read_header
 from cfgtrain.image_files.writer import encode_picture
@@ -103,6 +106,67 @@ def test_exif_in_tiff(order: str) -> None:
             assert held.get_ifd(0x8769)[0x9003] == "2024:02:29 12:00:00"
             assert float(held.get_ifd(0x8769)[0x829A]) == pytest.approx(0.004)
             assert [float(number) for number in held.get_ifd(0x8825)[2]] == [48.0, 8.0, 12.5]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("order", [b"II", b"MM"])
+def test_unusual_tags_are_kept(order: bytes, suffix: str) -> None:
+    """Text that is not ASCII, binary data, maker notes and numbers without a value keep their bytes."""
+    tags = {
+        0x9286: (7, b"UNICODE\0" + "Gr\u00fc\u00dfe".encode("utf-16-le")),
+        0x927C: (7, b"Maker" + bytes(range(256))),
+    }
+    image, inner = Directory(prefix=order), Directory(prefix=order, group=0x8769)
+    image.tagtype[0x013B], image[0x013B] = 2, "J\u00f6rg".encode()
+    for tag, (kind, value) in tags.items():
+        inner.tagtype[tag], inner[tag] = kind, value
+    inner.tagtype[0x829A], inner[0x829A] = 5, IFDRational(0, 0)
+    inner.tagtype[0x8827], inner[0x8827] = 3, (100, 200)
+    image.tagtype[0x8769], image[0x8769] = 4, 8
+    start = (b"II*\0" if order == b"II" else b"MM\0*") + bytes(4)
+    data = finished(bytearray(start + inner.tobytes(8)), image)
+    content, losses = encode_picture(letter_f(), Header(metadata=Metadata(data)), suffix)
+    held = read_header(content).metadata.exif
+    assert losses == []
+    assert held
+    image = read_directory(held)
+    inner = read_directory(held, image[0x8769], 0x8769)
+    assert image[0x013B].encode("latin-1") == "J\u00f6rg".encode()
+    assert {tag: (inner.tagtype[tag], inner[tag]) for tag in tags} == tags
+    assert inner[0x8827] == (100, 200)
+    assert inner[0x829A].denominator == 0
+
+
+def test_other_segments_of_a_jpeg() -> None:
+    """Comments, IPTC and XMP are kept in a JPEG; XMP becomes upright; further images are lost, and XMP with them."""
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='6'/>"
+    blocks = [(0xE1, xmp), (0xED, b"Photoshop 3.0\0data"), (0xFE, b"one"), (0xFE, b"two")]
+    segments = [b"\xff" + bytes([marker]) + (len(data) + 2).to_bytes(2) + data for marker, data in blocks]
+    plain = encoded(letter_f(), "JPEG")
+    header = read_header(plain[:20] + b"".join(segments) + plain[20:])
+    assert [name for name, _ in header.metadata.blocks] == ["XMP", "IPTC", "comment", "comment"]
+    content, losses = encode_picture(letter_f(), header, ".jpg")
+    assert losses == []
+    assert content[20:].startswith(segments[0].replace(b"'6'", b"'1'") + b"".join(segments[1:]))
+    further = b"\xff\xe2\0\x08MPF\0ab"
+    header = read_header(plain[:20] + segments[0] + further + plain[20:])
+    assert header.metadata.lost == ("further images (MPF)", "XMP")
+    assert header.metadata.blocks == ()
+
+
+def test_png_chunks_after_the_pixels() -> None:
+    """Text and EXIF data after the pixels of a PNG are found, and text is kept in a PNG."""
+    chunks = [(b"tEXt", b"Author\0J\xf6rg"), (b"eXIf", exif(6).removeprefix(b"Exif\0\0"))]
+    late = b"".join(
+        len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4) for name, data in chunks
+    )
+    plain = encoded(letter_f(), "PNG")
+    header = read_header(plain[:-12] + late + plain[-12:])
+    assert header.orientation == 6
+    content, losses = encode_picture(letter_f(), header, ".png")
+    assert losses == []
+    with Image.open(BytesIO(content)) as img:
+        assert img.info["Author"] == "J\xf6rg"
 
 
 def test_thumbnail_is_removed() -> None:

@@ -95,8 +95,8 @@ Fill = Annotated[
     str | None,
     typer.Option(
         "--fill",
-        metavar="COLOUR",
-        help="Colour of new pixels: a name, #rrggbb or R,G,B. \\[default: black, or transparent with alpha]",
+        metavar="COLOR",
+        help="Color of new pixels: a name, #rrggbb or R,G,B. \\[default: black, or transparent with alpha]",
         show_default=False,
     ),
 ]
@@ -319,7 +319,7 @@ def pad(
     sides = None if padding is None else _parse_numbers(padding, "--padding", (1, 4))
     if fill is not None and mode is not PadMode.constant:
         raise typer.BadParameter(
-            f"--mode {mode} uses no colour: give --fill with constant alone.", param_hint="--fill"
+            f"--mode {mode} uses no color: give --fill with constant alone.", param_hint="--fill"
         )
     from cfgtrain_cli.image.tasks import Pad
 
@@ -340,7 +340,7 @@ def convert(
             help="Format of the outputs, which get this suffix. \\[default: that of the output file or the input]",
         ),
     ] = None,
-    grayscale: Annotated[bool, typer.Option("--grayscale", help="Convert colours to gray.")] = False,
+    grayscale: Annotated[bool, typer.Option("--grayscale", help="Convert colors to gray.")] = False,
     quality: Quality = None,
     jobs: Jobs = None,
     overwrite: Overwrite = False,

@@ -35,7 +35,7 @@ def parse_fill(text: str) -> Colour:
     except ValueError:
         names = [*ImageColor.colormap, "transparent"]
         raise ArgumentError(
-            "The fill must be a colour such as white, '#ff8000', 255,128,0 or 128 (numbers from 0 to 255), "
+            "The fill must be a color such as white, '#ff8000', 255,128,0 or 128 (numbers from 0 to 255), "
             f"not {text!r}.{suggest(word, names)}"
         ) from None
     return red, green, blue, alpha[0] if alpha else 255

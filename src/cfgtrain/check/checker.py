@@ -105,16 +105,13 @@ def _top_level(cfg: Config) -> Iterator[CfgTrainError]:
         if key in KEYS or str(key).startswith("_"):
             continue
         near = close_names(str(key), KEYS, count=1)
-        if near and _similar(key, near[0]) and not _set_together(cfg, key, near[0]):
+        is_similar = near and SequenceMatcher(None, key, near[0]).ratio() >= 0.8
+        if is_similar and not _set_together(cfg, key, near[0]):
             yield ConfigKeyError(
                 f"There is no setting {key!r}.",
                 hint=f"Did you mean {near[0]!r}? A variable of your own needs another name, such as {'_' + key!r}.",
                 **location(cfg, key),
             )
-
-
-def _similar(key: str, known: str) -> bool:
-    return SequenceMatcher(None, key, known).ratio() >= 0.8
 
 
 def _set_together(cfg: Config, key: str, known: str) -> bool:

@@ -7,13 +7,7 @@ from typing import Any
 
 from cfgtrain.check.components import arguments, component, wrong_value
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import (
-    LOADER_KEYS,
-    SAMPLER_OFFERED,
-    build_dataloader,
-    parts_of,
-    setting_problems,
-)
+from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader, parts_of, setting_problems
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 from cfgtrain.check.components import arguments, config_error, wrong_value
 from cfgtrain.check.runner import counts_epochs
 from cfgtrain.config.config import Config
-from cfgtrain.errors import (
-    ArgumentError,
-    CfgTrainError,
-    ConfigKeyError,
-    HookError,
-)
+from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, HookError
 from cfgtrain.introspection.signatures import argument_problem, parameters_of
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS
@@ -54,19 +50,14 @@ def monitor_problems(cfg: Config, hook_cfg: Any, monitor: ScoreMonitor) -> Itera
         yield config_error(error, hook_cfg, key)
 
 
-class _StandInLoader(NamedTuple):
-    """Replaces the loader of an evaluation: its dataset is a class, so that no data is read."""
-
-    dataset: Any
-
-
 def _trial(evaluation: Mapping[str, Any], val: Any) -> EvalHook:
     """Build the evaluation without its data: it validates its arguments and knows its scores."""
     dataset = _dataset_class(val)
     names_scores = isinstance(
         inspect.getattr_static(dataset, "score_names", None), (classmethod, staticmethod)
     )
-    return EvalHook(_StandInLoader(dataset if names_scores else None), **evaluation)
+    # The dataset of this loader is a class, so that no data is read.
+    return EvalHook(SimpleNamespace(dataset=dataset if names_scores else None), **evaluation)
 
 
 def _scores(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:

@@ -26,6 +26,7 @@ from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.utils.paths import mkdir_or_exist
+from cfgtrain.utils.versions import version_meta
 
 __all__ = ["save_checkpoint"]
 
@@ -61,7 +62,7 @@ def make_checkpoint(
     model: nn.Module, optimizer: Any, meta: dict[str, Any] | None, resume: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return what ``save_checkpoint`` writes; its tensors are those of the model and the optimizer, if on the CPU."""
-    meta = {**(meta or {}), "time": time.asctime()}
+    meta = {**(meta or {}), **version_meta(), "time": time.asctime()}
     inner = unwrap_model(model)
     if getattr(inner, "CLASSES", None) is not None:
         meta["CLASSES"] = inner.CLASSES

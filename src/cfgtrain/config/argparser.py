@@ -21,9 +21,8 @@ def config_parser(description: str | None = None) -> tuple[str, argparse.Argumen
     The config is the first argument with the extension of a config. Options and their values may
     come before it.
     """
-    parser = argparse.ArgumentParser(
-        description=description, conflict_handler="resolve"
-    )  # a key may be "help"
+    # A key may be "help".
+    parser = argparse.ArgumentParser(description=description, conflict_handler="resolve")
     parser.add_argument(CONFIG, help="path of the config")
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     named = [word for word in words if word.endswith(SUFFIXES)]

@@ -159,24 +159,26 @@ def set_trace(node: ConfigDict, trace: Trace | None) -> None:
     object.__setattr__(node, "_trace", trace)
 
 
-def with_trace(value: Any, source: Source, path: KeyPath = (), marked: list[KeyPath] | None = None) -> Any:
+def with_trace(value: Any, source: Source, marked: list[KeyPath] | None = None) -> Any:
     """Return a copy of ``value`` in which every dict is a ConfigDict with a trace.
 
     Args:
         value: Nested data. Dicts, lists and tuples are copied; other values are shared.
         source: The source that set the value.
-        path: Path of ``value`` in the config.
         marked: A list to which the path of each dict with the key DELETE is added.
 
     Raises:
         ConfigValueError: The value nests deeper than MAX_DEPTH, or contains more than
             MAX_CONTAINERS lists and dicts.
     """
-    return _Tracer(source, marked).copy(value, path)
+    return _Tracer(source, marked).copy(value, ())
 
 
 class _Tracer:
-    """Makes the copy for ``with_trace``."""
+    """Makes the copy for ``with_trace``.
+
+    A nested function that calls itself would be a cycle of references, and keep the source until it is collected.
+    """
 
     def __init__(self, source: Source, marked: list[KeyPath] | None) -> None:
         self.sources = (source,)

@@ -123,17 +123,13 @@ def _check_keys(value: Any, path: KeyPath) -> None:
                     f"JSON cannot represent the key {key!r}, which is {_named(key)}.",
                     key=dotted((*at, key)),
                 )
-            text = key if isinstance(key, str) else _json_key(key)
+            text = key if isinstance(key, str) else str(file_handlers["json"].dump_to_str(key))
             if text in written:
                 raise ConfigValueError(
                     f"JSON would write the keys {written[text]!r} and {key!r} as the same key.",
                     key=dotted((*at, key)),
                 )
             written[text] = key
-
-
-def _json_key(key: object) -> str:
-    return str(file_handlers["json"].dump_to_str(key))
 
 
 class _QuotingDumper(SafeDumper):

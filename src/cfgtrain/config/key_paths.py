@@ -125,13 +125,15 @@ def walk(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
         path: Path of the tree in the config.
     """
     yield path, value
-    items: Iterable[tuple[object, object]] = ()
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    for key, part in items:
+    for key, part in items_of(value):
         yield from walk(part, (*path, key))
+
+
+def items_of(value: object) -> Iterable[tuple[Any, Any]]:
+    """Return the items of a dict, or of a list with their indices; any other value has none."""
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else ()
 
 
 def value_at(tree: object, path: KeyPath) -> object:

@@ -113,31 +113,24 @@ def build_dataloader(
             it does not say how they share it.
         ArgumentTypeError: The dataset has no length and is not a stream.
     """
+    shared: dict[str, Any] = {
+        "drop_last": drop_last,
+        "pin_memory": pin_memory,
+        "prefetch_factor": prefetch_factor,
+    }
     settings = {
         "samples_per_gpu": samples_per_gpu,
         "workers_per_gpu": workers_per_gpu,
-        "prefetch_factor": prefetch_factor,
         "shuffle": shuffle,
-        "drop_last": drop_last,
-        "pin_memory": pin_memory,
         "persistent_workers": persistent_workers,
+        **shared,
     }
     for _, problem in setting_problems(settings):
         raise ArgumentError(problem)
     if isinstance(dataset, IterableDataset):
         if sampler is not None:
             raise ArgumentError(f"{type(dataset).__name__} is a stream: it cannot have a sampler.")
-        return StreamLoader(
-            dataset,
-            samples_per_gpu,
-            seed,
-            rank,
-            world_size,
-            num_workers=workers_per_gpu,
-            drop_last=drop_last,
-            pin_memory=pin_memory,
-            prefetch_factor=prefetch_factor if workers_per_gpu > 0 else None,
-        )
+        return StreamLoader(dataset, samples_per_gpu, seed, rank, world_size, workers_per_gpu, **shared)
     if not hasattr(dataset, "__len__"):
         raise ArgumentTypeError(
             f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
@@ -157,10 +150,8 @@ def build_dataloader(
         dataset,
         order,
         samples_per_gpu,
-        seed=seed,
-        drop_last=drop_last,
+        seed,
         num_workers=workers_per_gpu,
-        pin_memory=pin_memory,
         persistent_workers=persistent_workers,
-        prefetch_factor=prefetch_factor,
+        **shared,
     )

@@ -198,6 +198,8 @@ class StreamLoader(DataLoader[Any]):
         seed: Seed of the run.
         rank: Rank of this process.
         world_size: Number of processes that share the stream.
+        num_workers: Number of worker processes.
+        prefetch_factor: Number of batches that each worker loads in advance.
         kwargs: Passed to torch's DataLoader.
 
     Raises:
@@ -212,6 +214,7 @@ class StreamLoader(DataLoader[Any]):
         rank: int = 0,
         world_size: int = 1,
         num_workers: int = 0,
+        prefetch_factor: int = 2,
         **kwargs: Any,
     ) -> None:
         readers = max(num_workers, 1)
@@ -226,6 +229,7 @@ class StreamLoader(DataLoader[Any]):
             dataset,
             batch_size,
             num_workers=num_workers,
+            prefetch_factor=prefetch_factor if num_workers > 0 else None,
             worker_init_fn=partial(_init_stream_worker, self._readers.start, self._num_readers),
             generator=torch.Generator(),
             **kwargs,

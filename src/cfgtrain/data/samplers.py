@@ -125,9 +125,8 @@ class EpochBatchSampler:
         return complete + (1 if rest and not self.drop_last else 0)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        return self._batches(
-            self.epoch, self.start_batch
-        )  # bound now: another pass may start before this one ends
+        # Bound now: another pass may start before this one ends.
+        return self._batches(self.epoch, self.start_batch)
 
     def _batches(self, epoch: int, start_batch: int) -> Iterator[list[Draw]]:
         batch: list[Draw] = []

@@ -9,9 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.arguments import check_type
 from cfgtrain.data.loader import empty_loader_error, set_epoch
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.evaluation.inference import single_gpu_test
 from cfgtrain.runner.log_buffer import plain
 
@@ -54,7 +53,8 @@ def checked_scores(scores: Any) -> dict[str, Any]:
         ArgumentTypeError: It is not a dict.
         ArgumentError: Two scores have the same name.
     """
-    check_type("The result of evaluate() of a dataset", scores, Mapping, "a dict of scores")
+    if not isinstance(scores, Mapping):
+        raise ArgumentTypeError(f"evaluate() of a dataset returned no dict of scores, but {scores!r}.")
     checked: dict[str, Any] = {}
     for name, value in scores.items():
         if str(name) in checked:

@@ -86,14 +86,11 @@ def _scheduled(changes: Changes, old: Mapping[str, Any], cfg: Mapping[str, Any])
 
 def _optimizer_state(saved: Any, before: Any, now: Any, scheduled: set[str]) -> Any:
     """Return the saved state of an optimizer, or of several by name, for the optimizer of this run."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
+    several = [isinstance(each, Mapping) for each in (before, now)]
+    if all(several):
         known = [name for name in now if name in before and name in saved]
         return {**saved, **{n: _optimizer_state(saved[n], before[n], now[n], scheduled) for n in known}}
-    if (
-        isinstance(before, Mapping)
-        or isinstance(now, Mapping)
-        or _sizes(saved) != _sizes(before.state_dict())
-    ):
+    if any(several) or _sizes(saved) != _sizes(before.state_dict()):
         return saved  # it does not fit, which the runner reports
     # The groups may be others now, so each parameter is found by what it is.
     at = {

@@ -185,9 +185,8 @@ def _to_builtin(obj: Any) -> Any:
     kinds = {(base.__module__, base.__name__) for base in type(obj).__mro__}
     if kinds & {("numpy", "ndarray"), ("numpy", "generic")}:
         builtin = obj.tolist()
-        if type(builtin) is not type(
-            obj
-        ):  # tolist() returns a scalar without an equivalent in Python unchanged
+        # tolist() returns a scalar without an equivalent in Python unchanged.
+        if type(builtin) is not type(obj):
             return builtin
     return _UNSUPPORTED
 

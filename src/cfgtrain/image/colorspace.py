@@ -46,7 +46,6 @@ _YCBCR_TO_RGB = np.array(
     ]
 )
 _YCBCR_TYPES = ("uint8", "float32")
-_BLOCK_BYTES = 1 << 19  # of float32 values, which stay in the cache of a CPU core
 
 
 def imconvert(img: Array, src: str, dst: str) -> Array:
@@ -180,8 +179,8 @@ def rgb2ycbcr(img: Array, y_only: bool = False) -> Array:
         y_only: Whether to return only the luma Y, (H, W).
 
     Returns:
-        (H, W, 3) array (Y, Cb, Cr) of the same dtype, rounded half to even for uint8: Y in [16, 235], Cb and Cr in
-        [16, 240]. For float32, these values are divided by 255.
+        (H, W, 3) array (Y, Cb, Cr) of the same dtype, for uint8 within 1 of the exact value: Y in
+        [16, 235], Cb and Cr in [16, 240]. For float32, which is exact, these values are divided by 255.
 
     Raises:
         ArgumentTypeError: The dtype is another one.
@@ -201,18 +200,18 @@ def ycbcr2rgb(img: Array) -> Array:
         img: (H, W, 3) array (Y, Cb, Cr) of uint8, or of float32, with the ranges of ``rgb2ycbcr``.
 
     Returns:
-        (H, W, 3) array of the same dtype. Values of uint8 are rounded half to even and limited to [0, 255], where
+        (H, W, 3) array of the same dtype. Values of uint8 are within 1 of the exact value and limited to [0, 255], where
         MMCV wraps around: colors outside RGB get wrong there. Values of float32 are not limited to [0, 1].
 
     Raises:
         ArgumentTypeError: The dtype is another one.
     """
-    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB, limit=True)
+    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB)
 
 
 def ycbcr2bgr(img: Array) -> Array:
     """Convert a YCbCr image to BGR; see ``ycbcr2rgb``."""
-    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB[::-1], limit=True)
+    return _transform(check_image(img, _YCBCR_TYPES, channels=(3,)), _YCBCR_TO_RGB[::-1])
 
 
 @cache
@@ -243,32 +242,14 @@ def _to_gray(img: Array, code: int, keepdim: bool) -> Array:
 
 def _to_ycbcr(img: Array, matrix: Array, y_only: bool) -> Array:
     check_image(img, _YCBCR_TYPES, channels=(3,))
-    scaled = matrix / [255, 255, 255, 1]  # for values in [0, 255]
-    return _transform(img, scaled[:1] if y_only else scaled, limit=False)
+    converted = _transform(img, matrix / [255, 255, 255, 1])  # for values in [0, 255]
+    return cv2.extractChannel(converted, 0) if y_only else converted
 
 
-def _transform(img: Array, matrix: Array, limit: bool) -> Array:
-    """Apply a matrix for values in [0, 255], with an offset in the last column, to the channels of an image.
-
-    OpenCV transforms uint8 in fixed point, which is off by one in places. In float32 it is exact.
-
-    Args:
-        img: (H, W, 3) array of uint8 or float32.
-        matrix: (channels, 4).
-        limit: Whether negative results occur, which are 0 in uint8.
-    """
-    if img.dtype == np.float32:
-        return cv2.transform(np.ascontiguousarray(img), matrix / [1, 1, 1, 255])
-    matrix = matrix.astype(np.float32)
-    result = np.empty(img.shape if len(matrix) > 1 else img.shape[:2], np.uint8)
-    rows = max(1, _BLOCK_BYTES // (img.shape[1] * img.shape[2] * 4))
-    for top in range(0, len(img), rows):
-        part = slice(top, top + rows)
-        block = cv2.transform(img[part].astype(np.float32), matrix)
-        if limit:
-            cv2.threshold(block, 0, 0, cv2.THRESH_TOZERO, block)
-        result[part] = cv2.convertScaleAbs(block)  # rounds half to even, and limits to 255
-    return result
+def _transform(img: Array, matrix: Array) -> Array:
+    """Apply a matrix for values in [0, 255], with an offset in the last column, to the channels of an image."""
+    offset_scale = 255 if img.dtype == np.float32 else 1
+    return cv2.transform(np.ascontiguousarray(img), matrix / [1, 1, 1, offset_scale])
 
 
 def _convert_input_type_range(img: Array) -> Array:

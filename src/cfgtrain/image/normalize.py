@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -15,9 +15,7 @@ from cfgtrain.image.point_table import apply_table
 __all__ = ["imdenormalize", "imnormalize", "imnormalize_"]
 
 PerChannel = float | Sequence[float] | Array
-Step = tuple[
-    Callable[..., Any], Sequence[float]
-]  # a NumPy function of two arrays, and its number for each channel
+Step = tuple[Literal["add", "subtract", "multiply"], Sequence[float]]  # with the number for each channel
 
 _FLOATS = ("float32", "float64")
 _CV2_DTYPES = ("uint8", "uint16", "float32")
@@ -90,7 +88,7 @@ def imdenormalize(img: Array, mean: PerChannel, std: PerChannel, to_bgr: bool = 
     swap = _swapped("to_bgr", to_bgr, img)
     order = channel_order(channels, swap)
     stds, means = channel_numbers("std", std, channels), channel_numbers("mean", mean, channels)
-    steps = [(np.multiply, [stds[i] for i in order]), (np.add, [means[i] for i in order])]
+    steps: list[Step] = [("multiply", [stds[i] for i in order]), ("add", [means[i] for i in order])]
     return apply_steps(img, np.empty(img.shape, img.dtype), swap, steps)
 
 
@@ -106,7 +104,7 @@ def apply_steps(img: Array, out: Array, swap: bool, steps: Sequence[Step]) -> Ar
         img: (H, W) or (H, W, C).
         out: Array of the same shape, float32 or float64, to which the result is written. It may be ``img``.
         swap: Whether to swap the first and third of 3 or 4 channels before.
-        steps: Operations such as ``np.add``, each with the number for each channel.
+        steps: The operations, one or more.
 
     Returns:
         ``out``.
@@ -114,45 +112,45 @@ def apply_steps(img: Array, out: Array, swap: bool, steps: Sequence[Step]) -> Ar
     if not out.flags.c_contiguous:
         out[...] = apply_steps(img, np.empty(out.shape, out.dtype), swap, steps)
         return out
-    height, width = img.shape[:2]
-    # Operands are as long as a row, since NumPy is slow on an axis as short as that of the channels. Products are
-    # computed in float64, and then rounded: cv2.multiply, which MMCV uses, does the same.
-    kinds = [np.float64 if function is np.multiply else out.dtype for function, _ in steps]
-    operands = [
-        (function, np.tile(np.asarray(numbers, kind), width))
-        for (function, numbers), kind in zip(steps, kinds, strict=True)
-    ]
+    # Operands are as long as a row, since NumPy is slow on an axis as short as that of the channels.
+    operands = [(name, np.tile(np.asarray(numbers, out.dtype), img.shape[1])) for name, numbers in steps]
     rows = _rows_at_once(out)
-    for top in range(0, height, rows):
-        part = out[top : top + rows]
-        source = img[top : top + rows]
+    for top in range(0, len(img), rows):
+        source, part = img[top : top + rows], out[top : top + rows]
         part[...] = _swap(source) if swap else source
         lines = part.reshape(len(part), -1)
-        for function, operand in operands:
-            function(lines, operand, out=lines, casting="same_kind")
+        for name, operand in operands:
+            getattr(np, name)(lines, operand, out=lines)
     return out
 
 
 def _table_of(steps: Sequence[Step], channels: int) -> Array:
-    """Return the result of arithmetic for each uint8 value and channel, (256, C)."""
-    values = np.arange(256, dtype=np.float32)[:, None, None].repeat(channels, axis=2)
-    return apply_steps(values, values, swap=False, steps=steps).reshape(256, channels)
+    """Return the result of arithmetic for each uint8 value and channel, (256, C), in float32.
+
+    Products are computed in float64 before, so that the bits are those of OpenCV and MMCV.
+    """
+    values: Array = np.arange(256, dtype=np.float32)[:, None].repeat(channels, axis=1)
+    for name, numbers in steps:
+        operand = np.asarray(numbers, np.float64 if name == "multiply" else np.float32)
+        values = getattr(np, name)(values, operand).astype(np.float32)
+    return values
 
 
 def _normalize_planes(img: Array, order: Sequence[int], steps: Sequence[Step]) -> Array:
     """Return an image as (C, H, W) after arithmetic, with its channels in a given order."""
     out = np.empty((len(order), *img.shape[:2]), np.float32)
-    table = _table_of(steps, len(order))
+    tables = np.ascontiguousarray(_table_of(steps, len(order)).T).reshape(-1, 1, 256)
     rows = _rows_at_once(img)
     for top in range(0, len(img), rows):
         planes = _split(img[top : top + rows])
         for channel, source in enumerate(order):
             plane, part = planes[source], out[channel, top : top + rows]
             if img.dtype == np.uint8:
-                part[...] = apply_table(plane, table[:, channel])
-            else:
-                own = [(function, numbers[channel : channel + 1]) for function, numbers in steps]
-                apply_steps(plane, part, swap=False, steps=own)
+                cv2.LUT(np.ascontiguousarray(plane), tables[channel], part)
+                continue
+            part[...] = plane
+            for name, numbers in steps:
+                getattr(np, name)(part, np.float32(numbers[channel]), out=part)
     return out
 
 
@@ -190,4 +188,4 @@ def _normalization(mean: PerChannel, std: PerChannel, img: Array) -> list[Step]:
     for number in stds:
         if number <= 0:
             raise ArgumentError(f"std must be positive, not {std!r}.", argument="std")
-    return [(np.subtract, means), (np.multiply, [1 / number for number in stds])]
+    return [("subtract", means), ("multiply", [1 / number for number in stds])]

@@ -11,7 +11,6 @@ import numpy as np
 from cfgtrain.arguments import check_number, check_numbers
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, check_image, count_channels, restore_axis
-from cfgtrain.image.normalize import apply_steps
 from cfgtrain.image.pillow_enhance import enhance, photometric_backend, with_pillow
 from cfgtrain.image.point_table import POINT_DTYPES
 
@@ -187,7 +186,13 @@ def adjust_lighting(
     source: Any = np.random if rng is None else rng
     alpha = source.normal(0, alphastd, len(eigval))
     noise = (eigvec * alpha * eigval).sum(axis=1).tolist()
-    return apply_steps(img, np.empty(img.shape, np.float32), to_rgb, [(np.add, noise)])
+    colors = img if img.dtype.name in ("uint8", "uint16", "float32") else img.astype(np.float32)
+    if to_rgb:
+        colors = cv2.cvtColor(colors, cv2.COLOR_BGR2RGB)
+    pixels = np.ascontiguousarray(colors).reshape(1, -1, 3)
+    if pixels.shape[1] <= 4:  # OpenCV takes an array of four pixels or less for a number
+        return (pixels + np.array(noise, np.float32)).reshape(img.shape)
+    return cv2.add(pixels, np.array([noise]), dtype=cv2.CV_32F).reshape(img.shape)
 
 
 def clahe(img: Array, clip_limit: float = 40.0, tile_grid_size: tuple[int, int] = (8, 8)) -> Array:

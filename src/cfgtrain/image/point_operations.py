@@ -17,7 +17,7 @@ from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, check_image
 from cfgtrain.image.pillow_enhance import enhance, photometric_backend
-from cfgtrain.image.point_table import POINT_DTYPES, PointChain, apply_table
+from cfgtrain.image.point_table import FAST_TABLES, POINT_DTYPES, PointChain, apply_table
 
 __all__ = [
     "adjust_brightness",
@@ -55,9 +55,10 @@ def solarize(img: Array, thr: float = 128) -> Array:
     Returns:
         The solarized image, a copy.
     """
-    if check_image(img, POINT_DTYPES).dtype not in (np.uint8, np.uint16):
+    kind = check_image(img, POINT_DTYPES).dtype
+    if kind not in (np.uint8, np.uint16) or (kind == np.uint8 and FAST_TABLES):
         return PointChain(img).solarize(thr).result()
-    # the bits are inverted where the threshold is reached
+    # the bits are inverted where the threshold is reached, which is faster than a table of OpenCV
     img = np.ascontiguousarray(img)
     top = 255 if img.dtype == np.uint8 else 65535
     below = min(max(math.ceil(check_number("thr", thr)), 0), top + 1) - 1

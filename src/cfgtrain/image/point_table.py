@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import cv2
@@ -18,7 +18,6 @@ POINT_DTYPES = ("uint8", "uint16", "int16", "int32", "int64", "float16", "float3
 _LUT_DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32", "float64")
 _MAX_CHANNELS = 4  # of OpenCV's functions in this file
 _EXACT_COUNT = 1 << 24  # calcHist counts in float32, which is exact up to here
-
 _PIXELS_AT_ONCE = 1 << 16  # whose planes stay in the cache of a CPU core
 
 # If stringzilla is installed, bytes are looked up by vector instructions, several times as fast as by OpenCV.
@@ -26,6 +25,7 @@ try:
     from stringzilla import translate as _translate
 except ImportError:
     _translate = None
+FAST_TABLES = _translate is not None  # faster than a few operations of OpenCV or NumPy
 
 Formula = Callable[[Array], Array]
 
@@ -91,9 +91,17 @@ class PointTable:
         """Return the operation that first performs this one, and then ``following``."""
         return PointTable(following.values[self.values, np.arange(following.values.shape[1])])
 
-    def apply(self, img: Array) -> Array:
-        """Return the image after the operation, a copy."""
-        return apply_table(img, self.values)
+    def apply(self, img: Array, planes: Sequence[Array] = ()) -> Array:
+        """Return the image after the operation, a copy.
+
+        Args:
+            img: The image, of uint8 or uint16.
+            planes: Its channels, if it has been split already, which takes a part of the time.
+        """
+        if not planes:
+            return apply_table(img, self.values)
+        tables = np.broadcast_to(self.values, (len(self.values), len(planes))).T
+        return cv2.merge([_look_up(*pair) for pair in zip(planes, tables, strict=True)])
 
     def histogram(self, counts: Array) -> Array:
         """Return the histogram, (L, C), of an image after the operation, if ``counts`` is the one before it."""
@@ -130,6 +138,7 @@ class PointChain:
         self._img = check_image(img, POINT_DTYPES)
         self._top = 65535 if img.dtype == np.uint16 else 255
         self._table: PointTable | None = None
+        self._planes: Sequence[Array] = ()  # the channels of the image, if its histograms were needed
 
     def invert(self) -> Self:
         """Replace each value v by top - v, where top is 255, or 65,535 for uint16."""
@@ -192,7 +201,7 @@ class PointChain:
         """Return the image after the operations: a copy with the same shape and dtype."""
         if self._table is None:
             return np.array(self._img, order="C")
-        return self._table.apply(self._img)
+        return self._table.apply(self._img, self._planes)
 
     @property
     def _levels(self) -> int:
@@ -210,10 +219,8 @@ class PointChain:
         """Perform an operation; its formula is called with float32 or float64 values."""
         kind = self._img.dtype
         if not self._is_unsigned:
-            precise = kind.name in ("int32", "int64", "float64")
-            self._img = formula(self._img.astype(np.float64 if precise else np.float32)).astype(
-                kind, order="C"
-            )
+            precision = np.float64 if kind.name in ("int32", "int64", "float64") else np.float32
+            self._img = formula(self._img.astype(precision)).astype(kind, order="C")
             return self
         values = np.arange(self._levels, dtype=np.float32)[:, None]
         table = PointTable(formula(values).astype(kind))
@@ -229,14 +236,18 @@ class PointChain:
 
     def _histogram(self) -> Array:
         """Return the number of pixels for each level and channel after the operations so far, (L, C)."""
-        counts = count_levels(self._img if self._is_unsigned else self._level_of(self._img), self._top)
+        if self._img.dtype == np.uint8 and 1 < count_channels(self._img) <= _MAX_CHANNELS:
+            self._planes = self._planes or cv2.split(self._img)
+            counts = np.concatenate([count_levels(plane, self._top) for plane in self._planes], axis=1)
+        else:
+            counts = count_levels(self._img if self._is_unsigned else self._level_of(self._img), self._top)
         return counts if self._table is None else self._table.histogram(counts)
 
     def _mean_gray(self) -> float:
         """Return the mean of the gray image: of all values unless there are three or four channels."""
         if count_channels(self._img) in (3, 4):
             if self._table is not None:
-                self._img, self._table = self.result(), None
+                self._img, self._table, self._planes = self.result(), None, ()
             img = self._img if self._is_unsigned else self._img.astype(np.float32)
             return cv2.mean(cv2.cvtColor(img[..., :3], cv2.COLOR_BGR2GRAY))[0]
         if not self._is_unsigned:

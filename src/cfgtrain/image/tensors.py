@@ -67,17 +67,27 @@ def tensor2imgs(
 
 def _image(planes: Array, means: tuple[float, ...], stds: tuple[float, ...], swap: bool, clip: bool) -> Array:
     channels, height, width = planes.shape
-    result = np.empty(planes.shape, np.uint8)
-    rows = max(1, _BLOCK_VALUES // max(width, 1))
-    for channel in range(channels):
-        for top in range(0, height, rows):
-            part = planes[channel, top : top + rows] * np.float32(stds[channel])
-            part += np.float32(means[channel])
-            if clip:
-                np.fmax(part, 0, out=part)  # 0 for NaN
-                np.fmin(part, 255, out=part)
-                result[channel, top : top + rows] = part
-            else:
-                result[channel, top : top + rows] = part.astype(np.int64).astype(np.uint8)
-    img: Array = result[0] if channels == 1 else cv2.merge(list(result[::-1] if swap else result))
+    img = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
+    rows = min(height, max(1, _BLOCK_VALUES // max(width, 1)))
+    values = np.empty((rows, width), np.float32)  # used again for each block
+    pixels = np.empty((channels, rows, width), np.uint8)
+    for top in range(0, height, rows):
+        block = planes[:, top : top + rows]
+        part, parts = values[: block.shape[1]], pixels[:, : block.shape[1]]
+        for channel in range(channels):
+            np.multiply(block[channel], np.float32(stds[channel]), out=part)
+            np.add(part, np.float32(means[channel]), out=part)
+            parts[channel] = _limited(part) if clip else part.astype(np.int64).astype(np.uint8)
+        if channels == 1:
+            img[top : top + rows] = parts[0]
+        else:
+            cv2.merge(list(parts[::-1] if swap else parts), img[top : top + rows])
     return img
+
+
+def _limited(values: Array) -> Array:
+    """Limit values to [0, 255] in place, with 0 for NaN."""
+    cv2.patchNaNs(values, 0)
+    cv2.threshold(values, 0, 0, cv2.THRESH_TOZERO, values)
+    cv2.threshold(values, 255, 0, cv2.THRESH_TRUNC, values)
+    return values

@@ -42,14 +42,12 @@ def read_jpeg(content: bytes) -> Header:
             data = upright_xmp(data) if name == "XMP" else data
             blocks.append((name, struct.pack(">BBH", 0xFF, _MARKERS[marker], len(data) + 2) + data))
         elif marker not in _NO_METADATA and not data.startswith(b"ICC_PROFILE\0"):
-            known = {"APP2": "further images (MPF)", "APP11": "content credentials (JUMBF)"}
-            lost.append(known.get(marker, marker))
+            name = "further images (MPF)" if data.startswith(b"MPF\0") else marker
+            lost.append("content credentials (JUMBF)" if marker == "APP11" else name)
     if lost:  # XMP may refer to the lost parts: gain maps, depth maps, content credentials
         lost += [name for name, _ in blocks if name == "XMP"]
         blocks = [block for block in blocks if block[0] != "XMP"]
-    dpi = (
-        file.info.get("dpi") if file.info.get("jfif_unit") else None
-    )  # without a unit, it is a guess of Pillow
+    dpi = file.info.get("dpi") if file.info.get("jfif_unit") else None  # without a unit, Pillow guesses
     metadata = Metadata(exif, file.info.get("icc_profile"), dpi, tuple(blocks), tuple(dict.fromkeys(lost)))
     channels = len(file.getbands())
     return Header("JPEG", file.size, read_orientation(exif), channels, "8", metadata=metadata)

@@ -8,10 +8,12 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401  # registers WebP; else Pillow would load all formats
+from PIL.TiffImagePlugin import TiffImageFile
 
 from cfgtrain.errors import ImageDecodeError
 from cfgtrain.image.array import Array, opencv_reason
+from cfgtrain.image.backends import choose_reduction
 from cfgtrain.image.flip import turn_upright
 from cfgtrain.image.transparency import has_alpha, unweighted
 from cfgtrain.image_files.exif import read_orientation
@@ -20,7 +22,6 @@ from cfgtrain.image_files.jpeg import read_jpeg
 from cfgtrain.image_files.png import SIGNATURE, read_png
 from cfgtrain.image_files.tiff import SIGNATURES, read_tiff
 
-_ROOM = 1.5  # a reduced JPEG is this much larger than the target, since two filters with similar scales blur
 _REDUCED = {
     8: (cv2.IMREAD_REDUCED_GRAYSCALE_8, cv2.IMREAD_REDUCED_COLOR_8),
     4: (cv2.IMREAD_REDUCED_GRAYSCALE_4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -67,8 +68,7 @@ def read_picture(content: bytes, wanted: Callable[[Size], Size] | None = None) -
         )
     full = header.upright_size
     if header.format == "JPEG" and full and wanted:
-        target = wanted(full)
-        reduction = next((by for by in (8, 4, 2) if _is_enough(full, target, by)), 1)
+        reduction = choose_reduction(full, wanted(full))
     pixels = _decode(content, header, reduction)
     if header.format != "TIFF":  # OpenCV turns a TIFF upright
         pixels = turn_upright(pixels, header.orientation)
@@ -92,20 +92,22 @@ def read_header(content: bytes) -> Header:
     return _read_with_pillow(content)
 
 
-def _is_enough(full: Size, target: Size, reduction: int) -> bool:
-    """Return whether a reduced picture has the target size, or is large enough to be resized to it well."""
-    reduced = tuple(-(-whole // reduction) for whole in full)
-    return reduced == target or all(have >= _ROOM * edge for have, edge in zip(reduced, target, strict=True))
-
-
 def _decode(content: bytes, header: Header, reduction: int) -> Array:
     flag = cv2.IMREAD_UNCHANGED
     if header.format == "JPEG":
         flag = _REDUCED[reduction][header.channels != 1] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
+        if (
+            header.premultiplied and header.depth == "8"
+        ):  # OpenCV would lose the colours of transparent pixels
+            return cv2.cvtColor(
+                np.array(TiffImageFile(BytesIO(content)).convert("RGBA")), cv2.COLOR_RGBA2BGRA
+            )
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except cv2.error as error:
         raise ImageDecodeError(f"OpenCV cannot read it: {opencv_reason(error)}.") from error
+    except _UNREADABLE as error:
+        raise ImageDecodeError(f"The {header.format} file is damaged: {error}.") from error
     if pixels is None:
         raise ImageDecodeError(
             f"The {header.format} file is damaged, or OpenCV does not support its variant."
@@ -116,24 +118,21 @@ def _decode(content: bytes, header: Header, reduction: int) -> Array:
 
 
 def _read_with_pillow(content: bytes) -> Header:
-    is_webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
-    missing = 8 + int.from_bytes(content[4:8], "little") - len(content) if is_webp else 0
-    if missing > 0:
-        raise ImageDecodeError(f"The WebP file is truncated: {missing} bytes are missing.")
-    is_gif, is_avif = content[:4] == b"GIF8", content[4:8] == b"ftyp" and b"avi" in content[8:32]
+    is_webp, is_gif = content[:4] == b"RIFF" and content[8:12] == b"WEBP", content[:4] == b"GIF8"
+    is_avif = content[4:8] == b"ftyp" and b"avi" in content[8:32]
     name = "WebP" if is_webp else "GIF" if is_gif else "AVIF" if is_avif else ""
     try:
         file = Image.open(BytesIO(content), formats=(name,) if name else _OTHER_FORMATS)
         frames = getattr(file, "n_frames", 1)  # reads a GIF to its end
+        end = file.fp.tell() if is_gif and file.fp else 0
+        if is_gif and frames == 1 and content[end - 2 : end] != b"\0;":
+            raise ValueError("The last block is missing.")
     except _UNREADABLE as error:
         if not name:
             return Header()
         raise ImageDecodeError(
-            f"The {name} file is damaged, or Pillow does not support its variant."
+            f"The {name} file is truncated or damaged, or Pillow does not support it."
         ) from error
-    end = file.fp.tell() if is_gif and file.fp else 0
-    if is_gif and frames == 1 and content[end - 2 : end] != b"\0;":
-        raise ImageDecodeError("The GIF file is truncated: its last block is missing.")
     exif = file.info.get("exif", b"").removeprefix(b"Exif\0\0")
     blocks = (("XMP", upright_xmp(file.info["xmp"])),) if "xmp" in file.info else ()
     metadata = Metadata(exif, file.info.get("icc_profile"), None, blocks)

@@ -19,11 +19,7 @@ from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.suggestions import suggest
 
-__all__ = [
-    "DefaultOptimizerConstructor",
-    "ParamwiseProblem",
-    "paramwise_problems",
-]
+__all__ = ["DefaultOptimizerConstructor", "ParamwiseProblem", "paramwise_problems"]
 
 logger = logging.getLogger(__name__)
 
@@ -264,7 +260,6 @@ def _merged(params: list[dict[str, Any]]) -> list[dict[str, Any]]:
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in params:
         settings = {key: value for key, value in group.items() if key != "params"}
-        merged.setdefault(tuple(sorted(settings.items())), {"params": [], **settings})["params"] += group[
-            "params"
-        ]
+        same = merged.setdefault(tuple(sorted(settings.items())), {"params": [], **settings})
+        same["params"] += group["params"]
     return list(merged.values())

@@ -405,8 +405,8 @@ def missing_key(cfg: Any, wanted: str) -> ErrorFields:
     If the config has a key with a similar name, the error is about that key.
     """
     near = similar_key(cfg, wanted)
-    place = location(cfg, near)
     hint = f"Did you mean {wanted!r} instead of {near!r}?" if near is not None else ""
+    place = location(cfg, near)
     return {"origin": place["origin"], "key": place["key"], "hint": hint}
 
 

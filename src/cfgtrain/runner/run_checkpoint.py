@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -24,7 +23,6 @@ from cfgtrain.data.loader import epoch_fingerprint, num_batches
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
-from cfgtrain.random_state import RandomState
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.nan_guard import all_finite
@@ -33,69 +31,16 @@ from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.position import Position
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.runner.run_state import RunState, named_hooks
 from cfgtrain.runner.stages import StopRun
 from cfgtrain.suggestions import printable
 
-__all__ = ["RunCheckpoint", "RunState"]
+__all__ = ["RunCheckpoint"]
 
 RESUME_ADVICE = (
     "Resume with the data, batch size and seed it was saved with, or from the end of an epoch, "
     "or take the weights alone with --load-from."
 )
-
-
-class RunState(NamedTuple):
-    """Everything that determines how a run continues, as plain data.
-
-    Attributes:
-        position: Where the run continues; its ``epochs`` are the fingerprints of the loaders.
-        random: States of the random generators, one per process.
-        hooks: States of the hooks that have one, by name.
-        log_buffer: Values of the training that have not been logged yet.
-        validation_log: The same for a val flow of an iteration runner.
-        unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
-            they need; None if there was no error.
-        ended_by: Why a hook has ended the run before its full length; None if none has.
-    """
-
-    position: dict[str, Any]
-    random: list[dict[str, Any]]
-    hooks: dict[str, dict[str, Any]]
-    log_buffer: dict[str, Any]
-    validation_log: dict[str, Any]
-    unfinished: dict[str, Any] | None = None
-    ended_by: str | None = None
-
-    @staticmethod
-    def capture(
-        position: dict[str, Any], hooks: list[Hook], log_buffer: LogBuffer, validation_log: LogBuffer
-    ) -> dict[str, Any]:
-        """Return the state as it is saved in a checkpoint."""
-        states = {name: hook.state_dict() for name, hook in _named(hooks)}
-        return {
-            "position": position,
-            "random": [RandomState.capture()],
-            "hooks": {name: state for name, state in states.items() if state},
-            "log_buffer": log_buffer.state_dict(),
-            "validation_log": validation_log.state_dict(),
-        }
-
-    @staticmethod
-    def read(saved: dict[str, Any]) -> RunState:
-        """Return what ``capture`` saved."""
-        return RunState(**{key: saved[key] for key in RunState._fields if key in saved})
-
-    def restore_hooks(self, hooks: list[Hook]) -> None:
-        """Restore the states of the hooks."""
-        for name, hook in _named(hooks):
-            if name in self.hooks:
-                hook.load_state_dict(self.hooks[name])
-
-    def restore_generators(self, log_buffer: LogBuffer, validation_log: LogBuffer, rank: int) -> None:
-        """Restore the random generators and the log buffers, right before the next batch."""
-        log_buffer.load_state_dict(self.log_buffer)
-        validation_log.load_state_dict(self.validation_log)
-        RandomState.restore(self.random[min(rank, len(self.random) - 1)])
 
 
 class RunCheckpoint:
@@ -326,7 +271,7 @@ class RunCheckpoint:
         """Return the state that was kept, with the current lists of checkpoints, or else that of now."""
         if self._kept_state is None:
             return self.capture(runner)
-        named = _named(runner.hooks)
+        named = named_hooks(runner.hooks)
         lists = {name: hook.state_dict() for name, hook in named if isinstance(hook, CheckpointHook)}
         return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
@@ -363,7 +308,7 @@ class RunCheckpoint:
         ends = stage == "after_train_epoch" or _is_last_of_epoch(runner)
         due = {hook: name for hook in savers if (name := hook.name_due(runner, stage, ends)) is not None}
         remaining = [*(hook for hook in due if hook in runner.hooks[:at]), *runner.hooks[at:]]
-        names = {id(hook): name for name, hook in _named(runner.hooks)}
+        names = {id(hook): name for name, hook in named_hooks(runner.hooks)}
         self._unfinished = {
             "stage": stage,
             "hooks": [names[id(hook)] for hook in remaining],
@@ -395,7 +340,7 @@ class RunCheckpoint:
         if self._unfinished is None or self._unfinished["stage"] != stage:
             return None
         runner.outputs = dict(self._unfinished["outputs"])
-        return [hook for name, hook in _named(runner.hooks) if name in self._unfinished["hooks"]]
+        return [hook for name, hook in named_hooks(runner.hooks) if name in self._unfinished["hooks"]]
 
     def finish(self) -> None:
         """Note that all hooks of the stage have been called."""
@@ -436,15 +381,6 @@ class RunCheckpoint:
                     raise NonFiniteLossError(
                         name=name, value=value, place=(newest, *runner.batch_position[1:])
                     )
-
-
-def _named(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:
-    """Yield each hook with its class name, numbered if there are several of a class."""
-    seen: Counter[str] = Counter()
-    for hook in hooks:
-        name = type(hook).__name__
-        seen[name] += 1
-        yield (name if seen[name] == 1 else f"{name}#{seen[name]}"), hook
 
 
 def _write(

@@ -12,9 +12,7 @@ from typing import cast
 from cfgtrain.errors import ArgumentTypeError, ConfigImportError
 from cfgtrain.introspection.imports import import_failure, near_paths
 
-__all__ = [
-    "import_modules_from_strings",
-]
+__all__ = ["import_modules_from_strings"]
 
 
 def import_modules_from_strings(

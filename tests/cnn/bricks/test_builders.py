@@ -55,6 +55,11 @@ BUILDERS: dict[str, tuple[Any, Registry, tuple[Any, ...]]] = {
 }
 KINDS = list(BUILDERS)
 
+TRANSFORMER_LAYER = {
+    "attn_cfgs": {"type": "MultiheadAttention", "embed_dims": 16, "num_heads": 4},
+    "operation_order": ("self_attn", "norm", "ffn", "norm"),
+}
+
 # Registry and name, further arguments in the config, the shape of an input, and that of its output.
 NAMES: list[tuple[str, str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
     ("conv", "Conv1d", {}, (2, 16, 8), (2, 4, 6)),
@@ -92,6 +97,14 @@ NAMES: list[tuple[str, str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] =
     ("plugin", "CrissCrossAttention", {"in_channels": 16}, IMAGE, IMAGE),
     ("dropout", "Dropout", {}, IMAGE, IMAGE),
     ("dropout", "DropPath", {}, IMAGE, IMAGE),
+    ("positional encoding", "SinePositionalEncoding", {"num_feats": 8}, (2, 4, 5), (2, 16, 4, 5)),
+    ("positional encoding", "LearnedPositionalEncoding", {"num_feats": 8}, (2, 4, 5), (2, 16, 4, 5)),
+    ("attention", "MultiheadAttention", {"embed_dims": 16, "num_heads": 4}, (5, 2, 16), (5, 2, 16)),
+    ("feed-forward network", "FFN", {"embed_dims": 16}, (5, 2, 16), (5, 2, 16)),
+    ("transformer layer", "BaseTransformerLayer", TRANSFORMER_LAYER, (5, 2, 16), (5, 2, 16)),
+    ("sequence", "TransformerLayerSequence",
+     {"transformerlayers": {"type": "BaseTransformerLayer", **TRANSFORMER_LAYER}, "num_layers": 2},
+     (5, 2, 16), (5, 2, 16)),
 ]  # fmt: skip
 
 
@@ -117,7 +130,7 @@ def test_every_name_is_built(
 
 def test_every_name_is_tested() -> None:
     """The table above contains every name that cfgtrain registers for layers."""
-    for kind in ("conv", "norm", "activation", "padding", "upsample", "plugin", "dropout"):
+    for kind in BUILDERS:
         assert set(BUILDERS[kind][1].keys()) == {name for k, name, *_ in NAMES if k == kind}
 
 
@@ -125,14 +138,14 @@ def test_every_name_is_tested() -> None:
 @pytest.mark.parametrize("cfg", ["ReLU", ["ReLU"], 1, nn.ReLU])
 def test_a_config_is_a_dict(kind: str, cfg: Any) -> None:
     """What is not a mapping is a TypeError."""
-    with pytest.raises(ArgumentTypeError, match="is a dict with a type, not"):
+    with pytest.raises(ArgumentTypeError, match="must be a dict with a type, not"):
         build(kind, cfg)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "conv"])
 def test_none_is_not_a_config(kind: str) -> None:
     """None is a TypeError for all layers but convolutions."""
-    with pytest.raises(TypeError, match="is a dict with a type, not None"):
+    with pytest.raises(TypeError, match="must be a dict with a type, not None"):
         build(kind, None)
 
 

@@ -51,6 +51,8 @@ def _drop_path(x: Tensor, drop_prob: float, training: bool) -> Tensor:
 class DropPath(nn.Module):
     """Sets random samples of a batch to zero in training; see ``drop_path``.
 
+    From Huang et al., "Deep Networks with Stochastic Depth", 2016.
+
     Args:
         drop_prob: Probability from 0 to 1 of dropping a sample.
 

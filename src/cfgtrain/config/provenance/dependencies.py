@@ -167,11 +167,8 @@ def leaves(tree: object, path: KeyPath = ()) -> Iterator[KeyPath]:
 def _top_level(source: Source) -> list[object]:
     if isinstance(source, EditSource):
         return list(source.root[:1] or source.places)
-    return (
-        list(source.tree)
-        if isinstance(source, FileSource | FixedSource) and isinstance(source.tree, Mapping)
-        else []
-    )
+    tree = source.tree if isinstance(source, FileSource | FixedSource) else None
+    return list(tree) if isinstance(tree, Mapping) else []
 
 
 def _differ(a: object, b: object) -> bool:

@@ -12,11 +12,7 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.image.resize import Interpolation, imresize
 from cfgtrain.registries import PIPELINES
 
-__all__ = [
-    "Normalize",
-    "RandomCrop",
-    "Resize",
-]
+__all__ = ["Normalize", "RandomCrop", "Resize"]
 
 Results = dict[str, Any]
 

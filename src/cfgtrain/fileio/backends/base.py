@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
-from cfgtrain.errors import ArgumentTypeError, BackendMethodError
+from cfgtrain.errors import ArgumentTypeError, BackendMethodError, MissingLibraryError
 from cfgtrain.fileio.uri import file_name
 
 __all__ = ["BaseStorageBackend"]
@@ -112,27 +113,19 @@ class BaseStorageBackend(ABC):
             )
         if not isinstance(suffix, str | tuple | None):
             raise ArgumentTypeError(f"`suffix` must be a string or tuple of strings, not {suffix!r}.")
-        return self._list(str(dir_path), list_dir, list_file, suffix or "", recursive, ())
 
-    def _list(
-        self,
-        folder: str,
-        list_dir: bool,
-        list_file: bool,
-        suffix: str | tuple[str, ...],
-        recursive: bool,
-        parents: tuple[str, ...],
-    ) -> Iterator[str]:
-        parents = (*parents, self._identity(folder))
-        for name, is_dir in sorted(self._entries(folder)):
-            if name.startswith("."):
-                continue
-            if list_dir if is_dir else list_file and name.endswith(suffix):
-                yield name
-            path = _join(folder, name)
-            if is_dir and recursive and self._identity(path) not in parents:
-                inner = self._list(path, list_dir, list_file, suffix, recursive, parents)
-                yield from (_join(name, each) for each in inner)
+        def search(folder: str, parents: tuple[str, ...]) -> Iterator[str]:
+            parents = (*parents, self._identity(folder))
+            for name, is_dir in sorted(self._entries(folder)):
+                if name.startswith("."):
+                    continue
+                if list_dir if is_dir else list_file and name.endswith(suffix or ""):
+                    yield name
+                path = _join(folder, name)
+                if is_dir and recursive and self._identity(path) not in parents:
+                    yield from (_join(name, each) for each in search(path, parents))
+
+        return search(str(dir_path), ())
 
     def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
         """Yield (name, is_dir) for each entry of a folder."""
@@ -162,6 +155,22 @@ def temporary_file(like: str | Path) -> Iterator[IO[bytes]]:
         finally:
             file.close()
             Path(file.name).unlink(missing_ok=True)
+
+
+def import_library(module: str, missing: str) -> Any:
+    """Import a module of an optional library.
+
+    Args:
+        module: Name of the module.
+        missing: What the library is required for and how it is installed, for the message.
+
+    Raises:
+        MissingLibraryError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingLibraryError(missing) from error
 
 
 def decode(data: bytes | memoryview, encoding: str) -> str:

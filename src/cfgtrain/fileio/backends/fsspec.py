@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.errors import BackendError, MissingLibraryError
-from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
+from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, import_library, temporary_file
 from cfgtrain.fileio.uri import path_text
 from cfgtrain.suggestions import suggest
 
@@ -50,9 +50,8 @@ class FsspecBackend(BaseStorageBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to a file, replacing its content. On an object store, the write is atomic."""
         system, path = self._system(filepath)
-        if path.startswith(
-            "/"
-        ):  # a file system with folders; in an object store, the path begins with a bucket
+        # A file system with folders; in an object store, the path begins with a bucket.
+        if path.startswith("/"):
             system.makedirs(system._parent(path), exist_ok=True)
         system.pipe_file(path, obj)
 
@@ -100,15 +99,12 @@ class FsspecBackend(BaseStorageBackend):
 
         The file system is not stored: fsspec caches it, and creates a new one in a forked process.
         """
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError as error:
-            raise MissingLibraryError(_FSSPEC_REQUIRED) from error
+        core = import_library("fsspec.core", _FSSPEC_REQUIRED)
         uri = path_text(filepath)
         if self._protocol is not None and "://" not in uri:
             uri = f"{self._protocol}://{uri}"
         try:
-            system, path = url_to_fs(uri, **self._options)
+            system, path = core.url_to_fs(uri, **self._options)
         except ImportError as error:
             raise MissingLibraryError(_missing_package(uri.split("://", 1)[0], error)) from error
         return system, path
@@ -116,16 +112,12 @@ class FsspecBackend(BaseStorageBackend):
 
 def _check_protocol(protocol: str) -> None:
     """Raise if a protocol is unknown, or if a package for it is not installed."""
+    fsspec = import_library("fsspec", _FSSPEC_REQUIRED)
+    known = fsspec.available_protocols()
+    if protocol not in known:
+        raise BackendError(f"fsspec does not support {protocol}://.{suggest(protocol, known)}")
     try:
-        from fsspec import available_protocols, get_filesystem_class
-    except ImportError as error:
-        raise MissingLibraryError(_FSSPEC_REQUIRED) from error
-    if protocol not in available_protocols():
-        raise BackendError(
-            f"fsspec does not support {protocol}://.{suggest(protocol, available_protocols())}"
-        )
-    try:
-        get_filesystem_class(protocol)
+        fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         raise MissingLibraryError(_missing_package(protocol, error)) from error
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from cfgtrain.errors import BackendMethodError, MissingLibraryError
-from cfgtrain.fileio.backends.base import BaseStorageBackend
+from cfgtrain.errors import BackendMethodError
+from cfgtrain.fileio.backends.base import BaseStorageBackend, import_library
 
 __all__ = ["LmdbBackend", "MemcachedBackend"]
 
@@ -39,11 +39,7 @@ class LmdbBackend(BaseStorageBackend):
         readahead: bool = False,
         **kwargs: Any,
     ) -> None:
-        try:
-            import lmdb
-        except ImportError as error:
-            raise MissingLibraryError("LmdbBackend requires lmdb: pip install 'cfgtrain[lmdb]'.") from error
-        self._lmdb = lmdb
+        self._lmdb = import_library("lmdb", "LmdbBackend requires lmdb: pip install 'cfgtrain[lmdb]'.")
         self.db_path = os.path.expanduser(str(db_path))  # noqa: PTH111  # a str, as in MMCV
         self._options = {"readonly": readonly, "lock": lock, "readahead": readahead, **kwargs}
         self._env: Any = None
@@ -112,17 +108,14 @@ class MemcachedBackend(BaseStorageBackend):
     def __init__(self, server_list_cfg: str, client_cfg: str, sys_path: str | None = None) -> None:
         if sys_path is not None and sys_path not in sys.path:
             sys.path.append(sys_path)
-        try:
-            import mc
-        except ImportError as error:
-            raise MissingLibraryError(
-                "MemcachedBackend requires the module mc, the memcached SDK of your cluster. It is not on PyPI: "
-                "get it from the operators of the cluster and pass its folder as sys_path=..."
-            ) from error
-        self._mc = mc
+        self._mc = import_library(
+            "mc",
+            "MemcachedBackend requires the module mc, the memcached SDK of your cluster. It is not on PyPI: "
+            "get it from the operators of the cluster and pass its folder as sys_path=...",
+        )
         self.server_list_cfg = server_list_cfg
         self.client_cfg = client_cfg
-        self._client = mc.MemcachedClient.GetInstance(server_list_cfg, client_cfg)
+        self._client = self._mc.MemcachedClient.GetInstance(server_list_cfg, client_cfg)
 
     def get(self, filepath: str | Path) -> Any:
         """Return the value of a key, in the type that the SDK returns."""

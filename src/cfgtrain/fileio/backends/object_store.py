@@ -13,7 +13,7 @@ from typing import Any
 
 from cfgtrain.arguments import check_type
 from cfgtrain.errors import BackendMethodError, MissingLibraryError
-from cfgtrain.fileio.backends.base import BaseStorageBackend, decode
+from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, import_library
 
 __all__ = ["CephBackend", "PetrelBackend"]
 
@@ -35,10 +35,7 @@ class CephBackend(BaseStorageBackend):
     """
 
     def __init__(self, path_mapping: Mapping[str, str] | None = None) -> None:
-        try:
-            import ceph
-        except ImportError as error:
-            raise MissingLibraryError(f"CephBackend requires the SDK module ceph. {_NOT_ON_PYPI}") from error
+        ceph = import_library("ceph", f"CephBackend requires the SDK module ceph. {_NOT_ON_PYPI}")
         warnings.warn("CephBackend is deprecated: use PetrelBackend.", DeprecationWarning, stacklevel=2)
         check_type("path_mapping", path_mapping, Mapping | None, "a dict of path prefixes")
         self.path_mapping = path_mapping

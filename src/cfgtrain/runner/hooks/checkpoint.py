@@ -16,6 +16,7 @@ from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.checkpoint_space import Plan, checkpoint_bytes, space_problem
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
 __all__ = ["CheckpointHook"]
 
@@ -108,7 +109,9 @@ class CheckpointHook(Hook):
                 "%s: with interval=0, a checkpoint is saved only at the end; interval=-1 does the same without this "
                 "warning.", self.place_of("interval"),
             )  # fmt: skip
-        runner.logger.info("Checkpoints will be saved to %s", self._store.open(runner.work_dir))
+        runner.logger.info(
+            "Checkpoints will be saved to %s", self._store.open(runner.work_dir), extra=FILE_ONLY
+        )
         if not self.filename_tmpl.endswith(".pth"):
             runner.logger.warning(
                 "filename_tmpl=%r does not end in .pth: --resume auto will not find these checkpoints.",
@@ -207,7 +210,7 @@ class CheckpointHook(Hook):
         last = (runner.meta or {}).get("hook_msgs", {}).get("last_ckpt")
         path = self._store.add(name, (runner.meta or {}).get("run_id"))
         self._set_last(runner, str(path))
-        runner.logger.info("Saving checkpoint %s", name)
+        runner.logger.info("Saving checkpoint %s", name, extra=LINES_ONLY)
 
         def undo() -> None:
             self._store.undo_add()

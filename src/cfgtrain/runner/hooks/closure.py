@@ -10,9 +10,7 @@ from cfgtrain.introspection.imports import import_object
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES, Hook
 
-__all__ = [
-    "ClosureHook",
-]
+__all__ = ["ClosureHook"]
 
 
 @HOOKS.register_module()

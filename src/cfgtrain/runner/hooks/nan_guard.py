@@ -101,9 +101,7 @@ class NaNGuardHook(Hook):
             path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}.pt"
             try:
                 torch.save(self._evidence(runner, name, value), path)
-            except (
-                Exception
-            ) as failure:  # the batch may not be picklable; the original error is raised anyway
+            except Exception as failure:  # the batch may not be picklable; the original error is raised
                 runner.logger.error("%s cannot be written: %s: %s", path, type(failure).__name__, failure)
             else:
                 error.add_note(f"The batch, its samples, random states and weights are in {path}.")

@@ -124,7 +124,9 @@ class OptimizerHook(Hook):
     def after_train_iter(self, runner: RunnerView) -> None:
         """Compute gradients; at the end of a window or of the run, clip them and step."""
         if "loss" not in runner.outputs:
-            raise HookError(_missing_loss(runner))
+            names = ", ".join(map(repr, runner.outputs)) or "nothing"
+            model = type(unwrap_model(runner.model)).__name__
+            raise HookError(f"train_step of {model} returns {names}, but no 'loss' to compute gradients of.")
         loss = runner.outputs["loss"]
         optimizers = optimizers_of(runner.optimizer).values()
         if not runner.accumulating:
@@ -280,7 +282,7 @@ class OptimizerHook(Hook):
                 "The run starts in the middle of a window of %d iterations, whose first gradients are lost.",
                 length,
             )
-        if any(isinstance(module, _BatchNorm) for module in runner.model.modules()):
+        if _has_batch_norm(runner.model):
             runner.logger.warning(
                 "The model has batch normalization: its statistics are those of single batches, "
                 "not of the %d batches of a step.", length,
@@ -304,6 +306,10 @@ class GradientCumulativeOptimizerHook(OptimizerHook):
         detect_anomalous_params: bool = False,
     ) -> None:
         super().__init__(grad_clip, detect_anomalous_params, cumulative_iters)
+
+    def has_batch_norm(self, module: nn.Module) -> bool:
+        """Return whether a module is or contains a batch normalization."""
+        return _has_batch_norm(module)
 
 
 @HOOKS.register_module()
@@ -356,7 +362,5 @@ def scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
     )
 
 
-def _missing_loss(runner: RunnerView) -> str:
-    names = ", ".join(map(repr, runner.outputs)) or "nothing"
-    model = type(unwrap_model(runner.model)).__name__
-    return f"train_step of {model} returns {names}, but no 'loss' to compute gradients of."
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(each, _BatchNorm) for each in module.modules())

@@ -308,7 +308,7 @@ def test_scores_are_a_dict() -> None:
     """If ``evaluate`` of the dataset returns something else, a TypeError is raised."""
     loader = Scored()
     loader.evaluate = lambda *args, **kwargs: 0.5
-    with pytest.raises(TypeError, match=r"must be a dict of scores, not 0.5"):
+    with pytest.raises(TypeError, match=r"returned no dict of scores, but 0.5"):
         train("epoch", 1, EvalHook(loader))
 
 

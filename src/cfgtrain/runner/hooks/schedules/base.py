@@ -109,7 +109,7 @@ class ScheduleHook(Hook):
         named = optimizers_of(runner.optimizer).items()
         values = {name: self.start_values(name or type(each).__name__, each) for name, each in named}
         self._num_groups = {name: len(each) for name, each in values.items()}
-        self.base_values = self._shaped(_flat(values))
+        self.base_values = self._shaped(flat(values))
         self._warn_about_absolute_values(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
@@ -148,6 +148,9 @@ class ScheduleHook(Hook):
 
     def _check_run(self, runner: RunnerView) -> None:
         name, curve = type(self).__name__, self.curve
+        if curve is None and self._value_method is None:
+            slot = self.slot.name
+            raise HookError(f"{name} has no curve and does not override get_{slot}(runner, base_{slot}).")
         if (self.by_epoch or self.warmup_by_epoch) and runner.max_epochs is None:
             setting = "by_epoch" if self.by_epoch else "warmup_by_epoch"
             raise HookError(
@@ -248,14 +251,7 @@ class LrUpdaterHook(ScheduleHook):
 
     def warm_values(self, at: int) -> list[float]:
         """Return ``get_warmup_lr`` for each group."""
-        return _flat(self.get_warmup_lr(at))
-
-    def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and self._value_method is None:
-            raise HookError(
-                f"{type(self).__name__} has no curve and does not override get_lr(runner, base_lr)."
-            )
-        super()._check_run(runner)
+        return flat(self.get_warmup_lr(at))
 
 
 class MomentumUpdaterHook(ScheduleHook):
@@ -308,14 +304,7 @@ class MomentumUpdaterHook(ScheduleHook):
 
     def warm_values(self, at: int) -> list[float]:
         """Return ``get_warmup_momentum`` for each group."""
-        return _flat(self.get_warmup_momentum(at))
-
-    def _check_run(self, runner: RunnerView) -> None:
-        if self.curve is None and self._value_method is None:
-            raise HookError(
-                f"{type(self).__name__} has no curve and does not override get_momentum(runner, base_momentum)."
-            )
-        super()._check_run(runner)
+        return flat(self.get_warmup_momentum(at))
 
 
 def param_groups(optimizer: Optimizers) -> list[Group]:
@@ -349,5 +338,6 @@ def per_group(setting: str, value: Any, name: str, optimizer: Any) -> list[float
     return values
 
 
-def _flat(values: Values) -> list[float]:
+def flat(values: Values) -> list[float]:
+    """Return the values of all groups, also if there are several optimizers, as one list."""
     return values if isinstance(values, list) else [value for each in values.values() for value in each]

@@ -15,9 +15,7 @@ from cfgtrain.runner.hooks.schedules.base import LrUpdaterHook, param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView
 
-__all__ = [
-    "ReduceOnPlateauLrUpdaterHook",
-]
+__all__ = ["ReduceOnPlateauLrUpdaterHook"]
 
 
 @HOOKS.register_module()

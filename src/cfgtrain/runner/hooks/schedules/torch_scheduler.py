@@ -16,10 +16,7 @@ from cfgtrain.origin import describe
 from cfgtrain.registries import HOOKS, TORCH_SCHEDULERS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
-from cfgtrain.runner.hooks.schedules.absolute_values import (
-    warn_about_equal_rates,
-    warn_about_raised_values,
-)
+from cfgtrain.runner.hooks.schedules.absolute_values import warn_about_equal_rates, warn_about_raised_values
 from cfgtrain.runner.hooks.schedules.base import param_groups
 from cfgtrain.runner.hooks.schedules.slots import Group
 from cfgtrain.runner.protocol import RunnerView

@@ -1,0 +1,76 @@
+"""The state of a run, from which it can be resumed exactly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from cfgtrain.random_state import RandomState
+from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.log_buffer import LogBuffer
+
+__all__ = ["RunState", "named_hooks"]
+
+
+class RunState(NamedTuple):
+    """Everything that determines how a run continues, as plain data.
+
+    Attributes:
+        position: Where the run continues; its ``epochs`` are the fingerprints of the loaders.
+        random: States of the random generators, one per process.
+        hooks: States of the hooks that have one, by name.
+        log_buffer: Values of the training that have not been logged yet.
+        validation_log: The same for a val flow of an iteration runner.
+        unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
+            they need; None if there was no error.
+        ended_by: Why a hook has ended the run before its full length; None if none has.
+    """
+
+    position: dict[str, Any]
+    random: list[dict[str, Any]]
+    hooks: dict[str, dict[str, Any]]
+    log_buffer: dict[str, Any]
+    validation_log: dict[str, Any]
+    unfinished: dict[str, Any] | None = None
+    ended_by: str | None = None
+
+    @staticmethod
+    def capture(
+        position: dict[str, Any], hooks: list[Hook], log_buffer: LogBuffer, validation_log: LogBuffer
+    ) -> dict[str, Any]:
+        """Return the state as it is saved in a checkpoint."""
+        states = {name: hook.state_dict() for name, hook in named_hooks(hooks)}
+        return {
+            "position": position,
+            "random": [RandomState.capture()],
+            "hooks": {name: state for name, state in states.items() if state},
+            "log_buffer": log_buffer.state_dict(),
+            "validation_log": validation_log.state_dict(),
+        }
+
+    @staticmethod
+    def read(saved: dict[str, Any]) -> RunState:
+        """Return what ``capture`` saved."""
+        return RunState(**{key: saved[key] for key in RunState._fields if key in saved})
+
+    def restore_hooks(self, hooks: list[Hook]) -> None:
+        """Restore the states of the hooks."""
+        for name, hook in named_hooks(hooks):
+            if name in self.hooks:
+                hook.load_state_dict(self.hooks[name])
+
+    def restore_generators(self, log_buffer: LogBuffer, validation_log: LogBuffer, rank: int) -> None:
+        """Restore the random generators and the log buffers, right before the next batch."""
+        log_buffer.load_state_dict(self.log_buffer)
+        validation_log.load_state_dict(self.validation_log)
+        RandomState.restore(self.random[min(rank, len(self.random) - 1)])
+
+
+def named_hooks(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:
+    """Yield each hook with its class name, numbered if there are several of a class."""
+    seen: Counter[str] = Counter()
+    for hook in hooks:
+        name = type(hook).__name__
+        seen[name] += 1
+        yield (name if seen[name] == 1 else f"{name}#{seen[name]}"), hook
