@@ -14,7 +14,7 @@ import pytest
 from photos import STORED, exif, letter_f, photograph, saved
 from PIL import Image
 
-from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image import backends
 from cfgtrain.image.backends import use_backend
 from cfgtrain.image.io import imencode, imfrombytes, imread, imwrite
@@ -204,6 +204,31 @@ def test_max_side(suffix: str, orientation: int, backend: Any, tmp_path: Path) -
     assert imread(path, "grayscale", backend=backend, max_side=1).shape == (1, 1)
     with pytest.raises(ArgumentError, match="max_side must be at least 1, not 0"):
         imread(path, max_side=0)
+
+
+def test_content_is_a_buffer() -> None:
+    """All buffers of bytes can be decoded; anything else is refused."""
+    content = encoded(np.full((4, 5, 3), 77, np.uint8), "PNG")
+    for buffer in (bytearray(content), memoryview(content), np.frombuffer(content, np.uint8)):
+        for backend in ("cv2", "pillow"):
+            assert imfrombytes(buffer, backend=backend).tolist() == imfrombytes(content).tolist()
+    for other in (None, "x", [1, 2], 5):
+        with pytest.raises(ArgumentTypeError, match="content must be bytes"):
+            imfrombytes(other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("flag", [True, 2**40, -2])
+def test_integer_flags(flag: Any) -> None:
+    """An integer that cannot be a flag of OpenCV is refused as such, and not as a damaged file."""
+    with pytest.raises(ArgumentError, match="flag must be"):
+        imfrombytes(encoded(np.zeros((4, 5, 3), np.uint8), "PNG"), flag)
+
+
+@pytest.mark.parametrize("dtype", [complex, str, object])
+def test_arrays_without_real_numbers(tmp_path: Path, dtype: Any) -> None:
+    """Complex numbers, texts and objects are not written."""
+    with pytest.raises(ArgumentTypeError, match="img must be an array of real numbers"):
+        imwrite(np.zeros((4, 5), np.uint8).astype(dtype), tmp_path / "x.tif")
 
 
 def test_max_side_decodes_a_jpeg_reduced(monkeypatch: pytest.MonkeyPatch) -> None:

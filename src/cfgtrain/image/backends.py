@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cfgtrain.arguments import check_choice
+from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.errors import ArgumentError, CfgTrainError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image.array import Array, opencv_reason
 from cfgtrain.image.flip import turn_upright
@@ -34,6 +34,7 @@ _CV2_FLAGS = {
     "color_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR,
     "grayscale_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_GRAYSCALE,
 }
+_MAX_CV2_FLAG = 2**31 - 1
 _CV2_REDUCTIONS = {
     1: 0,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -174,7 +175,7 @@ def _check_flag(flag: str, known: Sequence[str], backend: str) -> None:
 
 def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool, reduction: int) -> Array:
     if isinstance(flag, int):
-        return _imdecode(content, flag)
+        return _imdecode(content, check_integer("flag", flag, -1, _MAX_CV2_FLAG))
     _check_flag(flag, tuple(_CV2_FLAGS), "cv2")
     mode = _CV2_FLAGS[flag] | _CV2_REDUCTIONS[reduction]
     upright = flag in ("color", "grayscale")
