@@ -186,6 +186,9 @@ def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool, reduction: int) -> 
         img = turn_upright(_imdecode(content, mode | cv2.IMREAD_IGNORE_ORIENTATION), _orientation(content))
     else:
         img = _imdecode(content, mode)
+    gray, is_gray = flag.startswith("grayscale"), img.ndim == 2
+    if flag != "unchanged" and gray != is_gray:  # OpenCV ignores the flag for PFM, and OpenCV 4 also for HDR
+        img = _gray(img, rgb=False) if gray else cv2.cvtColor(img, cv2.COLOR_GRAY2BGR)
     if rgb and flag in ("color", "color_ignore_orientation"):
         img = cv2.cvtColor(img, cv2.COLOR_BGR2RGB, img)
     return img
@@ -208,6 +211,8 @@ def _pillow_reason(content: bytes) -> str:
             kind = img.format
             img.load()
     except UnidentifiedImageError:
+        if content.startswith(_TIFF):
+            return "this kind of TIFF needs the flag unchanged with cv2, or the backend tifffile"
         return f"it begins with {content[:12]!r}, which is not the beginning of a known image format"
     except _PILLOW_ERRORS as error:
         return str(error)

@@ -53,6 +53,7 @@ _FORMATS = {
     ".pfm": _Format(_FLOAT, (1, 3)),
     ".exr": _Format(_FLOAT, (1, 3, 4)),
 }
+_UNIT_SUFFIXES = (".hdr", ".pic", ".exr")  # formats in which white is 1
 IMAGE_SUFFIXES = tuple(sorted(_FORMATS))
 _LZW = 5
 
@@ -232,6 +233,8 @@ def imencode(suffix: str, img: Array, params: Sequence[int] = ()) -> bytes:
         ArgumentError: OpenCV does not support the format, or the format does not hold the image.
     """
     if not suffix or not cv2.haveImageWriter(f"x{suffix}"):
+        if suffix.lower() in IMAGE_SUFFIXES:
+            raise UnknownFormatError(f"The installed OpenCV cannot write {suffix.lower()} files.")
         raise UnknownFormatError(
             f"Unknown image suffix {suffix!r}.{suggest(suffix, IMAGE_SUFFIXES)}"
             if suffix
@@ -263,7 +266,14 @@ def _held(img: Array, suffix: str) -> Array:
     if count_channels(img) not in held.channels:
         numbers = " or ".join(map(str, held.channels))
         raise ArgumentError(
-            f"{suffix} holds images of {numbers} channels, not of {count_channels(img)} (shape {img.shape}).",
+            f"{suffix} holds images of {numbers} channel{'s' * (held.channels[-1] > 1)}, not of {count_channels(img)} (shape {img.shape}).",
+            argument="img",
+        )
+    if suffix in _UNIT_SUFFIXES and img.dtype.kind != "f":
+        top = 1 if img.dtype == np.bool_ else np.iinfo(img.dtype).max
+        raise ArgumentError(
+            f"{suffix} holds float32, in which white is 1, and this image is of {img.dtype}. "
+            f"Convert it with (img / {top}).astype(np.float32).",
             argument="img",
         )
     if img.dtype == np.bool_:
