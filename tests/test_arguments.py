@@ -15,6 +15,7 @@ from cfgtrain.arguments import (
     check_pair,
     check_positive,
     check_type,
+    count_items,
 )
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
@@ -119,6 +120,26 @@ def test_pair(value: Any, pair: tuple[int, int]) -> None:
     assert checked == pair
     assert [type(each) for each in checked] == [int, int]
     assert check_pair("factor", 0.5) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        ([1, 2], 2),
+        ((), 0),
+        (np.zeros((3, 2)), 3),
+        (range(4), 4),
+        (np.array(5), None),
+        (np.float32(5), None),
+        (5, None),
+        (None, None),
+        ("ab", None),
+        (b"ab", None),
+    ],
+)
+def test_number_of_items(value: Any, count: int | None) -> None:
+    """Sequences and arrays have a number of items; numbers, arrays without axes and texts have none."""
+    assert count_items(value) == count
 
 
 @pytest.mark.parametrize(

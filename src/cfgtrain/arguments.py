@@ -19,6 +19,7 @@ __all__ = [
     "check_pair",
     "check_positive",
     "check_type",
+    "count_items",
 ]
 
 # int and float are the faster checks; the abstract classes include the types of NumPy
@@ -200,7 +201,7 @@ def check_pair(
         _check_range(name, one, minimum, maximum)
         return one, one
     kind = "integer" if integers else "number"
-    if not hasattr(value, "__len__") or isinstance(value, str | bytes):
+    if count_items(value) is None:
         raise ArgumentTypeError(
             f"{name} must be one {kind} or two{' ' * bool(meaning)}{meaning}, not {value!r}.", argument=name
         )
@@ -208,6 +209,13 @@ def check_pair(
         name, value, 2, meaning, integers=integers, minimum=minimum, maximum=maximum
     )
     return first, second
+
+
+def count_items(value: Any) -> int | None:
+    """Return the number of items of a sequence or array, or None for anything else, such as a number or a str."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__len__") or getattr(value, "shape", None) == ():
+        return None
+    return len(value)
 
 
 def check_type(name: str, value: Any, kinds: Any, what: str) -> Any:
