@@ -9,6 +9,7 @@ import pytest
 
 from cfgtrain.arguments import (
     check_choice,
+    check_divisor,
     check_integer,
     check_number,
     check_numbers,
@@ -86,6 +87,18 @@ def test_a_choice_that_cannot_be_hashed(value: Any) -> None:
     """A list, dict or array is not one of the choices."""
     with pytest.raises(ArgumentError, match="mode must be 'a' or 'b', not"):
         check_choice("mode", value, ("a", "b"))
+
+
+def test_divisors() -> None:
+    """A number that does not divide another one raises an error with the nearest ones that do."""
+    check_divisor("groups", 3, 12, "the 12 channels")
+    with pytest.raises(ArgumentError, match="groups must divide the 12 channels, which 5 does not") as caught:
+        check_divisor("groups", 5, 12, "the 12 channels")
+    assert caught.value.hint == "It can be 1, 2, 3, 4, 6 or 12."
+    assert caught.value.argument == ("groups",)
+    with pytest.raises(ArgumentError, match="It can be 2, 4, 8, 16, 32 or 64") as caught:
+        check_divisor("heads", 48, 256, "embed_dims, 256", ("arch", "heads"))
+    assert caught.value.argument == ("arch", "heads")
 
 
 def test_finite() -> None:
