@@ -12,6 +12,8 @@ from typing import Any
 import typer
 
 from cfgtrain.errors import CfgTrainError
+from cfgtrain.suggestions import printable
+from cfgtrain.utils.logging import is_shown_on_terminal
 
 
 def styled(text: str, **style: Any) -> str:
@@ -51,19 +53,29 @@ def _discard_output() -> None:
 
 
 def log_to_terminal() -> None:
-    """Send log records to stderr: coloured on a terminal, plain lines in a pipe."""
+    """Send log records to stderr: as plain lines with their time in a pipe; on a terminal, a run is shown as a table."""
     from cfgtrain.terminal import log_console  # imports rich, which some commands do not need
 
     root = logging.getLogger()
     if any(handler.get_name() == "cfgtrain" for handler in root.handlers):
         return
-    handler: logging.Handler
-    if log_console().is_terminal:
-        from rich.logging import RichHandler
-
-        handler = RichHandler(console=log_console(), show_path=False, markup=False, log_time_format="%X")
-    else:
-        handler = logging.StreamHandler(sys.stderr)
+    on_terminal = log_console().is_terminal
+    handler = _MessageHandler() if on_terminal else logging.StreamHandler(sys.stderr)
+    if not on_terminal:
         handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
+    handler.addFilter(lambda record: is_shown_on_terminal(record, as_table=on_terminal))
     handler.set_name("cfgtrain")
     root.addHandler(handler)
+
+
+class _MessageHandler(logging.Handler):
+    """Prints messages above the live progress, warnings and errors with a coloured label."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of a record."""
+        from cfgtrain.terminal import print_message
+
+        try:
+            print_message(printable(self.format(record)), record.levelno)
+        except Exception:
+            self.handleError(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,9 @@ def print_failure(error: Exception) -> bool:
 
 def print_warning(warning: ConfigWarning) -> None:
     """Print a warning about a config."""
-    _print(f"Warning: {warning}", "yellow")
+    from cfgtrain.terminal import print_message  # imports rich
+
+    print_message(printable(str(warning)), logging.WARNING)
 
 
 def _message(error: CfgTrainError) -> str:

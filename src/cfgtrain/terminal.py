@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-__all__ = ["LiveProgress", "log_console"]
+__all__ = ["LiveProgress", "log_console", "print_message"]
 
 
 @cache
 def log_console() -> Console:
     """Return the shared console on stderr. Log lines and a live bar must use the same console."""
     return Console(stderr=True)
+
+
+def print_message(text: str, level: int = logging.INFO) -> None:
+    """Print a message on stderr; from the level of a warning on, it has a label.
+
+    The label has a background colour, and the text has the colour of the terminal, so that both can be read on a
+    light and on a dark background.
+    """
+    message = Text()
+    if level >= logging.WARNING:
+        is_error = level >= logging.ERROR
+        message.append(
+            "Error:" if is_error else "Warning:", "bold white on red" if is_error else "black on yellow"
+        )
+        message.append(" ")
+    log_console().print(message.append(text), soft_wrap=True)
 
 
 class LiveProgress:

@@ -18,13 +18,13 @@ from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
 from cfgtrain.experiment.resume import checkpoint_folders, find_start, resume_run
-from cfgtrain.experiment.testing import best_checkpoint, score_test_dataset
+from cfgtrain.experiment.run_log import failure_logged, run_log
+from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
 from cfgtrain.experiment.work_dir import (
     config_stem,
     exclusive_folders,
     make_work_dir,
     new_run_id,
-    run_log,
     write_config,
 )
 from cfgtrain.keys import setting
@@ -33,6 +33,7 @@ from cfgtrain.random_state import set_random_seed
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
+from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
 from cfgtrain.signals import stop_on_signals
 
 __all__ = ["TrainResult", "train"]
@@ -87,6 +88,8 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
         exclusive_folders(folders),
         run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
+        ExitStack() as uploads,  # of the logs, which are complete then
+        failure_logged(logger),
     ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
         fill_seed(cfg, resumed)
@@ -101,6 +104,10 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             runner.register_hook(ProgressHook())
+        for hook in runner.hooks:
+            if isinstance(hook, TextLoggerHook):
+                hook.uploads_itself = False
+                uploads.callback(hook.upload_logs, runner)
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         flow_loaders = [loaders[mode] for mode, _ in workflow]
         if resumed is None and cfg.get("load_from"):
@@ -118,6 +125,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
+        log_end(runner, scores, samples, best)
         for loader in loaders.values():
             loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)

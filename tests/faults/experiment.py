@@ -376,6 +376,8 @@ def logged(work_dir: Path) -> list[dict[str, Any]]:
     for file in sorted(work_dir.glob("*.log.json"), key=lambda file: file.stat().st_mtime_ns):
         for line in file.read_text(encoding="utf-8").splitlines()[1:]:
             values = {k: v for k, v in json.loads(line).items() if k not in ("time", "data_time")}
+            if "epoch" not in values:  # an event, which is no line of the training or an evaluation
+                continue
             by_place[values["mode"], values["epoch"], values["iter"], values["lr"]] = values
     return sorted(by_place.values(), key=lambda line: (line["epoch"], line["mode"] == "val", line["iter"]))
 

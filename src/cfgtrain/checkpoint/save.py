@@ -26,6 +26,7 @@ from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.utils.paths import mkdir_or_exist
+from cfgtrain.utils.versions import version_meta
 
 __all__ = ["save_checkpoint"]
 
@@ -55,7 +56,7 @@ def save_checkpoint(
     check_type("meta", meta, dict | None, "a dict or None")
     if not is_main_process():
         return
-    meta = {**(meta or {}), "time": time.asctime()}
+    meta = {**(meta or {}), **version_meta(), "time": time.asctime()}
     inner = unwrap_model(model)
     if getattr(inner, "CLASSES", None) is not None:
         meta["CLASSES"] = inner.CLASSES

@@ -25,6 +25,7 @@ from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.utils.versions import version_meta
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ def assemble_runner(
         "exp_name": config_stem(cfg),
         "run_id": run_id,
         "seed": cfg.seed,
+        **version_meta(),
         "config": cfg.pretty_text,
         "hook_msgs": {},
     }

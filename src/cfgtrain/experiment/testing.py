@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -10,11 +11,12 @@ from torch import nn
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
 from cfgtrain.errors import CheckpointError
 from cfgtrain.evaluation.scoring import evaluate
+from cfgtrain.experiment.run_log import log_event
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.stages import StopRun
 
-__all__ = ["best_checkpoint", "score_test_dataset"]
+__all__ = ["best_checkpoint", "log_end", "score_test_dataset"]
 
 
 def best_checkpoint(runner: BaseRunner) -> str | None:
@@ -65,3 +67,33 @@ def score_test_dataset(
     with suppress(StopRun):
         return evaluate(model, loader, runner.logger, progress, **settings), samples
     return {}, 0
+
+
+def log_end(runner: BaseRunner, scores: dict[str, Any], samples: int, best: str | None) -> None:
+    """Log the scores on the test dataset, and why the run ended, to its files.
+
+    Args:
+        runner: After the run and the test.
+        scores: Scores on the test dataset; empty without one.
+        samples: Number of its samples.
+        best: The checkpoint whose weights were tested; None: the last ones.
+    """
+    done = {"global_iter": runner.iter}
+    if scores:
+        name = "the last weights" if best is None else Path(best).name
+        values = ", ".join(
+            f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}"
+            for key, value in scores.items()
+        )
+        event = {**scores, "mode": "test", **done, "samples": samples, "checkpoint": best}
+        log_event(runner.logger, f"Test on {samples} samples, with {name}: {values}", event)
+    if runner.interrupted:
+        saved = "nothing" if runner.last_saved is None else runner.last_saved[0]
+        result, reason = "interrupted", f"{runner.stop_reason}; saved {saved}"
+    elif runner.ended_by is not None:
+        result, reason = "stopped", runner.ended_by
+    else:
+        length = f"{runner.max_epochs} epochs" if runner.by_epoch else f"{runner.max_iters} iterations"
+        result, reason = "finished", f"all of its {length} are trained"
+    message = f"The run is {result} after {runner.iter} iterations: {reason}."
+    log_event(runner.logger, message, {"mode": "end", "result": result, "reason": reason, **done})

@@ -1,14 +1,11 @@
-"""The work directory of a run, with its config and its log."""
+"""The work directory of a run, with its config."""
 
 from __future__ import annotations
 
-import logging
 import secrets
-import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +23,6 @@ __all__ = [
     "find_config",
     "make_work_dir",
     "new_run_id",
-    "run_log",
     "work_dir_of",
     "exclusive_folders",
     "write_config",
@@ -109,13 +105,6 @@ def folder_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def unused_stamp(work_dir: Path) -> str:
-    """Return the time as ``YYYYmmdd_HHMMSS``, with a number if there is a log with that time already."""
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    names = [stamp, *(f"{stamp}_{number}" for number in range(2, 1000))]
-    return next(name for name in names if not (work_dir / f"{name}.log").exists())
-
-
 def new_run_id(before: str = "") -> str:
     """Return an id for a run that sorts after the ids of earlier runs, in any time zone.
 
@@ -125,32 +114,3 @@ def new_run_id(before: str = "") -> str:
     """
     name = f"{datetime.now(UTC):%Y%m%d_%H%M%S_%f}_{secrets.token_hex(2)}"
     return name if name > before else f"{before}_{secrets.token_hex(2)}"
-
-
-@contextmanager
-def run_log(work_dir: Path, level: str) -> Iterator[tuple[logging.Logger, str]]:
-    """Write the log of the block to a new file; yield the logger, and the time in the file name."""
-    stamp = unused_stamp(work_dir)
-    logger = logging.getLogger("cfgtrain")
-    before = logger.level
-    with folder_errors(work_dir):
-        handler = _RunLog(work_dir / f"{stamp}.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    try:
-        yield logger, stamp
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-        with suppress(OSError):  # a full disk
-            handler.close()
-
-
-class _RunLog(logging.FileHandler):
-    """Drops messages while the disk is full, where logging would print a traceback for each."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Ignore an OSError; any other exception is a bug, whose traceback logging prints."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)

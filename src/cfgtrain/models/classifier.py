@@ -18,7 +18,7 @@ __all__ = ["ImageClassifier"]
 class ImageClassifier(BaseModule):
     """An image classifier: a backbone that computes class scores, and a loss.
 
-    A runner calls ``train_step`` and ``val_step``. Evaluation calls the model with ``return_loss=False``.
+    A runner calls ``train_step`` and ``val_step``. Evaluation calls ``forward_with_loss``.
 
     Args:
         backbone: Config of a network that maps (B, C, H, W) images to (B, num_classes) scores.
@@ -61,7 +61,26 @@ class ImageClassifier(BaseModule):
             raise ArgumentError(
                 "The loss requires gt_label: add 'gt_label' to the keys that the pipeline collects."
             )
-        return {"loss": self.loss(scores, gt_label), "accuracy": _accuracy(scores, gt_label)}
+        return self._losses(scores, gt_label)
+
+    def forward_with_loss(
+        self, img: Tensor, gt_label: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the class probabilities and the loss in one pass; an evaluation then logs the loss, too.
+
+        Args:
+            img: (B, C, H, W) float images.
+            gt_label: (B,) int64 class indices, or None if they are unknown.
+
+        Returns:
+            (B, num_classes) probabilities, and a dict as of ``forward``, empty without labels.
+        """
+        scores = self.backbone(self.dropout(img))  # (B, num_classes)
+        losses = {} if gt_label is None else self._losses(scores, gt_label)
+        return scores.softmax(dim=1), losses
+
+    def _losses(self, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.loss(scores, labels), "accuracy": _accuracy(scores, labels)}
 
     def train_step(self, data: dict[str, Any], optimizer: Any = None, **kwargs: Any) -> dict[str, Any]:
         """Compute the loss of a training batch. The optimizer hook runs the backward pass and the step.

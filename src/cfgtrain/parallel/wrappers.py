@@ -37,6 +37,10 @@ class OnDevice(nn.Module):
         """Call the model's ``val_step`` with the batch moved to the device."""
         return self.module.val_step(to_device(data, self.device), *args, **kwargs)  # type: ignore[operator]
 
+    def forward_with_loss(self, **batch: Any) -> Any:
+        """Call the model's ``forward_with_loss`` with the batch moved to the device; see ``has_forward_with_loss``."""
+        return self.module.forward_with_loss(**to_device(batch, self.device))  # type: ignore[operator]
+
 
 _WRAPPERS = (OnDevice, nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -51,6 +55,11 @@ def unwrap_model(module: nn.Module) -> nn.Module:
     while is_module_wrapper(module):
         module = module.module  # type: ignore[assignment]  # every wrapper's is a module
     return module
+
+
+def has_forward_with_loss(model: nn.Module) -> bool:
+    """Return whether a model and its wrappers have ``forward_with_loss(**batch) -> (predictions, losses)``."""
+    return all(callable(getattr(each, "forward_with_loss", None)) for each in (model, unwrap_model(model)))
 
 
 def set_gradient_sync(model: nn.Module, enabled: bool) -> None:

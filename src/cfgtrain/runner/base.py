@@ -8,6 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.suggestions import printable, with_article
+from cfgtrain.utils.logging import FILE_ONLY
 
 __all__ = ["BaseRunner"]
 
@@ -201,9 +203,10 @@ class BaseRunner(ABC):
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
         """Return the context of a run: it calls ``before_run`` first and ``after_run`` last, also after an error."""
-        self.logger.info("Start running, work_dir: %s", self.work_dir or "NONE")
-        self.logger.info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
-        self.logger.info("workflow: %s, max: %s", workflow, length)
+        info = partial(self.logger.log, logging.INFO, extra=FILE_ONLY)
+        info("Start running, work_dir: %s", self.work_dir or "NONE")
+        info("Hooks will be executed in the following order:\n%s", self.get_hook_info())
+        info("workflow: %s, max: %s", workflow, length)
         self.hook_list.refresh()
         self.position.completed = None
         self.warn_about_inactive_hooks({mode for mode, _ in workflow})
@@ -350,7 +353,9 @@ class BaseRunner(ABC):
     ) -> Any:
         """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
         self.logger.info("Loading weights from %s", printable(str(filename)))
-        return load_checkpoint(self.model, filename, map_location, strict, revise_keys, trusted)
+        return load_checkpoint(
+            self.model, filename, map_location, strict, self.logger, revise_keys, trusted=trusted
+        )
 
     def save_checkpoint(
         self,

@@ -22,6 +22,7 @@ from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.nan_guard import all_finite
 from cfgtrain.runner.hooks.optimizer import OptimizerHook
 from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
@@ -324,6 +325,8 @@ class RunCheckpoint:
         self._training_log.fetch()
         model = {f"weight {name}": p for name, p in runner.model.named_parameters() if p.requires_grad}
         for weights in (model, *(hook.extra_weights() for hook in runner.hooks)):
+            if all_finite([*weights.values()]):
+                continue
             for name, tensor in weights.items():
                 if not bool(tensor.isfinite().all()):
                     value = float(tensor.detach().flatten()[~tensor.detach().isfinite().flatten()][0])

@@ -13,6 +13,21 @@ __all__ = ["get_logger", "print_log"]
 
 FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
+# The ``extra`` of a record that not every output shows; others show all records.
+FILE_ONLY = {"shown_in": "file"}  # the log file has it, and the terminal does not
+LINES_ONLY = {"shown_in": "lines"}  # the terminal has it too, unless it shows the run as a table
+
+
+def is_shown_on_terminal(record: logging.LogRecord, as_table: bool) -> bool:
+    """Return whether a record is printed on the terminal.
+
+    Args:
+        record: The record.
+        as_table: Whether a run is shown as a table there, and not as lines.
+    """
+    shown_in = getattr(record, "shown_in", None)
+    return shown_in is None or (shown_in == "lines" and not as_table)
+
 
 class TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time in 3.11
     """Writes to stderr, unless a handler of the root logger already writes to the terminal."""

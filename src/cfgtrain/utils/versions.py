@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
+
 from packaging.version import InvalidVersion, Version
 
 from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError
 
 __all__ = ["digit_version", "get_git_hash", "parse_version_info"]
+
+MMCV_VERSION = "1.7.2"  # whose formats and names this toolkit has
 
 _ORDER = {"dev": -4, "a": -3, "b": -2, "rc": -1, "": 0, "post": 1}
 
@@ -90,3 +95,9 @@ def _parse(version_str: str, length: int) -> tuple[list[int], str, int]:
     if version.dev is not None:
         return release, "dev", version.dev
     return release, "", 0
+
+
+@cache
+def version_meta() -> dict[str, str]:
+    """Return the versions that the meta of a checkpoint contains; programs that read MMCV's expect the first one."""
+    return {"mmcv_version": MMCV_VERSION, "cfgtrain_version": version("cfgtrain")}

@@ -15,6 +15,7 @@ from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
 __all__ = ["CheckpointHook"]
 
@@ -101,7 +102,9 @@ class CheckpointHook(Hook):
                 "%s: with interval=0, a checkpoint is saved only at the end; interval=-1 does the same without this "
                 "warning.", self.place_of("interval"),
             )  # fmt: skip
-        runner.logger.info("Checkpoints will be saved to %s", self._store.open(runner.work_dir))
+        runner.logger.info(
+            "Checkpoints will be saved to %s", self._store.open(runner.work_dir), extra=FILE_ONLY
+        )
         if not self.filename_tmpl.endswith(".pth"):
             runner.logger.warning(
                 "filename_tmpl=%r does not end in .pth: --resume auto will not find these checkpoints.",
@@ -177,7 +180,7 @@ class CheckpointHook(Hook):
         # The list and last_ckpt are saved in the file, so they are updated before it is written.
         path = self._store.add(name, (runner.meta or {}).get("run_id"))
         self._set_last(runner, str(path))
-        runner.logger.info("Saving checkpoint %s", name)
+        runner.logger.info("Saving checkpoint %s", name, extra=LINES_ONLY)
         try:
             runner.save_checkpoint(
                 str(path.parent),

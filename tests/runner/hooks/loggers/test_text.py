@@ -161,6 +161,32 @@ def test_shorter_interval_can_be_logged(log: Any) -> None:
     assert log("epoch", 1, batches=5, ignore_last=False, timer=False).text[-1].startswith("Epoch [1][5/5]")
 
 
+@pytest.mark.parametrize("ignore_last", [True, False])
+def test_epoch_shorter_than_the_interval(ignore_last: bool, log: Any) -> None:
+    """Its average is logged at its end, once."""
+    lines = log("epoch", 2, batches=3, interval=10, ignore_last=ignore_last, timer=False).text
+    assert lines == [
+        "Epoch [1][3/3]\tlr: 1.000e-01, loss: 1.0000",
+        "Epoch [2][3/3]\tlr: 1.000e-01, loss: 1.0000",
+    ]
+
+
+def test_no_training_is_logged_without_an_interval(log: Any) -> None:
+    """``interval=-1`` logs no training, however short the epoch is."""
+    assert log("epoch", 2, batches=3, interval=-1).text == []
+
+
+def test_time_left_after_a_short_epoch() -> None:
+    """The remaining time counts the iterations of the epoch, not those of the interval."""
+    runner, hook = make_runner("epoch", 5), TextLoggerHook(interval=100)
+    runner.mode, runner.data_loader, runner._max_iters = "train", [0, 1], 10
+    hook.before_run(runner)
+    hook.before_epoch(runner)
+    runner._iter = runner._inner_iter = 1
+    runner.log_buffer.output["time"] = 3.0
+    assert "eta: 0:00:24, time: 3.000" in hook._text(runner, hook.line(runner))
+
+
 def test_counting_over_the_run_in_an_epoch_runner(log: Any) -> None:
     """``by_epoch=False`` counts iterations of the run."""
     lines = log("epoch", 2, by_epoch=False, timer=False, batches=3).text
@@ -340,7 +366,7 @@ def test_an_initial_evaluation_is_before_the_first_iteration() -> None:
     [
         ("epoch", {"interval": 0}, "with interval=0, TextLoggerHook logs nothing of the training."),
         ("iter", {"interval": -1}, "with interval=-1, TextLoggerHook logs nothing of the training."),
-        ("epoch", {"interval": 4}, "logs nothing of the training: an epoch has 3 iterations."),
+        ("epoch", {"interval": 4}, None),
         ("epoch", {"interval": 4, "by_epoch": False}, None),
         ("epoch", {"interval": 4, "ignore_last": False}, None),
         ("iter", {"interval": 4, "by_epoch": False}, "logs nothing of the training: the run has 2 iterations."),

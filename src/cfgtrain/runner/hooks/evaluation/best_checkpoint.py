@@ -11,6 +11,7 @@ from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import CheckpointError
 from cfgtrain.filesystem.names import as_template, safe_file_name
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.logging import LINES_ONLY
 
 __all__ = ["BestCheckpoint"]
 
@@ -97,6 +98,7 @@ class BestCheckpoint:
                 runner.logger.error("%s The best checkpoint remains %s.", error, before["best_ckpt"])
                 return
             self._store.commit(1, runner.logger, best=True)
-            runner.logger.info("Best %s is %.4f at %d %s: %s", name, score, done, unit, path.name)
+            best = (name, score, done, unit, path.name)
+            runner.logger.info("Best %s is %.4f at %d %s: %s", *best, extra=LINES_ONLY)
 
         runner.defer(save)

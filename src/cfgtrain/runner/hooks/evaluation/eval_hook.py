@@ -10,7 +10,7 @@ from typing import Any
 from cfgtrain.arguments import check_integer, check_type
 from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentTypeError, UnknownNameError
-from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
+from cfgtrain.evaluation.inference import LossSums, multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
 from cfgtrain.evaluation.scoring import checked_scores, is_number
 from cfgtrain.introspection.signatures import accepted_args
@@ -31,6 +31,9 @@ class EvalHook(Hook):
     ``score_names(**eval_kwargs)`` that returns their names, misspelt names are found before the
     run. An evaluation changes neither the mode of the model nor the random state of the training.
 
+    If the model has ``forward_with_loss(**batch)`` that returns predictions and a dict of losses, it is called
+    instead of ``forward``, and the mean losses are logged with the scores.
+
     Args:
         dataloader: Loads the dataset in order.
         start: The first evaluation is after this epoch or iteration, and the interval is counted
@@ -40,7 +43,8 @@ class EvalHook(Hook):
         save_best: Name of the score whose best checkpoint is kept as ``best_<name>_epoch_<n>.pth``;
             ``"auto"`` is the first score; None keeps none.
         rule: Whether greater or smaller values are better; guessed from the name by default.
-        test_fn: Function ``(model, dataloader) -> results``.
+        test_fn: Function ``(model, dataloader) -> results``. If it has arguments ``progress`` and ``losses``,
+            they are as for ``single_gpu_test``.
         greater_keys: Names, or parts of names, of scores for which greater values are better.
         less_keys: The same for smaller values.
         out_dir: A path or URI where the best checkpoint goes, as for ``CheckpointHook``.
@@ -51,7 +55,9 @@ class EvalHook(Hook):
         score_rules: Selects a score, and knows whether greater or smaller values are better.
         scores: The newest scores that are numbers; saved with the run.
         newest: Everything that the newest evaluation of this process returned.
+        losses: Mean losses of the newest evaluation of this process, by name; empty if they are unknown.
         evaluations: Number of evaluations so far; saved with the run.
+        evaluated_iters: Complete training iterations at the newest evaluation of this process.
     """
 
     _default_greater_keys: Sequence[str] = GREATER_KEYS
@@ -109,7 +115,9 @@ class EvalHook(Hook):
         self.eval_kwargs = eval_kwargs
         self.scores: dict[str, float] = {}
         self.newest: dict[str, Any] = {}
+        self.losses: dict[str, float] = {}
         self.evaluations = 0
+        self.evaluated_iters = 0
         self._initial = True
         self._batches = 0  # in the current evaluation
         self.set_idle(
@@ -253,9 +261,13 @@ class EvalHook(Hook):
             if self.by_epoch:  # a resumed run repeats it; between iterations the evaluation is completed
                 runner.check_interrupt()
 
+        losses = LossSums()
         with runner.evaluation_context():
-            results = self.predict(runner, {"progress": progress})
+            results = self.predict(runner, {"progress": progress, "losses": losses})
         scores = self.score(runner, results)
+        self.losses = {name: mean for name, mean in losses.means().items() if name not in scores}
+        runner.log_buffer.output.update(self.losses)
+        self.evaluated_iters = runner.completed_iters
         self.scores = {name: float(score) for name, score in scores.items() if is_number(score)}
         self.newest = scores
         self.evaluations += 1

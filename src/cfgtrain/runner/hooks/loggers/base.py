@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from cfgtrain.arguments import check_interval
+from cfgtrain.data.loader import num_batches
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
@@ -26,7 +27,8 @@ class LoggerHook(Hook):
     Args:
         interval: Iterations between two training logs, each an average over them; 0 and -1 log
             only evaluations.
-        ignore_last: Whether a shorter interval at the end of an epoch is not logged.
+        ignore_last: Whether a shorter interval at the end of an epoch is not logged, unless the whole epoch is
+            shorter.
         reset_flag: Whether this hook clears the output after logging; the last logger always does.
         by_epoch: Whether intervals are counted within the epoch, or over the run.
     """
@@ -39,6 +41,7 @@ class LoggerHook(Hook):
         self.ignore_last = ignore_last
         self.reset_flag = reset_flag
         self.by_epoch = by_epoch
+        self._short_epoch = 0  # its length, if all of it is shorter than the interval
 
     @abstractmethod
     def log(self, runner: RunnerView) -> None:
@@ -112,12 +115,9 @@ class LoggerHook(Hook):
         loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
         if loggers and loggers[-1] is self:
             self.reset_flag = True
-        length = runner.max_iters
-        if self.by_epoch and length is not None and runner.max_epochs:
-            length //= runner.max_epochs
+        length = None if self._counts_in_epoch(runner) else runner.max_iters
         if self.ignore_last and (self.interval < 1 or self.interval > (length or self.interval)):
-            unit = "an epoch" if self.by_epoch else "the run"
-            reason = f": {unit} has {length} iterations" if self.interval > 0 else ""
+            reason = f": the run has {length} iterations" if self.interval > 0 else ""
             runner.logger.warning(
                 "%s: with interval=%d, %s logs nothing of the training%s.",
                 self.place_of("interval"), self.interval, type(self).__name__, reason,
@@ -133,12 +133,16 @@ class LoggerHook(Hook):
     def before_epoch(self, runner: RunnerView) -> None:
         """Discard what the previous epoch left in the log buffer."""
         runner.log_buffer.clear()
+        length = (num_batches(runner.data_loader) or 0) if self._counts_in_epoch(runner) else 0
+        self._short_epoch = length if length < self.interval else 0
 
     def after_train_iter(self, runner: RunnerView) -> None:
-        """Log every ``interval`` iterations."""
+        """Log every ``interval`` iterations, and at the end of an epoch that is shorter."""
         done = (runner.inner_iter if self.by_epoch else runner.iter) + 1
-        if (self.interval > 0 and done % self.interval == 0) or (
-            not self.ignore_last and self.end_of_epoch(runner)
+        if (
+            (self.interval > 0 and done % self.interval == 0)
+            or done == self._short_epoch
+            or (not self.ignore_last and self.end_of_epoch(runner))
         ):
             runner.log_buffer.average(self.interval)
         if runner.log_buffer.ready:
@@ -165,6 +169,9 @@ class LoggerHook(Hook):
         """Log the averages of a pass of a val flow."""
         runner.log_buffer.average()
         self._log(runner)
+
+    def _counts_in_epoch(self, runner: RunnerView) -> bool:
+        return self.by_epoch and runner.by_epoch
 
     def _log(self, runner: RunnerView) -> None:
         if is_main_process():

@@ -19,6 +19,7 @@ from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.hooks.loggers.log_upload import LogUpload
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.utils.logging import LINES_ONLY
 
 __all__ = ["TextLoggerHook"]
 
@@ -46,7 +47,8 @@ class TextLoggerHook(LoggerHook):
     Args:
         by_epoch: Whether iterations are counted within the epoch, or over the run.
         interval: Iterations between two lines.
-        ignore_last: Whether a shorter interval at the end of an epoch is not logged.
+        ignore_last: Whether a shorter interval at the end of an epoch is not logged, unless the whole epoch is
+            shorter.
         reset_flag: Whether this hook clears the output after logging.
         interval_exp_name: Iterations between two logs of the name of the experiment; by epoch it is
             also logged at the end of each epoch.
@@ -55,6 +57,10 @@ class TextLoggerHook(LoggerHook):
         out_suffix: Suffixes of the files in the work directory that are copied.
         keep_local: Whether the logs of this run are kept in the work directory after they were copied.
         file_client_args: Arguments of ``FileClient`` for ``out_dir``.
+
+    Attributes:
+        uploads_itself: Whether the logs are copied at the end of the run; if not, ``upload_logs`` is
+            called later, after what follows the run was logged.
     """
 
     def __init__(
@@ -82,6 +88,7 @@ class TextLoggerHook(LoggerHook):
         self._json: Path | None = None
         self._unwritten: deque[str] = deque(maxlen=MAX_UNWRITTEN)
         self._failed = False
+        self.uploads_itself = True
         self._start_iter = 0
         self._seconds = 0.0
 
@@ -103,14 +110,19 @@ class TextLoggerHook(LoggerHook):
         """Write one line to each log."""
         name = (runner.meta or {}).get("exp_name")
         if name is not None and self._is_named(runner):
-            runner.logger.info("Exp name: %s", name)
+            runner.logger.info("Exp name: %s", name, extra=LINES_ONLY)
         line = self.line(runner)
-        runner.logger.info("%s", self._text(runner, line))
+        runner.logger.info("%s", self._text(runner, line), extra=LINES_ONLY)
         self._append(line)
 
     def close_log(self, runner: RunnerView) -> None:
-        """Copy the logs to ``out_dir``."""
-        if self._upload is not None and runner.work_dir is not None:
+        """Copy the logs to ``out_dir``, unless that is done after the test of the run."""
+        if self.uploads_itself:
+            self.upload_logs(runner)
+
+    def upload_logs(self, runner: RunnerView) -> None:
+        """Copy the logs to ``out_dir``, if there is one and the log was opened."""
+        if self._upload is not None and runner.work_dir is not None and self._json is not None:
             self._upload.copy(runner.work_dir, runner.timestamp, runner.logger)
 
     def line(self, runner: RunnerView) -> OrderedDict[str, Any]:
@@ -155,7 +167,7 @@ class TextLoggerHook(LoggerHook):
         return head + "\t" + ", ".join(parts)
 
     def _eta(self, runner: RunnerView, max_iters: int, seconds_per_iter: float) -> datetime.timedelta:
-        self._seconds += seconds_per_iter * self.interval
+        self._seconds += seconds_per_iter * (self._short_epoch or self.interval)
         average = self._seconds / (runner.iter - self._start_iter + 1)
         return datetime.timedelta(seconds=int(average * (max_iters - runner.iter - 1)))
 
