@@ -34,7 +34,7 @@ from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.suggestions import printable, with_article
-from cfgtrain.utils.logging import FILE_ONLY
+from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
 __all__ = ["BaseRunner"]
 
@@ -356,7 +356,7 @@ class BaseRunner(ABC):
         trusted: bool = False,
     ) -> Any:
         """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
-        self.logger.info("Loading weights from %s", printable(str(filename)))
+        self.logger.info("Loading weights from %s", printable(str(filename)), extra=LINES_ONLY)
         return load_checkpoint(
             self.model, filename, map_location, strict, self.logger, revise_keys, trusted=trusted
         )

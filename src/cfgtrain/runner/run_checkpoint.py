@@ -34,6 +34,7 @@ from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.runner.run_state import RunState, named_hooks
 from cfgtrain.runner.stages import StopRun
 from cfgtrain.suggestions import printable
+from cfgtrain.utils.logging import LINES_ONLY
 
 __all__ = ["RunCheckpoint"]
 
@@ -219,6 +220,7 @@ class RunCheckpoint:
             printable(str(checkpoint)),
             self._position.epoch,
             self._position.iter,
+            extra=LINES_ONLY,
         )
 
     def restore_hooks(self, runner: RunnerView) -> None:
