@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["LiveProgress", "log_console", "print_message"]
+__all__ = ["LiveProgress", "log_console", "print_message", "print_styled", "terminal_width"]
 
 
 @cache
@@ -33,6 +34,21 @@ def print_message(text: str, level: int = logging.INFO) -> None:
         )
         message.append(" ")
     log_console().print(message.append(text), soft_wrap=True)
+
+
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal on stderr has; None if stderr is not a terminal."""
+    console = log_console()
+    return console.width if console.is_terminal else None
+
+
+def print_styled(line: Sequence[tuple[str, str]]) -> None:
+    """Print a line on stderr, cut off at the width of the terminal.
+
+    Args:
+        line: Pieces of text, each with a style of rich.
+    """
+    log_console().print(Text.assemble(*line), no_wrap=True, overflow="crop", crop=True)
 
 
 class LiveProgress:

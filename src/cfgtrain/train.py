@@ -17,8 +17,14 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
-from cfgtrain.experiment.resume import checkpoint_folders, find_start, resume_run
+from cfgtrain.experiment.resume import (
+    checkpoint_folders,
+    find_start,
+    resume_run,
+    warn_about_unfinished_run,
+)
 from cfgtrain.experiment.run_log import failure_logged, run_log
+from cfgtrain.experiment.start_lines import log_start
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
 from cfgtrain.experiment.work_dir import (
     config_stem,
@@ -92,6 +98,8 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         failure_logged(logger),
     ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
+        if not cfg.get("resume_from"):
+            warn_about_unfinished_run(cfg, folders, logger)
         fill_seed(cfg, resumed)
         if resumed is None:
             write_config(cfg, work_dir)
@@ -110,13 +118,17 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
                 uploads.callback(hook.upload_logs, runner)
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         flow_loaders = [loaders[mode] for mode, _ in workflow]
+        begins = "with new weights"
         if resumed is None and cfg.get("load_from"):
             runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
+            begins = f"with the weights of {cfg.load_from}"
         if resumed is not None:
             resume_run(runner, resumed, cfg, model, flow_loaders, workflow, trust_checkpoint)
+            begins = f"resumed from {resumed.path}: epoch {runner.epoch}, iteration {runner.iter}"
             resumed = None  # frees the memory of the checkpoint
             write_config(cfg, work_dir)  # only now: nothing has refused it
 
+        log_start(runner, cfg, loaders, workflow, begins)
         signals = signal_handlers.enter_context(
             stop_on_signals(lambda name: runner.stop(name, interrupted=True))
         )

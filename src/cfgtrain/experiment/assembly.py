@@ -25,6 +25,7 @@ from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.utils.logging import LINES_ONLY
 from cfgtrain.utils.versions import version_meta
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def build_model(cfg: Config) -> nn.Module:
         model.init_weights()  # type: ignore[operator]  # it is a method
     frozen = freeze_parts(cfg, model)
     if frozen is not None:
-        logger.info("Frozen: %s", frozen)
+        logger.info("Frozen: %s", frozen, extra=LINES_ONLY)
     device = pick_device(cfg.device)
     return model if device.type == "cpu" else OnDevice(model, device)
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from cfgtrain.checkpoint.find import Resumed, find_resume
+from cfgtrain.checkpoint.read import read_lazily
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CheckpointError
@@ -17,8 +18,19 @@ from cfgtrain.experiment.changed_state import apply_changes
 from cfgtrain.experiment.changes import Changes
 from cfgtrain.experiment.work_dir import work_dir_of
 from cfgtrain.runner.base import BaseRunner
+from cfgtrain.suggestions import printable
 
-__all__ = ["check_length", "checkpoint_folders", "end_again", "find_start", "may_resume", "resume_run"]
+__all__ = [
+    "check_length",
+    "checkpoint_folders",
+    "end_again",
+    "find_start",
+    "may_resume",
+    "resume_run",
+    "warn_about_unfinished_run",
+]
+
+MAX_READ = 5  # of the newest checkpoints, to find an unfinished run
 
 # The keys of hooks that may end a run.
 _ENDING_KEYS = ("custom_hooks", "evaluation", "lr_config", "momentum_config", "optimizer_config")
@@ -134,6 +146,30 @@ def end_again(runner: BaseRunner, ended_by: str | None, changes: Changes) -> Non
         "raise patience of EarlyStoppingHook in custom_hooks.",
         ended_by,
     )
+
+
+def warn_about_unfinished_run(cfg: Config, folders: list[Path], logger: logging.Logger) -> None:
+    """Log a warning that says how to resume, if the newest checkpoint is of a run that is not finished."""
+    files = [path for folder in folders for path in folder.glob("*.pth") if not path.is_symlink()]
+    for path in sorted(files, key=lambda path: path.lstat().st_mtime_ns, reverse=True)[:MAX_READ]:
+        try:
+            saved = read_lazily(path)
+            state, meta = saved["resume"], saved["meta"]
+            done, unit = int(state["position"]["iter"]), "iterations"
+            runner = Changes(meta.get("config"), cfg).old or {}
+            length = runner.get("runner", {}).get("max_iters")
+            if length is None:
+                done, unit = int(state["position"]["epoch"]), "epochs"
+                length = runner.get("runner", {}).get("max_epochs")
+        except (CheckpointError, LookupError, TypeError, ValueError, AttributeError):
+            continue  # damaged, or nothing to resume from
+        if length is not None and done < length and state.get("ended_by") is None:
+            logger.warning(
+                "%s has an unfinished run: %d of its %d %s are complete, saved in %s. To resume it, stop this new "
+                "run and start it with --resume auto (resume_from='auto').",
+                folders[0], done, length, unit, printable(path.name),
+            )  # fmt: skip
+        return
 
 
 def may_resume(cfg: Config) -> bool:

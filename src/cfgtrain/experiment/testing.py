@@ -93,7 +93,7 @@ def log_end(runner: BaseRunner, scores: dict[str, Any], samples: int, best: str 
     elif runner.ended_by is not None:
         result, reason = "stopped", runner.ended_by
     else:
-        length = f"{runner.max_epochs} epochs" if runner.by_epoch else f"{runner.max_iters} iterations"
-        result, reason = "finished", f"all of its {length} are trained"
+        length = f"max_epochs={runner.max_epochs}" if runner.by_epoch else f"max_iters={runner.max_iters}"
+        result, reason = "finished", f"it has reached {length}"
     message = f"The run is {result} after {runner.iter} iterations: {reason}."
     log_event(runner.logger, message, {"mode": "end", "result": result, "reason": reason, **done})

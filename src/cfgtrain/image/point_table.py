@@ -161,11 +161,11 @@ class PointChain:
 
     def brightness(self, factor: float) -> Self:
         """Blend the image with black: 0 is black, 1 the image, 2 twice as bright."""
-        return self._blend(check_number("factor", factor), 0)
+        return self._blend(check_number("factor", factor, finite=True), 0)
 
     def contrast(self, factor: float) -> Self:
         """Blend the image with its mean gray, rounded half to even: 0 is that gray, 1 the image."""
-        return self._blend(check_number("factor", factor), float(np.rint(self._mean_gray())))
+        return self._blend(check_number("factor", factor, finite=True), float(np.rint(self._mean_gray())))
 
     def auto_contrast(self, cutoff: float | tuple[float, float]) -> Self:
         """Stretch each channel linearly to the whole range, without the darkest and brightest ``cutoff`` percent.
@@ -212,8 +212,9 @@ class PointChain:
         return self._img.dtype in (np.uint8, np.uint16)
 
     def _level_of(self, values: Array) -> Array:
-        """Return values as levels: limited to the range, without their fractional parts."""
-        return np.clip(values, 0, self._top).astype(np.uint16)
+        """Return values as levels: limited to the range, without their fractional parts, and with 0 for NaN."""
+        levels: Array = np.clip(np.nan_to_num(values, nan=0), 0, self._top).astype(np.uint16)
+        return levels
 
     def _add(self, formula: Formula) -> Self:
         """Perform an operation; its formula is called with float32 or float64 values."""

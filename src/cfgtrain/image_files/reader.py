@@ -140,7 +140,7 @@ def _read_with_pillow(content: bytes) -> Header:
         name or file.format or "",
         file.size,
         read_orientation(exif),
-        len(file.getbands()),
+        3 if _has_colour_palette(file) else len(file.getbands()),
         "8"
         if is_webp or is_gif or file.format == "BMP"
         else "",  # others may have 16 bits, of which Pillow reads 8
@@ -148,3 +148,11 @@ def _read_with_pillow(content: bytes) -> Header:
         lossless=is_webp and content.find(b"VP8L", 0, content.find(b"VP8 ")) > 0,
         metadata=Metadata(lost=tuple(metadata.names())) if is_avif else metadata,
     )
+
+
+def _has_colour_palette(file: Image.Image) -> bool:
+    if file.mode != "P" or file.palette is None:
+        return False
+    order, values = file.palette.getdata()  # unlike getpalette, it does not decode the pixels
+    first, second, third = (bytes(values[i :: len(order)]) for i in range(3))
+    return not first == second == third

@@ -111,6 +111,11 @@ class LogBuffer:
         self.output.update(self.counters)
         self.ready = True
 
+    def totals(self) -> dict[str, tuple[float, int]]:
+        """Return, for each name, the weighted sum of all values since ``clear``, and the sum of their weights."""
+        self.fetch()
+        return dict(self._totals)
+
     def clear_output(self) -> None:
         """Clear the output of the last log."""
         self.output.clear()

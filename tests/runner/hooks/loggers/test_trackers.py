@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from packaging.requirements import Requirement
 from tiny import LOGGER, Scalar, make_runner, numbers
 
 from cfgtrain.errors import ArgumentError, HookError, MissingLibraryError
@@ -103,6 +105,20 @@ def test_missing_package_is_found_by_the_check_of_the_config(
     assert ran.code == 2
     assert "pip install 'cfgtrain[clearml]'" in ran.err
     assert "cfg.py:3" in ran.err
+
+
+def test_constraints_pin_current_versions() -> None:
+    """The pinned versions are in the ranges of the extras, so that pip does not go back years to find one."""
+    root = Path(__file__).parents[4]
+    pins = dict(
+        line.split("==") for line in (root / "constraints.txt").read_text().splitlines() if line[0] != "#"
+    )
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for package in ("tensorboard", "mlflow", "wandb", "dvclive"):
+        (requirement,) = map(Requirement, extras[package])
+        assert pins[package] in requirement.specifier
+        assert str(requirement) in [str(Requirement(each)) for each in extras["dev"]]
+    assert pins["mlflow"].startswith("3.")
 
 
 def test_a_folder_is_not_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +226,9 @@ def test_resumed_training_continues_the_run(memory: Any, tmp_path: Path) -> None
     resumed(memory(), tmp_path / "epoch_1.pth", tmp_path)
     hook = memory()
     assert hook.runs == {"run0": [(step, "train") for step in range(1, 9)]}
-    assert json.loads((tmp_path / "trackers.json").read_text()) == {"Memory": {"run0": [8, 0]}}
+    assert json.loads((tmp_path / "trackers.json").read_text()) == {
+        "Memory": {"run0": {"logged": [8, 0], "closed": True}}
+    }
 
 
 def test_values_that_are_there_are_not_repeated(

@@ -10,6 +10,7 @@ import sys
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -88,6 +89,14 @@ class TrackerHook(LoggerHook):
     def send(self, values: Values) -> None:
         """Send values to the tracker."""
 
+    def reached(self, record: TrackerRecord) -> Place:
+        """Return the place of the newest values that the tracker has, after its run was continued.
+
+        By default these are all that were sent. Override it for a tracker that may lose some of them if the
+        process is killed.
+        """
+        return record.logged
+
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
         """End the run of the tracker, so that it can be continued.
 
@@ -108,11 +117,14 @@ class TrackerHook(LoggerHook):
         record = TrackerRecord(runner, type(self).__name__ + (f"#{number}" if number > 1 else ""))
         try:
             record.begin(runner, self.start(runner, record.run_id))
-        except CfgTrainError:
-            raise
-        except ImportError as error:
-            raise self._missing(f"which cannot be imported ({error})") from error
+            record.logged = self.reached(record)
         except Exception as error:  # each tracker raises its own errors
+            with suppress(Exception):  # what has begun already
+                self.finish(runner, {})
+            if isinstance(error, CfgTrainError):
+                raise
+            if isinstance(error, ImportError):
+                raise self._missing(f"which cannot be imported ({error})") from error
             raise HookError(
                 f"{type(self).__name__} cannot be started. {type(error).__name__}: {error}"
             ) from error
@@ -164,6 +176,7 @@ class TrackerHook(LoggerHook):
         summary = {**self._scores, **({} if best is None else {"best_score": float(best)})}
         try:
             self.finish(runner, summary)
+            self._record.close()
         except Exception as error:  # each tracker raises its own errors
             runner.logger.error("%s cannot be closed. %s: %s", name, type(error).__name__, error)
         self._record = None

@@ -32,16 +32,20 @@ class TrackerRecord:
 
     Attributes:
         run_id: Id of the run to continue, None to begin a new one.
-        logged: Place of the newest values that the tracker has.
+        logged: Place of the newest values that were sent to the tracker.
+        was_closed: Whether the run was ended before it is continued; not after the process was killed.
     """
 
     def __init__(self, runner: RunnerView, name: str) -> None:
         self._name = name
         self._file = None if runner.work_dir is None else Path(runner.work_dir) / FILE
         saved = (runner.meta or {}).get("hook_msgs", {}).get("trackers", {}).get(name)
-        places = self._read().get(name, {})
-        self.run_id: str | None = saved if saved in places else None
-        self.logged: Place = BEFORE_ALL if self.run_id is None else (places[saved][0], places[saved][1])
+        runs = self._read().get(name, {})
+        self.run_id: str | None = saved if saved in runs else None
+        entry = runs.get(self.run_id, {})
+        iters, kind = entry.get("logged", BEFORE_ALL)
+        self.logged: Place = (iters, kind)
+        self.was_closed: bool = entry.get("closed", True)
 
     def begin(self, runner: RunnerView, run_id: str) -> None:
         """Save the id of the run that the tracker has begun or continued.
@@ -53,19 +57,31 @@ class TrackerRecord:
         if runner.meta is not None:
             messages = runner.meta.setdefault("hook_msgs", {})
             messages["trackers"] = {**messages.get("trackers", {}), self._name: run_id}
-        self.advance(self.logged)
+        self._write(closed=False)
 
     def advance(self, place: Place) -> None:
-        """Save that the tracker has the values up to a place.
+        """Save that the values up to a place were sent.
 
         Raises:
             OSError: The file in the work directory cannot be written.
         """
         self.logged = place
+        self._write(closed=False)
+
+    def close(self) -> None:
+        """Save that the run was ended.
+
+        Raises:
+            OSError: The file in the work directory cannot be written.
+        """
+        self._write(closed=True)
+
+    def _write(self, closed: bool) -> None:
         if self._file is None or self.run_id is None:
             return
         content = self._read()
-        content[self._name] = {**content.get(self._name, {}), self.run_id: list(place)}
+        entry = {"logged": list(self.logged), "closed": closed}
+        content[self._name] = {**content.get(self._name, {}), self.run_id: entry}
         with atomic_write(self._file, durable=False) as out:
             out.write(json.dumps(content).encode())
 

@@ -9,10 +9,16 @@ from typing import Any
 
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.loggers.tracker import TrackerHook, Values, config_params, extra, is_complete
+from cfgtrain.runner.hooks.loggers.tracker_record import Place, TrackerRecord
+from cfgtrain.runner.hooks.loggers.wandb_files import last_step
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.paths import scandir
 
 __all__ = ["WandbLoggerHook"]
+
+# W&B's process ends with this one, also if this one is killed, and what it has not written yet is lost.
+FLUSH = "x_transaction_log_flush_interval"
+SECONDS_BETWEEN_FLUSHES = 1.0
 
 SUMMARIES = ("min", "max", "mean", "best", "last", "none")
 
@@ -76,6 +82,9 @@ class WandbLoggerHook(TrackerHook):
         settings = dict(self.init_kwargs or {})
         if runner.work_dir is not None:
             settings.setdefault("dir", runner.work_dir)
+        options = settings.get("settings") or {}
+        if isinstance(options, Mapping) and FLUSH in getattr(self.wandb.Settings, "model_fields", {}):
+            settings["settings"] = {FLUSH: SECONDS_BETWEEN_FLUSHES, **options}
         if run_id is not None:
             settings.update(id=run_id)
             settings.setdefault("resume", "allow")
@@ -83,13 +92,22 @@ class WandbLoggerHook(TrackerHook):
         self.run = self.wandb.init(**settings)
         self.run.config.update(params, allow_val_change=True)
         for metric, summary in (self.define_metric_cfg or {}).items():
-            if summary not in SUMMARIES:
+            if summary in SUMMARIES:
+                self.run.define_metric(metric, summary=summary)
+            else:
                 runner.logger.warning(
-                    "define_metric_cfg: the summary of %r is one of %s, not %r.",
+                    "define_metric_cfg: the summary of %r must be one of %s, not %r; it is left out.",
                     metric, ", ".join(SUMMARIES), summary,
                 )  # fmt: skip
-            self.run.define_metric(metric, summary=summary)
         return str(self.run.id)
+
+    def reached(self, record: TrackerRecord) -> Place:
+        """Return the place of the newest values in W&B's files or, online, at its server."""
+        if record.was_closed or not self.with_step:
+            return record.logged
+        offline = bool(self.run.offline)
+        step = last_step(Path(self.run.dir).parents[1], self.run.id) if offline else self.run.step - 1
+        return min(record.logged, (step, 0))
 
     def send(self, values: Values) -> None:
         """Log the numbers as a row, or as a part of one."""
