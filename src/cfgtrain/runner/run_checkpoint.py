@@ -104,7 +104,7 @@ class RunCheckpoint:
                     rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
                 if background is None:
-                    save_checkpoint(runner.model, path, optimizer, facts, resume)
+                    save_checkpoint(runner.model, path, optimizer, facts, resume=resume)
                 else:
                     snapshot = self._snapshots.take(make_checkpoint(runner.model, optimizer, facts, resume))
 
