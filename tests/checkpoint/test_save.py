@@ -13,11 +13,13 @@ import torch
 from tiny import Scalar, TinyNet, same
 from torch import nn
 
+import cfgtrain
 from cfgtrain.checkpoint import save
 from cfgtrain.checkpoint.digest import TRAILER, TRAILER_LENGTH
 from cfgtrain.checkpoint.save import save_checkpoint, write_checkpoint
 from cfgtrain.errors import CheckpointError
 from cfgtrain.parallel import OnDevice
+from cfgtrain.utils import digit_version
 
 
 def test_format_is_that_of_mmcv() -> None:
@@ -168,3 +170,11 @@ def test_folder_that_cannot_be_created() -> None:
     Path("file").write_text("")
     with pytest.raises(CheckpointError, match=r"file/a\.pth cannot be written"):
         write_checkpoint({}, "file/a.pth")
+
+
+def test_versions_in_the_meta() -> None:
+    """``mmcv_version`` is one that programs can compare, and replaces that of a resumed checkpoint of MMCV."""
+    save_checkpoint(Scalar(), "a.pth", meta={"mmcv_version": "1.3.0"})
+    meta = torch.load("a.pth")["meta"]
+    assert digit_version(meta["mmcv_version"]) >= digit_version("1.7.0")
+    assert meta["cfgtrain_version"] == cfgtrain.__version__
