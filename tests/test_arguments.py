@@ -9,12 +9,14 @@ import pytest
 
 from cfgtrain.arguments import (
     check_choice,
+    check_divisor,
     check_integer,
     check_number,
     check_numbers,
     check_pair,
     check_positive,
     check_type,
+    count_items,
 )
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
@@ -87,6 +89,18 @@ def test_a_choice_that_cannot_be_hashed(value: Any) -> None:
         check_choice("mode", value, ("a", "b"))
 
 
+def test_divisors() -> None:
+    """A number that does not divide another one raises an error with the nearest ones that do."""
+    check_divisor("groups", 3, 12, "the 12 channels")
+    with pytest.raises(ArgumentError, match="groups must divide the 12 channels, which 5 does not") as caught:
+        check_divisor("groups", 5, 12, "the 12 channels")
+    assert caught.value.hint == "It can be 1, 2, 3, 4, 6 or 12."
+    assert caught.value.argument == ("groups",)
+    with pytest.raises(ArgumentError, match="It can be 2, 4, 8, 16, 32 or 64") as caught:
+        check_divisor("heads", 48, 256, "embed_dims, 256", ("arch", "heads"))
+    assert caught.value.argument == ("arch", "heads")
+
+
 def test_finite() -> None:
     """An infinite number is only refused where a finite one is required."""
     assert check_number("angle", float("inf")) == float("inf")
@@ -119,6 +133,26 @@ def test_pair(value: Any, pair: tuple[int, int]) -> None:
     assert checked == pair
     assert [type(each) for each in checked] == [int, int]
     assert check_pair("factor", 0.5) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        ([1, 2], 2),
+        ((), 0),
+        (np.zeros((3, 2)), 3),
+        (range(4), 4),
+        (np.array(5), None),
+        (np.float32(5), None),
+        (5, None),
+        (None, None),
+        ("ab", None),
+        (b"ab", None),
+    ],
+)
+def test_number_of_items(value: Any, count: int | None) -> None:
+    """Sequences and arrays have a number of items; numbers, arrays without axes and texts have none."""
+    assert count_items(value) == count
 
 
 @pytest.mark.parametrize(

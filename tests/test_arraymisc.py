@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import cfgtrain
 from cfgtrain.arraymisc import dequantize, quantize
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32])
@@ -75,6 +75,49 @@ def test_invalid_arguments(function: Any, args: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message) as raised:
         function(np.ones(3), *args)
     assert isinstance(raised.value, ArgumentError)
+
+
+@pytest.mark.parametrize("function", [quantize, dequantize])
+@pytest.mark.parametrize("value", ["a", None, [None, 1], [[1], [1, 2]], 1j, {1}, b"a"])
+def test_not_numbers(function: Any, value: Any) -> None:
+    """Anything but numbers is refused."""
+    with pytest.raises(ArgumentTypeError, match="arr must be an array of numbers"):
+        function(value, 0, 1, 5)
+
+
+@pytest.mark.parametrize("function", [quantize, dequantize])
+@pytest.mark.parametrize("dtype", ["zz", 5, complex, object, [1, 2]])
+def test_wrong_dtype(function: Any, dtype: Any) -> None:
+    """A dtype that does not exist, or is not one of real numbers, is refused."""
+    with pytest.raises(ArgumentTypeError, match="dtype must be a dtype of numbers"):
+        function([0.5], 0, 1, 5, dtype)
+
+
+def test_nothing_wraps_around() -> None:
+    """A dtype that is too small for a result is refused; so is NaN for an integer dtype."""
+    assert quantize([1.0], 0, 1, 256, np.uint8).tolist() == [255]
+    with pytest.raises(ArgumentError, match=r"dtype uint8 does not hold the results, from 0\.0 to 256\.0"):
+        quantize([0.0, 1.0], 0, 1, 257, np.uint8)
+    with pytest.raises(ArgumentError, match="dtype uint8 does not hold the results"):
+        dequantize([0], -1, 1, 2**10, np.uint8)
+    with pytest.raises(ArgumentError, match="dtype int64 does not hold the results, from nan to nan"):
+        quantize([0.5, np.nan], 0, 1, 5)
+    assert np.isnan(quantize([np.nan], 0, 1, 5, np.float32)).all()
+
+
+def test_finite_range() -> None:
+    """The ends of the range are finite."""
+    with pytest.raises(ArgumentError, match="min_val must be finite, not -inf"):
+        quantize([0.5], -np.inf, 1, 5)
+    with pytest.raises(ArgumentError, match="max_val must be finite, not inf"):
+        dequantize([1], 0, np.inf, 5)
+
+
+def test_results_are_contiguous() -> None:
+    """The memory layout of the result does not depend on that of the input."""
+    arr = np.asfortranarray(np.random.default_rng(0).random((3, 4)))
+    assert quantize(arr, 0, 1, 5).flags.c_contiguous
+    assert dequantize(arr, 0, 1, 5).flags.c_contiguous
 
 
 def test_the_root_has_the_names() -> None:

@@ -381,6 +381,27 @@ def test_dicts_for_unknown_registries_are_not_checked(load: Load) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "type='BaseTransformerLayer', attn_cfgs=[]",  # looks like VisionTransformer
+        "type='reflect'",  # looks like ResNet
+        "type='nearest', scale_factor=2",
+        "type='mmcv.BN'",
+        "type='BaseTransformerLayr'",  # a mistake, but not one in the name of a model
+    ],
+)
+def test_layers_of_other_registries_are_not_models(load: Load, layer: str) -> None:
+    """A config inside a model may be for any registry, even if its type looks like the name of a model."""
+
+    @MODELS.register_module()
+    class WithLayer(nn.Module):
+        def __init__(self, num_classes: int, layer: Any) -> None:
+            super().__init__()
+
+    check(load(("type='LeNet5', num_classes=10", f"type='WithLayer', num_classes=10, layer=dict({layer})")))
+
+
 def test_an_argument_that_the_outer_object_adds_is_not_missing(load: Load) -> None:
     """The outer object may add arguments to a nested one; misspelled arguments are still found."""
 

@@ -17,6 +17,7 @@ from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli import diff, env, hooks, model, print_config, schedule, train
+from cfgtrain_cli.checkpoint import commands as checkpoint
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
 from cfgtrain_cli.options import ConfigCommand
@@ -58,6 +59,7 @@ app.command("model", cls=ConfigCommand)(model.model)
 app.command("list", cls=ConfigCommand)(registry_commands.list_names)
 app.command("show", cls=ConfigCommand)(registry_commands.show)
 app.add_typer(image.app, name="image")
+app.add_typer(checkpoint.app, name="checkpoint")
 app.command("env")(env.env)
 
 

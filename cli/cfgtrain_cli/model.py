@@ -9,6 +9,7 @@ import typer
 
 from cfgtrain_cli.console import echo, print_json, styled
 from cfgtrain_cli.loading import load_project
+from cfgtrain_cli.numbers import count_text, size_text
 from cfgtrain_cli.options import CfgOptions, ConfigFile
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ def _print(summary: ModelSummary, depth: int | None) -> None:
     trained = "all" if total.trainable == total.params else f"{total.trainable:,}"
     echo("")
     echo(f"Input:       {inputs}{source}")
-    echo(f"Parameters:  {total.params:,}, {trained} trained; {_size(summary.weight_bytes)} with buffers")
+    echo(f"Parameters:  {total.params:,}, {trained} trained; {size_text(summary.weight_bytes)} with buffers")
     echo(f"Mult-adds:   {total.flops:,} per sample")
-    echo(f"Memory:      {_size(total.memory)} per sample, which training keeps for the backward pass")
+    echo(f"Memory:      {size_text(total.memory)} per sample, which training keeps for the backward pass")
 
 
 def _rows(
@@ -116,7 +117,7 @@ def _rows(
     kind = type(layer.module).__name__
     label = f"{indent}{branch}{name.rpartition('.')[2]} ({kind})" if name else kind
     output = _output(layer) if measured.is_used(name) else "not called"
-    yield label, output, _count(layer.params), _count(layer.flops), _size(layer.memory)
+    yield label, output, count_text(layer.params), count_text(layer.flops), size_text(layer.memory)
     if depth == 0:
         return
     inside = _children(measured, name)
@@ -133,21 +134,3 @@ def _output(layer: Layer) -> str:
     first, more = layer.outputs[0], len(layer.outputs) - 1
     sizes = first[1:] if len(first) > 1 and first[0] == 1 else first
     return ("x".join(map(str, sizes)) or "1") + (f" +{more}" if more else "")
-
-
-def _count(number: int) -> str:
-    return _scaled(number, 1000, ("", " k", " M", " G", " T", " P")) if number else "-"
-
-
-def _size(number: int) -> str:
-    return _scaled(number, 1024, (" B", " KiB", " MiB", " GiB", " TiB")) if number else "-"
-
-
-def _scaled(number: float, base: int, units: tuple[str, ...]) -> str:
-    """Return a number with three significant digits and the unit of its size."""
-    exponent = 0
-    while number >= base - 0.5 and exponent < len(units) - 1:
-        number /= base
-        exponent += 1
-    digits = 0 if exponent == 0 or number >= 100 else 1 if number >= 10 else 2
-    return f"{number:.{digits}f}{units[exponent]}"

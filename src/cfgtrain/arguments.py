@@ -12,6 +12,7 @@ from cfgtrain.suggestions import one_of
 
 __all__ = [
     "check_choice",
+    "check_divisor",
     "check_integer",
     "check_interval",
     "check_number",
@@ -19,6 +20,7 @@ __all__ = [
     "check_pair",
     "check_positive",
     "check_type",
+    "count_items",
 ]
 
 # int and float are the faster checks; the abstract classes include the types of NumPy
@@ -43,6 +45,34 @@ def check_choice(name: str, value: Any, choices: Iterable[object]) -> None:
         raise ArgumentError(
             f"{name} must be {one_of(known)}, not {value!r}.", near=(str(value), texts), argument=name
         )
+
+
+def check_divisor(
+    name: str, value: int, number: int, meaning: str, argument: str | tuple[str, ...] = (), **place: Any
+) -> None:
+    """Raise if an argument does not divide a number, with the nearest values that do.
+
+    Args:
+        name: Name of the argument.
+        value: Its value, a positive int.
+        number: What it must divide, a positive int.
+        meaning: What the number is, for the message, such as ``the 16 channels``.
+        argument: Key path of the argument in a config; by default its name.
+        **place: Where it is in a config, if that does not follow from the argument; see ``cfgtrain.origin.location``.
+
+    Raises:
+        ArgumentError: ``number`` is not a multiple of ``value``.
+    """
+    if number % value == 0:
+        return
+    divisors = [each for each in range(1, number + 1) if number % each == 0]
+    near = sorted(sorted(divisors, key=lambda each: abs(each - value))[:6])
+    raise ArgumentError(
+        f"{name} must divide {meaning}, which {value} does not.",
+        hint=f"It can be {one_of(near)}.",
+        argument=argument or name,
+        **place,
+    )
 
 
 def check_interval(name: str, value: object, never: str) -> None:
@@ -200,7 +230,7 @@ def check_pair(
         _check_range(name, one, minimum, maximum)
         return one, one
     kind = "integer" if integers else "number"
-    if not hasattr(value, "__len__") or isinstance(value, str | bytes):
+    if count_items(value) is None:
         raise ArgumentTypeError(
             f"{name} must be one {kind} or two{' ' * bool(meaning)}{meaning}, not {value!r}.", argument=name
         )
@@ -208,6 +238,13 @@ def check_pair(
         name, value, 2, meaning, integers=integers, minimum=minimum, maximum=maximum
     )
     return first, second
+
+
+def count_items(value: Any) -> int | None:
+    """Return the number of items of a sequence or array, or None for anything else, such as a number or a str."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__len__") or getattr(value, "shape", None) == ():
+        return None
+    return len(value)
 
 
 def check_type(name: str, value: Any, kinds: Any, what: str) -> Any:

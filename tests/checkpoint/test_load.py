@@ -12,9 +12,9 @@ import torch
 from tiny import Scalar, TinyNet, same
 from torch import nn
 
-from cfgtrain.checkpoint.digest import TRAILER_LENGTH, append_digest
+from cfgtrain.checkpoint.digest import TRAILER_LENGTH, append_digest, verify_digest
 from cfgtrain.checkpoint.find import find_checkpoint
-from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint, verify_digest
+from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
 from cfgtrain.checkpoint.ownership import run_id_of
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.errors import CheckpointError
@@ -72,6 +72,66 @@ def test_flipped_bit_is_refused(step: int) -> None:
     Path("a.pth").write_bytes(data)
     with pytest.raises(CheckpointError, match=r"The checkpoint a\.pth is damaged"):
         read_checkpoint("a.pth")
+
+
+@pytest.mark.parametrize("change", ["nothing", "meta", "weights"])
+def test_edited_file_is_read(change: str) -> None:
+    """A checkpoint that was loaded, edited and written with ``torch.save`` has no digest, and is read."""
+    saved(resume={"position": {}})
+    checkpoint = torch.load("a.pth")
+    if change == "meta":
+        checkpoint["meta"]["epoch"] = 7
+    elif change == "weights":
+        checkpoint["state_dict"]["fc.bias"].zero_()
+    torch.save(checkpoint, "a.pth")
+    assert verify_digest(Path("a.pth")) is False
+    read = read_checkpoint("a.pth")
+    assert read["meta"]["epoch"] == (7 if change == "meta" else 1)
+    assert bool(read["state_dict"]["fc.bias"].any()) is (change != "weights")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.5, 0.6, 0.8])
+def test_damaged_data_of_an_edited_file_is_found(share: float) -> None:
+    """A flipped bit in the weights of a file of ``torch.save`` is found by torch's own checksums."""
+    weight = torch.ones(5000)
+    torch.save({"state_dict": {"w": weight}, "resume": {}}, "a.pth")
+    data = bytearray(Path("a.pth").read_bytes())
+    begin = data.find(weight.numpy().tobytes())
+    data[begin + int(20000 * share)] ^= 4
+    Path("a.pth").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"The checkpoint a\.pth is damaged"):
+        read_checkpoint("a.pth")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99, 0.999])
+def test_cut_edited_file_is_refused(share: float) -> None:
+    """A file of ``torch.save`` that was cut has no central directory."""
+    torch.save({"state_dict": TinyNet().state_dict(), "resume": {}}, "a.pth")
+    data = Path("a.pth").read_bytes()
+    Path("a.pth").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(CheckpointError, match=r"a\.pth cannot be read"):
+        read_checkpoint("a.pth")
+    with pytest.raises(CheckpointError, match="its end is missing"):
+        verify_digest(Path("a.pth"))
+
+
+def test_file_without_checksums_is_read() -> None:
+    """Torch can be told to write no checksums; such a file is not damaged."""
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"w": torch.tensor(3.0)}, "w.pth")
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert read_checkpoint("w.pth")["w"] == 3.0
+
+
+def test_the_digest_is_the_comment_of_the_zip_file() -> None:
+    """Other zip readers find nothing unusual in a checkpoint."""
+    saved()
+    with zipfile.ZipFile("a.pth") as archive:
+        assert archive.comment.startswith(b"\ncfgtrain-sha256:")
+        assert archive.testzip() is None
 
 
 def test_longer_file_is_refused() -> None:
@@ -191,10 +251,14 @@ DIFFERENT = {
     "fc.bias": torch.tensor([1.0, 2.0, 3.0]),
     "head.weight": torch.ones(1),
 }
-REPORT = """The model and the loaded weights do not match exactly:
-  size of fc.weight: (3, 36) in the model, (2, 2) in the checkpoint
-  only in the checkpoint: head.weight
-  only in the model: norm.weight, norm.bias, norm.running_mean, norm.running_var"""
+REPORT = """1 of 6 tensors loaded; 5 left as initialized, 1 of the file not used:
+  tensor             in the model  in the file
+  fc.weight          (3, 36)       (2, 2)
+  norm.weight        (36,)         not there
+  norm.bias          (36,)         not there
+  norm.running_mean  (36,)         not there
+  norm.running_var   (36,)         not there
+  head.weight        not there     (1,)"""
 
 
 def test_mismatches_are_reported_and_the_rest_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
@@ -214,7 +278,7 @@ def test_strict_refuses_mismatches() -> None:
     torch.save(DIFFERENT, "a.pth")
     with pytest.raises(RuntimeError) as error:
         load_checkpoint(TinyNet(), "a.pth", strict=True)
-    assert str(error.value) == REPORT
+    assert str(error.value) == f"The model and the loaded weights do not match exactly.\n{REPORT}"
 
 
 def test_modules_may_convert_weights(caplog: pytest.LogCaptureFixture) -> None:
@@ -234,7 +298,7 @@ def test_modules_may_convert_weights(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Sequential(Table(2), nn.Linear(2, 4))
     load_checkpoint(model, "a.pth")
     assert model[0].rows.tolist() == [3, 4]
-    assert "size of 1.weight: (4, 2) in the model, (3, 2) in the checkpoint" in caplog.text
+    assert "  1.weight  (4, 2)        (3, 2)" in caplog.text
     assert "0.rows" not in caplog.text
 
 

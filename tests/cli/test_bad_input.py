@@ -256,8 +256,28 @@ def test_damaged_initial_weights_of_a_part(small: Path, run: Callable[..., objec
 
 def test_weights_in_the_old_format_are_accepted(small: Path, run: Callable[..., object]) -> None:
     """A checkpoint that is not a zip file, as torch wrote it before 1.6, can be loaded."""
-    torch.save({"weight": torch.ones(2)}, "w.pth", _use_new_zipfile_serialization=False)
-    assert run("train", small, "--load-from", "w.pth").code == 0
+    weights = {"backbone.classifier.2.bias": torch.ones(10)}
+    torch.save(weights, "w.pth", _use_new_zipfile_serialization=False)
+    ran = run("train", small, "--load-from", "w.pth")
+    assert ran.code == 0
+    assert "1 of 10 tensors loaded; 9 left as initialized:" in ran.err
+
+
+def test_weights_of_which_nothing_fits_are_an_error(small: Path, run: Callable[..., object]) -> None:
+    """``--load-from`` of other weights is an error with a table and a suggestion, not a run from scratch."""
+    torch.save({"net.weight": torch.ones(2)}, "w.pth")
+    ran = run("train", small, "--load-from", "w.pth")
+    assert ran.code == 1
+    assert "0 of 10 tensors loaded; 10 left as initialized, 1 of the file not used:" in ran.err
+    assert "net.weight" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_load_from_takes_a_url(small: Path, run: Callable[..., object]) -> None:
+    """The slashes of a URL are kept, and a file that is not there is an error."""
+    ran = run("train", small, "--load-from", "memory://weights/w.pth")
+    assert ran.code == 1
+    assert "memory://weights/w.pth cannot be downloaded" in " ".join(ran.err.split())
 
 
 def test_weights_that_a_resumed_run_does_not_read_may_be_missing(

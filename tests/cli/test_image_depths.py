@@ -21,7 +21,7 @@ Run = Callable[..., Any]
 CHANNELS = {"gray": 1, "colour": 3, "alpha": 4}
 DTYPES = {8: np.uint8, 16: np.uint16, "float": np.float32}
 FLOAT_ERROR = "does not support floating-point pixels"
-EIGHT, WHITE = "8 instead of 16 bits", "transparency laid on white"
+EIGHT, WHITE = "with 8 instead of 16 bits", "with transparency laid on white"
 
 # What happens to the pixels: losses, or an error.
 EXPECTED: dict[tuple[str, Any], list[str] | str] = {

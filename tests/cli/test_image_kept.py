@@ -162,8 +162,8 @@ def test_a_photograph_keeps_all_metadata(run: Run, tmp_path: Path) -> None:
 
 LOSSES = [
     ("png", {"exif": exif(1), "icc_profile": SRGB}, letter_f(), "bmp", "without EXIF, ICC profile"),
-    ("png", {}, letter_f(channels=4), "jpg", "transparency laid on white"),
-    ("png", {}, letter_f(depth=16, channels=1), "jpg", "8 instead of 16 bits"),
+    ("png", {}, letter_f(channels=4), "jpg", "with transparency laid on white"),
+    ("png", {}, letter_f(depth=16, channels=1), "jpg", "with 8 instead of 16 bits"),
     ("jpg", {"comment": b"hello"}, letter_f(), "png", "without comment"),
     ("jpg", {"exif": b"Exif\0\0broken"}, letter_f(), "jpg", "without damaged EXIF"),
     (

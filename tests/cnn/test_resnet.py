@@ -228,6 +228,7 @@ def test_make_res_layer() -> None:
         ({"depth": 18, "dilations": 1}, TypeError, "dilations must be a list with an int for each stage"),
         ({"depth": 18, "dilations": (1, 1, 1, 0)}, AssertionError, r"dilations\[3\] must be at least 1"),
         ({"depth": 18, "out_indices": (4,)}, AssertionError, r"out_indices\[0\] must be from 0 to 3, not 4"),
+        ({"depth": 18, "out_indices": []}, AssertionError, "out_indices must have at least one index"),
         ({"depth": 18, "out_indices": 3}, TypeError, "out_indices must be a list"),
         ({"depth": 18, "frozen_stages": 5}, AssertionError, "frozen_stages must be from -1 to 4"),
         ({"depth": 50, "style": "tensorflow"}, AssertionError, "'pytorch' or 'caffe'"),

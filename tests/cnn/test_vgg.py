@@ -165,6 +165,12 @@ def test_compiled_and_exported() -> None:
         ({"depth": 11, "num_stages": 0}, AssertionError, "num_stages must be from 1 to 5, not 0"),
         ({"depth": 11, "dilations": (1, 2)}, AssertionError, "dilations must have one int for each of the 5"),
         ({"depth": 11, "out_indices": (5,)}, AssertionError, r"out_indices\[0\] must be from 0 to 4, not 5"),
+        ({"depth": 11, "out_indices": []}, AssertionError, "out_indices must have at least one index"),
+        (
+            {"depth": 11, "num_stages": 4, "num_classes": 3},
+            AssertionError,
+            "num_stages must be 5 with a classifier",
+        ),
         ({"depth": 11, "frozen_stages": 6}, AssertionError, "frozen_stages must be from -1 to 5"),
     ],
 )

@@ -191,6 +191,7 @@ def test_an_empty_batch() -> None:
         ({"out_type": "cls_token", "with_cls_token": False}, "needs a class token"),
         ({"out_type": "featmap", "num_classes": 3}, "for a classifier, not 'featmap'"),
         ({"drop_rate": 2}, "drop_rate must be from 0 to 1"),
+        ({"interpolate_mode": "cubic"}, "interpolate_mode must be .* Did you mean 'bicubic'"),
         ({"img_size": 0}, "img_size must be at least 1"),
     ],
 )  # fmt: skip

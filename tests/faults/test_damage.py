@@ -89,6 +89,27 @@ def test_the_run_resumes_from_the_one_before(run_dir: Path, forker: Forker, unbr
     assert damaged in [path.read_bytes() for path in run_dir.glob("iter_14.*.pth")]
 
 
+def test_an_edited_checkpoint_is_resumed_from(
+    run_dir: Path, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """A checkpoint that a person has loaded and written with ``torch.save`` is one like any other."""
+    torch.save(torch.load(run_dir / "iter_14.pth"), run_dir / "iter_14.pth")
+    text = forker.run("train", "epoch.py", "--work-dir", run_dir, "--resume", "auto", *ALONE)
+    assert "Skipping" not in text
+    assert iterations("first") == unbroken["epoch"][1][14:]
+    assert same(end_of(run_dir)["weights"], unbroken["epoch"][0]["weights"])
+
+
+@pytest.mark.parametrize("missing", [1, 82])
+def test_a_missing_digest_is_found(missing: int, run_dir: Path) -> None:
+    """A checkpoint that has lost its digest, or the end of it, is not mistaken for one of ``torch.save``."""
+    file = run_dir / "iter_14.pth"
+    os.truncate(file, file.stat().st_size - missing)
+    found = find_checkpoint(run_dir)
+    assert found.path == run_dir / "iter_8.pth"
+    assert [skipped.path for skipped in found.skipped] == [file]
+
+
 def test_resuming_from_a_damaged_path_is_an_error(run_dir: Path, forker: Forker) -> None:
     """A damaged checkpoint that is given by its path is refused; no other one is used."""
     os.truncate(run_dir / "iter_14.pth", 5000)

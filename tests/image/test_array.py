@@ -14,6 +14,7 @@ from cfgtrain.image.array import (
     filled,
     in_dtype,
     opencv_output,
+    opencv_reason,
 )
 from cfgtrain.image.flip import imflip
 
@@ -104,3 +105,11 @@ def test_values_must_fit_the_dtype() -> None:
     for value in (256, -1, [0, 0, 300]):
         with pytest.raises(ArgumentError, match="pad_val must be from 0 to 255 for an image of uint8"):
             channel_values("pad_val", value, COLOR)
+
+
+def test_reason_of_a_wrong_argument() -> None:
+    """Of the lines in which OpenCV says what it cannot convert, the reason is the first alone."""
+    with pytest.raises(cv2.error) as info:
+        cv2.resize(COLOR, (2**31, 1))
+    assert opencv_reason(info.value).startswith("Can't parse 'dsize'")
+    assert "\n" not in opencv_reason(info.value)

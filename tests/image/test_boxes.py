@@ -98,6 +98,22 @@ def test_scale_is_positive(scale: Any) -> None:
         bbox_scaling([0, 0, 1, 1], scale)
 
 
+def test_empty_list() -> None:
+    """An empty list, which JSON gives for no boxes, is no boxes."""
+    assert bbox_clip([], (4, 5)).shape == (0, 4)
+    assert bbox_scaling([], 2, (4, 5)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("shape", [np.array(3), 3, None, "ab", {"a": 1}, {1, 2, 3}, (0, 3), (4,)])
+def test_wrong_shape_of_the_image(shape: Any) -> None:
+    """The error names the argument of the function that was called."""
+    with pytest.raises(ArgumentError, match="img_shape"):
+        bbox_clip([0, 0, 1, 1], shape)
+    if shape is not None:
+        with pytest.raises(ArgumentError, match="clip_shape"):
+            bbox_scaling([0, 0, 1, 1], 2, shape)
+
+
 def test_scaling_requires_boxes() -> None:
     """A last axis that is not 4 raises an error."""
     with pytest.raises(AssertionError, match="last axis of 4"):

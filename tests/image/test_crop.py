@@ -135,6 +135,20 @@ def test_wrong_fill(fill: Any) -> None:
         imcrop(noise(12, 20, 3), [0, 0, 1, 1], pad_fill=fill)
 
 
+def test_patch_too_large() -> None:
+    """A patch that does not fit into the memory is an error, inside and outside of the image."""
+    for box in ([0, 0, 2**30, 2**30], [2**30, 2**30, 2**31 - 1, 2**31 - 1]):
+        with pytest.raises(ArgumentError, match="The memory is not sufficient for an image of"):
+            imcrop(noise(4, 4, 3), box, pad_fill=0)
+
+
+def test_large_integers() -> None:
+    """Integers that OpenCV does not have are refused, like floats."""
+    for number in (2**31, 2**62, -(2**63)):
+        with pytest.raises(ArgumentError, match=r"bboxes must be finite and below 2\*\*31"):
+            imcrop(noise(4, 4, 3), np.array([number, 0, 3, 3]), pad_fill=0)
+
+
 def test_fractional_fill() -> None:
     """A fractional fill is rounded half to even, whatever the number of channels."""
     for channels in (3, 5):

@@ -14,7 +14,7 @@ import pytest
 from photos import STORED, exif, letter_f, photograph, saved
 from PIL import Image
 
-from cfgtrain.errors import ArgumentError, ImageDecodeError, MissingLibraryError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image import backends
 from cfgtrain.image.backends import use_backend
 from cfgtrain.image.io import imencode, imfrombytes, imread, imwrite
@@ -204,6 +204,66 @@ def test_max_side(suffix: str, orientation: int, backend: Any, tmp_path: Path) -
     assert imread(path, "grayscale", backend=backend, max_side=1).shape == (1, 1)
     with pytest.raises(ArgumentError, match="max_side must be at least 1, not 0"):
         imread(path, max_side=0)
+
+
+@pytest.mark.parametrize("suffix", ["pfm", "hdr"])
+def test_flags_of_float_formats(suffix: str, tmp_path: Path) -> None:
+    """The flag determines the number of channels, also where OpenCV ignores it."""
+    imwrite(np.full((4, 5, 3), (0, 0, 0.5), np.float32), tmp_path / f"x.{suffix}")
+    assert imread(tmp_path / f"x.{suffix}", "grayscale").shape == (4, 5)
+    assert imread(tmp_path / f"x.{suffix}", "color").shape == (4, 5, 3)
+    if suffix == "pfm":
+        imwrite(np.full((4, 5), 100, np.float32), tmp_path / "gray.pfm")
+        assert imread(tmp_path / "gray.pfm").tolist() == np.full((4, 5, 3), 100).tolist()
+        assert imread(tmp_path / "gray.pfm", "grayscale").tolist() == np.full((4, 5), 100).tolist()
+
+
+@pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 65535), (bool, 1)])
+def test_integers_in_hdr(tmp_path: Path, dtype: Any, top: int) -> None:
+    """HDR has 1 for white, so that integers would be read as white; the error says how to convert them."""
+    with pytest.raises(ArgumentError, match=rf"white is 1.*Convert it with \(img / {top}\)"):
+        imwrite(np.ones((4, 5, 3), dtype), tmp_path / "x.hdr")
+    assert not (tmp_path / "x.hdr").exists()
+
+
+def test_float_tiff_with_a_color_flag(tmp_path: Path) -> None:
+    """The error of a kind of TIFF that is only read unchanged says so."""
+    imwrite(np.full((4, 5, 3), 0.5, np.float32), tmp_path / "x.tif")
+    with pytest.raises(ImageDecodeError, match="needs the flag unchanged with cv2, or the backend tifffile"):
+        imread(tmp_path / "x.tif")
+    assert (imread(tmp_path / "x.tif", "unchanged") == 0.5).all()
+
+
+def test_format_that_this_opencv_cannot_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A known suffix that this build of OpenCV does not write is not called unknown."""
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda _: False)
+    with pytest.raises(ArgumentError, match=r"^The installed OpenCV cannot write \.exr files\.$"):
+        imencode(".EXR", np.zeros((4, 5, 3), np.float32))
+
+
+def test_content_is_a_buffer() -> None:
+    """All buffers of bytes can be decoded; anything else is refused."""
+    content = encoded(np.full((4, 5, 3), 77, np.uint8), "PNG")
+    for buffer in (bytearray(content), memoryview(content), np.frombuffer(content, np.uint8)):
+        for backend in ("cv2", "pillow"):
+            assert imfrombytes(buffer, backend=backend).tolist() == imfrombytes(content).tolist()
+    for other in (None, "x", [1, 2], 5):
+        with pytest.raises(ArgumentTypeError, match="content must be bytes"):
+            imfrombytes(other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("flag", [True, 2**40, -2])
+def test_integer_flags(flag: Any) -> None:
+    """An integer that cannot be a flag of OpenCV is refused as such, and not as a damaged file."""
+    with pytest.raises(ArgumentError, match="flag must be"):
+        imfrombytes(encoded(np.zeros((4, 5, 3), np.uint8), "PNG"), flag)
+
+
+@pytest.mark.parametrize("dtype", [complex, str, object])
+def test_arrays_without_real_numbers(tmp_path: Path, dtype: Any) -> None:
+    """Complex numbers, texts and objects are not written."""
+    with pytest.raises(ArgumentTypeError, match="img must be an array of real numbers"):
+        imwrite(np.zeros((4, 5), np.uint8).astype(dtype), tmp_path / "x.tif")
 
 
 def test_max_side_decodes_a_jpeg_reduced(monkeypatch: pytest.MonkeyPatch) -> None:

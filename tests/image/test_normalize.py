@@ -137,6 +137,24 @@ def test_invalid_arguments(args: Any, message: str) -> None:
         imnormalize(*args)
 
 
+@pytest.mark.parametrize("dtype", [complex, str, object, "M8[s]"])
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_arrays_without_real_numbers(dtype: Any, channels_first: bool) -> None:
+    """Complex numbers, texts and objects are refused, and not converted."""
+    with pytest.raises(ArgumentTypeError, match="img must be an array of real numbers"):
+        imnormalize(COLOR.astype(dtype), MEAN, STD, channels_first=channels_first)
+
+
+def test_read_only_image() -> None:
+    """A read-only image cannot be normalized in place."""
+    img = COLOR.astype(np.float32)
+    img.flags.writeable = False
+    with pytest.raises(
+        ArgumentError, match="img is read-only, so it cannot be changed in place: use imnormalize"
+    ):
+        imnormalize_(img, MEAN, STD)
+
+
 def test_invalid_mean_is_a_type_error() -> None:
     """A value that is not a number is a TypeError."""
     with pytest.raises(ArgumentTypeError):

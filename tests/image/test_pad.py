@@ -156,6 +156,23 @@ def test_multiple(divisor: Any, shape: tuple[int, int], channels: tuple[int, ...
     assert np.array_equal(impad_to_multiple(img, divisor, pad_val=3), expected)
 
 
+@pytest.mark.parametrize("channels", [3, 6])
+@pytest.mark.parametrize(
+    "sides", [{"padding": 10**12}, {"padding": [2**70] * 4}, {"shape": (10**9, 10**9)}, {"shape": (2**31, 1)}]
+)
+def test_too_large(channels: int, sides: Any) -> None:
+    """A result that does not fit into the memory, or into the integers of OpenCV, is an error of one kind."""
+    with pytest.raises(ArgumentError, match="The memory is not sufficient for an image of"):
+        impad(noise(4, 4, channels), **sides)
+
+
+@pytest.mark.parametrize("padding", [np.array(2), {1, 2, 3}, b"ab"])
+def test_padding_is_a_sequence(padding: Any) -> None:
+    """Arrays without axes, and other things that have no order, are refused."""
+    with pytest.raises(ArgumentError, match="padding must be"):
+        impad(noise(4, 4), padding=padding)
+
+
 @pytest.mark.parametrize("divisor", [0, -2, 1.5, (1, 2, 3), "2", None])
 def test_wrong_divisor(divisor: Any) -> None:
     """A divisor that is not positive and an integer raises an error."""

@@ -215,6 +215,20 @@ PILLOW_IMAGE = Image.new("RGB", (2, 2))
         (lambda: adjust_sharpness(COLOR, 1, [[1]]), AssertionError, "kernel must be an array of numbers"),  # type: ignore[arg-type]
         (lambda: adjust_sharpness(COLOR, 1, np.ones(3)), AssertionError, r"kernel must be an array \(h, w\)"),
         (lambda: adjust_sharpness(COLOR, "a"), AssertionError, "factor must be a number"),  # type: ignore[arg-type]
+        (lambda: adjust_sharpness(COLOR, np.inf), ValueError, "factor must be finite, not inf"),
+        (lambda: adjust_color(COLOR, -np.inf), ValueError, "alpha must be finite, not -inf"),
+        (lambda: adjust_color(COLOR, 1, np.inf), ValueError, "beta must be finite"),
+        (lambda: adjust_color(COLOR, 1, 0, np.inf), ValueError, "gamma must be finite"),
+        (lambda: adjust_color(COLOR, np.inf, backend="pillow"), ValueError, "alpha must be finite"),
+        (lambda: adjust_lighting(COLOR, EIGVAL, EIGVEC, np.inf), ValueError, "alphastd must be finite"),
+        (lambda: adjust_lighting(COLOR, EIGVAL, EIGVEC, rng=5), TypeError, "rng must be a numpy.random"),  # type: ignore[arg-type]
+        (
+            lambda: adjust_lighting(COLOR, EIGVAL, EIGVEC.astype(str)),
+            TypeError,
+            "eigvec must be an array of n",
+        ),
+        (lambda: adjust_lighting(COLOR.astype(complex), EIGVAL, EIGVEC), TypeError, "array of real numbers"),
+        (lambda: clahe(COLOR[..., 0], np.inf), ValueError, "clip_limit must be finite"),
         (lambda: adjust_hue(PILLOW_IMAGE, 9, "PIL"), ValueError, "backend must be"),  # type: ignore[arg-type]
         (lambda: adjust_hue(PILLOW_IMAGE, 0.51), ValueError, "hue_factor must be from -0.5 to 0.5, not 0.51"),  # type: ignore[arg-type]
         (lambda: adjust_hue(PILLOW_IMAGE, -0.2), TypeError, "img must be an array"),  # type: ignore[arg-type]
@@ -243,3 +257,13 @@ def test_invalid_arguments(call: Callable[[], Any], kinds: type[Exception], mess
     with pytest.raises(ArgumentError, match=message) as raised:
         call()
     assert isinstance(raised.value, kinds)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_sharpness_of_many_channels(dtype: Any) -> None:
+    """An image may have more channels than OpenCV accepts; each is changed by itself."""
+    img = np.random.default_rng(0).integers(0, 256, (6, 7, 600)).astype(dtype)
+    expected = np.stack([adjust_sharpness(img[..., i], 1.7) for i in range(600)], axis=2)
+    sharpened = adjust_sharpness(img, 1.7)
+    assert np.allclose(sharpened, expected, atol=1e-3 if dtype == np.float32 else 0)
+    assert sharpened.dtype == dtype

@@ -271,6 +271,9 @@ def test_lut_transform_of_invalid_arguments(img: Any, table: Any, kind: type, me
         (lambda: auto_contrast(SMALL, (1, 2, 3)), r"cutoff must be 2 numbers \(low, high\), not \(1, 2, 3\)"),  # type: ignore[arg-type]
         (lambda: adjust_brightness(SMALL, float("nan")), "factor must be a number, not nan"),
         (lambda: adjust_contrast(SMALL, 1, "PIL"), "backend must be"),  # type: ignore[arg-type]
+        (lambda: adjust_brightness(SMALL, float("inf")), "factor must be finite, not inf"),
+        (lambda: adjust_brightness(SMALL, float("inf"), "pillow"), "factor must be finite, not inf"),
+        (lambda: adjust_contrast(SMALL.astype(np.float32), float("-inf")), "factor must be finite, not -inf"),
         (lambda: adjust_brightness(SMALL.astype(float), 1, "pillow"), "array of uint8, not of float64"),
         (lambda: adjust_brightness(COLOR[..., :2], 1, "pillow"), "img must have 1 or 3 or 4 channels"),
         (lambda: iminvert([[1]]), "img must be an array"),  # type: ignore[arg-type]
@@ -281,6 +284,24 @@ def test_invalid_arguments(call: Callable[[], Any], message: str) -> None:
     """Other values and types are argument errors, which MMCV's assertions and ValueErrors are."""
     with pytest.raises(ArgumentError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32])
+def test_infinite_threshold(dtype: Any) -> None:
+    """No value reaches an infinite threshold, and each is above minus infinity."""
+    img = np.arange(12).reshape(3, 4).astype(dtype)
+    assert np.array_equal(solarize(img, float("inf")), img)
+    assert np.array_equal(solarize(img, float("-inf")), iminvert(img))
+
+
+@pytest.mark.filterwarnings("error")
+def test_histogram_of_nan() -> None:
+    """NaN, which has no level in a histogram, counts as 0."""
+    img = photo()[..., 0].astype(np.float32)
+    zero = img.copy()
+    img[:3], zero[:3] = np.nan, 0
+    assert np.array_equal(imequalize(img), imequalize(zero))
+    assert np.array_equal(auto_contrast(img, 5)[3:], auto_contrast(zero, 5)[3:])
 
 
 def test_the_default_backend_is_read_at_call_time() -> None:

@@ -70,9 +70,9 @@ def test_number_of_lookups(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ..
     calls = []
     apply = PointTable.apply
 
-    def counted(table: PointTable, img: Any) -> Any:
+    def counted(table: PointTable, img: Any, planes: Any = ()) -> Any:
         calls.append(img.shape)
-        return apply(table, img)
+        return apply(table, img, planes)
 
     monkeypatch.setattr(PointTable, "apply", counted)
     img = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

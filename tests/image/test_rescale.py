@@ -115,6 +115,13 @@ def test_multiple_passes_on() -> None:
     assert np.array_equal(out, imresize(img, (32, 16), interpolation="nearest", backend="pillow"))
 
 
+@pytest.mark.parametrize("scale", [np.array(2), np.array(2.5), {1: 2, 3: 4}, [1, 2, 3], [], "12", None])
+def test_not_a_scale(scale: Any) -> None:
+    """An array without axes, or anything but a number or a pair, is refused."""
+    with pytest.raises(TypeError, match="scale must be"):
+        rescale_size((4, 3), scale)
+
+
 @pytest.mark.parametrize(
     ("divisor", "options", "message"),
     [

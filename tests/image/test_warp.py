@@ -316,3 +316,9 @@ def test_wrong_arguments(function: Any, arguments: Any, error: type[Exception], 
     """Each wrong argument raises an error that says what would be right."""
     with pytest.raises(error, match=message):
         function(noise(4, 4, 3), *arguments)
+
+
+def test_result_too_large() -> None:
+    """A result that does not fit into the integers of OpenCV is an error without words of OpenCV."""
+    with pytest.raises(ArgumentError, match="The memory is not sufficient for an image of"):
+        imrotate(np.zeros((3, 4), np.uint8), 30, scale=1e12, auto_bound=True)

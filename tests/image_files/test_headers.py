@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import zlib
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -228,3 +229,12 @@ def test_truncated_files(format: str) -> None:  # noqa: A002
     for tenth in range(10):
         with pytest.raises(ImageDecodeError):
             read_header(whole[: len(whole) * tenth // 10])
+
+
+@pytest.mark.parametrize("suffix", ["gif", "bmp", "png"])
+def test_palette_is_color(suffix: str, tmp_path: Path) -> None:
+    """An image with a palette of colors has three channels, although it stores one number for each pixel."""
+    Image.fromarray(letter_f()).convert("P").save(tmp_path / f"a.{suffix}")
+    assert read_header((tmp_path / f"a.{suffix}").read_bytes()).channels == 3
+    Image.fromarray(letter_f(channels=1)).save(tmp_path / f"b.{suffix}")
+    assert read_header((tmp_path / f"b.{suffix}").read_bytes()).channels == 1

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import cfgtrain
+from cfgtrain.errors import CfgTrainError
 from cfgtrain.video import Cache, VideoReader, frames2video
 
 NUM_FRAMES = 60
@@ -347,10 +348,21 @@ def test_errors_leave_no_video(frames: Path, tmp_path: Path) -> None:
         ({"start": 25}, FileNotFoundError),
         ({"start": 5, "end": 5}, ValueError),
         ({"start": 0.5}, TypeError),
+        ({"fourcc": None}, TypeError),
+        ({"fourcc": ["X", "V", "I", "D"]}, TypeError),
+        ({"filename_tmpl": None}, ValueError),
+        ({"filename_tmpl": "{}{}.jpg"}, ValueError),
+        ({"filename_tmpl": "{name}.jpg"}, ValueError),
+        ({"filename_tmpl": "{:06d.jpg"}, ValueError),
+        ({"frame_dir": None}, TypeError),
+        ({"video_file": 1}, TypeError),
     ],
 )
 def test_wrong_arguments(frames: Path, arguments: dict[str, Any], error: type[Exception]) -> None:
     """A wrong argument is an error that names it, and no video is written."""
-    with pytest.raises(error):
-        frames2video(frames, frames / "v.avi", show_progress=False, **arguments)
+    with pytest.raises(error) as info:
+        frames2video(
+            **{"frame_dir": frames, "video_file": frames / "v.avi", "show_progress": False, **arguments}
+        )
+    assert isinstance(info.value, CfgTrainError | FileNotFoundError)
     assert len(list(frames.iterdir())) == 20

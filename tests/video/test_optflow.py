@@ -337,3 +337,17 @@ def test_largest_image(mode: Any) -> None:
     flow = np.zeros((2, 32766, 2), np.float32)
     flow[..., 0] = -1
     assert np.array_equal(flow_warp(img, flow, 0, mode)[:, 1:], img[:, :-1])
+
+
+def test_content_is_bytes() -> None:
+    """Content that is not bytes, and a maximum that is not a number, are refused."""
+    for function in (flow_from_bytes, sparse_flow_from_bytes):
+        for content in (None, "PIEH", [1, 2], 5):
+            with pytest.raises(TypeError, match="content must be bytes"):
+                function(content)  # type: ignore[operator]
+    for value in (None, "1"):
+        with pytest.raises(TypeError, match="max_val must be a number"):
+            quantize_flow(FLOW, value)  # type: ignore[arg-type]
+    for value in (0, -1, float("inf")):
+        with pytest.raises(ValueError, match="max_val must be positive and finite"):
+            dequantize_flow(FLOW[..., 0], FLOW[..., 1], value)

@@ -182,6 +182,11 @@ def test_labels(columns: int, class_names: Any, expected: list[str], monkeypatch
         ({"bboxes": np.zeros((1, 4)), "labels": [-1], "class_names": ["a", "b"]}, ValueError),
         ({"bboxes": np.zeros((1, 4)), "labels": [0.5]}, TypeError),
         ({"bboxes": np.zeros((1, 4)), "labels": [0], "font_scale": "big"}, TypeError),
+        ({"bboxes": np.zeros((1, 4)), "labels": [0], "font_scale": -1}, ValueError),
+        ({"bboxes": np.zeros((1, 4)), "labels": [0], "font_scale": 1e9}, ValueError),
+        ({"bboxes": np.zeros((1, 4)), "labels": [0], "class_names": 5}, TypeError),
+        ({"bboxes": np.zeros((1, 4)), "labels": [0], "class_names": "cat"}, TypeError),
+        ({"bboxes": np.zeros((1, 4)), "labels": [0], "class_names": {"cat"}}, TypeError),
     ],
 )
 def test_wrong_detections(arguments: dict[str, Any], error: type[Exception]) -> None:

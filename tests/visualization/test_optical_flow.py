@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.video import flowwrite
 from cfgtrain.visualization import flow2rgb, flowshow, make_color_wheel, optical_flow
 
@@ -115,6 +116,13 @@ def test_unknown_everywhere() -> None:
     assert (flow2rgb(np.zeros((3, 4, 2), int)) == 1).all()
     for huge in (np.full((1, 1, 2), 1e30, np.float32), np.full((1, 1, 2), 1e300)):
         assert not flow2rgb(huge, unknown_thr=np.inf).any()
+
+
+@pytest.mark.parametrize("wheel", ["red", {}, [["a", "b", "c"]], 1j])
+def test_wheel_without_numbers(wheel: Any) -> None:
+    """A wheel that is not an array of numbers is refused."""
+    with pytest.raises(ArgumentTypeError, match="color_wheel must be an array of numbers"):
+        flow2rgb(np.zeros((3, 4, 2)), wheel)
 
 
 def test_custom_wheel() -> None:

@@ -203,6 +203,13 @@ def test_a_path_is_read(tmp_path: Path) -> None:
     assert np.array_equal(cv2.imread(str(path)), IMG)
 
 
+@pytest.mark.parametrize("name", [None, 5, b"a", ["a"]])
+def test_name_is_text(name: Any) -> None:
+    """The name of a window is a str."""
+    with pytest.raises(TypeError, match="win_name must be a str"):
+        imshow(IMG, name, 1)
+
+
 @pytest.mark.parametrize(
     ("img", "wait_time", "error"),
     [

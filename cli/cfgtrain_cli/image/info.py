@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from cfgtrain.errors import CfgTrainError, ImageDecodeError
+from cfgtrain.image.io import imfrombytes
 from cfgtrain.image_files.header import Header
 from cfgtrain.image_files.reader import read_header
 from cfgtrain.suggestions import printable
@@ -66,9 +64,7 @@ def _header(content: bytes) -> Header:
     if header.format:
         raise ImageDecodeError(f"The {header.format} file is damaged.")
     # A format without much of a header, such as HDR: decode it.
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ImageDecodeError("It is not an image in a format that OpenCV can read.")
+    pixels = imfrombytes(content, "unchanged", backend="cv2")
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     depth = pixels.dtype.name.removeprefix("uint")
     return Header("", (pixels.shape[1], pixels.shape[0]), channels=channels, depth=depth)

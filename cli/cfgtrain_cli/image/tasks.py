@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
-import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Array
+from cfgtrain.image.colorspace import bgr2gray
 from cfgtrain.image.crop import imcrop
 from cfgtrain.image.flip import Direction, imflip, turn_upright
 from cfgtrain.image.pad import PaddingMode, impad
@@ -271,8 +271,8 @@ class Convert:
         pixels = picture.pixels
         if not self.grayscale or pixels.ndim == 2:
             return pixels
-        gray = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_BGR2GRAY)
-        return cv2.merge([gray, gray, gray, pixels[..., 3]]) if has_alpha(pixels) else gray
+        gray = bgr2gray(pixels[..., :3])
+        return np.dstack([gray, gray, gray, pixels[..., 3]]) if has_alpha(pixels) else gray
 
 
 def _checked(size: Size) -> Size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from cfgtrain.config.dict import without
@@ -13,7 +14,7 @@ from cfgtrain.introspection.imports import import_failure
 from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
 from cfgtrain.origin import Location, argument_location, dotted, location
 from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
-from cfgtrain.registry.registry import Registry, resolve_cfg, similar_key
+from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg, similar_key
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
@@ -105,19 +106,29 @@ def arguments(
 def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
     """Yield what is wrong with the configs inside the config of another object.
 
-    The outer object may add arguments and may use a custom registry. So a name that is not in
-    ``registry`` is only reported if it is an import path or similar to a registered name.
+    The outer object may add arguments and may build from another registry. So a name that is not in
+    ``registry`` is only reported if no registry has it, and it is an import path or looks more like a name in
+    ``registry`` than like one in another registry.
     """
     for key, value in items_of(node):
         if key == "init_cfg":
             yield from _init_cfg(node, value)
             continue
         kind = _type_of(value)
-        if isinstance(kind, str) and (
-            "." in kind or kind in registry or close_names(kind, registry, count=1)
-        ):
+        if isinstance(kind, str) and _belongs_to(registry, kind):
             yield from component(node, key, registry, partial_args=True)
         yield from nested(value, registry)
+
+
+def _belongs_to(registry: Registry, kind: str) -> bool:
+    """Return whether a type is one of a registry, or probably a mistake in writing one."""
+    if kind in registry:
+        return True
+    others = [each for each in known_registries() if each is not registry]
+    if any(kind in each for each in others):
+        return False
+    nearest = close_names(kind, chain(registry, *others), count=1)
+    return "." in kind or any(name in registry.keys() for name in nearest)  # noqa: SIM118  # no look-up
 
 
 def _type_of(value: Any) -> Any:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.checkpoint.digest import verify_digest
-from cfgtrain.checkpoint.load import read_checkpoint, read_lazily
+from cfgtrain.checkpoint.load import read_checkpoint
+from cfgtrain.checkpoint.read import read_lazily
 from cfgtrain.errors import CheckpointError
 from cfgtrain.suggestions import printable
 

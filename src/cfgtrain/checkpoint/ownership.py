@@ -6,7 +6,7 @@ import logging
 import time
 from pathlib import Path
 
-from cfgtrain.checkpoint.load import read_lazily
+from cfgtrain.checkpoint.read import read_lazily
 from cfgtrain.errors import CheckpointError
 
 __all__ = ["remove_if_owned", "rename_foreign", "run_id_of"]

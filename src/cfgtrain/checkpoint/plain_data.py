@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,18 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Size, torch.d
 _NUMPY_KINDS = "biufcSUmM"  # numbers, text and dates; objects and records are not plain data
 
 
-def allow_numpy() -> Any:
+_lock = threading.RLock()
+
+
+@contextmanager
+def allow_numpy() -> Iterator[None]:
     """Return a context in which ``weights_only`` also reads NumPy scalars and arrays of numbers, text and dates.
 
     Code written for MMCV saves them in ``meta``, for example as ``best_score``. A pickle of NumPy 1 calls their
     module ``numpy.core``, one of NumPy 2 ``numpy._core``; either version reads both.
     """
-    return torch.serialization.safe_globals(_SAFE)
+    with _lock, torch.serialization.safe_globals(_SAFE):  # the list of what is safe belongs to all threads
+        yield
 
 
 def objects_in(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -54,8 +54,14 @@ def save_checkpoint(
         CheckpointError: The file cannot be written; a previous file remains unchanged.
     """
     check_type("meta", meta, dict | None, "a dict or None")
-    if not is_main_process():
-        return
+    if is_main_process():
+        write_checkpoint(make_checkpoint(model, optimizer, meta, resume), filename)
+
+
+def make_checkpoint(
+    model: nn.Module, optimizer: Any, meta: dict[str, Any] | None, resume: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return what ``save_checkpoint`` writes; its tensors are those of the model and the optimizer, if on the CPU."""
     meta = {**(meta or {}), **version_meta(), "time": time.asctime()}
     inner = unwrap_model(model)
     if getattr(inner, "CLASSES", None) is not None:
@@ -67,7 +73,7 @@ def save_checkpoint(
         checkpoint["optimizer"] = optimizer.state_dict()
     if resume is not None:
         checkpoint["resume"] = resume
-    write_checkpoint(checkpoint, filename)
+    return checkpoint
 
 
 def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:

@@ -1,13 +1,14 @@
-"""Building blocks of networks, small networks, and weight initialization."""
+"""Layers, networks, weight initialization, and tools for whole models."""
 
 from typing import TYPE_CHECKING
 
-from cfgtrain.cnn import alexnet, bricks, builder, init, lenet, resnet, tools, vgg, vit
+from cfgtrain.cnn import alexnet, bricks, builder, init, lenet, module, resnet, tools, vgg, vit
 from cfgtrain.cnn.alexnet import *
 from cfgtrain.cnn.bricks import *
 from cfgtrain.cnn.builder import *
 from cfgtrain.cnn.init import *
 from cfgtrain.cnn.lenet import *
+from cfgtrain.cnn.module import *
 from cfgtrain.cnn.resnet import *
 from cfgtrain.cnn.tools import *
 from cfgtrain.cnn.vgg import *
@@ -22,6 +23,7 @@ if not TYPE_CHECKING:  # type checkers use the imports above
         *builder.__all__,
         *init.__all__,
         *lenet.__all__,
+        *module.__all__,
         *resnet.__all__,
         *tools.__all__,
         *vgg.__all__,

@@ -57,21 +57,27 @@ def per_stage(
     return tuple(values)
 
 
-def output_stages(out_indices: Sequence[int], num_stages: int, defaults: tuple[int, ...]) -> tuple[int, ...]:
+def output_stages(
+    out_indices: Sequence[int], num_stages: int, defaults: tuple[int, ...], required: bool = True
+) -> tuple[int, ...]:
     """Return the argument ``out_indices``, 0-based indices of the stages whose outputs are returned.
 
     Args:
         out_indices: The argument.
         num_stages: Number of stages.
         defaults: The default for all stages that there can be; a network with fewer stages uses its beginning.
+        required: Whether there must be at least one, because the network returns nothing else.
 
     Raises:
-        ArgumentError: It is not a list, is empty, or has an index that is not one of a stage.
+        ArgumentError: It is not a list, has an index that is not one of a stage, or is empty if one is required.
     """
     if not isinstance(out_indices, list | tuple | range):
         message = f"out_indices must be a list of the indices of stages, not {out_indices!r}."
         raise ArgumentTypeError(message, argument="out_indices")
     indices = defaults[:num_stages] if tuple(out_indices) == defaults else tuple(out_indices)
+    if required and not indices:
+        message = "out_indices must have at least one index of a stage: the network would return nothing."
+        raise ArgumentError(message, argument="out_indices")
     for i, index in enumerate(indices):
         check_integer(f"out_indices[{i}]", index, 0, num_stages - 1)
     return indices

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cfgtrain.arguments import check_integer
 from cfgtrain.cnn.network import Network, default_init_cfg, freeze_layers, set_norm_layers
 from cfgtrain.cnn.stages import check_depth, output_stages, per_stage, unwrap_single
+from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import MODELS
 
 __all__ = ["VGG", "make_vgg_layer"]
@@ -99,10 +100,16 @@ class VGG(Network):
         super().__init__(default_init_cfg(init_cfg, *[linear] * (num_classes > 0)))
         check_depth("VGG", depth, self.arch_settings)
         check_integer("num_stages", num_stages, 1, 5)
+        if num_classes > 0 and num_stages < 5:
+            raise ArgumentError(
+                f"num_stages must be 5 with a classifier, not {num_stages}.",
+                hint="Leave out num_classes to get the features of the stages.",
+                argument="num_stages",
+            )
         dilations = per_stage("dilations", dilations, num_stages, _DILATIONS)
         check_integer("frozen_stages", frozen_stages, -1, num_stages)
         self.num_classes = num_classes
-        self.out_indices = output_stages(out_indices, num_stages, _ALL_STAGES)
+        self.out_indices = output_stages(out_indices, num_stages, _ALL_STAGES, num_classes <= 0)
         self.frozen_stages = frozen_stages
         self.bn_eval = bn_eval
         self.bn_frozen = bn_frozen

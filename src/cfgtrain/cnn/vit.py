@@ -24,6 +24,7 @@ __all__ = ["VisionTransformer"]
 
 Output = Literal["cls_token", "avg_featmap", "featmap", "raw"]
 _OUTPUTS = ("cls_token", "avg_featmap", "featmap", "raw")
+_INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
 _DIMS = ("embed_dims", "num_layers", "num_heads", "feedforward_channels")
 _LN = {"type": "LN", "eps": 1e-6}
 _GELU = {"type": "GELU"}
@@ -66,7 +67,8 @@ class VisionTransformer(Network):
         qkv_bias: Whether the linear layers of the attentions have a bias.
         norm_cfg: Config of the normalizations.
         act_cfg: Config of the activation.
-        interpolate_mode: How the position embedding is interpolated: a mode of ``torch.nn.functional.interpolate``.
+        interpolate_mode: How the position embedding is interpolated: ``"nearest"``, ``"nearest-exact"``,
+            ``"bilinear"``, ``"bicubic"`` or ``"area"``, as by ``torch.nn.functional.interpolate``.
         init_cfg: Config of the weight initialization; by default a normal distribution with a standard deviation of
             0.02 for linear layers.
 
@@ -105,6 +107,7 @@ class VisionTransformer(Network):
         self.num_classes = num_classes
         self.out_type = _output(out_type, with_cls_token, num_classes > 0)
         self.with_cls_token = with_cls_token
+        check_choice("interpolate_mode", interpolate_mode, _INTERPOLATIONS)
         self.interpolate_mode = interpolate_mode
         self.img_size = positive_pair("img_size", img_size)
         patch = positive_pair("patch_size", patch_size)
@@ -115,10 +118,8 @@ class VisionTransformer(Network):
         self.patch_embed = PatchEmbed(
             in_channels, self.embed_dims, kernel_size=patch, stride=patch, input_size=self.img_size
         )
-        rows, columns = self.grid = self.patch_embed.init_out_size or (
-            0,
-            0,
-        )  # patches of an image of img_size
+        # The numbers of rows and columns of patches of an image of img_size.
+        rows, columns = self.grid = self.patch_embed.init_out_size or (0, 0)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims)) if with_cls_token else None
         length = rows * columns + int(with_cls_token)
         self.pos_embed = nn.Parameter(torch.zeros(1, length, self.embed_dims))

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from cfgtrain.checkpoint.find import Resumed, find_resume
-from cfgtrain.checkpoint.load import read_lazily
+from cfgtrain.checkpoint.read import read_lazily
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CheckpointError

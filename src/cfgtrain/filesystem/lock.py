@@ -1,4 +1,4 @@
-"""Lock a folder, so that only one process writes to it."""
+"""Locks between processes: of a folder that only one of them writes to, and of work that only one does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ try:
 except ImportError:  # pragma: no cover - not available on Windows: folders are not locked there
     fcntl = None  # type: ignore[assignment]  # None means "not available"
 
-__all__ = ["LOCK_NAME", "locked_folder"]
+__all__ = ["LOCK_NAME", "locked_folder", "waiting_lock"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,4 +60,23 @@ def locked_folder(folder: Path) -> Iterator[None]:
             file.truncate(0)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
+        yield
+
+
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Wait until no other process has a lock, and hold it while a ``with`` block runs.
+
+    It does nothing where files cannot be locked. The file is not removed.
+
+    Args:
+        path: The file of the lock, which is created.
+
+    Raises:
+        OSError: The file cannot be created.
+    """
+    with path.open("ab") as file:
+        if fcntl is not None:
+            with suppress(OSError):  # a file system without locks
+                fcntl.lockf(file, fcntl.LOCK_EX)
         yield

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cfgtrain.arguments import check_number
+from cfgtrain.arguments import check_number, check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, MissingLibraryError
 
 try:  # this module is imported before all others that need OpenCV, so the check is only here
@@ -25,6 +25,7 @@ Numbers = float | Sequence[float] | Array  # a number, or one number for each ch
 __all__: list[str] = []  # what the package exports
 
 _CHANNELS_AT_ONCE = 4  # the most channels that every OpenCV function accepts
+MAX_EDGE = 2**31 - 1  # pixels; the most that OpenCV accepts
 MAX_CHANNELS = 128  # the most that OpenCV 5 accepts in an image; OpenCV 4 accepts 512
 
 
@@ -35,6 +36,7 @@ def check_image(
     name: str = "img",
     *,
     channels: Sequence[int] = (),
+    real: bool = False,
 ) -> Array:
     """Return ``img`` if it is an image array that a function accepts.
 
@@ -44,6 +46,7 @@ def check_image(
         ndims: The accepted numbers of dimensions.
         name: Name of the argument.
         channels: The accepted numbers of channels, where (H, W) has one; empty for all.
+        real: Whether the array must be of real numbers: not of complex ones, text or objects.
 
     Raises:
         ArgumentTypeError: It is not an array, its dtype is not accepted, or it has the byte order of another machine.
@@ -68,6 +71,10 @@ def check_image(
         raise ArgumentTypeError(
             f"{name} must be an array of {' or '.join(dtypes)}, not of {img.dtype}.", argument=name
         )
+    if real and img.dtype.kind not in "buif":
+        raise ArgumentTypeError(
+            f"{name} must be an array of real numbers, not of {img.dtype}.", argument=name
+        )
     if channels and count_channels(img) not in channels:
         counts = " or ".join(map(str, channels))
         raise ArgumentError(
@@ -75,6 +82,34 @@ def check_image(
             argument=name,
         )
     return img
+
+
+def check_content(content: Any) -> bytes:
+    """Return the content of a file as bytes.
+
+    Args:
+        content: The argument ``content``: bytes, or a buffer of bytes such as an array of uint8.
+
+    Raises:
+        ArgumentTypeError: It is something else.
+    """
+    return bytes(check_type("content", content, bytes | bytearray | memoryview | np.ndarray, "bytes"))
+
+
+def check_writable(copying: str, img: Array) -> None:
+    """Raise if an image cannot be changed in place.
+
+    Args:
+        copying: Name of the function that returns a copy, for the message.
+        img: The image.
+
+    Raises:
+        ArgumentError: It is read-only.
+    """
+    if not img.flags.writeable:
+        raise ArgumentError(
+            f"img is read-only, so it cannot be changed in place: use {copying}.", argument="img"
+        )
 
 
 @cache
@@ -151,10 +186,21 @@ def filled(height: int, width: int, values: Sequence[float], img: Array) -> Arra
         width: Width in pixels.
         values: The colour, one number per channel.
         img: The image, (H, W) or (H, W, C).
+
+    Raises:
+        ArgumentError: The memory is not sufficient.
     """
-    result = np.empty((height, width, *img.shape[2:]), img.dtype)
+    try:
+        result = np.empty((height, width, *img.shape[2:]), img.dtype)
+    except (MemoryError, ValueError) as error:
+        raise too_large(height, width) from error
     fill(result, values)
     return result
+
+
+def too_large(height: int, width: int) -> ArgumentError:
+    """Return the error for an image that does not fit into the memory."""
+    return ArgumentError(f"The memory is not sufficient for an image of {width}x{height} pixels.")
 
 
 def fill(img: Array, values: Sequence[float]) -> None:
@@ -210,4 +256,8 @@ def by_channel_groups(
 
 def opencv_reason(error: cv2.error) -> str:
     """Return the reason in an error of OpenCV, without its file, line and function."""
-    return str(getattr(error, "err", "") or error).strip()
+    text = str(getattr(error, "err", "") or error).strip()
+    if "Overload resolution failed" not in text:
+        return text
+    # the line after it says which argument OpenCV cannot convert; the other lines repeat it for other array types
+    return next((line.strip(" >-") for line in str(error).splitlines()[1:] if " - " in line), text)

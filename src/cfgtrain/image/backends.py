@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cfgtrain.arguments import check_choice
+from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.errors import ArgumentError, CfgTrainError, ImageDecodeError, MissingLibraryError
 from cfgtrain.image.array import Array, opencv_reason
 from cfgtrain.image.flip import turn_upright
@@ -34,6 +34,7 @@ _CV2_FLAGS = {
     "color_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR,
     "grayscale_ignore_orientation": cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_GRAYSCALE,
 }
+_MAX_CV2_FLAG = 2**31 - 1
 _CV2_REDUCTIONS = {
     1: 0,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -174,7 +175,7 @@ def _check_flag(flag: str, known: Sequence[str], backend: str) -> None:
 
 def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool, reduction: int) -> Array:
     if isinstance(flag, int):
-        return _imdecode(content, flag)
+        return _imdecode(content, check_integer("flag", flag, -1, _MAX_CV2_FLAG))
     _check_flag(flag, tuple(_CV2_FLAGS), "cv2")
     mode = _CV2_FLAGS[flag] | _CV2_REDUCTIONS[reduction]
     upright = flag in ("color", "grayscale")
@@ -185,6 +186,9 @@ def _decode_cv2(content: bytes, flag: Flag | int, rgb: bool, reduction: int) -> 
         img = turn_upright(_imdecode(content, mode | cv2.IMREAD_IGNORE_ORIENTATION), _orientation(content))
     else:
         img = _imdecode(content, mode)
+    gray, is_gray = flag.startswith("grayscale"), img.ndim == 2
+    if flag != "unchanged" and gray != is_gray:  # OpenCV ignores the flag for PFM, and OpenCV 4 also for HDR
+        img = _gray(img, rgb=False) if gray else cv2.cvtColor(img, cv2.COLOR_GRAY2BGR)
     if rgb and flag in ("color", "color_ignore_orientation"):
         img = cv2.cvtColor(img, cv2.COLOR_BGR2RGB, img)
     return img
@@ -207,6 +211,8 @@ def _pillow_reason(content: bytes) -> str:
             kind = img.format
             img.load()
     except UnidentifiedImageError:
+        if content.startswith(_TIFF):
+            return "this kind of TIFF needs the flag unchanged with cv2, or the backend tifffile"
         return f"it begins with {content[:12]!r}, which is not the beginning of a known image format"
     except _PILLOW_ERRORS as error:
         return str(error)

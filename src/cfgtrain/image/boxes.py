@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from cfgtrain.arguments import check_numbers, check_positive
+from cfgtrain.arguments import check_numbers, check_positive, count_items
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array
 
@@ -35,12 +36,7 @@ def bbox_clip(bboxes: Boxes, img_shape: Sequence[int] | Array) -> Array:
             f"bboxes must have 4 numbers (x1, y1, x2, y2) for each box, not shape {boxes.shape}.",
             argument="bboxes",
         )
-    shape: object = img_shape
-    if isinstance(shape, Sequence | np.ndarray):
-        shape = shape[:2]  # of an image with channels
-    height, width = check_numbers("img_shape", shape, 2, "(h, w)", integers=True, minimum=1)
-    limits = np.tile([width - 1, height - 1], boxes.shape[-1] // 2)
-    return np.clip(boxes, 0, limits).astype(boxes.dtype)
+    return _clipped(boxes, "img_shape", img_shape)
 
 
 def bbox_scaling(bboxes: Boxes, scale: float, clip_shape: Sequence[int] | Array | None = None) -> Array:
@@ -73,7 +69,15 @@ def bbox_scaling(bboxes: Boxes, scale: float, clip_shape: Sequence[int] | Array 
         exact = boxes if boxes.dtype.kind == "f" else boxes.astype(np.float64)
         growth = (exact[..., 2:] - exact[..., :2] + 1) * ((factor - 1) * 0.5)
         scaled = np.concatenate([exact[..., :2] - growth, exact[..., 2:] + growth], axis=-1)
-    return scaled if clip_shape is None else bbox_clip(scaled, clip_shape)
+    return scaled if clip_shape is None else _clipped(scaled, "clip_shape", clip_shape)
+
+
+def _clipped(boxes: Array, name: str, value: Any) -> Array:
+    """Return boxes clipped to the area of an image, whose shape is given by an argument."""
+    shape = value[:2] if isinstance(value, Sequence | np.ndarray) and (count_items(value) or 0) > 2 else value
+    height, width = check_numbers(name, shape, 2, "(h, w)", integers=True, minimum=1)
+    limits = np.tile([width - 1, height - 1], boxes.shape[-1] // 2)
+    return np.clip(boxes, 0, limits).astype(boxes.dtype)
 
 
 def _boxes(bboxes: Boxes) -> Array:
@@ -85,4 +89,4 @@ def _boxes(bboxes: Boxes) -> Array:
         raise ArgumentTypeError(
             f"bboxes must be an array of numbers or lists of numbers, not {bboxes!r}.", argument="bboxes"
         )
-    return boxes
+    return boxes.reshape(0, 4) if isinstance(bboxes, list | tuple) and not bboxes else boxes

@@ -11,7 +11,7 @@ from cfgtrain.image.pad import add_border
 
 __all__ = ["imcrop"]
 
-_LIMIT = 2**31  # of coordinates; far larger ones cannot be converted to integers
+_LIMIT = 2**31  # of coordinates; larger ones are not integers of OpenCV
 
 
 def imcrop(
@@ -36,7 +36,7 @@ def imcrop(
     Raises:
         ArgumentError: A box is empty or has a coordinate that is not finite, or is wholly outside the image and ``pad_fill`` is not given
             (MMCV returns the nearest pixels of the border); ``scale`` is not positive and finite; or ``pad_fill``
-            has a wrong length or is out of the range of the dtype.
+            has a wrong length or is out of the range of the dtype; or the memory is not sufficient for a patch.
         ArgumentTypeError: An argument is not a number or not an array of numbers.
     """
     check_image(img)
@@ -47,8 +47,10 @@ def imcrop(
             f"bboxes must be one box (4,) or several boxes (k, 4), not of shape {scaled.shape}.",
             argument="bboxes",
         )
-    if scaled.dtype.kind == "f" and not (np.abs(scaled) < _LIMIT).all():
-        raise ArgumentError(f"bboxes must be finite and below 2**31, not {bboxes!r}.", argument="bboxes")
+    if not ((scaled > -_LIMIT) & (scaled < _LIMIT)).all():
+        raise ArgumentError(
+            f"bboxes must be finite and below 2**31 after scaling, not {scaled.tolist()}.", argument="bboxes"
+        )
     boxes = scaled.astype(np.int64).reshape(-1, 4).tolist()
     patches = [_crop(img, box, values) for box in boxes]
     return patches[0] if scaled.ndim == 1 else patches

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cfgtrain.arguments import check_pair
-from cfgtrain.errors import ArgumentTypeError
+from cfgtrain.arguments import check_pair, check_type
 from cfgtrain.image.array import Array, Numbers, channel_values, check_image, fill
 
 __all__ = ["cutout"]
@@ -46,10 +45,12 @@ def cutout(
         int(edge) for edge in check_pair("shape", shape, "(h, w)", integers=True, minimum=0)
     )
     values = channel_values("pad_val", pad_val, img)
-    if rng is not None and not isinstance(rng, np.random.Generator | np.random.RandomState):
-        raise ArgumentTypeError(
-            f"rng must be a numpy.random.Generator or RandomState, not {rng!r}.", argument="rng"
-        )
+    check_type(
+        "rng",
+        rng,
+        np.random.Generator | np.random.RandomState | None,
+        "a numpy.random.Generator or RandomState",
+    )
     uniform = np.random.uniform if rng is None else rng.uniform
     height, width = img.shape[:2]
     y, x = uniform(0, height), uniform(0, width)

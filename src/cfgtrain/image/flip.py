@@ -8,8 +8,15 @@ import cv2
 import numpy as np
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import MAX_CHANNELS, Array, check_image, count_channels, dtype_name, opencv_output
+from cfgtrain.image.array import (
+    MAX_CHANNELS,
+    Array,
+    check_image,
+    check_writable,
+    count_channels,
+    dtype_name,
+    opencv_output,
+)
 
 __all__ = ["imflip", "imflip_"]
 
@@ -67,8 +74,7 @@ def imflip_(img: Array, direction: Direction = "horizontal") -> Array:
     """
     check_image(img)
     check_choice("direction", direction, get_args(Direction))
-    if not img.flags.writeable:
-        raise ArgumentError("img is read-only, so it cannot be flipped in place: use imflip.", argument="img")
+    check_writable("imflip", img)
     target = opencv_output(img)
     if target is not None and _fits_opencv(img):
         cv2.flip(target, _CV2_CODES[direction], dst=target)

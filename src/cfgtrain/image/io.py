@@ -16,7 +16,7 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError, ImageDecodeError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import display_name, file_name
 from cfgtrain.image import backends
-from cfgtrain.image.array import Array, check_image, count_channels
+from cfgtrain.image.array import Array, check_content, check_image, count_channels
 from cfgtrain.image.backends import Flag
 from cfgtrain.image.rescale import rescale_size
 from cfgtrain.image.resize import Size, imresize
@@ -53,6 +53,7 @@ _FORMATS = {
     ".pfm": _Format(_FLOAT, (1, 3)),
     ".exr": _Format(_FLOAT, (1, 3, 4)),
 }
+_UNIT_SUFFIXES = (".hdr", ".pic", ".exr")  # formats in which white is 1
 IMAGE_SUFFIXES = tuple(sorted(_FORMATS))
 _LZW = 5
 
@@ -93,7 +94,9 @@ def imread(
     if isinstance(img_or_path, np.ndarray):
         return img_or_path
     if not isinstance(img_or_path, (str, os.PathLike)):
-        raise ArgumentTypeError(f"img_or_path must be an array or a path, not {img_or_path!r}.")
+        raise ArgumentTypeError(
+            f"img_or_path must be an array or a path, not {img_or_path!r}.", argument="img_or_path"
+        )
     path = img_or_path if isinstance(img_or_path, str) else Path(img_or_path)
     content: Any = FileClient.infer_client(file_client_args, path).get(path)
     if content is None:  # a database without this key
@@ -117,7 +120,7 @@ def imfrombytes(
     """Decode an image.
 
     Args:
-        content: Content of the image file.
+        content: Content of the image file, bytes or a buffer of bytes.
         flag: How to decode the image.
 
             - ``color``: three 8-bit channels, turned upright according to the EXIF orientation.
@@ -140,6 +143,7 @@ def imfrombytes(
         ``unchanged``, shape and dtype are those of the file, and three or four channels are BGR or BGRA.
 
     Raises:
+        ArgumentTypeError: ``content`` is not bytes.
         ArgumentError: The flag, channel order or backend is unknown.
         ImageDecodeError: The backend cannot decode the content.
         MissingLibraryError: The library of the backend is not installed.
@@ -148,7 +152,8 @@ def imfrombytes(
     check_choice("backend", name, backends.supported_backends)
     order = str(channel_order).lower()
     check_choice("channel_order", order, ("bgr", "rgb"))
-    if len(content) == 0:
+    content = check_content(content)
+    if not content:
         raise ImageDecodeError("The file is empty (0 bytes).")
     if max_side is None:
         return backends.DECODERS[name](content, flag, order == "rgb", 1)
@@ -206,7 +211,7 @@ def imwrite(
         raise ArgumentTypeError(f"file_path must be a path, not {file_path!r}.", argument="file_path")
     if auto_mkdir is not None:
         warnings.warn("auto_mkdir has no effect: the folder is always created.", UserWarning, stacklevel=2)
-    check_image(img)
+    check_image(img, real=True)
     check_choice("channel_order", channel_order, ("bgr", "rgb"))
     path = file_path if isinstance(file_path, str) else Path(file_path)
     if channel_order == "rgb" and count_channels(img) in (3, 4):
@@ -228,6 +233,8 @@ def imencode(suffix: str, img: Array, params: Sequence[int] = ()) -> bytes:
         ArgumentError: OpenCV does not support the format, or the format does not hold the image.
     """
     if not suffix or not cv2.haveImageWriter(f"x{suffix}"):
+        if suffix.lower() in IMAGE_SUFFIXES:
+            raise UnknownFormatError(f"The installed OpenCV cannot write {suffix.lower()} files.")
         raise UnknownFormatError(
             f"Unknown image suffix {suffix!r}.{suggest(suffix, IMAGE_SUFFIXES)}"
             if suffix
@@ -259,7 +266,14 @@ def _held(img: Array, suffix: str) -> Array:
     if count_channels(img) not in held.channels:
         numbers = " or ".join(map(str, held.channels))
         raise ArgumentError(
-            f"{suffix} holds images of {numbers} channels, not of {count_channels(img)} (shape {img.shape}).",
+            f"{suffix} holds images of {numbers} channel{'s' * (held.channels[-1] > 1)}, not of {count_channels(img)} (shape {img.shape}).",
+            argument="img",
+        )
+    if suffix in _UNIT_SUFFIXES and img.dtype.kind != "f":
+        top = 1 if img.dtype == np.bool_ else np.iinfo(img.dtype).max
+        raise ArgumentError(
+            f"{suffix} holds float32, in which white is 1, and this image is of {img.dtype}. "
+            f"Convert it with (img / {top}).astype(np.float32).",
             argument="img",
         )
     if img.dtype == np.bool_:

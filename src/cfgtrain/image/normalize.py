@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, channel_numbers, check_image, count_channels
+from cfgtrain.image.array import Array, channel_numbers, check_image, check_writable, count_channels
 from cfgtrain.image.point_table import apply_table
 
 __all__ = ["imdenormalize", "imnormalize", "imnormalize_"]
@@ -28,7 +28,7 @@ def imnormalize(
     """Normalize an image: ``(img - mean) / std`` for each channel, in float32.
 
     Args:
-        img: (H, W) or (H, W, C) array of numbers of any dtype.
+        img: (H, W) or (H, W, C) array of real numbers of any dtype.
         mean: Mean in the units of the image: one number, or one for each channel, in the order of the result.
         std: Standard deviation, likewise. It is positive.
         to_rgb: Whether to swap the first and third channel before, from BGR to RGB. It has no effect on one channel.
@@ -38,10 +38,11 @@ def imnormalize(
         Contiguous float32 array with the shape of ``img``, or (C, H, W) with ``channels_first``.
 
     Raises:
+        ArgumentTypeError: ``img`` is not an array of real numbers.
         ArgumentError: ``mean`` or ``std`` does not fit the image, or two or more than four channels cannot be
             converted to RGB.
     """
-    channels = count_channels(check_image(img))
+    channels = count_channels(check_image(img, real=True))
     swap, steps = _swapped("to_rgb", to_rgb, img), _normalization(mean, std, img)
     if channels_first:
         return _normalize_planes(img, channel_order(channels, swap), steps)
@@ -61,9 +62,9 @@ def imnormalize_(img: Array, mean: PerChannel, std: PerChannel, to_rgb: bool = T
 
     Raises:
         ArgumentTypeError: ``img`` is not an array of floats, so that it cannot hold the result.
-        ArgumentError: See ``imnormalize``.
+        ArgumentError: See ``imnormalize``, or ``img`` is read-only.
     """
-    check_image(img, _FLOATS)
+    check_writable("imnormalize", check_image(img, _FLOATS))
     return apply_steps(img, img, _swapped("to_rgb", to_rgb, img), _normalization(mean, std, img))
 
 

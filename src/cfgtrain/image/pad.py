@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Literal, get_args
 
 import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_choice, check_integer, check_numbers, check_pair
+from cfgtrain.arguments import check_choice, check_integer, check_numbers, check_pair, count_items
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import (
+    MAX_EDGE,
     Array,
     Numbers,
     channel_values,
@@ -19,6 +21,7 @@ from cfgtrain.image.array import (
     dtype_name,
     filled,
     restore_axis,
+    too_large,
 )
 
 __all__ = ["impad", "impad_to_multiple"]
@@ -60,7 +63,8 @@ def impad(
 
     Raises:
         ArgumentError: Not exactly one of ``shape`` and ``padding`` is given, one of them has a wrong length or is
-            negative, ``pad_val`` has a wrong length or is out of the range of the dtype, or the mode is unknown.
+            negative, ``pad_val`` has a wrong length or is out of the range of the dtype, the mode is unknown, or the
+            memory is not sufficient.
         ArgumentTypeError: An argument is not a number, or ``img`` is not an array.
     """
     check_image(img)
@@ -110,19 +114,27 @@ def add_border(
         sides: Numbers of pixels to add: (left, top, right, bottom).
         values: Value of the added pixels for ``constant``, one number for each channel.
         padding_mode: See ``impad``.
+
+    Raises:
+        ArgumentError: The memory is not sufficient for the padded image.
     """
     left, top, right, bottom = sides
+    height, width = top + img.shape[0] + bottom, left + img.shape[1] + right
+    if max(height, width) > MAX_EDGE:
+        raise too_large(height, width)
     if dtype_name(img.dtype) in _CV2_TYPES and count_channels(img) <= _CV2_CHANNELS:
         border = _CV2_BORDERS[padding_mode]
-        padded = cv2.copyMakeBorder(img, top, bottom, left, right, border, value=values)
+        try:
+            padded = cv2.copyMakeBorder(img, top, bottom, left, right, border, value=values)
+        except cv2.error as error:
+            raise too_large(height, width) from error
         return restore_axis(padded, img)
     if padding_mode != "constant":  # np.pad of NumPy 1 is wrong for more pixels than the image has
         rows = _positions(img.shape[0], top, bottom, padding_mode)
         columns = _positions(img.shape[1], left, right, padding_mode)
         return np.ascontiguousarray(img[rows[:, None], columns])
-    height, width = img.shape[:2]
-    padded = filled(top + height + bottom, left + width + right, values, img)
-    padded[top : top + height, left : left + width] = img
+    padded = filled(height, width, values, img)
+    padded[top : top + img.shape[0], left : left + img.shape[1]] = img
     return padded
 
 
@@ -140,16 +152,17 @@ def _positions(length: int, before: int, after: int, padding_mode: str) -> Array
 
 def _sides(padding: object) -> tuple[int, int, int, int]:
     """Return the numbers of pixels (left, top, right, bottom) of the argument ``padding``."""
-    if not hasattr(padding, "__len__"):
+    if isinstance(padding, Integral):
         same = check_integer("padding", padding, 0)
         return same, same, same, same
-    if isinstance(padding, str | bytes) or len(padding) not in (2, 4):
-        error = ArgumentTypeError if isinstance(padding, str | bytes) else ArgumentError
+    length = count_items(padding)
+    if length not in (2, 4):
+        error = ArgumentTypeError if length is None else ArgumentError
         raise error(
             "padding must be an integer, 2 integers (left and right, top and bottom) or 4 integers "
             f"(left, top, right, bottom), not {padding!r}.",
             argument="padding",
         )
-    numbers = check_numbers("padding", padding, len(padding), integers=True, minimum=0)
+    numbers = check_numbers("padding", padding, length, integers=True, minimum=0)
     left, top, right, bottom = (int(number) for number in (numbers * 2)[:4])
     return left, top, right, bottom

@@ -8,9 +8,16 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_number, check_numbers
+from cfgtrain.arguments import check_number, check_numbers, check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
-from cfgtrain.image.array import Array, check_image, count_channels, restore_axis
+from cfgtrain.image.array import (
+    MAX_CHANNELS,
+    Array,
+    by_channel_groups,
+    check_image,
+    count_channels,
+    restore_axis,
+)
 from cfgtrain.image.pillow_enhance import enhance, photometric_backend, with_pillow
 from cfgtrain.image.point_table import POINT_DTYPES
 
@@ -46,13 +53,13 @@ def adjust_color(
         ArgumentError: The backend is unknown, or the image is not one of those above.
     """
     chosen = photometric_backend(backend)
-    alpha = check_number("alpha", alpha)
-    gamma = check_number("gamma", gamma)
+    alpha = check_number("alpha", alpha, finite=True)
+    gamma = check_number("gamma", gamma, finite=True)
     if chosen == "pillow":
         if beta is not None or gamma != 0:
             warnings.warn("With pillow, adjust_color only uses alpha, not beta and gamma.", stacklevel=2)
         return enhance(img, "Color", alpha)
-    beta = 1 - alpha if beta is None else check_number("beta", beta)
+    beta = 1 - alpha if beta is None else check_number("beta", beta, finite=True)
     check_image(img, _DTYPES, channels=(1, 3, 4))
     if count_channels(img) == 4:
         colored = adjust_color(img[..., :3], alpha, beta, gamma, "cv2")
@@ -84,7 +91,7 @@ def adjust_sharpness(img: Array, factor: float = 1.0, kernel: Array | None = Non
         ArgumentError: The kernel is not a 2-D array of numbers, or the image is not one of those above.
     """
     img = np.ascontiguousarray(check_image(img, _DTYPES))
-    factor = check_number("factor", factor)
+    factor = check_number("factor", factor, finite=True)
     if kernel is None:
         kernel = _SHARPNESS_KERNEL
     elif not _is_numeric_array(kernel):
@@ -93,11 +100,8 @@ def adjust_sharpness(img: Array, factor: float = 1.0, kernel: Array | None = Non
         raise ArgumentError(
             f"kernel must be an array (h, w), not of shape {kernel.shape}.", argument="kernel"
         )
-    smoothed = restore_axis(cv2.filter2D(img, -1, kernel.astype(np.float64)), img)
-    if img.dtype == np.uint8:
-        return restore_axis(cv2.addWeighted(img, factor, smoothed, 1 - factor, _TRUNCATE), img)
-    blended = cv2.addWeighted(img, factor, smoothed, 1 - factor, 0, dtype=cv2.CV_64F).reshape(img.shape)
-    return np.clip(blended, 0, 65535 if img.dtype == np.uint16 else 255).astype(img.dtype)
+    weights = kernel.astype(np.float64)
+    return by_channel_groups(img, (), lambda part, _: _sharpen(part, factor, weights), MAX_CHANNELS)
 
 
 def adjust_hue(img: Array, hue_factor: float, backend: Literal["cv2", "pillow"] | None = None) -> Array:
@@ -158,7 +162,7 @@ def adjust_lighting(
     From "ImageNet Classification with Deep Convolutional Neural Networks" (AlexNet).
 
     Args:
-        img: (H, W, 3) array of any dtype.
+        img: (H, W, 3) array of real numbers of any dtype.
         eigval: (n,) array of the eigenvalues of the covariance matrix of the colors.
         eigvec: (3, n) array of its eigenvectors, with the rows in the order of the channels of the result.
         alphastd: Standard deviation of the normal distribution of the weights of the components.
@@ -169,22 +173,28 @@ def adjust_lighting(
         Float32 array (H, W, 3), RGB if ``to_rgb``, not limited to a range. MMCV returns float64.
 
     Raises:
-        ArgumentTypeError: An argument is not an array.
+        ArgumentTypeError: An argument is not an array of real numbers, or ``rng`` is not a generator.
         ArgumentError: The shapes do not match, or the image does not have three channels.
     """
-    check_image(img, ndims=(3,), channels=(3,))
+    check_image(img, ndims=(3,), channels=(3,), real=True)
     given: dict[str, object] = {"eigval": eigval, "eigvec": eigvec}
     for name, value in given.items():
-        if not isinstance(value, np.ndarray):
-            raise ArgumentTypeError(f"{name} must be an array, not {value!r}.", argument=name)
+        if not _is_numeric_array(value):
+            raise ArgumentTypeError(f"{name} must be an array of numbers, not {value!r}.", argument=name)
     if eigval.ndim != 1 or eigvec.shape != (3, len(eigval)):
         raise ArgumentError(
             f"eigval and eigvec must have the shapes (n,) and (3, n), not {eigval.shape} and {eigvec.shape}.",
             argument=("eigval", "eigvec"),
         )
-    alphastd = check_number("alphastd", alphastd, minimum=0)
-    source: Any = np.random if rng is None else rng
-    alpha = source.normal(0, alphastd, len(eigval))
+    alphastd = check_number("alphastd", alphastd, minimum=0, finite=True)
+    check_type(
+        "rng",
+        rng,
+        np.random.Generator | np.random.RandomState | None,
+        "a numpy.random.Generator or RandomState",
+    )
+    normal = np.random.normal if rng is None else rng.normal
+    alpha = normal(0, alphastd, len(eigval))
     noise = (eigvec * alpha * eigval).sum(axis=1).tolist()
     colors = img if img.dtype.name in ("uint8", "uint16", "float32") else img.astype(np.float32)
     if to_rgb:
@@ -210,7 +220,7 @@ def clahe(img: Array, clip_limit: float = 40.0, tile_grid_size: tuple[int, int] 
         ArgumentError: The image has several channels, or another argument is invalid.
     """
     check_image(img, POINT_DTYPES, channels=(1,))
-    limit = check_number("clip_limit", clip_limit)
+    limit = check_number("clip_limit", clip_limit, finite=True)
     grid: object = tile_grid_size
     if not isinstance(grid, tuple):
         raise ArgumentTypeError(
@@ -221,6 +231,14 @@ def clahe(img: Array, clip_limit: float = 40.0, tile_grid_size: tuple[int, int] 
         img = np.clip(img, 0, 255).astype(np.uint8)
     gray = np.ascontiguousarray(img.reshape(img.shape[:2]))
     return restore_axis(cv2.createCLAHE(limit, (int(columns), int(rows))).apply(gray), img)
+
+
+def _sharpen(img: Array, factor: float, kernel: Array) -> Array:
+    smoothed = restore_axis(cv2.filter2D(img, -1, kernel), img)
+    if img.dtype == np.uint8:
+        return cv2.addWeighted(img, factor, smoothed, 1 - factor, _TRUNCATE)
+    blended = cv2.addWeighted(img, factor, smoothed, 1 - factor, 0, dtype=cv2.CV_64F).reshape(img.shape)
+    return np.clip(blended, 0, 65535 if img.dtype == np.uint16 else 255).astype(img.dtype)
 
 
 def _is_numeric_array(value: object) -> bool:

@@ -42,7 +42,7 @@ def enhance(img: Array, kind: Literal["Brightness", "Color", "Contrast"], factor
     """
     from PIL import ImageEnhance
 
-    factor = check_number("factor", factor)
+    factor = check_number("factor", factor, finite=True)
     return with_pillow(img, lambda picture: getattr(ImageEnhance, kind)(picture).enhance(factor))
 
 

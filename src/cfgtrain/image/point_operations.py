@@ -61,7 +61,7 @@ def solarize(img: Array, thr: float = 128) -> Array:
     # the bits are inverted where the threshold is reached, which is faster than a table of OpenCV
     img = np.ascontiguousarray(img)
     top = 255 if img.dtype == np.uint8 else 65535
-    below = min(max(math.ceil(check_number("thr", thr)), 0), top + 1) - 1
+    below = math.ceil(min(max(check_number("thr", thr), 0), top + 1)) - 1
     mask = cv2.threshold(img, below, top, cv2.THRESH_BINARY)[1].reshape(img.shape)
     solarized: Array = np.bitwise_xor(img, mask, out=mask)
     return solarized

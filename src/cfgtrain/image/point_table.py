@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import cv2
@@ -91,9 +91,17 @@ class PointTable:
         """Return the operation that first performs this one, and then ``following``."""
         return PointTable(following.values[self.values, np.arange(following.values.shape[1])])
 
-    def apply(self, img: Array) -> Array:
-        """Return the image after the operation, a copy."""
-        return apply_table(img, self.values)
+    def apply(self, img: Array, planes: Sequence[Array] = ()) -> Array:
+        """Return the image after the operation, a copy.
+
+        Args:
+            img: The image, of uint8 or uint16.
+            planes: Its channels, if it has been split already, which takes a part of the time.
+        """
+        if not planes:
+            return apply_table(img, self.values)
+        tables = np.broadcast_to(self.values, (len(self.values), len(planes))).T
+        return cv2.merge([_look_up(*pair) for pair in zip(planes, tables, strict=True)])
 
     def histogram(self, counts: Array) -> Array:
         """Return the histogram, (L, C), of an image after the operation, if ``counts`` is the one before it."""
@@ -130,6 +138,7 @@ class PointChain:
         self._img = check_image(img, POINT_DTYPES)
         self._top = 65535 if img.dtype == np.uint16 else 255
         self._table: PointTable | None = None
+        self._planes: Sequence[Array] = ()  # the channels of the image, if its histograms were needed
 
     def invert(self) -> Self:
         """Replace each value v by top - v, where top is 255, or 65,535 for uint16."""
@@ -152,11 +161,11 @@ class PointChain:
 
     def brightness(self, factor: float) -> Self:
         """Blend the image with black: 0 is black, 1 the image, 2 twice as bright."""
-        return self._blend(check_number("factor", factor), 0)
+        return self._blend(check_number("factor", factor, finite=True), 0)
 
     def contrast(self, factor: float) -> Self:
         """Blend the image with its mean gray, rounded half to even: 0 is that gray, 1 the image."""
-        return self._blend(check_number("factor", factor), float(np.rint(self._mean_gray())))
+        return self._blend(check_number("factor", factor, finite=True), float(np.rint(self._mean_gray())))
 
     def auto_contrast(self, cutoff: float | tuple[float, float]) -> Self:
         """Stretch each channel linearly to the whole range, without the darkest and brightest ``cutoff`` percent.
@@ -192,7 +201,7 @@ class PointChain:
         """Return the image after the operations: a copy with the same shape and dtype."""
         if self._table is None:
             return np.array(self._img, order="C")
-        return self._table.apply(self._img)
+        return self._table.apply(self._img, self._planes)
 
     @property
     def _levels(self) -> int:
@@ -203,8 +212,9 @@ class PointChain:
         return self._img.dtype in (np.uint8, np.uint16)
 
     def _level_of(self, values: Array) -> Array:
-        """Return values as levels: limited to the range, without their fractional parts."""
-        return np.clip(values, 0, self._top).astype(np.uint16)
+        """Return values as levels: limited to the range, without their fractional parts, and with 0 for NaN."""
+        levels: Array = np.clip(np.nan_to_num(values, nan=0), 0, self._top).astype(np.uint16)
+        return levels
 
     def _add(self, formula: Formula) -> Self:
         """Perform an operation; its formula is called with float32 or float64 values."""
@@ -227,14 +237,18 @@ class PointChain:
 
     def _histogram(self) -> Array:
         """Return the number of pixels for each level and channel after the operations so far, (L, C)."""
-        counts = count_levels(self._img if self._is_unsigned else self._level_of(self._img), self._top)
+        if self._img.dtype == np.uint8 and 1 < count_channels(self._img) <= _MAX_CHANNELS:
+            self._planes = self._planes or cv2.split(self._img)
+            counts = np.concatenate([count_levels(plane, self._top) for plane in self._planes], axis=1)
+        else:
+            counts = count_levels(self._img if self._is_unsigned else self._level_of(self._img), self._top)
         return counts if self._table is None else self._table.histogram(counts)
 
     def _mean_gray(self) -> float:
         """Return the mean of the gray image: of all values unless there are three or four channels."""
         if count_channels(self._img) in (3, 4):
             if self._table is not None:
-                self._img, self._table = self.result(), None
+                self._img, self._table, self._planes = self.result(), None, ()
             img = self._img if self._is_unsigned else self._img.astype(np.float32)
             return cv2.mean(cv2.cvtColor(img[..., :3], cv2.COLOR_BGR2GRAY))[0]
         if not self._is_unsigned:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any, Literal, overload
 
-from cfgtrain.arguments import check_numbers, check_pair, check_positive
+from cfgtrain.arguments import check_numbers, check_pair, check_positive, count_items
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, Numbers, check_image
 from cfgtrain.image.resize import Interpolation, PillowInterpolation, ResizeBackend, Size, imresize
@@ -180,7 +180,7 @@ def _factor(scale: Any, width: float, height: float) -> float:
     """Return the scale factor for the argument ``scale`` of ``rescale_size``."""
     if isinstance(scale, Real):
         return float(check_positive("scale", scale))
-    if isinstance(scale, str) or not hasattr(scale, "__len__") or len(scale) != 2:
+    if count_items(scale) != 2:
         raise ArgumentTypeError(
             f"scale must be a number or a pair of maximum lengths, not {scale!r}.", argument="scale"
         )

@@ -12,12 +12,14 @@ import numpy as np
 from cfgtrain.arguments import check_choice, check_number, check_numbers, check_positive
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import (
+    MAX_EDGE,
     Array,
     Numbers,
     by_channel_groups,
     channel_values,
     check_image,
     opencv_reason,
+    too_large,
 )
 from cfgtrain.image.resize import CV2_INTERPOLATIONS, Interpolation
 
@@ -183,6 +185,8 @@ def _warp(
     check_choice("interpolation", interpolation, CV2_INTERPOLATIONS)
     check_choice("border_mode", border_mode, _BORDERS)
     values = channel_values("border_value", border_value, img)
+    if max(size) > MAX_EDGE:
+        raise too_large(size[1], size[0])
     forward = np.array(matrix, np.float64)
 
     def warp(part: Array, values: tuple[float, ...]) -> Array:

@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from cfgtrain.errors import ImageDecodeError
 from cfgtrain.image.array import Array, opencv_reason
+from cfgtrain.image.backends import choose_reduction
 from cfgtrain.image.flip import turn_upright
 from cfgtrain.image.transparency import has_alpha, unweighted
 from cfgtrain.image_files.exif import read_orientation
@@ -21,7 +22,6 @@ from cfgtrain.image_files.jpeg import read_jpeg
 from cfgtrain.image_files.png import SIGNATURE, read_png
 from cfgtrain.image_files.tiff import SIGNATURES, read_tiff
 
-_ROOM = 1.5  # a reduced JPEG is this much larger than the target, since two filters with similar scales blur
 _REDUCED = {
     8: (cv2.IMREAD_REDUCED_GRAYSCALE_8, cv2.IMREAD_REDUCED_COLOR_8),
     4: (cv2.IMREAD_REDUCED_GRAYSCALE_4, cv2.IMREAD_REDUCED_COLOR_4),
@@ -68,8 +68,7 @@ def read_picture(content: bytes, wanted: Callable[[Size], Size] | None = None) -
         )
     full = header.upright_size
     if header.format == "JPEG" and full and wanted:
-        target = wanted(full)
-        reduction = next((by for by in (8, 4, 2) if _is_enough(full, target, by)), 1)
+        reduction = choose_reduction(full, wanted(full))
     pixels = _decode(content, header, reduction)
     if header.format != "TIFF":  # OpenCV turns a TIFF upright
         pixels = turn_upright(pixels, header.orientation)
@@ -91,12 +90,6 @@ def read_header(content: bytes) -> Header:
     if content.startswith(SIGNATURES):
         return read_tiff(content)
     return _read_with_pillow(content)
-
-
-def _is_enough(full: Size, target: Size, reduction: int) -> bool:
-    """Return whether a reduced picture has the target size, or is large enough to be resized to it well."""
-    reduced = tuple(-(-whole // reduction) for whole in full)
-    return reduced == target or all(have >= _ROOM * edge for have, edge in zip(reduced, target, strict=True))
 
 
 def _decode(content: bytes, header: Header, reduction: int) -> Array:
@@ -147,7 +140,7 @@ def _read_with_pillow(content: bytes) -> Header:
         name or file.format or "",
         file.size,
         read_orientation(exif),
-        len(file.getbands()),
+        3 if _has_colour_palette(file) else len(file.getbands()),
         "8"
         if is_webp or is_gif or file.format == "BMP"
         else "",  # others may have 16 bits, of which Pillow reads 8
@@ -155,3 +148,11 @@ def _read_with_pillow(content: bytes) -> Header:
         lossless=is_webp and content.find(b"VP8L", 0, content.find(b"VP8 ")) > 0,
         metadata=Metadata(lost=tuple(metadata.names())) if is_avif else metadata,
     )
+
+
+def _has_colour_palette(file: Image.Image) -> bool:
+    if file.mode != "P" or file.palette is None:
+        return False
+    order, values = file.palette.getdata()  # unlike getpalette, it does not decode the pixels
+    first, second, third = (bytes(values[i :: len(order)]) for i in range(3))
+    return not first == second == third

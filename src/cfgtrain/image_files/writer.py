@@ -67,10 +67,10 @@ def _fitted(pixels: Array, suffix: str) -> tuple[Array, list[str]]:
         )
     if pixels.dtype == np.uint16 and suffix not in _DEEP:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        losses.append("8 instead of 16 bits")
+        losses.append("with 8 instead of 16 bits")
     if has_alpha(pixels) and suffix not in _ALPHA:
         pixels = on_white(pixels)
-        losses.append("transparency laid on white")
+        losses.append("with transparency laid on white")
     return pixels, losses
 
 

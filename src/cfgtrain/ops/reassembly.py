@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
-from cfgtrain.arguments import check_integer
+from cfgtrain.arguments import check_divisor, check_integer
 from cfgtrain.errors import ArgumentError
 
 __all__ = ["carafe"]
@@ -44,10 +44,7 @@ def carafe(
     n, channels, height, width = features.shape
     if kernel % 2 == 0:
         raise ArgumentError(f"kernel_size must be odd, not {kernel}.", argument="kernel_size")
-    if channels % groups:
-        raise ArgumentError(
-            f"group_size must divide the {channels} channels, which {groups} does not.", argument="group_size"
-        )
+    check_divisor("group_size", groups, channels, f"the {channels} channels")
     wanted = (n, groups * kernel * kernel, scale * height, scale * width)
     if masks.shape != wanted:
         raise ArgumentError(

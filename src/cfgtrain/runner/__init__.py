@@ -6,8 +6,13 @@ from cfgtrain.amp import LossScaler as LossScaler
 from cfgtrain.amp import auto_fp16 as auto_fp16
 from cfgtrain.amp import force_fp32 as force_fp32
 from cfgtrain.amp import wrap_fp16_model as wrap_fp16_model
+from cfgtrain.checkpoint.load import _load_checkpoint as _load_checkpoint
+from cfgtrain.checkpoint.load import _load_checkpoint_with_prefix as _load_checkpoint_with_prefix
 from cfgtrain.checkpoint.load import load_checkpoint as load_checkpoint
 from cfgtrain.checkpoint.save import save_checkpoint as save_checkpoint
+from cfgtrain.checkpoint.schemes import CheckpointLoader as CheckpointLoader
+from cfgtrain.checkpoint.schemes import register_scheme as register_scheme
+from cfgtrain.checkpoint.state_dict import get_state_dict as get_state_dict
 from cfgtrain.checkpoint.state_dict import load_state_dict as load_state_dict
 from cfgtrain.checkpoint.state_dict import weights_to_cpu as weights_to_cpu
 from cfgtrain.cnn.module import BaseModule as BaseModule
@@ -35,6 +40,7 @@ from cfgtrain.runner.protocol import *
 if not TYPE_CHECKING:  # type checkers use the imports above
     __all__ = [
         "BaseModule",
+        "CheckpointLoader",
         "DefaultOptimizerConstructor",
         "LossScaler",
         "ModuleDict",
@@ -49,8 +55,10 @@ if not TYPE_CHECKING:  # type checkers use the imports above
         "build_optimizer_constructor",
         "force_fp32",
         "get_dist_info",
+        "get_state_dict",
         "load_checkpoint",
         "load_state_dict",
+        "register_scheme",
         "save_checkpoint",
         "set_random_seed",
         "weights_to_cpu",

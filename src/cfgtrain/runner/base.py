@@ -19,7 +19,7 @@ from torch import nn
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
@@ -212,17 +212,21 @@ class BaseRunner(ABC):
         self.warn_about_inactive_hooks({mode for mode, _ in workflow})
         failed = True
         try:
-            self.call_hook("before_run")
-            self.run_checkpoint.restore_hooks(self)
-            with suppress(StopRun):
-                yield
-            if self.interrupted:
-                self._log_interruption()
-                self._callbacks.clear()
-                self.run_checkpoint.restore_generators(self)  # a resumed run may end before its first batch
-                self.run_checkpoint.save_interrupted(self)
-            elif self.stop_reason is not None:
-                self.run_checkpoint.save_stopped(self)
+            with self.run_checkpoint.finishing(self.logger):
+                self.call_hook("before_run")
+                self.run_checkpoint.restore_hooks(self)
+                with suppress(StopRun):
+                    yield
+                self.finish_saving()
+                if self.interrupted:
+                    self._log_interruption()
+                    self._callbacks.clear()
+                    self.run_checkpoint.restore_generators(
+                        self
+                    )  # a resumed run may end before its first batch
+                    self.run_checkpoint.save_interrupted(self)
+                elif self.stop_reason is not None:
+                    self.run_checkpoint.save_stopped(self)
             if self.accumulating:
                 self.logger.warning(
                     "The run ends while gradients are accumulated: the last ones were not used for a step."
@@ -353,7 +357,9 @@ class BaseRunner(ABC):
     ) -> Any:
         """Load weights and nothing else; see ``cfgtrain.checkpoint.load_checkpoint``."""
         self.logger.info("Loading weights from %s", printable(str(filename)), extra=LINES_ONLY)
-        return load_checkpoint(self.model, filename, map_location, strict, revise_keys, trusted)
+        return load_checkpoint(
+            self.model, filename, map_location, strict, self.logger, revise_keys, trusted=trusted
+        )
 
     def save_checkpoint(
         self,
@@ -362,10 +368,12 @@ class BaseRunner(ABC):
         save_optimizer: bool = True,
         meta: dict[str, Any] | None = None,
         create_symlink: bool = True,
+        background: Callable[[CheckpointError | None], None] | None = None,
     ) -> str:
         """Save the run as it is after the current iteration or epoch.
 
-        Every process may call it; only that of rank 0 writes.
+        Every process may call it; only that of rank 0 writes. A checkpoint that is still being written in the
+        background is waited for.
 
         Args:
             out_dir: Folder of the checkpoint.
@@ -373,6 +381,8 @@ class BaseRunner(ABC):
             save_optimizer: Whether the run can be resumed from it.
             meta: More facts to save.
             create_symlink: Whether ``latest.pth`` becomes a link to it.
+            background: If given, the state is copied in memory and written by a thread while the run continues.
+                The thread then calls this with None, or with the error if the file cannot be written.
 
         Returns:
             The path of the checkpoint, the same in every process.
@@ -384,7 +394,16 @@ class BaseRunner(ABC):
         check_type("meta", meta, dict | None, "a dict or None")
         completed = (self.epoch if self.by_epoch else self.iter) + 1
         path = Path(out_dir) / (filename_tmpl or self.checkpoint_tmpl).format(completed)
-        return self.run_checkpoint.save(self, path, save_optimizer, meta, create_symlink)
+        return self.run_checkpoint.save(self, path, save_optimizer, meta, create_symlink, background)
+
+    def finish_saving(self) -> None:
+        """Wait for the checkpoint that is being written in the background, if there is one."""
+        self.run_checkpoint.finish_saving()
+
+    @property
+    def saves_in_background(self) -> bool:
+        """Whether the checkpoints of the run are written in the background."""
+        return any(getattr(hook, "async_save", False) is True for hook in self.hooks)
 
     def resume(
         self,

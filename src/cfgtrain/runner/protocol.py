@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from cfgtrain.errors import CheckpointError
 from cfgtrain.runner.log_buffer import LogBuffer
 
 __all__ = ["RunnerView"]
@@ -118,8 +119,16 @@ class RunnerView(Protocol):
         save_optimizer: bool = True,
         meta: dict[str, Any] | None = None,
         create_symlink: bool = True,
+        background: Callable[[CheckpointError | None], None] | None = None,
     ) -> str:
         """Save the run, in the process of rank 0 only; see the runner."""
+
+    def finish_saving(self) -> None:
+        """Wait for the checkpoint that is being written in the background, if there is one."""
+
+    @property
+    def saves_in_background(self) -> bool:
+        """Whether the checkpoints of the run are written in the background."""
 
     def defer(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when all hooks of the current stage have run; the last one deferred comes first."""

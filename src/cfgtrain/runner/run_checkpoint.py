@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from cfgtrain.checkpoint.background import BackgroundWriter
 from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.plain_data import objects_in
-from cfgtrain.checkpoint.save import save_checkpoint
+from cfgtrain.checkpoint.save import make_checkpoint, save_checkpoint, write_checkpoint
+from cfgtrain.checkpoint.snapshot import Snapshots
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.data.loader import epoch_fingerprint, num_batches
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
@@ -22,6 +25,7 @@ from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
+from cfgtrain.runner.hooks.nan_guard import all_finite
 from cfgtrain.runner.hooks.optimizer import OptimizerHook
 from cfgtrain.runner.hooks.priority import Priority
 from cfgtrain.runner.log_buffer import LogBuffer
@@ -66,6 +70,8 @@ class RunCheckpoint:
         self._unfinished: dict[str, Any] | None = None
         self._superseded: Path | None = None  # of an unfinished stage, which this run finishes
         self._resumed_iter = -1
+        self._snapshots = Snapshots()
+        self._writer = BackgroundWriter()
         self.last_saved: tuple[str, dict[str, Any] | None] | None = None
 
     @property
@@ -80,13 +86,16 @@ class RunCheckpoint:
         save_optimizer: bool,
         meta: dict[str, Any] | None,
         create_symlink: bool,
+        background: Callable[[CheckpointError | None], None] | None = None,
     ) -> str:
         """Save the run; see ``BaseRunner.save_checkpoint``."""
+        self.finish_saving()
         following = self._position.following()
         begun = following.epoch + (following.batches_done > 0)  # MMCV counts an epoch that has begun
         facts = {**(meta or {}), **(runner.meta or {}), "epoch": max(begun, 1), "iter": runner.iter}
         # Gradients that are waiting for the rest of their window are not saved, so the state is not exact.
         exact = save_optimizer and not runner.accumulating
+        position = self._resume_position()
         self._check_finite(runner)  # before older checkpoints are removed in favor of this one
         if runner.rank == 0:
             with runner.evaluation_context():
@@ -94,15 +103,53 @@ class RunCheckpoint:
                 if path != self._superseded:
                     rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
-                save_checkpoint(runner.model, path, optimizer, facts, resume)
-            if create_symlink:
-                try:
-                    replace_symlink(path.parent / "latest.pth", path.name)
-                except OSError as error:  # disk full, or no links; the checkpoint is saved
-                    runner.logger.warning("latest.pth cannot be pointed at %s: %s", path.name, error)
-        if exact:
-            self.last_saved = (str(path), self._resume_position())
+                if background is None:
+                    save_checkpoint(runner.model, path, optimizer, facts, resume)
+                else:
+                    snapshot = self._snapshots.take(make_checkpoint(runner.model, optimizer, facts, resume))
+
+        def complete() -> None:
+            if runner.rank == 0 and create_symlink:
+                _point_latest_at(path, runner.logger)
+            if exact:
+                self.last_saved = (str(path), position)
+
+        if background is None:
+            complete()
+        elif runner.rank != 0:
+            complete()
+            background(None)
+        else:
+            self._writer.start(partial(_write, snapshot, path, complete, background))
         return str(path)
+
+    def finish_saving(self) -> None:
+        """Wait for the checkpoint that is being written in the background, if there is one.
+
+        Raises:
+            Exception: What ended the writing, except for a CheckpointError: that is passed to the callback
+                that ``save`` was given.
+        """
+        self._writer.wait()
+
+    @contextmanager
+    def finishing(self, logger: logging.Logger) -> Iterator[None]:
+        """Return a context that finishes the writing in the background if an exception ends its block.
+
+        KeyboardInterrupt abandons the writing: what is not complete is removed.
+        """
+        try:
+            try:
+                yield
+            except Exception:
+                try:
+                    self.finish_saving()
+                except Exception as error:
+                    logger.error("The checkpoint cannot be saved: %s: %s", type(error).__name__, error)
+                raise
+        except KeyboardInterrupt:
+            self._writer.abandon()
+            raise
 
     def save_interrupted(self, runner: RunnerView) -> None:
         """Save the run where it was interrupted, unless it has just been saved."""
@@ -274,6 +321,7 @@ class RunCheckpoint:
         try:
             while callbacks:
                 callbacks.pop()()
+            self.finish_saving()
             for hook, name in due.items():
                 if not self.is_saved:
                     hook.save(runner, name)
@@ -326,6 +374,8 @@ class RunCheckpoint:
         self._training_log.fetch()
         model = {f"weight {name}": p for name, p in runner.model.named_parameters() if p.requires_grad}
         for weights in (model, *(hook.extra_weights() for hook in runner.hooks)):
+            if all_finite([*weights.values()]):
+                continue
             for name, tensor in weights.items():
                 if not bool(tensor.isfinite().all()):
                     value = float(tensor.detach().flatten()[~tensor.detach().isfinite().flatten()][0])
@@ -333,6 +383,29 @@ class RunCheckpoint:
                     raise NonFiniteLossError(
                         name=name, value=value, place=(newest, *runner.batch_position[1:])
                     )
+
+
+def _write(
+    checkpoint: dict[str, Any],
+    path: Path,
+    complete: Callable[[], None],
+    finish: Callable[[CheckpointError | None], None],
+) -> None:
+    """Write a checkpoint, then call ``complete`` if that succeeds, and in any case ``finish``."""
+    try:
+        write_checkpoint(checkpoint, path)
+    except CheckpointError as error:
+        finish(error)
+    else:
+        complete()
+        finish(None)
+
+
+def _point_latest_at(path: Path, logger: logging.Logger) -> None:
+    try:
+        replace_symlink(path.parent / "latest.pth", path.name)
+    except OSError as error:  # disk full, or no links on this file system; the checkpoint is saved
+        logger.warning("latest.pth cannot be pointed at %s: %s", path.name, error)
 
 
 def _is_after_step(hooks: list[Hook], at: int) -> bool:

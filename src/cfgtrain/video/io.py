@@ -10,8 +10,8 @@ from typing import Any, Self, overload
 
 import cv2
 
-from cfgtrain.arguments import check_integer, check_number
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
+from cfgtrain.arguments import check_integer, check_positive, check_type
+from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.fileio.uri import display_name
 from cfgtrain.filesystem.atomic import replace_when_done
 from cfgtrain.image.array import Array
@@ -90,9 +90,7 @@ class VideoReader:
     """
 
     def __init__(self, filename: str | os.PathLike[str], cache_capacity: int = 10) -> None:
-        if not isinstance(filename, str | os.PathLike):
-            raise ArgumentTypeError(f"filename must be a path or URL, not {filename!r}.", argument="filename")
-        path = os.fspath(filename)
+        path = os.fspath(check_type("filename", filename, str | os.PathLike, "a path or URL"))
         self._cache = Cache(check_integer("cache_capacity", cache_capacity, 1))
         self._name = display_name(path)
         if not path.startswith(("https://", "http://")):
@@ -233,7 +231,7 @@ class VideoReader:
                 f"start must be less than {self._frame_cnt}, the number of frames of {self._name}, not {start}.",
                 argument="start",
             )
-        folder = Path(frame_dir)
+        folder = _path("frame_dir", frame_dir)
         _check_template(filename_tmpl)
         mkdir_or_exist(folder)
         self._position = start
@@ -327,15 +325,14 @@ def frames2video(
         ArgumentError: The images have different sizes, OpenCV does not support the codec in this file format,
             or another argument is wrong.
     """
-    fps = check_number("fps", fps)
-    if not 0 < fps < float("inf"):
-        raise ArgumentError(f"fps must be positive and finite, not {fps}.", argument="fps")
+    fps = check_positive("fps", fps)
+    check_type("fourcc", fourcc, str, "four characters, such as 'XVID'")
     if len(fourcc) != 4 or not fourcc.isascii():
         raise ArgumentError(
             f"fourcc must be four characters, such as 'XVID', not {fourcc!r}.", argument="fourcc"
         )
     start, end = check_integer("start", start, 0), check_integer("end", end, 0)
-    folder, target = Path(frame_dir), Path(video_file)
+    folder, target = _path("frame_dir", frame_dir), _path("video_file", video_file)
     _check_template(filename_tmpl)
 
     def frame_file(number: int) -> Path:
@@ -374,11 +371,19 @@ def frames2video(
 
 
 def _check_template(template: str) -> None:
-    if template.format(0) == template.format(1):
+    try:
+        same = template.format(0) == template.format(1)
+    except (AttributeError, ValueError, LookupError):  # not a str, or not a template for one number
+        same = True
+    if same:
         raise ArgumentError(
             f"filename_tmpl must have a place for the number, such as '{{:06d}}.jpg', not {template!r}.",
             argument="filename_tmpl",
         )
+
+
+def _path(name: str, value: str | os.PathLike[str]) -> Path:
+    return Path(check_type(name, value, str | os.PathLike, "a path"))
 
 
 def _read_frame(path: Path) -> Array:

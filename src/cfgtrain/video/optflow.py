@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 import cfgtrain.arraymisc
-from cfgtrain.arguments import check_integer
+from cfgtrain.arguments import check_integer, check_positive, check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.uri import display_name
-from cfgtrain.image.array import Array, by_channel_groups, channel_values, check_image
+from cfgtrain.image.array import Array, by_channel_groups, channel_values, check_content, check_image
 from cfgtrain.image.io import imread, imwrite
 from cfgtrain.suggestions import suggest
 
@@ -163,9 +163,10 @@ def quantize_flow(flow: Array, max_val: float = 0.02, norm: bool = True) -> tupl
         ArgumentTypeError: ``flow`` is not an array of numbers.
     """
     height, width = check_flow(flow).shape[:2]
+    limit = check_positive("max_val", max_val)
     scales = (width, height) if norm else (1, 1)
     dx, dy = (
-        cfgtrain.arraymisc.quantize(flow[..., i] / scale, -max_val, max_val, _LEVELS, np.uint8)
+        cfgtrain.arraymisc.quantize(flow[..., i] / scale, -limit, limit, _LEVELS, np.uint8)
         for i, scale in enumerate(scales)
     )
     return dx, dy
@@ -193,10 +194,11 @@ def dequantize_flow(dx: Array, dy: Array, max_val: float = 0.02, denorm: bool = 
         raise ArgumentError(
             f"dx and dy must have the same shape, not {dx.shape} and {dy.shape}.", argument="dy"
         )
+    limit = check_positive("max_val", max_val)
     height, width = dx.shape
     scales = (width, height) if denorm else (1, 1)
     parts = [
-        cfgtrain.arraymisc.dequantize(part, -max_val, max_val, _LEVELS) * scale
+        cfgtrain.arraymisc.dequantize(part, -limit, limit, _LEVELS) * scale
         for part, scale in zip((dx, dy), scales, strict=True)
     ]
     return np.stack(parts, axis=2)
@@ -298,8 +300,10 @@ def flow_from_bytes(content: bytes) -> Array:
         Flow (H, W, 2) of float32 as (dx, dy) in pixels.
 
     Raises:
+        ArgumentTypeError: ``content`` is not bytes.
         FlowFileError: The content is not a complete .flo file.
     """
+    content = check_content(content)
     if content[:4] != _MAGIC:
         raise FlowFileError(f"A .flo file begins with {_MAGIC!r}, not with {bytes(content[:4])!r}.")
     if len(content) < 12:
@@ -328,9 +332,10 @@ def sparse_flow_from_bytes(content: bytes) -> tuple[Array, Array]:
         (H, W) of float32 that is 1 where the flow is known and 0 elsewhere.
 
     Raises:
+        ArgumentTypeError: ``content`` is not bytes.
         FlowFileError: The content is not an image with three channels of 16 bits.
     """
-    encoded = np.frombuffer(content, np.uint8)
+    encoded = np.frombuffer(check_content(content), np.uint8)
     img = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if encoded.size else None
     if img is None:
         raise FlowFileError("The content is not an image that OpenCV can decode.")
@@ -343,6 +348,5 @@ def sparse_flow_from_bytes(content: bytes) -> tuple[Array, Array]:
 
 
 def _path(name: str, value: Any) -> str | Path:
-    if not isinstance(value, str | os.PathLike):
-        raise ArgumentTypeError(f"{name} must be a path, not {value!r}.", argument=name)
+    check_type(name, value, str | os.PathLike, "a path")
     return value if isinstance(value, str) else Path(value)

@@ -16,8 +16,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from cfgtrain.arguments import check_choice, check_number, check_numbers
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, FileContentError
+from cfgtrain.arguments import check_choice, check_number, check_numbers, check_type
+from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.filesystem.atomic import replace_when_done
 from cfgtrain.utils.prerequisites import check_prerequisites
 
@@ -69,6 +69,7 @@ def convert_video(
         source = f"file:{source}"  # a colon or a leading dash in the name has no meaning then
     elif "://" not in source and not pre_options:  # the options may say that it is not a file
         raise FileNotFoundError(f"The video {source} does not exist.")
+    before = shlex.split(check_type("pre_options", pre_options, str, "a str of options"))
     log_level = kwargs.pop("log_level", "info")
     check_choice("log_level", log_level, _LOG_LEVELS)
     quiet = log_level in _WITHOUT_ERRORS
@@ -77,7 +78,7 @@ def convert_video(
         if value is not False:
             options += [f"-{name}"] if value is True else [f"-{name}", str(value)]
     with _temporary(target) as path:
-        command = ["ffmpeg", "-nostdin", "-y", *shlex.split(pre_options), "-i", source, *options, str(path)]
+        command = ["ffmpeg", "-nostdin", "-y", *before, "-i", source, *options, str(path)]
         if print_cmd:
             print(shlex.join([*command[:-1], target]))
         code, messages = _run(command, show=not quiet)
@@ -226,9 +227,8 @@ def concat_video(
 
 
 def _path(name: str, value: Any) -> str:
-    if not isinstance(value, str | os.PathLike):
-        raise ArgumentTypeError(f"{name} must be a path, not {value!r}.", argument=name)
-    return os.fspath(value)
+    path: str = os.fspath(check_type(name, value, str | os.PathLike, "a path"))
+    return path
 
 
 def _temporary(target: str) -> AbstractContextManager[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_integer, check_number
+from cfgtrain.arguments import check_integer, check_number, count_items
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array, count_channels
 from cfgtrain.image.io import imread, imwrite
@@ -21,6 +21,7 @@ __all__ = ["imshow_bboxes", "imshow_det_bboxes"]
 
 Boxes = Array | Sequence[Sequence[float]]
 
+_MAX_FONT_SCALE = 100  # OpenCV crashes at far larger ones
 _FAR = 2**20  # pixels; coordinates beyond it are outside of any image that OpenCV can draw on
 
 
@@ -105,7 +106,7 @@ def imshow_det_bboxes(
         bbox_color: Color of the boxes; see ``color_val``. A list (blue, green, red) is accepted as well.
         text_color: Color of the labels.
         thickness: See ``imshow_bboxes``.
-        font_scale: Size of the labels. With 1, a capital letter is about 22 pixels high.
+        font_scale: Size of the labels, at most 100. With 1, a capital letter is about 22 pixels high.
         show: Whether to show the image; see ``imshow``.
         win_name: See ``imshow``.
         wait_time: See ``imshow``.
@@ -138,9 +139,18 @@ def imshow_det_bboxes(
             )
         kept = boxes[:, 4] > score_thr
         boxes, classes = boxes[kept], classes[kept]
+    is_indexed = hasattr(class_names, "__getitem__") and count_items(class_names) is not None
+    if class_names is not None and not is_indexed:
+        raise ArgumentTypeError(
+            f"class_names must be a list of names, a dict or None, not {class_names!r}.",
+            argument="class_names",
+        )
     names = [_class_name(class_names, each) for each in classes.tolist()]
     box_color, label_color = _color(bbox_color), _color(text_color)
-    thickness, font_scale = _check_thickness(thickness), check_number("font_scale", font_scale)
+    thickness, font_scale = (
+        _check_thickness(thickness),
+        check_number("font_scale", font_scale, 0, _MAX_FONT_SCALE),
+    )
     canvas = _canvas(img)
     for box, name in zip(boxes, names, strict=True):
         _draw_box(canvas, box, box_color, thickness)

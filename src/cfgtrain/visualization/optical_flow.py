@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from cfgtrain.arguments import check_number, check_numbers
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.image.array import Array
 from cfgtrain.video.optflow import check_flow, flowread
 from cfgtrain.visualization.window import imshow
@@ -118,7 +118,12 @@ def make_color_wheel(bins: Sequence[int] | Array | None = None) -> Array:
 
 
 def _check_wheel(value: Any) -> Array:
-    wheel = np.asarray(value, np.float32)
+    try:
+        wheel = np.asarray(value, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ArgumentTypeError(
+            f"color_wheel must be an array of numbers (n, 3), not {value!r}.", argument="color_wheel"
+        ) from error
     if wheel.ndim != 2 or wheel.shape[1] != 3 or len(wheel) == 0:
         raise ArgumentError(
             f"color_wheel must be an array (n, 3), not of shape {wheel.shape}.", argument="color_wheel"

@@ -16,7 +16,7 @@ from threading import Thread
 import cv2
 import numpy as np
 
-from cfgtrain.arguments import check_integer
+from cfgtrain.arguments import check_integer, check_type
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Array, check_image, count_channels
 from cfgtrain.image.io import imencode, imread
@@ -44,12 +44,13 @@ def imshow(img: Array | str | os.PathLike[str], win_name: str = "", wait_time: i
         wait_time: Milliseconds to wait for a key. With 0, wait until a key is pressed or the window is closed.
 
     Raises:
-        ArgumentError: ``wait_time`` is negative, or the array cannot be shown.
-        ArgumentTypeError: The array has another dtype.
+        ArgumentError: ``wait_time`` is negative or too large, or the array cannot be shown.
+        ArgumentTypeError: The array has another dtype, or ``win_name`` is not a str.
         FileNotFoundError: The file does not exist.
         ImageDecodeError: The file is not an image.
     """
-    wait_time = check_integer("wait_time", wait_time, 0)
+    wait_time = check_integer("wait_time", wait_time, 0, 2**31 - 1)
+    check_type("win_name", win_name, str, "a str")
     picture = check_viewable(imread(img))
     if _has_display():
         try:

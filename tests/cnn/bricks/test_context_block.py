@@ -72,6 +72,13 @@ def test_names_and_shapes() -> None:
     assert ContextBlock(16, 1 / 32).planes == 1
 
 
+@pytest.mark.parametrize("ratio", [0, -0.5, "1/4", None])
+def test_invalid_ratio(ratio: Any) -> None:
+    """A ratio that is not a positive number is an error."""
+    with pytest.raises(ArgumentError, match="ratio must be"):
+        ContextBlock(16, ratio)
+
+
 @pytest.mark.parametrize(
     ("args", "name"),
     [

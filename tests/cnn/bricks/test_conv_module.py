@@ -159,6 +159,24 @@ def test_an_invalid_bias() -> None:
         ConvModule(3, 8, 2, bias="none")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"groups": 3}, "groups must divide in_channels, 4, and out_channels, 6, .* It can be 1 or 2."),
+        ({"groups": 0}, "groups must be at least 1"),
+        ({"in_channels": "4"}, "in_channels must be an integer"),
+        ({"out_channels": -1}, "out_channels must be at least 1"),
+        ({"padding": -1, "padding_mode": "reflect"}, "padding must be at least 0"),
+        ({"padding_mode": None}, "padding_mode must be a str"),
+    ],
+)
+def test_channels_groups_and_padding_must_fit(settings: dict[str, Any], message: str) -> None:
+    """The error names the argument and what would fit."""
+    with pytest.raises(ArgumentError, match=message) as caught:
+        ConvModule(**{"in_channels": 4, "out_channels": 6, "kernel_size": 3, **settings})
+    assert caught.value.argument == (message.split()[0],)
+
+
 def test_every_activation() -> None:
     """Every activation can be built; those with ``inplace`` get it unless their config has it."""
     for name in ACTIVATION_LAYERS:

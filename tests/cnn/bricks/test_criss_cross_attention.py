@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -26,3 +27,9 @@ def test_parameters_and_repr() -> None:
     }  # fmt: skip
     assert CrissCrossAttention(4).query_conv.out_channels == 1
     assert repr(layer) == "CrissCrossAttention(in_channels=16)"
+
+
+def test_no_channels() -> None:
+    """A layer without channels is an error."""
+    with pytest.raises(ValueError, match="in_channels must be at least 1"):
+        CrissCrossAttention(0)

@@ -119,6 +119,13 @@ def test_inner_channels() -> None:
     assert NonLocal2d(3, reduction=8).inter_channels == 1
 
 
+@pytest.mark.parametrize("reduction", [0, -1, 1.5])
+def test_invalid_reduction(reduction: Any) -> None:
+    """A reduction that is not a positive int is an error."""
+    with pytest.raises(ValueError, match="reduction must be"):
+        NonLocal2d(4, reduction=reduction)
+
+
 def test_unknown_mode() -> None:
     """An unknown mode is a ValueError that lists the modes."""
     with pytest.raises(ValueError, match="mode must be 'gaussian', 'embedded_gaussian'"):

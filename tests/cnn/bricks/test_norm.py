@@ -145,3 +145,11 @@ def test_layer_norm_of_images() -> None:
     expected = centered / (x.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt()
     expected = expected * layer.weight[:, None, None] + layer.bias[:, None, None]
     torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("value", [None, "no", 0])
+def test_invalid_requires_grad(value: Any, tmp_path: Path) -> None:
+    """Anything but a bool is an error with its place in the config."""
+    (tmp_path / "config.py").write_text(f"norm = dict(type='BN',\n requires_grad={value!r})")
+    with pytest.raises(TypeError, match=r"(?s)requires_grad must be True or False, not .*config\.py:2"):
+        build_norm_layer(Config.fromfile(tmp_path / "config.py").norm, 4)

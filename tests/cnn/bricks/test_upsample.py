@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from cfgtrain.cnn import CARAFEPack, ConvTranspose2d, PixelShufflePack, build_upsample_layer
+from cfgtrain.errors import ArgumentError
 from cfgtrain.ops import carafe
 
 X = (2, 3, 10, 10)
@@ -111,3 +114,41 @@ def test_names_of_parameters() -> None:
         "content_encoder.weight",
         "content_encoder.bias",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"up_kernel": 4}, "up_kernel must be odd, not 4"),
+        ({"up_group": 3}, "up_group must divide the 4 channels, which 3 does not. It can be 1, 2 or 4"),
+        ({"scale_factor": 0}, "scale_factor must be at least 1"),
+        ({"scale_factor": 1.5}, "scale_factor must be an integer"),
+        ({"encoder_kernel": 2}, "encoder_kernel must be odd with a dilation of 1, not 2"),
+    ],
+)
+def test_arguments_of_carafe_must_fit(settings: dict[str, Any], message: str) -> None:
+    """Arguments that do not fit are errors when the layer is built, not when it is called."""
+    with pytest.raises(ArgumentError, match=message):
+        build_upsample_layer({"type": "carafe", "channels": 4, "scale_factor": 2, **settings})
+
+
+def test_an_even_encoder_kernel_with_an_even_dilation() -> None:
+    """The size then stays the same too."""
+    assert CARAFEPack(4, 2, encoder_kernel=2, encoder_dilation=2)(torch.rand(1, 4, 5, 6)).shape == (
+        1,
+        4,
+        10,
+        12,
+    )
+
+
+def test_scale_factor_of_pixel_shuffle() -> None:
+    """It must be an int."""
+    with pytest.raises(ArgumentError, match="scale_factor must be an integer"):
+        PixelShufflePack(4, 3, 1.5, 3)  # type: ignore[arg-type]
+
+
+def test_a_list_of_scale_factors() -> None:
+    """JSON and YAML give lists, and PyTorch's layer needs a tuple."""
+    layer = build_upsample_layer({"type": "nearest", "scale_factor": [2, 3]})
+    assert layer(torch.rand(1, 1, 4, 5)).shape == (1, 1, 8, 15)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny import LOGGER, Recorder, make_runner, numbers
+from tiny import LOGGER, Recorder, make_runner, numbers, same
 
-from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from cfgtrain.fileio import FileClient
 from cfgtrain.runner import CheckpointHook, run_checkpoint
 from cfgtrain.runner.hooks import checkpoint
@@ -309,3 +311,122 @@ def test_interval_that_never_takes_effect(
     warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == bool(text)
     assert all(text in each and "interval" in each for each in warned)
+
+
+def test_training_continues_while_a_checkpoint_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``async_save`` the next iterations run meanwhile; the next save and the end of the run wait."""
+    went_on, events = threading.Event(), []
+    write = run_checkpoint.write_checkpoint
+
+    def slow(content: dict[str, Any], path: Path) -> None:
+        events.append(f"begin {path.name}")
+        if path.name == "iter_2.pth":
+            assert went_on.wait(30), "the training waits for the writing"
+        time.sleep(0.05)
+        write(content, path)
+        events.append(f"end {path.name}")
+
+    def see(stage: str, runner: Any) -> None:
+        if stage == "after_train_iter" and runner.iter == 2:
+            went_on.set()
+
+    monkeypatch.setattr(run_checkpoint, "write_checkpoint", slow)
+    runner = make_runner("iter", 5, work_dir="run", meta={})
+    runner.register_optimizer_hook({})
+    runner.register_checkpoint_hook({"interval": 2, "async_save": True})
+    runner.register_hook(Recorder(see))
+    runner.run([numbers(5)], [("train", 1)])
+    files = ["iter_2.pth", "iter_4.pth", "iter_5.pth"]
+    assert events == [f"{what} {file}" for file in files for what in ("begin", "end")]
+    assert names() == files
+    assert Path("run/latest.pth").readlink() == Path("iter_5.pth")
+
+
+@pytest.mark.parametrize(("kind", "length", "cfg", "files"), CASES)
+def test_which_checkpoints_exist_at_the_end_of_a_run_with_async_save(
+    kind: str, length: int, cfg: dict[str, Any], files: list[str]
+) -> None:
+    """They are the same as without it, and have the same content."""
+    run(kind, length, **cfg)
+    expected = {name: torch.load(f"run/{name}") for name in names()}
+    Path("run").rename("plain")
+    runner = run(kind, length, async_save=True, **cfg)
+    assert names() == files
+    for name, checkpoint_before in expected.items():
+        now = torch.load(f"run/{name}")
+        for content in (now, checkpoint_before):
+            content["meta"].pop("time", None)
+            for key in ("log_buffer", "validation_log"):
+                content.get("resume", {}).pop(key, None)
+        assert same(now, checkpoint_before)
+    if files:
+        assert Path("run/latest.pth").readlink() == Path(files[-1])
+        assert runner.last_saved[0].endswith(files[-1])
+
+
+def test_async_checkpoints_are_copied_and_removed() -> None:
+    """The copies of a file backend are made in the background too."""
+    run("epoch", 4, interval=1, out_dir="memory://bucket", max_keep_ckpts=2, async_save=True)
+    assert names() == mirrored() == ["epoch_3.pth", "epoch_4.pth"]
+    copied = FileClient(prefix="memory").get("memory://bucket/run/epoch_4.pth")
+    assert bytes(copied) == Path("run/epoch_4.pth").read_bytes()
+
+
+def test_failed_copy_of_an_async_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hook knows at the end why the last checkpoint could not be copied."""
+    monkeypatch.setattr(FileClient, "put", lambda *_: 1 / 0)
+    runner = run("epoch", 2, out_dir="memory://bucket", async_save=True)
+    assert names() == ["epoch_2.pth"]
+    assert "division by zero" in str(hook_of(runner).failed)
+
+
+def test_old_checkpoint_is_removed_after_the_new_one_is_complete(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With ``async_save`` the old one exists as long as the new one is written, and stays if that fails."""
+    write, kept = run_checkpoint.write_checkpoint, []
+
+    def watched(content: dict[str, Any], path: Path) -> None:
+        kept.append(names())
+        if path.name == "epoch_3.pth":
+            raise CheckpointError("No space left.")
+        write(content, path)
+
+    monkeypatch.setattr(run_checkpoint, "write_checkpoint", watched)
+    run("epoch", 4, interval=1, max_keep_ckpts=1, async_save=True)
+    assert kept == [[], ["epoch_1.pth"], ["epoch_2.pth"], ["epoch_2.pth"]]
+    assert names() == ["epoch_4.pth"]
+    assert "No space left. The run continues; the last good checkpoint is" in caplog.text
+    content = torch.load("run/epoch_4.pth")
+    assert content["resume"]["hooks"]["CheckpointHook"]["kept"] == [
+        ["epoch_2.pth", None],
+        ["epoch_4.pth", None],
+    ]
+
+
+def test_error_of_the_run_waits_for_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a hook fails while a checkpoint is written, that is completed before the error is raised."""
+    write = run_checkpoint.write_checkpoint
+
+    def slow(content: dict[str, Any], path: Path) -> None:
+        time.sleep(0.1)
+        write(content, path)
+
+    def see(stage: str, runner: Any) -> None:
+        if stage == "before_train_iter" and runner.iter == 1:
+            raise ValueError("broken")
+
+    monkeypatch.setattr(run_checkpoint, "write_checkpoint", slow)
+    runner = make_runner("iter", 5, work_dir="run", meta={})
+    runner.register_checkpoint_hook({"interval": 1, "async_save": True})
+    runner.register_hook(Recorder(see))
+    with pytest.raises(ValueError, match="broken"):
+        runner.run([numbers(5)], [("train", 1)])
+    assert names() == ["iter_1.pth"]
+    assert runner.last_saved[0].endswith("iter_1.pth")
+
+
+def test_async_save_must_be_a_bool() -> None:
+    """Another type is an error."""
+    with pytest.raises(ArgumentTypeError, match="async_save must be True or False"):
+        CheckpointHook(async_save="yes")  # type: ignore[arg-type]

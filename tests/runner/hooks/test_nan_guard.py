@@ -130,10 +130,14 @@ def test_interval_is_a_positive_int(interval: Any) -> None:
         ([torch.ones(2, dtype=torch.bfloat16), torch.tensor([1.0, float("nan")])], False),
         ([torch.eye(3).to_sparse()], True),
         ([torch.tensor([0.0, float("-inf")]).to_sparse()], False),
+        ([torch.full((70,), 60000.0, dtype=torch.float16)], True),
+        ([torch.tensor([1.0, float("-inf")]), torch.ones(2)], False),
+        ([torch.ones(2, dtype=torch.complex64), torch.tensor([1, 2]), torch.tensor(True)], True),
+        ([torch.tensor([1.0, complex(0, float("inf"))])], False),
     ],
 )
 def test_all_finite(tensors: list[torch.Tensor], expected: bool) -> None:
-    """Empty and sparse tensors, and doubles beyond the range of float32, are checked correctly."""
+    """Empty and sparse tensors, complex numbers, integers and numbers at the end of a range are checked correctly."""
     assert all_finite(tensors) is expected
 
 

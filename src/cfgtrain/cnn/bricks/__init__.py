@@ -43,6 +43,12 @@ from cfgtrain.cnn.bricks.transformer import *
 from cfgtrain.cnn.bricks.upsample import *
 from cfgtrain.cnn.bricks.wrappers import *
 
+# Not layers, so not in __all__, but importable from here as well.
+from cfgtrain.cnn.resnet import make_res_layer as make_res_layer
+from cfgtrain.cnn.tools.complexity import flops_to_string as flops_to_string
+from cfgtrain.cnn.tools.complexity import params_to_string as params_to_string
+from cfgtrain.cnn.vgg import make_vgg_layer as make_vgg_layer
+
 if not TYPE_CHECKING:  # type checkers use the imports above
     __all__ = [
         *activation.__all__,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from cfgtrain.arguments import check_choice
+from cfgtrain.arguments import check_choice, check_positive
 from cfgtrain.cnn.init.functions import constant_init, kaiming_init
 from cfgtrain.errors import ArgumentError
 from cfgtrain.registries import PLUGIN_LAYERS
@@ -29,7 +29,7 @@ class ContextBlock(nn.Module):
         fusion_types: Which transformations there are: ``"channel_add"``, ``"channel_mul"`` or both.
 
     Raises:
-        ArgumentError: ``pooling_type`` or ``fusion_types`` is invalid.
+        ArgumentError: ``ratio`` is not a positive number, or ``pooling_type`` or ``fusion_types`` is invalid.
     """
 
     _abbr_ = "context_block"
@@ -42,6 +42,7 @@ class ContextBlock(nn.Module):
         fusion_types: Sequence[str] = ("channel_add",),
     ) -> None:
         super().__init__()
+        check_positive("ratio", ratio)
         check_choice("pooling_type", pooling_type, ("avg", "att"))
         _check_fusion_types(fusion_types)
         self.in_channels = in_channels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import spectral_norm
 
+from cfgtrain.arguments import check_divisor, check_integer
 from cfgtrain.cnn.bricks.builder import check_cfg
 from cfgtrain.cnn.bricks.conv import build_conv_layer
 from cfgtrain.cnn.bricks.norm import build_norm_layer
@@ -57,7 +59,7 @@ class ConvModule(nn.Module):
         order: The order of ``"conv"``, ``"norm"`` and ``"act"``, a tuple.
 
     Raises:
-        ArgumentError: ``order`` or ``bias`` is invalid.
+        ArgumentError: ``order`` or ``bias`` is invalid, or ``groups`` does not divide the channels.
         ArgumentTypeError: A config is not a mapping.
         UnknownNameError: A type or the padding mode is unknown.
 
@@ -90,6 +92,7 @@ class ConvModule(nn.Module):
         for name, cfg in (("conv_cfg", conv_cfg), ("norm_cfg", norm_cfg), ("act_cfg", act_cfg)):
             check_cfg(name, cfg)
         _check_order(order)
+        _check_channels(in_channels, out_channels, groups)
         if isinstance(bias, str) and bias != "auto":
             raise ArgumentError(f"bias must be True, False or 'auto', not {bias!r}.", argument="bias")
         self.conv_cfg = conv_cfg
@@ -188,6 +191,14 @@ def _check_order(order: object) -> None:
         raise ArgumentError(
             f"order must be a tuple with each of 'conv', 'norm' and 'act', not {order!r}.", argument="order"
         )
+
+
+def _check_channels(in_channels: int, out_channels: int, groups: int) -> None:
+    check_integer("in_channels", in_channels, 1)
+    check_integer("out_channels", out_channels, 1)
+    check_integer("groups", groups, 1)
+    meaning = f"in_channels, {in_channels}, and out_channels, {out_channels}"
+    check_divisor("groups", groups, math.gcd(in_channels, out_channels), meaning)
 
 
 def _build_activation(act_cfg: Mapping[str, Any], inplace: bool) -> Any:

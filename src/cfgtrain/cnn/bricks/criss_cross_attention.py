@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from cfgtrain.arguments import check_integer
 from cfgtrain.cnn.bricks.scale import Scale
 from cfgtrain.ops.attention import criss_cross_attention
 from cfgtrain.registries import PLUGIN_LAYERS
@@ -20,11 +21,14 @@ class CrissCrossAttention(nn.Module):
     Args:
         in_channels: C of the input and the output (N, C, H, W). Queries and keys have C // 8 channels, at
             least one.
+
+    Raises:
+        ArgumentError: ``in_channels`` is not a positive int.
     """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.in_channels = check_integer("in_channels", in_channels, 1)
         inner = max(in_channels // 8, 1)
         self.query_conv = nn.Conv2d(in_channels, inner, 1)
         self.key_conv = nn.Conv2d(in_channels, inner, 1)

@@ -64,11 +64,11 @@ class GeneralizedAttention(nn.Module):
     ) -> None:
         super().__init__()
         check_integer("num_heads", num_heads, 1, in_channels)
-        if len(attention_type) != 4 or set(attention_type) not in ({"1"}, {"0", "1"}):
-            raise ArgumentError(
-                f"attention_type must be four digits 0 or 1, not all 0, not {attention_type!r}.",
-                argument="attention_type",
-            )
+        check_integer("spatial_range", spatial_range, -1)
+        check_integer("position_embedding_dim", position_embedding_dim, -1)
+        check_integer("kv_stride", kv_stride, 1)
+        check_integer("q_stride", q_stride, 1)
+        _check_attention_type(attention_type)
         self.in_channels = in_channels
         self.spatial_range = spatial_range
         self.num_heads = num_heads
@@ -208,3 +208,15 @@ class GeneralizedAttention(nn.Module):
         # MMCV saves the map as a parameter; here it follows from the arguments.
         kept = {key: value for key, value in state_dict.items() if key != f"{prefix}local_constraint_map"}
         super()._load_from_state_dict(kept, prefix, *args, **kwargs)
+
+
+def _check_attention_type(attention_type: object) -> None:
+    if (
+        not isinstance(attention_type, str)
+        or len(attention_type) != 4
+        or set(attention_type) not in ({"1"}, {"0", "1"})
+    ):
+        raise ArgumentError(
+            f"attention_type must be four digits 0 or 1 in a str, such as '1111', not all 0, not {attention_type!r}.",
+            argument="attention_type",
+        )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention
 
-from cfgtrain.arguments import check_choice
+from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.cnn.bricks.conv_module import ConvModule
 from cfgtrain.cnn.init.functions import constant_init, normal_init
 from cfgtrain.registries import PLUGIN_LAYERS
@@ -44,7 +44,7 @@ class _NonLocalNd(nn.Module):
         std: Standard deviation of the initial weights.
 
     Raises:
-        ArgumentError: The mode is unknown.
+        ArgumentError: The mode is unknown, or ``reduction`` is not a positive int.
     """
 
     _abbr_ = "nonlocal_block"
@@ -61,6 +61,7 @@ class _NonLocalNd(nn.Module):
         std: float = 0.01,
     ) -> None:
         super().__init__()
+        check_integer("reduction", reduction, 1)
         check_choice("mode", mode, ("gaussian", "embedded_gaussian", "dot_product", "concatenation"))
         self.in_channels = in_channels
         self.reduction = reduction

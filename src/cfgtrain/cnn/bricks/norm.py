@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from cfgtrain.arguments import check_divisor
 from cfgtrain.cnn.bricks.builder import layer_name
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.origin import location
 from cfgtrain.registries import NORM_LAYERS
 from cfgtrain.registry.registry import construct, resolve_cfg
-from cfgtrain.suggestions import one_of
 
 __all__ = ["LayerNorm2d", "build_norm_layer", "infer_abbr", "is_norm"]
 
@@ -74,7 +74,8 @@ def build_norm_layer(
         The name, the abbreviation of the class and ``postfix``, such as ``"bn1"``; and the layer.
 
     Raises:
-        ArgumentTypeError: ``cfg`` is not a mapping, or ``postfix`` neither an int nor a str.
+        ArgumentTypeError: ``cfg`` is not a mapping, ``postfix`` neither an int nor a str, or ``requires_grad``
+            not a bool.
         UnknownNameError: The type is not registered, or missing.
         BuildError: The arguments do not fit the layer, or the config has one of the calling code.
         ArgumentError: ``num_groups`` is missing, or does not divide ``num_features``.
@@ -82,6 +83,12 @@ def build_norm_layer(
     layer_name("", postfix)  # checks it before anything is built
     target, settings = resolve_cfg(cfg, NORM_LAYERS)
     requires_grad = settings.pop("requires_grad", True)
+    if not isinstance(requires_grad, bool):
+        raise ArgumentTypeError(
+            f"requires_grad must be True or False, not {requires_grad!r}.",
+            argument="requires_grad",
+            **location(cfg, "requires_grad"),
+        )
     parameters = parameters_of(target)
     names = parameters.names if parameters is not None else ()
     if "eps" in names:
@@ -150,11 +157,6 @@ def _check_groups(num_groups: object, num_channels: Any, cfg: object) -> None:
             argument="num_groups",
             **location(cfg, "num_groups" if num_groups is not None else None),
         )
-    if isinstance(num_channels, int) and num_channels % num_groups:
-        fitting = [n for n in range(1, num_channels + 1) if num_channels % n == 0]
-        raise ArgumentError(
-            f"num_groups must divide the {num_channels} channels, which {num_groups} does not.",
-            hint=f"It can be {one_of(fitting)}.",
-            argument="num_groups",
-            **location(cfg, "num_groups"),
-        )
+    if isinstance(num_channels, int):
+        meaning = f"the {num_channels} channels"
+        check_divisor("num_groups", num_groups, num_channels, meaning, **location(cfg, "num_groups"))

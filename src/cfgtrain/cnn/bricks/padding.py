@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cfgtrain.arguments import check_numbers
+from cfgtrain.arguments import check_integer, check_numbers, check_type
 from cfgtrain.cnn.bricks.builder import build_layer
 from cfgtrain.errors import ArgumentError, UnknownNameError
 from cfgtrain.registries import PADDING_LAYERS
@@ -58,6 +58,7 @@ def explicit_padding_layer(mode: str, padding: int | Sequence[int] | str, conv: 
         UnknownNameError: The mode is unknown.
         ArgumentError: ``padding`` does not fit the convolution.
     """
+    check_type("padding_mode", mode, str, "a str")
     cfg = {"type": mode}
     try:
         target, _ = resolve_cfg(cfg, PADDING_LAYERS)
@@ -81,10 +82,11 @@ def _sides(padding: int | Sequence[int] | str, conv: Any, dimensions: int) -> tu
     elif padding == "valid":
         pairs = [(0, 0)] * dimensions
     elif isinstance(padding, int):
-        pairs = [(padding, padding)] * dimensions
+        pixels = check_integer("padding", padding, 0)
+        pairs = [(pixels, pixels)] * dimensions
     else:
         each = check_numbers("padding", padding, dimensions, integers=True, minimum=0)
-        pairs = [(int(pixels), int(pixels)) for pixels in each]
+        pairs = [(int(side), int(side)) for side in each]
     return tuple(side for pair in reversed(pairs) for side in pair)
 
 

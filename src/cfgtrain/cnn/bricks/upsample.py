@@ -7,7 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cfgtrain.arguments import check_divisor, check_integer
 from cfgtrain.cnn.init.functions import normal_init, xavier_init
+from cfgtrain.errors import ArgumentError
 from cfgtrain.ops.reassembly import carafe
 from cfgtrain.registries import UPSAMPLE_LAYERS
 from cfgtrain.registry.registry import construct, resolve_cfg
@@ -37,6 +39,8 @@ def build_upsample_layer(cfg: Mapping[str, Any], *args: Any, **kwargs: Any) -> n
         name = cfg["type"].rpartition(".")[2]  # of a scope
         if name != "Upsample":  # the import path of the class
             settings["mode"] = name
+        if isinstance(settings.get("scale_factor"), list):  # from JSON or YAML; PyTorch needs a tuple
+            settings["scale_factor"] = tuple(settings["scale_factor"])
     layer: nn.Module = construct(target, settings, cfg, args, kwargs)
     return layer
 
@@ -51,10 +55,14 @@ class PixelShufflePack(nn.Module):
         scale_factor: Factor of the height and of the width.
         upsample_kernel: Kernel size of the convolution, which is padded by ``(upsample_kernel - 1) // 2``: with
             an even kernel, the height and the width are one pixel less before they are multiplied.
+
+    Raises:
+        ArgumentError: ``scale_factor`` is not a positive int.
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale_factor: int, upsample_kernel: int) -> None:
         super().__init__()
+        check_integer("scale_factor", scale_factor, 1)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.scale_factor = scale_factor
@@ -88,10 +96,13 @@ class CARAFEPack(nn.Module):
         channels: C of the input (N, C, H, W) and the output (N, C, H * scale_factor, W * scale_factor).
         scale_factor: Factor of the height and of the width.
         up_kernel: Number of pixels of the weighted sum in each dimension, odd.
-        up_group: Number of groups of channels with their own weights.
-        encoder_kernel: Kernel size of the convolution that predicts the weights.
+        up_group: Number of groups of channels with their own weights; divides C.
+        encoder_kernel: Kernel size of the convolution that predicts the weights, odd unless the dilation is even.
         encoder_dilation: Distance of the taps of that kernel in pixels.
         compressed_channels: Number of channels from which the weights are predicted.
+
+    Raises:
+        ArgumentError: An argument is not a positive int, or does not fit.
     """
 
     def __init__(
@@ -105,6 +116,18 @@ class CARAFEPack(nn.Module):
         compressed_channels: int = 64,
     ) -> None:
         super().__init__()
+        check_integer("channels", channels, 1)
+        check_integer("scale_factor", scale_factor, 1)
+        check_integer("up_kernel", up_kernel, 1)
+        check_integer("up_group", up_group, 1)
+        if up_kernel % 2 == 0:
+            raise ArgumentError(f"up_kernel must be odd, not {up_kernel}.", argument="up_kernel")
+        check_divisor("up_group", up_group, channels, f"the {channels} channels")
+        if (encoder_kernel - 1) * encoder_dilation % 2:
+            raise ArgumentError(
+                f"encoder_kernel must be odd with a dilation of {encoder_dilation}, not {encoder_kernel}.",
+                argument="encoder_kernel",
+            )
         self.channels = channels
         self.scale_factor = scale_factor
         self.up_kernel = up_kernel

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
+from cfgtrain.checkpoint.load import _load_checkpoint_with_prefix, load_checkpoint
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.cnn.init.functions import (
     Distribution,
@@ -221,12 +221,13 @@ class PretrainedInit:
 
         Raises:
             ArgumentError: No weight in the checkpoint has the prefix.
+            CheckpointError: The checkpoint cannot be read, or none of its weights fits the module.
         """
         device = self.map_location or "cpu"
         if self.prefix is None:
             load_checkpoint(module, self.checkpoint, device)
         else:
-            load_state_dict(module, _with_prefix(read_checkpoint(self.checkpoint, device), self))
+            load_state_dict(module, _load_checkpoint_with_prefix(self.prefix, self.checkpoint, device))
         if hasattr(module, "_params_init_info"):
             update_init_info(module, self._get_init_info())
 
@@ -281,19 +282,6 @@ def _override(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
     initializer = INITIALIZERS.build(cfg or outer)
     initializer.wholemodule = True
     initializer(submodule)
-
-
-def _with_prefix(checkpoint: Mapping[str, Any], init: PretrainedInit) -> dict[str, Any]:
-    prefix = f"{str(init.prefix).rstrip('.')}."
-    weights = checkpoint.get("state_dict", checkpoint)
-    found = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    if not found:
-        prefixes = {name.split(".")[0] for name in weights}
-        raise ArgumentError(
-            f"{init.checkpoint} contains no weights with the prefix {prefix!r}."
-            f"{suggest(str(init.prefix), prefixes)}"
-        )
-    return found
 
 
 def _has_fan(layer: nn.Module) -> bool:

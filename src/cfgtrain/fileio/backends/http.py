@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
-from cfgtrain.arguments import check_integer, check_number, check_positive
+from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.errors import ArgumentError, BackendError, DownloadError
 from cfgtrain.fileio.backends.base import BaseStorageBackend, decode, temporary_file
 from cfgtrain.fileio.uri import display_name, path_text
@@ -71,8 +71,8 @@ class HTTPBackend(BaseStorageBackend):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         for name, value in (("timeout", timeout), ("max_size", max_size), ("time_limit", time_limit)):
-            if value is not None:
-                check_positive(name, value)
+            if value is not None and check_number(name, value) <= 0:
+                raise ArgumentError(f"{name} must be positive, not {value!r}.", argument=name)
         self._timeout = timeout
         self._retries = check_integer("retries", retries, 0)
         self._backoff = check_number("backoff", backoff, 0)

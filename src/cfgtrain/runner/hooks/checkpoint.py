@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.arguments import check_interval
+from cfgtrain.arguments import check_interval, check_type
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.filesystem.names import as_template
-from cfgtrain.parallel.dist import average_tensors
+from cfgtrain.parallel.dist import average_tensors, is_main_process
 from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.checkpoint_space import Plan, checkpoint_bytes, space_problem
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
@@ -43,6 +44,9 @@ class CheckpointHook(Hook):
         sync_buffer: Whether the buffers of the model are averaged over all processes before.
         file_client_args: Arguments of ``FileClient`` for ``out_dir``.
         meta: Additional information to save, of plain types.
+        async_save: Whether the checkpoints are copied in memory and written in the background while the
+            training continues, also those of the best score. They are the same files. The memory for one copy
+            is kept during the run. The next save waits until the one before is complete.
 
     Attributes:
         failed: Why the newest checkpoint could not be written or copied, or None.
@@ -61,7 +65,9 @@ class CheckpointHook(Hook):
         sync_buffer: bool = False,
         file_client_args: Mapping[str, Any] | None = None,
         meta: Mapping[str, Any] | None = None,
+        async_save: bool = False,
     ) -> None:
+        check_type("async_save", async_save, bool, "True or False")
         self._store = CheckpointStore(out_dir, file_client_args)
         check_interval("interval", interval, "to save only at the end")
         if not isinstance(max_keep_ckpts, int) or (max_keep_ckpts < 1 and max_keep_ckpts != -1):  # type: ignore[redundant-expr]
@@ -80,6 +86,7 @@ class CheckpointHook(Hook):
         self.create_symlink = create_symlink
         self.sync_buffer = sync_buffer
         self.meta = meta
+        self.async_save = async_save
         self.failed: str | None = None
         self._due = False
 
@@ -112,6 +119,19 @@ class CheckpointHook(Hook):
             )
         if self._store.mirror is not None:
             runner.logger.info("... and copied to %s", self._store.mirror.folder)
+        if is_main_process():
+            runner.defer(lambda: self._warn_about_space(runner))  # when all hooks have added their weights
+
+    def _warn_about_space(self, runner: RunnerView) -> None:
+        length, trained = (
+            (runner.max_epochs, runner.epoch) if self.by_epoch else (runner.max_iters, runner.iter)
+        )
+        best = any(getattr(hook, "save_best", None) is not None for hook in runner.hooks)
+        plan = Plan.of(length, trained, self.interval, self.save_last, self.max_keep_ckpts, best)
+        size = checkpoint_bytes(runner, self.save_optimizer)
+        problem = space_problem(self._store.folder or Path(), size, plan)
+        if problem is not None:
+            runner.logger.warning("%s", problem)
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Save by epoch."""
@@ -175,25 +195,38 @@ class CheckpointHook(Hook):
             CheckpointError: The file cannot be written; existing checkpoints are kept. An error while
                 copying the file is logged instead.
         """
+        undo = self._add(runner, name)
+        try:
+            self._write(runner, name, self.save_optimizer if save_optimizer is None else save_optimizer)
+        except CheckpointError:
+            undo()
+            raise
+        self.failed = self._store.commit(self.max_keep_ckpts, runner.logger)
+
+    def _add(self, runner: RunnerView, name: str) -> Callable[[], None]:
+        """Add a checkpoint to the list before it is written, as the file contains the list; return how to undo that."""
+        runner.finish_saving()  # which changes the list
         self.failed = None
         last = (runner.meta or {}).get("hook_msgs", {}).get("last_ckpt")
-        # The list and last_ckpt are saved in the file, so they are updated before it is written.
         path = self._store.add(name, (runner.meta or {}).get("run_id"))
         self._set_last(runner, str(path))
         runner.logger.info("Saving checkpoint %s", name, extra=LINES_ONLY)
-        try:
-            runner.save_checkpoint(
-                str(path.parent),
-                as_template(name),
-                save_optimizer=self.save_optimizer if save_optimizer is None else save_optimizer,
-                meta=None if self.meta is None else dict(self.meta),
-                create_symlink=self.create_symlink,
-            )
-        except CheckpointError:
+
+        def undo() -> None:
             self._store.undo_add()
             self._set_last(runner, last)
-            raise
-        self.failed = self._store.commit(self.max_keep_ckpts, runner.logger)
+
+        return undo
+
+    def _write(self, runner: RunnerView, name: str, save_optimizer: bool, **options: Any) -> None:
+        runner.save_checkpoint(
+            str(self._store.folder or Path()),
+            as_template(name),
+            save_optimizer=save_optimizer,
+            meta=None if self.meta is None else dict(self.meta),
+            create_symlink=self.create_symlink,
+            **options,
+        )
 
     def _save_unless_accumulating(self, runner: RunnerView, done: int) -> None:
         """Save after the current stage, unless gradients are being accumulated; ``done`` is for the name."""
@@ -205,12 +238,26 @@ class CheckpointHook(Hook):
 
     def _try_to_save(self, runner: RunnerView, name: str) -> None:
         """Save, or log an error: the run continues, and the next interval saves again."""
-        try:
-            self.save(runner, name)
-        except CheckpointError as error:
+        undo = self._add(runner, name)
+
+        def finish(error: CheckpointError | None = None) -> None:
+            if error is None:
+                self.failed = self._store.commit(self.max_keep_ckpts, runner.logger)
+                return
+            undo()
             newest = next(reversed(self._store.written), "none")
             runner.logger.error("%s The run continues; the last good checkpoint is %s.", error, newest)
             self.failed = str(error)
+
+        try:
+            self._write(
+                runner, name, self.save_optimizer, **({"background": finish} if self.async_save else {})
+            )
+        except CheckpointError as error:
+            finish(error)
+        else:
+            if not self.async_save:
+                finish()
 
     @staticmethod
     def _set_last(runner: RunnerView, path: str | None) -> None:

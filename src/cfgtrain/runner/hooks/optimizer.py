@@ -282,7 +282,7 @@ class OptimizerHook(Hook):
                 "The run starts in the middle of a window of %d iterations, whose first gradients are lost.",
                 length,
             )
-        if any(isinstance(module, _BatchNorm) for module in runner.model.modules()):
+        if _has_batch_norm(runner.model):
             runner.logger.warning(
                 "The model has batch normalization: its statistics are those of single batches, "
                 "not of the %d batches of a step.", length,
@@ -306,6 +306,10 @@ class GradientCumulativeOptimizerHook(OptimizerHook):
         detect_anomalous_params: bool = False,
     ) -> None:
         super().__init__(grad_clip, detect_anomalous_params, cumulative_iters)
+
+    def has_batch_norm(self, module: nn.Module) -> bool:
+        """Return whether a module is or contains a batch normalization."""
+        return _has_batch_norm(module)
 
 
 @HOOKS.register_module()
@@ -356,3 +360,7 @@ def scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
         f"loss_scale must be a positive number, 'dynamic', a dict of settings or None, not {loss_scale!r}.",
         argument="loss_scale",
     )
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    return any(isinstance(each, _BatchNorm) for each in module.modules())

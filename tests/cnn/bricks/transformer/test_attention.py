@@ -292,3 +292,11 @@ def test_misspelled_arguments() -> None:
 def test_empty_sequences_and_batches(shape: tuple[int, ...]) -> None:
     """Sequences without elements and batches without samples keep their shape."""
     assert attention()(torch.zeros(shape)).shape == shape
+
+
+@pytest.mark.parametrize("name", ["attn_drop", "proj_drop"])
+@pytest.mark.parametrize("value", [-0.1, 2, None])
+def test_invalid_probabilities(name: str, value: Any) -> None:
+    """A probability that is not a number from 0 to 1 is an error when the layer is built."""
+    with pytest.raises(ArgumentError, match=f"{name} must be"):
+        MultiheadAttention(8, 2, **{name: value})

@@ -102,3 +102,9 @@ def test_at_least_two_layers(num_fcs: int) -> None:
     """Fewer than two linear layers are an AssertionError."""
     with pytest.raises(AssertionError, match=f"num_fcs must be at least 2, not {num_fcs}"):
         FFN(num_fcs=num_fcs)
+
+
+def test_invalid_probability() -> None:
+    """A probability that is not from 0 to 1 is an error."""
+    with pytest.raises(ArgumentError, match="ffn_drop must be from 0 to 1, not 2"):
+        FFN(ffn_drop=2)

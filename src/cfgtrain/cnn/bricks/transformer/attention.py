@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cfgtrain.arguments import check_integer
+from cfgtrain.arguments import check_divisor, check_integer, check_number
 from cfgtrain.cnn.bricks.drop import build_dropout
 from cfgtrain.cnn.module import BaseModule
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registries import ATTENTION
-from cfgtrain.suggestions import one_of
 from cfgtrain.utils.deprecation import deprecated_api_warning
 
 __all__ = ["MultiheadAttention"]
@@ -49,7 +48,7 @@ class MultiheadAttention(BaseModule):
         dropout: Deprecated: sets both ``attn_drop`` and the ``drop_prob`` of ``dropout_layer``.
 
     Raises:
-        ArgumentError: ``num_heads`` does not divide ``embed_dims``.
+        ArgumentError: ``num_heads`` does not divide ``embed_dims``, or a probability is not from 0 to 1.
     """
 
     def __init__(
@@ -82,6 +81,8 @@ class MultiheadAttention(BaseModule):
             attn_drop = dropout
             dropout_layer = {**dropout_layer, "drop_prob": dropout} if dropout_layer else None
         check_heads(embed_dims, num_heads)
+        check_number("attn_drop", attn_drop, 0, 1)
+        check_number("proj_drop", proj_drop, 0, 1)
         self.embed_dims = embed_dims
         self.num_heads = num_heads
         self.batch_first = batch_first
@@ -189,14 +190,7 @@ def check_heads(embed_dims: int, num_heads: int, *inside: str) -> None:
     """
     check_integer("embed_dims", embed_dims, 1)
     check_integer("num_heads", num_heads, 1)
-    if embed_dims % num_heads:
-        fitting = [n for n in range(1, embed_dims + 1) if embed_dims % n == 0]
-        near = sorted(sorted(fitting, key=lambda n: abs(n - num_heads))[:4])
-        raise ArgumentError(
-            f"num_heads must divide embed_dims, {embed_dims}, which {num_heads} does not.",
-            hint=f"It can be {one_of(near)}.",
-            argument=(*inside, "num_heads"),
-        )
+    check_divisor("num_heads", num_heads, embed_dims, f"embed_dims, {embed_dims}", (*inside, "num_heads"))
 
 
 def _masks(attn_mask: Tensor | None, key_padding_mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

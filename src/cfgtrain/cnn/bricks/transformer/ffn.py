@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cfgtrain.arguments import check_integer
+from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.cnn.bricks.activation import build_activation_layer
 from cfgtrain.cnn.bricks.drop import build_dropout
 from cfgtrain.cnn.module import BaseModule
@@ -50,7 +50,7 @@ class FFN(BaseModule):
             and ``add_identity``.
 
     Raises:
-        ArgumentError: ``num_fcs`` is less than 2.
+        ArgumentError: ``num_fcs`` is less than 2, or ``ffn_drop`` not from 0 to 1.
     """
 
     @deprecated_api_warning({"dropout": "ffn_drop", "add_residual": "add_identity"}, cls_name="FFN")
@@ -72,6 +72,7 @@ class FFN(BaseModule):
         check_integer("embed_dims", embed_dims, 1)
         check_integer("feedforward_channels", feedforward_channels, 1)
         check_integer("num_fcs", num_fcs, 2)
+        check_number("ffn_drop", ffn_drop, 0, 1)
         self.embed_dims = embed_dims
         self.feedforward_channels = feedforward_channels
         self.num_fcs = num_fcs

@@ -28,6 +28,12 @@ class BestCheckpoint:
 
     def __init__(self, out_dir: str | None, file_client_args: Mapping[str, Any] | None) -> None:
         self._store = CheckpointStore(out_dir, file_client_args)
+        self._in_background = False
+
+    def finish(self, runner: RunnerView) -> None:
+        """Wait until the best checkpoint is written: if that fails, the score before is the best one again."""
+        if self._in_background:
+            runner.finish_saving()
 
     def begin(self, runner: RunnerView) -> None:
         """Determine where the best checkpoint goes, and find that of a resumed run.
@@ -89,10 +95,9 @@ class BestCheckpoint:
         path = self._store.add(f"best_{safe_file_name(name)}_{unit}_{done}.pth", meta.get("run_id"))
         messages["best_ckpt"] = str(path)
 
-        def save() -> None:
-            try:
-                runner.save_checkpoint(str(path.parent), as_template(path.name), create_symlink=False)
-            except CheckpointError as error:
+        def finish(error: CheckpointError | None = None) -> None:
+            self._in_background = False
+            if error is not None:
                 messages.update(before)
                 self._store.undo_add()
                 runner.logger.error("%s The best checkpoint remains %s.", error, before["best_ckpt"])
@@ -100,5 +105,18 @@ class BestCheckpoint:
             self._store.commit(1, runner.logger, best=True)
             best = (name, score, done, unit, path.name)
             runner.logger.info("Best %s is %.4f at %d %s: %s", *best, extra=LINES_ONLY)
+
+        def save() -> None:
+            self._in_background = runner.saves_in_background
+            options: dict[str, Any] = {"background": finish} if self._in_background else {}
+            try:
+                runner.save_checkpoint(
+                    str(path.parent), as_template(path.name), create_symlink=False, **options
+                )
+            except CheckpointError as error:
+                finish(error)
+            else:
+                if not options:
+                    finish()
 
         runner.defer(save)

@@ -280,6 +280,7 @@ class EvalHook(Hook):
             return
         name, rule = self.score_rules.select(scores)
         self.score_rules.name, self.score_rules.rule = name, rule
+        self._best.finish(runner)
         score, best = self.scores[name], (runner.meta or {})["hook_msgs"].get("best_score")
         if not math.isfinite(score):
             runner.logger.warning("The score %r is %s: it is never the best one.", name, score)

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from cfgtrain.arguments import check_interval
 from cfgtrain.data.loader import num_batches
@@ -58,6 +64,51 @@ class LoggerHook(Hook):
     def get_iter(self, runner: RunnerView, inner_iter: bool = False) -> int:
         """Return the 1-based iteration, within the epoch with ``inner_iter`` and ``by_epoch``."""
         return (runner.inner_iter if self.by_epoch and inner_iter else runner.iter) + 1
+
+    @staticmethod
+    def is_scalar(val: Any, include_np: bool = True, include_torch: bool = True) -> bool:
+        """Return whether a value is one number, also as a NumPy array or a tensor with one element."""
+        if isinstance(val, Number):
+            return True
+        if isinstance(val, np.ndarray | np.generic):
+            return include_np and val.size == 1 and val.dtype.kind in "biufc"
+        return include_torch and isinstance(val, Tensor) and val.numel() == 1
+
+    def get_lr_tags(self, runner: RunnerView) -> dict[str, float]:
+        """Return the learning rate of the first group, ``learning_rate/<name>`` for each of several optimizers."""
+        return _first_groups("learning_rate", runner.current_lr()) if runner.optimizer is not None else {}
+
+    def get_momentum_tags(self, runner: RunnerView) -> dict[str, float]:
+        """Return the momentum of the first group, ``momentum/<name>`` for each of several optimizers."""
+        return _first_groups("momentum", runner.current_momentum()) if runner.optimizer is not None else {}
+
+    def get_loggable_tags(
+        self,
+        runner: RunnerView,
+        allow_scalar: bool = True,
+        allow_text: bool = False,
+        add_mode: bool = True,
+        tags_to_skip: Collection[str] = ("time", "data_time"),
+    ) -> dict[str, Any]:
+        """Return what is logged now, with the learning rate and the momentum, by tag such as ``train/loss``.
+
+        Args:
+            runner: The runner.
+            allow_scalar: Whether numbers are returned.
+            allow_text: Whether strings are returned.
+            add_mode: Whether the tags begin with the mode.
+            tags_to_skip: Names that are left out. The number of batches of an evaluation always is.
+        """
+        prefix = f"{self.get_mode(runner)}/" if add_mode else ""
+        tags = {
+            prefix + name: value
+            for name, value in runner.log_buffer.output.items()
+            if name not in tags_to_skip
+            and name != "eval_iter_num"
+            and (allow_scalar or not self.is_scalar(value))
+            and (allow_text or not isinstance(value, str))
+        }
+        return {**tags, **self.get_lr_tags(runner), **self.get_momentum_tags(runner)}
 
     def before_run(self, runner: RunnerView) -> None:
         """Open the log, and let the last logger clear the output."""
@@ -127,3 +178,10 @@ class LoggerHook(Hook):
             self.log(runner)
         if self.reset_flag:
             runner.log_buffer.clear_output()
+
+
+def _first_groups(tag: str, values: Any) -> dict[str, float]:
+    """Return the value of the first group of each optimizer."""
+    if isinstance(values, dict):
+        return {f"{tag}/{name}": each[0] for name, each in values.items()}
+    return {tag: values[0]}

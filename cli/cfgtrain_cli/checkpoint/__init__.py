@@ -1,0 +1,1 @@
+"""``cfgtrain checkpoint``: look at checkpoints, verify them, and write others from them."""
