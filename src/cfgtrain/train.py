@@ -112,7 +112,8 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
-            runner.register_hook(ProgressHook())
+            has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
+            runner.register_hook(ProgressHook(has_val_flow))
         for hook in runner.hooks:
             if isinstance(hook, TextLoggerHook):
                 hook.uploads_itself = False
