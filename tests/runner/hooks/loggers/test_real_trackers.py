@@ -221,7 +221,7 @@ def test_tensorboard_text_and_settings(tmp_path: Path) -> None:
     (text,) = events.Tensors("val/note/text_summary")
     assert (text.step, text.tensor_proto.string_val[0]) == (5, b"abc")
     (config,) = events.Tensors("config/text_summary")
-    assert b"lr=0.1" in config.tensor_proto.string_val[0]
+    assert b"optimizer.lr = 0.1" in config.tensor_proto.string_val[0]
     assert [event.value for event in events.Scalars("summary/val/acc")] == [0.5]
     assert "_hparams_/session_start_info" in events.summary_metadata
 

@@ -302,6 +302,7 @@ def test_settings_of_the_config() -> None:
     text = (
         "optimizer = dict(type='SGD', lr=0.1, betas=(1, 2))\n"
         "data = dict(train=[dict(a=1), dict(b=None)])\n"
+        "model = dict(with_cls_token=True, token='abc', password='abc', aws_secret='abc', access_key='abc')\n"
         "log_config = dict(hooks=[dict(type='NeptuneLoggerHook', init_kwargs=dict(api_token='abc'))])\n"
     )
     runner = make_runner("epoch", 1, meta={"config": text})
@@ -311,6 +312,7 @@ def test_settings_of_the_config() -> None:
         "optimizer.betas": [1, 2],
         "data.train.0.a": 1,
         "data.train.1.b": None,
+        "model.with_cls_token": True,
         "log_config.hooks.0.type": "NeptuneLoggerHook",
     }
 

@@ -96,7 +96,8 @@ class DvcliveLoggerHook(TrackerHook):
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
         """Add to the summary, and close the files."""
         if summary:
-            self.dvclive.summary.update(summary)
+            for name, score in summary.items():
+                self.dvclive.log_metric(name, score, plot=False)
             self.dvclive.make_summary()
         if self._owns_live:
             self.dvclive.end()

@@ -67,8 +67,8 @@ class TensorboardLoggerHook(TrackerHook):
             module = importlib.import_module("tensorboardX")
         self.writer = module.SummaryWriter(str(folder / run_id))
         self._params = config_params(runner)
-        if self._params and runner.meta is not None:
-            text = "".join(f"    {line}\n" for line in runner.meta["config"].splitlines())
+        if self._params:
+            text = "".join(f"    {key} = {value!r}\n" for key, value in self._params.items())
             self.writer.add_text("config", text, runner.iter)
         return run_id
 

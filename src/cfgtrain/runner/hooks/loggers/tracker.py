@@ -25,7 +25,8 @@ __all__ = ["TrackerHook"]
 MAX_UNSENT = 1000  # logs that are kept while the tracker fails
 PAUSE = 10  # a failed attempt is repeated after this many times its duration
 
-_SECRET = re.compile("token|secret|passw|credential|api_?key", re.IGNORECASE)
+# Not every token: cls_token is a setting of a model.
+_SECRET = re.compile("(api|access|auth|bearer)_?(key|token)|^token$|secret|passw|credential", re.IGNORECASE)
 
 
 class Values(NamedTuple):
