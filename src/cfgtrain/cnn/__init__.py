@@ -1,8 +1,7 @@
 """Layers, networks, weight initialization, and tools for whole models."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.cnn import alexnet, bricks, builder, init, lenet, module, resnet, tools, vgg, vit
 from cfgtrain.cnn.alexnet import *
 from cfgtrain.cnn.bricks import *
 from cfgtrain.cnn.builder import *
@@ -13,19 +12,8 @@ from cfgtrain.cnn.resnet import *
 from cfgtrain.cnn.tools import *
 from cfgtrain.cnn.vgg import *
 from cfgtrain.cnn.vit import *
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.registries import MODELS as MODELS
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [
-        "MODELS",
-        *alexnet.__all__,
-        *bricks.__all__,
-        *builder.__all__,
-        *init.__all__,
-        *lenet.__all__,
-        *module.__all__,
-        *resnet.__all__,
-        *tools.__all__,
-        *vgg.__all__,
-        *vit.__all__,
-    ]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

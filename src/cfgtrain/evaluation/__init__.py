@@ -1,10 +1,10 @@
 """Run a model on a dataset and score its results."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.evaluation import inference, scoring
 from cfgtrain.evaluation.inference import *
 from cfgtrain.evaluation.scoring import *
+from cfgtrain.introspection.exports import public_names as _public_names
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*inference.__all__, *scoring.__all__]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,9 +1,9 @@
 """Atomic writes of files, and locks on folders."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.filesystem import atomic
 from cfgtrain.filesystem.atomic import *
+from cfgtrain.introspection.exports import public_names as _public_names
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*atomic.__all__]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,26 +1,9 @@
 """Image functions on NumPy arrays of shape (H, W, C), with channels in the order BGR."""
 
-from typing import TYPE_CHECKING
+import typing
 
-# array is imported first, since it explains how to repair an OpenCV that cannot be imported
-from cfgtrain.image import (
-    array,
-    backends,
-    boxes,
-    colorspace,
-    crop,
-    erase,
-    flip,
-    io,
-    normalize,
-    pad,
-    photometric,
-    point_operations,
-    rescale,
-    resize,
-    tensors,
-    warp,
-)
+# imported first, since it explains how to repair an OpenCV that cannot be imported
+import cfgtrain.image.array as _array  # noqa: F401
 from cfgtrain.image.backends import *
 from cfgtrain.image.boxes import *
 from cfgtrain.image.colorspace import *
@@ -36,23 +19,7 @@ from cfgtrain.image.rescale import *
 from cfgtrain.image.resize import *
 from cfgtrain.image.tensors import *
 from cfgtrain.image.warp import *
+from cfgtrain.introspection.exports import public_names as _public_names
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [
-        *array.__all__,
-        *backends.__all__,
-        *boxes.__all__,
-        *colorspace.__all__,
-        *crop.__all__,
-        *erase.__all__,
-        *flip.__all__,
-        *io.__all__,
-        *normalize.__all__,
-        *pad.__all__,
-        *photometric.__all__,
-        *point_operations.__all__,
-        *rescale.__all__,
-        *resize.__all__,
-        *tensors.__all__,
-        *warp.__all__,
-    ]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,9 +1,9 @@
 """Metrics that score predictions."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.metrics import classification
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.metrics.classification import *
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*classification.__all__]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

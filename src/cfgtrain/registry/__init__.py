@@ -1,9 +1,9 @@
 """Registries, which map names to classes and functions, and building from configs."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.registry import registry
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.registry.registry import *
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*registry.__all__]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,6 +1,6 @@
 """Runners, and the hooks that give them something to do."""
 
-from typing import TYPE_CHECKING
+import typing
 
 from cfgtrain.amp import LossScaler as LossScaler
 from cfgtrain.amp import auto_fp16 as auto_fp16
@@ -19,6 +19,7 @@ from cfgtrain.cnn.module import BaseModule as BaseModule
 from cfgtrain.cnn.module import ModuleDict as ModuleDict
 from cfgtrain.cnn.module import ModuleList as ModuleList
 from cfgtrain.cnn.module import Sequential as Sequential
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.optim.builder import build_optimizer as build_optimizer
 from cfgtrain.optim.builder import build_optimizer_constructor as build_optimizer_constructor
 from cfgtrain.optim.paramwise import DefaultOptimizerConstructor as DefaultOptimizerConstructor
@@ -28,7 +29,6 @@ from cfgtrain.registries import OPTIMIZER_BUILDERS as OPTIMIZER_BUILDERS
 from cfgtrain.registries import OPTIMIZERS as OPTIMIZERS
 from cfgtrain.registries import RUNNER_BUILDERS as RUNNER_BUILDERS
 from cfgtrain.registries import RUNNERS as RUNNERS
-from cfgtrain.runner import base, builder, epoch_based, hooks, iter_based, log_buffer, protocol
 from cfgtrain.runner.base import *
 from cfgtrain.runner.builder import *
 from cfgtrain.runner.epoch_based import *
@@ -37,37 +37,5 @@ from cfgtrain.runner.iter_based import *
 from cfgtrain.runner.log_buffer import *
 from cfgtrain.runner.protocol import *
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [
-        "BaseModule",
-        "CheckpointLoader",
-        "DefaultOptimizerConstructor",
-        "LossScaler",
-        "ModuleDict",
-        "ModuleList",
-        "OPTIMIZERS",
-        "OPTIMIZER_BUILDERS",
-        "RUNNERS",
-        "RUNNER_BUILDERS",
-        "Sequential",
-        "auto_fp16",
-        "build_optimizer",
-        "build_optimizer_constructor",
-        "force_fp32",
-        "get_dist_info",
-        "get_state_dict",
-        "load_checkpoint",
-        "load_state_dict",
-        "register_scheme",
-        "save_checkpoint",
-        "set_random_seed",
-        "weights_to_cpu",
-        "wrap_fp16_model",
-        *base.__all__,
-        *builder.__all__,
-        *epoch_based.__all__,
-        *hooks.__all__,
-        *iter_based.__all__,
-        *log_buffer.__all__,
-        *protocol.__all__,
-    ]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,21 +1,15 @@
 """Show images, bounding boxes and optical flow, and plot curves."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.visualization import boxes, color, optical_flow, window
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.visualization.boxes import *
 from cfgtrain.visualization.color import *
-from cfgtrain.visualization.curves import Line, Panel, draw_panels
+from cfgtrain.visualization.curves import Line as Line
+from cfgtrain.visualization.curves import Panel as Panel
+from cfgtrain.visualization.curves import draw_panels as draw_panels
 from cfgtrain.visualization.optical_flow import *
 from cfgtrain.visualization.window import *
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [
-        "Line",
-        "Panel",
-        "draw_panels",
-        *boxes.__all__,
-        *color.__all__,
-        *optical_flow.__all__,
-        *window.__all__,
-    ]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

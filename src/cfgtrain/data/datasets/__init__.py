@@ -1,9 +1,9 @@
 """The datasets that are included in cfgtrain."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.data.datasets import digits
 from cfgtrain.data.datasets.digits import *
+from cfgtrain.introspection.exports import public_names as _public_names
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*digits.__all__]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -6,13 +6,13 @@ array with channels in the order BGR, and ``gt_label`` is an int. Random transfo
 generators, which a loader seeds for each sample.
 """
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.data.transforms import compose, formatting, image, point_operations
 from cfgtrain.data.transforms.compose import *
 from cfgtrain.data.transforms.formatting import *
 from cfgtrain.data.transforms.image import *
 from cfgtrain.data.transforms.point_operations import *
+from cfgtrain.introspection.exports import public_names as _public_names
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [*compose.__all__, *formatting.__all__, *image.__all__, *point_operations.__all__]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,25 +1,9 @@
 """Hooks: what happens at the stages of a run."""
 
-from typing import TYPE_CHECKING
+import typing
 
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.registries import HOOKS as HOOKS
-from cfgtrain.runner.hooks import (
-    checkpoint,
-    closure,
-    ema,
-    empty_cache,
-    evaluation,
-    hook,
-    loggers,
-    nan_guard,
-    optimizer,
-    priority,
-    profiler,
-    sampler_seed,
-    schedules,
-    sync_buffers,
-    timer,
-)
 from cfgtrain.runner.hooks.checkpoint import *
 from cfgtrain.runner.hooks.closure import *
 from cfgtrain.runner.hooks.ema import *
@@ -36,22 +20,5 @@ from cfgtrain.runner.hooks.schedules import *
 from cfgtrain.runner.hooks.sync_buffers import *
 from cfgtrain.runner.hooks.timer import *
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [
-        "HOOKS",
-        *checkpoint.__all__,
-        *closure.__all__,
-        *ema.__all__,
-        *empty_cache.__all__,
-        *evaluation.__all__,
-        *hook.__all__,
-        *loggers.__all__,
-        *nan_guard.__all__,
-        *optimizer.__all__,
-        *priority.__all__,
-        *profiler.__all__,
-        *sampler_seed.__all__,
-        *schedules.__all__,
-        *sync_buffers.__all__,
-        *timer.__all__,
-    ]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())

@@ -1,21 +1,8 @@
 """Hooks that write the log of a run."""
 
-from typing import TYPE_CHECKING
+import typing
 
-from cfgtrain.runner.hooks.loggers import (
-    base,
-    clearml,
-    dvclive,
-    mlflow,
-    neptune,
-    pavi,
-    progress,
-    segmind,
-    tensorboard,
-    text,
-    tracker,
-    wandb,
-)
+from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.runner.hooks.loggers.base import *
 from cfgtrain.runner.hooks.loggers.clearml import *
 from cfgtrain.runner.hooks.loggers.dvclive import *
@@ -29,18 +16,5 @@ from cfgtrain.runner.hooks.loggers.text import *
 from cfgtrain.runner.hooks.loggers.tracker import *
 from cfgtrain.runner.hooks.loggers.wandb import *
 
-if not TYPE_CHECKING:  # type checkers use the imports above
-    __all__ = [
-        *base.__all__,
-        *clearml.__all__,
-        *dvclive.__all__,
-        *mlflow.__all__,
-        *neptune.__all__,
-        *pavi.__all__,
-        *progress.__all__,
-        *segmind.__all__,
-        *tensorboard.__all__,
-        *text.__all__,
-        *tracker.__all__,
-        *wandb.__all__,
-    ]
+if not typing.TYPE_CHECKING:  # type checkers use the imports above
+    __all__ = _public_names(globals())
