@@ -76,6 +76,6 @@ class _MessageHandler(logging.Handler):
         from cfgtrain.terminal import print_message
 
         try:
-            print_message(printable(self.format(record)), record.levelno)
+            print_message(printable(self.format(record)), record.levelno, getattr(record, "indent", 0))
         except Exception:
             self.handleError(record)

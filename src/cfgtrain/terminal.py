@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
+from rich.theme import Theme
 
 __all__ = ["LiveProgress", "log_console", "print_message", "print_styled", "terminal_width"]
+
+
+# Colours of the live bar that can be read on a light and on a dark background.
+_STYLES = {
+    "bar.back": "bright_black",
+    "bar.complete": "green",
+    "bar.finished": "green",
+    "progress.elapsed": "default",
+    "progress.remaining": "default",
+}
+NARROW = 80  # columns; a terminal with fewer gets a shorter bar
 
 
 @cache
 def log_console() -> Console:
     """Return the shared console on stderr. Log lines and a live bar must use the same console."""
-    return Console(stderr=True)
+    return Console(stderr=True, theme=Theme(_STYLES))
 
 
-def print_message(text: str, level: int = logging.INFO) -> None:
+def print_message(text: str, level: int = logging.INFO, indent: int = 0) -> None:
     """Print a message on stderr; from the level of a warning on, it has a label.
 
-    The label has a background colour, and the text has the colour of the terminal, so that both can be read on a
-    light and on a dark background.
+    On a terminal it is wrapped between words. The label has a background colour, and the text has the colour of
+    the terminal, so that both can be read on a light and on a dark background.
+
+    Args:
+        text: The message.
+        level: Level of its log record.
+        indent: Indentation of the lines after the first one where a line is wrapped.
     """
-    message = Text()
-    if level >= logging.WARNING:
-        is_error = level >= logging.ERROR
-        message.append(
-            "Error:" if is_error else "Warning:", "bold white on red" if is_error else "black on yellow"
-        )
-        message.append(" ")
-    log_console().print(message.append(text), soft_wrap=True)
+    label, style = (
+        ("Error: ", "bold white on red") if level >= logging.ERROR else ("Warning: ", "black on yellow")
+    )
+    if level < logging.WARNING:
+        label = ""
+    text = label + text
+    width = terminal_width()
+    if width is not None:
+        lines = (_wrapped(line, width - 1, " " * indent) for line in text.split("\n"))
+        text = "\n".join(lines)
+    message = Text(text)
+    message.stylize(style, 0, max(len(label) - 1, 0))
+    log_console().print(message, soft_wrap=True)
+
+
+def _wrapped(line: str, width: int, indent: str) -> str:
+    lines = textwrap.wrap(
+        line, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)
 
 
 def terminal_width() -> int | None:
@@ -51,6 +82,14 @@ def print_styled(line: Sequence[tuple[str, str]]) -> None:
     log_console().print(Text.assemble(*line), no_wrap=True, overflow="crop", crop=True)
 
 
+class _Bar(Progress):
+    """A bar that leaves the end of its line free: a ``^C`` that the terminal shows there does not wrap the line."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bar, within its width."""
+        yield Constrain(self.make_tasks_table(self.tasks), max(log_console().width - 3, 1))
+
+
 class LiveProgress:
     """A progress bar below the log lines. If stderr is not a terminal, nothing is shown.
 
@@ -60,12 +99,13 @@ class LiveProgress:
     """
 
     def __init__(self, total: int | None, done: int = 0) -> None:
-        self._progress = Progress(
+        self._is_narrow = log_console().width < NARROW
+        self._progress = _Bar(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10 if self._is_narrow else 24),
             TextColumn("{task.completed}{task.fields[of]}"),
             TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
+            *([] if self._is_narrow else [TimeElapsedColumn()]),
             TextColumn("eta"),
             TimeRemainingColumn(),
             console=log_console(),
@@ -83,9 +123,10 @@ class LiveProgress:
         Args:
             done: Number of steps completed so far.
             description: Text to the left of the bar.
-            numbers: Names and values to the right of the bar.
+            numbers: Names and values to the right of the bar; a narrow terminal shows the first one.
         """
-        shown = " ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        fitting = list(numbers.items())[: 1 if self._is_narrow else None]
+        shown = " ".join(f"{name} {value:.4g}" for name, value in fitting)
         self._progress.update(self._task, completed=done, description=description, numbers=shown)
 
     def stop(self) -> None:

@@ -13,12 +13,14 @@ import torch
 from tiny import Scalar, TinyNet, same
 from torch import nn
 
+import cfgtrain
 from cfgtrain.checkpoint import load_checkpoint, save
 from cfgtrain.checkpoint.digest import TRAILER, TRAILER_LENGTH
 from cfgtrain.checkpoint.save import save_checkpoint, write_checkpoint
 from cfgtrain.errors import CheckpointError
 from cfgtrain.fileio import FileClient
 from cfgtrain.parallel import OnDevice
+from cfgtrain.utils import digit_version
 
 
 def test_format_is_that_of_mmcv() -> None:
@@ -183,3 +185,11 @@ def test_a_uri_is_written_by_its_backend() -> None:
         save_checkpoint(TinyNet(), "http://host/b.pth")
     with pytest.raises(ValueError, match="not uploaded to Pavi"):
         save_checkpoint(TinyNet(), "pavi://team/a.pth", file_client_args={"backend": "disk"})
+
+
+def test_versions_in_the_meta() -> None:
+    """``mmcv_version`` is one that programs can compare, and replaces that of a resumed checkpoint of MMCV."""
+    save_checkpoint(Scalar(), "a.pth", meta={"mmcv_version": "1.3.0"})
+    meta = torch.load("a.pth")["meta"]
+    assert digit_version(meta["mmcv_version"]) >= digit_version("1.7.0")
+    assert meta["cfgtrain_version"] == cfgtrain.__version__

@@ -9,7 +9,8 @@ from tiny import TO_TENSORS, Squares, TinyNet, same
 from torch import nn
 
 from cfgtrain.data import build_dataloader
-from cfgtrain.evaluation.inference import single_gpu_test
+from cfgtrain.evaluation.inference import LossSums, single_gpu_test
+from cfgtrain.parallel import OnDevice
 from cfgtrain.random_state import RandomState
 
 
@@ -89,3 +90,44 @@ def test_weights_and_buffers_are_not_changed(workers: int) -> None:
     results = single_gpu_test(model, build_dataloader(dataset, 3, workers, shuffle=False))
     assert np.stack(results).shape == (7, 3)
     assert same(model.state_dict(), before)
+
+
+class WithLoss(Echo):
+    """Returns a loss with its predictions: the mean of the inputs."""
+
+    def forward_with_loss(self, x: torch.Tensor) -> Any:
+        self.calls.append("with loss")
+        return x, {"loss": x.mean(), "acc": x.mean()}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_losses_are_averaged_over_samples(wrapped: bool) -> None:
+    """The model is called once per batch; each loss is the mean over all samples, other values are left out."""
+    model, losses = WithLoss(), LossSums()
+    results = single_gpu_test(
+        OnDevice(model, torch.device("cpu")) if wrapped else model, BATCHES, losses=losses
+    )
+    assert [float(result[0]) for result in results] == [1, 2, 3]
+    assert losses.means() == {"loss": 2.0}
+    assert model.calls == ["with loss"] * 2
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_model_without_losses(wrapped: bool) -> None:
+    """It is called as if no losses were asked for, in a wrapper too."""
+    model, losses = Echo(), LossSums()
+    single_gpu_test(OnDevice(model, torch.device("cpu")) if wrapped else model, BATCHES, losses=losses)
+    assert losses.means() == {}
+    assert [call[0] for call in model.calls] == [False, False]
+
+
+def test_losses_of_several_processes() -> None:
+    """They are weighted by the samples of each."""
+    shares = []
+    for value, samples in ((1.0, 3), (5.0, 1)):
+        sums = LossSums()
+        sums.add({"loss": torch.tensor(value)}, samples)
+        shares.append(sums.sums())
+    together = LossSums()
+    together.merge(shares)
+    assert together.means() == {"loss": 2.0}

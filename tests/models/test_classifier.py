@@ -81,3 +81,14 @@ def test_dropout_only_in_training() -> None:
     assert not torch.equal(model(IMAGES, return_loss=False), model.eval()(IMAGES, return_loss=False))
     assert torch.equal(model(IMAGES, return_loss=False), IMAGES.flatten(1).softmax(dim=1))
     assert isinstance(ImageClassifier({"type": "Pixels"}).dropout, nn.Identity)
+
+
+def test_predictions_and_losses_in_one_pass(classifier: ImageClassifier) -> None:
+    """They equal those of two calls, and the backbone runs once; without labels there are no losses."""
+    calls: list[Any] = []
+    classifier.backbone.register_forward_hook(lambda *_: calls.append(1))
+    predicted, losses = classifier.forward_with_loss(IMAGES, LABELS)
+    assert len(calls) == 1
+    assert torch.equal(predicted, classifier(IMAGES, return_loss=False))
+    assert losses == classifier(IMAGES, LABELS)
+    assert classifier.forward_with_loss(IMAGES)[1] == {}

@@ -8,10 +8,12 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cfgtrain.utils import get_logger, print_log
+from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY, is_shown_on_terminal
 
 NAMES = ("abc", "abcd", "abc.child", "rank")
 
@@ -111,3 +113,14 @@ def test_print_log(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCapture
     assert [(r.name, r.levelno, r.message) for r in caplog.records] == [("abc", logging.ERROR, "logged")]
     with pytest.raises(TypeError, match="silent"):
         print_log("x", 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("extra", "in_lines", "in_table"),
+    [(None, True, True), (LINES_ONLY, True, False), (FILE_ONLY, False, False)],
+)
+def test_records_that_the_terminal_does_not_show(extra: Any, in_lines: bool, in_table: bool) -> None:
+    """Some records are for the log file alone, some are left out where a run is a table."""
+    record = logging.getLogger("a").makeRecord("a", logging.INFO, "f", 1, "text", (), None, extra=extra)
+    assert is_shown_on_terminal(record, as_table=False) is in_lines
+    assert is_shown_on_terminal(record, as_table=True) is in_table

@@ -102,15 +102,14 @@ class _JsonEvents(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line of a record, or keep it."""
         event = getattr(record, "event", None)
-        if event is None and record.levelno < logging.WARNING:
-            return
-        line = event or {"mode": record.levelname.lower(), "message": record.getMessage()}
-        line = {**line, "date": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))}
-        if record.exc_info and record.exc_info[1] is not None:
-            line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
-        self._kept.append(json.dumps(line, default=str))
-        if self._path.exists():
-            with suppress(OSError):  # a full disk: the text log reports it
+        if event is not None or record.levelno >= logging.WARNING:
+            line = event or {"mode": record.levelname.lower(), "message": record.getMessage()}
+            line = {**line, "date": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))}
+            if record.exc_info and record.exc_info[1] is not None:
+                line["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+            self._kept.append(json.dumps(line, default=str))
+        if self._kept and self._path.exists():
+            with suppress(OSError):  # a full disk: it is tried again with the next record
                 append_whole(self._path, "".join(f"{each}\n" for each in self._kept).encode())
                 self._kept.clear()
 

@@ -23,6 +23,7 @@ from cfgtrain.suggestions import printable
 
 __all__ = ["log_start"]
 
+INDENT = 12  # of the texts, after their names
 MAX_RATES = 4  # different learning rates that are listed
 _OPTIMIZER_SETTINGS = ("momentum", "betas", "weight_decay")
 
@@ -53,7 +54,7 @@ def log_start(
         "Begins": begins,
     }
     for name, text in lines.items():
-        runner.logger.info("%-10s  %s", name, printable(text))
+        runner.logger.info("%-*s%s", INDENT, name, printable(text), extra={"indent": INDENT})
 
 
 def _relative(folder: str) -> str:

@@ -85,7 +85,8 @@ def log_end(runner: BaseRunner, scores: dict[str, Any], samples: int, best: str 
             f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}"
             for key, value in scores.items()
         )
-        event = {**scores, "mode": "test", **done, "samples": samples, "checkpoint": best}
+        event = {"mode": "test", **done, "samples": samples, "checkpoint": best}
+        event |= {key: value for key, value in scores.items() if key not in event}
         log_event(runner.logger, f"Test on {samples} samples, with {name}: {values}", event)
     if runner.interrupted:
         saved = "nothing" if runner.last_saved is None else runner.last_saved[0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -575,3 +576,35 @@ def test_subclass_may_score_without_the_dataset(kind: str) -> None:
     runner.register_hook(hook)
     runner.run([numbers(1)], [("train", 1)])
     assert hook.scores == {"acc": 2.0}
+
+
+class NetWithLoss(TinyNet):
+    """Returns the loss with its predictions."""
+
+    def forward_with_loss(self, img: torch.Tensor, gt_label: torch.Tensor) -> Any:
+        scores = self(img, return_loss=False)
+        return scores, {"loss": nn.functional.cross_entropy(scores, gt_label), "acc": torch.zeros(())}
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+def test_loss_is_logged_with_the_scores(kind: str) -> None:
+    """It is the mean over the samples, and neither replaces a score nor is one that the best checkpoint is chosen by."""
+    model = NetWithLoss()
+    loader = build_dataloader(Squares(pipeline=TO_TENSORS), 5, shuffle=False)
+    hook = EvalHook(loader, interval=5 if kind == "iter" else 1, by_epoch=kind == "epoch", save_best="auto")
+    runner = make_runner(kind, 5 if kind == "iter" else 1, model, work_dir="run", meta={})
+    runner.register_optimizer_hook({})
+    runner.register_hook(hook, "LOW")
+    runner.register_logger_hooks({"hooks": [{"type": "TextLoggerHook", "interval": 3}]})
+    runner.run([squares_loader()], [("train", 1)])
+    (file,) = Path("run").glob("*.log.json")
+    val = json.loads(file.read_text().splitlines()[-1])
+    model.eval()
+    with torch.no_grad():
+        total = sum(float(model(**batch)) * len(batch["img"]) for batch in loader)
+    assert val["mode"] == "val"
+    assert val["loss"] == pytest.approx(total / 23, abs=1e-4)
+    assert hook.losses == {"loss": pytest.approx(total / 23)}
+    assert hook.scores == {"acc": pytest.approx(val["acc"], abs=1e-5)}
+    assert hook.save_best == "acc"
+    assert hook.evaluated_iters == 5

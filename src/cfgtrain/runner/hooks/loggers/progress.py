@@ -28,14 +28,18 @@ class ProgressHook(Hook):
     """Shows a table of the run, and epoch, iteration, loss, learning rate and remaining time below it.
 
     The table has a row per epoch; if the evaluation counts iterations, a row per evaluation; in an iteration run
-    without one, a row per interval of the log. A row is printed when what belongs to it is known, which is when
-    the next epoch begins. The numbers of the bar are those that were logged last, so that no step has to wait
-    for the device. If stderr is not a terminal, nothing is shown.
+    without one, a row per val flow or, without that, per interval of the log. A row is printed when what belongs to
+    it is known, which is when the next epoch begins. The numbers of the bar are those that were logged last, so that
+    no step has to wait for the device. If stderr is not a terminal, nothing is shown.
+
+    Args:
+        has_val_flow: Whether the workflow of the run has a val flow.
     """
 
     default_priority = "LOWEST"
 
-    def __init__(self) -> None:
+    def __init__(self, has_val_flow: bool = False) -> None:
+        self.has_val_flow = has_val_flow
         self._progress: LiveProgress | None = None
         self._shown = 0.0
         self._rows: _Rows | None = None
@@ -45,7 +49,7 @@ class ProgressHook(Hook):
         """Show the bar."""
         self._progress = LiveProgress(runner.max_iters, runner.iter)
         self._rows = _Rows(runner) if terminal_width() is not None else None
-        self._interval = self._rows.interval if self._rows is not None else 0
+        self._interval = self._rows.interval if self._rows is not None and not self.has_val_flow else 0
 
     def before_epoch(self, runner: RunnerView) -> None:
         """Print the row of the previous epoch."""
@@ -117,7 +121,9 @@ class _Rows:
         by_epoch = runner.by_epoch and not self._per_evaluation
         self._has_logger = bool(loggers)
         self.interval = loggers[0].interval if loggers and not by_epoch and not self._per_evaluation else 0
+        self._training_log = runner.log_buffer
         self._sums: dict[str, tuple[float, int]] = {}
+        self._taken: dict[str, tuple[float, int]] = {}  # what the sums have of the log buffer already
         self._pending: Row | None = None
         self._seen = None if self._evaluation is None else self._evaluation.newest
         self._saved = _saved(runner)
@@ -142,16 +148,15 @@ class _Rows:
 
     def end_train_epoch(self, runner: RunnerView) -> None:
         """Take the averages of the epoch, and the scores of an evaluation at its end."""
-        self._collect(runner)
+        self._collect()
         if not self._per_evaluation:
             self.print_pending(runner)
-            self._pending = self._row(runner, runner.epoch + 1, _means(self._sums))
-            self._sums = {}
+            self._pending = self._row(runner, runner.epoch + 1, self._take())
 
     def begin_evaluation(self, runner: RunnerView) -> None:
         """Take the averages since the last evaluation between iterations."""
         self.print_pending(runner)
-        self._collect(runner)
+        self._collect()
         if self._per_evaluation:
             self._pending = self._row(runner, runner.completed_iters, _means(self._sums))
 
@@ -166,8 +171,11 @@ class _Rows:
 
     def add_val(self, runner: RunnerView, values: dict[str, float]) -> None:
         """Add the averages of a val flow."""
-        if self._pending is None:
-            self._pending = Row(runner.epoch if self._in_epochs else runner.completed_iters)
+        if self._pending is None and self._in_epochs:
+            self._pending = Row(runner.epoch)
+        elif self._pending is None:
+            self._collect(cleared=False)
+            self._pending = self._row(runner, runner.iter, self._take())
         self._pending.val = {**values, **self._pending.val}
 
     def print_pending(self, runner: RunnerView) -> None:
@@ -208,10 +216,23 @@ class _Rows:
         self._seen = self._evaluation.newest
         return {**self._evaluation.losses, **_numbers(self._seen)}
 
-    def _collect(self, runner: RunnerView) -> None:
-        for name, (total, weight) in runner.log_buffer.totals().items():
+    def _collect(self, cleared: bool = True) -> None:
+        """Add the values of the training since the last call to the sums.
+
+        Args:
+            cleared: Whether the log buffer will be cleared before it gets more.
+        """
+        totals = self._training_log.totals()
+        for name, (total, weight) in totals.items():
             before, weight_before = self._sums.get(name, (0.0, 0))
-            self._sums[name] = before + total, weight_before + weight
+            taken, weight_taken = self._taken.get(name, (0.0, 0))
+            self._sums[name] = before + total - taken, weight_before + weight - weight_taken
+        self._taken = {} if cleared else totals
+
+    def _take(self) -> dict[str, float]:
+        """Return the averages of the training since the last row, and begin new ones."""
+        sums, self._sums = self._sums, {}
+        return _means(sums)
 
 
 def _known_names(runner: RunnerView, evaluation: EvalHook | None) -> list[str]:

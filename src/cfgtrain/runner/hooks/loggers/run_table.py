@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -167,11 +166,9 @@ def _cell(column: _Column, value: float | None) -> str:
         return "-"
     if column.group == "lr":
         return f"{value:.2e}"
-    if isinstance(value, int) and abs(value) < 10**7:
-        return str(value)
-    if not math.isfinite(value) or abs(value) < 100:
-        return f"{value:.4f}"
-    return f"{value:.1f}" if abs(value) < 10_000 else f"{value:.1e}"
+    formats = ("d",) if isinstance(value, int) else (".4f", ".1f")
+    texts = (format(value, each) for each in (*formats, ".1e", ".0e"))
+    return next((each for each in texts if len(each) <= column.width), "?")
 
 
 def duration(seconds: float) -> str:
