@@ -14,12 +14,14 @@ __all__ = ["average_names", "select_weights"]
 def average_names(weights: Mapping[str, Any]) -> dict[str, str]:
     """Return the name of the second version of each weight that has one, such as ``ema_fc_bias`` of ``fc.bias``."""
     found: dict[str, str] = {}
+    taken: set[str] = set()
     for name in weights:
         second = "ema_" + name.replace(".", "_")
-        while second in found.values():  # a.b and a_b: the hook appends underscores
+        while second in taken:  # a.b and a_b: the hook appends underscores
             second += "_"
         if second in weights:
             found[name] = second
+            taken.add(second)
     return found
 
 
@@ -49,11 +51,12 @@ def select_weights(
     names_hold_averages = "resume" in checkpoint or (
         isinstance(meta, Mapping) and ("run_id" in meta or "cfgtrain_version" in meta)
     )
+    left_out = set(second.values())
     exchanged = averages is not None and averages is not names_hold_averages
     chosen = OrderedDict(
         (key, weights[second[key]] if exchanged and key in second else value)
         for key, value in weights.items()
-        if key not in second.values()
+        if key not in left_out
     )
     chosen._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
     return chosen

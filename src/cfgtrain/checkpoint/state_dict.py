@@ -170,17 +170,20 @@ def _load(module: nn.Module, state_dict: Mapping[str, Any]) -> tuple[list[str], 
     weights = OrderedDict(state_dict)  # modules and hooks may change it
     weights._metadata = versions  # type: ignore[attr-defined]  # as torch does
 
-    def load(part: nn.Module, prefix: str) -> None:
+    def load(part: nn.Module, state: dict[str, Any], prefix: str) -> None:
         part = unwrap_model(part)
         version = versions.get(prefix[:-1], {})
-        part._load_from_state_dict(weights, prefix, version, True, missing, unused, errors)
+        part._load_from_state_dict(state, prefix, version, True, missing, unused, errors)
+        of_child: dict[str, dict[str, Any]] = {}  # each module searches all the weights that it is given
+        for name, value in state.items():
+            of_child.setdefault(name[len(prefix) :].partition(".")[0], {})[name] = value
         for name, child in part._modules.items():
             if child is not None:
-                load(child, f"{prefix}{name}.")
+                load(child, of_child.get(name, {}), f"{prefix}{name}.")
         for hook in part._load_state_dict_post_hooks.values():
             hook(part, _IncompatibleKeys(missing, unused))
 
-    load(module, "")
+    load(module, weights, "")
     return missing, unused, errors
 
 
