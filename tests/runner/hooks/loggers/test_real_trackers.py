@@ -120,6 +120,8 @@ def logged(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
     for file in sorted(work_dir.glob("*.log.json")):
         for text in file.read_text().splitlines()[1:]:
             line = json.loads(text)
+            if "epoch" not in line:  # an event, which is no line of the training or an evaluation
+                continue
             lines[line["mode"], line["global_iter"]] = line
     curves: dict[str, list[tuple[int, float]]] = {}
     for (mode, iters), line in sorted(lines.items(), key=lambda item: item[0][1]):
