@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cfgtrain.visualization import Line, Panel
-from cfgtrain_cli.schedule import _describe, _ticks
-from cfgtrain_cli.terminal_plot import axis, legend, plot
+from cfgtrain_cli.schedule import _describe
+from cfgtrain_cli.terminal_plot import axis, legend, plot, ticks
 
 
 def drawn(values: list[float], width: int = 20, height: int = 3) -> list[str]:
@@ -54,10 +54,10 @@ def test_coinciding_lines_show_both_letters() -> None:
 
 def test_axis_labels_are_round_numbers_that_do_not_touch() -> None:
     """Ticks are at round numbers; a label that does not fit is omitted."""
-    assert axis(32, _ticks(255, 1), "iteration").plain == " iteration  0  50 100 150 200   "
-    assert [label for _, label in _ticks(255, 17)] == ["0", "5", "10"]
-    assert [label for _, label in _ticks(3_000_000, 1)][-1] == "2,500,000"
-    assert _ticks(1, 1) == [(0.0, "0")]
+    assert axis(32, ticks(255, 1), "iteration").plain == " iteration  0  50 100 150 200   "
+    assert [label for _, label in ticks(255, 17)] == ["0", "5", "10"]
+    assert [label for _, label in ticks(3_000_000, 1)][-1] == "2,500,000"
+    assert ticks(1, 1) == [(0.0, "0")]
 
 
 @pytest.mark.parametrize(
