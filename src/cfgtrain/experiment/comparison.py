@@ -43,6 +43,8 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[Setting]:
     Variables that are no settings are left out, and those that say where a run reads and writes.
     """
     trees = [settings_of(config) for config in configs]
+    if not trees:
+        return []
     first = Config(trees[0])
     changes = [{_place(change): change for change in diff(first, Config(tree))} for tree in trees]
     keys = list(dict.fromkeys(key for tree in trees for key in tree))

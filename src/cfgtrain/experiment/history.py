@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -46,7 +47,8 @@ class Run:
         starts: Its starts, oldest first: the first one, and those that resumed it.
         records: What was logged, in the order of iterations, without what was trained again.
         config: The merged config, or None if there is none or it cannot be read.
-        notes: What is wrong with the logs or the config, for the user.
+        notes: What is wrong with the logs, for the user.
+        config_problem: Why there is no ``config``, or ``""``.
         is_running: Whether a process is still training in the work directory.
     """
 
@@ -55,6 +57,7 @@ class Run:
     records: Sequence[Record]
     config: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
+    config_problem: str = ""
     is_running: bool = False
     _points: dict[tuple[str, str], list[Point]] = field(default_factory=dict, repr=False)
 
@@ -186,7 +189,8 @@ def read_run(path: str | Path) -> Run:
     if not path.exists():
         raise ArgumentError(f"The folder {path} does not exist.", near=(path.name, _siblings(path)))
     folder = path if path.is_dir() else path.parent
-    files = [path] if path.is_file() else [each for each in path.glob(f"*{SUFFIX}") if each.is_file()]
+    found = path.glob("*") if path.is_dir() else [path]
+    files = [each for each in found if each.name.endswith(SUFFIX) and each.is_file()]
     if not files:
         raise ArgumentError(f"{path} is not the work directory of a run: {_no_log(path)}")
     starts = sorted((read_start(file) for file in files), key=lambda start: start.order)
@@ -204,7 +208,8 @@ def read_run(path: str | Path) -> Run:
         )
         raise ArgumentError(f"{path}: no training or validation line is logged yet. {why}")
     config, problem = _config(folder)
-    return Run(path, starts, _joined(starts), config, [*notes, *problem], path.is_dir() and is_locked(folder))
+    is_running = path.is_dir() and is_locked(folder)
+    return Run(path, starts, _joined(starts), config, notes, problem, is_running)
 
 
 def labels_of(paths: Sequence[Path]) -> list[str]:
@@ -238,22 +243,22 @@ def _joined(starts: Iterable[Start]) -> list[Record]:
     return joined
 
 
-def _config(folder: Path) -> tuple[Mapping[str, Any] | None, list[str]]:
-    """Return the merged config in a folder and what is wrong with it."""
+def _config(folder: Path) -> tuple[Mapping[str, Any] | None, str]:
+    """Return the merged config in a folder, or None and what is wrong with it."""
     try:
         file = find_config(folder)
-        if file.suffix != ".py":
-            return Config.fromfile(file).to_dict(), []
-        try:
-            return read_literals(file.read_text(encoding="utf-8")), []
-        except ValueError:  # not one that was printed: it has to be executed, as by `cfgtrain diff`
-            return Config.fromfile(file).to_dict(), []
+        if file.suffix == ".py":
+            with suppress(
+                ValueError
+            ):  # not one that was printed: it has to be executed, as by `cfgtrain diff`
+                return read_literals(file.read_text(encoding="utf-8")), ""
+        return Config.fromfile(file).to_dict(), ""
     except ConfigNotFoundError as error:
-        return None, [error.message]
+        return None, error.message
     except CfgTrainError as error:
-        return None, [f"The config in {folder} cannot be read: {error}"]
+        return None, f"The config in {folder} cannot be read: {error}"
     except Exception as error:  # raised by the code of a config
-        return None, [f"The config in {folder} cannot be read: {type(error).__name__}: {error}"]
+        return None, f"The config in {folder} cannot be read: {type(error).__name__}: {error}"
 
 
 def _no_log(path: Path) -> str:

@@ -26,7 +26,7 @@ class Record(NamedTuple):
         mode: ``"train"`` or ``"val"``.
         iter: Number of complete training iterations.
         epoch: Number of complete epochs, or None if the run counts iterations.
-        values: The numbers by name, ``lr`` included.
+        values: The numbers by name; those of the training include ``lr``, or ``lr_<name>`` for several.
     """
 
     mode: str
@@ -114,7 +114,7 @@ def read_start(file: Path) -> Start:
                 "last that is logged within an epoch."
             )
     records = list(_records(lines, length))
-    begins_at = meta.get("global_iter")
+    begins_at = meta.get("iter")  # of the checkpoint that the run is resumed from
     if not isinstance(begins_at, int):
         first = min((record.iter for record in records), default=1)
         begins_at = 0 if "cfgtrain_version" in meta else first - 1
@@ -152,11 +152,11 @@ def _line(content: dict[str, Any]) -> Iterator[_Line]:
     epoch, iteration, done = (content.get(key) for key in ("epoch", "iter", "global_iter"))
     if not isinstance(iteration, int) or not isinstance(epoch, int):
         return
-    lr = content.get("lr")
+    mode, lr = content["mode"], content.get("lr") if content["mode"] == "train" else None
     values = {f"lr_{name}": each for name, each in lr.items()} if isinstance(lr, dict) else {"lr": lr}
     values |= {key: value for key, value in content.items() if key not in _HEAD}
     numbers = {key: float(value) for key, value in values.items() if _is_number(value)}
-    yield _Line(content["mode"], epoch, iteration, done if isinstance(done, int) else None, numbers)
+    yield _Line(mode, epoch, iteration, done if isinstance(done, int) else None, numbers)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

@@ -41,7 +41,7 @@ class TextLoggerHook(LoggerHook):
         Epoch(val) [1][5]\taccuracy: 0.9512
 
     In the JSON objects, ``global_iter`` is the number of complete training iterations of the run. The
-    first JSON object is the meta of the run; it has a ``global_iter`` if the run is resumed. Times are in seconds, memory in MB. The name of
+    first JSON object is the meta of the run. Times are in seconds, memory in MB. The name of
     the experiment, ``exp_name`` in the meta, is logged at intervals.
 
     Args:
@@ -104,8 +104,7 @@ class TextLoggerHook(LoggerHook):
         if runner.work_dir is not None:
             self._json = Path(runner.work_dir) / f"{runner.timestamp}.log.json"
             if runner.meta is not None:
-                resumed = {"global_iter": runner.iter} if runner.iter else {}
-                self._append({key: value for key, value in runner.meta.items() if key != "config"} | resumed)
+                self._append({key: value for key, value in runner.meta.items() if key != "config"})
 
     def log(self, runner: RunnerView) -> None:
         """Write one line to each log."""
