@@ -98,7 +98,7 @@ def plot(panel: Panel, width: int, height: int, end: float) -> Iterator[Text]:
     }
     for row in range(height):
         label = f"{marks[row]:.3g}" if row in marks else ""
-        text = Text(f"{label:>{LABEL_COLUMNS}} ", style="dim").append("┤" if label else "│", style="dim")
+        text = Text().append(f"{label:>{LABEL_COLUMNS}} {'┤' if label else '│'}", style="dim")
         for character, style in canvas.row(row):
             text.append(character, style=style)
         yield text

@@ -31,6 +31,20 @@ def test_any_values_can_be_drawn(values: list[float]) -> None:
     assert any(0x2800 < ord(character) < 0x2900 for line in lines for character in line)
 
 
+def test_line_is_drawn_between_its_first_and_last_value() -> None:
+    """Before and after there is nothing, between two values is a straight line, and gaps are left out."""
+    line = Line("x", [4.0, 8.0, 12.0], [0.0, float("nan"), 8.0])
+    rows = [text.plain for text in plot(Panel("rate", [line]), 28, 4, 16)][1:5]
+    assert [row[12:] for row in rows] == [
+        "          ⡠⠊    ",
+        "        ⡠⠊      ",
+        "      ⡠⠊        ",
+        "    ⡠⠊          ",
+    ]
+    empty = plot(Panel("rate", [Line("x", [1], [float("nan")])]), 28, 4, 16)
+    assert [text.plain[12:].strip() for text in empty][1:5] == [""] * 4
+
+
 def test_several_lines_are_marked_with_letters() -> None:
     """Each of two or more lines has a letter in the plot and in the legend, up to twelve lines."""
     lines = [Line(str(i), [0, 1], [float(i), float(i)]) for i in range(14)]
