@@ -16,7 +16,7 @@ import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
-from cfgtrain_cli import diff, env, hooks, model, print_config, schedule, train
+from cfgtrain_cli import compare, diff, env, hooks, model, plot, print_config, schedule, train
 from cfgtrain_cli.checkpoint import commands as checkpoint
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
@@ -56,6 +56,8 @@ app.command("diff")(diff.diff_configs)
 app.command("hooks", cls=ConfigCommand)(hooks.hooks)
 app.command("schedule", cls=ConfigCommand)(schedule.schedule)
 app.command("model", cls=ConfigCommand)(model.model)
+app.command("plot", cls=plot.PlotCommand)(plot.plot)
+app.command("compare")(compare.compare)
 app.command("list", cls=ConfigCommand)(registry_commands.list_names)
 app.command("show", cls=ConfigCommand)(registry_commands.show)
 app.add_typer(image.app, name="image")

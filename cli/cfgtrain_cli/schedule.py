@@ -53,10 +53,9 @@ def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from cfgtrain_cli.terminal_plot import MAX_LINES, axis, legend, plot
+    from cfgtrain_cli.terminal_plot import MAX_LINES, axis, legend, plot, print_lines, ticks
 
-    console = Console(highlight=False)
-    width = min(console.width, 100)
+    width = min(Console().width, 100)
     length = f"{preview.iters:,} iterations"
     if preview.iters_per_epoch is not None:
         epochs = preview.iters // preview.iters_per_epoch
@@ -64,9 +63,9 @@ def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
     lines = [Text.assemble((name, "bold"), f": {length}")]
     for panel in panels:
         lines += [Text(), *plot(panel, width, 10, preview.iters - 1)]
-        lines.append(axis(width, _ticks(preview.iters, 1), "iteration"))
+        lines.append(axis(width, ticks(preview.iters, 1), "iteration"))
         if preview.iters_per_epoch is not None:
-            lines.append(axis(width, _ticks(preview.iters, preview.iters_per_epoch), "epoch"))
+            lines.append(axis(width, ticks(preview.iters, preview.iters_per_epoch), "epoch"))
         count = len(panel.lines)
         lines += [legend(line, i, count, _describe(line)) for i, line in enumerate(panel.lines[:MAX_LINES])]
         if count > MAX_LINES:
@@ -77,20 +76,7 @@ def _print(name: str, preview: SchedulePreview, panels: list[Panel]) -> None:
         lines.append(
             Text("\nThe learning rate also depends on validation scores, which are unknown before training.")
         )
-    for line in lines:
-        if console.is_terminal:
-            console.print(line, no_wrap=True, crop=False, overflow="ignore")
-        else:
-            echo(line.plain)
-
-
-def _ticks(iters: int, unit: int) -> list[tuple[float, str]]:
-    """Return the positions, from 0 to 1, and labels of up to six round multiples of ``unit`` iterations."""
-    count = iters / unit
-    step = next(n for e in range(12) for f in (1, 2, 5) if count / (n := f * 10**e) <= 6)
-    return [
-        (i * step * unit / max(iters - 1, 1), f"{i * step:,}") for i in range(int((count - 1e-9) // step) + 1)
-    ]
+    print_lines(lines)
 
 
 def _describe(line: Line) -> str:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cfgtrain.visualization import Line, Panel
-from cfgtrain_cli.schedule import _describe, _ticks
-from cfgtrain_cli.terminal_plot import axis, legend, plot
+from cfgtrain_cli.schedule import _describe
+from cfgtrain_cli.terminal_plot import axis, legend, plot, ticks
 
 
 def drawn(values: list[float], width: int = 20, height: int = 3) -> list[str]:
@@ -31,6 +31,20 @@ def test_any_values_can_be_drawn(values: list[float]) -> None:
     assert any(0x2800 < ord(character) < 0x2900 for line in lines for character in line)
 
 
+def test_line_is_drawn_between_its_first_and_last_value() -> None:
+    """Before and after there is nothing, between two values is a straight line, and gaps are left out."""
+    line = Line("x", [4.0, 8.0, 12.0], [0.0, float("nan"), 8.0])
+    rows = [text.plain for text in plot(Panel("rate", [line]), 28, 4, 16)][1:5]
+    assert [row[12:] for row in rows] == [
+        "          ⡠⠊    ",
+        "        ⡠⠊      ",
+        "      ⡠⠊        ",
+        "    ⡠⠊          ",
+    ]
+    empty = plot(Panel("rate", [Line("x", [1], [float("nan")])]), 28, 4, 16)
+    assert [text.plain[12:].strip() for text in empty][1:5] == [""] * 4
+
+
 def test_several_lines_are_marked_with_letters() -> None:
     """Each of two or more lines has a letter in the plot and in the legend, up to twelve lines."""
     lines = [Line(str(i), [0, 1], [float(i), float(i)]) for i in range(14)]
@@ -54,10 +68,10 @@ def test_coinciding_lines_show_both_letters() -> None:
 
 def test_axis_labels_are_round_numbers_that_do_not_touch() -> None:
     """Ticks are at round numbers; a label that does not fit is omitted."""
-    assert axis(32, _ticks(255, 1), "iteration").plain == " iteration  0  50 100 150 200   "
-    assert [label for _, label in _ticks(255, 17)] == ["0", "5", "10"]
-    assert [label for _, label in _ticks(3_000_000, 1)][-1] == "2,500,000"
-    assert _ticks(1, 1) == [(0.0, "0")]
+    assert axis(32, ticks(255, 1), "iteration").plain == " iteration  0  50 100 150 200   "
+    assert [label for _, label in ticks(255, 17)] == ["0", "5", "10"]
+    assert [label for _, label in ticks(3_000_000, 1)][-1] == "2,500,000"
+    assert ticks(1, 1) == [(0.0, "0")]
 
 
 @pytest.mark.parametrize(

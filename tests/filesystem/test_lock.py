@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cfgtrain.errors import WorkDirError
-from cfgtrain.filesystem.lock import LOCK_NAME, locked_folder
+from cfgtrain.filesystem.lock import LOCK_NAME, is_locked, locked_folder
 
 
 def test_lock_file_names_holder(tmp_path: Path) -> None:
@@ -40,4 +40,18 @@ def test_unusable_lock_file(tmp_path: Path) -> None:
     """A lock file that cannot be opened raises an error with the folder."""
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(WorkDirError, match="cannot be locked: Is a directory"), locked_folder(tmp_path):
+        pass
+
+
+def test_whether_another_process_has_the_lock(tmp_path: Path) -> None:
+    """The question takes no lock, and the answer is no without a lock file."""
+    assert not is_locked(tmp_path)
+    code = "import sys; from pathlib import Path; from cfgtrain.filesystem.lock import is_locked\n"
+    code += "print(is_locked(Path(sys.argv[1])), is_locked(Path(sys.argv[1])))"
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with locked_folder(tmp_path):
+        held = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    free = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert (held.stdout, free.stdout) == ("True True\n", "False False\n")
+    with locked_folder(tmp_path):
         pass

@@ -44,6 +44,19 @@ def test_lines_of_one_colour_differ_in_dashes() -> None:
     assert len(looks) == 20
 
 
+def test_lines_may_share_a_colour_and_have_points() -> None:
+    """The training and the validation of a run have one colour; the validation has points."""
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    lines = [Line(f"{i}", [1.0, 2.0], [1.0, 2.0], has_points=i % 2 == 1, color=i // 2) for i in range(4)]
+    _draw(axis, Panel("loss", lines))
+    looks = [(line.get_color(), line.get_marker()) for line in axis.get_lines()]
+    first, second = looks[0][0], looks[2][0]
+    assert looks == [(first, "None"), (first, "o"), (second, "None"), (second, "o")]
+    assert first != second
+
+
 @pytest.mark.parametrize(("count", "drawn", "title"), [(7, 7, ""), (40, 32, "and 8 more, not drawn")])
 def test_large_legend_is_beside_the_axes(count: int, drawn: int, title: str) -> None:
     """A legend with many labels is placed beside the axes, and states how many lines are not drawn."""

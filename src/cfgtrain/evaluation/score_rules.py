@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.errors import HookError
 from cfgtrain.evaluation.scoring import is_number
 from cfgtrain.introspection.signatures import short_repr
+from cfgtrain.score_order import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, guess_rule
 
 __all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "ScoreRules"]
-
-Rule = Literal["greater", "less"]
-
-# By rule, whether the first score is better than the second.
-COMPARE: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "less": operator.lt}
-
-# Names, or parts of names, of scores for which greater or smaller values are better.
-GREATER_KEYS = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc")
-LESS_KEYS = ("loss",)
 
 
 class ScoreRules:
@@ -81,21 +72,10 @@ class ScoreRules:
     def guess_rule(self, name: str) -> Rule:
         """Return whether greater or smaller values of a score are better, judging by its name.
 
-        Equal names take precedence over parts of names, and ``greater_keys`` over ``less_keys``.
-
         Raises:
-            ArgumentError: The name matches no key.
+            ArgumentError: The name matches no key; see ``cfgtrain.score_order.guess_rule``.
         """
-        greater, less = ([key.lower() for key in keys] for keys in (self.greater_keys, self.less_keys))
-        lower = name.lower()
-        if lower in greater or (lower not in less and any(key in lower for key in greater)):
-            return "greater"
-        if lower in less or any(key in lower for key in less):
-            return "less"
-        raise ArgumentError(
-            f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'.",
-            argument="rule",
-        )
+        return guess_rule(name, self.greater_keys, self.less_keys)
 
 
 def _as_sequence(keys: str | Sequence[str]) -> Sequence[str]:

@@ -13,7 +13,7 @@ from cfgtrain.config.literals import read_literals
 from cfgtrain.keys import KEYS
 from cfgtrain.origin import dotted
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "settings_of"]
 
 # These say where a run reads and writes, not what it does.
 _OUTSIDE = ("work_dir", "load_from", "resume_from", "log_level", "custom_imports")
@@ -38,8 +38,8 @@ class Changes:
         self._changes: list[Change] = []
         if isinstance(saved, str):
             try:
-                self.old = _settings(read_literals(saved))
-                now = _settings(read_literals(cfg.pretty_text))
+                self.old = settings_of(read_literals(saved))
+                now = settings_of(read_literals(cfg.pretty_text))
                 self._changes = diff(Config(self.old), Config(now))
             except ValueError:  # a config that another program has written
                 self.old = None
@@ -69,7 +69,8 @@ class Changes:
             logger.log(level, "%s: %s in the checkpoint's config, %s now: %s.", name, before, after, effect)
 
 
-def _settings(tree: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a config that say what a run does, without its other variables."""
     return {key: value for key, value in tree.items() if key in KEYS and key not in _OUTSIDE}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +19,7 @@ try:
 except ImportError:  # pragma: no cover - not available on Windows: folders are not locked there
     fcntl = None  # type: ignore[assignment]  # None means "not available"
 
-__all__ = ["LOCK_NAME", "locked_folder", "waiting_lock"]
+__all__ = ["LOCK_NAME", "is_locked", "locked_folder", "waiting_lock"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,24 @@ def locked_folder(folder: Path) -> Iterator[None]:
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode())
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether another process has locked a folder, without taking the lock.
+
+    A process that has locked the folder itself must not call it: closing the file would release its lock.
+    It is false where that cannot be found out: on Windows, and on file systems without locks.
+    """
+    if fcntl is not None:
+        # The fields of struct flock: type, whence, start, length, process; macOS has another order.
+        layout, place = ("hhqqi", 0) if sys.platform == "linux" else ("qqihh", 3)
+        fields: list[int] = [0, 0, 0, 0, 0]
+        fields[place] = fcntl.F_WRLCK
+        with suppress(OSError), (folder / LOCK_NAME).open("rb") as file:
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(layout, *fields) + b"\0" * 8)
+            kind: int = struct.unpack_from(layout, answer)[place]
+            return kind != fcntl.F_UNLCK
+    return False
 
 
 @contextmanager

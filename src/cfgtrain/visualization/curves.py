@@ -27,13 +27,17 @@ class Line(NamedTuple):
 
     Attributes:
         label: Label in the legend.
-        at: Iterations, 0-based and ascending.
-        values: One value for each iteration in ``at``.
+        at: Positions on the horizontal axis, such as iterations, ascending.
+        values: One value for each position.
+        has_points: Whether each value is also marked with a point.
+        color: Number of its colour, or None: lines of their own colours.
     """
 
     label: str
-    at: list[int]
-    values: list[float]
+    at: Sequence[float]
+    values: Sequence[float]
+    has_points: bool = False
+    color: int | None = None
 
 
 class Panel(NamedTuple):
@@ -77,15 +81,20 @@ def check_picture(path: str | Path) -> Any:
 
 
 def draw_panels(
-    panels: Sequence[Panel], path: str | Path, title: str = "", iters_per_epoch: int | None = None
+    panels: Sequence[Panel],
+    path: str | Path,
+    title: str = "",
+    iters_per_epoch: int | None = None,
+    unit: str = "iteration",
 ) -> None:
-    """Draw panels below each other, with a shared axis of iterations, and write them to a file.
+    """Draw panels below each other, with a shared horizontal axis, and write them to a file.
 
     Args:
         panels: The panels from top to bottom. Only the first 32 lines of a panel are drawn.
         path: Path of the image, with the extension .png, .svg or .pdf. An existing file is overwritten.
         title: Title above the panels.
         iters_per_epoch: If it is given, a second axis at the top shows the epochs.
+        unit: Label of the horizontal axis.
 
     Raises:
         ArgumentError: The extension is not a supported format, or the folder does not exist.
@@ -96,7 +105,7 @@ def draw_panels(
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
         _draw(axis, panel)
-    axes[-1].set_xlabel("iteration", color="#444444")
+    axes[-1].set_xlabel(unit, color="#444444")
     if iters_per_epoch is not None:
         length = iters_per_epoch
         top = axes[0].secondary_xaxis("top", functions=(lambda at: at / length, lambda epoch: epoch * length))
@@ -112,14 +121,17 @@ def draw_panels(
 
 def _draw(axis: Any, panel: Panel) -> None:
     for i, line in enumerate(panel.lines[:MAX_LINES]):
-        color = COLORS[i % len(COLORS)]
-        dashes = DASHES[i // len(COLORS) % len(DASHES)]
+        number = i if line.color is None else line.color
+        color = COLORS[number % len(COLORS)]
+        dashes = DASHES[number // len(COLORS) % len(DASHES)]
         axis.plot(
             line.at,
             line.values,
             dashes,
             color=color,
-            linewidth=2,
+            linewidth=1.2 if line.has_points else 2,
+            marker="o" if line.has_points else None,
+            markersize=4.5,
             label=line.label,
             solid_capstyle="round",
         )
