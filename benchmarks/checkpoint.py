@@ -9,7 +9,7 @@ is safe, which is ``torch.save`` to a temporary path, fsync and rename:
 
 The last measurement compares reading, as for resuming a run, with ``torch.load``.
 
-The order of the two sides alternates from pair to pair, and before each action the disk is synced, so that neither
+The order of the two sides is random in each pair, and before each action the disk is synced, so that neither
 side pays for what the other one has left. The wall time is what a run waits for. The CPU time of the process is
 reported too, and the numbers of bytes and system calls for writing and reading, which are not affected by noise.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -84,11 +85,11 @@ def run_pairs(
     pairs: int,
     warmup: int = 1,
 ) -> list[tuple[Cost, Cost]]:
-    """Run two actions in pairs A B, B A, A B, ..., after warm-up pairs; ``prepare`` is called before each action."""
-    found = []
-    for number in range(pairs + warmup):
+    """Run two actions in pairs, in random order, after warm-up pairs; ``prepare`` is called before each action."""
+    order, found = random.Random(1), []
+    for _ in range(pairs + warmup):
         costs = {}
-        for action in (a, b) if number % 2 else (b, a):
+        for action in order.sample((a, b), 2):
             prepare()
             costs[action] = cost_of(action)
         found.append((costs[a], costs[b]))
@@ -129,7 +130,7 @@ def main() -> None:
     """Run the benchmark and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parameters", type=int, default=40_000_000)
-    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument(
         "--folder", type=Path, default=None, help="where to write; a temporary folder by default"
     )
