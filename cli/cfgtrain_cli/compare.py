@@ -118,11 +118,8 @@ def _state(run: Run) -> str:
 def _of(run: Run, unit: str, done: float | None) -> str:
     if done is None:
         return NOTHING
-    return (
-        f"{done:,.6g} of {run.length[0]:,}"
-        if run.length is not None and run.length[1] == unit
-        else f"{done:,.9g}"
-    )
+    text = f"{round(done, 2):,.15g}"
+    return f"{text} of {run.length[0]:,}" if run.length is not None and run.length[1] == unit else text
 
 
 def _duration(seconds: float) -> str:
@@ -248,7 +245,7 @@ def _run_content(label: str, run: Run) -> dict[str, Any]:
         "length": None if run.length is None else {run.length[1]: run.length[0]},
         "starts": len(run.starts),
         "seconds": run.seconds,
-        "seed": run.meta.get("seed"),
+        "seed": run.meta["seed"] if isinstance(run.meta.get("seed"), int) else None,
         "version": _version(run),
         "scores": {
             key: {

@@ -205,14 +205,18 @@ def _panels(runs: Mapping[str, Run], curves: Sequence[_Curve], by: str) -> list[
         modes = {curve.mode for curve in own}
         lines = []
         for curve in own:
-            points = [point for point in curve.points if isfinite(point.value)]
-            at = [float(point.iter if by == "iter" else point.epoch or 0) for point in points]
+            points = sorted(
+                (float(point.iter if by == "iter" else point.epoch or 0), point.value)
+                for point in curve.points
+                if isfinite(point.value)
+            )
+            at, values = [place for place, _ in points], [value for _, value in points]
             label = " ".join(
                 [curve.run] * (len(runs) > 1) + [curve.mode] * (len(modes) > 1 or len(runs) == 1)
             )
             number = list(runs).index(curve.run)
             color = number if len(runs) > 1 else None
-            lines.append(Line(label, at, [point.value for point in points], curve.mode == "val", color))
+            lines.append(Line(label, at, values, curve.mode == "val", color))
         panels.append(Panel(key, lines))
     return panels
 

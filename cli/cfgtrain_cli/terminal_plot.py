@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from math import isfinite
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +15,7 @@ COLORS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright
 LABEL_COLUMNS = 10  # for the values at the left
 LETTERS = "abcdefghijkl"  # to distinguish lines: colours repeat, and a pipe has none
 MAX_LINES = len(LETTERS)
+MAX_VALUE = 1e300  # of larger values, a difference may be infinite
 LETTER_SPACING = 24  # columns between two letters on the same line
 
 # The bits of the dots of a braille character, by row and column.
@@ -154,8 +154,12 @@ def legend(line: Line, number: int, count: int, description: str) -> Text:
     return text.append(description).append(f"  {line.label}", style="dim")
 
 
+def _is_drawn(value: float) -> bool:
+    return abs(value) < MAX_VALUE  # false for NaN
+
+
 def _range(lines: Sequence[Line]) -> tuple[float, float]:
-    values = [value for line in lines for value in line.values if isfinite(value)] or [0.0]
+    values = [value for line in lines for value in line.values if _is_drawn(value)] or [0.0]
     low, high = min(values), max(values)
     if 0 <= low < 0.3 * high:
         low = 0.0
@@ -164,7 +168,7 @@ def _range(lines: Sequence[Line]) -> tuple[float, float]:
 
 def _heights(line: Line, canvas: Canvas, end: float, low: float, high: float) -> Heights:
     """Return the distance of a line from the top, from its first to its last value."""
-    points = [(at, value) for at, value in zip(line.at, line.values, strict=True) if isfinite(value)]
+    points = [(at, value) for at, value in zip(line.at, line.values, strict=True) if _is_drawn(value)]
     if not points:
         return {}
     places = [at for at, _ in points]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,60 @@ def test_real_run(run: Run, small: Path) -> None:
     iters = {(curve["key"], curve["mode"]): curve["iters"] for curve in content["curves"]}
     assert iters["loss", "train"] == [8, 16, 25, 33]
     assert iters["accuracy", "val"] == [17, 34]
+
+
+ODD = [
+    0,
+    1,
+    -1,
+    10**400,
+    10**14,
+    1.5,
+    float("nan"),
+    float("inf"),
+    1e308,
+    -1e308,
+    None,
+    True,
+    "x",
+    [],
+    {"a": 1},
+]
+NAMES = ["mode", "epoch", "iter", "global_iter", "lr", "loss", "acc", "date", "result", "reason", "seed"]
+CONFIGS = ["runner = dict(max_epochs='x')", "runner = 5", "evaluation = 3", "runner = dict(max_epochs=True)",
+           "evaluation = dict(rule='less', save_best='auto', greater_keys=3)"]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_logs(seed: int, run: Run) -> None:
+    """Whatever the lines of a log are, they are read or left out, or the log is refused."""
+    chosen = random.Random(seed)
+    for number in range(chosen.randint(1, 3)):
+        lines = []
+        for _ in range(chosen.randint(1, 8)):
+            line = {name: chosen.choice(ODD) for name in NAMES if chosen.random() < 0.5}
+            if chosen.random() < 0.8:
+                line["mode"] = chosen.choice(["train", "val", "test", "end", "warning"])
+            if chosen.random() < 0.7:
+                line |= {
+                    "iter": chosen.randint(0, 20),
+                    "epoch": chosen.randint(0, 4),
+                    "loss": chosen.random(),
+                }
+            if chosen.random() < 0.4:
+                line["global_iter"] = chosen.randint(0, 60)
+            lines.append(line)
+        write_log("run", *lines, stamp=f"2026010{number + 1}_030405")
+    Path("run/toy.py").write_text(chosen.choice(CONFIGS))
+    commands = [
+        ["plot"],
+        ["plot", "--by", "epoch", "--smooth", "0.5"],
+        ["plot", "--json"],
+        ["compare"],
+        ["compare", "--json"],
+    ]
+    for name, *words in commands:
+        done = run(name, "run", *words)
+        assert done.code in (0, 2)
+        if "--json" in words and done.code == 0:
+            json.loads(done.out, parse_constant=pytest.fail)

@@ -75,8 +75,8 @@ class Run:
     @property
     def iters(self) -> int:
         """Number of training iterations that are known to be complete."""
-        ends = [self.starts[-1].end.get("global_iter") or 0]
-        return max([record.iter for record in self.records] + [end for end in ends if isinstance(end, int)])
+        ends = [start.end_iter for start in self.starts[-1:] if start.end_iter is not None]
+        return max([*(record.iter for record in self.records), *ends])
 
     @property
     def epochs(self) -> float | None:
@@ -150,13 +150,14 @@ class Run:
         settings = (self.config or {}).get("evaluation")
         settings = settings if isinstance(settings, Mapping) else {}
         main = settings.get("save_best")
-        if settings.get("rule") in COMPARE and (main == key or (main == "auto" and key == self.scores()[0])):
+        is_main = main == key or (main == "auto" and self.scores()[:1] == [key])
+        if is_main and settings.get("rule") in COMPARE:
             rule: Rule = settings["rule"]
             return rule
-        keys = [settings.get("greater_keys") or GREATER_KEYS, settings.get("less_keys") or LESS_KEYS]
+        keys = [settings.get("greater_keys", GREATER_KEYS), settings.get("less_keys", LESS_KEYS)]
         try:
-            return guess_rule(key, *([each] if isinstance(each, str) else each for each in keys))
-        except ArgumentError:
+            return guess_rule(key, *([each] if isinstance(each, str) else list(each) for each in keys))
+        except (ArgumentError, TypeError, AttributeError):  # the config may be wrong
             return None
 
     def best(self, key: str) -> Point | None:
@@ -240,7 +241,7 @@ def _joined(starts: Iterable[Start]) -> list[Record]:
     for start in starts:
         if start.records:
             joined = [each for each in joined if each.iter <= start.begins_at] + list(start.records)
-    return joined
+    return sorted(joined, key=lambda record: record.iter)  # a damaged log may go back
 
 
 def _config(folder: Path) -> tuple[Mapping[str, Any] | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 __all__ = ["Record", "Start", "read_start"]
 
+MAX_COUNT = 10**12  # of epochs or iterations; more are damage
 _HEAD = ("mode", "epoch", "iter", "lr", "global_iter")
 _STAMP = re.compile(r"(?P<time>\d{8}_\d{6})(?:_(?P<number>\d+))?\.log\.json")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
@@ -69,6 +71,11 @@ class Start:
         stamp = _STAMP.fullmatch(self.file.name)
         return (stamp["time"], int(stamp["number"] or 1), "") if stamp else ("", 0, self.file.name)
 
+    @property
+    def end_iter(self) -> int | None:
+        """Number of complete training iterations at the end, if the log says it."""
+        return _count(self.end.get("global_iter"))
+
     def epoch_at(self, iteration: int) -> float | None:
         """Return the number of complete epochs at an iteration that this start trained."""
         reference = next((each for each in self.records if each.epoch is not None), None)
@@ -114,8 +121,8 @@ def read_start(file: Path) -> Start:
                 "last that is logged within an epoch."
             )
     records = list(_records(lines, length))
-    begins_at = meta.get("iter")  # of the checkpoint that the run is resumed from
-    if not isinstance(begins_at, int):
+    begins_at = _count(meta.get("iter"))  # of the checkpoint that the run is resumed from
+    if begins_at is None:
         first = min((record.iter for record in records), default=1)
         begins_at = 0 if "cfgtrain_version" in meta else first - 1
     known = bool(meta) and not {"seed", "exp_name", "env_info", "cfgtrain_version"}.isdisjoint(meta)
@@ -149,18 +156,26 @@ def _objects(file: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _line(content: dict[str, Any]) -> Iterator[_Line]:
-    epoch, iteration, done = (content.get(key) for key in ("epoch", "iter", "global_iter"))
-    if not isinstance(iteration, int) or not isinstance(epoch, int):
+    """Yield the line of a training or an evaluation, if its place in the run is valid."""
+    epoch, iteration, done = (_count(content.get(key)) for key in ("epoch", "iter", "global_iter"))
+    if iteration is None or epoch is None:
         return
     mode, lr = content["mode"], content.get("lr") if content["mode"] == "train" else None
     values = {f"lr_{name}": each for name, each in lr.items()} if isinstance(lr, dict) else {"lr": lr}
     values |= {key: value for key, value in content.items() if key not in _HEAD}
     numbers = {key: float(value) for key, value in values.items() if _is_number(value)}
-    yield _Line(mode, epoch, iteration, done if isinstance(done, int) else None, numbers)
+    yield _Line(mode, epoch, iteration, done, numbers)
+
+
+def _count(value: object) -> int | None:
+    """Return a number of epochs or iterations, or None if it is none."""
+    return value if _is_number(value) and isinstance(value, int) and 0 <= value < MAX_COUNT else None
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, float) or (
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) < sys.float_info.max
+    )
 
 
 def _text_log(file: Path) -> tuple[str, int | None, str | None]:
@@ -218,11 +233,11 @@ def _records(lines: Sequence[_Line], length: int | None) -> Iterator[Record]:
                     (line.epoch - 1) * length + line.iter
                 )  # not 0 if the length was another before
         epoch = None if length is None else _rounded((done - (offset or 0)) / length)
-        yield Record(line.mode, done, epoch, line.values)
+        yield Record(line.mode, max(done, 0), epoch, line.values)
 
 
 def _rounded(epoch: float) -> float:
-    return round(epoch, 6)
+    return max(round(epoch, 6), 0.0)  # a damaged log may have an epoch 0
 
 
 def _seconds(file: Path, dates: Sequence[object]) -> float | None:
