@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal
 
 from cfgtrain.errors import ArgumentError
 
-__all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "guess_rule"]
+__all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "guess_rule", "is_number"]
 
 Rule = Literal["greater", "less"]
 
@@ -40,3 +41,8 @@ def guess_rule(
         f"Whether a greater {name!r} is better cannot be guessed: set rule='greater' or 'less'.",
         argument="rule",
     )
+
+
+def is_number(score: Any) -> bool:
+    """Return whether a score can be compared; it may be infinite or NaN."""
+    return isinstance(score, Real)

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cfgtrain.errors import HookError
-from cfgtrain.evaluation.scoring import is_number
 from cfgtrain.introspection.signatures import short_repr
-from cfgtrain.score_order import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, guess_rule
+from cfgtrain.score_order import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, guess_rule, is_number
 
 __all__ = ["COMPARE", "GREATER_KEYS", "LESS_KEYS", "Rule", "ScoreRules"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from numbers import Real
 from typing import Any
 
 from torch import nn
@@ -14,7 +13,7 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.evaluation.inference import single_gpu_test
 from cfgtrain.runner.log_buffer import plain
 
-__all__ = ["checked_scores", "evaluate", "is_number"]
+__all__ = ["checked_scores", "evaluate"]
 
 
 def evaluate(
@@ -64,8 +63,3 @@ def checked_scores(scores: Any) -> dict[str, Any]:
             single = single[0]
         checked[str(name)] = single
     return checked
-
-
-def is_number(score: Any) -> bool:
-    """Return whether a score can be compared; it may be infinite or NaN."""
-    return isinstance(score, Real)

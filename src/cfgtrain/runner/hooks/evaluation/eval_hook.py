@@ -12,12 +12,13 @@ from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import LossSums, multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
-from cfgtrain.evaluation.scoring import checked_scores, is_number
+from cfgtrain.evaluation.scoring import checked_scores
 from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.score_order import is_number
 
 __all__ = ["EvalHook"]
 

@@ -6,7 +6,6 @@ from time import perf_counter
 from typing import Any
 
 from cfgtrain.evaluation.inference import multi_gpu_test, single_gpu_test
-from cfgtrain.evaluation.scoring import is_number
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.wrappers import has_forward_with_loss
 from cfgtrain.registries import HOOKS
@@ -15,6 +14,7 @@ from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.hooks.loggers.run_table import Row, RunTable
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.score_order import is_number
 from cfgtrain.terminal import LiveProgress, print_styled, terminal_width
 
 __all__ = ["ProgressHook"]
