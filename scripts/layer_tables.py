@@ -1,4 +1,6 @@
-"""Write docs/layers.md: every layer type that a config can name, with its arguments and its source.
+"""Write the tables of docs/layers.md: every layer type that a config can name, with its arguments and its source.
+
+The text before the first table stays as it is.
 
 python scripts/layer_tables.py
 """
@@ -12,36 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import cfgtrain.cnn  # registers the layers
-import cfgtrain.models  # noqa: F401  # registers the networks
+import cfgtrain.models  # registers the networks
 from cfgtrain import registries
+from cfgtrain.introspection.signatures import parameters_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "layers.md"
 LEFT_OUT = ("device", "dtype")  # of PyTorch's layers
-
-INTRODUCTION = """\
-# Layers, initializers and networks
-
-Networks are assembled from configs: `build_conv_layer(dict(type='ConvWS'), 16, 32, 3)`. Each kind of layer has a
-build function and a registry in `cfgtrain.cnn`. A `type` is one of the names below, a class, or an import path such as
-`torch.nn.Softplus`. A config is never changed, and an unknown type, argument or value is an error that names the
-nearest ones. `cfgtrain list` shows the same names on the command line, and `cfgtrain show` what one of them accepts.
-
-```python
-import torch
-
-from cfgtrain.cnn import ConvModule, build_norm_layer, build_plugin_layer
-
-block = ConvModule(16, 32, 3, padding=1, norm_cfg=dict(type="GN", num_groups=8), act_cfg=dict(type="Mish"))
-name, attention = build_plugin_layer(dict(type="CrissCrossAttention"), in_channels=32)
-images = torch.zeros(1, 16, 8, 8)
-assert attention(block(images)).shape == (1, 32, 8, 8)
-assert name == "criss_cross_attention"
-```
-
-Layers work under autocast, `torch.compile`, `channels_last` and `torch.export`. The names, arguments and weight names
-are those of MMCV 1.x. The tables are written by `scripts/layer_tables.py`.
-"""
 
 # Title, registry, the functions that build from it, and what the calling code passes.
 SECTIONS = [
@@ -94,23 +73,37 @@ TORCH = {
     "ReplicationPad2d": ("Pads with the pixels of the border", ""),
     "Upsample": ("Interpolation to a size or by a factor", ""),
 }  # fmt: skip
-SOURCE = re.compile(r"\(([^()]*\b(?:19|20)\d\d)\)")
-FROM = re.compile(r'\bFrom ([^"]*"[^"]*", (?:19|20)\d\d)')
+SOURCE = re.compile(r"\s*\(([^()]*\b(?:19|20)\d\d)\)")
+NAMED = re.compile(r'\b(?:From|of) ([A-Z][\w& -]* et al\., "[^"]*", (?:19|20)\d\d)')
+
+HEADER = ["| type | arguments | what it is | source |", "|---|---|---|---|"]
+
+# Classes without a registered name, whose type in a config is an import path.
+UNREGISTERED = (
+    cfgtrain.cnn.DepthwiseSeparableConvModule,
+    cfgtrain.cnn.LayerNorm2d,
+    cfgtrain.cnn.Scale,
+    cfgtrain.cnn.Linear,
+    cfgtrain.cnn.MaxPool2d,
+    cfgtrain.cnn.MaxPool3d,
+    cfgtrain.cnn.PatchEmbed,
+    cfgtrain.cnn.PatchMerging,
+    cfgtrain.cnn.AdaptivePadding,
+)
 
 
 def arguments(kind: Any) -> str:
-    """Return the arguments of a class with their defaults."""
-    texts, parameters = [], inspect.signature(kind).parameters
-    if "args" in parameters:  # a class without arguments of its own
+    """Return the arguments of a class with their defaults, those of its base class included if it passes them on."""
+    parameters = parameters_of(kind)
+    if (
+        parameters is None or "args" in inspect.signature(kind).parameters
+    ):  # a class without arguments of its own
         return ""
-    for name, parameter in parameters.items():
-        if name in LEFT_OUT:
-            continue
-        if parameter.kind is parameter.VAR_KEYWORD:
-            texts.append("...")
-        else:
-            default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
-            texts.append(name + default)
+    texts = [
+        f"{name}={parameters.defaults[name]!r}" if name in parameters.defaults else name
+        for name in parameters.names
+        if name not in LEFT_OUT
+    ]
     return f"`{', '.join(texts)}`" if texts else ""
 
 
@@ -118,29 +111,38 @@ def described(kind: Any) -> tuple[str, str]:
     """Return what a class is, in a few words, and its source."""
     if kind.__name__ in TORCH and kind.__module__.startswith(("torch.", "cfgtrain.cnn.bricks.wrappers")):
         return TORCH[kind.__name__]
-    text = inspect.getdoc(kind) or ""
-    sources = FROM.findall(text.replace("\n", " ")) + SOURCE.findall(text.replace("\n", " "))
+    text = (inspect.getdoc(kind) or "").partition("\nArgs:")[0]
     first = " ".join(text.split("\n\n")[0].split()).replace("``", "`")
-    first = SOURCE.sub("", first).replace(" .", ".").replace(" ,", ",").rstrip(".")
-    return first, sources[0] if sources else ""
+    whole = " ".join(text.split())
+    sources = SOURCE.findall(first) + NAMED.findall(whole) + SOURCE.findall(whole)
+    return SOURCE.sub("", first).rstrip("."), sources[0] if sources else ""
+
+
+def row(kind: Any, types: list[str]) -> str:
+    """Return a row of a table."""
+    what, source = described(kind)
+    cells = (", ".join(f"`{each}`" for each in types), arguments(kind), what, source)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def main() -> int:
     """Write the page."""
-    lines = [INTRODUCTION]
+    introduction = PAGE.read_text(encoding="utf-8").partition(f"## {SECTIONS[0][0]}\n")[0]
+    lines = [introduction.rstrip("\n"), ""]
     for title, name, builder in SECTIONS:
         lines += [f"## {title}", "", f"Registry `{name}`; {builder}.", ""]
-        lines += ["| type | arguments | what it is | source |", "|---|---|---|---|"]
+        lines += HEADER
         by_class: dict[tuple[Any, str], list[str]] = {}
         registry = getattr(registries, name)
         for key, kind in registry.module_dict.items():
             by_class.setdefault((kind, key if kind.__name__ == "Upsample" else ""), []).append(key)
         for (kind, _), keys in by_class.items():
-            what, source = described(kind)
-            cells = (", ".join(f"`{key}`" for key in keys), arguments(kind), what, source)
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+            lines.append(row(kind, keys))
         lines.append("")
-    PAGE.write_text("\n".join(lines).rstrip() + "\n")
+    lines += ["## Layers without a registered name", ""]
+    lines += ["Code imports them from `cfgtrain.cnn`. In a config, the type is an import path.", "", *HEADER]
+    lines += [row(kind, [f"cfgtrain.cnn.{kind.__name__}"]) for kind in UNREGISTERED]
+    PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {sum(line.startswith('| `') for line in lines)} types")
     return 0
 

@@ -388,6 +388,7 @@ def test_dicts_for_unknown_registries_are_not_checked(load: Load) -> None:
         "type='reflect'",  # looks like ResNet
         "type='nearest', scale_factor=2",
         "type='mmcv.BN'",
+        "type='torch.nn.BatchNorm2d', requires_grad=False",  # build_norm_layer takes it
         "type='BaseTransformerLayr'",  # a mistake, but not one in the name of a model
     ],
 )

@@ -28,7 +28,9 @@ def read_tensorboard(folder: Path) -> dict[str, Curve]:
     events = EventAccumulator(str(folder), {"scalars": 0})
     events.Reload()
     tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("summary/")]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+    # Files of the same second are not read in order.
+    in_order = {tag: sorted(events.Scalars(tag), key=lambda event: event.wall_time) for tag in tags}
+    return {tag: [(event.step, event.value) for event in each] for tag, each in in_order.items()}
 
 
 def read_mlflow(database: Path) -> tuple[dict[str, Curve], Any]:
@@ -40,7 +42,7 @@ def read_mlflow(database: Path) -> tuple[dict[str, Curve], Any]:
     curves = {
         tag: [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, tag)]
         for tag in run.data.metrics
-        if tag != "best_score"
+        if tag != "best_score" and not tag.startswith("test/")
     }
     return curves, run
 

@@ -36,7 +36,8 @@ def model(
 ) -> None:
     """Show the layers of a model with their output shapes, parameters, multiply-adds and memory.
 
-    The model is not trained, and its weights are not loaded. Nothing is computed.
+    The model is not trained, and its weights are not loaded. It is built on the meta device, where nothing is computed,
+    or on the CPU if it cannot run there.
     """
     sizes = None if shape is None else _sizes(shape)
     cfg = load_project(config, cfg_options)

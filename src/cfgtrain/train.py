@@ -40,6 +40,7 @@ from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
 from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
+from cfgtrain.runner.hooks.loggers.tracker import TrackerHook
 from cfgtrain.signals import stop_on_signals
 
 __all__ = ["TrainResult", "train"]
@@ -94,7 +95,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
         exclusive_folders(folders),
         run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
-        ExitStack() as uploads,  # of the logs, which are complete then
+        ExitStack() as uploads,  # of the logs, which are complete then, and to trackers
         failure_logged(logger),
     ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
@@ -117,6 +118,9 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
             if isinstance(hook, TextLoggerHook):
                 hook.uploads_itself = False
                 uploads.callback(hook.upload_logs, runner)
+            elif isinstance(hook, TrackerHook):
+                hook.closes_itself = False
+                uploads.callback(hook.close, runner)
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         flow_loaders = [loaders[mode] for mode, _ in workflow]
         begins = "with new weights"
@@ -139,6 +143,9 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
         log_end(runner, scores, samples, best)
+        for hook in runner.hooks:
+            if isinstance(hook, TrackerHook):
+                hook.add_test_scores(scores)
         for loader in loaders.values():
             loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)

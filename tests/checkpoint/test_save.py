@@ -14,10 +14,11 @@ from tiny import Scalar, TinyNet, same
 from torch import nn
 
 import cfgtrain
-from cfgtrain.checkpoint import save
+from cfgtrain.checkpoint import load_checkpoint, save
 from cfgtrain.checkpoint.digest import TRAILER, TRAILER_LENGTH
 from cfgtrain.checkpoint.save import save_checkpoint, write_checkpoint
 from cfgtrain.errors import CheckpointError
+from cfgtrain.fileio import FileClient
 from cfgtrain.parallel import OnDevice
 from cfgtrain.utils import digit_version
 
@@ -170,6 +171,20 @@ def test_folder_that_cannot_be_created() -> None:
     Path("file").write_text("")
     with pytest.raises(CheckpointError, match=r"file/a\.pth cannot be written"):
         write_checkpoint({}, "file/a.pth")
+
+
+def test_a_uri_is_written_by_its_backend() -> None:
+    """``file_client_args`` selects the backend, as in MMCV; without it, the URI does."""
+    for args in (None, {"backend": "fsspec"}):
+        save_checkpoint(TinyNet(), "memory://a/b.pth", meta={"epoch": 2}, file_client_args=args)
+        assert load_checkpoint(TinyNet(), "memory://a/b.pth", strict=True)["meta"]["epoch"] == 2
+        FileClient(prefix="memory").remove("memory://a/b.pth")
+    save_checkpoint(TinyNet(), "c.pth", None, None, {"backend": "disk"})
+    assert load_checkpoint(TinyNet(), "c.pth", strict=True)
+    with pytest.raises(CheckpointError, match=r"http://host/b\.pth cannot be written"):
+        save_checkpoint(TinyNet(), "http://host/b.pth")
+    with pytest.raises(ValueError, match="not uploaded to Pavi"):
+        save_checkpoint(TinyNet(), "pavi://team/a.pth", file_client_args={"backend": "disk"})
 
 
 def test_versions_in_the_meta() -> None:

@@ -112,7 +112,7 @@ def test_list_has_a_row_per_checkpoint(folder: Path, run: Callable[..., Any]) ->
     ran = run("checkpoint", "list", "work")
     assert ran.code == 1
     rows = [line.split() for line in ran.out.splitlines()]
-    assert rows[0] == ["file", "epoch", "iter", "best", "score", "size", "saved", "state"]
+    assert rows[0] == ["file", "epoch", "iter", "score", "size", "saved", "state"]
     assert [(row[0], *row[1:4]) for row in rows[1:4]] == [
         ("epoch_1.pth", "1", "10", "0.5000"),
         ("best_accuracy_epoch_2.pth", "2", "20", "1.0000"),

@@ -30,7 +30,7 @@ from cfgtrain.data import PIPELINES
 
 
 @PIPELINES.register_module()
-class Invert:
+class Mirror:
     def __call__(self, results):
         return {**results, "img": 16 - results["img"]}
 """
@@ -77,7 +77,7 @@ def test_a_project_trains(config: Path, run: Callable[..., Any]) -> None:
             ["corner_shop/models.py:10 defines it, but was not imported: custom_imports = dict(imports=['corner_shop.models'])"],
         ),
         (
-            "runner =", "data = dict(train=dict(pipeline=[dict(type='Invert')]))\nrunner =",
+            "runner =", "data = dict(train=dict(pipeline=[dict(type='Mirror')]))\nrunner =",
             ["corner_shop/data.py:6 defines it, but was not imported: custom_imports = dict(imports=['corner_shop.data'])"],
         ),
     ],

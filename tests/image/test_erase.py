@@ -20,6 +20,20 @@ def test_small() -> None:
     assert cutout(SMALL, 1, pad_val=10).tolist() == [[1, 2, 3], [4, 10, 6], [7, 8, 9]]
 
 
+@pytest.mark.parametrize("reseed", [True, False])
+def test_the_random_numbers_of_mmcv(reseed: bool) -> None:
+    """A seed of NumPy's global generator gives the same rectangles as in MMCV."""
+    np.random.seed(0)
+    for shape, pad_val, expected in (
+        (1, 0, [[1, 2, 3], [4, 0, 6], [7, 8, 9]]),
+        (1, 10, [[1, 2, 3], [4, 10, 6], [7, 8, 9]]),
+        ((1, 2), 0, [[1, 2, 3], [0, 0, 6], [7, 8, 9]]),
+    ):
+        if reseed:
+            np.random.seed(0)
+        assert cutout(SMALL, shape, pad_val).tolist() == expected
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
@@ -64,7 +78,7 @@ def test_place(seed: int, height: int, width: int, cut_height: int, cut_width: i
     """The place is computed from exactly two draws of the global generator, first y and then x."""
     img = np.zeros((height, width), np.uint8)
     np.random.seed(seed)
-    y, x = np.random.uniform(0, height), np.random.uniform(0, width)
+    y, x = np.random.uniform(height, 1), np.random.uniform(width, 1)
     state = np.random.get_state()
     top, left = int(max(0, y - cut_height / 2)), int(max(0, x - cut_width / 2))
     expected = img.copy()

@@ -245,6 +245,26 @@ def test_mmcv_checkpoint_resumes_by_its_meta(kind: str) -> None:
     assert runner.meta == {"exp_name": "mine", "seed": 7, "epoch": 2, "iter": 6, "hook_msgs": {}}
 
 
+@pytest.mark.parametrize(
+    ("kind", "config", "done"),
+    [
+        ("epoch", "gpu_ids = [0, 1, 2, 3]", 28),
+        ("epoch", "gpu_ids = range(0, 4)", 28),
+        ("epoch", "gpu_ids = [0]", 7),
+        ("epoch", "gpu_ids = []", 7),
+        ("epoch", "a = 1", 7),
+        ("epoch", "gpu_ids = open('pwned', 'w')", 7),
+        ("iter", "gpu_ids = [0, 1, 2, 3]", 7),
+    ],
+)
+def test_iterations_of_mmcv_are_counted_for_the_processes_of_now(kind: str, config: str, done: int) -> None:
+    """As in MMCV, iterations of more GPUs are scaled in a run that counts epochs; the config is not run."""
+    runner = make_runner(kind, 3)
+    runner.resume(mmcv_file("old.pth", epoch=1, iter=7, config=config), map_location="default")
+    assert (runner.epoch, runner.iter) == (1, done)
+    assert not Path("pwned").exists()
+
+
 def test_mmcv_checkpoint_trains_the_epochs_that_are_left() -> None:
     """A run of three epochs resumed from an MMCV checkpoint of two trains one more."""
     runner = make_runner("epoch", 3)

@@ -131,7 +131,7 @@ def marks(each: Description, all_of_them: Sequence[Description], folder: Path) -
 
 def list_text(found: Sequence[Description], folder: Path) -> str:
     """Return a row for each checkpoint of a folder."""
-    rows = [("file", "epoch", "iter", "best score", "size", "saved", "state")]
+    rows = [("file", "epoch", "iter", "score", "size", "saved", "state")]
     for each in found:
         score = "-" if each.best_score is None else f"{each.best_score:.4f}"
         special = ", ".join(marks(each, found, folder))

@@ -116,7 +116,9 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
             continue
         kind = _type_of(value)
         if isinstance(kind, str) and _belongs_to(registry, kind):
-            yield from component(node, key, registry, partial_args=True)
+            # build_norm_layer takes requires_grad itself.
+            holder, place = ([without(value, "requires_grad")], 0) if "requires_grad" in value else (node, key)
+            yield from component(holder, place, registry, partial_args=True)
         yield from nested(value, registry)
 
 

@@ -81,11 +81,11 @@ class LoadReport(NamedTuple):
     def _hints(self) -> Iterator[str]:
         for (old, new), gain in zip(self.renames, self.gains, strict=True):
             change = (
-                f"without {old!r} at their beginning" if not new
-                else f"with {new!r} before them" if not old
-                else f"with {new!r} in place of {old!r}"
+                f"without {old!r} at the beginning of the names" if not new
+                else f"with {new!r} before the names" if not old
+                else f"with {new!r} in place of {old!r} in the names"
             )  # fmt: skip
-            yield f"{gain} more would fit if the names in the file were {change}:"
+            yield f"{gain} more would fit {change}:"
             keys = [*self.revise_keys, (f"^{re.escape(old)}", new)]
             yield f"  load_checkpoint(..., revise_keys=[{', '.join(map(_pair, keys))}])"
             yield f"  cfgtrain checkpoint strip FILE -o NEW_FILE --rename {old}={new}"

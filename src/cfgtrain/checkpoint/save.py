@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import torch
@@ -21,7 +22,9 @@ from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.digest import append_digest
 from cfgtrain.checkpoint.plain_data import allow_numpy, objects_in
 from cfgtrain.checkpoint.state_dict import get_state_dict, weights_to_cpu
-from cfgtrain.errors import ArgumentTypeError, CheckpointError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from cfgtrain.fileio.client import FileClient
+from cfgtrain.fileio.uri import display_name, uri_prefix
 from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.parallel.wrappers import unwrap_model
@@ -36,6 +39,8 @@ def save_checkpoint(
     filename: str | Path,
     optimizer: Any = None,
     meta: dict[str, Any] | None = None,
+    file_client_args: Mapping[str, Any] | None = None,
+    *,
     resume: dict[str, Any] | None = None,
 ) -> None:
     """Save a model, and the state that is needed to continue its training, in MMCV's format.
@@ -44,18 +49,26 @@ def save_checkpoint(
 
     Args:
         model: The model; it is saved without its wrappers.
-        filename: Path of the file; missing folders are created.
+        filename: Path of the file; missing folders are created. A URI is written by ``FileClient``.
         optimizer: An optimizer, or a dict of them by name; None saves none.
         meta: Information about the run, of plain types and NumPy numbers. It is not changed.
+        file_client_args: Arguments of ``FileClient`` for ``filename``; None infers them.
         resume: The exact state of the run; see ``RunState`` in the runner.
 
     Raises:
         ArgumentTypeError: ``meta`` is neither a dict nor None.
+        ArgumentError: ``filename`` begins with ``pavi://``, or no file backend writes it.
         CheckpointError: The file cannot be written; a previous file remains unchanged.
     """
     check_type("meta", meta, dict | None, "a dict or None")
-    if is_main_process():
-        write_checkpoint(make_checkpoint(model, optimizer, meta, resume), filename)
+    backend = (file_client_args or {}).get("backend", "disk")
+    if not is_main_process():
+        return
+    checkpoint = make_checkpoint(model, optimizer, meta, resume)
+    if uri_prefix(filename) is None and backend == "disk":
+        write_checkpoint(checkpoint, filename)
+    else:
+        _upload_checkpoint(checkpoint, filename, file_client_args)
 
 
 def make_checkpoint(
@@ -74,6 +87,26 @@ def make_checkpoint(
     if resume is not None:
         checkpoint["resume"] = resume
     return checkpoint
+
+
+def _upload_checkpoint(
+    checkpoint: dict[str, Any], filename: str | Path, file_client_args: Mapping[str, Any] | None
+) -> None:
+    if uri_prefix(filename) == "pavi":
+        raise ArgumentError(
+            f"Checkpoints are not uploaded to Pavi: save a file and upload it with its SDK, not {filename}.",
+            argument="filename",
+        )
+    client = FileClient.infer_client(dict(file_client_args) if file_client_args else None, filename)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "checkpoint.pth"
+        write_checkpoint(checkpoint, file)
+        try:
+            client.put(file.read_bytes(), filename)
+        except Exception as error:  # each backend raises its own errors
+            raise CheckpointError(
+                f"The checkpoint {display_name(filename)} cannot be written: {error}"
+            ) from error
 
 
 def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:

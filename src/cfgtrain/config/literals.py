@@ -7,7 +7,14 @@ from typing import Any
 
 __all__ = ["read_literals"]
 
-_CALLS = {"dict": dict, "float": float, "complex": complex, "set": set, "frozenset": frozenset}
+_CALLS = {
+    "dict": dict,
+    "float": float,
+    "complex": complex,
+    "set": set,
+    "frozenset": frozenset,
+    "range": range,
+}
 
 
 def read_literals(text: str) -> dict[str, Any]:

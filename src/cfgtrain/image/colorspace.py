@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentTypeError, ColorConversionError
 from cfgtrain.image.array import Array, check_image, opencv_reason
 
@@ -65,12 +66,8 @@ def imconvert(img: Array, src: str, dst: str) -> Array:
             ``AttributeError`` as in MMCV.
         ArgumentError: The image is not one in the color space ``src``.
     """
-    for argument, value in (("src", src), ("dst", dst)):
-        names: object = value
-        if not isinstance(names, str):
-            raise ArgumentTypeError(
-                f"{argument} must be the name of a color space, not {names!r}.", argument=argument
-            )
+    check_type("src", src, str, "the name of a color space")
+    check_type("dst", dst, str, "the name of a color space")
     check_image(img)
     source, target = src.upper(), dst.upper()
     codes = _conversions()

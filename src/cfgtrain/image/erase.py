@@ -21,8 +21,8 @@ def cutout(
 ) -> Array:
     """Fill a rectangle at a random place of an image with a value.
 
-    The centre of the rectangle is uniformly distributed over the image. A rectangle that would begin left of or above
-    the image is moved into it; one that would end right of or below it is clipped. See "Improved Regularization of
+    The centre (x, y) of the rectangle is drawn uniformly from [1, W] and [1, H], as in MMCV, so that a seed gives the
+    same rectangle. A rectangle that would begin left of or above the image is moved into it; one that would end right of or below it is clipped. See "Improved Regularization of
     Convolutional Neural Networks with Cutout" (https://arxiv.org/abs/1708.04552).
 
     Args:
@@ -51,9 +51,9 @@ def cutout(
         np.random.Generator | np.random.RandomState | None,
         "a numpy.random.Generator or RandomState",
     )
-    uniform = np.random.uniform if rng is None else rng.uniform
+    draw = np.random.random if rng is None else rng.random
     height, width = img.shape[:2]
-    y, x = uniform(0, height), uniform(0, width)
+    y, x = height + (1 - height) * draw(), width + (1 - width) * draw()  # in this order, as MMCV draws them
     top, left = int(max(0, y - cut_height / 2)), int(max(0, x - cut_width / 2))
     cut = img.copy()
     fill(cut[top : top + cut_height, left : left + cut_width], values)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from cfgtrain.arguments import check_number, check_numbers, check_type
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
@@ -246,8 +247,6 @@ def _is_numeric_array(value: object) -> bool:
 
 
 def _shift_pillow(picture: Any, shift: int) -> Any:
-    from PIL import Image
-
     hue, saturation, value = picture.convert("HSV").split()
     shifted = Image.fromarray(np.asarray(hue) + np.uint8(shift))
     return Image.merge("HSV", (shifted, saturation, value)).convert("RGB")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image, ImageEnhance
 
 from cfgtrain.arguments import check_choice, check_number
 from cfgtrain.image.array import Array, check_image
@@ -40,8 +41,6 @@ def enhance(img: Array, kind: Literal["Brightness", "Color", "Contrast"], factor
     Raises:
         ArgumentError: Pillow does not support the image.
     """
-    from PIL import ImageEnhance
-
     factor = check_number("factor", factor, finite=True)
     return with_pillow(img, lambda picture: getattr(ImageEnhance, kind)(picture).enhance(factor))
 
@@ -59,8 +58,6 @@ def with_pillow(img: Array, function: Callable[[Any], Any]) -> Array:
     Raises:
         ArgumentError: Pillow does not support the image.
     """
-    from PIL import Image
-
     check_image(img, ("uint8",), channels=(1, 3, 4))
     if img.ndim == 2 or img.shape[2] == 1:
         return np.array(function(Image.fromarray(np.ascontiguousarray(img.reshape(img.shape[:2]))))).reshape(

@@ -7,6 +7,7 @@ from typing import Literal, get_args, overload
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from cfgtrain.arguments import check_choice, check_numbers
 from cfgtrain.errors import ArgumentError
@@ -192,8 +193,6 @@ def _resize_cv2(img: Array, size: Size, interpolation: str, out: Array | None) -
 
 
 def _resize_pillow(img: Array, size: Size, interpolation: str, out: Array | None) -> Array:
-    from PIL import Image
-
     check_choice("interpolation", interpolation, get_args(PillowInterpolation))
     check_image(img, ("uint8",))
     resample = Image.Resampling[interpolation.upper()]

@@ -19,6 +19,7 @@ from cfgtrain.checkpoint.plain_data import objects_in
 from cfgtrain.checkpoint.save import make_checkpoint, save_checkpoint, write_checkpoint
 from cfgtrain.checkpoint.snapshot import Snapshots
 from cfgtrain.checkpoint.state_dict import load_state_dict
+from cfgtrain.config.literals import read_literals
 from cfgtrain.data.loader import epoch_fingerprint, num_batches
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
@@ -104,7 +105,7 @@ class RunCheckpoint:
                     rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
                 if background is None:
-                    save_checkpoint(runner.model, path, optimizer, facts, resume)
+                    save_checkpoint(runner.model, path, optimizer, facts, resume=resume)
                 else:
                     snapshot = self._snapshots.take(make_checkpoint(runner.model, optimizer, facts, resume))
 
@@ -186,6 +187,8 @@ class RunCheckpoint:
         trusted: bool = False,
     ) -> None:
         """Restore a saved run; see ``BaseRunner.resume``."""
+        if map_location == "default":  # MMCV's name for the device of the model
+            map_location = "cpu"
         loaded = loaded or read_checkpoint(checkpoint, map_location, trusted)
         missing = [key for key in ("state_dict", "meta") if key not in loaded]
         if missing:
@@ -212,7 +215,7 @@ class RunCheckpoint:
             self._superseded = None if state.unfinished is None else Path(checkpoint)
             self._position.load_state_dict(state.position)
         else:
-            self._position.epoch, self._position.iter = meta["epoch"], meta["iter"]
+            self._position.epoch, self._position.iter = meta["epoch"], _iterations(meta, runner)
         self._resumed_iter = self._position.iter
         self.last_saved = (str(checkpoint), None)
         runner.logger.info(
@@ -406,6 +409,27 @@ def _point_latest_at(path: Path, logger: logging.Logger) -> None:
         replace_symlink(path.parent / "latest.pth", path.name)
     except OSError as error:  # disk full, or no links on this file system; the checkpoint is saved
         logger.warning("latest.pth cannot be pointed at %s: %s", path.name, error)
+
+
+def _iterations(meta: Mapping[str, Any], runner: RunnerView) -> int:
+    """Return the complete iterations in a checkpoint of MMCV, as many processes as train now would have done them.
+
+    MMCV's configs name the GPUs of a run. If their number has changed, an epoch has another number of iterations.
+    """
+    done: int = meta["iter"]
+    try:
+        gpus = read_literals(str(meta.get("config", ""))).get("gpu_ids")
+    except ValueError:  # the text contains more than values
+        return done
+    count = len(gpus) if isinstance(gpus, list | tuple | range) else 0
+    if not runner.by_epoch or count in (0, runner.world_size):
+        return done
+    now = int(done * count / runner.world_size)
+    runner.logger.info(
+        "The checkpoint is of %d processes, and %d train now: its %d iterations are counted as %d.",
+        count, runner.world_size, done, now,
+    )  # fmt: skip
+    return now
 
 
 def _is_after_step(hooks: list[Hook], at: int) -> bool:

@@ -14,9 +14,14 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from cfgtrain.arguments import check_choice, check_number, check_numbers, check_type
+from cfgtrain.arguments import (
+    check_choice,
+    check_number,
+    check_numbers,
+    check_pair,
+    check_positive,
+    check_type,
+)
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.filesystem.atomic import replace_when_done
 from cfgtrain.utils.prerequisites import check_prerequisites
@@ -126,10 +131,7 @@ def resize_video(
         if keep_ar:
             scale += ":force_original_aspect_ratio=decrease:force_divisible_by=2"
     else:
-        pair = (ratio, ratio) if np.isscalar(ratio) else ratio
-        factors = check_numbers("ratio", pair, 2, "(w, h)", minimum=0)
-        if not all(0 < factor < float("inf") for factor in factors):
-            raise ArgumentError(f"ratio must be positive and finite, not {ratio!r}.", argument="ratio")
+        factors = [check_positive("ratio", factor) for factor in check_pair("ratio", ratio, "(w, h)")]
         scale = f"scale=w=trunc(iw*{factors[0]}/2)*2:h=trunc(ih*{factors[1]}/2)*2"
     convert_video(in_file, out_file, print_cmd, log_level=log_level, vf=scale)
 

@@ -65,3 +65,14 @@ def test_memory_of_a_network() -> None:
         model = ResNet(50)
         total = sum(saved_bytes(model, torch.zeros(1, 3, 224, 224)).values())
     assert 80e6 < total < 2 * 4 * 11.2e6
+
+
+def test_lazy_layers() -> None:
+    """Layers that create their parameters in the first call are measured as the layers that they become."""
+    model, plain = nn.Sequential(nn.LazyLinear(3), nn.ReLU()), nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    totals = [
+        measure(each, lambda each=each: each(torch.zeros(2, 4)), memory=True) for each in (model, plain)
+    ]  # type: ignore[misc]
+    lazy, expected = (each.total() for each in totals)
+    assert (lazy.params, lazy.flops, lazy.memory) == (expected.params, expected.flops, expected.memory)
+    assert (lazy.calls, lazy.params) == (1, 15)

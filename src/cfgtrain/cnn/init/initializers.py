@@ -107,7 +107,7 @@ class BaseInit(ABC):
 
 @INITIALIZERS.register_module(name="Constant")
 class ConstantInit(BaseInit):
-    """``type='Constant'``: see ``constant_init``."""
+    """Sets weights to a constant; see ``constant_init``."""
 
     def __init__(self, val: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -120,7 +120,7 @@ class ConstantInit(BaseInit):
 
 @INITIALIZERS.register_module(name="Xavier")
 class XavierInit(BaseInit):
-    """``type='Xavier'``: see ``xavier_init``."""
+    """Draws weights according to Glorot & Bengio 2010; see ``xavier_init``."""
 
     def __init__(self, gain: float = 1, distribution: Distribution = "normal", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -135,7 +135,7 @@ class XavierInit(BaseInit):
 
 @INITIALIZERS.register_module(name="Normal")
 class NormalInit(BaseInit):
-    """``type='Normal'``: see ``normal_init``."""
+    """Draws weights from a normal distribution; see ``normal_init``."""
 
     def __init__(self, mean: float = 0, std: float = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -148,7 +148,7 @@ class NormalInit(BaseInit):
 
 @INITIALIZERS.register_module(name="TruncNormal")
 class TruncNormalInit(BaseInit):
-    """``type='TruncNormal'``: see ``trunc_normal_init``."""
+    """Draws weights from a truncated normal distribution; see ``trunc_normal_init``."""
 
     def __init__(self, mean: float = 0, std: float = 1, a: float = -2, b: float = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -161,7 +161,7 @@ class TruncNormalInit(BaseInit):
 
 @INITIALIZERS.register_module(name="Uniform")
 class UniformInit(BaseInit):
-    """``type='Uniform'``: see ``uniform_init``."""
+    """Draws weights from a uniform distribution; see ``uniform_init``."""
 
     def __init__(self, a: float = 0.0, b: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -174,7 +174,7 @@ class UniformInit(BaseInit):
 
 @INITIALIZERS.register_module(name="Kaiming")
 class KaimingInit(BaseInit):
-    """``type='Kaiming'``: see ``kaiming_init``."""
+    """Draws weights according to He et al. 2015; see ``kaiming_init``."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class KaimingInit(BaseInit):
 
 @INITIALIZERS.register_module(name="Caffe2Xavier")
 class Caffe2XavierInit(KaimingInit):
-    """``type='Caffe2Xavier'``: see ``caffe2_xavier_init``."""
+    """Draws weights like Caffe2's XavierFill; see ``caffe2_xavier_init``."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(1, "fan_in", "leaky_relu", "uniform", **kwargs)
@@ -204,7 +204,7 @@ class Caffe2XavierInit(KaimingInit):
 
 @INITIALIZERS.register_module(name="Pretrained")
 class PretrainedInit:
-    """``type='Pretrained'``: loads weights from a checkpoint.
+    """Loads weights from a checkpoint.
 
     Args:
         checkpoint: Path or URL of the checkpoint.
@@ -243,7 +243,8 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | Sequence[Mapping
         module: The module, which is changed in place.
         init_cfg: Config of an initializer, or a list of them, which are applied in order. Its key ``override``
             contains one dict or several, each of which initializes all layers of the submodule ``name``, such as
-            ``"head"`` or ``"head.fc"``: with the initializer ``type`` in the dict, or with the outer initializer if the dict has no ``type``.
+            ``"head"`` or ``"head.fc"``: with the initializer ``type`` in the dict, or with the outer initializer if
+            the dict has no ``type``.
 
     Raises:
         ArgumentTypeError: ``init_cfg`` or an override is neither a dict nor a list of dicts.

@@ -106,13 +106,20 @@ def measure(model: nn.Module, call: Callable[[], Any], *, memory: bool = False) 
     PyTorch's ``FlopCounterMode`` does. Everything works on the meta device, where nothing is computed.
 
     Args:
-        model: The model. Nothing of it is changed: its mode is restored, and no hook stays.
+        model: The model. Nothing of it is changed: its mode is restored, and no hook stays. But lazy layers create
+            their parameters.
         call: Runs the forward pass of the model.
         memory: Whether to measure the memory that the backward pass needs, too.
 
     Raises:
         Exception: What the forward pass raises, with a note of the layer.
     """
+    if any(isinstance(each, nn.parameter.UninitializedParameter) for each in model.parameters()):
+        _measure(model, call, memory=False)
+    return _measure(model, call, memory=memory)
+
+
+def _measure(model: nn.Module, call: Callable[[], Any], *, memory: bool) -> Measurement:
     result = Measurement(model)
     by_module = {layer.module: layer for layer in result.layers.values()}
     counter = FlopCounterMode(display=False, custom_mapping=_UNCOUNTED)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from packaging.requirements import Requirement
@@ -271,7 +272,7 @@ def test_values_of_a_training_and_a_val_flow(memory: Any) -> None:
 
 
 def test_summary(memory: Any, tmp_path: Path) -> None:
-    """The summary has the last scores and the best one."""
+    """The summary has the best score and those of a test; the last ones are known, too."""
     scores = iter([0.5, 0.9, 0.7])
     loader = type("Loader", (list,), {})(numbers(1))
     loader.dataset = type("Data", (), {"evaluate": lambda *_, **__: {"acc": next(scores), "note": "a"}})()
@@ -279,8 +280,12 @@ def test_summary(memory: Any, tmp_path: Path) -> None:
     runner = make_runner("epoch", 3, work_dir=tmp_path, meta={"hook_msgs": {}})
     runner.register_hook(EvalHook(loader, save_best="acc", test_fn=lambda *_: []), "LOW")
     runner.register_hook(hook, "VERY_LOW")
+    hook.closes_itself = False
     runner.run([numbers(1)], [("train", 1)])
-    assert hook.summary == {"val/acc": 0.7, "best_score": 0.9}
+    hook.add_test_scores({"acc": np.float32(0.5), "table": "a"})
+    hook.close(runner)
+    assert hook.summary == {"best_score": 0.9, "test/acc": 0.5}
+    assert hook.scores == {"val/acc": 0.7}
 
 
 def test_only_the_main_process_logs(memory: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -297,6 +302,7 @@ def test_settings_of_the_config() -> None:
     text = (
         "optimizer = dict(type='SGD', lr=0.1, betas=(1, 2))\n"
         "data = dict(train=[dict(a=1), dict(b=None)])\n"
+        "model = dict(with_cls_token=True, token='abc', password='abc', aws_secret='abc', access_key='abc')\n"
         "log_config = dict(hooks=[dict(type='NeptuneLoggerHook', init_kwargs=dict(api_token='abc'))])\n"
     )
     runner = make_runner("epoch", 1, meta={"config": text})
@@ -306,6 +312,7 @@ def test_settings_of_the_config() -> None:
         "optimizer.betas": [1, 2],
         "data.train.0.a": 1,
         "data.train.1.b": None,
+        "model.with_cls_token": True,
         "log_config.hooks.0.type": "NeptuneLoggerHook",
     }
 
@@ -382,19 +389,19 @@ def test_neptune_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> Non
     train_and_validate(hook, tmp_path)
     assert neptune.of("init_run") == [((), {"project": "a/b"})]
     assert neptune.of("init_run()[config]=") == [(({"optimizer/lr": 0.02, "optimizer/betas": "[1, 2]"},), {})]
-    assert neptune.of("init_run()[momentum].append") == [((0.95,), {"step": 6})]
-    assert neptune.of("init_run()[learning_rate].append") == [((0.02,), {"step": 6})]
+    assert neptune.of("init_run()[momentum].append") == [((0.95,), {"step": step}) for step in (5, 6)]
+    assert neptune.of("init_run()[learning_rate].append") == [((0.02,), {"step": step}) for step in (5, 6)]
     assert len(neptune.of("init_run().stop")) == 1
     train_and_validate(hook, tmp_path, 2, resume=True)
     assert neptune.of("init_run")[1:] == [((), {"project": "a/b", "with_id": "init_run()[sys/id].fetch()"})]
-    assert neptune.of("init_run()[momentum].append")[1:] == [((0.95,), {"step": 11})]
+    assert neptune.of("init_run()[momentum].append")[2:] == [((0.95,), {"step": step}) for step in (10, 11)]
 
 
 def test_neptune_without_steps(calls: Any, tmp_path: Path) -> None:
     """``with_step=False`` leaves the steps to Neptune."""
     neptune = calls("neptune")
     train_and_validate({"type": "NeptuneLoggerHook", "with_step": False}, tmp_path)
-    assert neptune.of("init_run()[momentum].append") == [((0.95,), {})]
+    assert neptune.of("init_run()[momentum].append") == [((0.95,), {})] * 2
 
 
 def test_clearml_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> None:
@@ -406,7 +413,9 @@ def test_clearml_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> Non
         (({"optimizer.lr": 0.02, "optimizer.betas": [1, 2]},), {"name": "config"})
     ]
     reported = "Task.init().get_logger().report_scalar"
-    assert clearml.of(reported) == [((tag, tag, value, 6), {}) for tag, value in RATES.items()]
+    assert clearml.of(reported) == [
+        ((tag, tag, value, step), {}) for step in (5, 6) for tag, value in RATES.items()
+    ]
     assert clearml.of("Task.init().set_initial_iteration") == []
     assert len(clearml.of("Task.init().close")) == 1
     train_and_validate(hook, tmp_path, 2, resume=True)
@@ -414,7 +423,7 @@ def test_clearml_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> Non
         (), {"project_name": "digits", "continue_last_task": "Task.init().id"},
     )  # fmt: skip
     assert clearml.of("Task.init().set_initial_iteration") == [((0,), {})]
-    assert clearml.of(reported)[2:] == [((tag, tag, value, 11), {}) for tag, value in RATES.items()]
+    assert [args[3] for args, _ in clearml.of(reported)] == [5, 5, 6, 6, 10, 10, 11, 11]
 
 
 def test_segmind_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> None:
@@ -422,10 +431,9 @@ def test_segmind_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> Non
     segmind = calls("segmind")
     train_and_validate({"type": "SegmindLoggerHook"}, tmp_path, 2)
     logged = segmind.of("utils.logging_utils.try_mlflow_log")
-    assert [str(args[0]) for args, _ in logged] == ["tracking.fluent.log_metrics"] * 2
+    assert [str(args[0]) for args, _ in logged] == ["tracking.fluent.log_metrics"] * 4
     assert [(args[1], kwargs) for args, kwargs in logged] == [
-        (RATES, {"step": 1, "epoch": 1}),
-        (RATES, {"step": 2, "epoch": 2}),
+        (RATES, {"step": epoch, "epoch": epoch}) for epoch in (1, 1, 2, 2)
     ]
 
 
@@ -441,7 +449,7 @@ def test_pavi_with_a_recorder_of_its_calls(calls: Any, tmp_path: Path) -> None:
     pavi, hook = calls("pavi"), {"type": "PaviLoggerHook", "init_kwargs": {"project": "digits"}}
     train_and_validate(hook, tmp_path / "run")
     assert pavi.of("SummaryWriter") == [((), {"name": "run", "model": "Scalar", "project": "digits"})]
-    assert pavi.of("SummaryWriter().add_scalars") == [(("val", RATES, 1), {})]
+    assert pavi.of("SummaryWriter().add_scalars") == [(("train", RATES, 5), {}), (("val", RATES, 1), {})]
     assert len(pavi.of("SummaryWriter().close")) == 1
 
 

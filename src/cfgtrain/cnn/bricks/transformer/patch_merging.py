@@ -25,9 +25,10 @@ _LN = {"type": "LN"}
 class PatchMerging(BaseModule):
     """Merges neighboring patches.
 
-    From Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021. The vectors of a group of patches are concatenated, normalized and mapped to one vector. They are concatenated
-    as by ``torch.nn.Unfold``, channel by channel, unlike in the code of the paper: its weights need to be permuted.
-    The parameters are ``norm.*`` and ``reduction.*``.
+    From Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", 2021. The vectors of
+    a group of patches are concatenated, normalized and mapped to one vector. They are concatenated as by
+    ``torch.nn.Unfold``, channel by channel, unlike in the code of the paper: its weights need to be permuted. The
+    parameters are ``norm.*`` and ``reduction.*``.
 
     Args:
         in_channels: C of the vectors (B, H * W, C).

@@ -22,8 +22,9 @@ _UNIFORM = {"type": "Uniform", "layer": "Embedding"}
 class SinePositionalEncoding(BaseModule):
     """Sines and cosines of the row and the column.
 
-    From Carion et al., "End-to-End Object Detection with Transformers", 2020. Channel 2i is sin(p / temperature^(2i / num_feats)) and channel 2i + 1 its cosine; p is the row in the first
-    ``num_feats`` channels, and the column in the others. Rows and columns are counted from 1, padding left out.
+    From Carion et al., "End-to-End Object Detection with Transformers", 2020. Channel 2i is
+    sin(p / temperature^(2i / num_feats)) and channel 2i + 1 its cosine; p is the row in the first ``num_feats``
+    channels, and the column in the others. Rows and columns are counted from 1, padding left out.
 
     Args:
         num_feats: Number of channels for the row, and for the column; even.
@@ -100,8 +101,9 @@ def _waves(position: Tensor, periods: Tensor) -> Tensor:
 class LearnedPositionalEncoding(BaseModule):
     """A learned vector for each row and each column.
 
-    From Carion et al., "End-to-End Object Detection with Transformers", 2020. The first ``num_feats`` channels are the vector of the column, the others that of the row. The parameters are
-    ``row_embed.weight`` and ``col_embed.weight``.
+    From Carion et al., "End-to-End Object Detection with Transformers", 2020. The first ``num_feats`` channels are
+    the vector of the column, the others that of the row. The parameters are ``row_embed.weight`` and
+    ``col_embed.weight``.
 
     Args:
         num_feats: Number of channels for the row, and for the column.

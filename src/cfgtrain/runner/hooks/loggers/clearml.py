@@ -66,6 +66,6 @@ class ClearMLLoggerHook(TrackerHook):
 
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
         """Report the last scores, and close the task."""
-        for name, score in summary.items():
+        for name, score in {**self.scores, **summary}.items():
             self.task_logger.report_single_value(name, score)
         self.task.close()

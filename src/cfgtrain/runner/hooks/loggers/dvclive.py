@@ -94,9 +94,10 @@ class DvcliveLoggerHook(TrackerHook):
             runner.defer(save)
 
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
-        """Add the best score to the summary, and close the files."""
-        if "best_score" in summary:
-            self.dvclive.summary["best_score"] = summary["best_score"]
+        """Add to the summary, and close the files."""
+        if summary:
+            for name, score in summary.items():
+                self.dvclive.log_metric(name, score, plot=False)
             self.dvclive.make_summary()
         if self._owns_live:
             self.dvclive.end()

@@ -37,7 +37,8 @@ class MlflowLoggerHook(TrackerHook):
             one or, in the database of the work directory, the name of the config.
         tags: Tags of the run.
         params: Parameters of the run, besides the settings of the config.
-        log_model: Whether the model is logged at the end of a complete run.
+        log_model: Whether the model is logged at the end of a complete run: with its best weights if these were
+            tested, else the last ones.
         interval: Iterations between two training logs, each an average over them.
         ignore_last: Whether a shorter interval at the end of an epoch is not logged.
         reset_flag: Whether this hook clears the output after logging; the last logger always does.
@@ -99,11 +100,11 @@ class MlflowLoggerHook(TrackerHook):
         self.mlflow.log_metrics({_name(tag): value for tag, value in values.tags.items()}, step=values.step)
 
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
-        """Log the best score and the model, and end the run."""
+        """Log the summary and the model, and end the run."""
         mlflow, complete = self.mlflow, is_complete(runner)
         try:
-            if "best_score" in summary:
-                mlflow.log_metric("best_score", summary["best_score"], step=runner.iter)
+            if summary:
+                mlflow.log_metrics({_name(tag): score for tag, score in summary.items()}, step=runner.iter)
             if self.log_model and complete and runner.iter > self._start_iter:
                 self._log_model(unwrap_model(runner.model))
         finally:

@@ -65,7 +65,7 @@ class NeptuneLoggerHook(TrackerHook):
 
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
         """Log the last scores, and end the run."""
-        for name, score in summary.items():
+        for name, score in {**self.scores, **summary}.items():
             self.run[f"summary/{name}"] = score
         self.run.stop()
 

@@ -67,8 +67,8 @@ class TensorboardLoggerHook(TrackerHook):
             module = importlib.import_module("tensorboardX")
         self.writer = module.SummaryWriter(str(folder / run_id))
         self._params = config_params(runner)
-        if self._params and runner.meta is not None:
-            text = "".join(f"    {line}\n" for line in runner.meta["config"].splitlines())
+        if self._params:
+            text = "".join(f"    {key} = {value!r}\n" for key, value in self._params.items())
             self.writer.add_text("config", text, runner.iter)
         return run_id
 
@@ -81,11 +81,11 @@ class TensorboardLoggerHook(TrackerHook):
 
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
         """Write the settings with the last scores for the tab of hyperparameters, and close the file."""
-        if summary and self._params:
+        scores = {f"summary/{name}": score for name, score in {**self.scores, **summary}.items()}
+        if scores and self._params:
             params = {
                 key: value if isinstance(value, bool | int | float | str) else str(value)
                 for key, value in self._params.items()
             }
-            scores = {f"summary/{name}": score for name, score in summary.items()}
             self.writer.add_hparams(params, scores, run_name=".", global_step=runner.iter)
         self.writer.close()

@@ -25,7 +25,8 @@ __all__ = ["TrackerHook"]
 MAX_UNSENT = 1000  # logs that are kept while the tracker fails
 PAUSE = 10  # a failed attempt is repeated after this many times its duration
 
-_SECRET = re.compile("token|secret|passw|credential|api_?key", re.IGNORECASE)
+# Not every token: cls_token is a setting of a model.
+_SECRET = re.compile("(api|access|auth|bearer)_?(key|token)|^token$|secret|passw|credential", re.IGNORECASE)
 
 
 class Values(NamedTuple):
@@ -59,6 +60,10 @@ class TrackerHook(LoggerHook):
         reset_flag: Whether this hook clears the output after logging; the last logger always does.
         by_epoch: Whether intervals are counted within the epoch, or over the run.
 
+    Attributes:
+        scores: The last scores that were logged, by tag.
+        closes_itself: Whether the run of the tracker ends with the training; if not, ``close`` is called later.
+
     Raises:
         MissingLibraryError: The package of the tracker is not installed.
     """
@@ -74,12 +79,14 @@ class TrackerHook(LoggerHook):
         super().__init__(interval, ignore_last, reset_flag, by_epoch)
         if not any(map(_is_installed, self.packages)):
             raise self._missing("which is not installed")
+        self.scores: dict[str, float] = {}
+        self.closes_itself = True
         self._record: TrackerRecord | None = None  # while the tracker is open
         self._unsent: deque[Values] = deque(maxlen=MAX_UNSENT)
         self._num_lost = 0
         self._is_failing = False
         self._next_attempt = 0.0
-        self._scores: dict[str, float] = {}
+        self._test_scores: dict[str, float] = {}
 
     @abstractmethod
     def start(self, runner: RunnerView, run_id: str | None) -> str:
@@ -102,7 +109,7 @@ class TrackerHook(LoggerHook):
 
         Args:
             runner: The runner.
-            summary: The last scores by tag, and the best one as ``best_score`` if that is kept.
+            summary: The best score as ``best_score`` if that is kept, and the scores of the test as ``test/<name>``.
         """
 
     def open_log(self, runner: RunnerView) -> None:
@@ -157,7 +164,7 @@ class TrackerHook(LoggerHook):
         text = {tag: value for tag, value in tags.items() if isinstance(value, str)}
         if mode != "train":
             rates = {**self.get_lr_tags(runner), **self.get_momentum_tags(runner)}
-            self._scores.update({tag: value for tag, value in numbers.items() if tag not in rates})
+            self.scores.update({tag: value for tag, value in numbers.items() if tag not in rates})
         self._num_lost += len(self._unsent) == MAX_UNSENT
         values = Values({**numbers, **text}, self.get_iter(runner), self.get_epoch(runner), mode, place)
         self._unsent.append(values)
@@ -165,6 +172,16 @@ class TrackerHook(LoggerHook):
             self._send(runner)
 
     def close_log(self, runner: RunnerView) -> None:
+        """End the run of the tracker, unless this is done later."""
+        if self.closes_itself:
+            self.close(runner)
+
+    def add_test_scores(self, scores: Mapping[str, Any]) -> None:
+        """Add the scores of a test of the trained model to the summary."""
+        numbers = {name: value for name, value in scores.items() if self.is_scalar(value)}
+        self._test_scores = {f"test/{name}": float(value) for name, value in numbers.items()}
+
+    def close(self, runner: RunnerView) -> None:
         """Send what could not be sent before, and end the run of the tracker."""
         if self._record is None:
             return
@@ -173,7 +190,7 @@ class TrackerHook(LoggerHook):
         if lost:
             runner.logger.error("%s: %d logs could not be sent and are lost.", name, lost)
         best = (runner.meta or {}).get("hook_msgs", {}).get("best_score")
-        summary = {**self._scores, **({} if best is None else {"best_score": float(best)})}
+        summary = {**({} if best is None else {"best_score": float(best)}), **self._test_scores}
         try:
             self.finish(runner, summary)
             self._record.close()

@@ -118,9 +118,9 @@ class WandbLoggerHook(TrackerHook):
             self.run.log({**values.tags, "global_step": values.step}, commit=self.commit)
 
     def finish(self, runner: RunnerView, summary: dict[str, float]) -> None:
-        """Add the best score to the summary, upload the files and end the run."""
-        if "best_score" in summary:
-            self.run.summary["best_score"] = summary["best_score"]
+        """Add to the summary, upload the files and end the run."""
+        for name, score in summary.items():
+            self.run.summary[name] = score
         if self.log_artifact and runner.work_dir is not None:
             self._log_files(runner.work_dir)
         self.run.finish(exit_code=0 if is_complete(runner) else 1)
