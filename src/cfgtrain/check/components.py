@@ -117,7 +117,9 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
         kind = _type_of(value)
         if isinstance(kind, str) and _belongs_to(registry, kind):
             # build_norm_layer takes requires_grad itself.
-            holder, place = ([without(value, "requires_grad")], 0) if "requires_grad" in value else (node, key)
+            holder, place = (
+                ([without(value, "requires_grad")], 0) if "requires_grad" in value else (node, key)
+            )
             yield from component(holder, place, registry, partial_args=True)
         yield from nested(value, registry)
 
