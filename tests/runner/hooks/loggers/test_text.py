@@ -171,12 +171,6 @@ def test_epoch_shorter_than_the_interval(ignore_last: bool, log: Any) -> None:
     ]
 
 
-def test_short_epoch_without_values(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If nothing was logged in it, it has no line."""
-    monkeypatch.setattr(Scalar, "train_step", lambda self, batch, optimizer: {"loss": self.w * 0})
-    assert log("epoch", 2, batches=3, interval=10, timer=False).text == []
-
-
 def test_no_training_is_logged_without_an_interval(log: Any) -> None:
     """``interval=-1`` logs no training, however short the epoch is."""
     assert log("epoch", 2, batches=3, interval=-1).text == []

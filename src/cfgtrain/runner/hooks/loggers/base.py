@@ -141,7 +141,7 @@ class LoggerHook(Hook):
         done = (runner.inner_iter if self.by_epoch else runner.iter) + 1
         if (
             (self.interval > 0 and done % self.interval == 0)
-            or (done == self._short_epoch and runner.log_buffer.val_history)
+            or done == self._short_epoch
             or (not self.ignore_last and self.end_of_epoch(runner))
         ):
             runner.log_buffer.average(self.interval)
