@@ -79,3 +79,11 @@ def test_light_commands_do_not_load_heavy_libraries(words: list[str], configs: o
     words = [f"{configs}/digits/lenet5.py" if word == "CONFIG" else word for word in words]
     code = f"from cfgtrain_cli.app import main\ntry: main({words!r})\nexcept SystemExit: pass"
     assert _loaded_after(code) & {"torch", "numpy", "cv2"} == set()
+
+
+@pytest.mark.parametrize(
+    "package", ["evaluation", "checkpoint", "cnn", "data", "models", "optim", "runner.hooks"]
+)
+def test_a_package_can_be_imported_first(package: str) -> None:
+    """A package needs no other import before it."""
+    subprocess.run([sys.executable, "-c", f"import cfgtrain.{package}"], check=True)

@@ -11,7 +11,6 @@ from torch import nn
 from cfgtrain.data.loader import empty_loader_error, set_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.evaluation.inference import single_gpu_test
-from cfgtrain.runner.log_buffer import plain
 
 __all__ = ["checked_scores", "evaluate"]
 
@@ -58,7 +57,7 @@ def checked_scores(scores: Any) -> dict[str, Any]:
     for name, value in scores.items():
         if str(name) in checked:
             raise ArgumentError(f"evaluate() of a dataset returned two scores with the name {str(name)!r}.")
-        single = plain(value)
+        single = value.tolist() if hasattr(value, "tolist") else value
         while isinstance(single, list) and len(single) == 1 and hasattr(value, "tolist"):
             single = single[0]
         checked[str(name)] = single
