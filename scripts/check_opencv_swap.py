@@ -16,7 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = [
     "tests/image",
+    "tests/image_files",
+    "tests/visualization",
+    "tests/video",
     "tests/cli/test_image.py",
+    "tests/cli/test_image_commands.py",
     "tests/cli/test_image_kept.py",
     "tests/cli/test_image_bad.py",
 ]
