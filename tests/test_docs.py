@@ -44,11 +44,32 @@ def commands(text: str) -> Iterator[Command]:
         yield Command(words, output.rstrip("\n"))
 
 
+def line_matches(shown: str, printed: str) -> bool:
+    """Return whether a line is the one that is shown; ``...`` matches any text."""
+    first, *parts = shown.split("...")
+    if not parts:
+        return shown == printed
+    if not printed.startswith(first):
+        return False
+    at = len(first)
+    for part in parts[:-1]:
+        found = printed.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(printed) - at >= len(parts[-1]) and printed.endswith(parts[-1])
+
+
 def matches(shown: str, printed: str) -> bool:
-    """Return whether a page shows what was printed; ``...`` matches anything."""
-    pattern = re.escape(shown).replace(re.escape("..."), "...")
-    pattern = re.sub(r"^\.\.\.(\\\n|\Z)", r"(?:.*\\n?)*?", pattern, flags=re.MULTILINE).replace("...", ".*")
-    return re.fullmatch(pattern, printed) is not None
+    """Return whether a page shows what was printed; a line of ``...`` matches any lines, also none."""
+    expected, lines = shown.splitlines(), printed.splitlines()
+    reached = {0}  # numbers of printed lines that the lines so far match
+    for line in expected:
+        if line == "...":
+            reached = set(range(min(reached), len(lines) + 1)) if reached else set()
+        else:
+            reached = {at + 1 for at in reached if at < len(lines) and line_matches(line, lines[at])}
+    return len(lines) in reached
 
 
 def perform(words: str, run: Callable[..., Any], last: int) -> tuple[int, str]:
