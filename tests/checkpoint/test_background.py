@@ -57,3 +57,28 @@ def test_abandon_interrupts_the_function() -> None:
     writer.abandon()
     assert seen == ["cleaned up"]
     writer.wait()
+
+
+def test_abandon_after_the_end_of_the_function() -> None:
+    """``abandon`` does not wait forever if its exception ends the thread after the function has returned."""
+    writer, waiting = BackgroundWriter(), threading.Event()
+
+    class Late(threading.Event):
+        """An event that the thread never gets to set."""
+
+        def set(self) -> None:
+            waiting.set()
+            while True:
+                time.sleep(0.001)
+
+    writer._ended = Late()
+    hook, threading.excepthook = threading.excepthook, lambda _: None
+    try:
+        writer.start(lambda: None)
+        assert waiting.wait(30)
+        caller = threading.Thread(target=writer.abandon, daemon=True)
+        caller.start()
+        caller.join(30)
+        assert not caller.is_alive()
+    finally:
+        threading.excepthook = hook

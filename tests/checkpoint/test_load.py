@@ -223,6 +223,16 @@ def test_other_pickle_is_refused() -> None:
         read_checkpoint("a.pkl")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickle_that_would_run_code_is_refused_with_a_reason(protocol: int) -> None:
+    """A pickle of any version is refused without a warning of torch, and the message says what it contains."""
+    Path("a.pth").write_bytes(pickle.dumps(Evil(), protocol=protocol))
+    with pytest.raises(CheckpointError, match=r"is refused: \w.*\. If you trust"):
+        read_checkpoint("a.pth")
+    assert not Path("pwned").exists()
+
+
 def test_checkpoint_is_a_dict() -> None:
     """A tensor alone is refused; the message names its type."""
     torch.save(torch.ones(2), "t.pth")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tiny import Scalar, TinyNet
 from torch import nn
 
 from cfgtrain.checkpoint import get_state_dict, load_checkpoint, load_state_dict
+from cfgtrain.checkpoint.publish import strip_checkpoint
 from cfgtrain.errors import CheckpointError
 
 
@@ -121,6 +123,20 @@ def test_a_suggestion_keeps_the_revision_that_was_needed() -> None:
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(inner, "a.pth")
     assert r"revise_keys=[(r'^module\.', ''), (r'^net\.', '')]" in str(caught.value)
+    assert str(caught.value).endswith("strip FILE -o NEW_FILE --rename module.= --rename net.=")
+    strip_checkpoint("a.pth", Path("b.pth"), renames=[("module.", ""), ("net.", "")])
+    load_checkpoint(inner, "b.pth", strict=True)
+
+
+@pytest.mark.parametrize("pattern", [r"^mod\w+\.", "module.", "^(module)[.]"])
+def test_no_command_is_suggested_for_a_revision_that_it_cannot_do(pattern: str) -> None:
+    """``strip`` replaces the beginning of names; a revision by another expression is suggested as code alone."""
+    inner = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+    torch.save({f"module.net.{name}": each for name, each in inner.state_dict().items()}, "a.pth")
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(inner, "a.pth", revise_keys=[(pattern, "")])
+    assert "revise_keys=[" in str(caught.value)
+    assert "checkpoint strip" not in str(caught.value)
 
 
 def test_tensors_of_other_shapes_are_no_suggestion() -> None:

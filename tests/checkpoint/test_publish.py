@@ -56,6 +56,14 @@ def test_the_weights_alone_are_kept() -> None:
     load_checkpoint(TinyNet(), "b.pth", strict=True)
 
 
+def test_weights_below_another_key_are_not_left_out() -> None:
+    """Of a file of another tool, only what is not written is said to be left out."""
+    pytest.importorskip("safetensors")
+    torch.save({"model": TinyNet().state_dict(), "optimizer": {}, "epoch": 3}, "a.pth")
+    assert strip_checkpoint("a.pth", Path("b.pth")).left_out == ["optimizer", "epoch"]
+    assert convert_checkpoint("a.pth", Path("b.safetensors")).left_out == ["optimizer", "epoch"]
+
+
 def test_the_name_has_the_hash() -> None:
     """On request, the name ends in the beginning of the SHA-256 of the file."""
     save("a.pth")
@@ -182,11 +190,13 @@ def test_safetensors_and_back() -> None:
     torch.save(checkpoint, "a.pth")
     written = convert_checkpoint("a.pth", Path("a.safetensors"))
     assert written.left_out == ["optimizer", "meta.numbers"]
+    assert Path("a.safetensors").stat().st_mode == Path("a.pth").stat().st_mode
     convert_checkpoint("a.safetensors", Path("b.pth"))
     back = read_file(Path("b.pth"))
     assert torch.equal(back["state_dict"].pop("tied"), weights["fc.weight"])
     assert same(back["state_dict"], weights)
     assert back["state_dict"]._metadata["norm"] == {"version": 2}
+    assert back["meta"].keys() == checkpoint["meta"].keys() - {"numbers"}
     assert back["meta"]["epoch"] == 1
     assert list(back["meta"]["CLASSES"]) == ["a", "b", "c"]
     load_checkpoint(TinyNet(), "a.safetensors")
@@ -260,3 +270,7 @@ def test_meta_and_keys_are_compared() -> None:
     found = compare_checkpoints("a.pth", "b.pth")
     assert [tuple(each) for each in found.meta] == [("epoch", 1, 2), ("new", "not there", 3)]
     assert found.keys == [("optimizer", "b")]
+    torch.save({"state_dict": weights, "meta": {"seed": None}}, "c.pth")
+    torch.save({"state_dict": weights, "meta": {}}, "d.pth")
+    found = compare_checkpoints("c.pth", "d.pth")
+    assert [tuple(each) for each in found.meta] == [("seed", None, "not there")]

@@ -270,6 +270,22 @@ def test_files_of_one_name_on_two_addresses_are_kept_apart(server: Server) -> No
     assert [read_checkpoint(url)["w"].item() for url in (first, second, first)] == [3.0, 4.0, 3.0]
 
 
+def test_a_damaged_download_is_named(server: Server) -> None:
+    """The message has the file in the cache, because the error stays until that is deleted."""
+    url = serve(server, "w.pth")
+    read_checkpoint(url)
+    (kept,) = Path("torch/hub/checkpoints").absolute().glob("*.pth")
+    kept.write_bytes(kept.read_bytes()[:-300])
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(url)
+    assert (
+        f"The checkpoint {url} cannot be read: its end is missing. The downloaded file is {kept}: delete it"
+        in str(caught.value)
+    )
+    kept.unlink()
+    assert read_checkpoint(url)["w"] == 3.0
+
+
 def test_a_url_that_is_not_there_is_an_error(server: Server) -> None:
     """The message has the URL without password, and nothing is kept."""
     url = f"{server.url}/no.pth".replace("http://", "http://me:secret@")

@@ -170,7 +170,7 @@ def files_of_all_kinds(folder: Path) -> dict[str, str]:
         "and is refused: torch.nn.modules.linear.Linear. It seems to be a whole model",
         "evil.pth": "not plain data: ",
         "evil_old.pth": "not plain data: ",
-        "list.pth": "damaged: is not a checkpoint",
+        "list.pth": "damaged: is not a checkpoint: it contains a list",
     }
 
 

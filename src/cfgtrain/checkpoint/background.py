@@ -65,7 +65,10 @@ class BackgroundWriter:
         """
         if self._thread is None:
             return
-        identifier = ctypes.c_ulong(self._thread.ident or 0)
+        thread = self._thread
+        identifier = ctypes.c_ulong(thread.ident or 0)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(identifier, ctypes.py_object(KeyboardInterrupt))
-        self._ended.wait()
+        # If the function has just ended, the exception may come before the thread sets the event.
+        while thread.is_alive() and not self._ended.wait(0.05):
+            pass
         self._thread = self._error = None

@@ -116,7 +116,7 @@ def _meta_differences(old: Any, new: Any, key: str) -> Iterator[MetaDifference]:
             path = f"{key}.{name}" if key else str(name)
             yield from _meta_differences(old.get(name, ABSENT), new.get(name, ABSENT), path)
     elif not _equal(old, new):
-        yield MetaDifference(key or "meta", ABSENT if old is None else old, ABSENT if new is None else new)
+        yield MetaDifference(key or "meta", old, new)
 
 
 def _equal(old: Any, new: Any) -> bool:

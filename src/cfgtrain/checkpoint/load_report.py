@@ -88,7 +88,11 @@ class LoadReport(NamedTuple):
             yield f"{gain} more would fit {change}:"
             keys = [*self.revise_keys, (f"^{re.escape(old)}", new)]
             yield f"  load_checkpoint(..., revise_keys=[{', '.join(map(_pair, keys))}])"
-            yield f"  cfgtrain checkpoint strip FILE -o NEW_FILE --rename {old}={new}"
+            # The command has the names of the file, before the revision.
+            before = [_prefixes_of(pair) for pair in self.revise_keys]
+            if None not in before:
+                options = " ".join(f"--rename {a}={b}" for a, b in [*filter(None, before), (old, new)])
+                yield f"  cfgtrain checkpoint strip FILE -o NEW_FILE {options}"
 
 
 def make_report(
@@ -214,6 +218,13 @@ def _ends(name: str) -> list[str]:
     """Return a name without none, one, two, ... of the modules that contain it."""
     parts = name.split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]
+
+
+def _prefixes_of(pair: tuple[str, str]) -> tuple[str, str] | None:
+    """Return the two prefixes of a revision that replaces one by the other; None if it does something else."""
+    pattern, replacement = pair
+    found = re.fullmatch(r"\^((?:\w|\\\W)+)", pattern)
+    return None if found is None or "\\" in replacement else (re.sub(r"\\(\W)", r"\1", found[1]), replacement)
 
 
 def _pair(pair: tuple[str, str]) -> str:

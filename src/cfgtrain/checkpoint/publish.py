@@ -78,8 +78,7 @@ def strip_checkpoint(
     weights = _renamed(select_weights(checkpoint, all_weights, averages, source), renames)
     meta = _meta(checkpoint)
     kept = {key: value for key, value in meta.items() if key in _PUBLIC}
-    left_out = [key for key in checkpoint if key not in ("meta", "state_dict")] if weights else []
-    left_out = left_out if all_weights is not checkpoint else []
+    left_out = _others(checkpoint, all_weights)
     if len(weights) < len(all_weights):
         left_out.append(f"{len(all_weights) - len(weights)} tensors of EMAHook")
     left_out += [f"meta.{key}" for key in meta if key not in kept]
@@ -149,9 +148,7 @@ def convert_checkpoint(source: str, output: Path, *, overwrite: bool = False) ->
     check_output(output, [source], overwrite)
     checkpoint = read_checkpoint(source)
     weights = weights_of(checkpoint, source)
-    left_out = (
-        [] if weights is checkpoint else [key for key in checkpoint if key not in ("meta", "state_dict")]
-    )
+    left_out = _others(checkpoint, weights)
     return _write(
         {"meta": dict(_meta(checkpoint)), "state_dict": weights}, output, left_out, False, overwrite
     )
@@ -222,6 +219,13 @@ def _renamed(weights: OrderedDict[str, Any], renames: Sequence[tuple[str, str]])
             for name, each in versions.items()
         )
     return weights
+
+
+def _others(checkpoint: Mapping[str, Any], weights: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a checkpoint whose values are neither its weights nor its meta."""
+    if weights is checkpoint:
+        return []
+    return [str(key) for key, value in checkpoint.items() if key != "meta" and value is not weights]
 
 
 def _meta(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:

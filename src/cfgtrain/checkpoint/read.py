@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -87,7 +88,9 @@ def read_lazily(path: Path, trusted: bool = False) -> dict[str, Any]:
     """
     checkpoint = _load(path, "it", "cpu", trusted, mmap=True)
     if not isinstance(checkpoint, dict):
-        raise CheckpointError("it is not a checkpoint")
+        raise CheckpointError(
+            f"it is not a checkpoint: it contains {with_article(type(checkpoint).__name__)}"
+        )
     return checkpoint
 
 
@@ -110,7 +113,9 @@ def _load(path: Path, subject: str, map_location: Any, trusted: bool, mmap: bool
 def _torch_load(path: Path, subject: str, map_location: Any, trusted: bool, mmap: bool) -> Any:
     """Call ``torch.load``. ``subject`` is the file in the message of an error."""
     try:
-        with allow_numpy():
+        with allow_numpy(), warnings.catch_warnings():
+            # A warning about the version of the pickle: the error that may follow says more.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
             return torch.load(path, map_location=map_location, weights_only=not trusted, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{subject} {_untrusted(path, error)}") from error
@@ -126,7 +131,7 @@ def _untrusted(path: Path, error: pickle.UnpicklingError) -> str:
     with suppress(Exception), allow_numpy():  # only files of the zip format can be searched
         found = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     inner = error.__context__ if isinstance(error.__context__, pickle.UnpicklingError) else error
-    reason = re.search(r"WeightsUnpickler error: (.*?)\.?( Please use .*)?$", str(error), re.MULTILINE)
+    reason = re.search(r"WeightsUnpickler error:\s*(\S.*?)\.?( Please use .*)?$", str(error), re.MULTILINE)
     what = ", ".join(found[:5]) if found else reason[1] if reason else _first_line(inner).rstrip(".")
     is_model = any(each.startswith("torch.nn.modules.") for each in found)
     advice = (

@@ -18,7 +18,8 @@ __all__ = ["is_safetensors", "read_safetensors", "write_safetensors"]
 
 SUFFIX = ".safetensors"
 
-_META, _VERSIONS = "cfgtrain_meta", "cfgtrain_versions"  # names in the metadata of a file
+# Names in the metadata of a file. The format is the library's: it says which framework wrote the file.
+_META, _VERSIONS, _FORMAT = "cfgtrain_meta", "cfgtrain_versions", "format"
 
 
 def is_safetensors(path: str | Path) -> bool:
@@ -48,7 +49,9 @@ def read_safetensors(path: Path, name: str | Path, map_location: Any = "cpu") ->
         raise
     except Exception as error:  # reading a damaged file can fail in any way
         raise CheckpointError(f"The checkpoint {name} cannot be read: {error}") from error
-    meta: dict[str, Any] = {key: text for key, text in texts.items() if key not in (_META, _VERSIONS)}
+    meta: dict[str, Any] = {
+        key: text for key, text in texts.items() if key not in (_META, _VERSIONS, _FORMAT)
+    }
     with suppress(ValueError, TypeError):
         meta.update(json.loads(texts.get(_META, "{}")))
     with suppress(ValueError, TypeError):
@@ -78,13 +81,18 @@ def write_safetensors(weights: Mapping[str, Any], meta: Mapping[str, Any], path:
     versions = {
         key: each["version"] for key, each in getattr(weights, "_metadata", {}).items() if "version" in each
     }
-    texts = {"format": "pt", _META: json.dumps(kept), _VERSIONS: json.dumps(versions)}
+    texts = {_FORMAT: "pt", _META: json.dumps(kept), _VERSIONS: json.dumps(versions)}
     tensors = {
         name: value.contiguous().clone() for name, value in weights.items()
     }  # it refuses shared memory
     try:
         with replace_when_done(path) as temporary:
+            temporary.touch()
+            mode = (
+                temporary.stat().st_mode & 0o777
+            )  # which the umask sets; the library may write a private file
             library.torch.save_file(tensors, str(temporary), texts)
+            temporary.chmod(mode)
     except Exception as error:
         raise CheckpointError(f"{path} cannot be written: {error}") from error
     return [key for key in meta if key not in kept]

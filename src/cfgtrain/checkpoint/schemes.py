@@ -252,7 +252,12 @@ def _is_local(filename: str) -> bool:
 
 @contextmanager
 def _downloaded(url: str, model_dir: str | Path | None = None) -> Iterator[Path]:
-    yield cached_download(url, model_dir)
+    path = cached_download(url, model_dir)
+    try:
+        yield path
+    except CheckpointError as error:  # the file would be refused each time
+        advice = f"The downloaded file is {path}: delete it to download it again."
+        raise CheckpointError(error.message, hint=f"{error.hint} {advice}".lstrip()) from error.__cause__
 
 
 class _Entry(NamedTuple):

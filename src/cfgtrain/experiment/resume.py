@@ -156,11 +156,11 @@ def warn_about_unfinished_run(cfg: Config, folders: list[Path], logger: logging.
             saved = read_lazily(path)
             state, meta = saved["resume"], saved["meta"]
             done, unit = int(state["position"]["iter"]), "iterations"
-            runner = Changes(meta.get("config"), cfg).old or {}
-            length = runner.get("runner", {}).get("max_iters")
+            settings = (Changes(meta.get("config"), cfg).old or {}).get("runner", {})
+            length = settings.get("max_iters")
             if length is None:
                 done, unit = int(state["position"]["epoch"]), "epochs"
-                length = runner.get("runner", {}).get("max_epochs")
+                length = settings.get("max_epochs")
         except (CheckpointError, LookupError, TypeError, ValueError, AttributeError):
             continue  # damaged, or nothing to resume from
         if length is not None and done < length and state.get("ended_by") is None:

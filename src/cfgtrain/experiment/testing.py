@@ -55,7 +55,7 @@ def score_test_dataset(
     if loader is None or runner.interrupted:
         return {}, 0
     if best is not None:
-        load_checkpoint(model, best, strict=True)
+        load_checkpoint(model, best, strict=True, logger="silent")  # it fits: this run has saved it
     samples = 0
 
     def progress(done: int) -> None:

@@ -243,6 +243,38 @@ def test_values_that_are_there_are_not_repeated(
     assert "Memory has the values up to iteration 8 already; they are not logged again." in caplog.messages
 
 
+def test_values_before_the_checkpoint_that_are_lost_are_sent_again(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tracker that lost what it got right before the checkpoint, in a kill, gets it when the run is resumed."""
+    monkeypatch.setattr(Memory, "seconds_kept", 60.0)
+    run(memory(), work_dir=tmp_path)
+    runs = memory().runs
+    del runs["run0"][2:]
+    monkeypatch.setattr(Memory, "reached", lambda self, _: (len(self.runs[self.id]), 0))
+    resumed(memory(), tmp_path / "epoch_1.pth", tmp_path / "other")  # begins a run of its own
+    assert runs["run1"] == [(step, "train") for step in range(5, 9)]
+    resumed(memory(), tmp_path / "epoch_1.pth", tmp_path)
+    assert runs["run0"] == [(step, "train") for step in range(1, 9)]
+
+
+def test_values_that_could_not_be_sent_are_in_the_checkpoint(memory: Any, tmp_path: Path) -> None:
+    """After a failure of the tracker and a kill, the resumed training sends what was logged before its checkpoint."""
+    hook = memory()
+    hook.close = lambda _: None  # as if the training was killed
+
+    def fail_after_two(values: Any) -> None:
+        if values.step > 2:
+            raise ConnectionError("no route to the server")
+        Memory.send(hook, values)
+
+    hook.send = fail_after_two
+    run(hook, work_dir=tmp_path)
+    assert len(hook.runs["run0"]) == 2
+    resumed(memory(), tmp_path / "epoch_1.pth", tmp_path)
+    assert hook.runs == {"run0": [(step, "train") for step in range(1, 9)]}
+
+
 def test_other_trainings_are_other_runs(memory: Any, tmp_path: Path) -> None:
     """A new training, and one that is resumed in another work directory, begin a run of their own."""
     run(memory(), work_dir=tmp_path / "a")

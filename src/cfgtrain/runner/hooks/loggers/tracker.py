@@ -72,6 +72,9 @@ class TrackerHook(LoggerHook):
     install: str  # how to install it
     allow_text = False  # whether text is sent too
     add_mode = True  # whether tags begin with the mode
+    seconds_kept = (
+        0.0  # for which sent values are kept, as the tracker may lose them if the process is killed
+    )
 
     def __init__(
         self, interval: int = 10, ignore_last: bool = True, reset_flag: bool = False, by_epoch: bool = True
@@ -82,7 +85,9 @@ class TrackerHook(LoggerHook):
         self.scores: dict[str, float] = {}
         self.closes_itself = True
         self._record: TrackerRecord | None = None  # while the tracker is open
+        self._continues = False  # whether the tracker continues a run
         self._unsent: deque[Values] = deque(maxlen=MAX_UNSENT)
+        self._sent: deque[tuple[float, Values]] = deque(maxlen=MAX_UNSENT)  # with the times
         self._num_lost = 0
         self._is_failing = False
         self._next_attempt = 0.0
@@ -99,8 +104,8 @@ class TrackerHook(LoggerHook):
     def reached(self, record: TrackerRecord) -> Place:
         """Return the place of the newest values that the tracker has, after its run was continued.
 
-        By default these are all that were sent. Override it for a tracker that may lose some of them if the
-        process is killed.
+        By default these are all that were sent. Override it, and set ``seconds_kept``, for a tracker that may lose
+        some of them if the process is killed.
         """
         return record.logged
 
@@ -122,6 +127,7 @@ class TrackerHook(LoggerHook):
         same = [hook for hook in runner.hooks if type(hook) is type(self)]
         number = same.index(self) + 1 if self in same else 1
         record = TrackerRecord(runner, type(self).__name__ + (f"#{number}" if number > 1 else ""))
+        self._continues = record.run_id is not None
         try:
             record.begin(runner, self.start(runner, record.run_id))
             record.logged = self.reached(record)
@@ -171,6 +177,20 @@ class TrackerHook(LoggerHook):
         if perf_counter() >= self._next_attempt:
             self._send(runner)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the values before a checkpoint that the tracker may not have after the training was killed."""
+        since = perf_counter() - self.seconds_kept
+        values = [*(each for time, each in self._sent if time > since), *self._unsent]
+        return {"values": [each._asdict() for each in values]} if values else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the values be sent that the tracker does not have, if its run continues."""
+        if self._record is None or not self._continues:
+            return
+        known = [self._record.logged, *(each.place for each in self._unsent)]
+        values = (Values(**each) for each in state["values"])
+        self._unsent.extend(each for each in values if each.place > max(known))
+
     def close_log(self, runner: RunnerView) -> None:
         """End the run of the tracker, unless this is done later."""
         if self.closes_itself:
@@ -204,7 +224,10 @@ class TrackerHook(LoggerHook):
         try:
             while record is not None and self._unsent:
                 self.send(self._unsent[0])
-                record.advance(self._unsent.popleft().place)
+                values = self._unsent.popleft()
+                if self.seconds_kept:
+                    self._sent.append((perf_counter(), values))
+                record.advance(values.place)
         except Exception as error:  # each tracker raises its own errors
             if not self._is_failing:
                 runner.logger.warning(

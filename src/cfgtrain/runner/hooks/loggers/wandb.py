@@ -19,6 +19,7 @@ __all__ = ["WandbLoggerHook"]
 # W&B's process ends with this one, also if this one is killed, and what it has not written yet is lost.
 FLUSH = "x_transaction_log_flush_interval"
 SECONDS_BETWEEN_FLUSHES = 1.0
+SECONDS_KEPT = 10.0  # more than the time between two flushes, because its process may be slow
 
 SUMMARIES = ("min", "max", "mean", "best", "last", "none")
 
@@ -52,6 +53,7 @@ class WandbLoggerHook(TrackerHook):
 
     packages = ("wandb",)
     install = extra("wandb")
+    seconds_kept = SECONDS_KEPT
 
     def __init__(
         self,
