@@ -130,10 +130,10 @@ def test_old_checkpoint_is_removed_after_the_new_one_is_written(
     """If a new checkpoint cannot be written, the old one is kept, an error is logged, and the run continues."""
     write = run_checkpoint.save_checkpoint
 
-    def fail(model: Any, filename: Path, *args: Any) -> None:
+    def fail(model: Any, filename: Path, *args: Any, **kwargs: Any) -> None:
         if filename.name in {f"epoch_{i}.pth" for i in failing}:
             raise CheckpointError("No space left.")
-        write(model, filename, *args)
+        write(model, filename, *args, **kwargs)
 
     monkeypatch.setattr(run_checkpoint, "save_checkpoint", fail)
     runner = run("epoch", 3, interval=1, max_keep_ckpts=1)
