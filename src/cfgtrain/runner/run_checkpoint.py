@@ -200,7 +200,10 @@ class RunCheckpoint:
             _check_same_unit(checkpoint, state.position, runner.by_epoch)
         for hook in runner.hooks:
             hook.before_load_checkpoint(runner, loaded["state_dict"])
-        load_state_dict(runner.model, loaded["state_dict"], strict=state is not None)
+        if state is None:
+            load_state_dict(runner.model, loaded["state_dict"])
+        else:  # all of it fits, or it is an error: there is nothing to report
+            load_state_dict(runner.model, loaded["state_dict"], strict=True, logger="silent")
         if "optimizer" in loaded and resume_optimizer:
             _load_optimizer(runner.optimizer, loaded["optimizer"])
         meta = _plain_part(loaded["meta"], runner.logger) if trusted else loaded["meta"]
