@@ -288,7 +288,7 @@ def test_strict_refuses_mismatches() -> None:
     torch.save(DIFFERENT, "a.pth")
     with pytest.raises(RuntimeError) as error:
         load_checkpoint(TinyNet(), "a.pth", strict=True)
-    assert str(error.value) == f"The model and the loaded weights do not match exactly.\n{REPORT}"
+    assert str(error.value) == f"a.pth: The model and the loaded weights do not match exactly.\n{REPORT}"
 
 
 def test_modules_may_convert_weights(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,8 @@ from torch import nn
 from cfgtrain.checkpoint.read import as_checkpoint
 from cfgtrain.checkpoint.schemes import CheckpointLoader, read_uri
 from cfgtrain.checkpoint.state_dict import load_weights, weights_of
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, CheckpointError
+from cfgtrain.fileio.uri import display_name
 
 __all__ = ["load_checkpoint", "read_checkpoint"]
 
@@ -58,7 +59,10 @@ def load_checkpoint(
     revised = OrderedDict((_revised(name, revise_keys), value) for name, value in weights.items())
     revised._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
     applied = revise_keys if list(revised) != list(weights) else ()
-    load_weights(model, revised, strict, logger, applied)
+    try:
+        load_weights(model, revised, strict, logger, applied)
+    except CheckpointError as error:
+        raise CheckpointError(f"{display_name(filename)}: {error.message}") from error
     return checkpoint
 
 
