@@ -2,119 +2,41 @@
 
 from __future__ import annotations
 
-import re
 import time
-from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cfgtrain.errors import ArgumentError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.introspection.cpus import count_usable_cpus
-from cfgtrain.suggestions import suggest
 from cfgtrain_cli.choices import choice_option
 from cfgtrain_cli.console import echo, print_json
+from cfgtrain_cli.image.options import (
+    Direction,
+    DryRun,
+    Fill,
+    Inputs,
+    Interpolation,
+    Jobs,
+    Json,
+    Output,
+    Overwrite,
+    PadMode,
+    Quality,
+    ResizeInterpolation,
+    SkipExisting,
+    parse_fill,
+    parse_format,
+    parse_numbers,
+    parse_size,
+)
 
 if TYPE_CHECKING:
-    from cfgtrain_cli.image.fill import Colour
     from cfgtrain_cli.image.tasks import Task
 
 app = typer.Typer(help="Resize, flip, rotate, crop, pad, convert or list images.", no_args_is_help=True)
-
-
-class Interpolation(StrEnum):
-    """The interpolation of a rotation."""
-
-    nearest = "nearest"
-    bilinear = "bilinear"
-    bicubic = "bicubic"
-    area = "area"
-    lanczos = "lanczos"
-
-
-class ResizeInterpolation(StrEnum):
-    """The interpolation of a resize."""
-
-    auto = "auto"
-    nearest = "nearest"
-    bilinear = "bilinear"
-    bicubic = "bicubic"
-    area = "area"
-    lanczos = "lanczos"
-
-
-class Direction(StrEnum):
-    """The direction of a flip."""
-
-    horizontal = "horizontal"
-    vertical = "vertical"
-    diagonal = "diagonal"
-
-
-class PadMode(StrEnum):
-    """The pixels that a padding adds."""
-
-    constant = "constant"
-    edge = "edge"
-    reflect = "reflect"
-    symmetric = "symmetric"
-
-
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="INPUT",
-        help="Files, folders, and quoted patterns such as 'photos/**/*.jpg'.",
-        show_default=False,
-    ),
-]
-Output = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="OUTPUT",
-        help="Output file if the input is one file, else a folder, which mirrors the folders of the input.",
-        show_default=False,
-    ),
-]
-Quality = Annotated[
-    int | None,
-    typer.Option(
-        "--quality",
-        "-q",
-        min=1,
-        max=100,
-        help="Quality of JPEG, WebP and AVIF. \\[default: 95; lossless WebP stays lossless]",
-    ),
-]
-Fill = Annotated[
-    str | None,
-    typer.Option(
-        "--fill",
-        metavar="COLOR",
-        help="Color of new pixels: a name, #rrggbb or R,G,B. \\[default: black, or transparent with alpha]",
-        show_default=False,
-    ),
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option("--jobs", "-j", min=1, help="Number of threads. \\[default: number of CPUs]"),
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace existing files. Inputs are never replaced.")
-]
-SkipExisting = Annotated[
-    bool,
-    typer.Option("--skip-existing", help="Skip images whose output exists."),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", "-n", help="Show what would be done, without writing anything.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command(no_args_is_help=True)
@@ -166,7 +88,7 @@ def resize(
         raise typer.BadParameter("Give exactly one of --size, --scale, or --long-edge and --short-edge.")
     if scale is not None and not 0 < scale < float("inf"):
         raise typer.BadParameter(f"The scale must be above 0, not {scale:g}.", param_hint="--scale")
-    box = None if size is None else _parse_size(size)
+    box = None if size is None else parse_size(size)
     from cfgtrain_cli.image.tasks import Resize
 
     task = Resize(box, scale, long_edge, short_edge, keep_ratio, shrink_only, interpolation.value)
@@ -234,7 +156,7 @@ def rotate(
         raise typer.BadParameter(f"The angle must be a number of degrees, not {angle}.", param_hint="--angle")
     from cfgtrain_cli.image.tasks import Rotate
 
-    task = Rotate(angle, expand, interpolation.value, _parse_fill(fill))
+    task = Rotate(angle, expand, interpolation.value, parse_fill(fill))
     _run(task, inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json)
 
 
@@ -263,10 +185,10 @@ def crop(
     """
     if (box is None) == (size is None):
         raise typer.BadParameter("Give exactly one of --box and --size.")
-    place = None if box is None else _parse_numbers(box, "--box", (4,))
+    place = None if box is None else parse_numbers(box, "--box", (4,))
     if place and min(place[2:]) == 0:
         raise typer.BadParameter(f"The box must have at least one pixel, not {box!r}.", param_hint="--box")
-    centre = None if size is None else _parse_size(size)
+    centre = None if size is None else parse_size(size)
     from cfgtrain_cli.image.tasks import Crop
 
     task = Crop(place, centre)
@@ -315,15 +237,15 @@ def pad(
     """
     if sum(each is not None for each in (size, padding, to_multiple)) != 1:
         raise typer.BadParameter("Give exactly one of --size, --padding and --to-multiple.")
-    least = None if size is None else _parse_size(size)
-    sides = None if padding is None else _parse_numbers(padding, "--padding", (1, 4))
+    least = None if size is None else parse_size(size)
+    sides = None if padding is None else parse_numbers(padding, "--padding", (1, 4))
     if fill is not None and mode is not PadMode.constant:
         raise typer.BadParameter(
             f"--mode {mode} uses no color: give --fill with constant alone.", param_hint="--fill"
         )
     from cfgtrain_cli.image.tasks import Pad
 
-    task = Pad(least, sides, to_multiple or 1, _parse_fill(fill), mode.value)
+    task = Pad(least, sides, to_multiple or 1, parse_fill(fill), mode.value)
     _run(task, inputs, output, quality, jobs, overwrite, skip_existing, dry_run, json)
 
 
@@ -355,7 +277,7 @@ def convert(
     """
     from cfgtrain_cli.image.tasks import Convert
 
-    suffix = _parse_format(format, output)
+    suffix = parse_format(format, output)
     if not (suffix or Path(output).suffix or grayscale or quality):
         raise typer.BadParameter("Give --format, such as --format png, or --grayscale or --quality.")
     task = Convert(grayscale)
@@ -385,52 +307,6 @@ def info(inputs: Inputs, json: Json = False) -> None:
         echo(failed_files(failed), err=True)
     if failed:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d{0,6})[xX]([1-9]\d{0,6})", text.strip())
-    if match is None:
-        raise typer.BadParameter(
-            f"The size must be WxH in pixels, such as 640x480, not {text!r}.", param_hint="--size"
-        )
-    return int(match[1]), int(match[2])
-
-
-def _parse_numbers(text: str, option: str, counts: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return four numbers of pixels; one number stands for four equal ones if it is allowed."""
-    words = text.split(",")
-    if len(words) not in counts or not all(re.fullmatch(r" *\d{1,7} *", word) for word in words):
-        wanted = "four numbers of pixels such as 10,20,30,40" + (", or one number" if 1 in counts else "")
-        raise typer.BadParameter(f"It must be {wanted}, not {text!r}.", param_hint=option)
-    first, *others = (int(word) for word in words)
-    return (first, *others) if len(others) == 3 else (first, first, first, first)  # type: ignore[return-value]
-
-
-def _parse_fill(text: str | None) -> Colour | None:
-    from cfgtrain_cli.image.fill import parse_fill  # imports Pillow
-
-    try:
-        return None if text is None else parse_fill(text)
-    except ArgumentError as error:
-        raise typer.BadParameter(str(error), param_hint="--fill") from error
-
-
-def _parse_format(text: str | None, output: str) -> str | None:
-    """Return the suffix of a format."""
-    from cfgtrain.image.io import IMAGE_SUFFIXES
-
-    if text is None:
-        return None
-    suffix = f".{text.lower().removeprefix('.')}"
-    names = [each.removeprefix(".") for each in IMAGE_SUFFIXES]
-    if suffix not in IMAGE_SUFFIXES:
-        raise typer.BadParameter(
-            f"{text!r} is not an image format.{suggest(text, names)}", param_hint="--format"
-        )
-    own = Path(output).suffix.lower()
-    if own in IMAGE_SUFFIXES and own != suffix and not Path(output).is_dir():
-        raise typer.BadParameter(f"The output {output!r} is not a {text} file.", param_hint="--format")
-    return suffix
 
 
 def _run(
