@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,6 +20,16 @@ class Network(BaseModule):
     Args:
         init_cfg: Config of the weight initialization; see ``cnn.initialize``.
     """
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode, except in layers that are frozen, and return the network."""
+        super().train(mode)
+        if mode:
+            self._set_frozen()
+        return self
+
+    def _set_frozen(self) -> None:
+        """Freeze the layers that the arguments of the network name; by default none."""
 
     def init_weights(self, pretrained: str | None = None) -> None:
         """Initialize the weights according to ``init_cfg``, or load them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -282,13 +282,6 @@ class ResNet(Network):
             if i in self.out_indices:
                 outs.append(x)
         return unwrap_single(outs)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the training mode, except in layers that are frozen, and return the network."""
-        super().train(mode)
-        if mode:
-            self._set_frozen()
-        return self
 
     def _set_frozen(self) -> None:
         set_norm_layers(self, self.bn_eval, self.bn_frozen)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -157,13 +157,6 @@ class VGG(Network):
         if self.num_classes > 0:
             outs.append(self.classifier(x.flatten(1)))  # (B, num_classes)
         return unwrap_single(outs)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the training mode, except in layers that are frozen, and return the network."""
-        super().train(mode)
-        if mode:
-            self._set_frozen()
-        return self
 
     def _set_frozen(self) -> None:
         set_norm_layers(self, self.bn_eval, self.bn_frozen)

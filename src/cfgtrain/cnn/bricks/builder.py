@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.registry.registry import Registry, construct, resolve_cfg
 
-__all__ = ["build_layer", "check_cfg", "layer_name"]
+__all__ = ["build_layer", "check_cfg", "layer_name", "own_abbreviation"]
 
 
 def build_layer(cfg: Any, registry: Registry, *args: Any, **kwargs: Any) -> Any:
@@ -58,3 +59,14 @@ def layer_name(abbreviation: str, postfix: object) -> str:
     if not isinstance(postfix, int | str):
         raise ArgumentTypeError(f"postfix must be an int or a str, not {postfix!r}.", argument="postfix")
     return f"{abbreviation}{postfix}"
+
+
+def own_abbreviation(class_type: type) -> str | None:
+    """Return the attribute ``_abbr_`` of the class of a layer, or None if it has none.
+
+    Raises:
+        ArgumentTypeError: ``class_type`` is not a class.
+    """
+    if not inspect.isclass(class_type):
+        raise ArgumentTypeError(f"class_type must be a class, not {class_type!r}.", argument="class_type")
+    return str(class_type._abbr_) if hasattr(class_type, "_abbr_") else None

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from cfgtrain.arguments import check_divisor
-from cfgtrain.cnn.bricks.builder import layer_name
+from cfgtrain.cnn.bricks.builder import layer_name, own_abbreviation
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.origin import location
@@ -116,10 +116,9 @@ def infer_abbr(class_type: type) -> str:
     Raises:
         ArgumentTypeError: It is not a class.
     """
-    if not inspect.isclass(class_type):
-        raise ArgumentTypeError(f"class_type must be a class, not {class_type!r}.", argument="class_type")
-    if hasattr(class_type, "_abbr_"):
-        return str(class_type._abbr_)
+    own = own_abbreviation(class_type)
+    if own is not None:
+        return own
     bases = {_InstanceNorm: "in", _BatchNorm: "bn", nn.GroupNorm: "gn", nn.LayerNorm: "ln"}
     words = {"batch": "bn", "group": "gn", "layer": "ln", "instance": "in"}
     name = class_type.__name__.lower()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from cfgtrain.cnn.bricks.builder import build_layer, layer_name
-from cfgtrain.errors import ArgumentTypeError
+from cfgtrain.cnn.bricks.builder import build_layer, layer_name, own_abbreviation
 from cfgtrain.registries import PLUGIN_LAYERS
 
 __all__ = ["build_plugin_layer"]
@@ -28,10 +26,9 @@ def infer_abbr(class_type: type) -> str:
     Raises:
         ArgumentTypeError: It is not a class.
     """
-    if not inspect.isclass(class_type):
-        raise ArgumentTypeError(f"class_type must be a class, not {class_type!r}.", argument="class_type")
-    if hasattr(class_type, "_abbr_"):
-        return str(class_type._abbr_)
+    own = own_abbreviation(class_type)
+    if own is not None:
+        return own
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_type.__name__).lower()
 
 
