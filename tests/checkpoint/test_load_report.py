@@ -152,8 +152,12 @@ def test_tensors_of_other_shapes_are_no_suggestion() -> None:
 @pytest.mark.parametrize("key", ["model", "model_state_dict", "module", "net"])
 def test_weights_of_other_tools_are_found(key: str) -> None:
     """A file of another tool may have its weights below another key."""
-    torch.save({key: TinyNet().state_dict(), "epoch": 3}, "a.pth")
-    load_checkpoint(TinyNet(), "a.pth", strict=True)
+    saved, model = TinyNet(), TinyNet()
+    with torch.no_grad():
+        saved.fc.bias.fill_(7)
+    torch.save({key: saved.state_dict(), "epoch": 3}, "a.pth")
+    load_checkpoint(model, "a.pth", strict=True)
+    assert model.fc.bias.tolist() == saved.fc.bias.tolist()
 
 
 @pytest.mark.parametrize(

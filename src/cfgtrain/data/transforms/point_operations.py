@@ -5,6 +5,7 @@ Each of them can be a step of a pipeline. Within ``PointOperations``, several of
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ Results = dict[str, Any]
 Range = float | Sequence[float]
 
 
-class PointOperation:
+class PointOperation(ABC):
     """Base of the operations: whether they are performed, and with which number, is drawn for each image.
 
     The numbers come from NumPy's global random generator.
@@ -47,8 +48,9 @@ class PointOperation:
         if self.prob >= 1 or np.random.random() < self.prob:
             self._perform(chain)
 
+    @abstractmethod
     def _perform(self, chain: PointChain) -> None:
-        raise NotImplementedError
+        """Add the operation to a chain."""
 
     def __call__(self, results: Results) -> Results:
         """Replace ``img`` by an array of the same shape and dtype."""
