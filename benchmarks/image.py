@@ -177,6 +177,8 @@ def other_cases(img: Array) -> list[Case]:
              2),
         Case("flow_warp bilinear", lambda: cfgtrain.flow_warp(img, flow, interpolate_mode="bilinear"),
              lambda: warped(img, flow), 10, tolerance=None),
+        Case("flow_warp nearest", lambda: cfgtrain.flow_warp(img, flow, interpolate_mode="nearest"),
+             lambda: warped_to_nearest(img, flow), 10, tolerance=None),
         Case("flow2rgb", lambda: cfgtrain.flow2rgb(flow), lambda: colored(flow), 4, tolerance=1e-3),
     ]  # fmt: skip
 
@@ -231,6 +233,15 @@ def warped(img: Array, flow: Array) -> Array:
     upper = img[top, left] * (1 - a) + img[top, left + 1] * a
     lower = img[top + 1, left] * (1 - a) + img[top + 1, left + 1] * a
     return np.where(valid[..., None], upper * (1 - b) + lower * b, 0).astype(np.uint8)
+
+
+def warped_to_nearest(img: Array, flow: Array) -> Array:
+    """Return the formula of ``flow_warp`` with the nearest pixel."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    column, row = np.rint(x + flow[..., 0]).astype(int), np.rint(y + flow[..., 1]).astype(int)
+    valid = (column >= 0) & (column < WIDTH) & (row >= 0) & (row < HEIGHT)
+    found = img[row.clip(0, HEIGHT - 1), column.clip(0, WIDTH - 1)]
+    return np.where(valid[..., None], found, 0).astype(np.uint8)
 
 
 def colored(flow: Array) -> Array:
