@@ -15,6 +15,9 @@ DATASETS = Registry("dataset", scope="cfgtrain", home="cfgtrain.data")
 PIPELINES = Registry("pipeline", scope="cfgtrain", home="cfgtrain.data")
 SAMPLERS = Registry("sampler", scope="cfgtrain", home="cfgtrain.data")
 
+# What scores predictions, batch by batch.
+METRICS = Registry("metric", scope="cfgtrain", home="cfgtrain.metrics")
+
 # Runners, the classes that build them, and hooks.
 RUNNERS = Registry("runner", scope="cfgtrain", home="cfgtrain.runner")
 RUNNER_BUILDERS = Registry("runner builder", scope="cfgtrain", home="cfgtrain.runner")

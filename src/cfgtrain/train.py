@@ -14,6 +14,7 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
+from cfgtrain.data.builder import metainfo_of
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
@@ -109,7 +110,8 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         model = build_model(cfg)
         loaders = build_loaders(cfg)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
-        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id)
+        metainfo = metainfo_of(loaders["train"].dataset)
+        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))

@@ -7,7 +7,7 @@ import torch
 from tiny import Squares
 
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
-from cfgtrain.data.builder import loader_settings
+from cfgtrain.data.builder import loader_settings, metainfo_of
 from cfgtrain.data.loader import iterate_epoch, num_batches
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError
 
@@ -24,6 +24,24 @@ def test_build_dataset() -> None:
     assert isinstance(built, Digits)
     assert built.split == "val"
     assert cfg == {"type": "Digits", "split": "val"}
+
+
+def test_metainfo() -> None:
+    """The metainfo of the training dataset is passed to the datasets that have an argument for it."""
+
+    class Named(Squares):
+        def __init__(self, metainfo: dict[str, Any] | None = None) -> None:
+            super().__init__()
+            self.metainfo = metainfo or {"classes": ["cat", "dog"]}
+
+    train = build_dataset({"type": Named})
+    other = build_dataset({"type": Named}, metainfo={"classes": ["dog"]})
+    assert metainfo_of(train) == {"classes": ["cat", "dog"]}
+    assert metainfo_of(other) == {"classes": ["dog"]}
+    assert metainfo_of(build_dataset({"type": "Digits"}, metainfo={"classes": ["dog"]})) == {
+        "classes": list("0123456789")
+    }
+    assert metainfo_of(object()) == {}
 
 
 def test_custom_dataset() -> None:

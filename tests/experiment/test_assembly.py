@@ -129,3 +129,11 @@ def test_no_freezing(load: Load, caplog: pytest.LogCaptureFixture) -> None:
         for value in (None, []):
             assert all(each.requires_grad for each in build_model(load(freeze=value)).parameters())
     assert "Frozen" not in caplog.text
+
+
+def test_checkpoints_know_the_classes(load: Load, tmp_path: Path) -> None:
+    """A checkpoint contains the metainfo of the training dataset, and its classes also under MMCV's name."""
+    result = train(load(epochs=1, work_dir=str(tmp_path)))
+    meta = saved(result.work_dir / "epoch_1.pth")["meta"]
+    assert meta["metainfo"] == {"classes": list("0123456789")}
+    assert meta["CLASSES"] == list("0123456789")

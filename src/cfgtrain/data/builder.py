@@ -16,7 +16,7 @@ from cfgtrain.keys import setting
 from cfgtrain.registries import DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["build_dataloader", "build_dataset", "setting_problems"]
+__all__ = ["build_dataloader", "build_dataset", "metainfo_of", "setting_problems"]
 
 # The numbers among the settings of a loader, and the smallest values; PyTorch would raise an error for less, some only
 # when it loads.
@@ -41,14 +41,37 @@ def parts_of(cfg: Config) -> list[str]:
     return list(dict.fromkeys(["train", "val", "test", *(mode for mode in modes if isinstance(mode, str))]))
 
 
-def build_dataset(cfg: Mapping[str, Any], default_args: Mapping[str, Any] | None = None) -> Any:
+def build_dataset(
+    cfg: Mapping[str, Any],
+    default_args: Mapping[str, Any] | None = None,
+    metainfo: Mapping[str, Any] | None = None,
+) -> Any:
     """Build a dataset from its config.
 
     Args:
         cfg: The config, with a ``type``.
         default_args: Default values of arguments that are missing in the config.
+        metainfo: What the dataset takes over from the training dataset; see ``metainfo_of``. It is passed to a
+            dataset that has an argument ``metainfo``.
     """
-    return DATASETS.build(cfg, default_args=default_args)
+    args = dict(default_args or {})
+    if metainfo:
+        target, _ = resolve_cfg(cfg, DATASETS)
+        args |= accepted_args(target, {"metainfo": dict(metainfo)})
+    return DATASETS.build(cfg, default_args=args)
+
+
+def metainfo_of(dataset: Any) -> dict[str, Any]:
+    """Return what other datasets, and predictions, need to know of the training dataset.
+
+    It is plain data that checkpoints contain: the attribute ``metainfo`` of the dataset, a dict such as
+    ``{"classes": ["cat", "dog"]}``, or else the names in its attribute ``CLASSES``, as datasets written for MMCV have.
+    """
+    metainfo = getattr(dataset, "metainfo", None)
+    if metainfo is not None:
+        return dict(metainfo)
+    classes = getattr(dataset, "CLASSES", None)
+    return {} if classes is None else {"classes": [str(name) for name in classes]}
 
 
 def loader_settings(data: Mapping[str, Any], part: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from cfgtrain.cnn.tools.freezing import FrozenParts, freeze
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
+from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, metainfo_of, parts_of
 from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
@@ -80,7 +81,11 @@ def build_loaders(cfg: Config) -> dict[str, Any]:
     Raises:
         ConfigValueError: A dataset that the run uses is empty, or cannot be evaluated.
     """
-    loaders = {part: build_loader(cfg, part) for part in parts_of(cfg) if cfg.data.get(part)}
+    loaders: dict[str, Any] = {}
+    for part in parts_of(cfg):  # train is the first
+        if cfg.data.get(part):
+            metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
+            loaders[part] = build_loader(cfg, part, metainfo)
     evaluated = {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
     for part in loaders.keys() & {*evaluated, *(mode for mode, _ in setting(cfg, "workflow"))}:
         if num_batches(loaders[part]) == 0:
@@ -93,8 +98,13 @@ def build_loaders(cfg: Config) -> dict[str, Any]:
     return loaders
 
 
-def build_loader(cfg: Config, part: str) -> Any:
+def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = None) -> Any:
     """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled.
+
+    Args:
+        cfg: Config of the run.
+        part: Name of the dataset.
+        metainfo: That of the training dataset; see ``metainfo_of``.
 
     Raises:
         ConfigValueError: The dataset, or its sampler, cannot be used, or the dataset is a stream that does
@@ -103,7 +113,7 @@ def build_loader(cfg: Config, part: str) -> Any:
     settings = loader_settings(cfg.data, part)
     if part != "train":
         settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
-    dataset = build_dataset(cfg.data[part])
+    dataset = build_dataset(cfg.data[part], metainfo=metainfo)
     problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
     if problem is not None:
         own = cfg.data.get(f"{part}_dataloader", {})
@@ -119,7 +129,13 @@ def build_loader(cfg: Config, part: str) -> Any:
 
 
 def assemble_runner(
-    cfg: Config, model: nn.Module, work_dir: Path, logger: logging.Logger, stamp: str, run_id: str
+    cfg: Config,
+    model: nn.Module,
+    work_dir: Path,
+    logger: logging.Logger,
+    stamp: str,
+    run_id: str,
+    metainfo: Mapping[str, Any] | None = None,
 ) -> BaseRunner:
     """Build the runner with its optimizer and the hooks of the config.
 
@@ -130,13 +146,17 @@ def assemble_runner(
         logger: Logger of the run.
         stamp: Time of the run in the names of its log files.
         run_id: Saved in the checkpoints of the run.
+        metainfo: That of the training dataset, saved in the checkpoints of the run; see ``metainfo_of``.
     """
+    metainfo = dict(metainfo or {})
     meta = {
         "exp_name": config_stem(cfg),
         "run_id": run_id,
         "seed": cfg.seed,
         **version_meta(),
         "config": cfg.pretty_text,
+        "metainfo": metainfo,
+        **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it
         "hook_msgs": {},
     }
     optimizer = build_optimizer(model, cfg.optimizer)
