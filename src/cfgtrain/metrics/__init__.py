@@ -4,6 +4,7 @@ import typing
 
 from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.metrics.classification import *
+from cfgtrain.metrics.metric import *
 from cfgtrain.registries import METRICS as METRICS
 
 if not typing.TYPE_CHECKING:  # type checkers use the imports above

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from cfgtrain.errors import ArgumentError
+from cfgtrain.metrics.metric import Metric
+from cfgtrain.registries import METRICS
 
-__all__ = ["accuracy"]
+__all__ = ["Accuracy", "accuracy"]
+
+
+@METRICS.register_module()
+class Accuracy(Metric):
+    """The top-1 accuracy, 0 to 1: the fraction of samples whose label has the highest score.
+
+    The predictions are (B, num_classes) scores, the targets (B,) class indices.
+    """
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.correct = self.samples = 0
+
+    def update(self, predictions: Any, batch: Any) -> None:
+        """Add a batch."""
+        labels = np.asarray(self.targets_of(batch))
+        self.correct += int((np.asarray(predictions).argmax(axis=1) == labels).sum())
+        self.samples += len(labels)
+
+    def compute(self) -> dict[str, float]:
+        """Return ``accuracy``; it is NaN without samples."""
+        return {"accuracy": self.correct / self.samples if self.samples else float("nan")}
+
+    def merge(self, others: Iterable[Self]) -> None:
+        """Add the batches of other metrics."""
+        for other in others:
+            self.correct += other.correct
+            self.samples += other.samples
 
 
 def accuracy(scores: Sequence[Any], labels: Sequence[int]) -> float:
