@@ -9,6 +9,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_type
 from cfgtrain.data.transforms.ranges import Range, checked_range, draw
+from cfgtrain.data.transforms.results import Results, record
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import count_channels
 from cfgtrain.image.normalize import channel_order, planes_by_table
@@ -18,7 +19,6 @@ from cfgtrain.registries import PIPELINES
 
 __all__ = ["ColorJitter", "Normalize"]
 
-Results = dict[str, Any]
 
 _FUNCTIONS = (
     ("brightness", adjust_brightness),
@@ -55,7 +55,7 @@ class Normalize:
         self._tables = np.ascontiguousarray(((levels - self.mean) / self.std).T)
 
     def __call__(self, results: Results) -> Results:
-        """Replace ``img`` by a float32 array of the same shape, and set ``img_norm_cfg`` to the arguments.
+        """Replace ``img`` by a float32 array of the same shape, and record ``img_norm_cfg``, the arguments.
 
         In memory, the channels of the result are one after the other, so that ``ImageToTensor`` does not copy it.
 
@@ -85,7 +85,7 @@ class Normalize:
             if self.to_rgb and channels > 1:
                 img = img[..., order]
             results["img"] = (img.astype(np.float32) - self.mean) / self.std
-        results["img_norm_cfg"] = {"mean": self.mean, "std": self.std, "to_rgb": self.to_rgb}
+        record(results, img_norm_cfg={"mean": self.mean, "std": self.std, "to_rgb": self.to_rgb})
         return results
 
 

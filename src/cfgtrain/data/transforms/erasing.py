@@ -9,13 +9,12 @@ import numpy as np
 
 from cfgtrain.arguments import check_number
 from cfgtrain.data.transforms.geometry import crop, draw_box, positive_range
+from cfgtrain.data.transforms.results import Results
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Numbers, channel_values, fill
 from cfgtrain.registries import PIPELINES
 
 __all__ = ["RandomErasing"]
-
-Results = dict[str, Any]
 
 
 @PIPELINES.register_module()

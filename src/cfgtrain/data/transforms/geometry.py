@@ -10,6 +10,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_integer, check_number, check_numbers, check_pair
 from cfgtrain.data.transforms.ranges import Range, checked_range, draw
+from cfgtrain.data.transforms.results import Results, record
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Numbers
 from cfgtrain.image.flip import Direction, imflip
@@ -21,7 +22,6 @@ from cfgtrain.registries import PIPELINES
 
 __all__ = ["CenterCrop", "Pad", "RandomCrop", "RandomFlip", "RandomResizedCrop", "Resize", "Rotate"]
 
-Results = dict[str, Any]
 Size = int | Sequence[int]
 
 _ATTEMPTS = 10  # to draw a rectangle that fits into the image
@@ -49,14 +49,14 @@ class Resize:
         self.interpolation = interpolation
 
     def __call__(self, results: Results) -> Results:
-        """Replace ``img`` by an (h, w) or (h, w, C) array of the same dtype, and set ``scale_factor`` (w, h)."""
+        """Replace ``img`` by an (h, w) or (h, w, C) array of the same dtype, and record ``scale_factor`` (w, h)."""
         img = results["img"]
         size = self.scale
         if self.keep_ratio:
             limits = size if self.short_edge is None else (self.short_edge, math.inf)
             width, height = rescale_size((img.shape[1], img.shape[0]), limits)
             size = max(width, 1), max(height, 1)
-        results["scale_factor"] = size[0] / img.shape[1], size[1] / img.shape[0]
+        record(results, scale_factor=(size[0] / img.shape[1], size[1] / img.shape[0]))
         return _with_image(results, imresize(img, size, interpolation=self.interpolation))
 
 
@@ -177,7 +177,7 @@ class RandomFlip:
             check_choice("direction", each, get_args(Direction))
 
     def __call__(self, results: Results) -> Results:
-        """Replace ``img`` by an array of the same shape and dtype, and set ``flip`` and ``flip_direction``.
+        """Replace ``img`` by an array of the same shape and dtype, and record ``flip`` and ``flip_direction``.
 
         ``flip_direction`` is None if the image was not flipped.
         """
@@ -187,7 +187,7 @@ class RandomFlip:
             several = len(self.directions) > 1
             direction = self.directions[np.random.randint(len(self.directions)) if several else 0]
             results["img"] = imflip(results["img"], direction)  # type: ignore[arg-type]  # checked
-        results["flip"], results["flip_direction"] = flip, direction
+        record(results, flip=flip, flip_direction=direction)
         return results
 
 
@@ -256,17 +256,18 @@ class Pad:
         self.pad_val = pad_val
 
     def __call__(self, results: Results) -> Results:
-        """Replace ``img`` by an (h, w) or (h, w, C) array of the same dtype, and set ``pad_shape``, its shape.
+        """Replace ``img`` by an (h, w) or (h, w, C) array of the same dtype, and record ``pad_shape``, its shape.
 
         ``img_shape`` remains the shape without the added pixels.
         """
         img = results["img"]
-        results["img_shape"] = img.shape
+        record(results, img_shape=img.shape)
         if self.size is not None:
             img = impad(img, shape=self.size[::-1], pad_val=self.pad_val)
         elif self.size_divisor is not None:
             img = impad_to_multiple(img, self.size_divisor, self.pad_val)
-        results["img"], results["pad_shape"] = img, img.shape
+        results["img"] = img
+        record(results, pad_shape=img.shape)
         return results
 
 
@@ -330,5 +331,6 @@ def _room(img: np.ndarray[Any, Any], size: tuple[int, int], what: str) -> tuple[
 
 
 def _with_image(results: Results, img: np.ndarray[Any, Any]) -> Results:
-    results["img"], results["img_shape"] = img, img.shape
+    results["img"] = img
+    record(results, img_shape=img.shape)
     return results

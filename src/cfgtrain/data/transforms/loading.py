@@ -8,13 +8,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from cfgtrain.arguments import check_choice, check_type
+from cfgtrain.data.transforms.results import Results
 from cfgtrain.image.backends import Backend, supported_backends
 from cfgtrain.image.io import ChannelOrder, imread
 from cfgtrain.registries import PIPELINES
 
 __all__ = ["LoadImageFromFile"]
 
-Results = dict[str, Any]
 ColorType = Literal[
     "color", "grayscale", "unchanged", "color_ignore_orientation", "grayscale_ignore_orientation"
 ]

@@ -13,6 +13,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.data.transforms.ranges import Range, checked_range, draw
+from cfgtrain.data.transforms.results import Results
 from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.image.point_table import PointChain
 from cfgtrain.registries import PIPELINES
@@ -27,8 +28,6 @@ __all__ = [
     "Posterize",
     "Solarize",
 ]
-
-Results = dict[str, Any]
 
 
 class PointOperation(ABC):
