@@ -101,12 +101,14 @@ def build_metrics(cfgs: Sequence[Any]) -> MetricSet:
 
     Raises:
         ArgumentTypeError: It is not a list, or one of its items is not a metric.
-        ArgumentError: Two metrics have a score of the same name.
+        ArgumentError: The list is empty, or two metrics have a score of the same name.
     """
     if not isinstance(cfgs, list | tuple):
         raise ArgumentTypeError(
             f"metrics must be a list such as ['Accuracy'], not {cfgs!r}.", argument="metrics"
         )
+    if not cfgs:
+        raise ArgumentError("metrics is empty: leave it out, or name a metric.", argument="metrics")
     return MetricSet([_build(cfg) for cfg in cfgs])
 
 
