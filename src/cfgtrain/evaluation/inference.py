@@ -155,10 +155,8 @@ def _first_samples(batch: Any, count: int, size: int) -> Any:
     """Return a batch of ``size`` samples without those after the first ``count``; what is not per sample is kept."""
 
     def cut(value: Any) -> Any:
-        is_per_sample = hasattr(value, "__getitem__") and not isinstance(value, str | Mapping)
-        return (
-            value[:count] if is_per_sample and getattr(value, "shape", (1,)) and len(value) == size else value
-        )
+        has_samples = isinstance(value, list | tuple) or len(getattr(value, "shape", ())) > 0
+        return value[:count] if has_samples and len(value) == size else value
 
     if isinstance(batch, Mapping):
         return {key: cut(value) for key, value in batch.items()}
