@@ -166,7 +166,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("metric='accuracy'", "metrc='accuracy'", BuildError, "evaluation.metrc", "Did you mean 'metric'"),
     ("metric='accuracy'", "metrics='accuracy'", ConfigValueError, "evaluation.metrics", "metrics must be a list such as ['Accuracy'], not 'accuracy'"),
     ("metric='accuracy'", "metrics=[]", ConfigValueError, "evaluation.metrics", "metrics is empty"),
-    ("metric='accuracy'", "metrics=['F1', 'Acuracy']", UnknownNameError, "evaluation.metrics[1]", "Did you mean 'Accuracy'"),
+    ("metric='accuracy'", "metrics=['F1', 'Acuracy']", UnknownNameError, "evaluation.metrics", "Did you mean 'Accuracy'"),
     ("metric='accuracy'", "metrics=[dict(type='Acuracy')]", UnknownNameError, "evaluation.metrics[0].type", "Did you mean 'Accuracy'"),
     ("metric='accuracy'", "metrics=[dict(type='F1', averge=None)]", BuildError, "evaluation.metrics[0].averge", "Did you mean 'average'"),
     ("metric='accuracy'", "metrics=[dict(type='F1', average='marco')]", ConfigValueError, "evaluation.metrics[0].average", "must be 'macro' or 'micro' or None, not 'marco'"),

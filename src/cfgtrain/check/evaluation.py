@@ -49,10 +49,10 @@ def metric_problems(evaluation: Mapping[str, Any]) -> Iterator[CfgTrainError]:
         yield wrong_value(evaluation, "metrics", "a list such as ['Accuracy']")
         return
     problems: list[CfgTrainError] = []
+    place = location(evaluation, "metrics")
     for i, metric in enumerate(metrics):
         if isinstance(metric, str):
             for error in component([{"type": metric}], 0, METRICS):
-                place = location(metrics, i)
                 error.origin, error.key = place.get("origin"), place.get("key")
                 problems.append(error)
         elif isinstance(metric, Mapping):
