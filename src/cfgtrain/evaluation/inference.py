@@ -110,7 +110,8 @@ def single_gpu_test(
         progress: Called after each batch with its number of samples.
         losses: Collects the losses, if the model has ``forward_with_loss(**batch) -> (predictions, losses)``,
             which is then called instead.
-        metrics: They are updated with each batch.
+        metrics: They are updated with each batch. If the dataset of the loader has a method ``restore(predictions,
+            batch)``, which converts both to their original units, they get what it returns.
         keep: Whether to return the predictions. Without them, the memory does not grow with the dataset.
 
     Returns:
@@ -131,6 +132,7 @@ def _predict(
     """Do what ``single_gpu_test`` does; losses and metrics count only the first ``limit`` samples."""
     results: list[Any] = []
     seen = 0
+    restore = getattr(getattr(data_loader, "dataset", None), "restore", None)
     with closing(predict_batches(model, data_loader, losses is not None)) as predicted:
         for predictions, batch, of_batch in predicted:
             size = len(predictions)
@@ -142,10 +144,12 @@ def _predict(
                 )
             if losses is not None:
                 losses.add(of_batch, count)
-            if metrics is not None and count == size:
+            if metrics is not None and count:
+                if count < size:
+                    predictions, batch = predictions[:count], _first_samples(batch, count, size)
+                if restore is not None:
+                    predictions, batch = restore(predictions, batch)
                 metrics.update(predictions, batch)
-            elif metrics is not None and count:
-                metrics.update(predictions[:count], _first_samples(batch, count, size))
             if progress is not None:
                 progress(size)
     return results
