@@ -15,6 +15,9 @@ DATASETS = Registry("dataset", scope="cfgtrain", home="cfgtrain.data")
 PIPELINES = Registry("pipeline", scope="cfgtrain", home="cfgtrain.data")
 SAMPLERS = Registry("sampler", scope="cfgtrain", home="cfgtrain.data")
 
+# Transforms of whole batches, which a model performs in training.
+BATCH_TRANSFORMS = Registry("batch transform", scope="cfgtrain", home="cfgtrain.data")
+
 # What scores predictions, batch by batch.
 METRICS = Registry("metric", scope="cfgtrain", home="cfgtrain.metrics")
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cfgtrain.arguments import check_type
+from cfgtrain.data.transforms.results import Results
 from cfgtrain.registries import PIPELINES
-
-Results = dict[str, Any]
 
 __all__ = ["Compose"]
 
