@@ -42,11 +42,12 @@ class Inputs(NamedTuple):
 
     Attributes:
         dataset: Makes a sample of each input; its ``source(index)`` names the input.
-        of_images: Whether the inputs are images.
+        names: Of each image, its path below the folder or pattern that was given; empty if the inputs are
+            not images.
     """
 
     dataset: Any
-    of_images: bool
+    names: list[Path]
 
 
 def load_model(
@@ -126,8 +127,10 @@ def make_inputs(
     make = getattr(target, "for_prediction", None)
     search = search or FileSearch()
     found: list[Input] = []
+    names: list[Path] = []
     for each in given:
         if isinstance(each, np.ndarray) and make is None:
+            names.append(Path(f"array_{len(found)}"))
             found.append(each)
         elif not isinstance(each, str | Path):
             what = "the path of a file" if make is not None else "a path or an array (H, W, 3)"
@@ -135,11 +138,13 @@ def make_inputs(
         elif make is not None and Path(each).is_dir():
             raise ArgumentError(f"The input {str(each)!r} is a folder, and {target.__name__} reads files.")
         else:
-            found += [file.path for file in search.find(str(each))]
+            for file in search.find(str(each)):
+                found.append(file.path)
+                names.append(file.relative)
     if make is not None:
         args = {key: value for key, value in node.items() if key != "type"}
-        return Inputs(make(found, args, model.metainfo), of_images=False)
-    return Inputs(ImageInputs(found, image_pipeline(node, target, model.model)), of_images=True)
+        return Inputs(make(found, args, model.metainfo), [])
+    return Inputs(ImageInputs(found, image_pipeline(node, target, model.model)), names)
 
 
 def predict_each(
@@ -170,7 +175,8 @@ def predict_each(
                     seed_sample(derive_seed(0, i))  # for pipelines that draw random numbers
                     samples[i] = dataset[i]
                 except (CfgTrainError, OSError, MemoryError) as error:
-                    done[i] = Prediction(dataset.source(i), error=_reason(error))
+                    source = dataset.source(i)
+                    done[i] = Prediction(source, error=_reason(error).removeprefix(f"{source}: "))
             # A batch has samples of the same shapes.
             for _, group in groupby(samples, key=lambda i: _shapes(samples[i])):
                 members = list(group)

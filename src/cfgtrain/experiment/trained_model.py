@@ -13,7 +13,7 @@ from cfgtrain.checkpoint.load import load_weights_of, read_checkpoint
 from cfgtrain.checkpoint.state_dict import weights_of
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import disable_keys
-from cfgtrain.experiment.work_dir import find_config
+from cfgtrain.experiment.work_dir import config_file
 from cfgtrain.fileio.uri import display_name
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
@@ -47,10 +47,7 @@ def read_config(config: str | Path | Config) -> Config:
     Raises:
         ConfigError: The file does not exist or is not valid, or the folder does not contain one merged config.
     """
-    if isinstance(config, Config):
-        return config
-    path = Path(config).expanduser()
-    return Config.fromfile(find_config(path) if path.is_dir() else path)
+    return config if isinstance(config, Config) else Config.fromfile(config_file(config))
 
 
 def load_trained_model(
