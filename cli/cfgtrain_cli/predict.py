@@ -24,9 +24,9 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
-            help="Images, folders of images, patterns such as 'photos/**/*.jpg', or tables if the model was trained "
-            "on one.",
+            metavar="INPUT",
+            help="Images, folders of images and patterns such as 'photos/**/*.jpg'; tables or texts if the model was "
+            "trained on one.",
             show_default=False,
         ),
     ],
@@ -46,6 +46,9 @@ def predict(
         str | None, typer.Option(help="Device, such as cpu or cuda:0. \\[default: auto]")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of inputs that are predicted at once.")] = 32,
+    length: Annotated[
+        int, typer.Option(min=0, help="Number of characters or bytes that a language model adds to a text.")
+    ] = 200,
     trust_checkpoint: Annotated[
         bool,
         typer.Option(
@@ -56,7 +59,7 @@ def predict(
     ] = False,
     cfg_options: CfgOptions = None,
 ) -> None:
-    """Predict for images, folders of images, or tables with a trained model.
+    """Use a trained model: predict for images or tables, or continue texts.
 
     The inputs are prepared by the pipeline of data.test, without labels. No dataset has to exist.
     Inputs that cannot be read are listed at the end, and the others are predicted.
@@ -78,7 +81,7 @@ def predict(
     given = make_inputs(model, inputs, search)
     if folder is not None:
         folder.create()
-    todo = predict_each(model, given, topk, batch_size)
+    todo = predict_each(model, given, topk, batch_size, length)
     predictions = []
     with quiet_libraries():
         for i, each in enumerate(

@@ -41,7 +41,7 @@ class OutputFolder:
         there = [name for name in _FILES if (path / name).exists()]
         if there and not overwrite:
             raise ArgumentError(
-                f"The folder {str(path)!r} already contains {' and '.join(there)}. Use --overwrite to replace them."
+                f"The folder {str(path)!r} already contains {', '.join(there)}. Use --overwrite to replace them."
             )
         self.path = path
         self._taken: set[str] = set()

@@ -64,7 +64,7 @@ def load_model(
         trusted: Whether the checkpoint may run code while it is loaded; see ``load_checkpoint``.
 
     Raises:
-        ConfigError: The model of the config is wrong.
+        CfgTrainError: The model of the config is wrong.
         CheckpointError: The checkpoint cannot be read, or its weights do not match the model exactly.
     """
     cfg = read_config(config)
@@ -77,9 +77,10 @@ def predict(
     inputs: Input | Sequence[Input],
     topk: int = 5,
     batch_size: int = 32,
+    length: int = 200,
     on_error: Literal["raise", "return"] = "raise",
 ) -> list[Prediction]:
-    """Predict for images, or the rows of tables.
+    """Predict for images, for the rows of tables, or what follows after texts.
 
     Args:
         model: As ``load_model`` returns it.
@@ -87,6 +88,7 @@ def predict(
             (H, W, 3) uint8 with the channels in the order BGR, or (H, W).
         topk: Number of classes in ``Prediction.top``.
         batch_size: Number of inputs that the model gets at once.
+        length: Number of tokens that a language model adds to a text; see ``Prediction.text``.
         on_error: What an input does that cannot be read or predicted: ``raise`` an error, or ``return`` it as
             ``Prediction.error``.
 
@@ -99,7 +101,7 @@ def predict(
     """
     check_choice("on_error", on_error, ["raise", "return"])
     predictions = []
-    for prediction in predict_each(model, make_inputs(model, inputs), topk, batch_size):
+    for prediction in predict_each(model, make_inputs(model, inputs), topk, batch_size, length):
         if prediction.error is not None and on_error == "raise":
             raise SampleError(f"{prediction.source}: {prediction.error}")
         predictions.append(prediction)
@@ -148,7 +150,7 @@ def make_inputs(
 
 
 def predict_each(
-    model: TrainedModel, inputs: Inputs, topk: int = 5, batch_size: int = 32
+    model: TrainedModel, inputs: Inputs, topk: int = 5, batch_size: int = 32, length: int = 200
 ) -> Iterator[Prediction]:
     """Yield the prediction for each input; one that fails has an ``error``, and the others are predicted.
 
@@ -157,13 +159,16 @@ def predict_each(
         inputs: As ``make_inputs`` returns them.
         topk: See ``predict``.
         batch_size: See ``predict``.
+        length: See ``predict``.
 
     Raises:
         ArgumentError: An argument is not valid, or the model cannot predict without other inputs.
     """
     check_integer("topk", topk, 1)
     check_integer("batch_size", batch_size, 1)
+    check_integer("length", length, 0)
     dataset = inputs.dataset
+    generate = getattr(unwrap_model(model.model), "generate", None) if hasattr(dataset, "decode") else None
     reader = OutputReader(model.metainfo, topk)
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
@@ -181,7 +186,15 @@ def predict_each(
             for _, group in groupby(samples, key=lambda i: _shapes(samples[i])):
                 members = list(group)
                 sources = [dataset.source(i) for i in members]
-                read = _predict_batch(model, dataset, [samples[i] for i in members], sources, reader)
+                given = [samples[i] for i in members]
+                read = (
+                    _predict_batch(model, dataset, given, sources, reader)
+                    if generate is None
+                    else [
+                        _continued(generate, dataset, *each, length)
+                        for each in zip(given, sources, strict=True)
+                    ]
+                )
                 done |= dict(zip(members, read, strict=True))
         yield from (done[i] for i in indices)
 
@@ -204,6 +217,12 @@ def _predict_batch(
     if hasattr(dataset, "restore"):
         outputs, _ = dataset.restore(outputs, None)
     return reader.read(outputs, sources)
+
+
+def _continued(generate: Any, dataset: Any, sample: Any, source: str, length: int) -> Prediction:
+    """Return a text with what a language model adds to it, which is the same in each call."""
+    tokens = generate(sample["inputs"], length, generator=torch.Generator().manual_seed(0))
+    return Prediction(source, text=dataset.decode(tokens.cpu()))
 
 
 def _arguments(model: TrainedModel, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

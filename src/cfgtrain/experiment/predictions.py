@@ -52,7 +52,7 @@ class Prediction:
         scores: (num_classes,) float array with the scores of all classes, or None.
         present: Of a multi-label classifier, the classes whose probability is above 0.5; None for other models.
         values: Of a regression, the predicted numbers by name.
-        text: The text that a language model generated, or None.
+        text: Of a language model, the text of the input with its continuation; None for other models.
         output: Any other output, as arrays and plain types; None if one of the fields above is set.
         error: Why there is no prediction, or None.
     """
@@ -110,13 +110,16 @@ class OutputReader:
     or more without classes are values, too. Everything else is kept as it is.
 
     Args:
-        metainfo: That of the checkpoint, which has the names of the classes.
+        metainfo: That of the checkpoint: the names of the ``classes``, or of a ``task`` that is a ``regression`` the
+            ``targets`` with their names.
         topk: How many classes to list.
     """
 
     def __init__(self, metainfo: Mapping[str, Any], topk: int = 5) -> None:
-        classes = metainfo.get("classes")
+        classes, targets = metainfo.get("classes"), metainfo.get("targets")
         self.classes = [str(name) for name in classes] if classes else []
+        self.is_regression = metainfo.get("task") == "regression"
+        self.targets = [str(each["name"]) for each in targets] if self.is_regression and targets else []
         self.topk = topk
         self._multi_label: bool | None = None
 
@@ -132,18 +135,18 @@ class OutputReader:
             vectors = [np.asarray(each, np.float64).reshape(-1) for each in samples]
             if self._are_scores(vectors):
                 return [self._classes(*each) for each in zip(vectors, sources, strict=True)]
-            return [_values(*each) for each in zip(vectors, sources, strict=True)]
+            return [self._values(*each) for each in zip(vectors, sources, strict=True)]
         return [Prediction(source, output=each) for each, source in zip(samples, sources, strict=True)]
 
     def _are_scores(self, vectors: list[Array]) -> bool:
         """Return whether vectors are scores of classes; the first ones decide whether several can be present."""
         size = len(vectors[0])
-        if size == 1 or any(len(each) != size for each in vectors):
+        if self.is_regression or size == 1 or any(len(each) != size for each in vectors):
             return False
         if self._multi_label is None:
-            all_scores = np.stack(vectors)
-            in_range = bool(((all_scores >= 0) & (all_scores <= 1)).all())
-            sums_to_1 = bool((abs(all_scores.sum(axis=1) - 1) < _ROUNDING).all())
+            finite = np.stack([each for each in vectors if np.isfinite(each).all()] or vectors)
+            in_range = bool(((finite >= 0) & (finite <= 1)).all())
+            sums_to_1 = bool((abs(finite.sum(axis=1) - 1) < _ROUNDING).all())
             if len(self.classes) != size and not (in_range and (sums_to_1 or not self.classes)):
                 return False
             self._multi_label = in_range and not sums_to_1
@@ -171,10 +174,12 @@ class OutputReader:
         present = [each for each in ranked if each.score > IS_PRESENT] if self._multi_label else None
         return Prediction(source, ranked[: self.topk], scores, present)
 
-
-def _values(vector: Array, source: str) -> Prediction:
-    names = ["value"] if len(vector) == 1 else map(str, range(len(vector)))
-    return Prediction(source, values=dict(zip(names, vector.tolist(), strict=True)))
+    def _values(self, vector: Array, source: str) -> Prediction:
+        size = len(vector)
+        names = (
+            self.targets if len(self.targets) == size else ["value"] if size == 1 else map(str, range(size))
+        )
+        return Prediction(source, values=dict(zip(names, vector.tolist(), strict=True)))
 
 
 def _samples(outputs: Any, size: int) -> list[Any]:

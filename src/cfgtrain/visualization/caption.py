@@ -15,7 +15,7 @@ from cfgtrain.visualization.text import draw_text, text_width
 __all__ = ["with_caption"]
 
 _MIN_SIDE = 200  # pixels; a smaller image is enlarged
-_TEXT_SCALE = 1 / 500  # of the font, per pixel of the width
+_TEXT_SCALE = 1 / 800  # of the font, per pixel of the width
 _LINE = 36  # height of a line at scale 1, in pixels
 
 
