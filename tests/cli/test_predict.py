@@ -134,7 +134,7 @@ def test_a_broken_picture_is_listed_at_the_end(run: Run, words: list[str]) -> No
         (["digits", "--topk", 0], "--topk"),
         (["digits", "--out", "note.txt"], "--out must be a folder, and 'note.txt' is a file"),
         (["digits", "--device", "gpu"], "'gpu' is not a device"),
-        (["digits", "--cfg-options", "data.test.pipelin=[]"], "Did you mean 'pipeline'"),
+        (["digits", "--cfg-options", "data.test.pipelin=[]"], "Did you mean 'data.test.pipeline'"),
     ],
 )
 def test_wrong_words(run: Run, words: list[str], inputs: list[Any], message: str) -> None:
