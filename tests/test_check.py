@@ -370,6 +370,9 @@ def test_dicts_for_unknown_registries_are_not_checked(load: Load) -> None:
         def __init__(self, backbone: Any, neck: Any = None, test_cfg: Any = None) -> None:
             super().__init__()
 
+        def train_step(self, batch: Any, optimizer: Any) -> Any:
+            raise AssertionError("It is only checked.")
+
     nested = (
         "type='Wrapper', neck=dict(type='SomeoneElses', a=1), test_cfg=dict(nms=dict(type='nms', iou=0.5))"
     )

@@ -65,7 +65,8 @@ def component(
     problems = list(arguments(cfg, target, args, given, partial_args, ("type", *config_keys)))
     if registry is HOOKS:
         problems += _hook_problems(cfg, target)
-    if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_builtin(target):
+    tried = registry in (HOOKS, PIPELINES, INITIALIZERS) and isinstance(target, type)
+    if not problems and tried and is_builtin(target):
         problems += _trial(cfg, target, args)
     yield from problems
 

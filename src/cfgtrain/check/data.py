@@ -8,10 +8,12 @@ from typing import Any
 from cfgtrain.check.components import arguments, component, wrong_value
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader, parts_of, setting_problems
+from cfgtrain.data.transforms.compose import results_argument
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
+from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["data_problems"]
 
@@ -79,4 +81,13 @@ def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
     pipeline = cfg.get("pipeline")
     for i, step in enumerate(pipeline if isinstance(pipeline, (list, tuple)) else ()):
         if not callable(step):
-            yield from component(pipeline, i, PIPELINES)
+            yield from component(pipeline, i, PIPELINES, _results_argument(step))
+
+
+def _results_argument(step: Any) -> tuple[str, ...]:
+    """Return the argument that a function gets the results through, if the step is a function and not built by it."""
+    try:
+        target, args = resolve_cfg(step, PIPELINES)
+    except Exception:  # reported by component
+        return ()
+    return tuple(filter(None, [results_argument(target, args)]))

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
 from cfgtrain.data.streams import shard_stream, sharing_problem
-from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
+from cfgtrain.errors import ArgumentError, CheckpointError, SampleError, TransformError
 from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state, seed_sample
 
 __all__ = ["EpochDataLoader", "SeededDataset"]
@@ -70,6 +70,9 @@ class SeededDataset(Dataset[Any]):
         seed_sample(derive_seed(self.seed, draw.epoch, draw.position))
         try:
             sample = self.dataset[draw.index]
+        except TransformError as error:  # the sample is not to blame
+            error.add_note(f"while loading {self.describe(draw.index)}")
+            raise
         except Exception as error:
             raise SampleError(
                 f"{self.describe(draw.index)} cannot be loaded: {type(error).__name__}: {error}"

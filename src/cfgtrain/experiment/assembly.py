@@ -20,12 +20,13 @@ from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
-from cfgtrain.parallel.wrappers import OnDevice
+from cfgtrain.parallel.wrappers import OnDevice, unwrap_model
 from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.runner.step import missing_train_step
 from cfgtrain.utils.logging import LINES_ONLY
 from cfgtrain.utils.versions import version_meta
 
@@ -159,6 +160,10 @@ def assemble_runner(
         **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it
         "hook_msgs": {},
     }
+    inner = unwrap_model(model)
+    if not hasattr(inner, "train_step") and not {"batch_processor", "constructor"} & {*cfg.runner}:
+        message, hint = missing_train_step(type(inner).__name__, str(cfg.model.type))
+        raise ConfigValueError(message, hint=hint, **location(cfg._cfg_dict, "model"))
     optimizer = build_optimizer(model, cfg.optimizer)
     runner: BaseRunner = build_runner(
         cfg.runner,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cfgtrain.arguments import check_type
-from cfgtrain.data.transforms.ranges import Range, checked_range, draw
+from cfgtrain.data.transforms.ranges import Range, checked_range, draw, is_range
 from cfgtrain.data.transforms.results import Results, record
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import count_channels
@@ -114,7 +114,7 @@ class ColorJitter:
         self.contrast = _factors("contrast", contrast)
         self.saturation = _factors("saturation", saturation)
         self.hue = checked_range("hue", hue, -0.5, 0.5)
-        if not isinstance(hue, Sequence | np.ndarray):
+        if not is_range(hue):
             self.hue = -abs(self.hue[0]), abs(self.hue[0])
         neutral = {"hue": (0, 0)}
         self._changes = [
@@ -136,4 +136,4 @@ class ColorJitter:
 def _factors(name: str, value: Any) -> tuple[float, float]:
     """Return the range of a factor that is given as a range, or as the greatest distance from 1."""
     low, high = checked_range(name, value, 0)
-    return (low, high) if isinstance(value, Sequence | np.ndarray) else (max(0, 1 - high), 1 + high)
+    return (low, high) if is_range(value) else (max(0, 1 - high), 1 + high)

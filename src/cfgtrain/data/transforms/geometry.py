@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from cfgtrain.arguments import check_choice, check_integer, check_number, check_numbers, check_pair
-from cfgtrain.data.transforms.ranges import Range, checked_range, draw
+from cfgtrain.data.transforms.ranges import Range, checked_range, draw, is_range
 from cfgtrain.data.transforms.results import Results, record
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.array import Numbers
@@ -212,7 +212,7 @@ class Rotate:
     ) -> None:
         check_choice("interpolation", interpolation, CV2_INTERPOLATIONS)
         self.angle = checked_range("angle", angle)
-        if self.angle[0] == self.angle[1] and not isinstance(angle, Sequence):
+        if not is_range(angle):
             self.angle = -abs(self.angle[0]), abs(self.angle[0])
         self.fill = fill
         self.prob = check_number("prob", prob, 0, 1)

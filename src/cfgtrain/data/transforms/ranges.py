@@ -23,13 +23,18 @@ def checked_range(
     Raises:
         ArgumentError: It is neither, out of range, or the lower end is the greater one.
     """
-    if not isinstance(value, Sequence | np.ndarray):
+    if not is_range(value):
         number = check_number(name, value, minimum, maximum)
         return number, number
     low, high = check_numbers(name, value, 2, "(low, high)", minimum=minimum, maximum=maximum)
     if low > high:
         raise ArgumentError(f"{name} must be (low, high), not {value!r}.", argument=name)
     return low, high
+
+
+def is_range(value: Any) -> bool:
+    """Return whether an argument is a sequence, and not a number."""
+    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
 
 
 def draw(limits: tuple[float, float]) -> float:
