@@ -110,7 +110,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
-        loaders = build_loaders(cfg)
+        loaders = build_loaders(cfg, model)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         metainfo = metainfo_of(loaders["train"].dataset)
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo)
