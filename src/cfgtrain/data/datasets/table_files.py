@@ -138,11 +138,11 @@ class TableFile:
             )
         return codes
 
-    def contents(self) -> Iterator[str]:
+    def contents(self) -> Iterator[bytes]:
         """Yield the content of each row, without its position."""
         cells = [cells if isinstance(cells, list) else cells.tolist() for cells in self.columns.values()]
         for row in zip(*cells, strict=True):
-            yield "\x1f".join(map(str, row))
+            yield "\x1f".join(map(str, row)).encode()
 
     def _cell_error(
         self,
