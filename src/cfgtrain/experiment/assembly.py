@@ -136,6 +136,7 @@ def assemble_runner(
     stamp: str,
     run_id: str,
     metainfo: Mapping[str, Any] | None = None,
+    fingerprints: Mapping[str, str] | None = None,
 ) -> BaseRunner:
     """Build the runner with its optimizer and the hooks of the config.
 
@@ -147,6 +148,7 @@ def assemble_runner(
         stamp: Time of the run in the names of its log files.
         run_id: Saved in the checkpoints of the run.
         metainfo: That of the training dataset, saved in the checkpoints of the run; see ``metainfo_of``.
+        fingerprints: Those of the datasets by part, saved in the checkpoints too; see ``data_identity``.
     """
     metainfo = dict(metainfo or {})
     meta = {
@@ -156,6 +158,7 @@ def assemble_runner(
         **version_meta(),
         "config": cfg.pretty_text,
         "metainfo": metainfo,
+        "fingerprints": dict(fingerprints or {}),
         **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it
         "hook_msgs": {},
     }
