@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from cfgtrain.arguments import check_choice
-from cfgtrain.data.datasets.classification import ImageArrays, listed
-from cfgtrain.data.datasets.splits import check_split, in_split
+from cfgtrain.arguments import check_choice, check_number
+from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, listed
+from cfgtrain.data.datasets.splits import SPLITS, Split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.origin import Origin
@@ -39,11 +39,10 @@ class _CIFAR(ImageArrays):
 
     Args:
         root: The archive, a folder with its files, or a folder that contains either.
-        split: ``"test"``: the published test images. ``"train"``: the published training images. Otherwise one of
-            the ``fractions``.
+        split: ``"train"``, ``"val"`` or ``"test"``, the published test images.
         pipeline: Transforms of the samples, each a config or a callable.
-        fractions: Fraction of the training images in each split by its name, such as ``dict(train=0.9, val=0.1)``.
-            To which split an image belongs depends only on its number.
+        val_fraction: Fraction of the published training images that are the split ``"val"`` and not ``"train"``. To
+            which one an image belongs depends only on its content.
     """
 
     PATHS: ClassVar[tuple[str, ...]] = ("root",)
@@ -56,20 +55,19 @@ class _CIFAR(ImageArrays):
     def __init__(
         self,
         root: str | os.PathLike[str],
-        split: str = "train",
+        split: Split = "train",
         pipeline: Sequence[Any] = (),
-        fractions: Mapping[str, float] | None = None,
+        val_fraction: float = 0.0,
     ) -> None:
         path = existing_path("root", root)
-        if fractions is None:
-            check_choice("split", split, ("train", "test"))
-        elif "test" in fractions:
+        check_choice("split", split, SPLITS)
+        check_number("val_fraction", val_fraction, 0, 1)
+        if split == "val" and val_fraction == 0:
             raise ArgumentError(
-                "fractions divide the training images; 'test' are the published test images.",
-                argument="fractions",
+                f"{self._TITLE} has no images for validation: set val_fraction to the same fraction, such as 0.1, for "
+                "the splits 'train' and 'val'.",
+                argument="val_fraction",
             )
-        elif split != "test":
-            check_split(split, fractions)
         files = _read_files(path, self._ARCHIVE, self._needed(split))
         if files is None:
             raise ArgumentError(
@@ -94,8 +92,9 @@ class _CIFAR(ImageArrays):
             [batch.pixels for batch in batches]
         )  # (N, 3072), first all red, then green, blue
         indices = np.arange(len(labels))
-        if fractions is not None and split != "test":
-            indices = np.flatnonzero(in_split(map(str, indices), split, fractions))
+        if split != "test" and val_fraction:
+            fractions = (1 - val_fraction, val_fraction, 0)
+            indices = indices_in_split((row.tobytes() for row in pixels), split, fractions, path)
             pixels, labels = pixels[indices], labels[indices]
         planes = pixels.reshape(-1, 3, _SIZE, _SIZE)
         images = np.ascontiguousarray(planes[:, ::-1].transpose(0, 2, 3, 1))  # (N, 32, 32, 3), BGR
@@ -186,11 +185,10 @@ class CIFAR10(_CIFAR):
 
     Args:
         root: The archive, a folder with its files, or a folder that contains either.
-        split: ``"test"``: the published test images. ``"train"``: the published training images. With
-            ``fractions``, one of them instead of ``"train"``.
+        split: ``"train"``, ``"val"`` or ``"test"``, the published test images.
         pipeline: Transforms of the samples, each a config or a callable.
-        fractions: Fraction of the training images in each split by its name, such as ``dict(train=0.9, val=0.1)``.
-            To which split an image belongs depends only on its number.
+        val_fraction: Fraction of the published training images that are the split ``"val"`` and not ``"train"``. To
+            which one an image belongs depends only on its content.
 
     Raises:
         ArgumentError: The files are not found, or the split is not known.
@@ -226,7 +224,7 @@ class CIFAR100(_CIFAR):
         root: See ``CIFAR10``.
         split: See ``CIFAR10``.
         pipeline: See ``CIFAR10``.
-        fractions: See ``CIFAR10``.
+        val_fraction: See ``CIFAR10``.
         label: ``"fine"`` for the 100 classes, or ``"coarse"`` for the 20 groups.
 
     Raises:
@@ -243,14 +241,14 @@ class CIFAR100(_CIFAR):
     def __init__(
         self,
         root: str | os.PathLike[str],
-        split: str = "train",
+        split: Split = "train",
         pipeline: Sequence[Any] = (),
-        fractions: Mapping[str, float] | None = None,
+        val_fraction: float = 0.0,
         label: Literal["fine", "coarse"] = "fine",
     ) -> None:
         check_choice("label", label, ("fine", "coarse"))
         self.label = label
-        super().__init__(root, split, pipeline, fractions)
+        super().__init__(root, split, pipeline, val_fraction)
 
     @classmethod
     def _name_files(cls, binary: bool) -> tuple[str, ...]:

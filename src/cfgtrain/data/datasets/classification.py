@@ -14,6 +14,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_type
 from cfgtrain.data.datasets.packed_strings import PackedStrings
+from cfgtrain.data.datasets.splits import SPLITS, content_splits
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import Accuracy
@@ -261,6 +262,32 @@ def known_classes(classes: Any, metainfo: Mapping[str, Any] | None) -> tuple[str
             argument="classes",
         )
     return tuple(classes)
+
+
+def indices_in_split(
+    contents: Iterable[bytes], split: str | None, fractions: Sequence[float], place: object
+) -> np.ndarray[Any, Any]:
+    """Return the indices of the samples in a split; see ``content_splits``.
+
+    Args:
+        contents: What identifies each sample.
+        split: ``"train"``, ``"val"``, ``"test"``, or None for all samples.
+        fractions: Fractions of train, val and test.
+        place: Where the samples are from, for messages.
+
+    Raises:
+        ArgumentError: The split has no samples.
+    """
+    splits = content_splits(contents, fractions)
+    if split is None:
+        return np.arange(len(splits))
+    indices = np.flatnonzero(splits == SPLITS.index(split))
+    if not len(indices):
+        raise ArgumentError(
+            f"None of the {len(splits)} images of {place} is in the split {split!r}, with the fractions {fractions}.",
+            argument="split",
+        )
+    return indices
 
 
 def listed(names: Iterable[object]) -> str:

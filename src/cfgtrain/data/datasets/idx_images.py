@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cfgtrain.data.datasets.classification import ImageArrays, known_classes, listed
-from cfgtrain.data.datasets.splits import check_split, in_split
+from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, known_classes, listed
+from cfgtrain.data.datasets.splits import Split, check_split
 from cfgtrain.data.paths import existing_path
-from cfgtrain.errors import ArgumentError, FileContentError
+from cfgtrain.errors import FileContentError
 from cfgtrain.fileio.content import decompress
 from cfgtrain.origin import Origin
 from cfgtrain.registries import DATASETS
@@ -45,9 +45,8 @@ class IdxImages(ImageArrays):
         pipeline: Transforms of the samples, each a config or a callable.
         classes: Names of the classes in the order of their indices. By default the classes of the training dataset
             (``metainfo``), or else the indices up to the greatest label.
-        split: Name of one of the ``fractions``: only its images are used.
-        fractions: Fraction of the images in each split by its name, such as ``dict(train=0.9, val=0.1)``. To which
-            split an image belongs depends only on its number in the file.
+        split: ``"train"``, ``"val"`` or ``"test"``: only the images in this part of the file. None: all images.
+        fractions: Fractions of train, val and test. To which part an image belongs depends only on its content.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
     Raises:
@@ -64,13 +63,13 @@ class IdxImages(ImageArrays):
         labels: str | os.PathLike[str],
         pipeline: Sequence[Any] = (),
         classes: Sequence[str] | None = None,
-        split: str | None = None,
-        fractions: Mapping[str, float] | None = None,
+        split: Split | None = None,
+        fractions: Sequence[float] = (0.8, 0.1, 0.1),
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         image_file = existing_path("images", images, "file")
         label_file = existing_path("labels", labels, "file")
-        check_split(split, fractions)
+        fractions = check_split(split, fractions)
         known = known_classes(classes, metainfo)
         pixels, numbers = read_idx(image_file), read_idx(label_file)
         _check_content(image_file, pixels, label_file, numbers)
@@ -83,18 +82,11 @@ class IdxImages(ImageArrays):
                 f"{listed(names)}, whose indices are 0 to {len(names) - 1}.",
                 origin=Origin(str(label_file)),
             )
-        indices, place = np.arange(len(numbers)), str(image_file)
-        if split is not None and fractions is not None:
-            indices = np.flatnonzero(in_split(map(str, indices), split, fractions))
-            place = f"the split {split!r} of {image_file}"
-            if not len(indices):
-                raise ArgumentError(
-                    f"None of the {len(numbers)} images is in {place}, whose fraction is {fractions[split]}.",
-                    argument="split",
-                )
+        indices = indices_in_split((image.tobytes() for image in pixels), split, fractions, image_file)
+        if split is not None:
             pixels, numbers = pixels[indices], numbers[indices]
         super().__init__(pixels, names, numbers.astype(np.int64), pipeline, image_file, indices)
-        self._report_classes(place)
+        self._report_classes(image_file if split is None else f"the split {split!r} of {image_file}")
 
 
 def read_idx(file: Path) -> np.ndarray[Any, Any]:

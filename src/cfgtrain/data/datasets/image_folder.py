@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cfgtrain.data.datasets.classification import ImageFiles, known_classes, listed, logger
-from cfgtrain.data.datasets.splits import check_split, in_split
+from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, listed, logger
+from cfgtrain.data.datasets.splits import Split, check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.io import IMAGE_SUFFIXES
@@ -35,9 +35,9 @@ class ImageFolder(ImageFiles):
         pipeline: Transforms of the samples, each a config or a callable.
         classes: Names of the classes in the order of their indices. By default the classes of the training dataset
             (``metainfo``), or else the sorted names of the subfolders.
-        split: Name of one of the ``fractions``: only its images are used.
-        fractions: Fraction of the images in each split by its name, such as ``dict(train=0.8, val=0.1, test=0.1)``.
-            To which split an image belongs depends only on its path relative to ``root``.
+        split: ``"train"``, ``"val"`` or ``"test"``: only the images in this part of the folder. None: all images.
+        fractions: Fractions of train, val and test. To which part an image belongs depends only on its path relative to
+            ``root``, so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
     Raises:
@@ -52,12 +52,12 @@ class ImageFolder(ImageFiles):
         root: str | os.PathLike[str],
         pipeline: Sequence[Any] = (),
         classes: Sequence[str] | None = None,
-        split: str | None = None,
-        fractions: Mapping[str, float] | None = None,
+        split: Split | None = None,
+        fractions: Sequence[float] = (0.8, 0.1, 0.1),
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         folder = existing_path("root", root, "folder")
-        check_split(split, fractions)
+        fractions = check_split(split, fractions)
         known = known_classes(classes, metainfo)
         found = _Found(folder)
         if not found.images or (known is None and _are_parts(found.folders)):
@@ -77,21 +77,12 @@ class ImageFolder(ImageFiles):
                 "%d images are in %s itself and not in the folder of a class, so they are not used: %s.",
                 len(found.outside), folder, listed(found.outside),
             )  # fmt: skip
-        paths, place = found.images, str(folder)
-        if split is not None and fractions is not None:
-            chosen = in_split(paths, split, fractions)
-            if not chosen.any():
-                raise ArgumentError(
-                    f"None of the {len(paths)} images in {folder} is in the split {split!r}, whose fraction is "
-                    f"{fractions[split]}.",
-                    argument="split",
-                )
-            paths = [path for path, is_chosen in zip(paths, chosen, strict=True) if is_chosen]
-            place = f"the split {split!r} of {folder}"
+        names_of_files = (os.fsencode(path) for path in found.images)
+        paths = [found.images[index] for index in indices_in_split(names_of_files, split, fractions, folder)]
         indices = {name: index for index, name in enumerate(names)}
         labels = np.fromiter((indices[path.partition("/")[0]] for path in paths), np.int64, len(paths))
         super().__init__(folder, paths, names, labels, pipeline)
-        self._report_classes(place)
+        self._report_classes(folder if split is None else f"the split {split!r} of {folder}")
 
 
 class _Found:

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from cfgtrain.arguments import check_type
-from cfgtrain.data.datasets.classification import ImageFiles, known_classes, listed, logger
-from cfgtrain.data.datasets.splits import check_split, in_split
+from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, listed, logger
+from cfgtrain.data.datasets.splits import Split, check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.fileio.content import content_errors, decode_text
@@ -57,9 +57,9 @@ class ImageList(ImageFiles):
         separator: What separates several labels in a text.
         path_key: Name of the column, or key in JSON, of the paths.
         label_key: Name of the column, or key in JSON, of the labels.
-        split: Name of one of the ``fractions``: only its images are used.
-        fractions: Fraction of the images in each split by its name, such as ``dict(train=0.8, val=0.1, test=0.1)``.
-            To which split an image belongs depends only on its path in the file.
+        split: ``"train"``, ``"val"`` or ``"test"``: only the images in this part of the file. None: all images.
+        fractions: Fractions of train, val and test. To which part an image belongs depends only on its path in the file,
+            so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
     Raises:
@@ -80,13 +80,13 @@ class ImageList(ImageFiles):
         separator: str = ",",
         path_key: str = "path",
         label_key: str = "label",
-        split: str | None = None,
-        fractions: Mapping[str, float] | None = None,
+        split: Split | None = None,
+        fractions: Sequence[float] = (0.8, 0.1, 0.1),
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         file = existing_path("ann_file", ann_file, "file")
         folder = file.parent if root is None else existing_path("root", root, "folder")
-        check_split(split, fractions)
+        fractions = check_split(split, fractions)
         check_type("multi_label", multi_label, bool, "True or False")
         known = known_classes(classes, metainfo)
         entries = list(_read(file, path_key, label_key))
@@ -95,17 +95,9 @@ class ImageList(ImageFiles):
         _check_paths(entries, folder, file)
         reader = _Labels(file, known, multi_label, separator)
         names, labels = reader.encode(entries)
-        paths, place = [entry.path for entry in entries], str(file)
-        if split is not None and fractions is not None:
-            chosen = in_split(paths, split, fractions)
-            if not chosen.any():
-                raise ArgumentError(
-                    f"None of the {len(paths)} images of {file} is in the split {split!r}, whose fraction is "
-                    f"{fractions[split]}.",
-                    argument="split",
-                )
-            paths = [path for path, is_chosen in zip(paths, chosen, strict=True) if is_chosen]
-            labels, place = labels[chosen], f"the split {split!r} of {file}"
+        indices = indices_in_split((os.fsencode(entry.path) for entry in entries), split, fractions, file)
+        paths, labels = [entries[index].path for index in indices], labels[indices]
+        place = file if split is None else f"the split {split!r} of {file}"
         super().__init__(folder, paths, names, labels, pipeline)
         self._report_classes(place)
         if multi_label and (unlabelled := int((labels.sum(axis=1) == 0).sum())):
