@@ -116,7 +116,7 @@ class ClassificationDataset(ABC):
         (name,) = self.score_names(metric)
         if len(results) != len(self) or not len(self):
             raise ArgumentError(
-                f"evaluate() needs one result per sample, got {len(results)} results for {len(self)} samples."
+                f"evaluate() needs one score vector per sample, got {len(results)} scores and {len(self)} labels."
             )
         scores = np.stack([np.asarray(result) for result in results])  # (N, num_classes)
         if self.labels.ndim == 1:
