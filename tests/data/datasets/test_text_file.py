@@ -9,7 +9,6 @@ import torch
 
 from cfgtrain.check.components import arguments
 from cfgtrain.data.builder import build_dataloader, build_dataset, metainfo_of
-from cfgtrain.data.datasets.splits import SPLITS
 from cfgtrain.data.datasets.text_file import TextFile, TextStream
 from cfgtrain.data.loader import iterate_epoch
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, EncodingError, FileContentError
@@ -80,12 +79,14 @@ def test_other_alphabets(folder: Path) -> None:
 
 def test_splits(folder: Path) -> None:
     """The splits are contiguous parts of the text in the order of the fractions, with the same vocabulary."""
-    fractions = (0.5, 0.25, 0.25)
-    parts: Any = {split: TextFile("a.txt", 4, split=split, fractions=fractions, stride=1) for split in SPLITS}
+    fractions = {"train": 0.5, "val": 0.25, "test": 0.25}
+    parts: Any = {
+        split: TextFile("a.txt", 4, split=split, fractions=fractions, stride=1) for split in fractions
+    }
     assert "".join(part.decode(part.codes) for part in parts.values()) == TEXT
     assert len({part.metainfo["characters"] for part in parts.values()}) == 1
     assert parts["val"].source(0) == "a.txt, line 2"
-    with pytest.raises(ArgumentError, match="Did you mean 'val'"):
+    with pytest.raises(ArgumentError, match="split must be one of the fractions"):
         TextFile("a.txt", 4, split="vall", fractions=fractions)
     with pytest.raises(ArgumentError, match=r"The split 'val' of a\.txt has 11 characters"):
         TextFile("a.txt", 20, split="val", fractions=fractions)

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import blake2b
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from cfgtrain.arguments import check_choice, check_integer, check_type
-from cfgtrain.data.datasets.splits import SPLITS, Split, check_split
+from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.fileio.content import decode_text
@@ -95,8 +94,9 @@ class TextFile(Dataset[Sample]):
         path: The file: UTF-8 text, or with bytes any file.
         block_size: Length of a sample, at least 1.
         unit: ``"character"`` or ``"byte"``; None: that of ``metainfo``, or else ``"character"``. There are 256 codes of bytes.
-        split: ``"train"``, ``"val"`` or ``"test"``: a part of the text; None: the whole text.
-        fractions: Fractions of the text in train, val and test, which follow each other in this order.
+        split: Name of a split: a part of the text.
+        fractions: Fraction of each split by name; None: ``dict(train=0.8, val=0.1, test=0.1)``. The splits follow
+            each other in the text in this order, since blocks must be contiguous.
         stride: Distance from the beginning of a block to that of the next one; None: ``block_size``.
         stream: Whether the dataset is a ``TextStream``, which starts each epoch at another character.
         vocab_size: The greatest number of different characters, which is that of the model.
@@ -123,8 +123,8 @@ class TextFile(Dataset[Sample]):
         path: str | Path,
         block_size: int,
         unit: Unit | None = None,
-        split: Split | None = None,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        split: str | None = None,
+        fractions: Mapping[str, float] | None = None,
         stride: int | None = None,
         stream: bool = False,
         vocab_size: int = 256,
@@ -319,10 +319,10 @@ def _code_points(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
-def _interval(length: int, split: str | None, fractions: Sequence[float]) -> tuple[int, int]:
+def _interval(length: int, split: str | None, fractions: Mapping[str, float] | None) -> tuple[int, int]:
     """Return the first position of a split in a text, and that after its last."""
-    if split is None:
+    if split is None or fractions is None:
         return 0, length
-    number = SPLITS.index(split)
-    ends = [0, *(round(end * length) for end in accumulate(fractions))]
-    return ends[number], ends[number + 1]
+    names = list(fractions)
+    before = sum(fractions[name] for name in names[: names.index(split)])
+    return round(before * length), round((before + fractions[split]) * length)
