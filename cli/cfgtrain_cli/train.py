@@ -67,7 +67,8 @@ def train(
         "device": device,
     }
     cfg = load_project(config, cfg_options, settings)
-    from cfgtrain.train import train as run  # imports torch; mistakes in the config are reported first
+    from cfgtrain.train import CHECKPOINT_NOTE  # imports torch; mistakes in the config are reported first
+    from cfgtrain.train import train as run
 
     try:
         result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint)
@@ -76,6 +77,10 @@ def train(
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
+        raise
+    except Exception as error:
+        if any(note.startswith(CHECKPOINT_NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(f"To resume from it, once the cause is mended: {resume_command(sys.argv[1:])}")
         raise
     if result.runner.interrupted and result.runner.last_saved is None:
         raise KeyboardInterrupt  # in the final test of a run that saves no checkpoints

@@ -15,8 +15,9 @@ from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
-from cfgtrain.errors import CfgTrainError
+from cfgtrain.errors import CfgTrainError, NonFiniteLossError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.experiment.activity import note_activity
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
@@ -44,7 +45,9 @@ from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
 from cfgtrain.runner.hooks.loggers.tracker import TrackerHook
 from cfgtrain.signals import stop_on_signals
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["CHECKPOINT_NOTE", "TrainResult", "train"]
+
+CHECKPOINT_NOTE = "The newest checkpoint is"  # how a note begins that names the checkpoint to resume from
 
 
 class TrainResult(NamedTuple):
@@ -140,7 +143,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
             stop_on_signals(lambda name: runner.stop(name, interrupted=True))
         )
         best, scores, samples = _run_and_test(
-            runner, model, flow_loaders, workflow, loaders.get("test"), evaluation
+            runner, model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
         )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
@@ -156,6 +159,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
 def _run_and_test(
     runner: BaseRunner,
     model: nn.Module,
+    cfg: Config,
     flow_loaders: list[Any],
     workflow: list[tuple[str, int]],
     test_loader: Any,
@@ -170,7 +174,7 @@ def _run_and_test(
     best: str | None = None
     is_over = False
     try:
-        with _failed_exit_code(runner):
+        with _failed_exit_code(runner), _activity_noted(runner, cfg):
             runner.run(flow_loaders, workflow)
             is_over = True
             best = best_checkpoint(runner)
@@ -180,6 +184,18 @@ def _run_and_test(
         if not (runner.interrupted and all_saved):
             raise
     return best, {}, 0
+
+
+@contextmanager
+def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
+    """Add notes to an exception: what was being done, and which checkpoint the run can be resumed from."""
+    try:
+        yield
+    except Exception as error:
+        note_activity(error, runner, cfg)
+        if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
+            error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")
+        raise
 
 
 @contextmanager
