@@ -60,7 +60,7 @@ def test_exception_in_custom_code(project: Callable[..., Path], run: Callable[..
     assert [line.strip() for line in text[3:]] == [
         "parts.py:11, in before_run",
         'raise ValueError("Broken.") from error',
-        "caused by NameError: name 'undefined' is not defined",
+        "caused by NameError: name 'undefined' is not defined.",
         "parts.py:9, in before_run",
         "undefined",
         "For the full traceback, add --debug to the command.",
