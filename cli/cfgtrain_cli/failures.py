@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, MissingLibraryError
+from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -29,7 +29,8 @@ def print_failure(error: Exception) -> bool:
     notes = [line for note in _notes(error) for line in note.splitlines()]
     if isinstance(error, CfgTrainError):
         text, details = _message(error), notes
-        cause = None if isinstance(error, ConfigError | MissingLibraryError) else error.__cause__
+        hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
+        cause = None if hides else error.__cause__
         code = _code_lines(cause)
     else:
         code = _code_lines(error)
@@ -87,10 +88,13 @@ def _message(error: CfgTrainError) -> str:
 
 
 def _code_lines(error: BaseException | None) -> list[str]:
-    """Return the lines of the user's code that an error, and those that caused it, were raised in."""
-    if error is None:
+    """Return the lines of the user's code that an error, and those that caused it, were raised in.
+
+    There are none if the error itself was raised elsewhere.
+    """
+    lines = [] if error is None else user_frame_lines(error)
+    if error is None or not lines:
         return []
-    lines = user_frame_lines(error)
     for cause in list(_causes(error))[:MAX_CHAIN]:
         code = user_frame_lines(cause)
         if code:

@@ -52,6 +52,12 @@ def train(
     deterministic: Annotated[
         bool | None, typer.Option("--deterministic", help="Use deterministic algorithms only.")
     ] = None,
+    dry_run: Annotated[
+        bool | None,
+        typer.Option(
+            "--dry-run/--no-dry-run", help="Try one batch of each dataset before the run. \\[default: on]"
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device to train on, such as cpu or cuda:0. \\[default: auto]")
     ] = None,
@@ -64,6 +70,7 @@ def train(
         "resume_from": resume,
         "seed": seed,
         "deterministic": deterministic,
+        "dry_run": dry_run,
         "device": device,
     }
     cfg = load_project(config, cfg_options, settings)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from cfgtrain.check import check
+from cfgtrain.check.dry_run import dry_run
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
@@ -33,6 +34,8 @@ from cfgtrain.experiment.work_dir import (
     exclusive_folders,
     make_work_dir,
     new_run_id,
+    unless_rejected,
+    work_dir_of,
     write_config,
 )
 from cfgtrain.keys import setting
@@ -93,6 +96,11 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
     began = time.perf_counter()
     check(cfg, trusted=trust_checkpoint)
     fill_device_and_work_dir(cfg)
+    with unless_rejected(work_dir_of(cfg)):
+        return _train(cfg, began, progress, trust_checkpoint)
+
+
+def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) -> TrainResult:
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)
     with (
@@ -106,8 +114,6 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         if not cfg.get("resume_from"):
             warn_about_unfinished_run(cfg, folders, logger)
         fill_seed(cfg, resumed)
-        if resumed is None:
-            write_config(cfg, work_dir)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
@@ -116,6 +122,10 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         metainfo = metainfo_of(loaders["train"].dataset)
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo)
         evaluation = register_evaluation(runner, cfg, loaders)
+        if setting(cfg, "dry_run"):
+            dry_run(cfg, runner, loaders)
+        if resumed is None:
+            write_config(cfg, work_dir)
         if progress:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
             runner.register_hook(ProgressHook(has_val_flow))

@@ -70,10 +70,11 @@ def test_exception_in_custom_code(project: Callable[..., Path], run: Callable[..
 def test_exception_in_a_custom_transform(project: Callable[..., Path], run: Callable[..., Any]) -> None:
     """A sample that cannot be loaded is reported with the frame of the custom transform."""
     ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=0)))
-    assert ran.code == ExitCode.FAILED
-    *_, message, place, line, _ = ran.err.splitlines()
+    assert ran.code == ExitCode.USAGE
+    message, at, place, line, _ = ran.err[ran.err.index("Error: ") :].splitlines()
     assert message.startswith("Error: Sample ")
-    assert message.endswith("of Digits cannot be loaded: KeyError: 'image'")
+    assert "of Digits cannot be loaded: KeyError: 'image'" in message
+    assert at.startswith("  at data.train (")
     assert place == "  parts.py:8, in __call__"
     assert line == '    return results["image"]'
 
@@ -81,11 +82,11 @@ def test_exception_in_a_custom_transform(project: Callable[..., Path], run: Call
 def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callable[..., Any]) -> None:
     """An error in a worker process is one message, without the traceback of the worker."""
     ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
-    assert ran.code == ExitCode.FAILED
+    assert ran.code == ExitCode.USAGE
     assert "Traceback" not in ran.err
-    last = ran.err.splitlines()[-1]
-    assert last.startswith("Error: Sample ")
-    assert last.endswith("of Digits cannot be loaded: KeyError: 'image'")
+    first = ran.err[ran.err.index("Error: ") :].splitlines()[0]
+    assert first.startswith("Error: Sample ")
+    assert first.endswith("of Digits cannot be loaded: KeyError: 'image'")
 
 
 def test_debug_raises_the_exception(project: Callable[..., Path], run: Callable[..., Any]) -> None:
@@ -113,11 +114,14 @@ class Net(nn.Module):
 """
 
 
-def test_wrong_shape_in_a_custom_network(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("words", [(), ("--no-dry-run",)])
+def test_wrong_shape_in_a_custom_network(
+    words: tuple[str, ...], project: Callable[..., Path], run: Callable[..., Any]
+) -> None:
     """An exception of torch is reported with the layer, its place in the config, the batch and the line of code."""
-    ran = run("train", project(NET, "model = dict(backbone=dict(_delete_=True, type='Net'))"))
+    ran = run("train", project(NET, "model = dict(backbone=dict(_delete_=True, type='Net'))"), *words)
     text = ran.err[ran.err.index("Error: ") :]
-    assert ran.code == ExitCode.FAILED
+    assert ran.code == (ExitCode.FAILED if words else ExitCode.USAGE)
     assert "RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x256 and 100x10)" in text
     assert "the forward pass of backbone.fc (Linear)" in text
     assert "at model.backbone (" in text
@@ -125,6 +129,7 @@ def test_wrong_shape_in_a_custom_network(project: Callable[..., Path], run: Call
     assert "The batch has img (64, 1, 32, 32) float32, gt_label (64,) int64." in text
     assert "    return self.fc(self.conv(x).flatten(1))" in text
     assert len(text.splitlines()) <= 10
+    assert Path("work_dirs").exists() == bool(words)  # nothing is written before the dry run is over
 
 
 LATE = """

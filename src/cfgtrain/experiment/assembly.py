@@ -34,11 +34,14 @@ logger = logging.getLogger(__name__)
 __all__ = [
     "assemble_runner",
     "build_loader",
+    "build_loader_of",
     "build_loaders",
     "build_model",
+    "evaluated_parts",
     "freeze_parts",
     "register_evaluation",
     "register_hooks",
+    "used_parts",
 ]
 
 
@@ -86,8 +89,8 @@ def build_loaders(cfg: Config) -> dict[str, Any]:
         if cfg.data.get(part):
             metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
             loaders[part] = build_loader(cfg, part, metainfo)
-    evaluated = {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
-    for part in loaders.keys() & {*evaluated, *(mode for mode, _ in setting(cfg, "workflow"))}:
+    evaluated = evaluated_parts(cfg)
+    for part in loaders.keys() & used_parts(cfg):
         if num_batches(loaders[part]) == 0:
             error = empty_loader_error(loaders[part])
             raise ConfigValueError(f"data.{part} is empty. {error.message}", **location(cfg.data, part))
@@ -96,6 +99,16 @@ def build_loaders(cfg: Config) -> dict[str, Any]:
             message = f"data.{part} has no evaluate(results, logger=...) that returns its scores"
             raise ConfigValueError(message, **location(cfg.data, part))
     return loaders
+
+
+def evaluated_parts(cfg: Config) -> set[str]:
+    """Return the names of the datasets that are evaluated: test, and val if there is an evaluation."""
+    return {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
+
+
+def used_parts(cfg: Config) -> set[str]:
+    """Return the names of the datasets that a run uses."""
+    return {*evaluated_parts(cfg), *(mode for mode, _ in setting(cfg, "workflow"))}
 
 
 def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = None) -> Any:
@@ -110,10 +123,24 @@ def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = No
         ConfigValueError: The dataset, or its sampler, cannot be used, or the dataset is a stream that does
             not say how several workers share it.
     """
-    settings = loader_settings(cfg.data, part)
+    return build_loader_of(cfg, part, build_dataset(cfg.data[part], metainfo=metainfo))
+
+
+def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any:
+    """Build a loader of a dataset with the settings of one part.
+
+    Args:
+        cfg: Config of the run.
+        part: Name of the part, such as ``"train"``.
+        dataset: The dataset.
+        changed: Settings that replace those of the config.
+
+    Raises:
+        ConfigValueError: As for ``build_loader``.
+    """
+    settings = {**loader_settings(cfg.data, part), **changed}
     if part != "train":
         settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
-    dataset = build_dataset(cfg.data[part], metainfo=metainfo)
     problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
     if problem is not None:
         own = cfg.data.get(f"{part}_dataloader", {})
