@@ -13,7 +13,7 @@ from torch import nn
 from cfgtrain.cnn import LeNet5
 from cfgtrain.config import Config
 from cfgtrain.data.datasets.digits import Digits
-from cfgtrain.errors import ArgumentTypeError, ConfigError, SampleError
+from cfgtrain.errors import ArgumentTypeError, ConfigError, SampleError, TransformError
 from cfgtrain.experiment.prediction_input import UnlabelledPipeline, image_pipeline, prediction_cfg
 
 TENSORS = [{"type": "ImageToTensor", "keys": ["img"]}, {"type": "ToTensor", "keys": ["gt_label"]}]
@@ -50,8 +50,8 @@ def test_steps_that_need_labels_are_left_out(photo: str) -> None:
 
 def test_other_missing_keys_are_errors(photo: str) -> None:
     """A step that needs something else that no step makes fails, as in training."""
-    with pytest.raises(KeyError, match="mask"):
-        UnlabelledPipeline([lambda results: {"img": results["mask"]}])(photo)
+    with pytest.raises(TransformError, match=r"Lambda \(pipeline\[1\]\) failed: KeyError: 'mask'"):
+        UnlabelledPipeline([TENSORS[0], Lambda(lambda results: results["mask"])])(photo)
 
 
 def test_a_loading_step_is_used_or_added(photo: str) -> None:
@@ -81,8 +81,8 @@ def test_gray_arrays_of_color_models_and_the_reverse() -> None:
 
 
 def test_a_dropped_sample_is_an_error(photo: str) -> None:
-    """The error names the step that returned None."""
-    with pytest.raises(SampleError, match="Lambda of the pipeline dropped"):
+    """A pipeline that returns None for an input has no sample to predict for."""
+    with pytest.raises(SampleError, match="returned None, which drops the sample"):
         UnlabelledPipeline([Lambda(lambda results: None)])(photo)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ IS_PRESENT = 0.5  # the least probability of a class that a multi-label model pr
 _ROUNDING = 1e-2  # of a sum of probabilities, computed in half precision
 
 
-class ClassScore(NamedTuple):
+@dataclass(frozen=True)
+class ClassScore:
     """The score of one class.
 
     Attributes:
@@ -169,8 +170,8 @@ class OutputReader:
         if not np.isfinite(scores).all():
             return Prediction(source, error="The model returns scores that are not finite.")
         order = np.argsort(-scores, kind="stable")
-        names = self.classes or [None] * len(scores)
-        ranked = [ClassScore(names[i], int(i), float(scores[i])) for i in order]
+        names = dict(enumerate(self.classes))
+        ranked = [ClassScore(names.get(i), i, float(scores[i])) for i in order.tolist()]
         present = [each for each in ranked if each.score > IS_PRESENT] if self._multi_label else None
         return Prediction(source, ranked[: self.topk], scores, present)
 
