@@ -44,10 +44,12 @@ class Inputs(NamedTuple):
         dataset: Makes a sample of each input; its ``source(index)`` names the input.
         names: Of each image, its path below the folder or pattern that was given; empty if the inputs are
             not images.
+        num_ignored: Number of files in folders and matches of patterns that are not images.
     """
 
     dataset: Any
     names: list[Path]
+    num_ignored: int = 0
 
 
 def load_model(
@@ -108,15 +110,13 @@ def predict(
     return predictions
 
 
-def make_inputs(
-    model: TrainedModel, inputs: Input | Sequence[Input], search: FileSearch | None = None
-) -> Inputs:
+def make_inputs(model: TrainedModel, inputs: Input | Sequence[Input], exclude: Path | None = None) -> Inputs:
     """Find the inputs of a prediction, without reading images.
 
     Args:
         model: As ``load_model`` returns it.
         inputs: See ``predict``.
-        search: Finds the files in folders and of patterns.
+        exclude: A folder in which files are not found, such as the one that results are written to.
 
     Raises:
         ArgumentError: An input does not exist, or there is none.
@@ -127,7 +127,7 @@ def make_inputs(
         raise ArgumentError("There are no inputs to predict for.", argument="inputs")
     node, target = prediction_cfg(model.cfg)
     make = getattr(target, "for_prediction", None)
-    search = search or FileSearch()
+    search = FileSearch(exclude) if make is None else FileSearch(exclude, suffixes=None)
     found: list[Input] = []
     names: list[Path] = []
     for each in given:
@@ -143,10 +143,12 @@ def make_inputs(
             for file in search.find(str(each)):
                 found.append(file.path)
                 names.append(file.relative)
+    if not found:
+        raise ArgumentError(f"None of the {search.num_ignored} files that match the patterns is an image.")
     if make is not None:
         args = {key: value for key, value in node.items() if key != "type"}
         return Inputs(make(found, args, model.metainfo), [])
-    return Inputs(ImageInputs(found, image_pipeline(node, target, model.model)), names)
+    return Inputs(ImageInputs(found, image_pipeline(node, target, model.model)), names, search.num_ignored)
 
 
 def predict_each(
