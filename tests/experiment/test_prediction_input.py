@@ -14,7 +14,12 @@ from cfgtrain.cnn import LeNet5
 from cfgtrain.config import Config
 from cfgtrain.data.datasets.digits import Digits
 from cfgtrain.errors import ArgumentTypeError, ConfigError, SampleError, TransformError
-from cfgtrain.experiment.prediction_input import UnlabelledPipeline, image_pipeline, prediction_cfg
+from cfgtrain.experiment.prediction_input import (
+    PredictionSource,
+    UnlabelledPipeline,
+    image_pipeline,
+    prediction_source,
+)
 
 TENSORS = [{"type": "ImageToTensor", "keys": ["img"]}, {"type": "ToTensor", "keys": ["gt_label"]}]
 COLLECT = {"type": "Collect", "keys": ["img", "gt_label"]}
@@ -111,7 +116,8 @@ class Pictures:
 )
 def test_color_of_files(photo: str, dataset: Any, model: nn.Module, shape: tuple[int, ...]) -> None:
     """The dataset, or else the model, decides whether files are read in gray or in color."""
-    assert image_pipeline({"type": dataset, "pipeline": []}, dataset, model)(photo)["img"].shape == shape
+    source = PredictionSource("test", {"type": dataset, "pipeline": []}, dataset)
+    assert image_pipeline(source, model)(photo)["img"].shape == shape
 
 
 @pytest.mark.parametrize(
@@ -135,14 +141,14 @@ def test_dataset_that_serves_prediction(data: dict[str, Any], split: str) -> Non
         return {"type": "Digits", "pipeline": [], **node} if "split" in node else node
 
     cfg = Config({"data": complete(data)})
-    node, target = prediction_cfg(cfg)
-    assert (node["split"], target) == (split, Digits)
+    source = prediction_source(cfg)
+    assert (source.node["split"], source.target) == (split, Digits)
 
 
 def test_configs_without_such_a_dataset_are_errors(tmp_path: Path) -> None:
     """Without data.test and data.val, and without a pipeline, the message says what is missing."""
     with pytest.raises(ConfigError, match=r"neither data.test nor data.val"):
-        prediction_cfg(Config({"data": {"train": {"type": "Digits"}}}))
-    node, target = prediction_cfg(Config({"data": {"test": {"type": "torch.utils.data.TensorDataset"}}}))
+        prediction_source(Config({"data": {"train": {"type": "Digits"}}}))
+    source = prediction_source(Config({"data": {"test": {"type": "torch.utils.data.TensorDataset"}}}))
     with pytest.raises(ConfigError, match="TensorDataset has no pipeline"):
-        image_pipeline(node, target, nn.Identity())
+        image_pipeline(source, nn.Identity())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -20,7 +20,7 @@ from cfgtrain.origin import Origin, location
 from cfgtrain.registries import DATASETS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["ImageInputs", "UnlabelledPipeline", "image_pipeline", "prediction_cfg"]
+__all__ = ["ImageInputs", "UnlabelledPipeline", "PredictionSource", "image_pipeline", "prediction_source"]
 
 Results = dict[str, Any]
 Input = str | Path | np.ndarray[Any, Any]
@@ -29,8 +29,22 @@ Input = str | Path | np.ndarray[Any, Any]
 _LABELS = ("ann_info", "label", "labels", "target", "targets")
 
 
-def prediction_cfg(cfg: Config) -> tuple[Mapping[str, Any], Any]:
-    """Return the config of the dataset whose pipeline serves prediction, and its class or function.
+class PredictionSource(NamedTuple):
+    """The dataset of a config that prepares the inputs of a prediction.
+
+    Attributes:
+        part: Its name in ``data``.
+        node: Its config.
+        target: Its class, or a function that returns it.
+    """
+
+    part: str
+    node: Mapping[str, Any]
+    target: Any
+
+
+def prediction_source(cfg: Config) -> PredictionSource:
+    """Return the dataset whose pipeline serves prediction, without building it.
 
     It is ``data.test``, or else ``data.val``; of a wrapper around other datasets, the first of those.
 
@@ -51,10 +65,10 @@ def prediction_cfg(cfg: Config) -> tuple[Mapping[str, Any], Any]:
             break
         node = inner
     target, _ = resolve_cfg(node, DATASETS)
-    return node, target
+    return PredictionSource(part, node, target)
 
 
-def image_pipeline(node: Mapping[str, Any], target: Any, model: nn.Module) -> UnlabelledPipeline:
+def image_pipeline(source: PredictionSource, model: nn.Module) -> UnlabelledPipeline:
     """Return the pipeline of an image dataset for inputs without labels.
 
     If the pipeline has no loading step, because the samples of the dataset contain the images, files are read as the
@@ -62,13 +76,13 @@ def image_pipeline(node: Mapping[str, Any], target: Any, model: nn.Module) -> Un
     are read in gray if the first convolution of the model has one input channel, else in color.
 
     Args:
-        node: Config of the dataset.
-        target: Its class.
+        source: The dataset.
         model: The model that predicts.
 
     Raises:
         ConfigError: The dataset has no pipeline, or a step cannot be built.
     """
+    _, node, target = source
     pipeline = node.get("pipeline")
     if not isinstance(pipeline, list | tuple):
         name = getattr(target, "__name__", str(target))
