@@ -182,7 +182,7 @@ def predict_each(
     check_integer("length", length, 0)
     dataset = inputs.dataset
     generate = getattr(unwrap_model(model.model), "generate", None) if hasattr(dataset, "decode") else None
-    reader = OutputReader(model.metainfo, topk)
+    reader = OutputReader(model.metainfo, topk, unwrap_model(model.model))
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         samples: dict[int, Any] = {}

@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
+from cfgtrain.models.losses import activation_of
 
 __all__ = ["ClassScore", "OutputReader", "Prediction"]
 
@@ -106,23 +109,26 @@ class OutputReader:
     """Reads the outputs of one model.
 
     An output that is a vector of numbers is the scores of classes if the checkpoint has the names of as many
-    classes, or if the numbers are probabilities. Its classes exclude each other if the probabilities of each sample
-    of the first batch sum to 1; several can be present if all are from 0 to 1, but do not. One number is a value. Two
+    classes, or if the numbers are probabilities. Several classes can be present if the loss of the model has a sigmoid,
+    such as ``BCEWithLogitsLoss``; they exclude each other if it has a softmax. Of another model, this is decided by the
+    first batch: several can be present if all numbers are from 0 to 1, but those of a sample do not sum to 1. One number is a value. Two
     or more without classes are values, too. Everything else is kept as it is.
 
     Args:
         metainfo: That of the checkpoint: the names of the ``classes``, or of a ``task`` that is a ``regression`` the
             ``targets`` with their names.
         topk: How many classes to list.
+        model: The model, of which only the loss is used.
     """
 
-    def __init__(self, metainfo: Mapping[str, Any], topk: int = 5) -> None:
+    def __init__(self, metainfo: Mapping[str, Any], topk: int = 5, model: nn.Module | None = None) -> None:
         classes, targets = metainfo.get("classes"), metainfo.get("targets")
         self.classes = [str(name) for name in classes] if classes else []
         self.is_regression = metainfo.get("task") == "regression"
         self.targets = [str(each["name"]) for each in targets] if self.is_regression and targets else []
         self.topk = topk
-        self._multi_label: bool | None = None
+        self._multi_label = None if model is None else _is_multi_label(model)
+        self._are_checked = False  # the names, against the first batch
 
     def read(self, outputs: Any, sources: Sequence[str]) -> list[Prediction]:
         """Return the predictions of a batch.
@@ -144,14 +150,16 @@ class OutputReader:
         size = len(vectors[0])
         if self.is_regression or size == 1 or any(len(each) != size for each in vectors):
             return False
-        if self._multi_label is None:
+        if not self._are_checked:
             finite = np.stack([each for each in vectors if np.isfinite(each).all()] or vectors)
             in_range = bool(((finite >= 0) & (finite <= 1)).all())
             sums_to_1 = bool((abs(finite.sum(axis=1) - 1) < _ROUNDING).all())
             if len(self.classes) != size and not (in_range and (sums_to_1 or not self.classes)):
                 return False
-            self._multi_label = in_range and not sums_to_1
+            if self._multi_label is None:
+                self._multi_label = in_range and not sums_to_1
             self._check_names(size)
+            self._are_checked = True
         return True
 
     def _check_names(self, size: int) -> None:
@@ -181,6 +189,13 @@ class OutputReader:
             self.targets if len(self.targets) == size else ["value"] if size == 1 else map(str, range(size))
         )
         return Prediction(source, values=dict(zip(names, vector.tolist(), strict=True)))
+
+
+def _is_multi_label(model: nn.Module) -> bool | None:
+    """Return whether several classes can be present, by the loss of a model or of its head; None if it is unknown."""
+    losses = (getattr(each, "loss", None) for each in (model, getattr(model, "head", None)))
+    activation = next((activation_of(loss) for loss in losses if isinstance(loss, nn.Module)), "outputs")
+    return {"sigmoid": True, "softmax": False, "exp": False}.get(activation)
 
 
 def _samples(outputs: Any, size: int) -> list[Any]:
