@@ -3,7 +3,7 @@
 The checks are: the wheel can be built from the source distribution; `twine check` passes; the archives contain only
 files of the repository and all required files; the wheel that `pip install .` builds from the repository has the same
 files; the metadata contain no addresses or URLs; and the unpacked wheel works in a separate folder, with both packages,
-the digits and the configs.
+the digits, the configs and `cfgtrain init`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ NEEDED = [
     "cfgtrain/configs/_base_/default_runtime.py",  # through the link src/cfgtrain/configs
     "cfgtrain/configs/digits/lenet5.yaml",
     "cfgtrain_cli/app.py",
+    "cfgtrain_cli/templates/custom/custom.py",
     "cfgtrain_cli/py.typed",
 ]
 LICENCES = ["licenses/LICENSE", "licenses/NOTICE"]
@@ -39,7 +40,7 @@ assert Path(cfgtrain.__file__).is_relative_to(here) and Path(cfgtrain_cli.__file
 from cfgtrain.data.datasets.digits import Digits
 assert len(Digits(split="train")) > 1000
 assert cfgtrain.Config.fromfile("cfgtrain::digits/lenet5.py").seed == 0
-cfgtrain_cli.app.main(["--version"])
+cfgtrain_cli.app.main(["init", "project"])
 """
 
 
