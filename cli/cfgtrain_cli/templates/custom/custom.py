@@ -41,6 +41,33 @@ class Spirals:
         """Return a sample: a dict, which goes through the pipeline."""
         return self.pipeline({"point": self.points[index].copy(), "gt_label": int(self.labels[index])})
 
+    @staticmethod
+    def for_prediction(inputs, cfg, metainfo):
+        """Return the dataset of files without labels, for `cfgtrain predict`."""
+        return PointFiles(inputs)
+
+
+class PointFiles:
+    """The points in text files, with two numbers in each line.
+
+    Args:
+        files: Paths of the files.
+    """
+
+    def __init__(self, files):
+        points = [(file, point) for file in files for point in np.loadtxt(file, np.float32, ndmin=2)]
+        self.files, self.points = zip(*points, strict=True)
+
+    def __len__(self):
+        return len(self.points)
+
+    def __getitem__(self, index):
+        return {"point": self.points[index]}
+
+    def source(self, index):
+        """Return where a sample is from, which is shown with its prediction."""
+        return f"{self.files[index]}: {self.points[index]}"
+
 
 @PIPELINES.register_module()
 class Jitter:
@@ -122,7 +149,7 @@ class WeightNorm(Hook):
         self.interval = interval
 
     def after_train_iter(self, runner):
-        """The stages of a run have names, such as before_run and after_train_epoch."""
+        """Run after each iteration; other stages are before_run, after_train_epoch and more."""
         if self.every_n_iters(runner, self.interval):
             with torch.no_grad():
                 weights = torch.cat([each.flatten() for each in runner.model.parameters()])
