@@ -185,6 +185,7 @@ def assemble_runner(
     stamp: str,
     run_id: str,
     metainfo: Mapping[str, Any] | None = None,
+    fingerprints: Mapping[str, str] | None = None,
 ) -> BaseRunner:
     """Build the runner with its optimizer and the hooks of the config.
 
@@ -196,6 +197,7 @@ def assemble_runner(
         stamp: Time of the run in the names of its log files.
         run_id: Saved in the checkpoints of the run.
         metainfo: That of the training dataset, saved in the checkpoints of the run; see ``metainfo_of``.
+        fingerprints: Those of the datasets by part, saved in the checkpoints too; see ``data_identity``.
     """
     metainfo = dict(metainfo or {})
     meta = {
@@ -205,6 +207,7 @@ def assemble_runner(
         **version_meta(),
         "config": cfg.pretty_text,
         "metainfo": metainfo,
+        "fingerprints": dict(fingerprints or {}),
         **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it
         "hook_msgs": {},
     }

@@ -102,7 +102,7 @@ class Table:
         metainfo: Mapping[str, Any] | None = None,
         pipeline: Sequence[Any] = (),
     ) -> None:
-        check_split(split, fractions)
+        fractions = check_split(split, fractions)
         if task is not None:
             check_choice("task", task, _SCORES)
         files = [read_table(each, columns, delimiter) for each in _paths(path)]

@@ -134,7 +134,7 @@ class TextFile(Dataset[Sample]):
         self.block_size = check_integer("block_size", block_size, 1)
         self.stride = self.block_size if stride is None else check_integer("stride", stride, 1)
         check_integer("vocab_size", vocab_size, 1)
-        check_split(split, fractions)
+        fractions = check_split(split, fractions)
         name = str(self.path)
         content = self.path.read_bytes()
         self.vocabulary = _vocabulary(content, name, unit, metainfo)
