@@ -14,6 +14,7 @@ Run = Callable[..., Any]
 
 # Options that make the training of a task short.
 SHORT = {
+    "images": ["runner.max_epochs=1"],
     "table": ["runner.max_epochs=1"],
     "text": ["runner.max_iters=10", "model.embed_dims=8", "evaluation.interval=10"],
     "custom": ["runner.max_epochs=1"],

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from cfgtrain.data import DATASETS, PIPELINES, Compose
+from cfgtrain.data import DATASETS, PIPELINES, build_pipeline
 from cfgtrain.metrics import METRICS, Metric
 from cfgtrain.models import MODELS
 from cfgtrain.runner import HOOKS, Hook
@@ -32,7 +32,7 @@ class Spirals:
         angle = 9 * radius + np.pi * self.labels
         points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         self.points = points.astype(np.float32)  # (count, 2)
-        self.pipeline = Compose(pipeline)
+        self.pipeline = build_pipeline(pipeline)
 
     def __len__(self):
         return len(self.points)
