@@ -16,14 +16,21 @@ Run = Callable[..., Any]
 SHORT = {
     "images": ["runner.max_epochs=1"],
     "table": ["runner.max_epochs=1"],
-    "text": ["runner.max_iters=10", "model.embed_dims=8", "evaluation.interval=10"],
+    "text": ["runner.max_iters=10", "evaluation.interval=10"],
     "custom": ["runner.max_epochs=1"],
+}
+# What the README of a task predicts for, and a line of the output.
+PREDICTED = {
+    "images": ("data/test/7", "data/test/7/04.png"),
+    "table": ("data/houses.csv", "data/houses.csv, line 1001"),
+    "text": ("prompt.txt", "Return the "),
+    "custom": ("points.txt", "points.txt: [0.5 0.1]"),
 }
 
 
 @pytest.mark.parametrize("task", SHORT)
 def test_a_project_trains_at_once(task: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands that init prints train the project of a task, and its score is printed."""
+    """The commands that init prints train the project of a task; those of its README test the model and use it."""
     written = run("init", "own project", "--task", task)
     assert written.code == 0, written.err
     assert written.out.splitlines()[1:] == ["  cd 'own project'", "  cfgtrain train config.py"]
@@ -31,6 +38,31 @@ def test_a_project_trains_at_once(task: str, run: Run, monkeypatch: pytest.Monke
     trained = run("train", "config.py", "--cfg-options", *SHORT[task])
     assert (trained.code, "Warning" in trained.err) == (0, False), trained.err
     assert "Test: " in trained.out
+    readme = Path("README.md").read_text(encoding="utf-8")
+    inputs, line = PREDICTED[task]
+    for command in [
+        "train config.py --resume auto",
+        f"predict config.py work_dirs/config/latest.pth {inputs}",
+    ]:
+        assert f"\ncfgtrain {command}\n" in readme
+    predicted = run("predict", "config.py", "work_dirs/config/latest.pth", inputs)
+    assert predicted.code == 0, predicted.err
+    assert line in predicted.out
+
+
+def test_the_config_for_photographs_trains(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second config of the images inherits from the first; smaller pictures make the test faster."""
+    assert run("init", "demo").code == 0
+    monkeypatch.chdir("demo")
+    sizes = [
+        f"data.{part}.pipeline.{i}.{key}"
+        for part, i, key in [("train", 1, "size"), ("val", 2, "size"), ("test", 2, "size")]
+    ]
+    trained = run(
+        "train", "photos.py", "--cfg-options", "runner.max_epochs=1", *(f"{each}=32" for each in sizes)
+    )
+    assert (trained.code, "Warning" in trained.err) == (0, False), trained.err
+    assert "Test: accuracy" in trained.out
 
 
 def test_the_default_is_a_project_of_images_in_any_folder(run: Run) -> None:
@@ -60,7 +92,7 @@ def test_a_project_is_not_written_twice(run: Run) -> None:
     assert run("init", "demo", "--task", "custom").code == 0
     written = run("init", "demo", "--task", "custom")
     assert written.code == 2
-    assert ".gitignore, README.md, config.py, custom.py, test_custom.py" in written.err
+    assert ".gitignore, README.md, config.py, custom.py, points.txt, test_custom.py" in written.err
 
 
 @pytest.mark.parametrize(
