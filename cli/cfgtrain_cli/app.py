@@ -75,16 +75,19 @@ def main(words: list[str] | None = None) -> None:
     """
     is_process = words is None
     words = sys.argv[1:] if words is None else words
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]  # anywhere in the command, though it is an option of the first level
+    words = [word for i, word in enumerate(words) if word != "--debug" or i >= end]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)
         warnings.showwarning = partial(_show_warning, warnings.showwarning)
-        _run(words, is_process)
+        _run(words, is_process, debug)
 
 
-def _run(words: list[str], is_process: bool) -> None:
+def _run(words: list[str], is_process: bool, debug: bool) -> None:
     # Clean up as for Ctrl-C; a signal that is ignored, as under nohup, stays ignored.
     before = handle_signals(SIGNALS, signal.default_int_handler)
     try:
@@ -92,7 +95,7 @@ def _run(words: list[str], is_process: bool) -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
-        if "--debug" in words or not print_failure(error):
+        if debug or not print_failure(error):
             raise
         sys.exit(error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED)
     finally:
