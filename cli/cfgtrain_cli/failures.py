@@ -52,16 +52,8 @@ def print_warning(warning: ConfigWarning) -> None:
 
 
 def _message(error: CfgTrainError) -> str:
-    """Return the text of an error with its notes.
-
-    A data loader raises an error of a worker process again with the worker's traceback as its
-    text, which ends with the original text.
-    """
-    text = str(error)
-    if "\nOriginal Traceback (most recent call last):\n" in text:
-        kind = type(error)
-        text = text.rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].strip()
-    return "\n  ".join([text, *getattr(error, "__notes__", ())])
+    """Return the text of an error with its notes."""
+    return "\n  ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _user_traceback(error: BaseException | None) -> str:

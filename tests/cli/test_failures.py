@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cfgtrain.errors import SampleError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain_cli import env
 
@@ -66,7 +67,9 @@ def test_exception_in_a_custom_transform(project: Callable[..., Path], run: Call
     assert ran.code == ExitCode.FAILED
     trace = ran.err[ran.err.index("Traceback") :]
     assert trace.count('  File "') == trace.count("parts.py") == 1
-    assert trace.splitlines()[-1].endswith("of Digits cannot be loaded: KeyError: 'image'")
+    *_, message, place = trace.splitlines()
+    assert message.endswith("of Digits cannot be loaded: KeyError: 'image'")
+    assert place.startswith("  at data.train (") and "cfg.py:3)" in place
 
 
 def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callable[..., Any]) -> None:
@@ -74,9 +77,18 @@ def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callab
     ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
     assert ran.code == ExitCode.FAILED
     assert "Traceback" not in ran.err
-    last = ran.err.splitlines()[-1]
-    assert last.startswith("Error: Sample ")
-    assert last.endswith("of Digits cannot be loaded: KeyError: 'image'")
+    *_, message, place = ran.err.splitlines()
+    assert message.startswith("Error: Sample ")
+    assert message.endswith("of Digits cannot be loaded: KeyError: 'image'")
+    assert place.startswith("  at data.train (") and "cfg.py:3)" in place
+
+
+def test_debug_shows_the_traceback_of_a_worker(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """With ``--debug``, the cause of an error in a worker is the traceback there, with the frame that raised."""
+    with pytest.raises(SampleError) as caught:
+        run("--debug", "train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
+    assert 'parts.py", line ' in str(caught.value.__cause__)
+    assert "KeyError: 'image'" in str(caught.value.__cause__)
 
 
 def test_debug_raises_the_exception(project: Callable[..., Path], run: Callable[..., Any]) -> None:
