@@ -14,11 +14,13 @@ from torch import nn
 from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import metainfo_of
+from cfgtrain.data.builder import metainfo_of, parts_of
+from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
+from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
     find_start,
@@ -78,7 +80,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
 
     Args:
         cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
-            written into it.
+            written into it, and absolute paths of data in the folder of the config.
         progress: Whether live progress is shown on a terminal.
         trust_checkpoint: Whether the checkpoints of ``load_from`` and ``resume_from`` may contain more than
             weights and plain data, which may run code while they are loaded. It is not saved in the config.
@@ -91,6 +93,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
     began = time.perf_counter()
     check(cfg, trusted=trust_checkpoint)
     fill_device_and_work_dir(cfg)
+    fill_data_paths(cfg)
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)
     with (
@@ -110,10 +113,11 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
-        loaders = build_loaders(cfg)
+        loaders = build_loaders(cfg, model)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         metainfo = metainfo_of(loaders["train"].dataset)
-        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo)
+        prints = fingerprints(loaders)
+        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
         evaluation = register_evaluation(runner, cfg, loaders)
         if progress:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
@@ -206,6 +210,12 @@ def fill_device_and_work_dir(cfg: Config) -> None:
     """Write the device and the work directory into the config, where it does not set them."""
     cfg.device = str(pick_device(cfg.get("device")))
     cfg.work_dir = str(cfg.get("work_dir") or Path("work_dirs") / config_stem(cfg))
+
+
+def fill_data_paths(cfg: Config) -> None:
+    """Write the absolute paths of data that is found in the folder of the config, so that the saved config finds it."""
+    for part in parts_of(cfg):
+        resolve_paths(cfg.data.get(part))
 
 
 def fill_seed(cfg: Config, resumed: Resumed | None) -> None:

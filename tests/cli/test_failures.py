@@ -61,15 +61,21 @@ def test_exception_in_custom_code(project: Callable[..., Path], run: Callable[..
     assert trace.endswith("ValueError: Broken.\nFor the full traceback, run cfgtrain --debug.\n")
 
 
+def check_message(lines: list[str]) -> None:
+    """Check that an error names the transform, the exception, the place in the config, and the sample."""
+    message, place, sample = lines
+    assert message.startswith("Error: The transform Broken (pipeline[0]) failed: KeyError: 'image'.")
+    assert place.startswith("  at data.train.pipeline[0] (") and place.endswith("cfg.py:3)")
+    assert sample.startswith("  while loading Sample ") and " of Digits (digits.npz, image " in sample
+
+
 def test_exception_in_a_custom_transform(project: Callable[..., Path], run: Callable[..., Any]) -> None:
     """A sample that cannot be loaded is reported with the frame of the custom transform."""
     ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=0)))
     assert ran.code == ExitCode.FAILED
     trace = ran.err[ran.err.index("Traceback") :]
     assert trace.count('  File "') == trace.count("parts.py") == 1
-    *_, message, place = trace.splitlines()
-    assert message.endswith("of Digits cannot be loaded: KeyError: 'image'")
-    assert place.startswith("  at data.train (") and "cfg.py:3)" in place
+    check_message(trace.splitlines()[-3:])
 
 
 def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callable[..., Any]) -> None:
@@ -77,10 +83,7 @@ def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callab
     ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
     assert ran.code == ExitCode.FAILED
     assert "Traceback" not in ran.err
-    *_, message, place = ran.err.splitlines()
-    assert message.startswith("Error: Sample ")
-    assert message.endswith("of Digits cannot be loaded: KeyError: 'image'")
-    assert place.startswith("  at data.train (") and "cfg.py:3)" in place
+    check_message(ran.err.splitlines()[-3:])
 
 
 def test_debug_shows_the_traceback_of_a_worker(project: Callable[..., Path], run: Callable[..., Any]) -> None:

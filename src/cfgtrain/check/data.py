@@ -16,12 +16,15 @@ from cfgtrain.data.builder import (
     parts_of,
     setting_problems,
 )
+from cfgtrain.data.paths import path_problems
+from cfgtrain.data.transforms.compose import results_argument
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location
 from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, PIPELINES, SAMPLERS
+from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["data_problems"]
+__all__ = ["data_path_problems", "data_problems"]
 
 # Arguments of build_dataloader that a config cannot set.
 _GIVEN = {"dataset", "seed", "rank", "world_size", "round_up", "device", "work_dir", "place"}
@@ -47,6 +50,13 @@ def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
         if data.get(part) is not None:
             yield from _dataset(data, part)
         yield from _part_loader(data, part)
+
+
+def data_path_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield an error for each path of a dataset that does not exist."""
+    data = cfg.get("data")
+    for part in parts_of(cfg) if isinstance(data, Mapping) else ():
+        yield from path_problems(data.get(part))
 
 
 def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:
@@ -108,4 +118,13 @@ def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
     pipeline = cfg.get("pipeline")
     for i, step in enumerate(pipeline if isinstance(pipeline, (list, tuple)) else ()):
         if not callable(step):
-            yield from component(pipeline, i, PIPELINES)
+            yield from component(pipeline, i, PIPELINES, _results_argument(step))
+
+
+def _results_argument(step: Any) -> tuple[str, ...]:
+    """Return the argument that a function gets the results through, if the step is a function and not built by it."""
+    try:
+        target, args = resolve_cfg(step, PIPELINES)
+    except Exception:  # reported by component
+        return ()
+    return tuple(filter(None, [results_argument(target, args)]))

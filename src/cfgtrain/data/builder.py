@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import TIMEOUT, EpochDataLoader, StreamLoader
+from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.samplers import is_infinite
 from cfgtrain.data.skipped import SKIPPED_FILE, SkippedSamples
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
@@ -61,11 +62,13 @@ def build_dataset(
     """Build a dataset from its config.
 
     Args:
-        cfg: The config, with a ``type``.
+        cfg: The config, with a ``type``. Paths that are relative to its file are replaced by absolute ones; see
+            ``cfgtrain.data.paths``.
         default_args: Default values of arguments that are missing in the config.
         metainfo: What the dataset takes over from the training dataset; see ``metainfo_of``. It is passed to a
             dataset that has an argument ``metainfo``.
     """
+    resolve_paths(cfg)
     args = dict(default_args or {})
     if metainfo:
         target, _ = resolve_cfg(cfg, DATASETS)

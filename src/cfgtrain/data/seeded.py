@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.data.samplers import Draw
 from cfgtrain.data.streams import shard_stream
-from cfgtrain.errors import SampleError
+from cfgtrain.errors import SampleError, TransformError
 from cfgtrain.introspection.signatures import callable_name
 from cfgtrain.origin import Location
 from cfgtrain.parallel.data import unpack_containers
@@ -215,6 +215,13 @@ class SeededDataset(_Reporting, Dataset[Any]):
         seed_sample(seed)
         try:
             sample = self.dataset[index]
+        except (
+            TransformError
+        ) as error:  # it says what is wrong with the pipeline, rather than with the sample
+            error.add_note(f"while loading {self.describe(index)}")
+            error.origin, key = self.place["origin"], self.place["key"]
+            error.key = f"{key}.pipeline[{error.step}]" if key else None
+            raise
         except Exception as error:
             raise SampleError(
                 f"{self.describe(index)} cannot be loaded: {type(error).__name__}: {error}", **self.place

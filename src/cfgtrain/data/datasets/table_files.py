@@ -1,0 +1,331 @@
+"""Read the columns of csv, npz and parquet files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from importlib import import_module
+from importlib.util import find_spec
+from numbers import Real
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from cfgtrain.errors import ArgumentError, FileContentError, MissingLibraryError
+from cfgtrain.fileio.content import decode_text
+from cfgtrain.origin import Origin
+
+__all__ = ["TableFile", "read_table"]
+
+# The cells of a column: numbers, where NaN is a missing one, or texts, where "" is a missing one.
+Cells = np.ndarray[Any, np.dtype[np.float64]] | list[str]
+
+DELIMITERS = (",", ";", "\t", "|")
+
+
+class TableFile:
+    """The columns of a file.
+
+    Args:
+        path: The file.
+        columns: The cells of each column.
+        lines: The 1-based line of each row in a text file; None for other files.
+        groups: The names of the columns of each array with two dimensions.
+
+    Attributes:
+        num_rows: Number of rows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        columns: Mapping[str, Cells],
+        lines: Sequence[int] | None = None,
+        groups: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        self.path = path
+        self.columns = dict(columns)
+        self.lines = None if lines is None else np.asarray(lines, dtype=np.int32)
+        self.groups = dict(groups or {})
+        self.num_rows = len(next(iter(self.columns.values())))
+
+    def names(self, name: str, argument: str) -> list[str]:
+        """Return the names of the columns that a name selects: one, or all columns of an array.
+
+        Raises:
+            ArgumentError: There is no such column.
+        """
+        if name in self.groups:
+            return self.groups[name]
+        if name not in self.columns:
+            known = [*self.groups, *(each for each in self.columns if "[" not in each or not self.groups)]
+            listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            raise ArgumentError(
+                f"{self.path} has no column {name!r}. Its columns are {listed}.",
+                near=(name, list(self.columns)),
+                argument=argument,
+            )
+        return [name]
+
+    def row_place(self, row: int) -> str:
+        """Return where a row is, such as ``houses.csv, line 17``."""
+        return place_of(self.path, None if self.lines is None else int(self.lines[row]), row)
+
+    def is_numeric(self, name: str) -> bool:
+        """Return whether a column has numbers: most of its cells that are not empty are numbers."""
+        cells = self.columns[name]
+        if not isinstance(cells, list):
+            return True
+        filled = [cell for cell in cells if cell]
+        return sum(map(_is_number, filled)) * 2 > len(filled) or not filled
+
+    def numbers(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the numbers of a column, (N,).
+
+        Raises:
+            FileContentError: A cell is empty or is not a finite number; the message names the first one.
+        """
+        cells = self.columns[name]
+        values = (
+            np.fromiter(map(_number, cells), np.float64, len(cells)) if isinstance(cells, list) else cells
+        )
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if len(wrong):
+            cell = cells[wrong[0]] if isinstance(cells, list) else str(values[wrong[0]]).replace("nan", "")
+            hint = ""
+            if cell:
+                categorical = f"If its values are categories, list {name!r} in categorical."
+                hint = "Numbers must be finite." if _is_number(cell) else categorical
+            raise self._cell_error(name, wrong, cell, "a number is needed", hint)
+        return values
+
+    def texts(self, name: str) -> list[str]:
+        """Return the cells of a column as texts.
+
+        Raises:
+            FileContentError: A cell is empty; the message names the first one.
+        """
+        cells = self.columns[name]
+        if isinstance(cells, list):
+            texts = cells
+        else:
+            texts = ["" if math.isnan(cell) else f"{cell:.15g}" for cell in cells.tolist()]
+        wrong = [row for row, text in enumerate(texts) if not text]
+        if wrong:
+            raise self._cell_error(name, wrong, "", "a value is needed")
+        return texts
+
+    def codes(self, name: str, categories: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the index of each cell of a column in ``categories``, (N,).
+
+        Raises:
+            FileContentError: A cell is empty or is not one of the categories.
+        """
+        index = {category: code for code, category in enumerate(categories)}
+        texts = self.texts(name)
+        codes = np.fromiter((index.get(text, -1) for text in texts), np.int64, len(texts))
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            listed = ", ".join(map(repr, categories[:10])) + (", ..." if len(categories) > 10 else "")
+            text = texts[unknown[0]]
+            raise self._cell_error(
+                name, unknown, text, f"the training dataset has {listed}", near=(text, list(categories))
+            )
+        return codes
+
+    def contents(self) -> Iterator[str]:
+        """Yield the content of each row, without its position."""
+        cells = [cells if isinstance(cells, list) else cells.tolist() for cells in self.columns.values()]
+        for row in zip(*cells, strict=True):
+            yield "\x1f".join(map(str, row))
+
+    def _cell_error(
+        self,
+        name: str,
+        rows: Sequence[Any] | np.ndarray[Any, Any],
+        cell: str,
+        wanted: str,
+        hint: str = "",
+        near: tuple[str, Sequence[str]] | None = None,
+    ) -> FileContentError:
+        """Return the error for the first of some cells: the file, the line, the column and the value."""
+        has = f"has the value {cell!r}" if cell else "has an empty cell"
+        more = f" The column has {len(rows) - 1} more such cells." if len(rows) > 1 else ""
+        return FileContentError(
+            f"{self.row_place(int(rows[0]))}: column {name!r} {has}, and {wanted}.{more}",
+            hint=hint,
+            near=near,
+        )
+
+
+def place_of(path: Path, line: int | None, row: int) -> str:
+    """Return where a row is: its line in a text file, else its 1-based number."""
+    return f"{path}, line {line}" if line is not None else f"{path}, row {row + 1}"
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None, delimiter: str | None = None) -> TableFile:
+    """Read a csv, npz or parquet file.
+
+    Args:
+        path: The file; its extension names the format. All that is not .npz or .parquet is csv.
+        columns: Names of the columns of a csv file without a line of names; None: its first line has the names.
+        delimiter: What separates the cells of a csv file; None: comma, semicolon, tab or ``|``, whichever the first
+            line has most.
+
+    Raises:
+        FileContentError: The content of the file is not valid.
+        MissingLibraryError: A parquet file is to be read, and neither pyarrow nor pandas is installed.
+    """
+    extension = path.suffix.lower()
+    if extension == ".npz":
+        return _read_npz(path)
+    if extension == ".parquet":
+        return _read_parquet(path)
+    return _read_csv(path, columns, delimiter)
+
+
+def _read_csv(path: Path, columns: Sequence[str] | None, delimiter: str | None) -> TableFile:
+    text = decode_text(path.read_bytes(), str(path))
+    first = text.lstrip("\r\n").split("\n", 1)[0]
+    delimiter = delimiter or max(
+        DELIMITERS, key=lambda each: len(next(csv.reader([first], delimiter=each), []))
+    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    end = 0  # the last line of the row before: a quoted cell may have several lines
+    names = None if columns is None else list(columns)
+    try:
+        for row in reader:
+            line, end = end + 1, reader.line_num
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if names is None:
+                names = _header(cells, path, line)
+                continue
+            if len(cells) != len(names):
+                raise FileContentError(
+                    f"{path}, line {line} has {len(cells)} cells, and there are {len(names)} columns: {', '.join(names)}.",
+                    origin=Origin(str(path), line),
+                )
+            rows.append(cells)
+            lines.append(line)
+    except csv.Error as error:
+        raise FileContentError(
+            f"{path} is not valid csv: {error}.", origin=Origin(str(path), reader.line_num)
+        ) from error
+    if not rows or names is None:
+        raise FileContentError(f"{path} has no rows.")
+    return TableFile(path, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)), lines)
+
+
+def _header(names: list[str], path: Path, line: int) -> list[str]:
+    """Return the names of the columns, after checking them."""
+    origin = Origin(str(path), line)
+    if all(map(_is_number, names)):
+        raise FileContentError(
+            f"The first line of {path} has numbers, and names of columns are needed there. "
+            "For a file without a line of names, pass them as columns=[...].",
+            origin=origin,
+        )
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise FileContentError(f"Column {number} of {path} has no name.", origin=origin)
+        if name in names[: number - 1]:
+            raise FileContentError(f"{path} has two columns {name!r}.", origin=origin)
+    return names
+
+
+def _read_npz(path: Path) -> TableFile:
+    columns: dict[str, Cells] = {}
+    groups: dict[str, list[str]] = {}
+    sizes: dict[str, int] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not isinstance(arrays, Mapping):
+                raise FileContentError(f"{path} is a single array without a name: save it with numpy.savez.")
+            for name, array in arrays.items():
+                if array.ndim not in (1, 2):
+                    raise FileContentError(
+                        f"Array {name!r} of {path} has shape {array.shape}: a column has shape (rows,), and several "
+                        "have shape (rows, columns)."
+                    )
+                sizes[name] = len(array)
+                if array.ndim == 1:
+                    columns[name] = _cells(array, name, path)
+                else:
+                    groups[name] = [f"{name}[{i}]" for i in range(array.shape[1])]
+                    columns |= {each: _cells(array[:, i], name, path) for i, each in enumerate(groups[name])}
+    except (ValueError, BadZipFile, EOFError) as error:
+        if isinstance(error, FileContentError):
+            raise
+        raise FileContentError(f"{path} is not a valid npz file: {error}") from error
+    if not columns or not all(sizes.values()):
+        raise FileContentError(f"{path} has no rows.")
+    if len(set(sizes.values())) > 1:
+        raise FileContentError(
+            f"The arrays of {path} have different numbers of rows: "
+            f"{', '.join(f'{name} {size}' for name, size in sizes.items())}."
+        )
+    return TableFile(path, columns, groups=groups)
+
+
+def _cells(array: np.ndarray[Any, Any], name: str, path: Path) -> Cells:
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    if array.dtype.kind == "U":
+        return [str(text).strip() for text in array]
+    raise FileContentError(
+        f"Array {name!r} of {path} has dtype {array.dtype}: it must have numbers or texts."
+    )
+
+
+def _read_parquet(path: Path) -> TableFile:
+    try:
+        if find_spec("pyarrow") is not None:
+            parquet = import_module("pyarrow.parquet")
+            table = parquet.read_table(path)
+            lists = {name: table[name].to_pylist() for name in table.column_names}
+        elif find_spec("pandas") is not None:
+            table = import_module("pandas").read_parquet(path).astype(object)
+            table = table.where(table.notna(), None)
+            lists = {str(name): table[name].to_list() for name in table.columns}
+        else:
+            raise MissingLibraryError(
+                f"{path} cannot be read: a parquet file needs pyarrow or pandas. Install one, such as with "
+                "`pip install pyarrow`, or save the table as csv or npz."
+            )
+    except (OSError, ValueError) as error:  # the errors of pyarrow are subclasses of them
+        raise FileContentError(f"{path} is not a valid parquet file: {error}") from error
+    columns = {name: _cells_of_values(values) for name, values in lists.items()}
+    if not columns or not len(next(iter(columns.values()))):
+        raise FileContentError(f"{path} has no rows.")
+    return TableFile(path, columns)
+
+
+def _cells_of_values(values: Sequence[Any]) -> Cells:
+    """Return the cells of a column of Python objects: numbers if all values that are not missing are numbers."""
+    filled = [
+        None if value is None or value != value else value for value in values
+    ]  # NaN is not equal to itself
+    if all(isinstance(value, Real | Decimal | None) for value in filled):
+        return np.array([math.nan if value is None else float(value) for value in filled], dtype=np.float64)
+    return ["" if value is None else str(value).strip() for value in filled]
+
+
+def _is_number(cell: str) -> bool:
+    return not math.isnan(_number(cell)) or cell.strip("+-").lower() == "nan"
+
+
+def _number(cell: str) -> float:
+    """Return the number in a cell, or NaN if there is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
