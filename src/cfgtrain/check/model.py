@@ -18,7 +18,7 @@ from cfgtrain.registries import MODELS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.step import missing_train_step
 
-__all__ = ["model_problems"]
+__all__ = ["model_class", "model_problems"]
 
 
 def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrainError]:
@@ -33,7 +33,7 @@ def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrain
     model = cfg["model"]
     yield from component(cfg._cfg_dict, "model", MODELS)
     yield from nested(model, MODELS)
-    target = _target(model)
+    target = model_class(model)
     if target is not None and issubclass(target, SupervisedModel) and isinstance(model.get("loss"), str):
         try:
             loss_config(model["loss"])
@@ -44,7 +44,7 @@ def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrain
         yield ConfigValueError(message, hint=hint, **location(cfg._cfg_dict, "model"))
 
 
-def _target(model: Any) -> type[Any] | None:
+def model_class(model: Any) -> type[Any] | None:
     """Return the class of the model, or None if there is no such class, or only a function."""
     if isinstance(model, Mapping):
         with suppress(Exception):  # reported as a problem of the component
