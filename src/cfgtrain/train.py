@@ -15,6 +15,7 @@ from cfgtrain.check import check
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
+from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
@@ -105,6 +106,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         fill_seed(cfg, resumed)
         if resumed is None:
             write_config(cfg, work_dir)
+            (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)

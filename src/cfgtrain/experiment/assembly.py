@@ -20,7 +20,7 @@ from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
-from cfgtrain.origin import location
+from cfgtrain.origin import Location, location
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
@@ -150,21 +150,31 @@ def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = No
             not say how several workers share it.
     """
     settings = loader_settings(cfg.data, part)
-    if part != "train":
-        settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
+    if part != "train":  # scores are of every sample, in the order of the dataset
+        settings |= {"shuffle": False, "drop_last": False, "round_up": False, "on_error": "raise"}
     dataset = build_dataset(cfg.data[part], metainfo=metainfo)
     problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
     if problem is not None:
-        own = cfg.data.get(f"{part}_dataloader", {})
-        node = own if "workers_per_gpu" in own else cfg.data
-        raise ConfigValueError(problem, **location(node, "workers_per_gpu"))
+        raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
+    given = {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
     try:
-        return build_dataloader(dataset, **settings, seed=cfg.seed)
+        loader = build_dataloader(dataset, **settings, **given, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:
-        nodes = (cfg.data.get(f"{part}_dataloader", {}), cfg.data)
-        with_sampler = next((node for node in nodes if node.get("sampler")), None)
-        where = location(cfg.data, part) if with_sampler is None else location(with_sampler, "sampler")
+        name = "on_error" if error.argument == ("on_error",) else "sampler"
+        where = _setting_place(cfg, part, name)
         raise ConfigValueError(error.message, hint=error.hint, **where) from error
+    sampler = getattr(loader.batch_sampler, "sampler", None)
+    if part != "train" and getattr(sampler, "repeats_samples", False):
+        message = f"{type(sampler).__name__} is for training: scores are of each sample once."
+        raise ConfigValueError(message, **_setting_place(cfg, part, "sampler"))
+    return loader
+
+
+def _setting_place(cfg: Config, part: str, *names: str) -> Location:
+    """Return where one of some settings of a loader was set, or else the place of its dataset."""
+    nodes = (cfg.data.get(f"{part}_dataloader", {}), cfg.data)
+    places = (location(node, name) for node in nodes for name in names if node.get(name) is not None)
+    return next(places, location(cfg.data, part))
 
 
 def assemble_runner(
