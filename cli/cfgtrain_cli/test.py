@@ -110,7 +110,7 @@ def _use_metrics(cfg: Config, metrics: list[str]) -> None:
     origin = Origin(None, None, shlex.join([FLAG, *metrics]))
     if cfg.get("evaluation") is not None:
         del cfg["evaluation"]
-    cfg.merge_from_dict({"evaluation": {"metrics": metrics}}, origin=origin)
+    cfg.merge_from_dict({"evaluation": {"metrics": metrics}}, origin=lambda *_: origin)
 
 
 def _with_progress(
@@ -174,7 +174,10 @@ def _print(result: TestResult, out: Path | None) -> None:
     if any(isinstance(value, list) for value in result.scores.values()) and "predicted" not in result.table:
         echo("\nThe confusion matrix is too wide to print; --out and --json have it.")
     which = f", the {result.kind} one" if result.kind else ""
-    dataset = f"data.{result.part}" + (", as there is no data.test" if result.part == "val" else "")
-    echo(f"\nTested {Path(result.checkpoint).name}{which}, on the {result.samples:,} samples of {dataset}.")
+    echo(
+        f"\nTested {Path(result.checkpoint).name}{which}, on the {result.samples:,} samples of data.{result.part}."
+    )
+    if result.part == "val":
+        echo("There is no data.test.")
     if out is not None:
         echo(f"The results are in {out}.")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from cfgtrain.check import check_test
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
+from cfgtrain.errors import CheckpointNotFoundError
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.experiment.assembly import build_loader, check_samples, check_scores, evaluation_settings
 from cfgtrain.experiment.testing import find_trained
@@ -72,6 +73,11 @@ def test(
     """
     began = time.perf_counter()
     part = check_test(cfg)
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        raise CheckpointNotFoundError(
+            f"The checkpoint {checkpoint} is a folder.",
+            hint="Leave it out to test the best checkpoint of a work directory, which --work-dir names.",
+        )
     path, kind = (str(checkpoint), "") if checkpoint is not None else find_trained(cfg)
     trained = load_trained_model(cfg, path, trusted=trusted)
     if cfg.get("seed") is None:
