@@ -284,8 +284,8 @@ class _Labels:
         values = [[self._value(each, entry) for each in self._several(entry)] for entry in entries]
         names = self.known or self._names(entries, values)
         indices = {name: index for index, name in enumerate(names)}
-        # With names such as '1', a text is never an index: it would not be clear which one it is.
-        are_numbers = any(_as_index(name) is not None for name in names)
+        # With names such as '1' for another index than 1, a text is never an index: it would not be clear which.
+        are_numbers = any(_as_index(name) not in (None, index) for name, index in indices.items())
         rows: list[list[int]] = []
         for entry, labels in zip(entries, values, strict=True):
             rows.append([])
