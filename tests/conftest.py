@@ -111,6 +111,20 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
     return call
 
 
+@pytest.fixture(scope="session")
+def trained_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work directory of LeNet-5 that was trained on the digits for two epochs; do not write to it."""
+    from cfgtrain.config import Config
+    from cfgtrain.train import train
+
+    cfg = Config.fromfile(ROOT / "configs" / "digits" / "lenet5.py")
+    cfg.runner.max_epochs = 2
+    cfg.device = "cpu"
+    cfg.work_dir = str(tmp_path_factory.mktemp("digits") / "run")
+    train(cfg)
+    return Path(cfg.work_dir)
+
+
 @pytest.fixture
 def configs() -> Path:
     """The folder of the configs that come with the repository."""

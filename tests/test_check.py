@@ -132,8 +132,8 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("policy='step', step=[2, 3]", "policy='Torch', scheduler=dict(type='StepLr')", ConfigValueError, "lr_config.scheduler.type", "Did you mean 'StepLR'"),
     ("evaluation = dict(interval=1, metric='accuracy')", "lr_config = dict(policy='ReduceOnPlateau')", ConfigValueError, "lr_config", "there is no evaluation"),
     # scores
-    ("dict(type='IterTimerHook', priority='LOW')", "dict(type='EarlyStoppingHook', monitor='acuracy')", ConfigValueError, "custom_hooks[0].monitor", "EarlyStoppingHook uses the score 'acuracy', and the scores are accuracy. Did you mean 'accuracy'?"),
-    ("policy='step', step=[2, 3]", "policy='ReduceOnPlateau', monitor='loss'", ConfigValueError, "lr_config.monitor", "uses the score 'loss', and the scores are accuracy"),
+    ("dict(type='IterTimerHook', priority='LOW')", "dict(type='EarlyStoppingHook', monitor='acuracy')", ConfigValueError, "custom_hooks[0].monitor", "EarlyStoppingHook uses the score 'acuracy', and the scores are accuracy, loss. Did you mean 'accuracy'?"),
+    ("policy='step', step=[2, 3]", "policy='ReduceOnPlateau', monitor='los'", ConfigValueError, "lr_config.monitor", "uses the score 'los', and the scores are accuracy, loss. Did you mean 'loss'?"),
     ("metric='accuracy')", "metric='accuracy', save_best='acc')", ConfigValueError, "evaluation.save_best", "save_best uses the score 'acc', and the scores are accuracy"),
     ("metric='accuracy'", "metric='acuracy'", ConfigValueError, "evaluation.metric", "metric must be 'accuracy', not 'acuracy'. Did you mean 'accuracy'?"),
     ("policy='step', step=[2, 3]", "policy='poly', pwer=2", BuildError, "lr_config.pwer", "Did you mean 'power'"),
@@ -163,7 +163,16 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("grad_clip=None", "grad_clp=None", BuildError, "optimizer_config.grad_clp", "Did you mean 'grad_clip'"),
     ("step=[2, 3]", "step=[2, 3], gama=0.1", BuildError, "lr_config.gama", "Did you mean 'gamma'"),
     ("checkpoint_config = dict(interval=1)", "checkpoint_config = dict(intervall=1)", BuildError, "checkpoint_config.intervall", "Did you mean 'interval'"),
-    ("metric='accuracy'", "metrics='accuracy'", BuildError, "evaluation.metrics", "Did you mean 'metric'"),
+    ("metric='accuracy'", "metrc='accuracy'", BuildError, "evaluation.metrc", "Did you mean 'metric'"),
+    ("metric='accuracy'", "metrics='accuracy'", ConfigValueError, "evaluation.metrics", "metrics must be a list such as ['Accuracy'], not 'accuracy'"),
+    ("metric='accuracy'", "metrics=[]", ConfigValueError, "evaluation.metrics", "metrics is empty"),
+    ("metric='accuracy'", "metrics=['F1', 'Acuracy']", UnknownNameError, "evaluation.metrics", "Did you mean 'Accuracy'"),
+    ("metric='accuracy'", "metrics=[dict(type='Acuracy')]", UnknownNameError, "evaluation.metrics[0].type", "Did you mean 'Accuracy'"),
+    ("metric='accuracy'", "metrics=[dict(type='F1', averge=None)]", BuildError, "evaluation.metrics[0].averge", "Did you mean 'average'"),
+    ("metric='accuracy'", "metrics=[dict(type='F1', average='marco')]", ConfigValueError, "evaluation.metrics[0].average", "must be 'macro' or 'micro' or None, not 'marco'"),
+    ("metric='accuracy'", "metrics=[dict(type='Accuracy', topk=[1, 0])]", ConfigValueError, "evaluation.metrics[0].topk", "topk must be at least 1, not 0"),
+    ("metric='accuracy'", "metrics=['F1', 'F1']", ConfigValueError, "evaluation.metrics", "Two metrics have a score with the name 'f1'"),
+    ("metric='accuracy'", "metrics=['F1'], save_best='f2'", ConfigValueError, "evaluation.save_best", "save_best uses the score 'f2', and the scores are f1, loss"),
     ("evaluation = dict(interval=1", "evaluation = dict(intervl=1", BuildError, "evaluation.intervl", "Did you mean 'interval'"),
     ("samples_per_gpu=32", "sample_per_gpu=32", ConfigKeyError, "data.sample_per_gpu", "Did you mean 'samples_per_gpu'"),
     ("samples_per_gpu=64", "sample_per_gpu=64", BuildError, "data.val_dataloader.sample_per_gpu", "Did you mean 'samples_per_gpu'"),
@@ -189,14 +198,14 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("samples_per_gpu=64", "prefetch_factor=-2", ConfigValueError, "data.val_dataloader.prefetch_factor", "prefetch_factor must be at least 1, not -2"),
     ("samples_per_gpu=32", "prefetch_factor=None", ConfigValueError, "data.prefetch_factor", "prefetch_factor of build_dataloader must be an int, not None"),
     ("samples_per_gpu=64", "prefetch_factor=None", ConfigValueError, "data.val_dataloader.prefetch_factor", "prefetch_factor of build_dataloader must be an int, not None"),
-    ("samples_per_gpu=32", "pin_memory=1", ConfigValueError, "data.pin_memory", "pin_memory of build_dataloader must be a bool, not 1"),
-    ("samples_per_gpu=64", "pin_memory=1", ConfigValueError, "data.val_dataloader.pin_memory", "pin_memory of build_dataloader must be a bool, not 1"),
+    ("samples_per_gpu=32", "pin_memory=1", ConfigValueError, "data.pin_memory", "pin_memory of build_dataloader must be a bool or None, not 1"),
+    ("samples_per_gpu=64", "pin_memory=1", ConfigValueError, "data.val_dataloader.pin_memory", "pin_memory of build_dataloader must be a bool or None, not 1"),
     ("samples_per_gpu=32", "persistent_workers='no'", ConfigValueError, "data.persistent_workers", "persistent_workers of build_dataloader must be a bool, not 'no'"),
     ("samples_per_gpu=64", "persistent_workers='no'", ConfigValueError, "data.val_dataloader.persistent_workers", "persistent_workers of build_dataloader must be a bool, not 'no'"),
     ("samples_per_gpu=32", "drop_last=0", ConfigValueError, "data.drop_last", "drop_last of build_dataloader must be a bool, not 0"),
     ("samples_per_gpu=64", "drop_last=0", ConfigValueError, "data.val_dataloader.drop_last", "drop_last of build_dataloader must be a bool, not 0"),
-    ("samples_per_gpu=32", "timeout=-1", ConfigKeyError, "data.timeout", "data has no setting 'timeout'"),
-    ("samples_per_gpu=64", "timeout=-1", BuildError, "data.val_dataloader.timeout", "takes no argument 'timeout'"),
+    ("samples_per_gpu=32", "deadline=-1", ConfigKeyError, "data.deadline", "data has no setting 'deadline'"),
+    ("samples_per_gpu=64", "deadline=-1", BuildError, "data.val_dataloader.deadline", "takes no argument 'deadline'"),
     ("samples_per_gpu=64", "seed=3", ConfigKeyError, "data.val_dataloader.seed", "'seed' is not a setting of a loader"),
     ("samples_per_gpu=64", "world_size=2", ConfigKeyError, "data.val_dataloader.world_size", "determined by the run"),
     ("samples_per_gpu=32", "samples_per_gpu='all'", ConfigValueError, "data.samples_per_gpu", "not 'all'"),
@@ -205,7 +214,7 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     # plain settings
     ("workflow = [('train', 1), ('val', 1)]", "workflow = ['train']", ConfigValueError, "workflow", "such as [('train', 1)]"),
     ("workflow = [('train', 1), ('val', 1)]", "workflow = [('train', 1), ('val', 0)]", ConfigValueError, "workflow", "A flow runs at least once, not 0 times, as 'val'"),
-    ("metric='accuracy')", "metric='accuracy', save_best='acuracy')", ConfigValueError, "evaluation.save_best", "the scores are accuracy. Did you mean 'accuracy'?"),
+    ("metric='accuracy')", "metric='accuracy', save_best='acuracy')", ConfigValueError, "evaluation.save_best", "the scores are accuracy, loss. Did you mean 'accuracy'?"),
     ("seed = 0", "seed = -1", ConfigValueError, "seed", "seed must be from 0 to 9223372036854775807, not -1"),
     ("seed = 0", "seed = True", ConfigValueError, "seed", "seed must be an integer, not True"),
     ("log_level = 'INFO'", "log_level = 'LOUD'", ConfigValueError, "log_level", "log_level must be DEBUG, INFO, WARNING or ERROR, not 'LOUD'"),
@@ -369,6 +378,9 @@ def test_dicts_for_unknown_registries_are_not_checked(load: Load) -> None:
     class Wrapper(nn.Module):
         def __init__(self, backbone: Any, neck: Any = None, test_cfg: Any = None) -> None:
             super().__init__()
+
+        def train_step(self, batch: Any, optimizer: Any) -> Any:
+            raise AssertionError("It is only checked.")
 
     nested = (
         "type='Wrapper', neck=dict(type='SomeoneElses', a=1), test_cfg=dict(nms=dict(type='nms', iou=0.5))"

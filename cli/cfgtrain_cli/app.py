@@ -16,7 +16,7 @@ import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
-from cfgtrain_cli import compare, diff, env, hooks, model, plot, print_config, schedule, train
+from cfgtrain_cli import compare, diff, env, hooks, model, plot, predict, print_config, schedule, train
 from cfgtrain_cli.checkpoint import commands as checkpoint
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
@@ -51,6 +51,7 @@ def options(
 
 
 app.command("train", cls=ConfigCommand)(train.train)
+app.command("predict", cls=ConfigCommand)(predict.predict)
 app.command("print-config", cls=ConfigCommand)(print_config.print_config)
 app.command("diff")(diff.diff_configs)
 app.command("hooks", cls=ConfigCommand)(hooks.hooks)

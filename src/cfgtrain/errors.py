@@ -22,6 +22,7 @@
     ├── CheckpointError              (RuntimeError)
     │   └── CheckpointNotFoundError  (FileNotFoundError)
     ├── SampleError                  (RuntimeError)      a sample that cannot be loaded
+    │   └── TransformError                               a step of a pipeline that failed
     ├── WorkerError                  (RuntimeError)      a worker process, or its answer, that is lost
     ├── NonFiniteLossError           (ArithmeticError)
     ├── BackendError                 (ValueError)
@@ -259,6 +260,22 @@ class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
 
 class SampleError(CfgTrainError, RuntimeError):
     """A sample cannot be loaded, or the worker process that loaded it died."""
+
+
+class TransformError(SampleError):
+    """A step of a pipeline failed, for another reason than a file that cannot be read.
+
+    Attributes:
+        step: Index of the step in the pipeline, 0-based, or -1 if it is unknown.
+        transform: Name of the class or function.
+    """
+
+    def __init__(
+        self, message: str = "", *, step: int = -1, transform: str = "", **fields: Unpack[ErrorFields]
+    ) -> None:
+        super().__init__(message, **fields)
+        self.step = step
+        self.transform = transform
 
 
 class WorkerError(CfgTrainError, RuntimeError):

@@ -15,6 +15,12 @@ DATASETS = Registry("dataset", scope="cfgtrain", home="cfgtrain.data")
 PIPELINES = Registry("pipeline", scope="cfgtrain", home="cfgtrain.data")
 SAMPLERS = Registry("sampler", scope="cfgtrain", home="cfgtrain.data")
 
+# Transforms of whole batches, which a model performs in training.
+BATCH_TRANSFORMS = Registry("batch transform", scope="cfgtrain", home="cfgtrain.data")
+
+# Functions that merge samples into a batch.
+COLLATE_FUNCTIONS = Registry("collate function", scope="cfgtrain", home="cfgtrain.parallel")
+
 # What scores predictions, batch by batch.
 METRICS = Registry("metric", scope="cfgtrain", home="cfgtrain.metrics")
 

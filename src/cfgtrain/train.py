@@ -16,6 +16,7 @@ from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of, parts_of
 from cfgtrain.data.paths import resolve_paths
+from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
@@ -108,10 +109,11 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         fill_seed(cfg, resumed)
         if resumed is None:
             write_config(cfg, work_dir)
+            (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
-        loaders = build_loaders(cfg)
+        loaders = build_loaders(cfg, model)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         metainfo = metainfo_of(loaders["train"].dataset)
         prints = fingerprints(loaders)

@@ -290,7 +290,7 @@ SETTINGS = [
     (["+data.prefetch_factor=0"], "prefetch_factor must be at least 1, not 0"),
     (["data.workers_per_gpu=-1"], "workers_per_gpu must be at least 0, not -1"),
     (["+data.val_dataloader={prefetch_factor: 0}"], "prefetch_factor must be at least 1, not 0"),
-    (["+data.pin_memory=3"], "pin_memory of build_dataloader must be a bool, not 3"),
+    (["+data.pin_memory=3"], "pin_memory of build_dataloader must be a bool or None, not 3"),
     ([SAMPLER], "it has no draws"),
     (
         ["data.train.type=ToyStream", "+data.sampler={type: EpochSampler}"],

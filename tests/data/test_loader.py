@@ -10,8 +10,9 @@ import torch
 from tiny import CROP, TO_TENSORS, Squares, same, squares_loader
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
 
-from cfgtrain.data.loader import EpochDataLoader, SeededDataset, StreamLoader, iterate_epoch
+from cfgtrain.data.loader import EpochDataLoader, StreamLoader, iterate_epoch
 from cfgtrain.data.samplers import Draw, EpochSampler
+from cfgtrain.data.seeded import SeededDataset
 from cfgtrain.errors import CheckpointError, SampleError
 from cfgtrain.random_state import RandomState
 

@@ -228,7 +228,7 @@ def test_argument_problems(
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        (plain, "plain(a, b='x', c=1.0)"),
+        (plain, "plain(a, b='x', *args, c=1.0)"),
         (open_ended, "open_ended(a, **kwargs)"),
         (PassesOnTwice, "PassesOnTwice(more=0, extra, depth, width=1, name='')"),
         (HasDefault, "HasDefault(depth=18, width=1, name='')"),
@@ -251,11 +251,11 @@ def test_the_error_has_the_message_the_place_and_the_signature(write: Callable[[
     assert str(error).splitlines() == [
         "plain takes no argument 'aa'. Did you mean 'a'?",
         "  at cat.aa (cat.py:3)",
-        "  in plain(a, b='x', c=1.0)",
+        "  in plain(a, b='x', *args, c=1.0)",
     ]
     assert (error.message, error.hint) == ("plain takes no argument 'aa'.", "Did you mean 'a'?")
     assert (error.file, error.line, error.key) == ("cat.py", 3, "cat.aa")
-    assert error.signature == "plain(a, b='x', c=1.0)"
+    assert error.signature == "plain(a, b='x', *args, c=1.0)"
 
 
 def test_arguments_that_will_be_added() -> None:

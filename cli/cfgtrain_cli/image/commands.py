@@ -325,7 +325,8 @@ def _run(
     from cfgtrain_cli.image.batch import Batch, OutputFolderError, Settings, preview_job
     from cfgtrain_cli.image.plan import make_plan
     from cfgtrain_cli.image.quiet import quiet_libraries
-    from cfgtrain_cli.image.report import dry_run_report, failure_report, json_report, summary, with_progress
+    from cfgtrain_cli.image.report import dry_run_report, failure_report, json_report, summary
+    from cfgtrain_cli.progress import with_progress
 
     begin = time.perf_counter()
     plan = make_plan(inputs, output, suffix=suffix, overwrite=overwrite, skip_existing=skip_existing)
@@ -334,7 +335,7 @@ def _run(
     todo = (preview_job(job, task) for job in plan.jobs) if dry_run else batch.outcomes()
     try:
         with quiet_libraries():
-            outcomes = list(with_progress(todo, len(plan.jobs)))
+            outcomes = list(with_progress(todo, len(plan.jobs), lambda each: each.job.source.name))
     except (KeyboardInterrupt, OutputFolderError) as error:
         todo.close()
         written = sum(outcome.error is None for outcome in batch.finished)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from glob import glob, has_magic
 from pathlib import Path
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.io import IMAGE_SUFFIXES
-from cfgtrain.suggestions import close_names, suggest
+from cfgtrain.image_files.search import FileSearch
+from cfgtrain.suggestions import suggest
 
 _MAX_LISTED = 8
 
@@ -63,7 +63,10 @@ def make_plan(
     if len(inputs) == 1 and Path(inputs[0]).is_file() and not _is_folder(output):
         plan.jobs = [Job(Path(inputs[0]), Path(output))]
     else:
-        jobs = dict.fromkeys(job for word in inputs for job in _jobs_of(word, Path(output), plan))
+        search = FileSearch(exclude=Path(output))
+        found = [file for word in inputs for file in search.find(word)]
+        jobs = dict.fromkeys(Job(file.path, Path(output) / file.relative) for file in found)
+        plan.num_ignored = search.num_ignored
         plan.jobs = [replace(job, output=job.output.with_suffix(suffix)) if suffix else job for job in jobs]
         if Path(output).exists() and not Path(output).is_dir():
             raise ArgumentError(
@@ -93,8 +96,8 @@ def find_images(inputs: Iterable[str]) -> list[Path]:
     Raises:
         ArgumentError: An input does not exist.
     """
-    nowhere, plan = Path(os.devnull), Plan()
-    return list(dict.fromkeys(job.source for word in inputs for job in _jobs_of(word, nowhere, plan)))
+    search = FileSearch()
+    return list(dict.fromkeys(file.path for word in inputs for file in search.find(word)))
 
 
 def _is_folder(output: str) -> bool:
@@ -112,59 +115,6 @@ def _check_suffix(output: Path) -> None:
             f"The output {str(output)!r} has the suffix {output.suffix!r}, which is not that of an "
             f"image format.{suggest(output.suffix, IMAGE_SUFFIXES)}"
         )
-
-
-def _jobs_of(word: str, folder: Path, plan: Plan) -> Iterator[Job]:
-    """Yield the jobs of one input."""
-    path = Path(word)
-    if path.is_dir():
-        files = _images_below(path, folder, plan)
-        if not files:
-            raise ArgumentError(f"The folder {word!r} contains no images (files with a suffix such as .jpg).")
-        yield from (Job(file, folder / file.relative_to(path)) for file in files)
-    elif path.is_file():
-        yield Job(path, folder / path.name)
-    elif has_magic(word):
-        yield from _jobs_matching(word, folder, plan)
-    elif path.exists():
-        raise ArgumentError(f"The input {word!r} is neither a file nor a folder.")
-    else:
-        raise ArgumentError(f"There is no file or folder {word!r}.{_similar(path)}")
-
-
-def _images_below(top: Path, output: Path, plan: Plan) -> list[Path]:
-    """Return the images in a folder and its subfolders, except hidden ones and those in the output folder."""
-    found, inside = [], output.absolute()
-    for folder, folders, files in os.walk(top, onerror=_raise_unreadable):
-        at = Path(folder)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (at / name).absolute() != inside
-        )
-        visible = sorted(name for name in files if not name.startswith("."))
-        named = [at / name for name in visible if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        images = [path for path in named if path.is_file()]  # neither pipes nor broken links
-        plan.num_ignored += len(visible) - len(images)
-        found += images
-    return found
-
-
-def _jobs_matching(pattern: str, folder: Path, plan: Plan) -> Iterator[Job]:
-    """Yield a job for each match.
-
-    The output mirrors the folders below the fixed part of the pattern: ``photos`` in ``photos/**/*.jpg``.
-    """
-    matches = sorted(Path(match) for match in glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob does not support absolute patterns
-    files = [match for match in matches if match.is_file()]
-    if not files:
-        raise ArgumentError(f"No file matches the pattern {pattern!r}.")
-    parts = Path(pattern).parts
-    fixed = Path(*parts[: next(i for i, part in enumerate(parts) if has_magic(part))])
-    inside = folder.absolute()
-    for file in files:
-        if file.suffix.lower() not in IMAGE_SUFFIXES:
-            plan.num_ignored += 1
-        elif not (inside.is_relative_to(fixed.absolute()) and file.absolute().is_relative_to(inside)):
-            yield Job(file, folder / file.relative_to(fixed))
 
 
 def _check_outputs(jobs: list[Job]) -> None:
@@ -188,16 +138,6 @@ def _check_outputs(jobs: list[Job]) -> None:
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _similar(path: Path) -> str:
-    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = close_names(path.name, names, 1)
-    return f" Did you mean {str(path.parent / close[0])!r}?" if close else ""
-
-
-def _raise_unreadable(error: OSError) -> None:
-    raise ArgumentError(f"The folder {error.filename!r} cannot be read: {error.strerror}.") from error
 
 
 def _with_list(what: str, lines: Iterable[str]) -> str:

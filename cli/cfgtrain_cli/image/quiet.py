@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 def quiet_libraries() -> Iterator[None]:
     """Discard the warnings of Pillow, and what OpenCV, libpng, libjpeg and libtiff write to stderr.
 
-    These libraries write to the file descriptor. ``sys.stderr`` still reaches the terminal.
+    These libraries write to the file descriptor. ``sys.stderr`` and log records still reach the terminal.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -23,17 +24,26 @@ def quiet_libraries() -> Iterator[None]:
             yield
             return
         stderr = sys.stderr
+        handlers = [
+            each
+            for each in logging.getLogger().handlers
+            if isinstance(each, logging.StreamHandler) and each.stream is stderr
+        ]
         try:
             if _is_descriptor(stderr):
                 stderr.flush()
                 sys.stderr = os.fdopen(
                     os.dup(copy), "w", encoding=stderr.encoding, errors=stderr.errors, buffering=1
                 )
+                for handler in handlers:
+                    handler.setStream(sys.stderr)
             with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
                 os.dup2(nowhere.fileno(), 2)
             yield
         finally:
             if sys.stderr is not stderr:
+                for handler in handlers:
+                    handler.setStream(stderr)
                 with suppress(OSError):
                     sys.stderr.close()
                 sys.stderr = stderr

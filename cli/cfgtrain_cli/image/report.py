@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,6 @@ from cfgtrain_cli.image.batch import Outcome
 from cfgtrain_cli.image.plan import Plan
 
 _MAX_LISTED = 20
-
-
-def with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """Yield the outcomes, and show their number on a terminal."""
-    if total < 2 or not sys.stderr.isatty():
-        yield from outcomes
-        return
-    from cfgtrain.terminal import LiveProgress  # imports rich, which pipes do not need
-
-    progress = LiveProgress(total)
-    failed = 0
-    try:
-        for done, outcome in enumerate(outcomes, start=1):
-            failed += outcome.error is not None
-            progress.update(done, outcome.job.source.name, {"failed": failed} if failed else {})
-            yield outcome
-    finally:
-        progress.stop()
 
 
 def json_report(outcomes: Iterable[Outcome], plan: Plan, seconds: float, dry_run: bool) -> dict[str, Any]:
@@ -79,11 +60,11 @@ def failure_report(outcomes: Iterable[Outcome], plan: Plan) -> str:
     return failed_files(bad) if bad else ""
 
 
-def failed_files(bad: Sequence[tuple[Path, str]]) -> str:
+def failed_files(bad: Sequence[tuple[Path | str, str]], noun: str = "image") -> str:
     """Return a line for each of some files with its error, after a line with their number."""
     lines = [printable(f"{path}: {error}") for path, error in bad[:_MAX_LISTED]]
     lines += [f"and {len(bad) - _MAX_LISTED} more; --json lists all"] if len(bad) > _MAX_LISTED else []
-    return "\n  ".join([f"{_count(len(bad))} failed:", *lines])
+    return "\n  ".join([f"{_count(len(bad), noun)} failed:", *lines])
 
 
 def _in_order(outcomes: Iterable[Outcome], plan: Plan) -> list[Outcome]:
@@ -107,5 +88,5 @@ def _skipped(plan: Plan) -> str:
     return f" Skipped: {', '.join(parts)}." if parts else ""
 
 
-def _count(number: int) -> str:
-    return f"{number} image{'' if number == 1 else 's'}"
+def _count(number: int, noun: str = "image") -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 
-from cfgtrain.check.components import component, nested
 from cfgtrain.check.data import data_path_problems, data_problems
 from cfgtrain.check.evaluation import evaluation_problems
 from cfgtrain.check.hooks import hook_problems
+from cfgtrain.check.model import model_problems
 from cfgtrain.check.optimizer import optimizer_problems
 from cfgtrain.check.runner import runner_problems
 from cfgtrain.check.values import file_problems, freeze_problems, value_problems
@@ -16,7 +16,6 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError
 from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
-from cfgtrain.registries import MODELS
 from cfgtrain.suggestions import close_names
 
 __all__ = ["check", "check_model", "find_problems"]
@@ -53,7 +52,7 @@ def check_model(cfg: Config, data: bool = False) -> None:
     problems = [
         *_top_level(cfg),
         *_missing(cfg, ["model"], "here"),
-        *_model_problems(cfg),
+        *model_problems(cfg),
         *freeze_problems(cfg),
     ]
     if data and "data" in cfg:
@@ -74,7 +73,7 @@ def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield every problem that can be found without building anything."""
     yield from _top_level(cfg)
     yield from _missing(cfg, [key.name for key in KEYS.values() if key.required], "for training")
-    yield from _model_problems(cfg)
+    yield from model_problems(cfg, for_training=True)
     if "data" in cfg:
         yield from data_problems(cfg)
     if "optimizer" in cfg:
@@ -94,12 +93,6 @@ def _missing(cfg: Config, names: Iterable[str], what_for: str) -> Iterator[CfgTr
             message = f"The config has no {name!r}, which is required {what_for}."
             origin = Origin(cfg.filename) if cfg.filename else None
             yield ConfigKeyError(message, origin=origin, key=name)
-
-
-def _model_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    if "model" in cfg:
-        yield from component(cfg._cfg_dict, "model", MODELS)
-        yield from nested(cfg["model"], MODELS)
 
 
 def _top_level(cfg: Config) -> Iterator[CfgTrainError]:

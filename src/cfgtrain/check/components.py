@@ -13,7 +13,7 @@ from cfgtrain.errors import CfgTrainError, ConfigValueError
 from cfgtrain.introspection.imports import import_failure
 from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
 from cfgtrain.origin import Location, argument_location, dotted, location
-from cfgtrain.registries import HOOKS, INITIALIZERS, PIPELINES
+from cfgtrain.registries import HOOKS, INITIALIZERS, METRICS, PIPELINES
 from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg, similar_key
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
@@ -65,7 +65,8 @@ def component(
     problems = list(arguments(cfg, target, args, given, partial_args, ("type", *config_keys)))
     if registry is HOOKS:
         problems += _hook_problems(cfg, target)
-    if not problems and registry in (HOOKS, PIPELINES, INITIALIZERS) and is_builtin(target):
+    tried = registry in (HOOKS, METRICS, PIPELINES, INITIALIZERS) and isinstance(target, type)
+    if not problems and tried and is_builtin(target):
         problems += _trial(cfg, target, args)
     yield from problems
 
@@ -205,7 +206,7 @@ def _hook_problems(cfg: Any, target: Any) -> Iterator[CfgTrainError]:
 
 
 def _trial(cfg: Any, target: Any, args: dict[str, Any]) -> Iterator[CfgTrainError]:
-    """Build a hook, transform or initializer of cfgtrain, whose constructor validates its arguments."""
+    """Build a hook, metric, transform or initializer of cfgtrain, whose constructor validates its arguments."""
     try:
         target(**args)
     except CfgTrainError as error:

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cfgtrain.check.components import arguments, component, wrong_value
+from cfgtrain.check.components import arguments, component, config_error, wrong_value
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import LOADER_KEYS, SAMPLER_OFFERED, build_dataloader, parts_of, setting_problems
+from cfgtrain.data.builder import (
+    LOADER_KEYS,
+    SAMPLER_OFFERED,
+    SETTING_ALIASES,
+    build_dataloader,
+    double_settings,
+    parts_of,
+    setting_problems,
+)
 from cfgtrain.data.paths import path_problems
+from cfgtrain.data.transforms.compose import results_argument
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location
-from cfgtrain.registries import DATASETS, PIPELINES, SAMPLERS
+from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, PIPELINES, SAMPLERS
+from cfgtrain.registry.registry import resolve_cfg
 
 __all__ = ["data_path_problems", "data_problems"]
 
 # Arguments of build_dataloader that a config cannot set.
-_GIVEN = {"dataset", "seed", "rank", "world_size", "round_up"}
+_GIVEN = {"dataset", "seed", "rank", "world_size", "round_up", "device", "work_dir", "place"}
 
 
 def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -59,18 +69,39 @@ def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:
     if part != "train" and loader.get("shuffle"):
         message = "Only the train dataset can be shuffled: scores are computed in its order."
         yield ConfigValueError(message, **location(loader, "shuffle"))
+    if part != "train" and loader.get("on_error") == "skip":
+        message = "Only samples of the train dataset can be skipped: scores are of all samples."
+        yield ConfigValueError(message, **location(loader, "on_error"))
 
 
 def _loader(node: Any, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:
-    yield from arguments(node, build_dataloader, dict(settings), ("dataset",))
+    stated = {name: value for name, value in settings.items() if name not in SETTING_ALIASES}
+    yield from arguments(node, build_dataloader, stated, ("dataset",), config_keys=tuple(SETTING_ALIASES))
+    for name, problem in double_settings(settings):
+        yield ConfigKeyError(problem, **location(node, name))
     for name in set(settings) & _GIVEN:
         message = f"{name!r} is not a setting of a loader: it is determined by the run."
         yield ConfigKeyError(message, **location(node, name))
     for name, problem in setting_problems(settings):
-        if type_problem(build_dataloader, name, settings[name]) is None:  # reported above
+        if name in SETTING_ALIASES or type_problem(build_dataloader, name, settings[name]) is None:
+            # the others are reported above
             yield ConfigValueError(problem, **location(node, name))
     if isinstance(settings.get("sampler"), Mapping):
         yield from component(node, "sampler", SAMPLERS, SAMPLER_OFFERED)
+    if settings.get("collate_fn") is not None:
+        yield from _collate_fn(node)
+
+
+def _collate_fn(node: Any) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the function that merges the samples of a batch."""
+    value = node["collate_fn"]
+    if isinstance(value, Mapping):
+        yield from component(node, "collate_fn", COLLATE_FUNCTIONS, ("batch",), partial_args=True)
+    elif isinstance(value, str):
+        for error in component([{"type": value}], 0, COLLATE_FUNCTIONS, partial_args=True):
+            yield config_error(error, node, "collate_fn")
+    elif not callable(value):
+        yield wrong_value(node, "collate_fn", "the name of a function, an import path, or a dict with a type")
 
 
 def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
@@ -87,4 +118,13 @@ def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
     pipeline = cfg.get("pipeline")
     for i, step in enumerate(pipeline if isinstance(pipeline, (list, tuple)) else ()):
         if not callable(step):
-            yield from component(pipeline, i, PIPELINES)
+            yield from component(pipeline, i, PIPELINES, _results_argument(step))
+
+
+def _results_argument(step: Any) -> tuple[str, ...]:
+    """Return the argument that a function gets the results through, if the step is a function and not built by it."""
+    try:
+        target, args = resolve_cfg(step, PIPELINES)
+    except Exception:  # reported by component
+        return ()
+    return tuple(filter(None, [results_argument(target, args)]))

@@ -7,18 +7,20 @@ from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from cfgtrain.check.components import arguments, config_error, wrong_value
+from cfgtrain.check.components import arguments, component, config_error, is_builtin, wrong_value
 from cfgtrain.check.runner import counts_epochs
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, HookError
 from cfgtrain.introspection.signatures import argument_problem, parameters_of
+from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.origin import location
-from cfgtrain.registries import DATASETS
+from cfgtrain.registries import DATASETS, METRICS, MODELS
+from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.suggestions import suggest
 
-__all__ = ["evaluation_problems", "monitor_problems"]
+__all__ = ["evaluation_problems", "metric_problems", "monitor_problems"]
 
 
 def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -34,8 +36,39 @@ def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
         message = "There is an evaluation, but no data.val to evaluate on."
         yield ConfigKeyError(message, **location(cfg, "evaluation"))
         return
-    problems = [*_arguments(evaluation, val), *counts_epochs(cfg, evaluation)]
-    yield from problems or _scores(evaluation, val)
+    problems = [*_arguments(evaluation, val), *metric_problems(evaluation), *counts_epochs(cfg, evaluation)]
+    yield from problems or _scores(cfg, evaluation, val)
+
+
+def metric_problems(evaluation: Mapping[str, Any]) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the metrics of an evaluation."""
+    metrics = evaluation.get("metrics")
+    if metrics is None:
+        return
+    if not isinstance(metrics, list | tuple):
+        yield wrong_value(evaluation, "metrics", "a list such as ['Accuracy']")
+        return
+    problems: list[CfgTrainError] = []
+    place = location(evaluation, "metrics")
+    for i, metric in enumerate(metrics):
+        if isinstance(metric, str):
+            for error in component([{"type": metric}], 0, METRICS):
+                error.origin, error.key = place.get("origin"), place.get("key")
+                problems.append(error)
+        elif isinstance(metric, Mapping):
+            problems += component(metrics, i, METRICS)
+    if not problems:
+        try:
+            build_metrics(
+                [each for each in metrics if isinstance(each, str) or _is_builtin(each)] or metrics[:1]
+            )
+        except CfgTrainError as error:
+            problems.append(config_error(error, evaluation, "metrics"))
+    yield from problems
+
+
+def _is_builtin(metric: Any) -> bool:
+    return not isinstance(metric, Mapping) or is_builtin(resolve_cfg(metric, METRICS)[0])
 
 
 def monitor_problems(cfg: Config, hook_cfg: Any, monitor: ScoreMonitor) -> Iterator[CfgTrainError]:
@@ -44,26 +77,37 @@ def monitor_problems(cfg: Config, hook_cfg: Any, monitor: ScoreMonitor) -> Itera
     if list(evaluation_problems(cfg)):
         return
     try:
-        monitor.check(None if evaluation is None else _trial(evaluation, _val(cfg)))
+        monitor.check(None if evaluation is None else _trial(cfg, evaluation, _val(cfg)))
     except (HookError, ArgumentError) as error:
         key = "monitor" if "monitor" in hook_cfg and evaluation is not None else None
         yield config_error(error, hook_cfg, key)
 
 
-def _trial(evaluation: Mapping[str, Any], val: Any) -> EvalHook:
+def _trial(cfg: Config, evaluation: Mapping[str, Any], val: Any) -> EvalHook:
     """Build the evaluation without its data: it validates its arguments and knows its scores."""
     dataset = _dataset_class(val)
     names_scores = isinstance(
         inspect.getattr_static(dataset, "score_names", None), (classmethod, staticmethod)
     )
     # The dataset of this loader is a class, so that no data is read.
-    return EvalHook(SimpleNamespace(dataset=dataset if names_scores else None), **evaluation)
+    trial = EvalHook(SimpleNamespace(dataset=dataset if names_scores else None), **evaluation)
+    trial.has_losses = _may_have_losses(cfg)
+    return trial
 
 
-def _scores(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
+def _may_have_losses(cfg: Config) -> bool:
+    """Return whether the model returns losses with its predictions, as far as its class is known."""
+    try:
+        target, _ = resolve_cfg(cfg["model"], MODELS)
+    except Exception:  # reported elsewhere
+        return True
+    return not isinstance(target, type) or hasattr(target, "forward_with_loss")
+
+
+def _scores(cfg: Config, evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
     """Find metrics that the dataset does not have, and a ``save_best`` that is not one of its scores."""
     try:
-        _trial(evaluation, val).check_save_best()
+        _trial(cfg, evaluation, val).check_save_best()
     except CfgTrainError as error:
         key = "save_best" if isinstance(error, HookError) else None
         yield config_error(error, evaluation, key)

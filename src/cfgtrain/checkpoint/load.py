@@ -55,7 +55,31 @@ def load_checkpoint(
             its weights fits the model.
     """
     checkpoint = read_checkpoint(filename, map_location, trusted)
-    weights = weights_of(checkpoint, filename)
+    load_weights_of(model, weights_of(checkpoint, filename), filename, strict, logger, revise_keys)
+    return checkpoint
+
+
+def load_weights_of(
+    model: nn.Module,
+    weights: Mapping[str, Any],
+    filename: str | Path,
+    strict: bool = False,
+    logger: logging.Logger | str | None = None,
+    revise_keys: Sequence[tuple[str, str]] = REVISE_KEYS,
+) -> None:
+    """Load weights that were read from a checkpoint into a model; see ``load_checkpoint``.
+
+    Args:
+        model: The model; it may be wrapped.
+        weights: The weights by name.
+        filename: Path or URI of the checkpoint, for messages.
+        strict: Whether differing names or shapes are an error instead of a warning.
+        logger: Where the report is logged.
+        revise_keys: Pairs of a regular expression and its replacement.
+
+    Raises:
+        CheckpointError: None of the weights fits the model; or, with ``strict``, names or shapes differ.
+    """
     revised = OrderedDict((_revised(name, revise_keys), value) for name, value in weights.items())
     revised._metadata = getattr(weights, "_metadata", OrderedDict())  # type: ignore[attr-defined]  # as torch does
     applied = revise_keys if list(revised) != list(weights) else ()
@@ -63,7 +87,6 @@ def load_checkpoint(
         load_weights(model, revised, strict, logger, applied)
     except CheckpointError as error:
         raise CheckpointError(f"{display_name(filename)}: {error.message}") from error
-    return checkpoint
 
 
 def read_checkpoint(

@@ -108,12 +108,16 @@ class ModuleDict(BaseModule, nn.ModuleDict):
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
+# Constructors of these packages load pretrained weights, which their init_weights would replace by random ones.
+_INITIALIZED = ("timm", "transformers")
+
 
 def _initializable(module: nn.Module) -> Iterator[nn.Module]:
     """Yield the children with an ``init_weights``, including those inside PyTorch containers."""
     for child in module.children():
         if hasattr(child, "init_weights"):
-            yield child
+            if type(child).__module__.partition(".")[0] not in _INITIALIZED:
+                yield child
         elif isinstance(child, _CONTAINERS):
             yield from _initializable(child)
 

@@ -7,93 +7,117 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, get_worker_info
 
-from cfgtrain.data.samplers import Draw, EpochBatchSampler, PositionSampler
+from cfgtrain.data.samplers import EpochBatchSampler, PositionSampler, is_infinite
+from cfgtrain.data.seeded import (
+    BatchMaker,
+    Failure,
+    SeededDataset,
+    SizedStreamReader,
+    StreamReader,
+    WithSkipped,
+)
+from cfgtrain.data.skipped import SkippedSamples
 from cfgtrain.data.streams import shard_stream, sharing_problem
 from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
-from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state, seed_sample
+from cfgtrain.origin import Location
+from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state
 
-__all__ = ["EpochDataLoader", "SeededDataset"]
+__all__ = ["EpochDataLoader"]
+
+TIMEOUT = 300.0  # seconds
+_CHECK_SECONDS = 5.0  # how often the workers are checked while no batch comes, as torch does
 
 logger = logging.getLogger(__name__)
 
 
-class SeededDataset(Dataset[Any]):
-    """Wraps a dataset so that each sample is loaded with its own random state.
-
-    The random state of a sample is a function of (seed, epoch, position). It depends neither on the worker that
-    loads the sample nor on the samples loaded before, and the global random state is restored afterwards. The
-    wrapper is indexed by draws. All attributes of the wrapped dataset are available on the wrapper.
+class _Loader(DataLoader[Any]):
+    """A DataLoader that names the sample when loading it fails or hangs.
 
     Args:
-        dataset: A dataset with ``__len__`` and ``__getitem__(index)``.
-        seed: Seed of the run.
+        dataset: What loads the samples.
+        timeout: How many seconds to wait for the workers while none of them completes a sample. 0 waits forever.
+        collate_fn: See ``BatchMaker``.
+        num_workers: Number of worker processes.
+        skipped: What the skipped samples are added to.
+        kwargs: Passed to torch's DataLoader.
     """
 
-    def __init__(self, dataset: Any, seed: int) -> None:
-        self.dataset = dataset
-        self.seed = seed
-        self.loading: torch.Tensor | None = None  # (workers,) index each worker loads, or -1; shared
+    def __init__(
+        self,
+        dataset: SeededDataset | StreamReader,
+        timeout: float,
+        collate_fn: Callable[[list[Any]], Any] | None,
+        num_workers: int,
+        skipped: SkippedSamples | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.patience = timeout
+        self.skipped = skipped
+        dataset.share(num_workers)
+        super().__init__(
+            dataset,
+            collate_fn=BatchMaker(dataset, collate_fn),
+            num_workers=num_workers,
+            timeout=min(timeout, _CHECK_SECONDS) if num_workers else 0,
+            **kwargs,
+        )
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, draw: Draw) -> Any:
-        return self.__getitems__([draw])[0]
-
-    def __getitems__(self, draws: Sequence[Draw]) -> list[Any]:
-        """Return the samples of a batch (torch calls this once per batch).
+    def _received(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield the batches that the workers send.
 
         Raises:
-            SampleError: A sample cannot be loaded, or its pipeline returned None.
+            SampleError: A sample cannot be loaded, too many were skipped, or the workers hang or have died.
         """
-        with isolated_random_state():
-            samples = [self._sample(draw) for draw in draws]
-        self._set_loading(-1)
-        return samples
-
-    def _set_loading(self, index: int) -> None:
-        worker = get_worker_info()
-        if worker is not None and self.loading is not None:
-            self.loading[worker.id] = index
-
-    def _sample(self, draw: Draw) -> Any:
-        self._set_loading(draw.index)
-        seed_sample(derive_seed(self.seed, draw.epoch, draw.position))
-        try:
-            sample = self.dataset[draw.index]
-        except Exception as error:
-            raise SampleError(
-                f"{self.describe(draw.index)} cannot be loaded: {type(error).__name__}: {error}"
-            ) from error
-        if sample is None:
-            raise SampleError(
-                f"{self.describe(draw.index)} was dropped, because its pipeline returned None. The dataset must "
-                "return another sample in this case."
-            )
-        return sample
-
-    def describe(self, index: int) -> str:
-        """Return a description of a sample, with its source if the dataset has a method ``source(index)``."""
-        source = getattr(self.dataset, "source", None)
-        where = f" ({source(index)})" if callable(source) else ""
-        return f"Sample {index} of {type(self.dataset).__name__}{where}"
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "dataset":
-            raise AttributeError(name)  # accessed during unpickling in a worker, before self.dataset exists
-        return getattr(self.dataset, name)
+        reader: Any = self.dataset
+        waited, before = 0.0, None
+        while True:
+            try:
+                batch = next(batches, _END)
+            except RuntimeError as error:
+                if isinstance(error, SampleError):
+                    raise
+                loading = reader.loading_now()
+                if "DataLoader timed out" in str(error):
+                    # Counted, because the clock also runs while all processes are stopped.
+                    waited = waited + self.timeout if loading == before else self.timeout
+                    before = loading
+                    if waited < self.patience:
+                        continue
+                    for worker in getattr(batches, "_workers", ()):
+                        worker.kill()  # it may not end otherwise
+                    message = f"No sample was loaded for {self.patience:g} seconds (timeout). {_activity(reader, loading)}"
+                    raise SampleError(message, **reader.place) from None
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise SampleError(f"{error} {_activity(reader, loading)}", **reader.place) from error
+            if batch is _END:
+                return
+            if isinstance(batch, Failure):
+                batch.throw()
+            if isinstance(batch, WithSkipped):
+                if self.skipped is not None:
+                    self.skipped.add(batch.skipped)
+                batch = batch.batch
+            waited, before = 0.0, None
+            yield batch
 
 
-class EpochDataLoader(DataLoader[Any]):
+def _activity(reader: Any, loading: list[int]) -> str:
+    """Return a sentence about what the workers load."""
+    samples = [f"worker {i}: {reader.describe(index)}" for i, index in enumerate(loading) if index >= 0]
+    return f"The workers were loading: {'; '.join(samples) or 'no sample'}."
+
+
+class EpochDataLoader(_Loader):
     """A DataLoader that can start at any batch of any epoch.
 
     ``len()`` is always the number of batches in a whole epoch. Several passes over the loader can run at the same
@@ -106,10 +130,15 @@ class EpochDataLoader(DataLoader[Any]):
         seed: Seed of the run, which determines the augmentation of each sample.
         drop_last: Whether to drop the last batch if it is incomplete.
         num_workers: Number of worker processes. 0 loads in this process.
-        collate_fn: Function that merges a list of samples into a batch; by default torch's ``default_collate``.
+        collate_fn: Function that merges a list of samples into a batch; by default torch's ``default_collate``, with
+            errors that name what differs. Each ``DataContainer`` in its result is replaced by its data.
         pin_memory: Whether to copy batches to pinned (page-locked) memory.
         persistent_workers: Whether to keep the workers running between epochs.
         prefetch_factor: Number of batches that each worker loads in advance.
+        timeout: After how many seconds without a loaded sample hanging workers are an error. 0: never.
+        skipped: What the samples that cannot be loaded are added to, each of which is replaced by another one.
+            None raises an error for such a sample.
+        place: Place of the dataset in a config, for errors; see ``cfgtrain.origin.location``.
     """
 
     def __init__(
@@ -124,17 +153,20 @@ class EpochDataLoader(DataLoader[Any]):
         pin_memory: bool = False,
         persistent_workers: bool = True,
         prefetch_factor: int = 2,
+        timeout: float = TIMEOUT,
+        skipped: SkippedSamples | None = None,
+        place: Location | None = None,
     ) -> None:
         self.epoch_batches = EpochBatchSampler(sampler, batch_size, drop_last)
-        self.seeded = SeededDataset(dataset, seed)
-        if num_workers:
-            self.seeded.loading = torch.full((num_workers,), -1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.seeded = SeededDataset(dataset, seed, skipped is not None, place)
         self._num_open = 0  # passes that have started and not ended
         super().__init__(
             self.seeded,
+            timeout,
+            collate_fn,
+            num_workers,
+            skipped,
             batch_sampler=self.epoch_batches,
-            num_workers=num_workers,
-            collate_fn=collate_fn,
             pin_memory=pin_memory,
             persistent_workers=persistent_workers and num_workers > 0,
             prefetch_factor=prefetch_factor if num_workers > 0 else None,
@@ -148,21 +180,14 @@ class EpochDataLoader(DataLoader[Any]):
         self.epoch_batches.set_epoch(epoch, start_batch)
 
     def __iter__(self) -> Any:
+        with _signals_blocked():
+            # With persistent workers, super().__iter__() would reset the pass that is still running.
+            batches = self._get_iterator() if self._num_open else super().__iter__()
+        self._num_open += 1
         try:
-            with _signals_blocked():
-                # With persistent workers, super().__iter__() would reset the pass that is still running.
-                batches = self._get_iterator() if self._num_open else super().__iter__()
-            self._num_open += 1
-            try:
-                yield from batches
-            finally:
-                self._num_open -= 1
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error) or isinstance(error, SampleError):
-                raise
-            loading = self.seeded.loading.tolist() if self.seeded.loading is not None else []
-            samples = "; ".join(self.seeded.describe(index) for index in loading if index >= 0)
-            raise SampleError(f"{error} The workers were loading: {samples or 'no sample yet'}.") from error
+            yield from self._received(batches)
+        finally:
+            self._num_open -= 1
 
     def close(self) -> None:
         """Stop the workers.
@@ -175,13 +200,16 @@ class EpochDataLoader(DataLoader[Any]):
             iterator._shutdown_workers()  # type: ignore[attr-defined]  # a loader with workers keeps its iterator
 
     def batch_indices(self, epoch: int, batch: int) -> list[int]:
-        """Return the indices of the samples in a batch of an epoch, without loading them."""
+        """Return the indices of the samples in a batch of an epoch, without loading them.
+
+        If samples of the epoch have been skipped, the indices are those of their replacements.
+        """
         size = self.epoch_batches.batch_size
-        draws = self.epoch_batches.sampler.draws(epoch, batch * size)
-        return [draw.index for draw in islice(draws, size)]
+        draws = islice(self.epoch_batches.sampler.draws(epoch, batch * size), size)
+        return [draw.index if self.skipped is None else self.skipped.loaded_index(draw) for draw in draws]
 
 
-class StreamLoader(DataLoader[Any]):
+class StreamLoader(_Loader):
     """A DataLoader for a stream: an ``IterableDataset`` of torch, which determines its own order.
 
     Random numbers that the stream draws from the global generators, for shuffling or augmentation, come from a
@@ -200,6 +228,9 @@ class StreamLoader(DataLoader[Any]):
         world_size: Number of processes that share the stream.
         num_workers: Number of worker processes.
         prefetch_factor: Number of batches that each worker loads in advance.
+        collate_fn: As for ``EpochDataLoader``.
+        timeout: As for ``EpochDataLoader``.
+        place: As for ``EpochDataLoader``.
         kwargs: Passed to torch's DataLoader.
 
     Raises:
@@ -215,20 +246,26 @@ class StreamLoader(DataLoader[Any]):
         world_size: int = 1,
         num_workers: int = 0,
         prefetch_factor: int = 2,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        timeout: float = TIMEOUT,
+        place: Location | None = None,
         **kwargs: Any,
     ) -> None:
         readers = max(num_workers, 1)
         problem = sharing_problem(dataset, readers * world_size)
         if problem is not None:
             raise ArgumentError(problem)
-        self.seed, self.epoch = seed, 0
+        self.seed, self.epoch, self.stream = seed, 0, dataset
         self._readers = range(rank * readers, (rank + 1) * readers)  # numbers of the workers of this process
         self._num_readers = readers * world_size
         self._samples = num_batches(dataset)  # of the whole stream, before it is told its share
+        reader = SizedStreamReader if hasattr(dataset, "__len__") else StreamReader
         super().__init__(
-            dataset,
-            batch_size,
-            num_workers=num_workers,
+            reader(dataset, place),
+            timeout,
+            collate_fn,
+            num_workers,
+            batch_size=batch_size,
             prefetch_factor=prefetch_factor if num_workers > 0 else None,
             worker_init_fn=partial(_init_stream_worker, self._readers.start, self._num_readers),
             generator=torch.Generator(),
@@ -249,15 +286,15 @@ class StreamLoader(DataLoader[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next pass, and call ``set_epoch`` of the stream if it has one."""
         self.epoch = epoch
-        if callable(getattr(self.dataset, "set_epoch", None)):
-            self.dataset.set_epoch(epoch)  # type: ignore[attr-defined]  # checked above
+        if callable(getattr(self.stream, "set_epoch", None)):
+            self.stream.set_epoch(epoch)
 
     def __iter__(self) -> Any:
         seed = derive_seed(self.seed, self.epoch)
         self.generator.manual_seed(seed >> 1)  # the seeds of the workers are drawn from it
         stream = RandomStream(seed)
         with stream.use(), _signals_blocked():
-            batches = super().__iter__()
+            batches = self._received(super().__iter__())
         while True:
             with stream.use():
                 batch = next(batches, _END)
@@ -339,6 +376,8 @@ def epoch_fingerprint(loader: Any) -> str:
     if isinstance(loader, EpochDataLoader):
         batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
         order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"
+        if is_infinite(sampler):
+            return f"{len(loader.seeded)} samples without end in batches of {batches.batch_size}{order}"
         return f"{len(sampler)} samples in {len(batches)} batches of {batches.batch_size}{order}"
     length = num_batches(loader)
     return "any number of batches" if length is None else f"{length} batches"
@@ -389,7 +428,7 @@ def _init_stream_worker(first: int, count: int, worker_id: int) -> None:
     _init_worker(worker_id)
     worker = get_worker_info()
     if worker is not None:
-        shard_stream(worker.dataset, first + worker_id, count)
+        shard_stream(worker.dataset.stream, first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
 
 
 def _exit_on_parent_sigterm() -> None:

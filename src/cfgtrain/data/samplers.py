@@ -7,16 +7,18 @@ loads it. If an index is drawn twice, the two draws have different positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 
 from cfgtrain.arguments import check_integer
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.random_state import derive_seed
 from cfgtrain.registries import SAMPLERS
 
-__all__ = ["Draw", "EpochBatchSampler", "EpochSampler"]
+__all__ = ["ClassBalancedSampler", "Draw", "EpochBatchSampler", "EpochSampler", "InfiniteSampler"]
 
 
 class Draw(NamedTuple):
@@ -37,17 +39,17 @@ class PositionSampler(Protocol):
     """The interface of a sampler: it can start at any position of any epoch."""
 
     def __len__(self) -> int:
-        """Return the number of draws of this process in an epoch."""
+        """Return the number of draws of this process in an epoch. ``is_infinite = True`` replaces it."""
 
     def draws(self, epoch: int, start: int = 0) -> Iterator[Draw]:
         """Yield the draws of this process in an epoch, without the first ``start`` draws."""
 
 
-@SAMPLERS.register_module()
+@SAMPLERS.register_module(name=["EpochSampler", "DefaultSampler", "DistributedSampler"])
 class EpochSampler:
     """Draws every sample once per epoch, shuffled or in order, and distributes the draws over the processes.
 
-    Position ``i`` belongs to the process of rank ``i % world_size``.
+    In a config it has the names ``DefaultSampler`` and ``DistributedSampler`` too. Position ``i`` belongs to the process of rank ``i % world_size``.
 
     Args:
         size: Number of samples in the dataset.
@@ -96,6 +98,135 @@ class EpochSampler:
             yield Draw(epoch, position, order[position % self.size])
 
 
+@SAMPLERS.register_module()
+class ClassBalancedSampler:
+    """Draws every class equally often, whatever the number of its samples (for training).
+
+    The order consists of rounds, in each of which every class is drawn once, in random order. Within a class, the
+    samples are drawn in shuffled order; all are drawn before one is repeated.
+
+    Args:
+        labels: The class of each sample: ints, of any values. By default the attribute ``labels`` of the dataset.
+        num_samples: Number of draws of all processes per epoch. The default is the number of samples.
+        seed: Seed of the orders, which must be the same in all processes.
+        rank: Rank of this process.
+        world_size: Number of processes that share an epoch.
+
+    Raises:
+        ArgumentError: There are no labels, ``num_samples`` is less than 1, or ``rank`` is not from 0 to
+            ``world_size - 1``.
+        ArgumentTypeError: The labels are not one int per sample.
+    """
+
+    shuffle = True
+    repeats_samples = True
+
+    def __init__(
+        self,
+        labels: Sequence[int] | None = None,
+        num_samples: int | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if labels is None:
+            raise ArgumentError(
+                "ClassBalancedSampler needs the class of each sample, but the dataset has no attribute 'labels', a list "
+                "of ints.",
+                argument="labels",
+            )
+        classes = np.asarray(labels)
+        if classes.ndim != 1 or classes.dtype.kind not in "iu":
+            what = f"of dtype {classes.dtype} and shape {classes.shape}"
+            raise ArgumentTypeError(f"labels must be one int per sample, not {what}.", argument="labels")
+        if not len(classes):
+            raise ArgumentError("labels must have at least one item.", argument="labels")
+        by_class = np.argsort(classes, kind="stable")
+        _, starts = np.unique(classes[by_class], return_index=True)
+        self._members = [torch.from_numpy(each) for each in np.split(by_class, starts[1:])]
+        self.seed = seed
+        self.rank = check_integer("rank", rank, 0, world_size - 1)
+        self.world_size = world_size
+        draws = len(classes) if num_samples is None else check_integer("num_samples", num_samples, 1)
+        self.total = -(-draws // world_size) * world_size
+
+    def __len__(self) -> int:
+        return self.total // self.world_size
+
+    def order(self, epoch: int) -> list[int]:
+        """Return the indices that are drawn in an epoch by all processes."""
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch) >> 1)
+        num_classes = len(self._members)
+        rounds = torch.rand(-(-self.total // num_classes), num_classes, generator=generator).argsort(1)
+        classes = rounds.flatten()[: self.total]
+        counts = torch.bincount(classes, minlength=num_classes).tolist()
+        order = torch.empty(self.total, dtype=torch.int64)
+        positions = torch.split(classes.argsort(stable=True), counts)
+        for members, count, where in zip(self._members, counts, positions, strict=True):
+            times = -(-count // len(members))
+            shuffled = [members[torch.randperm(len(members), generator=generator)] for _ in range(times)]
+            if shuffled:
+                order[where] = torch.cat(shuffled)[:count]
+        return order.tolist()
+
+    def draws(self, epoch: int, start: int = 0) -> Iterator[Draw]:
+        """Yield the draws of this process in an epoch, without the first ``start`` draws."""
+        order = self.order(epoch)
+        first = self.rank + start * self.world_size
+        for position in range(first, self.total, self.world_size):
+            yield Draw(epoch, position, order[position])
+
+
+@SAMPLERS.register_module()
+class InfiniteSampler:
+    """Draws all samples again and again without end, in a new order each time (for runs of iterations).
+
+    There is no incomplete batch at the end of an order: a batch can have samples of two orders. It has no length,
+    and everything is one epoch.
+
+    Args:
+        size: Number of samples in the dataset.
+        shuffle: Whether to shuffle the samples.
+        seed: Seed of the orders, which must be the same in all processes.
+        rank: Rank of this process.
+        world_size: Number of processes that share the samples.
+
+    Raises:
+        ArgumentError: ``size`` is less than 1, or ``rank`` is not from 0 to ``world_size - 1``.
+    """
+
+    is_infinite = True
+    repeats_samples = True
+
+    def __init__(
+        self, size: int, shuffle: bool = True, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self._orders = EpochSampler(check_integer("size", size, 1), shuffle, seed)
+        self.size = size
+        self.shuffle = shuffle
+        self.rank = check_integer("rank", rank, 0, world_size - 1)
+        self.world_size = world_size
+
+    def draws(self, epoch: int = 0, start: int = 0) -> Iterator[Draw]:
+        """Yield the draws of this process without the first ``start`` draws. ``epoch`` has no effect.
+
+        The epoch of a draw is the number of its order.
+        """
+        number, position = divmod(self.rank + start * self.world_size, self.size)
+        while True:
+            order = self._orders.order(number)
+            for each in range(position, self.size, self.world_size):
+                yield Draw(number, each, order[each])
+            passed = position + len(range(position, self.size, self.world_size)) * self.world_size
+            skipped, position = divmod(passed, self.size)
+            number += skipped
+
+
+def is_infinite(sampler: Any) -> bool:
+    """Return whether a sampler draws without end."""
+    return getattr(sampler, "is_infinite", False) is True
+
+
 class EpochBatchSampler:
     """Yields the draws of an epoch in batches, starting at any batch.
 
@@ -120,7 +251,11 @@ class EpochBatchSampler:
         self.epoch, self.start_batch = epoch, start_batch
 
     def __len__(self) -> int:
-        """Return the number of batches in a whole epoch, even if the next pass starts later."""
+        """Return the number of batches in a whole epoch, even if the next pass starts later.
+
+        Raises:
+            TypeError: The sampler draws without end.
+        """
         complete, rest = divmod(len(self.sampler), self.batch_size)
         return complete + (1 if rest and not self.drop_last else 0)
 

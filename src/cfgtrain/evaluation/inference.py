@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from typing import Any, NamedTuple
 
 import torch
 from torch import distributed as dist
 from torch import nn
 
 from cfgtrain.cnn.tools.modes import eval_mode
+from cfgtrain.metrics.metric_set import MetricSet
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import has_forward_with_loss
 from cfgtrain.random_state import isolated_random_state
 
-__all__ = ["multi_gpu_test", "single_gpu_test"]
+__all__ = ["Predicted", "multi_gpu_test", "predict_batches", "single_gpu_test"]
 
 
 class LossSums:
@@ -48,11 +50,53 @@ class LossSums:
         return {name: total / weight for name, (total, weight) in self.sums().items() if weight}
 
 
+class Predicted(NamedTuple):
+    """A batch with its predictions.
+
+    Attributes:
+        predictions: One per sample: a tensor (B, ...), on the device of the model, or a list.
+        batch: The batch that the loader yielded.
+        losses: The losses of the batch by name, if they were asked for.
+    """
+
+    predictions: Any
+    batch: Any
+    losses: Mapping[str, Any]
+
+
+def predict_batches(
+    model: nn.Module, data_loader: Iterable[Any], with_losses: bool = False
+) -> Generator[Predicted, None, None]:
+    """Predict batch by batch, without gradients and in eval mode.
+
+    The mode of the model and the state of the random generators are restored when the generator is exhausted or
+    closed, so use it within ``contextlib.closing``.
+
+    Args:
+        model: It is called with ``return_loss=False`` and returns one prediction per sample, as a tensor (B, ...) or
+            a list.
+        data_loader: Yields batches: dicts are passed as keyword arguments, tuples and lists as positional ones.
+        with_losses: Whether to call ``forward_with_loss(...) -> (predictions, losses)`` of the model instead, if it
+            has that method.
+    """
+    with_losses = with_losses and has_forward_with_loss(model)
+    with eval_mode(model), isolated_random_state(), torch.no_grad():
+        for batch in data_loader:
+            args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
+            if with_losses:
+                predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
+            else:
+                predictions, losses = model(*args, **kwargs, return_loss=False), {}
+            yield Predicted(predictions, batch, losses)
+
+
 def single_gpu_test(
     model: nn.Module,
     data_loader: Iterable[Any],
     progress: Callable[[int], None] | None = None,
     losses: LossSums | None = None,
+    metrics: MetricSet | None = None,
+    keep: bool = True,
 ) -> list[Any]:
     """Predict every sample in one process (MMCV name; it runs on any device).
 
@@ -62,29 +106,65 @@ def single_gpu_test(
 
     Args:
         model: Returns one prediction per sample, as a tensor (B, ...) or a list.
-        data_loader: Yields batches as dicts.
+        data_loader: Yields batches: dicts are passed as keyword arguments, tuples and lists as positional ones.
         progress: Called after each batch with its number of samples.
         losses: Collects the losses, if the model has ``forward_with_loss(**batch) -> (predictions, losses)``,
             which is then called instead.
+        metrics: They are updated with each batch. If the dataset of the loader has a method ``restore(predictions,
+            batch)``, which converts both to their original units, they get what it returns.
+        keep: Whether to return the predictions. Without them, the memory does not grow with the dataset.
 
     Returns:
-        One prediction per sample, in the order of the loader; tensors are NumPy arrays.
+        One prediction per sample, in the order of the loader; tensors are NumPy arrays. Nothing without ``keep``.
     """
+    return _predict(model, data_loader, progress, losses, metrics, keep)
+
+
+def _predict(
+    model: nn.Module,
+    data_loader: Iterable[Any],
+    progress: Callable[[int], None] | None,
+    losses: LossSums | None,
+    metrics: MetricSet | None,
+    keep: bool,
+    limit: int | None = None,
+) -> list[Any]:
+    """Do what ``single_gpu_test`` does; losses and metrics count only the first ``limit`` samples."""
     results: list[Any] = []
-    with_loss = losses is not None and has_forward_with_loss(model)
-    with eval_mode(model), isolated_random_state(), torch.no_grad():
-        for batch in data_loader:
-            if with_loss:
-                predicted, of_batch = model.forward_with_loss(**batch)  # type: ignore[operator]  # a method
-            else:
-                predicted, of_batch = model(return_loss=False, **batch), {}
-            done = predicted.cpu().numpy() if isinstance(predicted, torch.Tensor) else predicted
-            results.extend(done)
+    seen = 0
+    restore = getattr(getattr(data_loader, "dataset", None), "restore", None)
+    with closing(predict_batches(model, data_loader, losses is not None)) as predicted:
+        for predictions, batch, of_batch in predicted:
+            size = len(predictions)
+            count = size if limit is None else min(size, max(limit - seen, 0))
+            seen += size
+            if keep:
+                results.extend(
+                    predictions.cpu().numpy() if isinstance(predictions, torch.Tensor) else predictions
+                )
             if losses is not None:
-                losses.add(of_batch, len(done))
+                losses.add(of_batch, count)
+            if metrics is not None and count:
+                if count < size:
+                    predictions, batch = predictions[:count], _first_samples(batch, count, size)
+                if restore is not None:
+                    predictions, batch = restore(predictions, batch)
+                metrics.update(predictions, batch)
             if progress is not None:
-                progress(len(done))
+                progress(size)
     return results
+
+
+def _first_samples(batch: Any, count: int, size: int) -> Any:
+    """Return a batch of ``size`` samples without those after the first ``count``; what is not per sample is kept."""
+
+    def cut(value: Any) -> Any:
+        has_samples = isinstance(value, list | tuple) or len(getattr(value, "shape", ())) > 0
+        return value[:count] if has_samples and len(value) == size else value
+
+    if isinstance(batch, Mapping):
+        return {key: cut(value) for key, value in batch.items()}
+    return tuple(map(cut, batch))
 
 
 def multi_gpu_test(
@@ -94,6 +174,8 @@ def multi_gpu_test(
     gpu_collect: bool = False,
     progress: Callable[[int], None] | None = None,
     losses: LossSums | None = None,
+    metrics: MetricSet | None = None,
+    keep: bool = True,
 ) -> list[Any] | None:
     """Predict with all processes, each for its share of the samples (MMCV name).
 
@@ -108,22 +190,35 @@ def multi_gpu_test(
         gpu_collect: Likewise.
         progress: Called after each batch of this process with its number of samples.
         losses: As for ``single_gpu_test``; in the main process those of all samples.
+        metrics: Likewise.
+        keep: As for ``single_gpu_test``.
 
     Returns:
         In the main process one prediction per sample, in the order of the dataset; otherwise None.
     """
-    share = single_gpu_test(model, data_loader, progress, losses)
     rank, world_size = get_dist_info()
     if world_size == 1:
-        return share
-    shares: list[list[Any]] | None = [[] for _ in range(world_size)] if rank == 0 else None
-    dist.gather_object(share, shares, dst=0)
+        return single_gpu_test(model, data_loader, progress, losses, metrics, keep)
+    total = len(data_loader.dataset)  # type: ignore[attr-defined]  # see Args
+    share = _predict(
+        model, data_loader, progress, losses, metrics, keep, limit=len(range(rank, total, world_size))
+    )
+    sums = _gather(None if losses is None else losses.sums(), rank, world_size)
     if losses is not None:
-        sums: list[Any] | None = [{} for _ in range(world_size)] if rank == 0 else None
-        dist.gather_object(losses.sums(), sums, dst=0)
         losses.merge(sums or ())
-    if shares is None:
+    found = _gather(metrics, rank, world_size)
+    if metrics is not None:
+        metrics.merge((found or ())[1:])
+    shares = _gather(share, rank, world_size) if keep else [[]]
+    if rank != 0 or shares is None:
         return None
     longest = max(map(len, shares))
     in_turn = [share[i] for i in range(longest) for share in shares if i < len(share)]
-    return in_turn[: len(data_loader.dataset)]  # type: ignore[attr-defined]  # see Args
+    return in_turn[:total]
+
+
+def _gather(value: Any, rank: int, world_size: int) -> list[Any] | None:
+    """Return the values of all processes in the main process, otherwise None."""
+    values: list[Any] | None = [None] * world_size if rank == 0 else None
+    dist.gather_object(value, values, dst=0)
+    return values

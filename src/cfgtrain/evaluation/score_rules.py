@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from cfgtrain.errors import HookError
@@ -21,6 +21,7 @@ class ScoreRules:
             its name.
         greater_keys: Names, or parts of names, of scores for which greater values are better.
         less_keys: The same for smaller values.
+        rule_of: Returns the rule of a score by its name, or None to guess it.
     """
 
     def __init__(
@@ -29,11 +30,13 @@ class ScoreRules:
         rule: Rule | None = None,
         greater_keys: str | Sequence[str] = GREATER_KEYS,
         less_keys: str | Sequence[str] = LESS_KEYS,
+        rule_of: Callable[[str], Rule | None] | None = None,
     ) -> None:
         self.name = name
         self.rule = rule
         self.greater_keys = _as_sequence(greater_keys)
         self.less_keys = _as_sequence(less_keys)
+        self.rule_of = rule_of
 
     def select(
         self,
@@ -69,12 +72,13 @@ class ScoreRules:
         return selected, rule or (self.rule if selected == main else None) or self.guess_rule(selected)
 
     def guess_rule(self, name: str) -> Rule:
-        """Return whether greater or smaller values of a score are better, judging by its name.
+        """Return whether greater or smaller values of a score are better, judging by its name if it is not known.
 
         Raises:
             ArgumentError: The name matches no key; see ``cfgtrain.score_order.guess_rule``.
         """
-        return guess_rule(name, self.greater_keys, self.less_keys)
+        known = None if self.rule_of is None else self.rule_of(name)
+        return known or guess_rule(name, self.greater_keys, self.less_keys)
 
 
 def _as_sequence(keys: str | Sequence[str]) -> Sequence[str]:

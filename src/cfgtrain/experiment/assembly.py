@@ -15,17 +15,20 @@ from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settin
 from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
+from cfgtrain.evaluation.scoring import check_scorable
 from cfgtrain.experiment.work_dir import config_stem
+from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
-from cfgtrain.origin import location
+from cfgtrain.origin import Location, location
 from cfgtrain.parallel.device import pick_device
-from cfgtrain.parallel.wrappers import OnDevice
+from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
+from cfgtrain.runner.step import missing_train_step
 from cfgtrain.utils.logging import LINES_ONLY
 from cfgtrain.utils.versions import version_meta
 
@@ -36,6 +39,9 @@ __all__ = [
     "build_loader",
     "build_loaders",
     "build_model",
+    "check_samples",
+    "check_scores",
+    "evaluation_settings",
     "freeze_parts",
     "register_evaluation",
     "register_hooks",
@@ -75,11 +81,15 @@ def freeze_parts(cfg: Config, model: nn.Module) -> FrozenParts | None:
         raise ConfigValueError(error.message, hint=error.hint, **location(cfg, "freeze")) from error
 
 
-def build_loaders(cfg: Config) -> dict[str, Any]:
+def build_loaders(cfg: Config, model: nn.Module) -> dict[str, Any]:
     """Build the loaders of all datasets in ``data``, by name: ``train``, ``val``, ``test``, ...
 
+    Args:
+        cfg: Config of the run.
+        model: Its model, whose losses are scores too.
+
     Raises:
-        ConfigValueError: A dataset that the run uses is empty, or cannot be evaluated.
+        ConfigValueError: A dataset that the run uses is empty, or there is nothing to score.
     """
     loaders: dict[str, Any] = {}
     for part in parts_of(cfg):  # train is the first
@@ -88,14 +98,43 @@ def build_loaders(cfg: Config) -> dict[str, Any]:
             loaders[part] = build_loader(cfg, part, metainfo)
     evaluated = {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
     for part in loaders.keys() & {*evaluated, *(mode for mode, _ in setting(cfg, "workflow"))}:
-        if num_batches(loaders[part]) == 0:
-            error = empty_loader_error(loaders[part])
-            raise ConfigValueError(f"data.{part} is empty. {error.message}", **location(cfg.data, part))
-        dataset = loaders[part].dataset
-        if part in evaluated and not callable(getattr(dataset, "evaluate", None)):
-            message = f"data.{part} has no evaluate(results, logger=...) that returns its scores"
-            raise ConfigValueError(message, **location(cfg.data, part))
+        check_samples(cfg, part, loaders[part])
+        if part in evaluated:
+            check_scores(cfg, part, loaders[part].dataset, model)
     return loaders
+
+
+def check_samples(cfg: Config, part: str, loader: Any) -> None:
+    """Raise if a dataset is empty.
+
+    Raises:
+        ConfigValueError: The loader yields no batches.
+    """
+    if num_batches(loader) == 0:
+        error = empty_loader_error(loader)
+        raise ConfigValueError(f"data.{part} is empty. {error.message}", **location(cfg.data, part))
+
+
+def check_scores(cfg: Config, part: str, dataset: Any, model: nn.Module) -> None:
+    """Raise if an evaluation of a dataset would have no scores; see ``check_scorable``.
+
+    Raises:
+        ConfigValueError: There is nothing to score.
+    """
+    metrics, eval_kwargs = evaluation_settings(cfg)
+    try:
+        check_scorable(dataset, has_forward_with_loss(model), metrics, eval_kwargs, f"data.{part}")
+    except ArgumentTypeError as error:
+        node, key = (cfg["evaluation"], error.argument[0]) if error.argument else (cfg.data, part)
+        raise ConfigValueError(error.message, hint=error.hint, **location(node, key)) from error
+
+
+def evaluation_settings(cfg: Config) -> tuple[list[Any] | None, dict[str, Any]]:
+    """Return the configs of the metrics in ``evaluation``, and its arguments for the dataset's ``evaluate``."""
+    settings = setting(cfg, "evaluation") or {}
+    parameters = parameters_of(EvalHook)
+    own = parameters.names if parameters else ()
+    return settings.get("metrics"), {key: value for key, value in settings.items() if key not in own}
 
 
 def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = None) -> Any:
@@ -111,21 +150,31 @@ def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = No
             not say how several workers share it.
     """
     settings = loader_settings(cfg.data, part)
-    if part != "train":
-        settings = {**settings, "shuffle": False, "drop_last": False, "round_up": False}
+    if part != "train":  # scores are of every sample, in the order of the dataset
+        settings |= {"shuffle": False, "drop_last": False, "round_up": False, "on_error": "raise"}
     dataset = build_dataset(cfg.data[part], metainfo=metainfo)
     problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
     if problem is not None:
-        own = cfg.data.get(f"{part}_dataloader", {})
-        node = own if "workers_per_gpu" in own else cfg.data
-        raise ConfigValueError(problem, **location(node, "workers_per_gpu"))
+        raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
+    given = {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
     try:
-        return build_dataloader(dataset, **settings, seed=cfg.seed)
+        loader = build_dataloader(dataset, **settings, **given, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:
-        nodes = (cfg.data.get(f"{part}_dataloader", {}), cfg.data)
-        with_sampler = next((node for node in nodes if node.get("sampler")), None)
-        where = location(cfg.data, part) if with_sampler is None else location(with_sampler, "sampler")
+        name = "on_error" if error.argument == ("on_error",) else "sampler"
+        where = _setting_place(cfg, part, name)
         raise ConfigValueError(error.message, hint=error.hint, **where) from error
+    sampler = getattr(loader.batch_sampler, "sampler", None)
+    if part != "train" and getattr(sampler, "repeats_samples", False):
+        message = f"{type(sampler).__name__} is for training: scores are of each sample once."
+        raise ConfigValueError(message, **_setting_place(cfg, part, "sampler"))
+    return loader
+
+
+def _setting_place(cfg: Config, part: str, *names: str) -> Location:
+    """Return where one of some settings of a loader was set, or else the place of its dataset."""
+    nodes = (cfg.data.get(f"{part}_dataloader", {}), cfg.data)
+    places = (location(node, name) for node in nodes for name in names if node.get(name) is not None)
+    return next(places, location(cfg.data, part))
 
 
 def assemble_runner(
@@ -162,6 +211,10 @@ def assemble_runner(
         **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it
         "hook_msgs": {},
     }
+    inner = unwrap_model(model)
+    if not hasattr(inner, "train_step") and not {"batch_processor", "constructor"} & {*cfg.runner}:
+        message, hint = missing_train_step(type(inner).__name__, str(cfg.model.type))
+        raise ConfigValueError(message, hint=hint, **location(cfg._cfg_dict, "model"))
     optimizer = build_optimizer(model, cfg.optimizer)
     runner: BaseRunner = build_runner(
         cfg.runner,

@@ -9,12 +9,14 @@ from typing import Any
 from torch import nn
 
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
+from cfgtrain.data.builder import metainfo_of
 from cfgtrain.errors import CheckpointError
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.experiment.run_log import log_event
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.stages import StopRun
+from cfgtrain.utils.logging import FILE_ONLY
 
 __all__ = ["best_checkpoint", "log_end", "score_test_dataset"]
 
@@ -45,7 +47,7 @@ def score_test_dataset(
         runner: After the run. It can still be interrupted.
         model: Model of the run; the best weights are loaded into it.
         loader: Loader of the test dataset, or None.
-        evaluation: Its arguments for the dataset's ``evaluate`` are used here too.
+        evaluation: Its metrics, and its arguments for the dataset's ``evaluate``, are used here too.
         best: The best checkpoint, or None.
 
     Returns:
@@ -63,9 +65,13 @@ def score_test_dataset(
         samples += done
         runner.check_interrupt()
 
-    settings = evaluation.eval_kwargs if evaluation else {}
+    metrics, settings = (evaluation.metrics, evaluation.eval_kwargs) if evaluation else (None, {})
     with suppress(StopRun):
-        return evaluate(model, loader, runner.logger, progress, **settings), samples
+        scores = evaluate(model, loader, runner.logger, progress, metrics, **settings)
+        table = "" if metrics is None else metrics.tables(metainfo_of(loader.dataset).get("classes", ()))
+        if table:
+            runner.logger.info("Scores of the classes:\n%s", table, extra=FILE_ONLY)
+        return scores, samples
     return {}, 0
 
 
@@ -84,6 +90,7 @@ def log_end(runner: BaseRunner, scores: dict[str, Any], samples: int, best: str 
         values = ", ".join(
             f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}"
             for key, value in scores.items()
+            if not isinstance(value, list)  # such as a confusion matrix
         )
         event = {"mode": "test", **done, "samples": samples, "checkpoint": best}
         event |= {key: value for key, value in scores.items() if key not in event}

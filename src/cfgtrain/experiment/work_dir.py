@@ -19,6 +19,7 @@ from cfgtrain.origin import Origin
 HEADER = "# The merged config of a run, written by cfgtrain."
 
 __all__ = [
+    "config_file",
     "config_stem",
     "find_config",
     "make_work_dir",
@@ -91,6 +92,16 @@ def find_config(work_dir: Path) -> Path:
     names = ", ".join(file.name for file in found)
     problem = f"holds {len(found)} configs: {names}. Name one of them" if found else "holds no config"
     raise ConfigNotFoundError(f"The folder {work_dir} {problem}.", origin=Origin(str(work_dir)))
+
+
+def config_file(path: str | Path) -> Path:
+    """Return the file of a config that is given by its path, or by the work directory of a run.
+
+    Raises:
+        ConfigNotFoundError: The folder contains no merged config, or more than one.
+    """
+    path = Path(path).expanduser()
+    return find_config(path) if path.is_dir() else path
 
 
 @contextmanager

@@ -137,19 +137,38 @@ def _table_of(steps: Sequence[Step], channels: int) -> Array:
     return values
 
 
-def _normalize_planes(img: Array, order: Sequence[int], steps: Sequence[Step]) -> Array:
-    """Return an image as (C, H, W) after arithmetic, with its channels in a given order."""
+def planes_by_table(img: Array, order: Sequence[int], tables: Array) -> Array:
+    """Return the channels of an image one after the other, with each value replaced by that in a table.
+
+    Args:
+        img: (H, W) or (H, W, C) array of uint8.
+        order: Index of the channel of ``img`` for each channel of the result.
+        tables: (C, 256), the float32 value for each uint8 value, for each channel of the result.
+
+    Returns:
+        Contiguous float32 array (C, H, W).
+    """
     out = np.empty((len(order), *img.shape[:2]), np.float32)
-    tables = np.ascontiguousarray(_table_of(steps, len(order)).T).reshape(-1, 1, 256)
     rows = _rows_at_once(img)
     for top in range(0, len(img), rows):
         planes = _split(img[top : top + rows])
         for channel, source in enumerate(order):
-            plane, part = planes[source], out[channel, top : top + rows]
-            if img.dtype == np.uint8:
-                cv2.LUT(np.ascontiguousarray(plane), tables[channel], part)
-                continue
-            part[...] = plane
+            table = tables[channel].reshape(1, 256)
+            cv2.LUT(np.ascontiguousarray(planes[source]), table, out[channel, top : top + rows])
+    return out
+
+
+def _normalize_planes(img: Array, order: Sequence[int], steps: Sequence[Step]) -> Array:
+    """Return an image as (C, H, W) after arithmetic, with its channels in a given order."""
+    if img.dtype == np.uint8:
+        return planes_by_table(img, order, np.ascontiguousarray(_table_of(steps, len(order)).T))
+    out = np.empty((len(order), *img.shape[:2]), np.float32)
+    rows = _rows_at_once(img)
+    for top in range(0, len(img), rows):
+        planes = _split(img[top : top + rows])
+        for channel, source in enumerate(order):
+            part = out[channel, top : top + rows]
+            part[...] = planes[source]
             for name, numbers in steps:
                 getattr(np, name)(part, np.float32(numbers[channel]), out=part)
     return out

@@ -26,6 +26,7 @@ __all__ = [
     "positional_names",
     "short_repr",
     "signature_text",
+    "split_positional",
     "type_problem",
 ]
 
@@ -39,6 +40,9 @@ class Parameters(NamedTuple):
         open_ended: Whether any other name is accepted as well.
         annotations: Types by name, if they are annotated and can be resolved.
         defaults: Default values by name.
+        positional: Name of ``*args``, whose items are given as a list under this name, or None. Also None if any
+            other name is accepted, because this one then is no exception.
+        num_before: Number of ``names`` before it.
     """
 
     names: tuple[str, ...]
@@ -46,6 +50,8 @@ class Parameters(NamedTuple):
     open_ended: bool
     annotations: dict[str, Any]
     defaults: dict[str, Any]
+    positional: str | None = None
+    num_before: int = 0
 
 
 class ArgumentProblem(NamedTuple):
@@ -101,10 +107,11 @@ def argument_problem(
     if parameters is None:
         return None
     names = (*args, *given)
-    unknown = [] if parameters.open_ended else [name for name in names if name not in parameters.names]
+    known = (*parameters.names, parameters.positional)
+    unknown = [] if parameters.open_ended else [name for name in names if name not in known]
     if unknown:
         message = f"{callable_name(target)} takes no argument {unknown[0]!r}."
-        hint = suggest(str(unknown[0]), (*parameters.names, *config_keys))
+        hint = suggest(str(unknown[0]), (*filter(None, known), *config_keys))
         return ArgumentProblem(message, unknown[0], signature_text(target), hint)
     missing = [] if partial_args else [name for name in parameters.required if name not in names]
     if missing:
@@ -112,7 +119,32 @@ def argument_problem(
         listed = " and ".join(map(repr, missing))
         message = f"{callable_name(target)} needs the argument{plural} {listed}."
         return ArgumentProblem(message, None, signature_text(target))
+    several = parameters.positional
+    if several is not None and several in args and not isinstance(args[several], list | tuple):
+        message = f"{several} of {callable_name(target)} must be a list of positional arguments, not {args[several]!r}."
+        return ArgumentProblem(message, several, signature_text(target))
     return None
+
+
+def split_positional(
+    target: Callable[..., Any], args: Mapping[str, Any]
+) -> tuple[list[Any], Mapping[str, Any]]:
+    """Return the positional and the keyword arguments of ``target`` for arguments by name.
+
+    They are all keyword arguments, unless there is a list for ``*args``: then the parameters before it are positional
+    too.
+
+    Args:
+        target: A class or function.
+        args: Arguments in which ``argument_problem`` finds nothing wrong.
+    """
+    parameters = parameters_of(target)
+    if parameters is None or parameters.positional is None or parameters.positional not in args:
+        return [], args
+    before = parameters.names[: parameters.num_before]
+    values = [args[name] if name in args else parameters.defaults[name] for name in before]
+    rest = {name: value for name, value in args.items() if name not in (*before, parameters.positional)}
+    return [*values, *args[parameters.positional]], rest
 
 
 def positional_names(target: Callable[..., Any], args: Sequence[Any]) -> tuple[str, ...] | None:
@@ -148,7 +180,7 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     object, because the object may be built from it.
     """
     parameters = parameters_of(target)
-    annotation = parameters.annotations.get(name) if parameters is not None else None
+    annotation = parameters.annotations.get(name) if parameters and name in parameters.names else None
     if annotation is None or _fits(value, annotation) is not False:
         return None
     wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
@@ -200,6 +232,8 @@ def signature_text(target: Callable[..., Any]) -> str:
         f"{name}={short_repr(parameters.defaults[name])}" if name in parameters.defaults else name
         for name in parameters.names
     ]
+    if parameters.positional is not None:
+        words.insert(parameters.num_before, f"*{parameters.positional}")
     return f"{callable_name(target)}({', '.join([*words, *(['**kwargs'] if parameters.open_ended else [])])})"
 
 
@@ -252,12 +286,17 @@ def _signature_parameters(target: Callable[..., Any]) -> Parameters | None:
     except (ValueError, TypeError):
         return None
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    unnamed = open_ended or any(p.kind is p.POSITIONAL_ONLY for p in parameters)
+    several = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL and not unnamed), None)
     return Parameters(
         names=tuple(p.name for p in named),
         required=tuple(p.name for p in named if p.default is p.empty),
-        open_ended=any(p.kind is p.VAR_KEYWORD for p in parameters),
+        open_ended=open_ended,
         annotations=_annotations(target, {p.name for p in named if p.default is None}),
         defaults={p.name: p.default for p in named if p.default is not p.empty},
+        positional=several,
+        num_before=sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in named),
     )
 
 

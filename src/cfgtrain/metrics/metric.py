@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError
+from cfgtrain.score_order import Rule
 
 __all__ = ["Metric"]
 
@@ -22,13 +24,14 @@ class Metric(ABC):
             first of gt_label, targets, target, labels and label that is in the dict, or the last item of the tuple.
 
     Attributes:
-        greater_is_better: Whether greater scores are better; a dict by the name of the score if they differ.
+        greater_is_better: Whether greater scores are better; a dict by the name of the score if they differ. A score
+            for which it is None, or not in the dict, is compared as its name suggests.
     """
 
-    greater_is_better: ClassVar[bool | Mapping[str, bool]] = True
+    greater_is_better: ClassVar[bool | Mapping[str, bool] | None] = True
 
     def __init__(self, target: str | int | None = None) -> None:
-        self.target = target
+        self.target = check_type("target", target, str | int | None, "a key, an index or None")
         self.reset()
 
     @abstractmethod
@@ -51,6 +54,20 @@ class Metric(ABC):
     @abstractmethod
     def merge(self, others: Iterable[Self]) -> None:
         """Add the batches of other metrics of this class, such as those of other processes."""
+
+    def score_names(self) -> list[str] | None:
+        """Return the names of the numbers that ``compute`` returns, or None if they are not known before."""
+        return None
+
+    def per_class(self) -> dict[str, Sequence[float]]:
+        """Return columns of a table of the classes: their names, and for each a value per class."""
+        return {}
+
+    def rule_of(self, name: str) -> Rule | None:
+        """Return whether a greater or a smaller value of one of the scores is better, or None if that is not known."""
+        greater = self.greater_is_better
+        is_greater = greater.get(name) if isinstance(greater, Mapping) else greater
+        return None if is_greater is None else "greater" if is_greater else "less"
 
     def targets_of(self, batch: Any) -> Any:
         """Return the targets of a batch.

@@ -5,6 +5,9 @@ import typing
 from cfgtrain.cnn.lenet import LeNet5 as LeNet5
 from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.models.classifier import *
+from cfgtrain.models.losses import *
+from cfgtrain.models.supervised import *
+from cfgtrain.models.transformer import *
 from cfgtrain.registries import MODELS as MODELS
 
 if not typing.TYPE_CHECKING:  # type checkers use the imports above

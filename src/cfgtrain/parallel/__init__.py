@@ -4,6 +4,7 @@ import typing
 
 from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.parallel.data import *
+from cfgtrain.parallel.data_container import *
 from cfgtrain.parallel.device import *
 from cfgtrain.parallel.wrappers import *
 

@@ -37,9 +37,10 @@ class OnDevice(nn.Module):
         """Call the model's ``val_step`` with the batch moved to the device."""
         return self.module.val_step(to_device(data, self.device), *args, **kwargs)  # type: ignore[operator]
 
-    def forward_with_loss(self, **batch: Any) -> Any:
+    def forward_with_loss(self, *items: Any, **batch: Any) -> Any:
         """Call the model's ``forward_with_loss`` with the batch moved to the device; see ``has_forward_with_loss``."""
-        return self.module.forward_with_loss(**to_device(batch, self.device))  # type: ignore[operator]
+        given, named = to_device(items, self.device), to_device(batch, self.device)
+        return self.module.forward_with_loss(*given, **named)  # type: ignore[operator]
 
 
 _WRAPPERS = (OnDevice, nn.DataParallel, nn.parallel.DistributedDataParallel)

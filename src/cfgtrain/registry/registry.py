@@ -22,7 +22,12 @@ from cfgtrain.errors import (
 )
 from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.introspection.imports import import_object, near_paths
-from cfgtrain.introspection.signatures import argument_problem, callable_name, positional_names
+from cfgtrain.introspection.signatures import (
+    argument_problem,
+    callable_name,
+    positional_names,
+    split_positional,
+)
 from cfgtrain.introspection.source_search import place_of
 from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
 from cfgtrain.registry.lookup_errors import explain_unknown_name
@@ -344,6 +349,8 @@ def construct(
 ) -> Any:
     """Call a class or function that a config names, with ``target(*args, **kwargs, **settings)``.
 
+    A list in ``settings`` under the name of the ``*args`` of the target gives its positional arguments.
+
     Args:
         target: The class or function.
         settings: The arguments from the config.
@@ -366,6 +373,8 @@ def construct(
     )
     if problem is not None:
         raise problem.error(cfg)
+    if not args:
+        args, settings = split_positional(target, settings)
     try:
         return target(*args, **kwargs, **settings)
     except Exception as error:

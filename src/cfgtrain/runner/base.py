@@ -19,7 +19,7 @@ from torch import nn
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError, SampleError
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
@@ -33,7 +33,8 @@ from cfgtrain.runner.log_buffer import LogBuffer
 from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
-from cfgtrain.suggestions import printable, with_article
+from cfgtrain.runner.step import count_samples, missing_train_step, step_outputs
+from cfgtrain.suggestions import printable
 from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
 __all__ = ["BaseRunner"]
@@ -54,8 +55,10 @@ class BaseRunner(ABC):
     """Runs a model through flows of training and validation, with hooks in between.
 
     Args:
-        model: Has ``train_step(batch, optimizer)`` that returns a dict with ``loss``,
-            ``log_vars`` and ``num_samples``; ``val_step`` for ``val`` flows.
+        model: Has ``train_step(batch, optimizer)`` that returns a dict with ``loss``, a tensor of one number; or only
+            this tensor. The dict can have ``log_vars``, a dict of the numbers to log (by default the loss), and
+            ``num_samples``, their weight in averages (by default the length of the first tensor or sequence of the
+            batch). ``val_step`` for ``val`` flows does the same.
         batch_processor: Deprecated: a function ``(model, batch, train_mode) -> dict`` that runs a step.
         optimizer: An optimizer, a dict of them, or None.
         work_dir: Folder of checkpoints and logs; it is created. None writes nothing.
@@ -186,12 +189,11 @@ class BaseRunner(ABC):
         else:
             outputs = self._step(data_batch, train_mode, **kwargs)
         if not isinstance(outputs, dict):
-            name = "train_step" if train_mode else "val_step"
-            raise ArgumentTypeError(
-                f"{name} of {self.model_name} must return a dict, not {with_article(type(outputs).__name__)}."
-            )
-        if "log_vars" in outputs:
-            self.log_buffer.update(outputs["log_vars"], outputs["num_samples"], self.position.batch)
+            outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
+        if "log_vars" in outputs or "loss" in outputs:
+            log_vars = outputs["log_vars"] if "log_vars" in outputs else {"loss": outputs["loss"]}
+            count = outputs["num_samples"] if "num_samples" in outputs else count_samples(data_batch)
+            self.log_buffer.update(log_vars, count, self.position.batch)
         self.outputs = outputs
 
     def _step(self, data_batch: Any, train_mode: bool, **kwargs: Any) -> Any:
@@ -234,6 +236,10 @@ class BaseRunner(ABC):
             failed = False
         except NonFiniteLossError as error:
             raise self._located(error) from None
+        except SampleError as error:
+            if self.last_saved is not None:
+                error.add_note(f"The run can be resumed from {self.last_saved[0]}.")
+            raise
         finally:
             self._callbacks.clear()  # those that were deferred in a stage that failed
             self._after_run(failed)
@@ -595,9 +601,9 @@ def _check_step(model: Any, batch_processor: Any) -> None:
         if hasattr(inner, "train_step") or hasattr(inner, "val_step"):
             raise RuntimeError("A model with a train_step or val_step cannot be used with a batch_processor.")
     elif not hasattr(inner, "train_step"):
-        raise ArgumentError(
-            f"{type(inner).__name__} has no train_step(batch, optimizer) for a runner to call."
-        )
+        kind = type(inner)
+        message, hint = missing_train_step(kind.__name__, f"{kind.__module__}.{kind.__qualname__}")
+        raise ArgumentError(message, hint=hint)
 
 
 def _check_optimizer(optimizer: Any) -> None:

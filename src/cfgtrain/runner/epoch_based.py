@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cfgtrain.data.loader import empty_loader_error, iterate_epoch, num_batches
+from cfgtrain.data.samplers import is_infinite
 from cfgtrain.errors import ArgumentError
 from cfgtrain.random_state import isolated_random_state
 from cfgtrain.registries import RUNNERS
@@ -54,6 +55,12 @@ class EpochBasedRunner(BaseRunner):
         position = self.position
         self.check_resume(data_loaders, workflow)
         train_loader = data_loaders[[mode for mode, _ in workflow].index("train")]
+        for loader in data_loaders:
+            sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+            if is_infinite(sampler):
+                raise ArgumentError(
+                    f"{type(sampler).__name__} draws without end, so there are no epochs: use it with IterBasedRunner."
+                )
         self._max_iters = self._in_iters(train_loader)
         self.data_loader = data_loaders[0]
         with self.running(workflow, f"{self._max_epochs} epochs"):

@@ -53,6 +53,11 @@ def draw_text(
     region[...] = blended.round() if canvas.dtype.kind == "u" else blended
 
 
+def text_width(text: str, scale: float) -> int:
+    """Return how many pixels wide ``draw_text`` draws a text."""
+    return int(_mask(text, scale)[0].shape[1])
+
+
 def _mask(text: str, scale: float) -> tuple[Array, int, int]:
     """Return how much each pixel (h, w) belongs to a text, from 0 to 1, and the place (left, top) of the mask.
 

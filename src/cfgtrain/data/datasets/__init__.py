@@ -10,6 +10,8 @@ from cfgtrain.data.datasets.image_folder import *
 from cfgtrain.data.datasets.image_list import *
 from cfgtrain.data.datasets.packed_strings import *
 from cfgtrain.data.datasets.table import *
+from cfgtrain.data.datasets.text_file import *
+from cfgtrain.data.datasets.wrappers import *
 from cfgtrain.introspection.exports import public_names as _public_names
 
 if not typing.TYPE_CHECKING:  # type checkers use the imports above

@@ -15,7 +15,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_number
 from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, listed
-from cfgtrain.data.datasets.splits import SPLITS, Split
+from cfgtrain.data.datasets.splits import DEFAULT_FRACTIONS
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.origin import Origin
@@ -55,12 +55,12 @@ class _CIFAR(ImageArrays):
     def __init__(
         self,
         root: str | os.PathLike[str],
-        split: Split = "train",
+        split: str = "train",
         pipeline: Sequence[Any] = (),
         val_fraction: float = 0.0,
     ) -> None:
         path = existing_path("root", root)
-        check_choice("split", split, SPLITS)
+        check_choice("split", split, DEFAULT_FRACTIONS)
         check_number("val_fraction", val_fraction, 0, 1)
         if split == "val" and val_fraction == 0:
             raise ArgumentError(
@@ -93,8 +93,8 @@ class _CIFAR(ImageArrays):
         )  # (N, 3072), first all red, then green, blue
         indices = np.arange(len(labels))
         if split != "test" and val_fraction:
-            fractions = (1 - val_fraction, val_fraction, 0)
-            indices = indices_in_split((row.tobytes() for row in pixels), split, fractions, path)
+            fractions = {"train": 1 - val_fraction, "val": val_fraction}
+            indices = indices_in_split([row.tobytes() for row in pixels], split, fractions, path)
             pixels, labels = pixels[indices], labels[indices]
         planes = pixels.reshape(-1, 3, _SIZE, _SIZE)
         images = np.ascontiguousarray(planes[:, ::-1].transpose(0, 2, 3, 1))  # (N, 32, 32, 3), BGR
@@ -241,7 +241,7 @@ class CIFAR100(_CIFAR):
     def __init__(
         self,
         root: str | os.PathLike[str],
-        split: Split = "train",
+        split: str = "train",
         pipeline: Sequence[Any] = (),
         val_fraction: float = 0.0,
         label: Literal["fine", "coarse"] = "fine",

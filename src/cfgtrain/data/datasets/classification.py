@@ -15,7 +15,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_type
 from cfgtrain.data.datasets.packed_strings import PackedStrings
-from cfgtrain.data.datasets.splits import SPLITS, content_splits
+from cfgtrain.data.datasets.splits import in_split
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import Accuracy
@@ -266,26 +266,25 @@ def known_classes(classes: Any, metainfo: Mapping[str, Any] | None) -> tuple[str
 
 
 def indices_in_split(
-    contents: Iterable[bytes], split: str | None, fractions: Sequence[float], place: object
+    contents: Sequence[bytes], split: str | None, fractions: Mapping[str, float] | None, place: object
 ) -> np.ndarray[Any, Any]:
-    """Return the indices of the samples in a split; see ``content_splits``.
+    """Return the indices of the samples in a split; see ``in_split``.
 
     Args:
         contents: What identifies each sample.
-        split: ``"train"``, ``"val"``, ``"test"``, or None for all samples.
-        fractions: Fractions of train, val and test.
+        split: Name of the split, or None for all samples.
+        fractions: Fraction of each split by name; None for all samples.
         place: Where the samples are from, for messages.
 
     Raises:
         ArgumentError: The split has no samples.
     """
-    splits = content_splits(contents, fractions)
-    if split is None:
-        return np.arange(len(splits))
-    indices = np.flatnonzero(splits == SPLITS.index(split))
+    if split is None or fractions is None:
+        return np.arange(len(contents))
+    indices = np.flatnonzero(in_split(contents, split, fractions))
     if not len(indices):
         raise ArgumentError(
-            f"None of the {len(splits)} images of {place} is in the split {split!r}, with the fractions {fractions}.",
+            f"None of the {len(contents)} images of {place} is in the split {split!r}, with the fractions {fractions}.",
             argument="split",
         )
     return indices

@@ -37,6 +37,7 @@ class Digits(ImageArrays):
     """
 
     CLASSES = tuple("0123456789")
+    COLOR_TYPE = "grayscale"  # of files that a model predicts for
 
     def __init__(self, split: Split = "train", pipeline: Sequence[Any] = ()) -> None:
         check_choice("split", split, _SPLITS)

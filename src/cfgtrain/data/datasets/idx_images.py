@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, known_classes, listed
-from cfgtrain.data.datasets.splits import Split, check_split
+from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import FileContentError
 from cfgtrain.fileio.content import decompress
@@ -45,8 +45,8 @@ class IdxImages(ImageArrays):
         pipeline: Transforms of the samples, each a config or a callable.
         classes: Names of the classes in the order of their indices. By default the classes of the training dataset
             (``metainfo``), or else the indices up to the greatest label.
-        split: ``"train"``, ``"val"`` or ``"test"``: only the images in this part of the file. None: all images.
-        fractions: Fractions of train, val and test. To which part an image belongs depends only on its content.
+        split: Name of a split, such as ``"train"``: only the images in this part of the file. None: all images.
+        fractions: Fraction of each split by name; by default ``dict(train=0.8, val=0.1, test=0.1)``. To which part an image belongs depends only on its content.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
     Raises:
@@ -63,8 +63,8 @@ class IdxImages(ImageArrays):
         labels: str | os.PathLike[str],
         pipeline: Sequence[Any] = (),
         classes: Sequence[str] | None = None,
-        split: Split | None = None,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        split: str | None = None,
+        fractions: Mapping[str, float] | None = None,
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         image_file = existing_path("images", images, "file")
@@ -82,7 +82,7 @@ class IdxImages(ImageArrays):
                 f"{listed(names)}, whose indices are 0 to {len(names) - 1}.",
                 origin=Origin(str(label_file)),
             )
-        indices = indices_in_split((image.tobytes() for image in pixels), split, fractions, image_file)
+        indices = indices_in_split([image.tobytes() for image in pixels], split, fractions, image_file)
         if split is not None:
             pixels, numbers = pixels[indices], numbers[indices]
         super().__init__(pixels, names, numbers.astype(np.int64), pipeline, image_file, indices)

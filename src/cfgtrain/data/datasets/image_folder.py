@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, listed, logger
-from cfgtrain.data.datasets.splits import Split, check_split
+from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.io import IMAGE_SUFFIXES
@@ -35,8 +35,8 @@ class ImageFolder(ImageFiles):
         pipeline: Transforms of the samples, each a config or a callable.
         classes: Names of the classes in the order of their indices. By default the classes of the training dataset
             (``metainfo``), or else the sorted names of the subfolders.
-        split: ``"train"``, ``"val"`` or ``"test"``: only the images in this part of the folder. None: all images.
-        fractions: Fractions of train, val and test. To which part an image belongs depends only on its path relative to
+        split: Name of a split, such as ``"train"``: only the images in this part of the folder. None: all images.
+        fractions: Fraction of each split by name; by default ``dict(train=0.8, val=0.1, test=0.1)``. To which part an image belongs depends only on its path relative to
             ``root``, so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
@@ -52,8 +52,8 @@ class ImageFolder(ImageFiles):
         root: str | os.PathLike[str],
         pipeline: Sequence[Any] = (),
         classes: Sequence[str] | None = None,
-        split: Split | None = None,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        split: str | None = None,
+        fractions: Mapping[str, float] | None = None,
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         folder = existing_path("root", root, "folder")
@@ -77,7 +77,7 @@ class ImageFolder(ImageFiles):
                 "%d images are in %s itself and not in the folder of a class, so they are not used: %s.",
                 len(found.outside), folder, listed(found.outside),
             )  # fmt: skip
-        names_of_files = (os.fsencode(path) for path in found.images)
+        names_of_files = [os.fsencode(path) for path in found.images]
         paths = [found.images[index] for index in indices_in_split(names_of_files, split, fractions, folder)]
         indices = {name: index for index, name in enumerate(names)}
         labels = np.fromiter((indices[path.partition("/")[0]] for path in paths), np.int64, len(paths))

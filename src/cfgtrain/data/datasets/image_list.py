@@ -15,7 +15,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_type
 from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, listed, logger
-from cfgtrain.data.datasets.splits import Split, check_split
+from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.fileio.content import content_errors, decode_text
@@ -57,8 +57,8 @@ class ImageList(ImageFiles):
         separator: What separates several labels in a text.
         path_key: Name of the column, or key in JSON, of the paths.
         label_key: Name of the column, or key in JSON, of the labels.
-        split: ``"train"``, ``"val"`` or ``"test"``: only the images in this part of the file. None: all images.
-        fractions: Fractions of train, val and test. To which part an image belongs depends only on its path in the file,
+        split: Name of a split, such as ``"train"``: only the images in this part of the file. None: all images.
+        fractions: Fraction of each split by name; by default ``dict(train=0.8, val=0.1, test=0.1)``. To which part an image belongs depends only on its path in the file,
             so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
@@ -80,8 +80,8 @@ class ImageList(ImageFiles):
         separator: str = ",",
         path_key: str = "path",
         label_key: str = "label",
-        split: Split | None = None,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        split: str | None = None,
+        fractions: Mapping[str, float] | None = None,
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         file = existing_path("ann_file", ann_file, "file")
@@ -95,7 +95,7 @@ class ImageList(ImageFiles):
         _check_paths(entries, folder, file)
         reader = _Labels(file, known, multi_label, separator)
         names, labels = reader.encode(entries)
-        indices = indices_in_split((os.fsencode(entry.path) for entry in entries), split, fractions, file)
+        indices = indices_in_split([os.fsencode(entry.path) for entry in entries], split, fractions, file)
         paths, labels = [entries[index].path for index in indices], labels[indices]
         place = file if split is None else f"the split {split!r} of {file}"
         super().__init__(folder, paths, names, labels, pipeline)

@@ -1,61 +1,85 @@
-"""The split of one dataset into training, validation and test parts."""
+"""Stable splits: which part a sample belongs to depends on its name alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from itertools import accumulate
-from typing import Literal
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from cfgtrain.arguments import check_choice, check_numbers
+from cfgtrain.arguments import check_number, check_type
 from cfgtrain.errors import ArgumentError
 
-__all__ = ["SPLITS", "Split", "check_split", "content_splits"]
+__all__ = ["DEFAULT_FRACTIONS", "check_split", "in_split"]
 
-Split = Literal["train", "val", "test"]
-SPLITS = ("train", "val", "test")
+DEFAULT_FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+_ROUNDING = 1e-9  # by which the sum of fractions such as 0.8, 0.1 and 0.1 may differ from 1
 
 
-def check_split(split: str | None, fractions: Sequence[float]) -> tuple[float, ...]:
-    """Return the fractions of the three splits, after checking them and the split.
+def check_split(split: Any, fractions: Any) -> Mapping[str, float] | None:
+    """Return the fractions of all splits, after checking them and the split; None if all samples are used.
 
     Args:
-        split: One of ``SPLITS``, or None for all samples.
-        fractions: Fractions of train, val and test, from 0 to 1, whose sum is 1.
+        split: Name of one of the splits, or None for all samples.
+        fractions: Fraction, 0 to 1, of the samples in each split by its name, or None for ``DEFAULT_FRACTIONS``.
 
     Raises:
-        ArgumentError: The split is unknown, or the fractions are not valid.
+        ArgumentError: Only fractions are given, the split is not one of those of the fractions, or a fraction or
+            their sum is out of range.
     """
-    if split is not None:
-        check_choice("split", split, SPLITS)
-    numbers = check_numbers("fractions", fractions, 3, "(train, val, test)", minimum=0, maximum=1)
-    if abs(sum(numbers) - 1) > 1e-6:
+    check_type("split", split, str | None, "the name of a split or None")
+    check_type("fractions", fractions, Mapping | None, "a dict such as dict(train=0.8, val=0.1, test=0.1)")
+    if split is None and fractions is None:
+        return None
+    if not fractions:
+        fractions = DEFAULT_FRACTIONS
+    if split is None:
         raise ArgumentError(
-            f"The fractions of train, val and test must add up to 1, and {fractions!r} add up to {sum(numbers):g}.",
+            f"fractions needs split=, the name of one of them: {', '.join(map(repr, fractions))}.",
             argument="fractions",
         )
-    return numbers
+    for name, fraction in fractions.items():
+        check_number(f"fractions[{name!r}]", fraction, 0, 1)
+    if sum(fractions.values()) > 1 + _ROUNDING:
+        raise ArgumentError(
+            f"The fractions must sum to at most 1, and {dict(fractions)} sum to {sum(fractions.values()):g}.",
+            argument="fractions",
+        )
+    if split not in fractions:
+        names = [str(name) for name in fractions]
+        raise ArgumentError(
+            f"split must be one of the fractions, {', '.join(map(repr, names))}, not {split!r}.",
+            near=(split, names),
+            argument="split",
+        )
+    return dict(fractions)
 
 
-def content_splits(
-    contents: Iterable[bytes], fractions: Sequence[float]
-) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Return the split of each sample, as its index in ``SPLITS``, which depends only on the content of the sample.
+def in_split(keys: Iterable[str | bytes], split: str, fractions: Mapping[str, float]) -> np.ndarray[Any, Any]:
+    """Return which samples belong to a split.
 
-    It does not change when other samples are added, removed or moved, and equal samples are in the same split, so
-    that a copy of a training sample is never a test sample. So the splits have about the given fractions of the
-    samples, not exactly.
+    A hash of the key of a sample is a number from 0 to 1, and each split has an interval of these numbers. So a
+    sample stays in its split when others are added or removed. The order of ``fractions`` does not matter.
 
     Args:
-        contents: The content of each sample.
-        fractions: Fractions of train, val and test, whose sum is 1.
+        keys: N keys of samples, such as the relative paths of files, or what they contain.
+        split: Name of the split.
+        fractions: Fraction of each split by name; see ``check_split``.
 
     Returns:
-        An array (N,).
+        (N,) bools.
     """
-    hashes = b"".join(blake2b(content, digest_size=8).digest() for content in contents)
-    positions = np.frombuffer(hashes, dtype="<u8") / 2.0**64  # evenly distributed from 0 to 1
-    first, second, _ = accumulate(fractions)
-    return np.searchsorted([first, second], positions, side="right").astype(np.uint8)
+    begin = sum(fraction for name, fraction in fractions.items() if name < split)
+    end = begin + fractions[split]
+    if end > 1 - _ROUNDING:
+        end = 1.0
+    hashes = np.array([_hash(key) for key in keys], dtype=np.float64)
+    return (hashes >= begin) & (hashes < end)
+
+
+def _hash(key: str | bytes) -> float:
+    """Return a number from 0 to 1, without 1."""
+    content = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
+    digest = hashlib.blake2b(content, digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cfgtrain.arguments import check_choice, check_type
-from cfgtrain.data.datasets.splits import SPLITS, Split, check_split, content_splits
+from cfgtrain.arguments import check_choice
+from cfgtrain.data.datasets.splits import check_split, in_split
 from cfgtrain.data.datasets.table_encoding import check_metainfo, encode, learn_metainfo
 from cfgtrain.data.datasets.table_files import TableFile, place_of, read_table
+from cfgtrain.data.paths import existing_path
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import accuracy
@@ -46,8 +48,9 @@ class Table:
     magnitude. ``restore`` converts predictions and targets back, and so scores are in the units of the file.
     Losses are in standardized units.
 
-    The split of a row is determined by a hash of its content (see ``content_splits``): rows that are added later do
-    not move others to another split.
+    The split of a row is determined by a hash of its content. So it does not change when rows are added, removed or
+    sorted, and equal rows are in the same split: no test row is a copy of a training row. The splits have about the
+    given fractions of the rows, not exactly.
 
     Args:
         path: The file, or several files with the same columns; see ``read_table``. The cells of a csv file are
@@ -55,8 +58,9 @@ class Table:
         inputs: Names of the columns that are inputs; None: all but the targets. The name of an array (rows, columns)
             of an npz file selects all its columns.
         targets: Names of the columns that are targets; None: those of ``metainfo``.
-        split: ``"train"``, ``"val"`` or ``"test"``: a part of the rows; None: all rows.
-        fractions: Fractions of the rows in train, val and test.
+        split: Name of a split: a part of the rows.
+        fractions: Fraction of each split by name, such as ``dict(train=0.8, val=0.1, test=0.1)``. The statistics are
+            computed from the split ``train`` if there is one.
         task: ``"regression"`` or ``"classification"``; None: the former if the targets are numbers.
         categorical: Names of inputs that are categories although they look like numbers.
         standardize: Whether to standardize the numbers.
@@ -86,8 +90,8 @@ class Table:
         path: str | Path | Sequence[str | Path],
         inputs: str | Sequence[str] | None = None,
         targets: str | Sequence[str] | None = None,
-        split: Split | None = None,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        split: str | None = None,
+        fractions: Mapping[str, float] | None = None,
         task: Task | None = None,
         categorical: Sequence[str] = (),
         standardize: bool = True,
@@ -103,20 +107,22 @@ class Table:
             check_choice("task", task, _SCORES)
         files = [read_table(each, columns, delimiter) for each in _paths(path)]
         wanted = _list("inputs", inputs), _list("targets", targets)
-        parts = [_rows_of_splits(file, split, fractions) for file in files]
         if metainfo is None:
-            train = [part["train" if split else None] for part in parts]
+            train = [
+                _rows(file, "train" if "train" in (fractions or ()) else split, fractions) for file in files
+            ]
             metainfo = learn_metainfo(files, train, *wanted, task, list(categorical), standardize, one_hot)
         else:
             check_metainfo(files[0], metainfo, *wanted)
         self.metainfo = dict(metainfo)
         self.pipeline = Compose(pipeline)
 
-        chosen = [(file, part[split]) for file, part in zip(files, parts, strict=True)]
+        chosen = [(file, _rows(file, split, fractions)) for file in files]
         if not sum(len(rows) for _, rows in chosen):
             total = sum(file.num_rows for file in files)
             raise ArgumentError(
-                f"None of the {total} rows of {files[0].path} is in the split {split!r}, with fractions={fractions}.",
+                f"None of the {total} rows of {files[0].path} is in the split {split!r}, with "
+                f"fractions={dict(fractions or {})}.",
                 hint="Increase its fraction, or use a separate file.",
                 argument="split",
             )
@@ -172,12 +178,12 @@ class Table:
             index -= len(rows)
         raise IndexError(index)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """A digest of the encoded rows."""
-        digest = blake2b(self.inputs.tobytes(), digest_size=8)
-        if self.targets is not None:
-            digest.update(self.targets.tobytes())
+        """A digest of the encoded rows and of their encoding."""
+        digest = blake2b(repr(self.metainfo).encode(), digest_size=16)
+        for array in (self.inputs, *([] if self.targets is None else [self.targets])):
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def describe(self) -> str:
@@ -285,24 +291,14 @@ def _paths(path: Any) -> list[Path]:
     several = path if isinstance(path, list | tuple) else [path]
     if not several:
         raise ArgumentError("path must be a file, or a list of files, not an empty list.", argument="path")
-    paths = [Path(check_type("path", each, str | Path, "a file, or a list of files")) for each in several]
-    for each in paths:
-        if not each.is_file():
-            folder = each.parent
-            names = [str(folder / found.name) for found in folder.iterdir()] if folder.is_dir() else []
-            what = "is a folder: a table is a file" if each.is_dir() else "does not exist"
-            raise ArgumentError(f"{each} {what}.", near=(str(each), names), argument="path")
-    return paths
+    return [existing_path("path", each, "file") for each in several]
 
 
-def _rows_of_splits(
-    file: TableFile, split: str | None, fractions: Sequence[float]
-) -> dict[str | None, Array]:
-    """Return the indices of the rows of each split, or of all rows by None if there is no split."""
-    if split is None:
-        return {None: np.arange(file.num_rows)}
-    splits = content_splits(file.contents(), fractions)
-    return {name: np.flatnonzero(splits == number) for number, name in enumerate(SPLITS)}
+def _rows(file: TableFile, split: str | None, fractions: Mapping[str, float] | None) -> Array:
+    """Return the indices of the rows of a split, or of all rows if there is none."""
+    if split is None or fractions is None:
+        return np.arange(file.num_rows)
+    return np.flatnonzero(in_split(file.contents(), split, fractions))
 
 
 def _list(name: str, value: Any) -> list[str] | None:

@@ -69,7 +69,7 @@ def learn_metainfo(
             return {"name": name, "kind": "category", "categories": _categories(files, name)}
         values = np.concatenate([file.numbers(name)[rows] for file, rows in zip(files, train, strict=True)])
         if not len(values):
-            raise ArgumentError(f"No row of {first.path} is in the split 'train'.", argument="fractions")
+            raise ArgumentError(f"No row of {first.path} is in the training split.", argument="fractions")
         if not standardize:
             mean, std = 0.0, 1.0
         elif values.min() == values.max():  # its standard deviation may be a tiny rounding error

@@ -138,11 +138,11 @@ class TableFile:
             )
         return codes
 
-    def contents(self) -> Iterator[bytes]:
+    def contents(self) -> Iterator[str]:
         """Yield the content of each row, without its position."""
         cells = [cells if isinstance(cells, list) else cells.tolist() for cells in self.columns.values()]
         for row in zip(*cells, strict=True):
-            yield "\x1f".join(map(str, row)).encode()
+            yield "\x1f".join(map(str, row))
 
     def _cell_error(
         self,

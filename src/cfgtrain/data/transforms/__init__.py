@@ -8,9 +8,13 @@ generators, which a loader seeds for each sample.
 
 import typing
 
+from cfgtrain.data.transforms.batch import *
+from cfgtrain.data.transforms.color import *
 from cfgtrain.data.transforms.compose import *
+from cfgtrain.data.transforms.erasing import *
 from cfgtrain.data.transforms.formatting import *
-from cfgtrain.data.transforms.image import *
+from cfgtrain.data.transforms.geometry import *
+from cfgtrain.data.transforms.loading import *
 from cfgtrain.data.transforms.point_operations import *
 from cfgtrain.introspection.exports import public_names as _public_names
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from cfgtrain.arguments import check_type
+from cfgtrain.data.transforms.results import Results
 from cfgtrain.registries import PIPELINES
-
-Results = dict[str, Any]
 
 __all__ = ["Collect", "ImageToTensor", "ToTensor"]
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cfgtrain.arguments import check_integer, check_number, check_numbers
-from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.arguments import check_integer, check_number
+from cfgtrain.data.transforms.ranges import Range, checked_range, draw
+from cfgtrain.data.transforms.results import Results
+from cfgtrain.errors import ArgumentTypeError
 from cfgtrain.image.point_table import PointChain
 from cfgtrain.registries import PIPELINES
 
@@ -26,9 +28,6 @@ __all__ = [
     "Posterize",
     "Solarize",
 ]
-
-Results = dict[str, Any]
-Range = float | Sequence[float]
 
 
 class PointOperation(ABC):
@@ -83,7 +82,7 @@ class Posterize(PointOperation):
 
     def __init__(self, bits: int | Sequence[int], prob: float = 1.0) -> None:
         super().__init__(prob)
-        low, high = _checked_range("bits", bits, 0, 16)
+        low, high = checked_range("bits", bits, 0, 16)
         self.bits = check_integer("bits", low), check_integer("bits", high)
 
     def _perform(self, chain: PointChain) -> None:
@@ -102,10 +101,10 @@ class Solarize(PointOperation):
 
     def __init__(self, thr: Range = 128, prob: float = 1.0) -> None:
         super().__init__(prob)
-        self.thr = _checked_range("thr", thr)
+        self.thr = checked_range("thr", thr)
 
     def _perform(self, chain: PointChain) -> None:
-        chain.solarize(_draw(self.thr))
+        chain.solarize(draw(self.thr))
 
 
 @PIPELINES.register_module()
@@ -119,10 +118,10 @@ class Brightness(PointOperation):
 
     def __init__(self, factor: Range, prob: float = 1.0) -> None:
         super().__init__(prob)
-        self.factor = _checked_range("factor", factor)
+        self.factor = checked_range("factor", factor)
 
     def _perform(self, chain: PointChain) -> None:
-        chain.brightness(_draw(self.factor))
+        chain.brightness(draw(self.factor))
 
 
 @PIPELINES.register_module()
@@ -136,10 +135,10 @@ class Contrast(PointOperation):
 
     def __init__(self, factor: Range, prob: float = 1.0) -> None:
         super().__init__(prob)
-        self.factor = _checked_range("factor", factor)
+        self.factor = checked_range("factor", factor)
 
     def _perform(self, chain: PointChain) -> None:
-        chain.contrast(_draw(self.factor))
+        chain.contrast(draw(self.factor))
 
 
 @PIPELINES.register_module()
@@ -153,10 +152,10 @@ class AutoContrast(PointOperation):
 
     def __init__(self, cutoff: Range = 0, prob: float = 1.0) -> None:
         super().__init__(prob)
-        self.cutoff = _checked_range("cutoff", cutoff, 0, 100)
+        self.cutoff = checked_range("cutoff", cutoff, 0, 100)
 
     def _perform(self, chain: PointChain) -> None:
-        chain.auto_contrast(_draw(self.cutoff))
+        chain.auto_contrast(draw(self.cutoff))
 
 
 @PIPELINES.register_module()
@@ -207,25 +206,3 @@ class PointOperations:
             operation.add_to(chain)
         results["img"] = chain.result()
         return results
-
-
-def _checked_range(
-    name: str, value: Any, minimum: float | None = None, maximum: float | None = None
-) -> tuple[float, float]:
-    """Return a number or a range as a range.
-
-    Raises:
-        ArgumentError: It is neither, out of range, or the lower end is the greater one.
-    """
-    if not isinstance(value, Sequence | np.ndarray):
-        number = check_number(name, value, minimum, maximum)
-        return number, number
-    low, high = check_numbers(name, value, 2, "(low, high)", minimum=minimum, maximum=maximum)
-    if low > high:
-        raise ArgumentError(f"{name} must be (low, high), not {value!r}.", argument=name)
-    return low, high
-
-
-def _draw(limits: tuple[float, float]) -> float:
-    low, high = limits
-    return low if low == high else float(np.random.uniform(low, high))

@@ -113,7 +113,8 @@ class NaNGuardHook(Hook):
         batch_indices = getattr(loader, "batch_indices", lambda *_: None)
         indices = batch_indices(epoch, batch)
         source = getattr(getattr(loader, "dataset", None), "source", None)
-        log_vars = runner.outputs.get("log_vars", {})
+        outputs = runner.outputs
+        log_vars = outputs.get("log_vars", {"loss": outputs["loss"]} if "loss" in outputs else {})
         return {
             "what": name,
             "value": value,

@@ -24,6 +24,7 @@ from cfgtrain.runner.hooks.gradients import checked_clip, clear_gradients, unrea
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.skipped_steps import SkippedSteps
 from cfgtrain.runner.protocol import RunnerView
+from cfgtrain.suggestions import with_article
 
 __all__ = [
     "Fp16OptimizerHook",
@@ -128,6 +129,8 @@ class OptimizerHook(Hook):
             model = type(unwrap_model(runner.model)).__name__
             raise HookError(f"train_step of {model} returns {names}, but no 'loss' to compute gradients of.")
         loss = runner.outputs["loss"]
+        if not getattr(loss, "requires_grad", False):
+            raise HookError(_without_gradient(runner, loss))
         optimizers = optimizers_of(runner.optimizer).values()
         if not runner.accumulating:
             for optimizer in optimizers:
@@ -241,7 +244,8 @@ class OptimizerHook(Hook):
                 current = losses.pop()
             else:
                 clear_gradients(runner.optimizer)
-                current = runner.model.train_step(runner.data_batch, runner.optimizer)["loss"]  # type: ignore[operator]
+                returned = runner.model.train_step(runner.data_batch, runner.optimizer)  # type: ignore[operator]
+                current = returned["loss"] if isinstance(returned, dict) else returned
             current.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if self.grad_clip is not None:
                 self._clip_model(runner.model)
@@ -364,3 +368,17 @@ def scaler_settings(loss_scale: LossScale) -> dict[str, Any]:
 
 def _has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(each, _BatchNorm) for each in module.modules())
+
+
+def _without_gradient(runner: RunnerView, loss: Any) -> str:
+    """Return what is wrong with a loss that gradients cannot be computed of."""
+    model = type(unwrap_model(runner.model)).__name__
+    if not isinstance(loss, Tensor):
+        return (
+            f"train_step of {model} returns {with_article(type(loss).__name__)} as the loss, {loss!r}: it must be a "
+            "tensor, without .item() or .detach(), so that gradients can be computed."
+        )
+    return (
+        f"The loss that train_step of {model} returns does not depend on any parameter that is trained: it was "
+        "detached, or computed without gradients, or all parameters are frozen."
+    )

@@ -80,10 +80,12 @@ class DistEvalHook(EvalHook):
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Score in the main process, and broadcast the scores."""
         rank, world_size = get_dist_info()
-        scores = [super().score(runner, results) if rank == 0 else {}]
+        scores = super().score(runner, results) if rank == 0 else {}
+        found = [scores, self.losses]
         if world_size > 1:
-            dist.broadcast_object_list(scores, src=0)
-        return scores[0]
+            dist.broadcast_object_list(found, src=0)
+        scores, self.losses = found
+        return scores
 
 
 def _broadcast_statistics(model: torch.nn.Module) -> None:

@@ -12,8 +12,10 @@ from cfgtrain.data.loader import empty_loader_error, num_batches, set_epoch
 from cfgtrain.errors import ArgumentTypeError, UnknownNameError
 from cfgtrain.evaluation.inference import LossSums, multi_gpu_test, single_gpu_test
 from cfgtrain.evaluation.score_rules import COMPARE, GREATER_KEYS, LESS_KEYS, Rule, ScoreRules
-from cfgtrain.evaluation.scoring import checked_scores
+from cfgtrain.evaluation.scoring import check_scorable, dataset_scores, uses_evaluate
 from cfgtrain.introspection.signatures import accepted_args
+from cfgtrain.metrics.metric_set import build_metrics
+from cfgtrain.parallel.wrappers import has_forward_with_loss
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.evaluation.best_checkpoint import BestCheckpoint
 from cfgtrain.runner.hooks.hook import Hook
@@ -27,13 +29,15 @@ __all__ = ["EvalHook"]
 class EvalHook(Hook):
     """Evaluates the model on a dataset at intervals.
 
-    ``dataloader.dataset.evaluate(results, logger=..., **eval_kwargs)`` returns the scores, a dict
-    of numbers by name. If the class of the dataset has a static or class method
+    The scores are those of ``metrics``, which are updated with each batch. Without metrics, or if there are
+    ``eval_kwargs``, all predictions are kept, and ``dataloader.dataset.evaluate(results, logger=..., **eval_kwargs)``
+    returns the scores, a dict of numbers by name. If the class of the dataset has a static or class method
     ``score_names(**eval_kwargs)`` that returns their names, misspelt names are found before the
     run. An evaluation changes neither the mode of the model nor the random state of the training.
 
     If the model has ``forward_with_loss(**batch)`` that returns predictions and a dict of losses, it is called
-    instead of ``forward``, and the mean losses are logged with the scores.
+    instead of ``forward``, and the mean losses are logged with the scores. They count as scores, too: ``save_best``
+    may name one, and they are the only scores of a dataset without ``evaluate`` if there are no metrics.
 
     Args:
         dataloader: Loads the dataset in order.
@@ -44,19 +48,21 @@ class EvalHook(Hook):
         save_best: Name of the score whose best checkpoint is kept as ``best_<name>_epoch_<n>.pth``;
             ``"auto"`` is the first score; None keeps none.
         rule: Whether greater or smaller values are better; guessed from the name by default.
-        test_fn: Function ``(model, dataloader) -> results``. If it has arguments ``progress`` and ``losses``,
-            they are as for ``single_gpu_test``.
+        test_fn: Function ``(model, dataloader) -> results``. If it has arguments ``progress``, ``losses``,
+            ``metrics`` and ``keep``, they are as for ``single_gpu_test``; with metrics it needs that argument.
         greater_keys: Names, or parts of names, of scores for which greater values are better.
         less_keys: The same for smaller values.
         out_dir: A path or URI where the best checkpoint goes, as for ``CheckpointHook``.
         file_client_args: Arguments of ``FileClient`` for ``out_dir``.
+        metrics: Metrics, each its name, its config or an object; see ``cfgtrain.metrics.build_metrics``.
         eval_kwargs: More arguments of ``evaluate``.
 
     Attributes:
         score_rules: Selects a score, and knows whether greater or smaller values are better.
-        scores: The newest scores that are numbers; saved with the run.
-        newest: Everything that the newest evaluation of this process returned.
-        losses: Mean losses of the newest evaluation of this process, by name; empty if they are unknown.
+        metrics: The metrics, a ``MetricSet``, or None.
+        scores: The newest scores that are numbers, without the losses; saved with the run.
+        newest: All scores and losses of the newest evaluation of this process.
+        losses: Mean losses of the newest evaluation, by name; empty if they are unknown. Saved with the run.
         evaluations: Number of evaluations so far; saved with the run.
         evaluated_iters: Complete training iterations at the newest evaluation of this process.
     """
@@ -77,6 +83,7 @@ class EvalHook(Hook):
         less_keys: str | Sequence[str] | None = None,
         out_dir: str | None = None,
         file_client_args: Mapping[str, Any] | None = None,
+        metrics: Sequence[Any] | None = None,
         **eval_kwargs: Any,
     ) -> None:
         check_integer("interval", interval, 1)
@@ -104,14 +111,21 @@ class EvalHook(Hook):
         self.start = start
         self.interval = interval
         self.by_epoch = by_epoch
+        self.metrics = None if metrics is None else build_metrics(metrics)
         self.score_rules = ScoreRules(
             save_best,
             rule,
             self._default_greater_keys if greater_keys is None else greater_keys,
             self._default_less_keys if less_keys is None else less_keys,
+            None if self.metrics is None else self.metrics.rule_of,
         )
         self.greater_keys, self.less_keys = self.score_rules.greater_keys, self.score_rules.less_keys
         self.test_fn = test_fn or single_gpu_test
+        if self.metrics is not None and not accepted_args(self.test_fn, {"metrics": None}):
+            raise ArgumentTypeError(
+                "metrics needs a test_fn with an argument metrics, which it updates with each batch.",
+                argument="test_fn",
+            )
         self.out_dir = out_dir
         self.eval_kwargs = eval_kwargs
         self.scores: dict[str, float] = {}
@@ -121,6 +135,8 @@ class EvalHook(Hook):
         self.evaluated_iters = 0
         self._initial = True
         self._batches = 0  # in the current evaluation
+        self._loss_sums = LossSums()  # of the current evaluation
+        self.has_losses = True  # as long as the model is not known
         self.set_idle(
             ("before_train_iter", "after_train_iter")
             if by_epoch
@@ -146,13 +162,21 @@ class EvalHook(Hook):
         """Determine where the best checkpoint goes.
 
         Raises:
-            ArgumentTypeError: The loader cannot be iterated over again and again, or its dataset has
-                no ``evaluate``.
+            ArgumentTypeError: The loader cannot be iterated over again and again, or there is nothing to score:
+                no metrics, no ``evaluate`` of the dataset and no losses.
             ArgumentError: There are no samples to evaluate.
             HookError: ``save_best`` is known not to be one of the scores.
             CheckpointError: The best checkpoint cannot be copied to ``out_dir``.
         """
         self._check_loader()
+        self.has_losses = has_forward_with_loss(runner.model) and bool(
+            accepted_args(self.test_fn, {"losses": None})
+        )
+        if not self._computes:
+            dataset = self.dataloader.dataset
+            check_scorable(
+                dataset, self.has_losses, self.metrics, self.eval_kwargs, "The dataset of the evaluation"
+            )
         # Of several processes, one may have no share of a small dataset.
         if num_batches(self.dataloader) == 0 and runner.world_size == 1:
             raise empty_loader_error(self.dataloader)
@@ -200,6 +224,7 @@ class EvalHook(Hook):
         return {
             "initial": self._initial,
             "scores": self.scores,
+            "losses": self.losses,
             "evaluations": self.evaluations,
             **self._best.state_dict(),
         }
@@ -207,14 +232,18 @@ class EvalHook(Hook):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state."""
         self._initial = state["initial"]
-        self.scores, self.evaluations = state.get("scores", {}), state.get("evaluations", 0)
+        self.scores, self.losses = state.get("scores", {}), state.get("losses", {})
+        self.evaluations = state.get("evaluations", 0)
         self._best.load_state_dict(state)
 
     def evaluate(self, runner: RunnerView, results: Any) -> dict[str, Any]:
         """Return the scores of predictions, and log them."""
-        scores = self.dataloader.dataset.evaluate(results, logger=runner.logger, **self.eval_kwargs)
-        scores = checked_scores(scores)
-        runner.log_buffer.output.update(scores)
+        scores = dataset_scores(
+            self.dataloader.dataset, results, runner.logger, self.metrics, self.eval_kwargs
+        )
+        # What metrics return besides numbers, such as a confusion matrix, is not for the loggers.
+        logged = {name: score for name, score in scores.items() if self.metrics is None or is_number(score)}
+        runner.log_buffer.output.update(logged)
         runner.log_buffer.mode = "val"
         runner.log_buffer.iters = runner.completed_iters
         runner.log_buffer.ready = True
@@ -227,13 +256,15 @@ class EvalHook(Hook):
         return self.test_fn(runner.model, self.dataloader, **accepted_args(self.test_fn, offered))
 
     def score(self, runner: RunnerView, results: Any) -> dict[str, Any]:
-        """Return the scores of the results, and log the number of batches."""
+        """Return the scores of the results, and log the number of batches; ``losses`` are those of this evaluation."""
         length = num_batches(self.dataloader)
-        if length is None and not results:
+        if length is None and not results and not self._batches:
             raise empty_loader_error(self.dataloader)
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
-        return self.evaluate(runner, results)
+        scores = self.evaluate(runner, results)
+        self.losses = {name: mean for name, mean in self._loss_sums.means().items() if name not in scores}
+        return scores
 
     def _check_loader(self) -> None:
         loader, kind = self.dataloader, type(self.dataloader).__name__
@@ -246,13 +277,11 @@ class EvalHook(Hook):
                 raise ArgumentTypeError(
                     f"An evaluation needs a DataLoader that yields all batches each time, and {kind} is an iterator."
                 )
-        dataset = loader.dataset
-        computes = type(self).evaluate is not EvalHook.evaluate  # a subclass may score in another way
-        if not computes and not callable(getattr(dataset, "evaluate", None)):
-            raise ArgumentTypeError(
-                f"An evaluation needs a dataset with evaluate(results, logger=...), which returns the scores; "
-                f"{type(dataset).__name__} has none."
-            )
+
+    @property
+    def _computes(self) -> bool:
+        """Whether a subclass computes the scores in another way."""
+        return type(self).evaluate is not EvalHook.evaluate
 
     def _evaluate(self, runner: RunnerView) -> None:
         self._batches = 0
@@ -262,27 +291,29 @@ class EvalHook(Hook):
             if self.by_epoch:  # a resumed run repeats it; between iterations the evaluation is completed
                 runner.check_interrupt()
 
-        losses = LossSums()
+        self._loss_sums = LossSums()
+        if self.metrics is not None:
+            self.metrics.reset()
+        keep = self._computes or uses_evaluate(self.dataloader.dataset, self.metrics, self.eval_kwargs)
+        offered = {"progress": progress, "losses": self._loss_sums, "metrics": self.metrics, "keep": keep}
         with runner.evaluation_context():
-            results = self.predict(runner, {"progress": progress, "losses": losses})
+            results = self.predict(runner, offered)
         scores = self.score(runner, results)
-        self.losses = {name: mean for name, mean in losses.means().items() if name not in scores}
         runner.log_buffer.output.update(self.losses)
         self.evaluated_iters = runner.completed_iters
+        self.newest = {**scores, **self.losses}
         self.scores = {name: float(score) for name, score in scores.items() if is_number(score)}
-        self.newest = scores
         self.evaluations += 1
-        if self.save_best is not None:
-            self._keep_best(runner, scores)
+        if self.save_best is not None and keep and not scores and self.save_best not in self.losses:
+            runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
+        elif self.save_best is not None:
+            self._keep_best(runner, self.newest)
 
     def _keep_best(self, runner: RunnerView, scores: dict[str, Any]) -> None:
-        if not scores:
-            runner.logger.warning("eval_res is empty: saving the best checkpoint is skipped this time.")
-            return
         name, rule = self.score_rules.select(scores)
         self.score_rules.name, self.score_rules.rule = name, rule
         self._best.finish(runner)
-        score, best = self.scores[name], (runner.meta or {})["hook_msgs"].get("best_score")
+        score, best = float(scores[name]), (runner.meta or {})["hook_msgs"].get("best_score")
         if not math.isfinite(score):
             runner.logger.warning("The score %r is %s: it is never the best one.", name, score)
         elif best is None or COMPARE[rule](score, best):
@@ -290,9 +321,47 @@ class EvalHook(Hook):
             self._best.replace(runner, name, score, unit, done)
 
     def score_names(self) -> list[str] | None:
-        """Return the names of the scores if the dataset knows them before the first evaluation, or None."""
-        names = getattr(self.dataloader.dataset, "score_names", None)
-        return None if names is None else list(names(**self.eval_kwargs))
+        """Return the names of the scores if they are known before the first evaluation, or None.
+
+        The losses, whose names are not known, are not among them.
+        """
+        known: list[str] = []
+        dataset = self.dataloader.dataset
+        if self.metrics is not None:
+            names = self.metrics.score_names()
+            if names is None:
+                return None
+            known += names
+        if self.metrics is None or self.eval_kwargs:
+            of_dataset = getattr(dataset, "score_names", None)
+            if of_dataset is None:
+                return None
+            known += of_dataset(**self.eval_kwargs)
+        return known
+
+    def check_score(
+        self, name: str | None = None, rule: Rule | None = None, owner: str = "save_best"
+    ) -> None:
+        """Raise if a score is known not to be one of the evaluation.
+
+        Args:
+            name: Name of the score; None is that of ``save_best``, or else the first one.
+            rule: Whether greater or smaller values of it are better, if that is given.
+            owner: Who needs the score, for messages.
+
+        Raises:
+            HookError: There is no such score.
+            ArgumentError: The rule cannot be guessed from the name.
+        """
+        names = self.score_names()
+        if names is None:
+            return
+        if self.has_losses:  # all of them have "loss" in their name
+            wanted = name or self.save_best or ""
+            names += [
+                each for each in dict.fromkeys(["loss", wanted]) if "loss" in each and each not in names
+            ]
+        self.score_rules.select(names, name, rule, owner)
 
     def check_save_best(self) -> None:
         """Raise if ``save_best`` is known not to be one of the scores.
@@ -301,9 +370,8 @@ class EvalHook(Hook):
             HookError: There is no such score.
             ArgumentError: The rule cannot be guessed from the name.
         """
-        names = self.score_names()
-        if names is not None and self.save_best is not None:
-            self.score_rules.select(names)
+        if self.save_best is not None:
+            self.check_score()
 
     def _is_start(self, done: int) -> bool:
         return self._initial and self.start is not None and done >= self.start

@@ -66,9 +66,7 @@ class ScoreMonitor:
         """
         if evaluation is None:
             raise HookError(f"{self.owner} uses the scores of the evaluation, but there is no evaluation.")
-        names = evaluation.score_names()
-        if names is not None:
-            evaluation.score_rules.select(names, self.monitor, self.rule, self.owner)
+        evaluation.check_score(self.monitor, self.rule, self.owner)
 
     def newest(self) -> Score | None:
         """Return the score of the newest evaluation, or None if it was returned before or has no scores.
@@ -80,8 +78,8 @@ class ScoreMonitor:
         if evaluation is None or evaluation.evaluations == self.seen:
             return None
         self.seen = evaluation.evaluations
-        scores = evaluation.newest or evaluation.scores
+        scores = evaluation.newest or {**evaluation.scores, **evaluation.losses}
         if not scores:
             return None
         name, rule = evaluation.score_rules.select(scores, self.monitor, self.rule, self.owner)
-        return Score(name, evaluation.scores[name], rule)
+        return Score(name, float(scores[name]), rule)

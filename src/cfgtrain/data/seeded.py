@@ -1,0 +1,367 @@
+"""Load samples and make batches: what a worker process does, and what it reports."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from cfgtrain.data.collation import merge_samples
+from cfgtrain.data.samplers import Draw
+from cfgtrain.errors import SampleError, TransformError
+from cfgtrain.introspection.signatures import callable_name
+from cfgtrain.origin import Location
+from cfgtrain.parallel.data import unpack_containers
+from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
+
+__all__ = ["SeededDataset"]
+
+ATTEMPTS = 10  # how many samples are tried in place of one that cannot be loaded
+NO_SAMPLE = -1
+_BATCH = -1  # in place of an attempt, in the seed of a collate function
+
+
+class SkippedSample(NamedTuple):
+    """A sample that could not be loaded, and was replaced.
+
+    Attributes:
+        index: Its index in the dataset.
+        description: Its description, with its source.
+        reason: Why it could not be loaded.
+        epoch: The epoch, 0-based.
+        position: Its position in the order of the epoch over all processes, 0-based.
+        replacement: Index of the sample in its place.
+    """
+
+    index: int  # type: ignore[assignment]  # as in Draw
+    description: str
+    reason: str
+    epoch: int
+    position: int
+    replacement: int
+
+
+class WithSkipped(NamedTuple):
+    """A batch, and the samples that were skipped in it."""
+
+    batch: Any
+    skipped: list[SkippedSample]
+
+
+@dataclass
+class Failure:
+    """An error in a worker process, which is sent to the main process in place of a batch.
+
+    Attributes:
+        error: The error.
+        trace: Its traceback, as text.
+    """
+
+    error: SampleError
+    trace: str
+
+    @classmethod
+    def of(cls, error: SampleError) -> Self:
+        """Return the failure of an error that was raised."""
+        return cls(error, "".join(traceback.format_exception(error)))
+
+    def throw(self) -> None:
+        """Raise the error, with the traceback of the worker as its cause."""
+        raise self.error from WorkerTraceback(self.trace)
+
+
+class WorkerTraceback(Exception):  # the cause of an error
+    """The traceback of an error in a worker process, which is printed as the cause of the error."""
+
+    def __str__(self) -> str:
+        return f"\n\nIn a worker process:\n{self.args[0].rstrip()}"
+
+
+class Samples(list[Any]):
+    """The samples of a batch.
+
+    Attributes:
+        draws: Their draws.
+        indices: Their indices in the dataset, which are those of other draws if samples were skipped.
+        skipped: The samples that were skipped.
+        failure: Set in a worker process if one of the samples cannot be loaded.
+    """
+
+    def __init__(self, draws: Sequence[Draw]) -> None:
+        super().__init__()
+        self.draws = draws
+        self.indices: list[int] = []
+        self.skipped: list[SkippedSample] = []
+        self.failure: Failure | None = None
+
+
+class _Reporting:
+    """What each worker is loading, in memory that the processes share.
+
+    Attributes:
+        loading: (workers,) the index that each worker loads, or -1; None without workers.
+    """
+
+    loading: torch.Tensor | None = None
+
+    def share(self, num_workers: int) -> None:
+        """Allocate the memory for a number of workers."""
+        if num_workers:
+            loading = torch.full((num_workers,), NO_SAMPLE, dtype=torch.int64)
+            self.loading = loading.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    def set_loading(self, index: int) -> None:
+        """Set which sample this worker loads."""
+        worker = get_worker_info()
+        if worker is not None and self.loading is not None:
+            self.loading[worker.id] = index
+
+    def loading_now(self) -> list[int]:
+        """Return the index that each worker loads, or -1."""
+        return [] if self.loading is None else self.loading.tolist()
+
+    def describe(self, index: int) -> str:
+        """Return a description of a sample."""
+        raise NotImplementedError
+
+
+class SeededDataset(_Reporting, Dataset[Any]):
+    """Wraps a dataset so that each sample is loaded with its own random state.
+
+    The random state of a sample is a function of (seed, epoch, position). It depends neither on the worker that
+    loads the sample nor on the samples loaded before, and the global random state is restored afterwards. The
+    wrapper is indexed by draws. All attributes of the wrapped dataset are available on the wrapper.
+
+    Args:
+        dataset: A dataset with ``__len__`` and ``__getitem__(index)``.
+        seed: Seed of the run.
+        skip_errors: Whether a sample that cannot be loaded is replaced by another one, which is a function of
+            (seed, epoch, position) too. Its random state is different from that of the sample it replaces.
+        place: Place of the dataset in a config, for errors; see ``cfgtrain.origin.location``.
+    """
+
+    def __init__(
+        self, dataset: Any, seed: int, skip_errors: bool = False, place: Location | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.skip_errors = skip_errors
+        self.place: Location = place or {"origin": None, "key": None}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Draw) -> Any:
+        return self.__getitems__([draw])[0]
+
+    def __getitems__(self, draws: Sequence[Draw]) -> Samples:
+        """Return the samples of a batch (torch calls this once per batch).
+
+        Raises:
+            SampleError: A sample cannot be loaded, or its pipeline returned None. In a worker process, this is
+                not raised but kept in the samples.
+        """
+        samples = Samples(draws)
+        try:
+            with isolated_random_state():
+                for draw in draws:
+                    self._add_sample(samples, draw)
+        except SampleError as error:
+            if get_worker_info() is None:
+                raise
+            samples.failure = Failure.of(error)
+        finally:
+            self.set_loading(NO_SAMPLE)
+        return samples
+
+    def _add_sample(self, samples: Samples, draw: Draw) -> None:
+        """Load the sample of a draw, or another one in its place."""
+        errors: list[tuple[int, SampleError]] = []
+        while True:
+            index, attempt = draw.index, len(errors)
+            seed = derive_seed(self.seed, draw.epoch, draw.position)
+            if attempt:
+                seed = derive_seed(self.seed, draw.epoch, draw.position, attempt)
+                index = seed % len(self.dataset)
+            try:
+                sample = self._sample(index, seed)
+            except SampleError as error:
+                errors.append((index, error))
+                if self.skip_errors and attempt < ATTEMPTS:
+                    continue
+                if attempt:
+                    first = errors[0][1]
+                    first.add_note(
+                        f"None of the {ATTEMPTS} samples that were tried in its place can be loaded."
+                    )
+                    raise first from first.__cause__
+                raise
+            samples.append(sample)
+            samples.indices.append(index)
+            place = (draw.epoch, draw.position, index)
+            samples.skipped += [
+                SkippedSample(broken, self.describe(broken), _reason(failed), *place)
+                for broken, failed in errors
+            ]
+            return
+
+    def _sample(self, index: int, seed: int) -> Any:
+        self.set_loading(index)
+        seed_sample(seed)
+        try:
+            sample = self.dataset[index]
+        except (
+            TransformError
+        ) as error:  # it says what is wrong with the pipeline, rather than with the sample
+            error.add_note(f"while loading {self.describe(index)}")
+            error.origin, key = self.place["origin"], self.place["key"]
+            error.key = f"{key}.pipeline[{error.step}]" if key else None
+            raise
+        except Exception as error:
+            raise SampleError(
+                f"{self.describe(index)} cannot be loaded: {type(error).__name__}: {error}", **self.place
+            ) from error
+        if sample is None:
+            raise SampleError(
+                f"{self.describe(index)} was dropped, because its pipeline returned None. The dataset must "
+                "return another sample in this case.",
+                **self.place,
+            )
+        return sample
+
+    def describe(self, index: int) -> str:
+        """Return a description of a sample, with its source if the dataset has a method ``source(index)``."""
+        source = getattr(self.dataset, "source", None)
+        where = f" ({source(index)})" if callable(source) else ""
+        return f"Sample {index} of {type(self.dataset).__name__}{where}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "dataset":
+            raise AttributeError(name)  # accessed during unpickling in a worker, before self.dataset exists
+        return getattr(self.dataset, name)
+
+
+class StreamReader(_Reporting, IterableDataset[Any]):
+    """Wraps a stream so that an exception that it raises becomes a ``SampleError``.
+
+    All attributes of the stream are available on the wrapper.
+
+    Args:
+        stream: An ``IterableDataset`` of torch.
+        place: Place of the dataset in a config, for errors; see ``cfgtrain.origin.location``.
+    """
+
+    def __init__(self, stream: Any, place: Location | None = None) -> None:
+        self.stream = stream
+        self.place: Location = place or {"origin": None, "key": None}
+
+    def __iter__(self) -> Iterator[Any]:
+        count = 0
+        samples: Iterator[Any] | None = None
+        while True:
+            self.set_loading(count)
+            try:
+                samples = iter(self.stream) if samples is None else samples
+                sample = next(samples)
+            except StopIteration:
+                break
+            except Exception as error:
+                failed = SampleError(
+                    f"{self.describe(count)} cannot be loaded: {type(error).__name__}: {error}", **self.place
+                )
+                failed.__cause__ = error
+                if get_worker_info() is None:
+                    raise failed from error
+                failure = Failure.of(failed)
+                while True:  # an incomplete batch may be dropped
+                    yield failure
+            self.set_loading(NO_SAMPLE)
+            count += 1
+            yield sample
+        self.set_loading(NO_SAMPLE)
+
+    def describe(self, index: int) -> str:
+        """Return a description of a sample, with its number among those that this worker reads."""
+        return f"Sample {index} of a pass over {type(self.stream).__name__}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "stream":
+            raise AttributeError(name)  # see SeededDataset
+        return getattr(self.stream, name)
+
+
+class SizedStreamReader(StreamReader):
+    """A reader of a stream that has a length."""
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+
+class BatchMaker:
+    """Merges samples into a batch, and passes on what happened to them.
+
+    Random numbers that a custom function draws come from a state that is a function of (seed, epoch, position
+    of the first sample), and the global random state is restored afterwards.
+
+    Args:
+        dataset: What loaded the samples.
+        collate_fn: A custom function that merges a list of samples. Each ``DataContainer`` in what it returns
+            is replaced by its data.
+    """
+
+    def __init__(
+        self, dataset: SeededDataset | StreamReader, collate_fn: Callable[[list[Any]], Any] | None = None
+    ) -> None:
+        self.dataset = dataset
+        self.collate_fn = collate_fn
+
+    def __call__(self, samples: list[Any]) -> Any:
+        """Return the batch, a ``WithSkipped`` with it, or in a worker process a ``Failure``.
+
+        Raises:
+            SampleError: The samples cannot be merged.
+        """
+        failure = samples.failure if isinstance(samples, Samples) else None
+        failure = failure or next((each for each in samples if isinstance(each, Failure)), None)
+        if failure is not None:
+            return failure
+        try:
+            batch = self._merge(samples)
+        except SampleError as error:
+            if get_worker_info() is None:
+                raise
+            return Failure.of(error)
+        if isinstance(samples, Samples) and samples.skipped:
+            return WithSkipped(batch, samples.skipped)
+        return batch
+
+    def _merge(self, samples: list[Any]) -> Any:
+        def describe(at: int) -> str:
+            return (
+                self.dataset.describe(samples.indices[at]) if isinstance(samples, Samples) else f"sample {at}"
+            )
+
+        if self.collate_fn is None:
+            return merge_samples(samples, describe, **self.dataset.place)
+        try:
+            if not isinstance(samples, Samples):
+                return unpack_containers(self.collate_fn(list(samples)))
+            epoch, position, _ = samples.draws[0]
+            with isolated_random_state():
+                seed_sample(derive_seed(self.dataset.seed, epoch, position, _BATCH))
+                return unpack_containers(self.collate_fn(list(samples)))
+        except Exception as error:
+            raise SampleError(
+                f"{callable_name(self.collate_fn)} cannot merge the samples of a batch: {type(error).__name__}: {error}. "
+                f"The first is: {describe(0)}.",
+                **self.dataset.place,
+            ) from error
+
+
+def _reason(error: SampleError) -> str:
+    cause = error.__cause__
+    return "its pipeline returned None" if cause is None else f"{type(cause).__name__}: {cause}"

@@ -1,0 +1,198 @@
+"""The input of predictions: what the test pipeline of a config makes of files and arrays without labels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from cfgtrain.config.config import Config
+from cfgtrain.data.transforms.compose import Compose
+from cfgtrain.data.transforms.loading import LoadImageFromFile
+from cfgtrain.errors import ArgumentTypeError, ConfigKeyError, ConfigValueError, SampleError
+from cfgtrain.image.colorspace import bgr2gray, gray2bgr
+from cfgtrain.origin import Origin, location
+from cfgtrain.registries import DATASETS
+from cfgtrain.registry.registry import resolve_cfg
+
+__all__ = ["ImageInputs", "UnlabelledPipeline", "image_pipeline", "prediction_cfg"]
+
+Results = dict[str, Any]
+Input = str | Path | np.ndarray[Any, Any]
+
+# Results that datasets take from annotations. MMCV's names of annotations begin with gt_.
+_LABELS = ("label", "labels", "target", "targets")
+
+
+def prediction_cfg(cfg: Config) -> tuple[Mapping[str, Any], Any]:
+    """Return the config of the dataset whose pipeline serves prediction, and its class or function.
+
+    It is ``data.test``, or else ``data.val``; of a wrapper around other datasets, the first of those.
+
+    Raises:
+        ConfigError: There is neither, or its type is unknown.
+    """
+    data = cfg.get("data") or {}
+    part = next((part for part in ("test", "val") if data.get(part)), None)
+    if part is None:
+        origin = Origin(cfg.filename) if cfg.filename else None
+        message = "The config has neither data.test nor data.val, whose pipeline prepares the inputs of a prediction."
+        raise ConfigKeyError(message, origin=origin, key="data")
+    node = data[part]
+    while "pipeline" not in node:
+        several = node.get("datasets")
+        inner = several[0] if isinstance(several, list | tuple) and several else node.get("dataset")
+        if not isinstance(inner, Mapping):
+            break
+        node = inner
+    target, _ = resolve_cfg(node, DATASETS)
+    return node, target
+
+
+def image_pipeline(node: Mapping[str, Any], target: Any, model: nn.Module) -> UnlabelledPipeline:
+    """Return the pipeline of an image dataset for inputs without labels.
+
+    If the pipeline has no loading step, because the samples of the dataset contain the images, files are read as the
+    attribute ``COLOR_TYPE`` of the class says: ``color``, ``grayscale`` or ``unchanged``. Without this attribute, they
+    are read in gray if the first convolution of the model has one input channel, else in color.
+
+    Args:
+        node: Config of the dataset.
+        target: Its class.
+        model: The model that predicts.
+
+    Raises:
+        ConfigError: The dataset has no pipeline, or a step cannot be built.
+    """
+    pipeline = node.get("pipeline")
+    if not isinstance(pipeline, list | tuple):
+        name = getattr(target, "__name__", str(target))
+        raise ConfigValueError(
+            f"{name} has no pipeline that prepares the inputs of a prediction.",
+            hint="Datasets with a pipeline, or with a classmethod for_prediction, can be used.",
+            **location(node, "type"),
+        )
+    convs = (each for each in model.modules() if isinstance(each, nn.Conv2d))
+    gray = getattr(next(convs, None), "in_channels", None) == 1
+    return UnlabelledPipeline(pipeline, getattr(target, "COLOR_TYPE", "grayscale" if gray else "color"))
+
+
+class UnlabelledPipeline:
+    """A pipeline that is applied to results without labels.
+
+    Keys of labels are left out of the steps with ``keys``, such as ``Collect`` and ``ToTensor``: those that are not
+    in the results. A step that needs a label is left out: one that raises a ``KeyError`` for a key ``gt_*``,
+    ``label``, ``labels``, ``target`` or ``targets`` that is not in the results.
+
+    Args:
+        transforms: The transforms, each a config or a callable.
+        color_type: How files are read if no transform loads them; see ``LoadImageFromFile``. The name of the class
+            of a transform that loads begins with ``Load``.
+    """
+
+    def __init__(self, transforms: Sequence[Any], color_type: str = "color") -> None:
+        self.transforms = list(_flat(Compose(transforms)))
+        if not any(map(_is_loading, self.transforms)):
+            self.transforms.insert(0, LoadImageFromFile(color_type=color_type))  # type: ignore[arg-type]  # checked there
+
+    def __call__(self, source: str | Path | np.ndarray[Any, Any]) -> Any:
+        """Return the sample of an image.
+
+        Args:
+            source: Path of a file, or an image (H, W) or (H, W, C) in the order BGR, which is converted to gray or
+                color as the loading transform would do.
+
+        Raises:
+            ArgumentTypeError: The array does not have the shape of an image.
+            SampleError: A transform dropped the sample.
+        """
+        if isinstance(source, np.ndarray):
+            img = _as_loaded(source, next(filter(_is_loading, self.transforms)))
+            results: Any = {"img": img, "img_shape": img.shape, "ori_shape": img.shape}
+            steps = [step for step in self.transforms if not _is_loading(step)]
+        else:
+            results, steps = {"img_path": str(source)}, self.transforms
+        for step in steps:
+            results = _apply(step, results)
+            if results is None:
+                raise SampleError(f"{type(step).__name__} of the pipeline dropped the sample.")
+        return results
+
+
+class ImageInputs:
+    """A dataset of unlabelled images.
+
+    Args:
+        inputs: Paths of files, and images as arrays.
+        pipeline: Makes the samples.
+    """
+
+    def __init__(self, inputs: Sequence[Input], pipeline: UnlabelledPipeline) -> None:
+        self.inputs = inputs
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.pipeline(self.inputs[index])
+
+    def source(self, index: int) -> str:
+        """Return the path of an image, or for an array its place among the inputs."""
+        given = self.inputs[index]
+        return f"array {index}" if isinstance(given, np.ndarray) else str(given)
+
+
+def _flat(step: Any) -> list[Callable[[Results], Any]]:
+    """Return the transforms of a composition, also of nested ones."""
+    return (
+        [each for inner in step.transforms for each in _flat(inner)] if isinstance(step, Compose) else [step]
+    )
+
+
+def _is_loading(step: Any) -> bool:
+    return type(step).__name__.startswith("Load")
+
+
+def _as_loaded(img: np.ndarray[Any, Any], loading: Any) -> np.ndarray[Any, Any]:
+    """Return an image in the order BGR as a loading transform would return it."""
+    if img.ndim not in (2, 3):
+        raise ArgumentTypeError(f"An image is an array (H, W) or (H, W, C), not one of shape {img.shape}.")
+    color_type = getattr(loading, "color_type", "unchanged")
+    gray = img.ndim == 2 or img.shape[2] == 1
+    if color_type.startswith("grayscale"):
+        img = img.reshape(img.shape[:2]) if gray else bgr2gray(img)
+    elif color_type.startswith("color"):
+        img = gray2bgr(img) if gray else img[..., :3]
+    if getattr(loading, "channel_order", "bgr") == "rgb" and img.ndim == 3:
+        img = img[..., ::-1]
+    return img.astype(np.float32) if getattr(loading, "to_float32", False) else img
+
+
+def _apply(step: Any, results: Any) -> Any:
+    """Return the results of a transform, which is left out as far as it needs labels."""
+    if not isinstance(results, Mapping):  # the end of a custom pipeline
+        return step(results)
+    keys = getattr(step, "keys", None)
+    if isinstance(keys, list | tuple):
+        known = [key for key in keys if key in results]
+        if not known:
+            return results
+        if len(known) < len(keys):
+            step = copy.copy(step)
+            step.keys = known
+    try:
+        return step(dict(results))
+    except KeyError as error:
+        key = error.args[0] if error.args else None
+        if _is_label(key) and key not in results:
+            return results
+        raise
+
+
+def _is_label(key: object) -> bool:
+    return isinstance(key, str) and (key.startswith("gt_") or key in _LABELS)

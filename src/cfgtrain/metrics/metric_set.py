@@ -1,0 +1,119 @@
+"""The metrics of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
+from cfgtrain.metrics.metric import Metric
+from cfgtrain.metrics.tables import class_table, matrix_table
+from cfgtrain.metrics.torch_metric import TorchMetric
+from cfgtrain.registries import METRICS
+from cfgtrain.score_order import Rule
+
+__all__ = ["MetricSet", "build_metrics"]
+
+
+class MetricSet:
+    """Several metrics that are updated together.
+
+    Args:
+        metrics: The metrics.
+
+    Raises:
+        ArgumentError: Two of them have a score of the same name.
+    """
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self.metrics = list(metrics)
+        self._owners: dict[str, Metric] = {}
+        for metric in self.metrics:
+            self._own(metric, metric.score_names() or ())
+
+    def update(self, predictions: Any, batch: Any) -> None:
+        """Add a batch to all metrics."""
+        for metric in self.metrics:
+            metric.update(predictions, batch)
+
+    def compute(self) -> dict[str, Any]:
+        """Return the scores of all metrics by name.
+
+        Raises:
+            ArgumentError: Two metrics have a score of the same name.
+        """
+        scores: dict[str, Any] = {}
+        for metric in self.metrics:
+            found = metric.compute()
+            self._own(metric, found)
+            scores |= found
+        return scores
+
+    def merge(self, others: Iterable[Self]) -> None:
+        """Add the batches of other sets of the same metrics."""
+        parts = [other.metrics for other in others]
+        for i, metric in enumerate(self.metrics):
+            metric.merge([part[i] for part in parts])
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for metric in self.metrics:
+            metric.reset()
+
+    def score_names(self) -> list[str] | None:
+        """Return the names of all scores that are numbers, or None if those of a metric are not known before."""
+        names = [metric.score_names() for metric in self.metrics]
+        return None if None in names else [name for each in names for name in each or ()]
+
+    def rule_of(self, name: str) -> Rule | None:
+        """Return whether a greater or a smaller value of a score is better, or None if the metrics do not know."""
+        if name in self._owners:
+            return self._owners[name].rule_of(name)
+        unknown = [metric for metric in self.metrics if metric.score_names() is None]
+        return unknown[0].rule_of(name) if len(unknown) == 1 else None
+
+    def tables(self, classes: Sequence[str] = ()) -> str:
+        """Return a table of the scores of each class, and the confusion matrix, as text; ``""`` if there are none.
+
+        Args:
+            classes: Names of the classes, by index; by default their indices.
+        """
+        columns: dict[str, Sequence[float]] = {}
+        for metric in self.metrics:
+            for name, values in metric.per_class().items():
+                columns.setdefault(name, values)
+        matrix = next((m for metric in self.metrics if (m := metric.compute().get("confusion_matrix"))), None)
+        parts = [class_table(columns, classes), matrix_table(matrix or (), classes)]
+        return "\n\n".join(filter(None, parts))
+
+    def _own(self, metric: Metric, names: Iterable[str]) -> None:
+        for name in names:
+            if self._owners.setdefault(name, metric) is not metric:
+                raise ArgumentError(f"Two metrics have a score with the name {name!r}.", argument="metrics")
+
+
+def build_metrics(cfgs: Sequence[Any]) -> MetricSet:
+    """Build the metrics of an evaluation.
+
+    Args:
+        cfgs: For each metric its name, its config or the metric itself. One without the interface of ``Metric`` is
+            used as ``TorchMetric`` does.
+
+    Raises:
+        ArgumentTypeError: It is not a list, or one of its items is not a metric.
+        ArgumentError: The list is empty, or two metrics have a score of the same name.
+    """
+    if not isinstance(cfgs, list | tuple):
+        raise ArgumentTypeError(
+            f"metrics must be a list such as ['Accuracy'], not {cfgs!r}.", argument="metrics"
+        )
+    if not cfgs:
+        raise ArgumentError("metrics is empty: leave it out, or name a metric.", argument="metrics")
+    return MetricSet([_build(cfg) for cfg in cfgs])
+
+
+def _build(cfg: Any) -> Metric:
+    if isinstance(cfg, str):
+        cfg = {"type": cfg}
+    metric = METRICS.build(cfg) if isinstance(cfg, Mapping) else cfg
+    return metric if isinstance(metric, Metric) else TorchMetric(metric)
