@@ -72,14 +72,18 @@ def test_splits(idx: Idx) -> None:
     images = np.random.default_rng(0).integers(0, 256, (100, 2, 2), np.uint8)
     labels = np.arange(100, dtype=np.uint8) % 10
     files = idx("images", images), idx("labels", labels)
-    train, val = (IdxImages(*files, split=split, fractions=(0.9, 0.1, 0)) for split in ("train", "val"))
+    train, val = (
+        IdxImages(*files, split=split, fractions={"train": 0.9, "val": 0.1}) for split in ("train", "val")
+    )
     numbers = [int(each.source(i).rpartition(" ")[2]) for each in (train, val) for i in range(len(each))]
     assert sorted(numbers) == list(range(100))
     assert 80 < len(train) < 98
     assert np.array_equal(val[0]["img"], images[numbers[len(train)]])
     assert val[0]["gt_label"] == numbers[len(train)] % 10
-    with pytest.raises(ArgumentError, match=r"None of the 100 images .* is in the split 'test'"):
-        IdxImages(*files, split="test", fractions=(0.9, 0.1, 0))
+    with pytest.raises(
+        ArgumentError, match=r"split must be one of the fractions, 'train', 'val', not 'tests'"
+    ):
+        IdxImages(*files, split="tests", fractions={"train": 0.9, "val": 0.1})
 
 
 WHOLE = idx_bytes(IMAGES)

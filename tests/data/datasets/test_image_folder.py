@@ -125,7 +125,7 @@ def test_splits_are_stable(make: Any) -> None:
     """Three splits divide the images; a new image moves none of the others."""
     names = [f"{kind}/{i}.jpg" for kind in ("ant", "bee") for i in range(200)]
     root = make(*names)
-    fractions = (0.6, 0.3, 0.1)
+    fractions = {"train": 0.6, "val": 0.3, "test": 0.1}
     before = {
         split: paths(ImageFolder(root, split=split, fractions=fractions))
         for split in ("train", "val", "test")
@@ -140,7 +140,7 @@ def test_splits_are_stable(make: Any) -> None:
 def test_a_split_has_all_classes(make: Any) -> None:
     """The classes are those of the folder, also if the split has no image of one."""
     dataset = ImageFolder(
-        make("ant/1.jpg", "bee/1.jpg", "cat/1.jpg"), split="train", fractions=(0.5, 0.25, 0.25)
+        make("ant/1.jpg", "bee/1.jpg", "cat/1.jpg"), split="train", fractions={"train": 0.5, "val": 0.5}
     )
     assert dataset.CLASSES == ("ant", "bee", "cat")
 
@@ -148,7 +148,7 @@ def test_a_split_has_all_classes(make: Any) -> None:
 def test_an_empty_split(make: Any) -> None:
     """It is an error that says how many images there are."""
     with pytest.raises(ArgumentError, match=r"None of the 2 images of .* is in the split 'val'"):
-        ImageFolder(make("ant/1.jpg", "bee/1.jpg"), split="val", fractions=(1, 0, 0))
+        ImageFolder(make("ant/1.jpg", "bee/1.jpg"), split="val", fractions={"train": 1, "val": 0})
 
 
 def test_names_that_are_not_valid_text(tmp_path: Path) -> None:

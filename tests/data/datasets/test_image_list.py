@@ -183,7 +183,11 @@ def test_splits(write: Write) -> None:
     parts = []
     for split in ("train", "val", "test"):
         try:
-            parts.append(ImageList(write("list.txt", rows), split=split, fractions=(0.5, 0.3, 0.2)))
+            parts.append(
+                ImageList(
+                    write("list.txt", rows), split=split, fractions={"train": 0.5, "val": 0.3, "test": 0.2}
+                )
+            )
         except ArgumentError as error:
             assert "is in the split" in str(error)  # a split of six images may be empty
     assert sorted(path for part in parts for path in part.paths) == [f"img/{name}.jpg" for name in "abcdef"]
