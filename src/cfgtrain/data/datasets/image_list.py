@@ -58,9 +58,9 @@ class ImageList(ImageFiles):
         path_key: Name of the column, or key in JSON, of the paths.
         label_key: Name of the column, or key in JSON, of the labels.
         split: Name of a split, such as ``"train"``: only the images in this part of the file. None: all images.
-        fractions: Fraction of each split by name; by default
-            ``dict(train=0.8, val=0.1, test=0.1)``. To which part an
-            image belongs depends only on its path in the file, so images that are added do not move others.
+        fractions: Fraction of the images in each split by its name; by default
+            ``dict(train=0.8, val=0.1, test=0.1)``. To which split an image belongs depends only on its path in the file,
+            so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
     Raises:
