@@ -23,7 +23,7 @@ from cfgtrain.keys import setting
 from cfgtrain.origin import Location
 from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
-from cfgtrain.suggestions import one_of, suggest
+from cfgtrain.suggestions import one_of
 
 __all__ = ["build_dataloader", "build_dataset", "metainfo_of", "setting_problems"]
 
@@ -132,8 +132,7 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "timeout", f"timeout must be a number of seconds, or 0 for no limit, not {timeout!r}."
     on_error = settings.get("on_error", "raise")
     if on_error not in _ON_ERROR:
-        hint = suggest(str(on_error), _ON_ERROR)
-        yield "on_error", f"on_error must be {one_of(_ON_ERROR)}, not {on_error!r}.{hint}"
+        yield "on_error", f"on_error must be {one_of(_ON_ERROR)}, not {on_error!r}."
 
 
 def collate_function(collate_fn: Any, samples_per_gpu: int = 1) -> Callable[[list[Any]], Any]:
