@@ -57,6 +57,7 @@ class IdxImages(ImageArrays):
     """
 
     PATHS: ClassVar[tuple[str, ...]] = ("images", "labels")
+    COLOR_TYPE = "grayscale"  # of files that a model predicts for
 
     def __init__(
         self,
