@@ -100,7 +100,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
         exclusive_folders(folders),
         run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
-        ExitStack() as uploads,  # of the logs, which are complete then, and to trackers
+        ExitStack() as at_end,  # when the logs are complete, also after an error
         failure_logged(logger),
     ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
@@ -114,6 +114,8 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
 
         model = build_model(cfg)
         loaders = build_loaders(cfg, model)
+        for loader in loaders.values():
+            at_end.callback(loader.close)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         metainfo = metainfo_of(loaders["train"].dataset)
         prints = fingerprints(loaders)
@@ -125,10 +127,10 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         for hook in runner.hooks:
             if isinstance(hook, TextLoggerHook):
                 hook.uploads_itself = False
-                uploads.callback(hook.upload_logs, runner)
+                at_end.callback(hook.upload_logs, runner)
             elif isinstance(hook, TrackerHook):
                 hook.closes_itself = False
-                uploads.callback(hook.close, runner)
+                at_end.callback(hook.close, runner)
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         flow_loaders = [loaders[mode] for mode, _ in workflow]
         begins = "with new weights"
@@ -154,8 +156,6 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         for hook in runner.hooks:
             if isinstance(hook, TrackerHook):
                 hook.add_test_scores(scores)
-        for loader in loaders.values():
-            loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
