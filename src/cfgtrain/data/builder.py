@@ -215,7 +215,7 @@ def build_dataloader(
         ArgumentError: A setting has a value that is not valid, the sampler does not have the methods of
             one, or the dataset is a stream, and ``sampler`` or ``on_error="skip"`` is given, or there are several
             workers and it does not say how they share it.
-        ArgumentTypeError: The dataset has no length and is not a stream.
+        ArgumentTypeError: The dataset has no length or no ``__getitem__``, and is not a stream.
     """
     settings = {
         "samples_per_gpu": samples_per_gpu,
@@ -253,6 +253,10 @@ def build_dataloader(
     if not hasattr(dataset, "__len__"):
         raise ArgumentTypeError(
             f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
+        )
+    if not hasattr(dataset, "__getitem__"):
+        raise ArgumentTypeError(
+            f"{type(dataset).__name__} has no samples: a dataset has __getitem__(index), or is a torch IterableDataset."
         )
     offered = {
         "size": len(dataset),

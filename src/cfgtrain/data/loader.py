@@ -361,6 +361,14 @@ def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any
     return batches
 
 
+def dataset_of(loader: Any) -> Any:
+    """Return the dataset of a loader, without the wrapper that loads its samples."""
+    dataset = loader.dataset
+    if isinstance(dataset, SeededDataset):
+        return dataset.dataset
+    return dataset.stream if isinstance(dataset, StreamReader) else dataset
+
+
 def num_batches(loader: Any) -> int | None:
     """Return the number of batches in an epoch, or None if it is unknown."""
     try:

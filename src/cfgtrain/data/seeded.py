@@ -15,6 +15,7 @@ from cfgtrain.data.samplers import Draw
 from cfgtrain.data.streams import shard_stream
 from cfgtrain.errors import SampleError, TransformError
 from cfgtrain.introspection.signatures import callable_name
+from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.origin import Location
 from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
@@ -60,23 +61,30 @@ class Failure:
     Attributes:
         error: The error.
         trace: Its traceback, as text.
+        code: The lines of the user's code in which its cause was raised; see ``user_frame_lines``.
     """
 
     error: SampleError
     trace: str
+    code: list[str]
 
     @classmethod
     def of(cls, error: SampleError) -> Self:
         """Return the failure of an error that was raised."""
-        return cls(error, "".join(traceback.format_exception(error)))
+        code = [] if error.__cause__ is None else user_frame_lines(error.__cause__)
+        return cls(error, "".join(traceback.format_exception(error)), code)
 
     def throw(self) -> None:
         """Raise the error, with the traceback of the worker as its cause."""
-        raise self.error from WorkerTraceback(self.trace)
+        cause = WorkerTraceback(self.trace)
+        cause.user_frame_lines = self.code
+        raise self.error from cause
 
 
 class WorkerTraceback(Exception):  # the cause of an error
     """The traceback of an error in a worker process, which is printed as the cause of the error."""
+
+    user_frame_lines: list[str]
 
     def __str__(self) -> str:
         return f"\n\nIn a worker process:\n{self.args[0].rstrip()}"
