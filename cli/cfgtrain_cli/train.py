@@ -52,6 +52,12 @@ def train(
     deterministic: Annotated[
         bool | None, typer.Option("--deterministic", help="Use deterministic algorithms only.")
     ] = None,
+    dry_run: Annotated[
+        bool | None,
+        typer.Option(
+            "--dry-run/--no-dry-run", help="Try one batch of each dataset before the run. \\[default: on]"
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device to train on, such as cpu or cuda:0. \\[default: auto]")
     ] = None,
@@ -64,10 +70,12 @@ def train(
         "resume_from": resume,
         "seed": seed,
         "deterministic": deterministic,
+        "dry_run": dry_run,
         "device": device,
     }
     cfg = load_project(config, cfg_options, settings)
-    from cfgtrain.train import train as run  # imports torch; mistakes in the config are reported first
+    from cfgtrain.train import CHECKPOINT_NOTE  # imports torch; mistakes in the config are reported first
+    from cfgtrain.train import train as run
 
     try:
         result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint)
@@ -76,6 +84,10 @@ def train(
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
+        raise
+    except Exception as error:
+        if any(note.startswith(CHECKPOINT_NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(f"To resume from it, once the cause is mended: {resume_command(sys.argv[1:])}")
         raise
     if result.runner.interrupted and result.runner.last_saved is None:
         raise KeyboardInterrupt  # in the final test of a run that saves no checkpoints

@@ -278,11 +278,12 @@ def test_monitored_score_that_is_not_a_number_fails_the_run(
 def test_exit_code_2_never_comes_from_a_training_that_began(
     project: Project, run: Callable[..., Any], error: str
 ) -> None:
-    """Any error of custom code in a training has exit code 1."""
+    """Any error of custom code in a training has exit code 1; before the training, in the dry run, it has exit code 2."""
     cfg = project()
     parts = Path("parts.py")
     parts.write_text(parts.read_text().replace("        loss = self(**data)\n", f"        {error}\n"))
-    assert run("train", cfg).code == 1
+    assert run("train", cfg, "--no-dry-run").code == 1
+    assert run("train", cfg).code == 2
 
 
 SAMPLER = "+data.sampler={type: torch.utils.data.SequentialSampler, data_source: []}"
@@ -290,7 +291,7 @@ SETTINGS = [
     (["+data.prefetch_factor=0"], "prefetch_factor must be at least 1, not 0"),
     (["data.workers_per_gpu=-1"], "workers_per_gpu must be at least 0, not -1"),
     (["+data.val_dataloader={prefetch_factor: 0}"], "prefetch_factor must be at least 1, not 0"),
-    (["+data.pin_memory=3"], "pin_memory of build_dataloader must be a bool, not 3"),
+    (["+data.pin_memory=3"], "pin_memory of build_dataloader must be a bool or None, not 3"),
     ([SAMPLER], "it has no draws"),
     (
         ["data.train.type=ToyStream", "+data.sampler={type: EpochSampler}"],

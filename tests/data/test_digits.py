@@ -44,7 +44,7 @@ def test_splits_are_disjoint(parts: dict[str, Digits]) -> None:
 def test_splits_are_fixed(parts: dict[str, Digits]) -> None:
     """The splits never change, since results could not be compared otherwise."""
     assert {split: int(part.images.sum()) for split, part in parts.items()} == SUMS
-    assert parts["train"].labels[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert parts["train"].labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
 
 
 def test_image_dtype_and_range(parts: dict[str, Digits]) -> None:

@@ -28,7 +28,8 @@ def test_ten_lines(configs: Path, caplog: pytest.LogCaptureFixture) -> None:
         "Experiment": "lenet5, in run",
         "Device": "cpu (1 thread), float32",
         "Model": "ImageClassifier, 61,706 parameters (all trainable)",
-        "Data": "train 1,083, val 359, test 355 samples",
+        "Data": "train 1,083, val 359, test 355 samples, fingerprints dd013a3e 84f92be6 16a61251; "
+        "10 classes: 0, 1, 2, 3, 4, ...",
         "Batch": "64 x 1 process = 64 samples per step",
         "Length": "1 epoch of 17 = 17 iterations",
         "Optimizer": "SGD, lr 0.1, momentum 0.9, weight_decay 0.0005",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 
-from cfgtrain.check.data import data_problems
+from cfgtrain.check.data import data_path_problems, data_problems
 from cfgtrain.check.evaluation import evaluation_problems, test_problems
 from cfgtrain.check.hooks import hook_problems
 from cfgtrain.check.model import model_problems
@@ -26,14 +26,17 @@ def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
 
     Args:
         cfg: Config of a training run.
-        files: Whether the checkpoints that the run would read must exist.
+        files: Whether the files that the run would read must exist: its data and checkpoints.
         trusted: Whether they may run code while they are loaded.
 
     Raises:
         CfgTrainError: The problem, if there is one; a ``CheckError`` with all of them if there
             are several.
     """
-    _raise_all([*find_problems(cfg), *(file_problems(cfg, trusted) if files else ())])
+    problems = [*find_problems(cfg)]
+    if files:
+        problems += [*data_path_problems(cfg), *file_problems(cfg, trusted)]
+    _raise_all(problems)
 
 
 def check_model(cfg: Config, data: bool = False) -> None:
@@ -53,7 +56,7 @@ def check_model(cfg: Config, data: bool = False) -> None:
         *freeze_problems(cfg),
     ]
     if data and "data" in cfg:
-        problems += data_problems(cfg)
+        problems += [*data_problems(cfg), *data_path_problems(cfg)]
     elif data:
         problems += _missing(cfg, ["data"], "unless the shape of the input is given (--shape)")
     _raise_all(problems)

@@ -16,6 +16,7 @@ from cfgtrain.data.builder import (
     parts_of,
     setting_problems,
 )
+from cfgtrain.data.paths import path_problems
 from cfgtrain.data.transforms.compose import results_argument
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
@@ -23,7 +24,7 @@ from cfgtrain.origin import location
 from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, PIPELINES, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["data_problems"]
+__all__ = ["data_path_problems", "data_problems"]
 
 # Arguments of build_dataloader that a config cannot set.
 _GIVEN = {"dataset", "seed", "rank", "world_size", "round_up", "device", "work_dir", "place"}
@@ -54,6 +55,13 @@ def data_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrainErro
         if data.get(each) is not None:
             yield from _dataset(data, each)
         yield from _part_loader(data, each)
+
+
+def data_path_problems(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield an error for each path of a dataset that does not exist."""
+    data = cfg.get("data")
+    for part in parts_of(cfg) if isinstance(data, Mapping) else ():
+        yield from path_problems(data.get(part))
 
 
 def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:

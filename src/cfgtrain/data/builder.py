@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 
 from cfgtrain.config.config import Config
 from cfgtrain.data.loader import TIMEOUT, EpochDataLoader, StreamLoader
+from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.samplers import is_infinite
 from cfgtrain.data.skipped import SKIPPED_FILE, SkippedSamples
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
@@ -22,7 +23,7 @@ from cfgtrain.keys import setting
 from cfgtrain.origin import Location
 from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
-from cfgtrain.suggestions import one_of, suggest
+from cfgtrain.suggestions import one_of
 
 __all__ = ["build_dataloader", "build_dataset", "metainfo_of", "setting_problems"]
 
@@ -61,11 +62,13 @@ def build_dataset(
     """Build a dataset from its config.
 
     Args:
-        cfg: The config, with a ``type``.
+        cfg: The config, with a ``type``. Paths that are relative to its file are replaced by absolute ones; see
+            ``cfgtrain.data.paths``.
         default_args: Default values of arguments that are missing in the config.
         metainfo: What the dataset takes over from the training dataset; see ``metainfo_of``. It is passed to a
             dataset that has an argument ``metainfo``.
     """
+    resolve_paths(cfg)
     args = dict(default_args or {})
     if metainfo:
         target, _ = resolve_cfg(cfg, DATASETS)
@@ -129,8 +132,7 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "timeout", f"timeout must be a number of seconds, or 0 for no limit, not {timeout!r}."
     on_error = settings.get("on_error", "raise")
     if on_error not in _ON_ERROR:
-        hint = suggest(str(on_error), _ON_ERROR)
-        yield "on_error", f"on_error must be {one_of(_ON_ERROR)}, not {on_error!r}.{hint}"
+        yield "on_error", f"on_error must be {one_of(_ON_ERROR)}, not {on_error!r}."
 
 
 def collate_function(collate_fn: Any, samples_per_gpu: int = 1) -> Callable[[list[Any]], Any]:
@@ -213,7 +215,7 @@ def build_dataloader(
         ArgumentError: A setting has a value that is not valid, the sampler does not have the methods of
             one, or the dataset is a stream, and ``sampler`` or ``on_error="skip"`` is given, or there are several
             workers and it does not say how they share it.
-        ArgumentTypeError: The dataset has no length and is not a stream.
+        ArgumentTypeError: The dataset has no length or no ``__getitem__``, and is not a stream.
     """
     settings = {
         "samples_per_gpu": samples_per_gpu,
@@ -251,6 +253,10 @@ def build_dataloader(
     if not hasattr(dataset, "__len__"):
         raise ArgumentTypeError(
             f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
+        )
+    if not hasattr(dataset, "__getitem__"):
+        raise ArgumentTypeError(
+            f"{type(dataset).__name__} has no samples: a dataset has __getitem__(index), or is a torch IterableDataset."
         )
     offered = {
         "size": len(dataset),

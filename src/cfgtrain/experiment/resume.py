@@ -16,6 +16,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import CheckpointError
 from cfgtrain.experiment.changed_state import apply_changes
 from cfgtrain.experiment.changes import Changes
+from cfgtrain.experiment.data_identity import check_same_data
 from cfgtrain.experiment.work_dir import work_dir_of
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.suggestions import printable
@@ -89,6 +90,7 @@ def resume_run(
     if cfg.get("load_from"):
         message = "load_from=%r is not read, because the run resumes from %s."
         runner.logger.info(message, cfg.load_from, resumed.path)
+    check_same_data(resumed.checkpoint.get("meta", {}), runner.meta or {}, resumed.path, runner.logger)
     changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
     adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
     ended_by = adapted.get("resume", {}).get("ended_by")

@@ -12,7 +12,9 @@ from torch.nn.parameter import UninitializedParameter
 from torch.optim import Optimizer
 
 from cfgtrain.config.config import Config
+from cfgtrain.data.builder import metainfo_of
 from cfgtrain.data.loader import num_batches
+from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.keys import setting
 from cfgtrain.optim.optimizers import optimizers_of
@@ -24,6 +26,8 @@ from cfgtrain.suggestions import printable
 __all__ = ["log_start"]
 
 INDENT = 12  # of the texts, after their names
+SHOWN_CLASSES = 5
+SHOWN_DIGITS = 8  # of the fingerprints of datasets
 MAX_RATES = 4  # different learning rates that are listed
 _OPTIMIZER_SETTINGS = ("momentum", "betas", "weight_decay")
 
@@ -105,7 +109,22 @@ def _data(loaders: dict[str, Any]) -> str:
         dataset: Any = getattr(loader, "dataset", None)
         return f"{len(dataset):,}" if hasattr(dataset, "__len__") else "a stream of"
 
-    return ", ".join(f"{name} {size(loader)}" for name, loader in loaders.items()) + " samples"
+    sizes = ", ".join(f"{name} {size(loader)}" for name, loader in loaders.items())
+    prints = [each[:SHOWN_DIGITS] for each in fingerprints(loaders).values()]
+    identity = (
+        f", {'fingerprint' if len(prints) == 1 else 'fingerprints'} {' '.join(prints)}" if prints else ""
+    )
+    return f"{sizes} samples{identity}{_classes(loaders)}"
+
+
+def _classes(loaders: dict[str, Any]) -> str:
+    """Return the number of classes and the names of the first ones, or ``""``."""
+    datasets = [getattr(loader, "dataset", None) for loader in loaders.values()]
+    names = metainfo_of(datasets[0]).get("classes") if datasets else None
+    if not names:
+        return ""
+    more = ", ..." if len(names) > SHOWN_CLASSES else ""
+    return f"; {_count(len(names), 'class', 'classes')}: {', '.join(names[:SHOWN_CLASSES])}{more}"
 
 
 def _batch(runner: BaseRunner, train: Any) -> str:

@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.data.transforms.compose import Compose
-from cfgtrain.metrics.classification import accuracy
+from cfgtrain.data.datasets.classification import ImageArrays
 from cfgtrain.registries import DATASETS
 
 __all__ = ["Digits"]
@@ -22,7 +21,7 @@ _SPLITS = {"train": (0, 1, 3, 5, 6, 8), "val": (2, 7), "test": (4, 9)}
 
 
 @DATASETS.register_module()
-class Digits:
+class Digits(ImageArrays):
     """Optical recognition of handwritten digits (Alpaydin & Kaynak, UCI, 1998).
 
     A sample is the result of the pipeline for a dict with ``img``, an (8, 8) uint8 array with values from 0 to
@@ -43,48 +42,14 @@ class Digits:
     def __init__(self, split: Split = "train", pipeline: Sequence[Any] = ()) -> None:
         check_choice("split", split, _SPLITS)
         self.split = split
-        self.pipeline = Compose(pipeline)
         with np.load(str(files("cfgtrain.data.datasets") / "digits.npz"), allow_pickle=False) as packed:
             images, labels = packed["images"], packed["labels"]
         chosen = _split_indices(labels, _SPLITS[split])
         # The file contains the number of black pixels in 4x4 blocks, 0 to 16.
-        self.images = (images[chosen].astype(np.uint16) * 255 // 16).astype(np.uint8)  # (N, 8, 8)
-        self.labels = [int(label) for label in labels[chosen]]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.pipeline({"img": self.images[index], "gt_label": self.labels[index]})
-
-    def evaluate(
-        self, results: Sequence[Any], metric: str = "accuracy", logger: Any = None
-    ) -> dict[str, float]:
-        """Score predictions for all samples.
-
-        Args:
-            results: N vectors with one score per class, in the order of the dataset.
-            metric: ``"accuracy"``, the top-1 accuracy from 0 to 1.
-            logger: Unused; part of the interface of datasets.
-
-        Returns:
-            A dict with the score by the name of the metric.
-
-        Raises:
-            ArgumentError: The metric is unknown, or the number of results is wrong.
-        """
-        (name,) = self.score_names(metric)
-        return {name: accuracy(results, self.labels)}
-
-    @staticmethod
-    def score_names(metric: str = "accuracy") -> list[str]:
-        """Return the names of the scores that ``evaluate`` returns, for checking a config before the run.
-
-        Raises:
-            ArgumentError: The metric is unknown.
-        """
-        check_choice("metric", metric, ["accuracy"])
-        return [metric]
+        images = (images[chosen].astype(np.uint16) * 255 // 16).astype(np.uint8)  # (N, 8, 8)
+        super().__init__(
+            images, self.CLASSES, labels[chosen].astype(np.int64), pipeline, "digits.npz", chosen
+        )
 
 
 def _split_indices(labels: np.ndarray[Any, Any], tenths: tuple[int, ...]) -> np.ndarray[Any, Any]:

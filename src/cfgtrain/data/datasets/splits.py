@@ -11,31 +11,29 @@ import numpy as np
 from cfgtrain.arguments import check_number, check_type
 from cfgtrain.errors import ArgumentError
 
-__all__ = ["check_split", "in_split"]
+__all__ = ["DEFAULT_FRACTIONS", "check_split", "in_split"]
 
+DEFAULT_FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 _ROUNDING = 1e-9  # by which the sum of fractions such as 0.8, 0.1 and 0.1 may differ from 1
 
 
-def check_split(split: Any, fractions: Any) -> None:
-    """Raise if a split and the fractions of all splits are not valid; both may be None.
+def check_split(split: Any, fractions: Any) -> Mapping[str, float] | None:
+    """Return the fractions of all splits, after checking them and the split; None if all samples are used.
 
     Args:
-        split: Name of one of the splits.
-        fractions: Fraction, 0 to 1, of the samples in each split by its name.
+        split: Name of one of the splits, or None for all samples.
+        fractions: Fraction, 0 to 1, of the samples in each split by its name, or None for ``DEFAULT_FRACTIONS``.
 
     Raises:
-        ArgumentError: Only one of them is given, the split is not one of those of the fractions, or a fraction or
+        ArgumentError: Only fractions are given, the split is not one of those of the fractions, or a fraction or
             their sum is out of range.
     """
     check_type("split", split, str | None, "the name of a split or None")
     check_type("fractions", fractions, Mapping | None, "a dict such as dict(train=0.8, val=0.1, test=0.1)")
     if split is None and fractions is None:
-        return
+        return None
     if not fractions:
-        raise ArgumentError(
-            f"split={split!r} needs the fractions of the splits, such as fractions=dict(train=0.8, val=0.1, test=0.1).",
-            argument="split",
-        )
+        fractions = DEFAULT_FRACTIONS
     if split is None:
         raise ArgumentError(
             f"fractions needs split=, the name of one of them: {', '.join(map(repr, fractions))}.",
@@ -55,16 +53,17 @@ def check_split(split: Any, fractions: Any) -> None:
             near=(split, names),
             argument="split",
         )
+    return dict(fractions)
 
 
-def in_split(keys: Iterable[str], split: str, fractions: Mapping[str, float]) -> np.ndarray[Any, Any]:
+def in_split(keys: Iterable[str | bytes], split: str, fractions: Mapping[str, float]) -> np.ndarray[Any, Any]:
     """Return which samples belong to a split.
 
     A hash of the key of a sample is a number from 0 to 1, and each split has an interval of these numbers. So a
     sample stays in its split when others are added or removed. The order of ``fractions`` does not matter.
 
     Args:
-        keys: N keys of samples, such as the relative paths of files.
+        keys: N keys of samples, such as the relative paths of files, or what they contain.
         split: Name of the split.
         fractions: Fraction of each split by name; see ``check_split``.
 
@@ -79,7 +78,8 @@ def in_split(keys: Iterable[str], split: str, fractions: Mapping[str, float]) ->
     return (hashes >= begin) & (hashes < end)
 
 
-def _hash(key: str) -> float:
+def _hash(key: str | bytes) -> float:
     """Return a number from 0 to 1, without 1."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=6).digest()
+    content = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
+    digest = hashlib.blake2b(content, digest_size=6).digest()
     return int.from_bytes(digest) / 2**48

@@ -95,8 +95,8 @@ class TextFile(Dataset[Sample]):
         block_size: Length of a sample, at least 1.
         unit: ``"character"`` or ``"byte"``; None: that of ``metainfo``, or else ``"character"``. There are 256 codes of bytes.
         split: Name of a split: a part of the text.
-        fractions: Fraction of each split by name, such as ``dict(train=0.9, val=0.1)``. The splits follow each other
-            in the text in this order, since blocks must be contiguous.
+        fractions: Fraction of each split by name; None: ``dict(train=0.8, val=0.1, test=0.1)``. The splits follow
+            each other in the text in this order, since blocks must be contiguous.
         stride: Distance from the beginning of a block to that of the next one; None: ``block_size``.
         stream: Whether the dataset is a ``TextStream``, which starts each epoch at another character.
         vocab_size: The greatest number of different characters, which is that of the model.
@@ -134,7 +134,7 @@ class TextFile(Dataset[Sample]):
         self.block_size = check_integer("block_size", block_size, 1)
         self.stride = self.block_size if stride is None else check_integer("stride", stride, 1)
         check_integer("vocab_size", vocab_size, 1)
-        check_split(split, fractions)
+        fractions = check_split(split, fractions)
         name = str(self.path)
         content = self.path.read_bytes()
         self.vocabulary = _vocabulary(content, name, unit, metainfo)
