@@ -68,11 +68,18 @@ class Vocabulary:
         return codes.astype(np.min_scalar_type(len(self._points)))
 
     def decode(self, codes: Any) -> str:
-        """Return the text of codes, a sequence of ints; bytes that are not UTF-8 become U+FFFD."""
+        """Return the text of codes, a sequence of ints.
+
+        Bytes that are not UTF-8 become U+FFFD, and so do codes without a character, which a model may predict if it
+        has more codes than the text.
+        """
         values = np.asarray(codes, dtype=np.int64).reshape(-1).tolist()
         if self.characters is None:
             return bytes(values).decode(errors="replace")
-        return "".join(self.characters[value] for value in values)
+        known = len(self.characters)
+        return "".join(
+            self.characters[value] if value < known else "\N{REPLACEMENT CHARACTER}" for value in values
+        )
 
     @property
     def newline(self) -> int:
