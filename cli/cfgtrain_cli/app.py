@@ -16,7 +16,20 @@ import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
-from cfgtrain_cli import compare, diff, env, hooks, init, model, plot, predict, print_config, schedule, train
+from cfgtrain_cli import (
+    compare,
+    diff,
+    env,
+    hooks,
+    init,
+    model,
+    plot,
+    predict,
+    print_config,
+    schedule,
+    test,
+    train,
+)
 from cfgtrain_cli.checkpoint import commands as checkpoint
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
@@ -52,6 +65,7 @@ def options(
 
 app.command("init")(init.init)
 app.command("train", cls=ConfigCommand)(train.train)
+app.command("test", cls=test.TestCommand)(test.test)
 app.command("predict", cls=ConfigCommand)(predict.predict)
 app.command("print-config", cls=ConfigCommand)(print_config.print_config)
 app.command("diff")(diff.diff_configs)

@@ -28,7 +28,7 @@ def print_failure(error: Exception) -> bool:
     """
     notes = [line for note in _notes(error) for line in note.splitlines()]
     if isinstance(error, CfgTrainError):
-        text, details = _message(error), notes
+        text, details = str(error), notes
         hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
         cause = None if hides else error.__cause__
         code = _code_lines(cause)
@@ -72,19 +72,6 @@ def _text_of(error: BaseException) -> list[str]:
     if len(lines) == 1:
         lines = [f"{lines[0].rstrip('.')}."]
     return [f"{type(error).__name__}: {lines[0]}", *lines[1:]]
-
-
-def _message(error: CfgTrainError) -> str:
-    """Return the text of an error.
-
-    A data loader raises an error of a worker process again with the worker's traceback as its
-    text, which ends with the original text.
-    """
-    text = str(error)
-    if "\nOriginal Traceback (most recent call last):\n" in text:
-        kind = type(error)
-        text = text.rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].strip()
-    return text
 
 
 def _code_lines(error: BaseException | None) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cfgtrain.errors import SampleError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain_cli import env
 
@@ -86,6 +87,14 @@ def test_exception_in_a_custom_transform(
         '    return results["image"]',
         "For the full traceback, add --debug to the command.",
     ]
+
+
+def test_debug_shows_the_traceback_of_a_worker(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """With ``--debug``, the cause of an error in a worker is the traceback there, with the frame that raised."""
+    with pytest.raises(SampleError) as caught:
+        run("--debug", "train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
+    assert 'parts.py", line ' in str(caught.value.__cause__)
+    assert "KeyError: 'image'" in str(caught.value.__cause__)
 
 
 def test_debug_raises_the_exception(project: Callable[..., Path], run: Callable[..., Any]) -> None:

@@ -19,7 +19,7 @@ from cfgtrain.registries import BATCH_TRANSFORMS, MODELS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.step import missing_train_step
 
-__all__ = ["model_problems"]
+__all__ = ["model_class", "model_problems"]
 
 
 def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrainError]:
@@ -34,7 +34,7 @@ def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrain
     model = cfg["model"]
     yield from component(cfg._cfg_dict, "model", MODELS)
     yield from nested(model, MODELS)
-    target = _target(model)
+    target = model_class(model)
     if target is not None and issubclass(target, SupervisedModel | ImageClassifier):
         yield from _loss_name(model)
         yield from _loss_name(model.get("head"))
@@ -56,7 +56,7 @@ def _loss_name(cfg: Any) -> Iterator[CfgTrainError]:
             yield config_error(error, cfg, "loss")
 
 
-def _target(model: Any) -> type[Any] | None:
+def model_class(model: Any) -> type[Any] | None:
     """Return the class of the model, or None if there is no such class, or only a function."""
     if isinstance(model, Mapping):
         with suppress(Exception):  # reported as a problem of the component

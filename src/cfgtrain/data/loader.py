@@ -67,7 +67,7 @@ class _Loader(DataLoader[Any]):
             dataset,
             collate_fn=BatchMaker(dataset, collate_fn),
             num_workers=num_workers,
-            timeout=min(timeout, _CHECK_SECONDS) if num_workers else 0,
+            timeout=min(timeout / 4, _CHECK_SECONDS) if num_workers else 0,
             **kwargs,
         )
 
@@ -78,17 +78,24 @@ class _Loader(DataLoader[Any]):
             SampleError: A sample cannot be loaded, too many were skipped, or the workers hang or have died.
         """
         reader: Any = self.dataset
-        waited, before = 0.0, None
+        waited, before = 0.0, list[int]()
         while True:
             try:
                 batch = next(batches, _END)
+            except (OSError, EOFError) as error:
+                if not self.num_workers:
+                    raise
+                lost = f"A worker died while it sent a batch: {type(error).__name__}: {error}."
+                raise SampleError(
+                    f"{lost} {_activity(reader, reader.loading_now())}", **reader.place
+                ) from error
             except RuntimeError as error:
                 if isinstance(error, SampleError):
                     raise
                 loading = reader.loading_now()
                 if "DataLoader timed out" in str(error):
                     # Counted, because the clock also runs while all processes are stopped.
-                    waited = waited + self.timeout if loading == before else self.timeout
+                    waited = waited + self.timeout if loading == before else 0.0
                     before = loading
                     if waited < self.patience:
                         continue
@@ -107,7 +114,7 @@ class _Loader(DataLoader[Any]):
                 if self.skipped is not None:
                     self.skipped.add(batch.skipped)
                 batch = batch.batch
-            waited, before = 0.0, None
+            waited, before = 0.0, list[int]()
             yield batch
 
 
@@ -436,7 +443,7 @@ def _init_stream_worker(first: int, count: int, worker_id: int) -> None:
     _init_worker(worker_id)
     worker = get_worker_info()
     if worker is not None:
-        shard_stream(worker.dataset.stream, first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
+        worker.dataset.share_of = (first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
 
 
 def _exit_on_parent_sigterm() -> None:

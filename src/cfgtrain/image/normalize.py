@@ -149,12 +149,12 @@ def planes_by_table(img: Array, order: Sequence[int], tables: Array) -> Array:
         Contiguous float32 array (C, H, W).
     """
     out = np.empty((len(order), *img.shape[:2]), np.float32)
-    rows = _rows_at_once(img)
+    rows = max(1, _BLOCK_BYTES * len(img) // img.size)  # of bytes that are read
     for top in range(0, len(img), rows):
         planes = _split(img[top : top + rows])
         for channel, source in enumerate(order):
-            table = tables[channel].reshape(1, 256)
-            cv2.LUT(np.ascontiguousarray(planes[source]), table, out[channel, top : top + rows])
+            plane = np.ascontiguousarray(planes[source])
+            cv2.LUT(plane, tables[channel : channel + 1], out[channel, top : top + rows])
     return out
 
 

@@ -8,6 +8,7 @@ import torch
 
 from cfgtrain.data.transforms import Collect, Compose, ImageToTensor, Normalize, RandomCrop, Resize, ToTensor
 from cfgtrain.errors import ArgumentError, BuildError
+from cfgtrain.parallel import collate
 
 
 def image(*shape: int) -> np.ndarray[Any, Any]:
@@ -109,3 +110,16 @@ def test_collect() -> None:
     assert Collect(["b"])({"a": 1, "b": 2}) == {"b": 2}
     with pytest.raises(KeyError, match="c"):
         Collect(["c"])({"a": 1})
+
+
+def test_collect_information() -> None:
+    """Information about the image becomes one dict, which MMCV's collate passes on as it is."""
+    collect = Collect(["img"], meta_keys=("filename", "ori_shape"))
+    samples = [
+        collect({"img": torch.zeros(2), "filename": name, "ori_shape": (3, 4), "x": 1}) for name in "ab"
+    ]
+    assert set(samples[0]) == {"img", "img_metas"}
+    metas = collate(samples, samples_per_gpu=2)["img_metas"]
+    assert metas.data == [[{"filename": name, "ori_shape": (3, 4)} for name in "ab"]]
+    with pytest.raises(KeyError, match="flip"):
+        Collect([], meta_keys=["flip"])({"img": 1})

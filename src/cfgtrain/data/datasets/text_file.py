@@ -102,8 +102,8 @@ class TextFile(Dataset[Sample]):
         block_size: Length of a sample, at least 1.
         unit: ``"character"`` or ``"byte"``; None: that of ``metainfo``, or else ``"character"``. There are 256 codes of bytes.
         split: Name of a split: a part of the text.
-        fractions: Fraction of each split by name, such as ``dict(train=0.9, val=0.1)``. The splits follow each other
-            in the text in this order, since blocks must be contiguous.
+        fractions: Fraction of each split by name; None: ``dict(train=0.8, val=0.1, test=0.1)``. The splits follow
+            each other in the text in this order, since blocks must be contiguous.
         stride: Distance from the beginning of a block to that of the next one; None: ``block_size``.
         stream: Whether the dataset is a ``TextStream``, which starts each epoch at another character.
         vocab_size: The greatest number of different characters, which is that of the model.

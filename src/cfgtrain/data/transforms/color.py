@@ -11,7 +11,7 @@ from cfgtrain.arguments import check_type
 from cfgtrain.data.transforms.ranges import Range, checked_range, draw, is_range
 from cfgtrain.data.transforms.results import Results, record
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import count_channels
+from cfgtrain.image.array import Array, count_channels
 from cfgtrain.image.normalize import channel_order, planes_by_table
 from cfgtrain.image.photometric import adjust_color, adjust_hue
 from cfgtrain.image.point_operations import adjust_brightness, adjust_contrast
@@ -65,6 +65,19 @@ class Normalize:
         """
         img = results["img"]
         channels = count_channels(img)
+        self._check_channels(img, channels)
+        order = channel_order(channels, self.to_rgb and channels > 1)
+        if img.dtype == np.uint8:
+            tables = self._tables if len(self._tables) == channels else self._tables.repeat(channels, axis=0)
+            results["img"] = planes_by_table(img, order, tables).transpose(1, 2, 0).reshape(img.shape)
+        else:
+            if self.to_rgb and channels > 1:
+                img = img[..., order]
+            results["img"] = (img.astype(np.float32) - self.mean) / self.std
+        record(results, img_norm_cfg={"mean": self.mean, "std": self.std, "to_rgb": self.to_rgb})
+        return results
+
+    def _check_channels(self, img: Array, channels: int) -> None:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if numbers.size not in (1, channels):
                 raise ArgumentError(
@@ -77,16 +90,6 @@ class Normalize:
                 f"to_rgb must be False for an image with {channels} channels: only 3 or 4 can be BGR or RGB.",
                 argument="to_rgb",
             )
-        order = channel_order(channels, self.to_rgb and channels > 1)
-        if img.dtype == np.uint8:
-            tables = np.broadcast_to(self._tables, (channels, 256))
-            results["img"] = planes_by_table(img, order, tables).transpose(1, 2, 0).reshape(img.shape)
-        else:
-            if self.to_rgb and channels > 1:
-                img = img[..., order]
-            results["img"] = (img.astype(np.float32) - self.mean) / self.std
-        record(results, img_norm_cfg={"mean": self.mean, "std": self.std, "to_rgb": self.to_rgb})
-        return results
 
 
 @PIPELINES.register_module()

@@ -9,6 +9,7 @@ import torch
 
 from cfgtrain.arguments import check_type
 from cfgtrain.data.transforms.results import Results
+from cfgtrain.parallel.data_container import DataContainer
 from cfgtrain.registries import PIPELINES
 
 __all__ = ["Collect", "ImageToTensor", "ToTensor"]
@@ -58,7 +59,14 @@ class Collect(_KeysTransform):
 
     Args:
         keys: Keys of the results to keep.
+        meta_keys: Keys of information about the image, such as ``('filename', 'ori_shape')``. It becomes a dict in a
+            ``DataContainer`` with the key ``img_metas``, as in MMCV, and needs the loader setting
+            ``collate_fn='collate'``.
     """
+
+    def __init__(self, keys: Sequence[str], meta_keys: Sequence[str] = ()) -> None:
+        super().__init__(keys)
+        self.meta_keys = check_type("meta_keys", meta_keys, list | tuple, "a list of names")
 
     def __call__(self, results: Results) -> Results:
         """Return a new dict with the selected results.
@@ -66,4 +74,8 @@ class Collect(_KeysTransform):
         Raises:
             KeyError: A key is missing in the results.
         """
-        return {key: results[key] for key in self.keys}
+        selected = {key: results[key] for key in self.keys}
+        if self.meta_keys:
+            metas = {key: results[key] for key in self.meta_keys}
+            selected["img_metas"] = DataContainer(metas, cpu_only=True)
+        return selected
