@@ -1,8 +1,9 @@
 """Build the source distribution and the wheel, and check them.
 
 The checks are: the wheel can be built from the source distribution; `twine check` passes; the archives contain only
-files of the repository and all required files; the metadata contain no addresses or URLs; and the unpacked wheel
-works in a separate folder, with both packages and the digits.
+files of the repository and all required files; the wheel that `pip install .` builds from the repository has the same
+files; the metadata contain no addresses or URLs; and the unpacked wheel works in a separate folder, with both packages,
+the digits, the configs and `cfgtrain init`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ NEEDED = [
     "cfgtrain/__init__.py",
     "cfgtrain/py.typed",
     "cfgtrain/data/datasets/digits.npz",
+    "cfgtrain/configs/_base_/default_runtime.py",  # through the link src/cfgtrain/configs
+    "cfgtrain/configs/digits/lenet5.yaml",
     "cfgtrain_cli/app.py",
+    "cfgtrain_cli/templates/custom/custom.py",
     "cfgtrain_cli/py.typed",
 ]
 LICENCES = ["licenses/LICENSE", "licenses/NOTICE"]
@@ -35,7 +39,8 @@ here = Path(sys.argv[1])
 assert Path(cfgtrain.__file__).is_relative_to(here) and Path(cfgtrain_cli.__file__).is_relative_to(here)
 from cfgtrain.data.datasets.digits import Digits
 assert len(Digits(split="train")) > 1000
-cfgtrain_cli.app.main(["--version"])
+assert cfgtrain.Config.fromfile("cfgtrain::digits/lenet5.py").seed == 0
+cfgtrain_cli.app.main(["init", "project"])
 """
 
 
@@ -45,7 +50,18 @@ def main() -> None:
         run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, str(ROOT))
         (sdist,), (wheel,) = Path(folder).glob("*.tar.gz"), Path(folder).glob("*.whl")
         run(sys.executable, "-m", "twine", "check", "--strict", str(sdist), str(wheel))
-        problems = [*sdist_problems(sdist), *wheel_problems(wheel)]
+        run(
+            sys.executable,
+            "-m",
+            "build",
+            "--no-isolation",
+            "--wheel",
+            "--outdir",
+            f"{folder}/direct",
+            str(ROOT),
+        )
+        (direct,) = Path(folder, "direct").glob("*.whl")
+        problems = [*sdist_problems(sdist), *wheel_problems(wheel), *differences(wheel, direct)]
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(Path(folder) / "unpacked")  # noqa: S202 - our own wheel
         run(sys.executable, "-c", SMOKE_TEST, str(Path(folder) / "unpacked"), path=Path(folder) / "unpacked")
@@ -63,9 +79,17 @@ def run(*command: str, path: Path | None = None) -> None:
 
 
 def tracked() -> set[str]:
-    """Return the paths of the files in the repository."""
+    """Return the paths of the files in the repository, those in ``configs/`` also by the link to it."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(listed.stdout.splitlines())
+    names = set(listed.stdout.splitlines())
+    return names | {f"src/cfgtrain/{name}" for name in names if name.startswith("configs/")}
+
+
+def differences(wheel: Path, direct: Path) -> Iterable[str]:
+    """Yield the files that only one of two wheels contains: from the source distribution, and from the repository."""
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(direct) as other:
+        names = set(one.namelist()) ^ set(other.namelist())
+    yield from (f"Only one of the two ways to build a wheel includes {name}" for name in sorted(names))
 
 
 def sdist_problems(sdist: Path) -> Iterable[str]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import TO_TENSORS, Squares, TinyNet, make_runner, squares_loader
+from tiny import LOGGER, TO_TENSORS, Squares, TinyNet, make_runner, squares_loader
 from torch import distributed as dist
 from torch import multiprocessing
 
 from cfgtrain.data.builder import build_dataloader
+from cfgtrain.evaluation.scoring import evaluate
+from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
 from cfgtrain.parallel.dist import average_tensors, get_dist_info
 from cfgtrain.runner import DistEvalHook
@@ -60,6 +62,21 @@ def evaluate_in_shares(rank: int) -> Any:
         seen,
         model.norm.running_mean.tolist(),
     )
+
+
+def evaluate_metrics_in_shares(rank: int) -> Any:
+    """Evaluate 23 samples, without keeping predictions, in two shares of 12, of which one sample was added."""
+    data = Squares(pipeline=TO_TENSORS)
+    loader = build_dataloader(data, 5, shuffle=False, round_up=True, rank=rank, world_size=2)
+    torch.manual_seed(0)
+    model = TinyNet()
+    hook = DistEvalHook(loader, save_best="accuracy", metrics=["Accuracy", "ConfusionMatrix"])
+    runner = make_runner("epoch", 1, model, meta={})
+    runner.register_hook(hook, "LOW")
+    runner.run([squares_loader()], [("train", 1)])
+    alone = build_dataloader(data, 5, shuffle=False)
+    expected = evaluate(model, alone, LOGGER, metrics=build_metrics(["Accuracy", "ConfusionMatrix"]))
+    return hook.scores, hook.newest, expected, runner.meta["hook_msgs"]["best_score"]
 
 
 def average_buffers(rank: int) -> Any:

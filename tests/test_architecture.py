@@ -24,7 +24,7 @@ LAYERS = [
     ("cfgtrain.runner", "cfgtrain.evaluation", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models",
      "cfgtrain.metrics"),
     ("cfgtrain.experiment",),
-    ("cfgtrain.train", "cfgtrain.predict", "cfgtrain.preview", "cfgtrain.model_summary", "cfgtrain.check"),
+    ("cfgtrain.train", "cfgtrain.test", "cfgtrain.predict", "cfgtrain.preview", "cfgtrain.model_summary", "cfgtrain.check"),
     ("cfgtrain_cli",),
 ]  # fmt: skip
 TORCH_FREE_LAYERS = 4  # errors to image
@@ -60,6 +60,8 @@ def _modules() -> list[Module]:
     found = []
     for top in (ROOT / "src" / "cfgtrain", ROOT / "cli" / "cfgtrain_cli"):
         for path in sorted(top.rglob("*.py")):
+            if not (path.parent / "__init__.py").exists():
+                continue  # a config, or a file of a template: it is not imported
             parts = path.relative_to(top.parent).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             found.append(Module(name, path, ast.parse(path.read_text(encoding="utf-8"))))

@@ -204,6 +204,26 @@ WRONG: list[tuple[str, str, type[Exception], str, str]] = [
     ("samples_per_gpu=64", "persistent_workers='no'", ConfigValueError, "data.val_dataloader.persistent_workers", "persistent_workers of build_dataloader must be a bool, not 'no'"),
     ("samples_per_gpu=32", "drop_last=0", ConfigValueError, "data.drop_last", "drop_last of build_dataloader must be a bool, not 0"),
     ("samples_per_gpu=64", "drop_last=0", ConfigValueError, "data.val_dataloader.drop_last", "drop_last of build_dataloader must be a bool, not 0"),
+    ("samples_per_gpu=32", "timeout=-1", ConfigValueError, "data.timeout", "timeout must be a number of seconds, or 0 for no limit, not -1"),
+    ("samples_per_gpu=64", "timeout=-1", ConfigValueError, "data.val_dataloader.timeout", "timeout must be a number of seconds, or 0 for no limit, not -1"),
+    ("samples_per_gpu=32", "timeout='5'", ConfigValueError, "data.timeout", "not '5'"),
+    ("samples_per_gpu=32", "time_out=5", ConfigKeyError, "data.time_out", "data has no setting 'time_out'. Did you mean 'timeout'?"),
+    ("samples_per_gpu=64", "time_out=5", BuildError, "data.val_dataloader.time_out", "no argument 'time_out'. Did you mean 'timeout'?"),
+    ("samples_per_gpu=32", "batch_size=0", ConfigValueError, "data.batch_size", "batch_size must be at least 1, not 0"),
+    ("samples_per_gpu=64", "batch_size='4'", ConfigValueError, "data.val_dataloader.batch_size", "batch_size must be an int, not '4'"),
+    ("samples_per_gpu=64", "num_workers=-1", ConfigValueError, "data.val_dataloader.num_workers", "num_workers must be at least 0, not -1"),
+    ("samples_per_gpu=32", "samples_per_gpu=32, batch_size=32", ConfigKeyError, "data.batch_size", "batch_size and samples_per_gpu are the same setting"),
+    ("samples_per_gpu=64", "workers_per_gpu=1, num_workers=1", ConfigKeyError, "data.val_dataloader.num_workers", "num_workers and workers_per_gpu are the same setting"),
+    ("samples_per_gpu=32", "batch_sise=4", ConfigKeyError, "data.batch_sise", "Did you mean 'batch_size'?"),
+    ("samples_per_gpu=64", "batch_sise=4", BuildError, "data.val_dataloader.batch_sise", "Did you mean 'batch_size'?"),
+    ("samples_per_gpu=32", "on_error='skp'", ConfigValueError, "data.on_error", "on_error must be 'raise' or 'skip', not 'skp'"),
+    ("samples_per_gpu=64", "on_error='skip'", ConfigValueError, "data.val_dataloader.on_error", "Only samples of the train dataset can be skipped"),
+    ("samples_per_gpu=32", "max_skipped=-1", ConfigValueError, "data.max_skipped", "max_skipped must be at least 0, not -1"),
+    ("samples_per_gpu=32", "collate_fn='colate'", ConfigValueError, "data.collate_fn", "Did you mean 'collate'?"),
+    ("samples_per_gpu=32", "collate_fn='torch.utils.data.default_colate'", ConfigValueError, "data.collate_fn", "'torch.utils.data' has no 'default_colate'"),
+    ("samples_per_gpu=64", "collate_fn=3", ConfigValueError, "data.val_dataloader.collate_fn", "collate_fn must be the name of a function"),
+    ("samples_per_gpu=32", "collate_fn=dict(type='collate', samples_per_gpus=2)", BuildError, "data.collate_fn.samples_per_gpus", "Did you mean 'samples_per_gpu'?"),
+    ("samples_per_gpu=64", "device='cpu'", ConfigKeyError, "data.val_dataloader.device", "determined by the run"),
     ("samples_per_gpu=32", "deadline=-1", ConfigKeyError, "data.deadline", "data has no setting 'deadline'"),
     ("samples_per_gpu=64", "deadline=-1", BuildError, "data.val_dataloader.deadline", "takes no argument 'deadline'"),
     ("samples_per_gpu=64", "seed=3", ConfigKeyError, "data.val_dataloader.seed", "'seed' is not a setting of a loader"),
@@ -469,3 +489,13 @@ def test_an_existing_checkpoint_is_accepted(load: Load) -> None:
     """``load_from`` may be an existing file."""
     torch.save({"weight": torch.ones(1)}, "w.pth")
     check(load(("seed = 0", "load_from = 'w.pth'")))
+
+
+def test_losses_and_augmentations_of_a_classifier(load: Load) -> None:
+    """A wrong name of a loss, and a wrong argument of an augmentation, are found at their places."""
+    augments = "    augments=[dict(type='Mixup', alfa=1)],\n    loss='FocalLos')"
+    cfg = load(("    loss=dict(type='torch.nn.CrossEntropyLoss'))", augments))
+    first, second = sorted(find_problems(cfg), key=lambda problem: str(problem.key))
+    assert (first.key, second.key) == ("model.augments[0].alfa", "model.loss")
+    assert "Mixup takes no argument 'alfa'" in str(first)
+    assert "Did you mean 'FocalLoss'" in str(second)

@@ -16,7 +16,20 @@ import cfgtrain
 from cfgtrain.errors import CfgTrainError, ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
-from cfgtrain_cli import compare, diff, env, hooks, model, plot, predict, print_config, schedule, train
+from cfgtrain_cli import (
+    compare,
+    diff,
+    env,
+    hooks,
+    init,
+    model,
+    plot,
+    predict,
+    print_config,
+    schedule,
+    test,
+    train,
+)
 from cfgtrain_cli.checkpoint import commands as checkpoint
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
@@ -50,7 +63,9 @@ def options(
     """Train PyTorch models from config files."""
 
 
+app.command("init")(init.init)
 app.command("train", cls=ConfigCommand)(train.train)
+app.command("test", cls=test.TestCommand)(test.test)
 app.command("predict", cls=ConfigCommand)(predict.predict)
 app.command("print-config", cls=ConfigCommand)(print_config.print_config)
 app.command("diff")(diff.diff_configs)
@@ -74,16 +89,19 @@ def main(words: list[str] | None = None) -> None:
     """
     is_process = words is None
     words = sys.argv[1:] if words is None else words
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]  # anywhere in the command, though it is an option of the first level
+    words = [word for i, word in enumerate(words) if word != "--debug" or i >= end]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold any bytes
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)
         warnings.showwarning = partial(_show_warning, warnings.showwarning)
-        _run(words, is_process)
+        _run(words, is_process, debug)
 
 
-def _run(words: list[str], is_process: bool) -> None:
+def _run(words: list[str], is_process: bool, debug: bool) -> None:
     # Clean up as for Ctrl-C; a signal that is ignored, as under nohup, stays ignored.
     before = handle_signals(SIGNALS, signal.default_int_handler)
     try:
@@ -91,7 +109,7 @@ def _run(words: list[str], is_process: bool) -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
-        if "--debug" in words or not print_failure(error):
+        if debug or not print_failure(error):
             raise
         sys.exit(error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED)
     finally:

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import logging
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
-from traceback import FrameSummary, StackSummary, TracebackException
 
-import cfgtrain
-from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, MissingLibraryError
+from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
+from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
+
+MAX_LINES = 6  # of the text of an exception that is not ours
+MAX_CHAIN = 2  # exceptions that caused it
+
+DEBUG_HINT = "For the full traceback, add --debug to the command."
 
 
 def print_failure(error: Exception) -> bool:
     """Print what the user needs to know about an error.
 
-    A `CfgTrainError`, an error of the operating system, and an exception of a class that a config
-    names are one message. An exception from the user's own code is printed with the frames of that
-    code alone.
+    A `CfgTrainError` is one message. Of any other exception that is related to the user's input or code, this is its
+    text, the notes that say what was being done and where that is in the config, and the lines of the user's own code.
 
     Returns:
         Whether anything was printed. If not, neither the user's input nor code is involved, so the
         error is a bug.
     """
-    notes = getattr(error, "__notes__", ())
+    notes = [line for note in _notes(error) for line in note.splitlines()]
     if isinstance(error, CfgTrainError):
-        cause = (
-            "" if isinstance(error, ConfigError | MissingLibraryError) else _user_traceback(error.__cause__)
-        )
-        _print(f"{cause}Error: {_message(error)}", "red")
-    elif trace := _user_traceback(error):
-        _print(f"{trace}For the full traceback, run cfgtrain --debug.", "red")
-    elif isinstance(error, OSError) and error.strerror:
-        name = "" if error.filename is None else f": {error.filename}"
-        _print("\n  ".join([f"Error: {error.strerror}{name}.", *notes]), "red")
-    elif any(note.startswith(BUILD_NOTE) for note in notes):
-        text = f"Error: {type(error).__name__}: {str(error).rstrip('.')}."
-        _print("\n  ".join([text, *notes]) + "\nFor the full traceback, run cfgtrain --debug.", "red")
+        text, details = str(error), notes
+        hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
+        cause = None if hides else error.__cause__
+        code = _code_lines(cause)
     else:
-        return False
+        code = _code_lines(error)
+        is_system_error = isinstance(error, OSError) and bool(error.strerror)
+        if not (code or notes or is_system_error):
+            return False
+        lines = [*_text_of(error), *notes]
+        text, details = lines[0], lines[1:]
+    indented = [line if line.startswith("  ") else f"  {line}" for line in (*details, *code)]
+    hint = [DEBUG_HINT] if code or not isinstance(error, CfgTrainError | OSError) else []
+    _print("\n".join([f"Error: {text}", *indented, *hint]), "red")
     return True
 
 
@@ -51,43 +52,50 @@ def print_warning(warning: ConfigWarning) -> None:
     print_message(printable(str(warning)), logging.WARNING)
 
 
-def _message(error: CfgTrainError) -> str:
-    """Return the text of an error with its notes.
+def _notes(error: BaseException) -> list[str]:
+    """Return the notes of an exception; of those that say what was being built, only the innermost one."""
+    notes = getattr(error, "__notes__", [])
+    building = [note for note in notes if note.startswith(BUILD_NOTE)]
+    return [note for note in notes if note not in building[1:]]
 
-    A data loader raises an error of a worker process again with the worker's traceback as its
-    text, which ends with the original text.
+
+def _text_of(error: BaseException) -> list[str]:
+    """Return the lines of an exception that is not ours."""
+    if isinstance(error, OSError) and error.strerror:
+        name = "" if error.filename is None else f": {error.filename}"
+        return [f"{error.strerror}{name}."]
+    lines = str(error).strip().splitlines()
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], "..."]
+    if not lines:
+        return [type(error).__name__]
+    if len(lines) == 1:
+        lines = [f"{lines[0].rstrip('.')}."]
+    return [f"{type(error).__name__}: {lines[0]}", *lines[1:]]
+
+
+def _code_lines(error: BaseException | None) -> list[str]:
+    """Return the lines of the user's code that an error, and those that caused it, were raised in.
+
+    There are none if the error itself was raised elsewhere.
     """
-    text = str(error)
-    if "\nOriginal Traceback (most recent call last):\n" in text:
-        kind = type(error)
-        text = text.rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")[2].strip()
-    return "\n  ".join([text, *getattr(error, "__notes__", ())])
+    lines = [] if error is None else user_frame_lines(error)
+    if error is None or not lines:
+        return []
+    for cause in list(_causes(error))[:MAX_CHAIN]:
+        code = user_frame_lines(cause)
+        if code:
+            lines += [f"caused by {_text_of(cause)[0]}", *code]
+    return lines
 
 
-def _user_traceback(error: BaseException | None) -> str:
-    """Return the traceback of an error, limited to the user's code, or "" if that is not involved."""
-    if error is None:
-        return ""
-    report = TracebackException.from_exception(error)
-    if not any(_user_frames(report.stack)):
-        return ""
-    pending: list[TracebackException | None] = [report]
-    while pending:
-        each = pending.pop()
-        if each is not None:
-            each.stack = StackSummary.from_list(list(_user_frames(each.stack)))
-            pending += [each.__cause__, each.__context__]
-    return "".join(report.format())
-
-
-def _user_frames(stack: StackSummary) -> Iterator[FrameSummary]:
-    """Yield the frames that are neither in cfgtrain nor in Python or an installed package."""
-    folders = [Path(cfgtrain.__file__).parent, Path(__file__).parent]
-    folders += [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
-    for frame in stack:
-        file = Path(frame.filename)
-        if file.is_file() and not any(file.is_relative_to(folder) for folder in folders):
-            yield frame
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen = {id(error)}
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
 def _print(text: str, style: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,3 +60,29 @@ def repeat_flag(words: list[str]) -> list[str]:
             raise typer.BadParameter(f"{FLAG} needs KEY=VALUE, such as optimizer.lr=0.02{got}.")
         out += [word for value in values for word in (FLAG, value)]
     return out
+
+
+def repeat_words(words: Sequence[str], flag: str, ends: Callable[[str], bool], missing: str) -> Iterator[str]:
+    """Yield the words with ``--keys a b`` as ``--keys a --keys b``.
+
+    Args:
+        words: The arguments of a command.
+        flag: The option that takes several words, such as ``--keys``. Another option ends them.
+        ends: Returns whether a word after the first one is not one of them.
+        missing: Message for an option without words.
+
+    Raises:
+        BadParameter: The option is not followed by a word.
+    """
+    is_inside = False
+    for i, word in enumerate(words):
+        if word == "--":
+            yield from words[i:]
+            return
+        if word == flag:
+            if i + 1 == len(words) or words[i + 1].startswith("-"):
+                raise typer.BadParameter(missing)
+            is_inside = True
+            continue
+        is_inside = is_inside and not word.startswith("-") and (words[i - 1] == flag or not ends(word))
+        yield from (flag, word) if is_inside else (word,)

@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.history import Point, Run
 from cfgtrain_cli.console import echo, print_json
+from cfgtrain_cli.options import repeat_words
 from cfgtrain_cli.runs import WorkDirs, place_text, read_runs, warn
 
 if TYPE_CHECKING:
@@ -29,23 +30,10 @@ class PlotCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the flag before each of its words, as the parser expects."""
-        return super().parse_args(ctx, list(_repeat_keys(args)))
-
-
-def _repeat_keys(words: Sequence[str]) -> Iterator[str]:
-    """Yield the words with ``--keys a b`` as ``--keys a --keys b``; an option or a folder ends the keys."""
-    is_key = False
-    for i, word in enumerate(words):
-        if word == "--":
-            yield from words[i:]
-            return
-        if word == "--keys":
-            if i + 1 == len(words) or words[i + 1].startswith("-"):
-                raise typer.BadParameter("--keys needs the names of what was logged, such as loss accuracy.")
-            is_key = True
-            continue
-        is_key = is_key and not word.startswith("-") and (words[i - 1] == "--keys" or not Path(word).is_dir())
-        yield from ("--keys", word) if is_key else (word,)
+        missing = "--keys needs the names of what was logged, such as loss accuracy."
+        return super().parse_args(
+            ctx, list(repeat_words(args, "--keys", lambda word: Path(word).is_dir(), missing))
+        )
 
 
 def plot(

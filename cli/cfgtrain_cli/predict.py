@@ -67,7 +67,6 @@ def predict(
     from cfgtrain.experiment.work_dir import config_file
 
     cfg = load_project(config_file(config), cfg_options)
-    from cfgtrain.image_files.search import FileSearch
     from cfgtrain.predict import load_model, make_inputs, predict_each  # imports torch
     from cfgtrain_cli.image.quiet import quiet_libraries
     from cfgtrain_cli.image.report import failed_files
@@ -77,8 +76,7 @@ def predict(
     begin = time.perf_counter()
     folder = None if out is None else OutputFolder(out, overwrite)
     model = load_model(cfg, checkpoint, device, trusted=trust_checkpoint)
-    search = FileSearch(exclude=out)
-    given = make_inputs(model, inputs, search)
+    given = make_inputs(model, inputs, exclude=out)
     if folder is not None:
         folder.create()
     todo = predict_each(model, given, topk, batch_size, length)
@@ -99,7 +97,7 @@ def predict(
         if len(failed) < len(predictions):
             echo(table(predictions))
         kind = "image" if given.names else "input"
-        echo(summary(predictions, model, kind, search.num_ignored, out, time.perf_counter() - begin))
+        echo(summary(predictions, model, kind, given.num_ignored, out, time.perf_counter() - begin))
         if failed:
             echo(failed_files(failed, kind), err=True)
     if failed:

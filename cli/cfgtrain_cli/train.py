@@ -52,6 +52,12 @@ def train(
     deterministic: Annotated[
         bool | None, typer.Option("--deterministic", help="Use deterministic algorithms only.")
     ] = None,
+    dry_run: Annotated[
+        bool | None,
+        typer.Option(
+            "--dry-run/--no-dry-run", help="Try one batch of each dataset before the run. \\[default: on]"
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device to train on, such as cpu or cuda:0. \\[default: auto]")
     ] = None,
@@ -64,10 +70,12 @@ def train(
         "resume_from": resume,
         "seed": seed,
         "deterministic": deterministic,
+        "dry_run": dry_run,
         "device": device,
     }
     cfg = load_project(config, cfg_options, settings)
-    from cfgtrain.train import train as run  # imports torch; mistakes in the config are reported first
+    from cfgtrain.train import CHECKPOINT_NOTE  # imports torch; mistakes in the config are reported first
+    from cfgtrain.train import train as run
 
     try:
         result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint)
@@ -77,13 +85,17 @@ def train(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
         raise
+    except Exception as error:
+        if any(note.startswith(CHECKPOINT_NOTE) for note in getattr(error, "__notes__", ())):
+            error.add_note(f"To resume from it, once the cause is mended: {resume_command(sys.argv[1:])}")
+        raise
     if result.runner.interrupted and result.runner.last_saved is None:
         raise KeyboardInterrupt  # in the final test of a run that saves no checkpoints
     if result.runner.interrupted:
         handle_signals(SIGNALS, signal.SIG_IGN)  # all is saved: a second Ctrl-C is too late
         echo(stopped_message(result, sys.argv[1:]))
         raise typer.Exit(ExitCode.STOPPED)
-    echo(summary(result, config))
+    echo(summary(result, config, overridden=bool(cfg_options)))
     if save_failure(result):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -114,12 +126,19 @@ def save_failure(result: TrainResult) -> str | None:
     return next(filter(None, failures), None)
 
 
-def summary(result: TrainResult, config: Path) -> str:
-    """Return the last lines of a run: scores, duration, output and example commands."""
+def summary(result: TrainResult, config: Path, overridden: bool = False) -> str:
+    """Return the last lines of a run: scores, duration, output and example commands.
+
+    Args:
+        result: The result of the run.
+        config: The config file.
+        overridden: Whether the command line changed the config: then the examples use the merged config.
+    """
     lines = [f"Done in {result.seconds:.1f} s."]
     if result.scores:
         weights = Path(result.best_checkpoint).name if result.best_checkpoint else "the last weights"
-        scores = ", ".join(f"{name} {_score(value)}" for name, value in result.scores.items())
+        shown = {name: value for name, value in result.scores.items() if not isinstance(value, list)}
+        scores = ", ".join(f"{name} {_score(value)}" for name, value in shown.items())
         lines.insert(0, f"Test: {scores} on {result.test_samples} samples, with {weights}.")
     if save_failure(result):
         lines.insert(0, f"The final state of the run was NOT saved. {save_failure(result)}")
@@ -127,9 +146,13 @@ def summary(result: TrainResult, config: Path) -> str:
     merged = folder / f"{config.stem}.merged.py"
     merged = merged if merged.exists() else folder / f"{config.stem}.py"
     another = f"{folder.absolute()}_2" if str(folder) == "." else f"{folder}_2"
+    saved = result.best_checkpoint or (result.runner.last_saved or (None,))[0]
+    model = [str(merged if overridden else config), "" if saved is None else str(_relative(Path(saved)))]
+    uses = [["cfgtrain", "test", *model], ["cfgtrain", "predict", *model, "INPUT"]] if saved else []
     lines += [
         f"Checkpoints, logs and the merged config {merged.name} are in {folder}.",
         "Next, for example:",
+        *("  " + shlex.join(words) for words in uses),
         "  " + shlex.join(["cfgtrain", "train", str(config), "--work-dir", another, "--seed", "1"]),
         "  " + shlex.join(["cfgtrain", "print-config", str(merged)]),
     ]

@@ -1,4 +1,4 @@
-checkpoint_config = dict(interval=1, max_keep_ckpts=3)
+# The settings of a run that do not depend on its runner: they suit epochs and iterations.
 log_config = dict(interval=8, hooks=[dict(type="TextLoggerHook")])
 workflow = [("train", 1)]
 custom_hooks = []

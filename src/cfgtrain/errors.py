@@ -12,6 +12,7 @@
     │   ├── ConfigImportError        (ImportError)
     │   ├── ConfigValueError         (ValueError)        a value of the wrong kind
     │   ├── OptionError              (ValueError, AssertionError)  a KEY=VALUE argument
+    │   ├── DryRunError              (RuntimeError)      a batch fails before the run
     │   └── CheckError               several errors at once
     ├── RegistryError
     │   ├── UnknownNameError         (KeyError)
@@ -184,6 +185,10 @@ class OptionError(ConfigError, ValueError, AssertionError):
     """A KEY=VALUE argument of the command line cannot be parsed."""
 
 
+class DryRunError(ConfigError, RuntimeError):
+    """A batch that is tried before a run cannot be loaded or processed."""
+
+
 class CheckError(ConfigError):
     """Everything that is wrong with a config, at once.
 
@@ -198,7 +203,11 @@ class CheckError(ConfigError):
         self.errors = tuple(errors)
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *(f"{i}. {error}" for i, error in enumerate(self.errors, 1))])
+        listed = []
+        for i, error in enumerate(self.errors, 1):
+            notes = (line for note in getattr(error, "__notes__", ()) for line in note.splitlines())
+            listed += [f"{i}. {error}", *(f"  {line}" for line in notes)]
+        return "\n".join([super().__str__(), *listed])
 
 
 class ConfigWarning(UserWarning):

@@ -89,6 +89,7 @@ _TABLE = (
     Key("log_level", "The lowest level of messages in the log.", default="INFO"),
     Key("seed", "The seed of all random number generators; None chooses one.", default=None),
     Key("deterministic", "Whether torch uses deterministic algorithms.", default=False),
+    Key("dry_run", "Whether one batch of each dataset is tried before the run.", default=True),
     Key("device", "The device to train on; None or 'auto' is CUDA if it is available, else the CPU."),
 )  # fmt: skip
 

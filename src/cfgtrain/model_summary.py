@@ -140,7 +140,8 @@ def _call(model: nn.Module, given: Any, part: str | None) -> Callable[[], Any]:
     named = dict(given) if isinstance(given, Mapping) else {}
     names = signature.parameters
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in names.values())
-    args = () if isinstance(given, Mapping) else (given,)
+    items = tuple(given) if isinstance(given, list | tuple) else (given,)
+    args = () if isinstance(given, Mapping) else items
     kwargs = {
         name: value for name, value in {**named, "return_loss": False}.items() if open_ended or name in names
     }
@@ -154,10 +155,16 @@ def _call(model: nn.Module, given: Any, part: str | None) -> Callable[[], Any]:
                 hint="Leave out --shape to call the model with a sample of the data.",
             ) from None
         raise ArgumentError(
-            f"{of} cannot be called with a sample of data.{part}, which has {', '.join(named) or 'no names'}: {error}.",
+            f"{of} cannot be called with a sample of data.{part}, which has {_parts(given)}: {error}.",
             hint="If it needs only one tensor, give its shape with --shape.",
         ) from None
     return lambda: model(*args, **kwargs)
+
+
+def _parts(batch: Any) -> str:
+    if isinstance(batch, list | tuple):
+        return f"{len(batch)} items"
+    return ", ".join(map(str, batch)) if isinstance(batch, Mapping) and batch else "no names"
 
 
 def _inputs(batch: Any, name: str = "") -> Iterator[Input]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
+from torch import nn
 
 from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.check import check_model
 from cfgtrain.config.config import Config
+from cfgtrain.data.builder import collate_function, loader_settings
+from cfgtrain.data.collation import merge_samples
 from cfgtrain.errors import ArgumentError, CfgTrainError, SampleError
-from cfgtrain.experiment.prediction_input import ImageInputs, image_pipeline, prediction_cfg
+from cfgtrain.evaluation.inference import predict_batches
+from cfgtrain.experiment.prediction_input import ImageInputs, image_pipeline, prediction_source
 from cfgtrain.experiment.predictions import ClassScore, OutputReader, Prediction
 from cfgtrain.experiment.trained_model import TrainedModel, load_trained_model, read_config
 from cfgtrain.image_files.search import FileSearch
@@ -44,10 +48,14 @@ class Inputs(NamedTuple):
         dataset: Makes a sample of each input; its ``source(index)`` names the input.
         names: Of each image, its path below the folder or pattern that was given; empty if the inputs are
             not images.
+        num_ignored: Number of files in folders and matches of patterns that are not images.
+        merge: Merges samples into a batch; None for ``merge_samples``.
     """
 
     dataset: Any
     names: list[Path]
+    num_ignored: int = 0
+    merge: Callable[[list[Any]], Any] | None = None
 
 
 def load_model(
@@ -108,15 +116,13 @@ def predict(
     return predictions
 
 
-def make_inputs(
-    model: TrainedModel, inputs: Input | Sequence[Input], search: FileSearch | None = None
-) -> Inputs:
+def make_inputs(model: TrainedModel, inputs: Input | Sequence[Input], exclude: Path | None = None) -> Inputs:
     """Find the inputs of a prediction, without reading images.
 
     Args:
         model: As ``load_model`` returns it.
         inputs: See ``predict``.
-        search: Finds the files in folders and of patterns.
+        exclude: A folder in which files are not found, such as the one that results are written to.
 
     Raises:
         ArgumentError: An input does not exist, or there is none.
@@ -125,9 +131,11 @@ def make_inputs(
     given = [inputs] if isinstance(inputs, str | Path | np.ndarray) else list(inputs)
     if not given:
         raise ArgumentError("There are no inputs to predict for.", argument="inputs")
-    node, target = prediction_cfg(model.cfg)
-    make = getattr(target, "for_prediction", None)
-    search = search or FileSearch()
+    source = prediction_source(model.cfg)
+    make = getattr(source.target, "for_prediction", None)
+    collate = loader_settings(model.cfg.data, source.part).get("collate_fn")
+    merge = None if collate is None else collate_function(collate)
+    search = FileSearch(exclude) if make is None else FileSearch(exclude, suffixes=None)
     found: list[Input] = []
     names: list[Path] = []
     for each in given:
@@ -138,15 +146,20 @@ def make_inputs(
             what = "the path of a file" if make is not None else "a path or an array (H, W, 3)"
             raise ArgumentError(f"An input must be {what}, not {type(each).__name__}.", argument="inputs")
         elif make is not None and Path(each).is_dir():
-            raise ArgumentError(f"The input {str(each)!r} is a folder, and {target.__name__} reads files.")
+            raise ArgumentError(
+                f"The input {str(each)!r} is a folder, and {source.target.__name__} reads files."
+            )
         else:
             for file in search.find(str(each)):
                 found.append(file.path)
                 names.append(file.relative)
+    if not found:
+        raise ArgumentError(f"None of the {search.num_ignored} files that match the patterns is an image.")
     if make is not None:
-        args = {key: value for key, value in node.items() if key != "type"}
-        return Inputs(make(found, args, model.metainfo), [])
-    return Inputs(ImageInputs(found, image_pipeline(node, target, model.model)), names)
+        args = {key: value for key, value in source.node.items() if key != "type"}
+        return Inputs(make(found, args, model.metainfo), [], merge=merge)
+    dataset = ImageInputs(found, image_pipeline(source, model.model))
+    return Inputs(dataset, names, search.num_ignored, merge)
 
 
 def predict_each(
@@ -169,7 +182,7 @@ def predict_each(
     check_integer("length", length, 0)
     dataset = inputs.dataset
     generate = getattr(unwrap_model(model.model), "generate", None) if hasattr(dataset, "decode") else None
-    reader = OutputReader(model.metainfo, topk)
+    reader = OutputReader(model.metainfo, topk, unwrap_model(model.model))
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         samples: dict[int, Any] = {}
@@ -188,7 +201,7 @@ def predict_each(
                 sources = [dataset.source(i) for i in members]
                 given = [samples[i] for i in members]
                 read = (
-                    _predict_batch(model, dataset, given, sources, reader)
+                    _predict_batch(model, inputs, given, sources, reader)
                     if generate is None
                     else [
                         _continued(generate, dataset, *each, length)
@@ -200,13 +213,14 @@ def predict_each(
 
 
 def _predict_batch(
-    model: TrainedModel, dataset: Any, samples: list[Any], sources: list[str], reader: OutputReader
+    model: TrainedModel, inputs: Inputs, samples: list[Any], sources: list[str], reader: OutputReader
 ) -> list[Prediction]:
-    batch = default_collate(samples)
-    args, kwargs = _arguments(model, batch)
+    batch = merge_samples(samples, sources.__getitem__) if inputs.merge is None else inputs.merge(samples)
+    batch = batch if isinstance(batch, Mapping | list | tuple) else (batch,)
+    _check_arguments(unwrap_model(model.model), batch)
     try:
-        with torch.no_grad():
-            outputs = model.model(*args, return_loss=False, **kwargs)
+        with closing(predict_batches(model.model, [batch])) as predicted:
+            outputs = next(predicted).predictions
     except torch.OutOfMemoryError as error:
         error.add_note("A smaller batch size (--batch-size) needs less memory.")
         raise
@@ -214,8 +228,8 @@ def _predict_batch(
         text = str(error).partition("\n")[0].rstrip(".")
         problem = f"The model cannot process {_shape_text(samples[0])}: {text}."
         return [Prediction(source, error=problem) for source in sources]
-    if hasattr(dataset, "restore"):
-        outputs, _ = dataset.restore(outputs, None)
+    if hasattr(inputs.dataset, "restore"):
+        outputs, _ = inputs.dataset.restore(outputs, None)
     return reader.read(outputs, sources)
 
 
@@ -225,24 +239,22 @@ def _continued(generate: Any, dataset: Any, sample: Any, source: str, length: in
     return Prediction(source, text=dataset.decode(tokens.cpu()))
 
 
-def _arguments(model: TrainedModel, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and the named arguments that a model gets.
+def _check_arguments(model: nn.Module, batch: Any) -> None:
+    """Raise if the ``forward`` of a model does not accept a batch without labels.
 
     Raises:
-        ArgumentError: Its ``forward`` does not accept them.
+        ArgumentError: It does not.
     """
-    args = () if isinstance(batch, Mapping) else tuple(batch) if isinstance(batch, list | tuple) else (batch,)
-    kwargs = dict(batch) if isinstance(batch, Mapping) else {}
-    forward = unwrap_model(model.model).forward
+    args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
+    signature = inspect.signature(model.forward)
     try:
-        inspect.signature(forward).bind(*args, return_loss=False, **kwargs)
+        signature.bind(*args, return_loss=False, **kwargs)
     except TypeError as error:
         raise ArgumentError(
-            f"{type(unwrap_model(model.model)).__name__}.forward{inspect.signature(forward)} cannot be called with the "
-            f"inputs {', '.join(map(str, kwargs)) or len(args)} and return_loss=False: {error}.",
+            f"{type(model).__name__}.forward{signature} cannot be called with the inputs "
+            f"{', '.join(map(str, kwargs)) or len(args)} and return_loss=False: {error}.",
             hint="Arguments for labels need a default, such as None.",
         ) from None
-    return args, kwargs
 
 
 def _shapes(sample: Any) -> Any:

@@ -18,7 +18,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {"greater": operator.gt, "l
 
 # Names, or parts of names, of scores for which greater or smaller values are better.
 GREATER_KEYS = ("acc", "top", "AR@", "auc", "precision", "mAP", "mDice", "mIoU", "mAcc", "aAcc")
-LESS_KEYS = ("loss",)
+LESS_KEYS = ("loss", "mae", "mse", "perplexity")
 
 
 def guess_rule(

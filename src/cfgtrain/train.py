@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from cfgtrain.check import check
+from cfgtrain.check.dry_run import dry_run
 from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of, parts_of
 from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.skipped import SKIPPED_FILE
-from cfgtrain.errors import CfgTrainError
+from cfgtrain.errors import CfgTrainError, NonFiniteLossError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.experiment.activity import note_activity
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
 from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.resume import (
@@ -35,6 +37,8 @@ from cfgtrain.experiment.work_dir import (
     exclusive_folders,
     make_work_dir,
     new_run_id,
+    unless_rejected,
+    work_dir_of,
     write_config,
 )
 from cfgtrain.keys import setting
@@ -47,7 +51,9 @@ from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
 from cfgtrain.runner.hooks.loggers.tracker import TrackerHook
 from cfgtrain.signals import stop_on_signals
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["CHECKPOINT_NOTE", "TrainResult", "train"]
+
+CHECKPOINT_NOTE = "The newest checkpoint is"  # how a note begins that names the checkpoint to resume from
 
 
 class TrainResult(NamedTuple):
@@ -94,41 +100,50 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
     check(cfg, trusted=trust_checkpoint)
     fill_device_and_work_dir(cfg)
     fill_data_paths(cfg)
+    with unless_rejected(work_dir_of(cfg)):
+        return _train(cfg, began, progress, trust_checkpoint)
+
+
+def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) -> TrainResult:
     work_dir = make_work_dir(cfg)
     folders = checkpoint_folders(cfg, work_dir)
     with (
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
         exclusive_folders(folders),
         run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
-        ExitStack() as uploads,  # of the logs, which are complete then, and to trackers
+        ExitStack() as at_end,  # when the logs are complete, also after an error
         failure_logged(logger),
     ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
         if not cfg.get("resume_from"):
             warn_about_unfinished_run(cfg, folders, logger)
         fill_seed(cfg, resumed)
-        if resumed is None:
-            write_config(cfg, work_dir)
-            (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         model = build_model(cfg)
         loaders = build_loaders(cfg, model)
+        for loader in loaders.values():
+            at_end.callback(loader.close)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         metainfo = metainfo_of(loaders["train"].dataset)
         prints = fingerprints(loaders)
         runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
         evaluation = register_evaluation(runner, cfg, loaders)
+        if setting(cfg, "dry_run"):
+            dry_run(cfg, runner, loaders)
+        if resumed is None:
+            write_config(cfg, work_dir)
+            (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
         if progress:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
             runner.register_hook(ProgressHook(has_val_flow))
         for hook in runner.hooks:
             if isinstance(hook, TextLoggerHook):
                 hook.uploads_itself = False
-                uploads.callback(hook.upload_logs, runner)
+                at_end.callback(hook.upload_logs, runner)
             elif isinstance(hook, TrackerHook):
                 hook.closes_itself = False
-                uploads.callback(hook.close, runner)
+                at_end.callback(hook.close, runner)
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         flow_loaders = [loaders[mode] for mode, _ in workflow]
         begins = "with new weights"
@@ -146,7 +161,7 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
             stop_on_signals(lambda name: runner.stop(name, interrupted=True))
         )
         best, scores, samples = _run_and_test(
-            runner, model, flow_loaders, workflow, loaders.get("test"), evaluation
+            runner, model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
         )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
@@ -154,14 +169,13 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         for hook in runner.hooks:
             if isinstance(hook, TrackerHook):
                 hook.add_test_scores(scores)
-        for loader in loaders.values():
-            loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
 def _run_and_test(
     runner: BaseRunner,
     model: nn.Module,
+    cfg: Config,
     flow_loaders: list[Any],
     workflow: list[tuple[str, int]],
     test_loader: Any,
@@ -176,7 +190,7 @@ def _run_and_test(
     best: str | None = None
     is_over = False
     try:
-        with _failed_exit_code(runner):
+        with _failed_exit_code(runner), _activity_noted(runner, cfg):
             runner.run(flow_loaders, workflow)
             is_over = True
             best = best_checkpoint(runner)
@@ -186,6 +200,18 @@ def _run_and_test(
         if not (runner.interrupted and all_saved):
             raise
     return best, {}, 0
+
+
+@contextmanager
+def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
+    """Add notes to an exception: what was being done, and which checkpoint the run can be resumed from."""
+    try:
+        yield
+    except Exception as error:
+        note_activity(error, runner, cfg)
+        if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
+            error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")
+        raise
 
 
 @contextmanager

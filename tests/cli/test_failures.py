@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cfgtrain.errors import SampleError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain_cli import env
 
@@ -53,36 +54,111 @@ def test_exception_in_custom_code(project: Callable[..., Path], run: Callable[..
     """An exception and its cause are printed with the frames of the custom code alone."""
     ran = run("train", project(HOOK, "custom_hooks = [dict(type='Broken')]"))
     assert ran.code == ExitCode.FAILED
-    trace = ran.err[ran.err.index("Traceback") :]
-    assert trace.count('  File "') == 2
-    assert trace.count("parts.py") == 2
-    assert "NameError: name 'undefined' is not defined" in trace
-    assert trace.endswith("ValueError: Broken.\nFor the full traceback, run cfgtrain --debug.\n")
+    lines = ran.err.splitlines()
+    text = lines[lines.index("Error: ValueError: Broken.") :]
+    assert text[1] == "  Raised by before_run of Broken"
+    assert text[2].startswith("  at custom_hooks[0] (")
+    assert [line.strip() for line in text[3:]] == [
+        "parts.py:11, in before_run",
+        'raise ValueError("Broken.") from error',
+        "caused by NameError: name 'undefined' is not defined.",
+        "parts.py:9, in before_run",
+        "undefined",
+        "For the full traceback, add --debug to the command.",
+    ]
 
 
-def test_exception_in_a_custom_transform(project: Callable[..., Path], run: Callable[..., Any]) -> None:
-    """A sample that cannot be loaded is reported with the frame of the custom transform."""
-    ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=0)))
-    assert ran.code == ExitCode.FAILED
-    trace = ran.err[ran.err.index("Traceback") :]
-    assert trace.count('  File "') == trace.count("parts.py") == 1
-    assert trace.splitlines()[-1].endswith("of Digits cannot be loaded: KeyError: 'image'")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_exception_in_a_custom_transform(
+    workers: int, project: Callable[..., Path], run: Callable[..., Any]
+) -> None:
+    """A transform that fails is named with its place and the line of its code, with and without worker processes."""
+    ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=workers)))
+    assert ran.code == ExitCode.USAGE
+    message, place, sample, *code = ran.err[ran.err.index("Error: ") :].splitlines()
+    assert message == (
+        "Error: The transform Broken (pipeline[0]) failed: KeyError: 'image'. The keys of the results are img, gt_label. "
+        "Did you mean 'img'?"
+    )
+    assert place.startswith("  at data.train.pipeline[0] (")
+    assert sample.startswith("  while loading Sample 942 of Digits")
+    assert code == [
+        "  parts.py:8, in __call__",
+        '    return results["image"]',
+        "For the full traceback, add --debug to the command.",
+    ]
 
 
-def test_exception_in_a_worker_process(project: Callable[..., Path], run: Callable[..., Any]) -> None:
-    """An error in a worker process is one message, without the traceback of the worker."""
-    ran = run("train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
-    assert ran.code == ExitCode.FAILED
-    assert "Traceback" not in ran.err
-    last = ran.err.splitlines()[-1]
-    assert last.startswith("Error: Sample ")
-    assert last.endswith("of Digits cannot be loaded: KeyError: 'image'")
+def test_debug_shows_the_traceback_of_a_worker(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """With ``--debug``, the cause of an error in a worker is the traceback there, with the frame that raised."""
+    with pytest.raises(SampleError) as caught:
+        run("--debug", "train", project(TRANSFORM, WITH_TRANSFORM.format(workers=1)))
+    assert 'parts.py", line ' in str(caught.value.__cause__)
+    assert "KeyError: 'image'" in str(caught.value.__cause__)
 
 
 def test_debug_raises_the_exception(project: Callable[..., Path], run: Callable[..., Any]) -> None:
-    """``--debug`` raises any exception, which prints the full traceback."""
-    with pytest.raises(ValueError, match="Broken"):
-        run("--debug", "train", project(HOOK, "custom_hooks = [dict(type='Broken')]"))
+    """``--debug``, anywhere in the command, raises any exception, which prints the full traceback."""
+    for words in (("--debug", "train"), ("train", "--debug")):
+        with pytest.raises(ValueError, match="Broken"):
+            run(*words, project(HOOK, "custom_hooks = [dict(type='Broken')]"))
+
+
+NET = """
+from torch import nn
+
+from cfgtrain.cnn import MODELS
+
+
+@MODELS.register_module(force=True)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, stride=4)
+        self.fc = nn.Linear(100, 10)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).flatten(1))
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--no-dry-run",)])
+def test_wrong_shape_in_a_custom_network(
+    words: tuple[str, ...], project: Callable[..., Path], run: Callable[..., Any]
+) -> None:
+    """An exception of torch is reported with the layer, its place in the config, the batch and the line of code."""
+    ran = run("train", project(NET, "model = dict(backbone=dict(_delete_=True, type='Net'))"), *words)
+    text = ran.err[ran.err.index("Error: ") :]
+    assert ran.code == (ExitCode.FAILED if words else ExitCode.USAGE)
+    assert "RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x256 and 100x10)" in text
+    assert "the forward pass of backbone.fc (Linear)" in text
+    assert "at model.backbone (" in text
+    assert "cfg.py:3)" in text
+    assert "The batch has img (64, 1, 32, 32) float32, gt_label (64,) int64." in text
+    assert "    return self.fc(self.conv(x).flatten(1))" in text
+    assert len(text.splitlines()) <= 10
+    assert Path("work_dirs").exists() == bool(words)  # nothing is written before the dry run is over
+
+
+LATE = """
+from cfgtrain.runner import HOOKS, Hook
+
+
+@HOOKS.register_module(force=True)
+class Late(Hook):
+    def after_train_epoch(self, runner):
+        if runner.epoch == 1:
+            raise LookupError("Late.")
+"""
+
+
+def test_the_way_on_is_named(project: Callable[..., Path], run: Callable[..., Any]) -> None:
+    """An exception during a run names the newest checkpoint, and the command that resumes the run."""
+    ran = run("train", project(LATE, "custom_hooks = [dict(type='Late')]"))
+    text = ran.err[ran.err.index("Error: ") :]
+    assert "Raised by after_train_epoch of Late, in iteration 34 (epoch 2, batch 17)" in text
+    assert "epoch_2.pth" in text
+    assert "--resume auto" in text
 
 
 def test_error_of_the_operating_system(run: Callable[..., Any], configs: Path) -> None:
@@ -94,8 +170,8 @@ def test_error_of_the_operating_system(run: Callable[..., Any], configs: Path) -
 
 # A class of a library, and one that reads a file: what is wrong in the config, the exception, the place.
 BUILDS = [
-    ("model = dict(_delete_=True, type='torch.nn.Linear', in_features=-4, out_features=2)",
-     "Error: RuntimeError: Trying to create tensor with negative dimension -4", "building Linear from model ("),
+    ("model = dict(backbone=dict(_delete_=True, type='torch.nn.Linear', in_features=-4, out_features=2))",
+     "Error: RuntimeError: Trying to create tensor with negative dimension -4", "building Linear from model.backbone ("),
     ("model = dict(backbone=dict(_delete_=True, type='torch.nn.Dropout', p=3))",
      "Error: ValueError: dropout probability has to be between 0 and 1, but got 3.", "building Dropout from model.backbone ("),
     ("data = dict(train=dict(_delete_=True, type='gzip.open', filename='none.gz'))",
@@ -129,7 +205,7 @@ def test_value_that_custom_code_rejects(run: Callable[..., Any], project: Callab
     rest = "model = dict(backbone=dict(_delete_=True, type='Net',\n    num_classes='4'))"
     ran = run("train", project(code, rest))
     assert ran.code == ExitCode.FAILED
-    assert ran.err.count('  File "') == 1
+    assert ran.err.count("parts.py:") == 1
     assert "self.fc = nn.Linear(4, num_classes)" in ran.err
     assert "TypeError: " in ran.err
     assert "while building Net from model.backbone (" in ran.err

@@ -24,9 +24,11 @@ PER_CLASS = 2
 def words(trained_digits: Path) -> list[str]:
     """The command with a work directory and a checkpoint; the folder ``digits`` has two pictures of each digit."""
     dataset = Digits("test")
-    for i, label in enumerate(dataset.labels):
-        path = Path("digits") / str(label) / f"{dataset.labels[:i].count(label)}.png"
-        if dataset.labels[:i].count(label) < PER_CLASS:
+    labels = [int(label) for label in dataset.labels]
+    for i, label in enumerate(labels):
+        number = labels[:i].count(label)
+        if number < PER_CLASS:
+            path = Path("digits") / str(label) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(path), dataset.images[i])
     return ["predict", str(trained_digits), str(trained_digits / "latest.pth")]

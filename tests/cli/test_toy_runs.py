@@ -278,11 +278,12 @@ def test_monitored_score_that_is_not_a_number_fails_the_run(
 def test_exit_code_2_never_comes_from_a_training_that_began(
     project: Project, run: Callable[..., Any], error: str
 ) -> None:
-    """Any error of custom code in a training has exit code 1."""
+    """Any error of custom code in a training has exit code 1; before the training, in the dry run, it has exit code 2."""
     cfg = project()
     parts = Path("parts.py")
     parts.write_text(parts.read_text().replace("        loss = self(**data)\n", f"        {error}\n"))
-    assert run("train", cfg).code == 1
+    assert run("train", cfg, "--no-dry-run").code == 1
+    assert run("train", cfg).code == 2
 
 
 SAMPLER = "+data.sampler={type: torch.utils.data.SequentialSampler, data_source: []}"

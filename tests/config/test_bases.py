@@ -10,6 +10,7 @@ import pytest
 from cfgtrain import Config
 from cfgtrain.config.bases import locate_base
 from cfgtrain.errors import ConfigNotFoundError
+from cfgtrain.keys import setting
 
 Write = Callable[[str, str], Path]
 
@@ -35,6 +36,19 @@ def test_a_base_in_a_package(name: str, value: str, package: Path, write: Write)
     assert Config.fromfile(f"withconfigs::{name}") == {"a": value}
 
 
+def test_a_base_of_cfgtrain_itself(write: Write, configs: Path) -> None:
+    """The configs of the repository are in the package, too."""
+    name = "_base_/default_runtime.py"
+    assert Config.fromfile(write("c.py", f"_base_ = 'cfgtrain::{name}'\n")) == Config.fromfile(configs / name)
+
+
+def test_the_runtime_suits_both_runners() -> None:
+    """The shipped runtime leaves every interval in epochs or iterations to the defaults of the runner."""
+    cfg = Config.fromfile("cfgtrain::_base_/default_runtime.py")
+    intervals = [setting(cfg, "checkpoint_config", by_epoch)["interval"] for by_epoch in (True, False)]
+    assert (intervals, setting(cfg, "evaluation")) == ([1, 1000], None)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -42,6 +56,7 @@ def test_a_base_in_a_package(name: str, value: str, package: Path, write: Write)
         ("json.decoder::a.py", "is in the package 'json.decoder', which is not installed"),
         ("textwrap::a.py", "is in the package 'textwrap', which is not installed"),
         ("withconfigs::a.py", "The package 'withconfigs' has no config 'a.py'; searched"),
+        ("withconfigs::sub/listd.yaml", "Did you mean 'listed.yaml'?"),
     ],
 )
 def test_missing_packages_and_configs(name: str, message: str, package: Path, write: Write) -> None:

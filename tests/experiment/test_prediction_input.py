@@ -13,8 +13,13 @@ from torch import nn
 from cfgtrain.cnn import LeNet5
 from cfgtrain.config import Config
 from cfgtrain.data.datasets.digits import Digits
-from cfgtrain.errors import ArgumentTypeError, ConfigError, SampleError
-from cfgtrain.experiment.prediction_input import UnlabelledPipeline, image_pipeline, prediction_cfg
+from cfgtrain.errors import ArgumentTypeError, ConfigError, SampleError, TransformError
+from cfgtrain.experiment.prediction_input import (
+    PredictionSource,
+    UnlabelledPipeline,
+    image_pipeline,
+    prediction_source,
+)
 
 TENSORS = [{"type": "ImageToTensor", "keys": ["img"]}, {"type": "ToTensor", "keys": ["gt_label"]}]
 COLLECT = {"type": "Collect", "keys": ["img", "gt_label"]}
@@ -50,8 +55,8 @@ def test_steps_that_need_labels_are_left_out(photo: str) -> None:
 
 def test_other_missing_keys_are_errors(photo: str) -> None:
     """A step that needs something else that no step makes fails, as in training."""
-    with pytest.raises(KeyError, match="mask"):
-        UnlabelledPipeline([lambda results: {"img": results["mask"]}])(photo)
+    with pytest.raises(TransformError, match=r"Lambda \(pipeline\[1\]\) failed: KeyError: 'mask'"):
+        UnlabelledPipeline([TENSORS[0], Lambda(lambda results: results["mask"])])(photo)
 
 
 def test_a_loading_step_is_used_or_added(photo: str) -> None:
@@ -81,8 +86,8 @@ def test_gray_arrays_of_color_models_and_the_reverse() -> None:
 
 
 def test_a_dropped_sample_is_an_error(photo: str) -> None:
-    """The error names the step that returned None."""
-    with pytest.raises(SampleError, match="Lambda of the pipeline dropped"):
+    """A pipeline that returns None for an input has no sample to predict for."""
+    with pytest.raises(SampleError, match="returned None, which drops the sample"):
         UnlabelledPipeline([Lambda(lambda results: None)])(photo)
 
 
@@ -111,7 +116,8 @@ class Pictures:
 )
 def test_color_of_files(photo: str, dataset: Any, model: nn.Module, shape: tuple[int, ...]) -> None:
     """The dataset, or else the model, decides whether files are read in gray or in color."""
-    assert image_pipeline({"type": dataset, "pipeline": []}, dataset, model)(photo)["img"].shape == shape
+    source = PredictionSource("test", {"type": dataset, "pipeline": []}, dataset)
+    assert image_pipeline(source, model)(photo)["img"].shape == shape
 
 
 @pytest.mark.parametrize(
@@ -135,14 +141,14 @@ def test_dataset_that_serves_prediction(data: dict[str, Any], split: str) -> Non
         return {"type": "Digits", "pipeline": [], **node} if "split" in node else node
 
     cfg = Config({"data": complete(data)})
-    node, target = prediction_cfg(cfg)
-    assert (node["split"], target) == (split, Digits)
+    source = prediction_source(cfg)
+    assert (source.node["split"], source.target) == (split, Digits)
 
 
 def test_configs_without_such_a_dataset_are_errors(tmp_path: Path) -> None:
     """Without data.test and data.val, and without a pipeline, the message says what is missing."""
     with pytest.raises(ConfigError, match=r"neither data.test nor data.val"):
-        prediction_cfg(Config({"data": {"train": {"type": "Digits"}}}))
-    node, target = prediction_cfg(Config({"data": {"test": {"type": "torch.utils.data.TensorDataset"}}}))
+        prediction_source(Config({"data": {"train": {"type": "Digits"}}}))
+    source = prediction_source(Config({"data": {"test": {"type": "torch.utils.data.TensorDataset"}}}))
     with pytest.raises(ConfigError, match="TensorDataset has no pipeline"):
-        image_pipeline(node, target, nn.Identity())
+        image_pipeline(source, nn.Identity())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cfgtrain.experiment.predictions import ClassScore, OutputReader, Prediction
 
@@ -53,6 +54,22 @@ def test_the_first_batch_decides_whether_several_classes_can_be_present() -> Non
     reader.read(np.array([[0.9, 0.2, 0.6]]), ["x.png"])
     (later,) = reader.read(np.array([[0.6, 0.4, 0.0]]), ["y.png"])
     assert later.present == [ClassScore("a", 0, 0.6)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "several"), [("BCEWithLogitsLoss", True), ("CrossEntropyLoss", False), ("MSELoss", True)]
+)
+@pytest.mark.parametrize("in_head", [True, False])
+def test_the_loss_decides_whether_several_classes_can_be_present(
+    loss: str, several: bool, in_head: bool
+) -> None:
+    """It is that of the model or of its head; with another loss, the first batch decides."""
+    model, part = nn.Module(), nn.Module()
+    model.head = part
+    (part if in_head else model).loss = getattr(nn, loss)()
+    for scores in [[0.6, 0.4, 0.0]] * (loss != "MSELoss") + [[0.6, 0.6, 0.0]]:
+        (found,) = OutputReader(ABC, model=model).read(np.array([scores]), ["x.png"])
+        assert (found.present is not None) == several
 
 
 def test_scores_that_are_not_probabilities_rank_the_named_classes() -> None:

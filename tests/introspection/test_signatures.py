@@ -17,6 +17,7 @@ from cfgtrain.introspection.signatures import (
     parameters_of,
     positional_names,
     signature_text,
+    split_positional,
     type_problem,
 )
 
@@ -444,3 +445,34 @@ def test_an_object_that_can_be_called_has_the_name_of_its_class() -> None:
     assert problem.message.endswith("Scorer takes no argument 'tpo'.")
     assert problem.hint == " Did you mean 'top'?"
     assert " at 0x" not in f"{problem.message}{problem.signature}"
+
+
+class Layers:
+    """Like a container of torch."""
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+
+def test_positional_arguments_are_a_list() -> None:
+    """The name of ``*args`` takes a list; the parameters before it then are positional too."""
+    assert argument_problem(Layers, {"args": [1, 2]}) is None
+    assert split_positional(Layers, {"args": [1, 2]}) == ([1, 2], {})
+    assert split_positional(plain, {"a": 1, "args": [3], "c": 2.0}) == ([1, "x", 3], {"c": 2.0})
+    assert split_positional(plain, {"a": 1, "c": 2.0}) == ([], {"a": 1, "c": 2.0})
+    assert signature_text(Layers) == "Layers(*args)"
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "message"),
+    [
+        (Layers, {"args": 3}, "args of Layers must be a list of positional arguments, not 3."),
+        (Layers, {"arg": [3]}, "Layers takes no argument 'arg'."),
+        (plain, {"args": [3]}, "plain needs the argument 'a'."),
+    ],
+)
+def test_wrong_positional_arguments(target: Any, args: dict[str, Any], message: str) -> None:
+    """Anything but a list, a misspelled name and a missing argument before the list are wrong."""
+    problem = argument_problem(target, args)
+    assert problem is not None
+    assert problem.message == message

@@ -92,3 +92,104 @@ def test_predictions_and_losses_in_one_pass(classifier: ImageClassifier) -> None
     assert torch.equal(predicted, classifier(IMAGES, return_loss=False))
     assert losses == classifier(IMAGES, LABELS)
     assert classifier.forward_with_loss(IMAGES)[1] == {}
+
+
+HEAD = {"type": "LinearClsHead", "num_classes": 4}
+POOLING = {"type": "GlobalAveragePooling"}
+STRIPES = torch.linspace(0, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "channels"),
+    [
+        ({"type": "ResNet", "depth": 18, "out_indices": (1, 3)}, 512),
+        ({"type": "LeNet5"}, 120),
+        ({"type": "torch.nn.Conv2d", "in_channels": 3, "out_channels": 5, "kernel_size": 3}, 5),
+    ],
+)
+def test_neck_and_head(backbone: dict[str, Any], channels: int) -> None:
+    """The last features are averaged, and the head knows how many channels the backbone has."""
+    model = ImageClassifier(backbone, neck=POOLING, head=HEAD)
+    model.init_weights()
+    images = STRIPES[:, :1] if backbone["type"] == "LeNet5" else STRIPES
+    assert model.head.in_channels == channels
+    assert model(images, return_loss=False).shape == (2, 4)
+    losses = model(images, torch.tensor([0, 3]))
+    losses["loss"].backward()
+    assert model.head.fc.weight.grad is not None
+    assert 0.01 < losses["loss"].item() < 100
+    assert model.num_classes == 4
+
+
+def test_layers_of_torch_as_backbone() -> None:
+    """The configs in a backbone of torch's own classes are built."""
+    layers = [{"type": "torch.nn.Flatten"}, {"type": "torch.nn.Linear", "in_features": 3, "out_features": 3}]
+    model = ImageClassifier({"type": "torch.nn.Sequential", "args": layers})
+    assert model(IMAGES, return_loss=False).shape == (2, 3)
+
+
+def test_head_errors(classifier: ImageClassifier) -> None:
+    """What is missing between backbone and head, and a second loss, are errors that say what to change."""
+    resnet = {"type": "ResNet", "depth": 18, "out_indices": (0,)}
+    with pytest.raises(ArgumentError, match=r"shape \(B, 512\), not \(2, 64, 8, 8\). Add neck=dict"):
+        ImageClassifier(resnet, head=HEAD)(STRIPES, return_loss=False)
+    with pytest.raises(ArgumentError, match=r"features have 64 channels\. Set in_channels=64"):
+        ImageClassifier(resnet, neck=POOLING, head=HEAD)(STRIPES, return_loss=False)
+    with pytest.raises(ArgumentError, match=r"ResNet must return scores .* Add neck=.*and head="):
+        ImageClassifier(resnet)(STRIPES, return_loss=False)
+    with pytest.raises(ArgumentError, match="needs in_channels"):
+        ImageClassifier({"type": "Pixels"}, head=HEAD)
+    with pytest.raises(ArgumentError, match="LinearClsHead has a loss already"):
+        ImageClassifier(resnet, loss="FocalLoss", head=HEAD)
+    with pytest.raises(ArgumentError, match="Pixels has no attribute num_classes"):
+        ImageClassifier({"type": "Pixels"}, augments=[{"type": "Mixup"}])
+
+
+def test_label_that_is_not_a_class(classifier: ImageClassifier) -> None:
+    """The error names the label and the number of classes, also if the labels are mixed."""
+    with pytest.raises(ArgumentError, match="label 12 is not one of the 3 classes"):
+        classifier(IMAGES, torch.tensor([0, 12]))
+    mixing = ImageClassifier({"type": "LeNet5", "num_classes": 3}, augments=[{"type": "Mixup"}])
+    with pytest.raises(ArgumentError, match="label 12 is not one of the 3 classes"):
+        mixing(STRIPES[:, :1], torch.tensor([0, 12]))
+    several = ImageClassifier({"type": "Pixels"}, "BCEWithLogitsLoss")
+    with pytest.raises(ArgumentError, match="label 12 is not one of the 3 classes"):
+        several(IMAGES, torch.tensor([0, 12]))
+
+
+@pytest.mark.parametrize("loss", ["BCEWithLogitsLoss", {"type": "FocalLoss", "use_sigmoid": True}])
+def test_multi_label(loss: Any) -> None:
+    """Independent classes get the probabilities of a sigmoid, and labels (B, num_classes) or class indices."""
+    MODELS.register_module(module=Pixels, force=True)
+    model = ImageClassifier({"type": "Pixels"}, loss)
+    assert torch.equal(model(IMAGES, return_loss=False), IMAGES.flatten(1).sigmoid())
+    several = nn.functional.one_hot(LABELS, 3)
+    losses = [model(IMAGES, labels) for labels in (several, several.float(), LABELS)]
+    assert all(torch.equal(each["loss"], losses[0]["loss"]) for each in losses)
+    assert [set(each) for each in losses] == [{"loss"}, {"loss"}, {"loss", "accuracy"}]
+
+
+def test_soft_labels(classifier: ImageClassifier) -> None:
+    """The loss takes class probabilities; the accuracy is then not known."""
+    soft = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    losses = classifier(IMAGES, soft)
+    assert set(losses) == {"loss"}
+    assert torch.allclose(losses["loss"], nn.functional.cross_entropy(IMAGES.flatten(1), soft))
+
+
+def test_augments_in_training_only() -> None:
+    """Batches are mixed in training mode, reproducibly, and neither in eval mode nor for predictions."""
+    augments = [{"type": "Mixup"}, {"type": "CutMix"}]
+    model = ImageClassifier({"type": "LeNet5", "num_classes": 3}, augments=augments)
+    images, labels = STRIPES[:, :1], torch.tensor([1, 2])
+    losses = []
+    for seed in (0, 0, 1, 2, 3):
+        torch.manual_seed(seed)
+        losses.append(model(images, labels))
+        assert set(losses[-1]) == {"loss"}
+    values = [each["loss"].item() for each in losses]
+    assert values[0] == values[1]
+    assert len(set(values)) > 2
+    model.eval()
+    assert set(model(images, labels)) == {"loss", "accuracy"}
+    assert torch.equal(model(images, return_loss=False), model.train()(images, return_loss=False))

@@ -1,5 +1,5 @@
 """Checks of a config before the run."""
 
-from cfgtrain.check.checker import check, check_model, find_problems
+from cfgtrain.check.checker import check, check_model, check_test, find_problems
 
-__all__ = ["check", "check_model", "find_problems"]
+__all__ = ["check", "check_model", "check_test", "find_problems"]

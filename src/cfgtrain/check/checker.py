@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 
 from cfgtrain.check.data import data_path_problems, data_problems
-from cfgtrain.check.evaluation import evaluation_problems
+from cfgtrain.check.evaluation import evaluation_problems, test_problems
 from cfgtrain.check.hooks import hook_problems
 from cfgtrain.check.model import model_problems
 from cfgtrain.check.optimizer import optimizer_problems
@@ -18,7 +18,7 @@ from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
 from cfgtrain.suggestions import close_names
 
-__all__ = ["check", "check_model", "find_problems"]
+__all__ = ["check", "check_model", "check_test", "find_problems"]
 
 
 def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
@@ -60,6 +60,27 @@ def check_model(cfg: Config, data: bool = False) -> None:
     elif data:
         problems += _missing(cfg, ["data"], "unless the shape of the input is given (--shape)")
     _raise_all(problems)
+
+
+def check_test(cfg: Config) -> str:
+    """Raise if anything is wrong with what a test of a trained model needs: the model, its data and the metrics.
+
+    Returns:
+        The name of the dataset to test on: ``test``, or ``val`` if there is no test dataset.
+
+    Raises:
+        CfgTrainError: As for ``check``.
+    """
+    problems = [*_top_level(cfg), *_missing(cfg, ["model", "data"], "for testing"), *model_problems(cfg)]
+    data = cfg.get("data")
+    part = "val" if isinstance(data, Mapping) and not data.get("test") else "test"
+    if isinstance(data, Mapping) and not data.get(part):
+        message = "data has neither 'test' nor 'val', and one of them is required for testing."
+        problems.append(ConfigKeyError(message, **location(cfg, "data")))
+    elif data is not None:
+        problems += [*data_problems(cfg, part), *test_problems(cfg, part)]
+    _raise_all([*problems, *value_problems(cfg)])
+    return part
 
 
 def _raise_all(problems: list[CfgTrainError]) -> None:

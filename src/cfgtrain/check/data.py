@@ -30,8 +30,13 @@ __all__ = ["data_path_problems", "data_problems"]
 _GIVEN = {"dataset", "seed", "rank", "world_size", "round_up", "device", "work_dir", "place"}
 
 
-def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Yield what is wrong with ``data``."""
+def data_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with ``data``.
+
+    Args:
+        cfg: The config.
+        part: Name of the only dataset that is used; None for all of a training run.
+    """
     data = cfg["data"]
     if not isinstance(data, Mapping):
         yield wrong_value(cfg, "data", "a dict of datasets and loader settings")
@@ -43,13 +48,13 @@ def data_problems(cfg: Config) -> Iterator[CfgTrainError]:
             yield ConfigKeyError(
                 f"data has no setting {key!r}.", near=(str(key), known), **location(data, key)
             )
-    if data.get("train") is None:
+    if part is None and data.get("train") is None:
         yield ConfigKeyError("data has no 'train', which is required for training.", **location(cfg, "data"))
     yield from _loader(data, {key: data[key] for key in LOADER_KEYS if key in data})
-    for part in parts:
-        if data.get(part) is not None:
-            yield from _dataset(data, part)
-        yield from _part_loader(data, part)
+    for each in parts if part is None else [part]:
+        if data.get(each) is not None:
+            yield from _dataset(data, each)
+        yield from _part_loader(data, each)
 
 
 def data_path_problems(cfg: Config) -> Iterator[CfgTrainError]:

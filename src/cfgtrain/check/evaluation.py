@@ -8,19 +8,21 @@ from types import SimpleNamespace
 from typing import Any
 
 from cfgtrain.check.components import arguments, component, config_error, is_builtin, wrong_value
+from cfgtrain.check.model import model_class
 from cfgtrain.check.runner import counts_epochs
 from cfgtrain.config.config import Config
+from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, HookError
 from cfgtrain.introspection.signatures import argument_problem, parameters_of
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.origin import location
-from cfgtrain.registries import DATASETS, METRICS, MODELS
+from cfgtrain.registries import DATASETS, METRICS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.suggestions import suggest
 
-__all__ = ["evaluation_problems", "metric_problems", "monitor_problems"]
+__all__ = ["evaluation_problems", "metric_problems", "monitor_problems", "test_problems"]
 
 
 def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
@@ -38,6 +40,24 @@ def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
         return
     problems = [*_arguments(evaluation, val), *metric_problems(evaluation), *counts_epochs(cfg, evaluation)]
     yield from problems or _scores(cfg, evaluation, val)
+
+
+def test_problems(cfg: Config, part: str) -> Iterator[CfgTrainError]:
+    """Check the metrics of ``evaluation``, and its arguments for the dataset's ``evaluate``, for a test.
+
+    Args:
+        cfg: The config.
+        part: Name of the dataset that is tested.
+    """
+    evaluation = cfg.get("evaluation")
+    if evaluation is None:
+        return
+    if not isinstance(evaluation, Mapping):
+        yield wrong_value(cfg, "evaluation", "a dict")
+        return
+    dataset = _part(cfg, part)
+    problems = [*_arguments(evaluation, dataset), *metric_problems(evaluation)]
+    yield from problems or _scores(cfg, evaluation, dataset, for_test=True)
 
 
 def metric_problems(evaluation: Mapping[str, Any]) -> Iterator[CfgTrainError]:
@@ -97,17 +117,20 @@ def _trial(cfg: Config, evaluation: Mapping[str, Any], val: Any) -> EvalHook:
 
 def _may_have_losses(cfg: Config) -> bool:
     """Return whether the model returns losses with its predictions, as far as its class is known."""
-    try:
-        target, _ = resolve_cfg(cfg["model"], MODELS)
-    except Exception:  # reported elsewhere
-        return True
-    return not isinstance(target, type) or hasattr(target, "forward_with_loss")
+    target = model_class(cfg.get("model"))
+    return target is None or hasattr(target, "forward_with_loss")
 
 
-def _scores(cfg: Config, evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
-    """Find metrics that the dataset does not have, and a ``save_best`` that is not one of its scores."""
+def _scores(cfg: Config, evaluation: Any, val: Any, for_test: bool = False) -> Iterator[CfgTrainError]:
+    """Find metrics that the dataset does not have, and a ``save_best`` that is not one of its scores.
+
+    A test does not use ``save_best``.
+    """
+    settings = without(evaluation, "save_best") if for_test else evaluation
     try:
-        _trial(cfg, evaluation, val).check_save_best()
+        trial = _trial(cfg, settings, val)
+        trial.score_names()
+        trial.check_save_best()
     except CfgTrainError as error:
         key = "save_best" if isinstance(error, HookError) else None
         yield config_error(error, evaluation, key)
@@ -127,8 +150,12 @@ def _arguments(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
 
 
 def _val(cfg: Config) -> Any:
+    return _part(cfg, "val")
+
+
+def _part(cfg: Config, part: str) -> Any:
     data = cfg.get("data")
-    return data.get("val") if isinstance(data, Mapping) else None
+    return data.get(part) if isinstance(data, Mapping) else None
 
 
 def _dataset_class(val: Any) -> Any:

@@ -11,14 +11,15 @@ from torch import nn
 from cfgtrain.check.components import component, config_error, nested
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, ConfigValueError
+from cfgtrain.models.classifier import ImageClassifier
 from cfgtrain.models.losses import loss_config
 from cfgtrain.models.supervised import SupervisedModel
 from cfgtrain.origin import location
-from cfgtrain.registries import MODELS
+from cfgtrain.registries import BATCH_TRANSFORMS, MODELS
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.step import missing_train_step
 
-__all__ = ["model_problems"]
+__all__ = ["model_class", "model_problems"]
 
 
 def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrainError]:
@@ -33,18 +34,29 @@ def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrain
     model = cfg["model"]
     yield from component(cfg._cfg_dict, "model", MODELS)
     yield from nested(model, MODELS)
-    target = _target(model)
-    if target is not None and issubclass(target, SupervisedModel) and isinstance(model.get("loss"), str):
-        try:
-            loss_config(model["loss"])
-        except CfgTrainError as error:
-            yield config_error(error, model, "loss")
+    target = model_class(model)
+    if target is not None and issubclass(target, SupervisedModel | ImageClassifier):
+        yield from _loss_name(model)
+        yield from _loss_name(model.get("head"))
+    augments = model.get("augments") if target is not None and issubclass(target, ImageClassifier) else None
+    for i, each in enumerate(augments if isinstance(augments, list | tuple) else ()):
+        if not callable(each):
+            yield from component(augments, i, BATCH_TRANSFORMS)
     if target is not None and for_training and not _has_own_processing(cfg) and not _may_have_step(target):
         message, hint = missing_train_step(target.__name__, str(model["type"]))
         yield ConfigValueError(message, hint=hint, **location(cfg._cfg_dict, "model"))
 
 
-def _target(model: Any) -> type[Any] | None:
+def _loss_name(cfg: Any) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with the loss of a config, if it is a name."""
+    if isinstance(cfg, Mapping) and isinstance(cfg.get("loss"), str):
+        try:
+            loss_config(cfg["loss"])
+        except CfgTrainError as error:
+            yield config_error(error, cfg, "loss")
+
+
+def model_class(model: Any) -> type[Any] | None:
     """Return the class of the model, or None if there is no such class, or only a function."""
     if isinstance(model, Mapping):
         with suppress(Exception):  # reported as a problem of the component

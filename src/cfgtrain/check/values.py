@@ -34,8 +34,9 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
             check_integer("seed", cfg["seed"], 0, MAX_SEED)
     except ArgumentError as error:
         yield config_error(error, cfg, "seed")
-    if not isinstance(setting(cfg, "deterministic"), bool):
-        yield wrong_value(cfg, "deterministic", "True or False")
+    for name in ("deterministic", "dry_run"):
+        if not isinstance(setting(cfg, name), bool):
+            yield wrong_value(cfg, name, "True or False")
     if not isinstance(cfg.get("work_dir"), str | None):
         yield wrong_value(cfg, "work_dir", "a path as a str, or None")
     yield from _empty_paths(cfg)

@@ -21,11 +21,15 @@ class AlexNet(Network):
     Args:
         num_classes: Number of classes. With -1, the network has no classifier and returns features.
         init_cfg: Config of the weight initialization; by default PyTorch's own.
+
+    Attributes:
+        feat_dim: Number of channels of the features.
     """
 
     def __init__(self, num_classes: int = -1, *, init_cfg: Any = None) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
+        self.feat_dim = 256
         self.features = nn.Sequential(
             nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),
             nn.ReLU(inplace=True),

@@ -22,11 +22,15 @@ class LeNet5(Network):
     Args:
         num_classes: Number of classes. With -1, the network has no classifier and returns features.
         init_cfg: Config of the weight initialization; by default PyTorch's own.
+
+    Attributes:
+        feat_dim: Number of channels of the features.
     """
 
     def __init__(self, num_classes: int = -1, *, init_cfg: Any = None) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
+        self.feat_dim = 120
         self.features = nn.Sequential(
             nn.Conv2d(1, 6, kernel_size=5),
             nn.Tanh(),

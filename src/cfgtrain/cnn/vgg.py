@@ -69,6 +69,9 @@ class VGG(Network):
         init_cfg: Config of the weight initialization; by default convolutions as by ``kaiming_init``, batch
             normalizations 1 and linear layers from a normal distribution with a standard deviation of 0.01.
 
+    Attributes:
+        feat_dim: Number of channels of the last stage.
+
     Raises:
         ArgumentError: An argument is out of range; an unknown depth is a KeyError too.
     """
@@ -124,6 +127,7 @@ class VGG(Network):
             self.range_sub_modules.append([len(layers), len(layers) + len(stage)])
             layers += stage
             self.inplanes = planes
+        self.feat_dim = self.inplanes
         self.module_name = "features"
         self.features = nn.Sequential(*layers)
         if num_classes > 0:

@@ -54,7 +54,10 @@ def _in_package(package: str, name: str) -> str:
         if os.path.isfile(path):
             return path
     listed = ", ".join(tried)
-    raise ConfigNotFoundError(f"The package {package!r} has no config {name!r}; searched {listed}.")
+    raise ConfigNotFoundError(
+        f"The package {package!r} has no config {name!r}; searched {listed}.",
+        hint=next(filter(None, map(near, tried)), ""),
+    )
 
 
 def literal_bases(tree: ast.Module) -> object:

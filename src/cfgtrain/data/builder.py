@@ -23,7 +23,7 @@ from cfgtrain.keys import setting
 from cfgtrain.origin import Location
 from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, SAMPLERS
 from cfgtrain.registry.registry import resolve_cfg
-from cfgtrain.suggestions import one_of, suggest
+from cfgtrain.suggestions import one_of
 
 __all__ = ["build_dataloader", "build_dataset", "metainfo_of", "setting_problems"]
 
@@ -132,8 +132,7 @@ def setting_problems(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "timeout", f"timeout must be a number of seconds, or 0 for no limit, not {timeout!r}."
     on_error = settings.get("on_error", "raise")
     if on_error not in _ON_ERROR:
-        hint = suggest(str(on_error), _ON_ERROR)
-        yield "on_error", f"on_error must be {one_of(_ON_ERROR)}, not {on_error!r}.{hint}"
+        yield "on_error", f"on_error must be {one_of(_ON_ERROR)}, not {on_error!r}."
 
 
 def collate_function(collate_fn: Any, samples_per_gpu: int = 1) -> Callable[[list[Any]], Any]:
@@ -216,7 +215,7 @@ def build_dataloader(
         ArgumentError: A setting has a value that is not valid, the sampler does not have the methods of
             one, or the dataset is a stream, and ``sampler`` or ``on_error="skip"`` is given, or there are several
             workers and it does not say how they share it.
-        ArgumentTypeError: The dataset has no length and is not a stream.
+        ArgumentTypeError: The dataset has no length or no ``__getitem__``, and is not a stream.
     """
     settings = {
         "samples_per_gpu": samples_per_gpu,
@@ -255,6 +254,10 @@ def build_dataloader(
         raise ArgumentTypeError(
             f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
         )
+    if not hasattr(dataset, "__getitem__"):
+        raise ArgumentTypeError(
+            f"{type(dataset).__name__} has no samples: a dataset has __getitem__(index), or is a torch IterableDataset."
+        )
     offered = {
         "size": len(dataset),
         "shuffle": shuffle,
@@ -266,8 +269,9 @@ def build_dataloader(
     sampler = sampler or {"type": "EpochSampler"}
     target, _ = resolve_cfg(sampler, SAMPLERS)
     args = accepted_args(target, dict.fromkeys(SAMPLER_OFFERED))
-    if "labels" in args and hasattr(dataset, "labels"):  # read only if wanted, as it may be computed
-        offered["labels"] = dataset.labels
+    labels = getattr(dataset, "labels", None) if "labels" in args else None  # it may take time to compute
+    if labels is not None:
+        offered["labels"] = labels
     order = SAMPLERS.build(sampler, default_args={name: offered[name] for name in args if name in offered})
     methods = ("draws",) if is_infinite(order) else ("draws", "__len__")
     missing = [name for name in methods if not callable(getattr(order, name, None))]

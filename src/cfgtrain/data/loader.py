@@ -67,7 +67,7 @@ class _Loader(DataLoader[Any]):
             dataset,
             collate_fn=BatchMaker(dataset, collate_fn),
             num_workers=num_workers,
-            timeout=min(timeout, _CHECK_SECONDS) if num_workers else 0,
+            timeout=min(timeout / 4, _CHECK_SECONDS) if num_workers else 0,
             **kwargs,
         )
 
@@ -78,17 +78,24 @@ class _Loader(DataLoader[Any]):
             SampleError: A sample cannot be loaded, too many were skipped, or the workers hang or have died.
         """
         reader: Any = self.dataset
-        waited, before = 0.0, None
+        waited, before = 0.0, list[int]()
         while True:
             try:
                 batch = next(batches, _END)
+            except (OSError, EOFError) as error:
+                if not self.num_workers:
+                    raise
+                lost = f"A worker died while it sent a batch: {type(error).__name__}: {error}."
+                raise SampleError(
+                    f"{lost} {_activity(reader, reader.loading_now())}", **reader.place
+                ) from error
             except RuntimeError as error:
                 if isinstance(error, SampleError):
                     raise
                 loading = reader.loading_now()
                 if "DataLoader timed out" in str(error):
                     # Counted, because the clock also runs while all processes are stopped.
-                    waited = waited + self.timeout if loading == before else self.timeout
+                    waited = waited + self.timeout if loading == before else 0.0
                     before = loading
                     if waited < self.patience:
                         continue
@@ -107,7 +114,7 @@ class _Loader(DataLoader[Any]):
                 if self.skipped is not None:
                     self.skipped.add(batch.skipped)
                 batch = batch.batch
-            waited, before = 0.0, None
+            waited, before = 0.0, list[int]()
             yield batch
 
 
@@ -256,6 +263,7 @@ class StreamLoader(_Loader):
         if problem is not None:
             raise ArgumentError(problem)
         self.seed, self.epoch, self.stream = seed, 0, dataset
+        self._pass: Any = None  # the newest one
         self._readers = range(rank * readers, (rank + 1) * readers)  # numbers of the workers of this process
         self._num_readers = readers * world_size
         self._samples = num_batches(dataset)  # of the whole stream, before it is told its share
@@ -294,7 +302,8 @@ class StreamLoader(_Loader):
         self.generator.manual_seed(seed >> 1)  # the seeds of the workers are drawn from it
         stream = RandomStream(seed)
         with stream.use(), _signals_blocked():
-            batches = self._received(super().__iter__())
+            self._pass = super().__iter__()
+        batches = self._received(self._pass)
         while True:
             with stream.use():
                 batch = next(batches, _END)
@@ -303,7 +312,10 @@ class StreamLoader(_Loader):
             yield batch
 
     def close(self) -> None:
-        """Do nothing, since the workers stop at the end of each pass."""
+        """Stop the workers of a pass that has not ended; otherwise they have stopped at its end."""
+        iterator, self._pass = self._pass, None
+        if iterator is not None and self.num_workers:
+            iterator._shutdown_workers()
 
 
 _END = object()
@@ -347,6 +359,14 @@ def iterate_epoch(loader: Any, epoch: int, start_batch: int = 0) -> Iterator[Any
             "batches, so it cannot be resumed there."
         )
     return batches
+
+
+def dataset_of(loader: Any) -> Any:
+    """Return the dataset of a loader, without the wrapper that loads its samples."""
+    dataset = loader.dataset
+    if isinstance(dataset, SeededDataset):
+        return dataset.dataset
+    return dataset.stream if isinstance(dataset, StreamReader) else dataset
 
 
 def num_batches(loader: Any) -> int | None:
@@ -428,7 +448,7 @@ def _init_stream_worker(first: int, count: int, worker_id: int) -> None:
     _init_worker(worker_id)
     worker = get_worker_info()
     if worker is not None:
-        shard_stream(worker.dataset.stream, first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
+        worker.dataset.share_of = (first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
 
 
 def _exit_on_parent_sigterm() -> None:

@@ -47,7 +47,7 @@ def path_problems(cfg: Any) -> Iterator[ConfigValueError]:
     for node, key in _settings(cfg):
         folder = folder_of(node, key)
         for path in _paths(node[key]):
-            if not Path(_found(path, folder)).expanduser().exists():
+            if not path or not Path(_found(path, folder)).expanduser().exists():
                 message, hint = _missing(key, path, folder)
                 yield ConfigValueError(message, hint=hint, **location(node, key))
 
@@ -131,7 +131,7 @@ def _nearest(path: Path, base: Path) -> str:
     near = [str(parent / name) for name in close_names(parts[at], names)]
     if near:
         return f"Did you mean {one_of(near)}?"
-    if not names or not at:
-        return ""
+    if not names or parent in (Path(), Path(path.anchor)):
+        return ""  # the folder itself, or that of the whole system, has little to do with the path
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return f"{str(parent)!r} contains {', '.join(map(repr, names[:MAX_LISTED]))}{more}."

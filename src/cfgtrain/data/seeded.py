@@ -12,8 +12,10 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.data.samplers import Draw
+from cfgtrain.data.streams import shard_stream
 from cfgtrain.errors import SampleError, TransformError
 from cfgtrain.introspection.signatures import callable_name
+from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.origin import Location
 from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
@@ -59,23 +61,30 @@ class Failure:
     Attributes:
         error: The error.
         trace: Its traceback, as text.
+        code: The lines of the user's code in which its cause was raised; see ``user_frame_lines``.
     """
 
     error: SampleError
     trace: str
+    code: list[str]
 
     @classmethod
     def of(cls, error: SampleError) -> Self:
         """Return the failure of an error that was raised."""
-        return cls(error, "".join(traceback.format_exception(error)))
+        code = [] if error.__cause__ is None else user_frame_lines(error.__cause__)
+        return cls(error, "".join(traceback.format_exception(error)), code)
 
     def throw(self) -> None:
         """Raise the error, with the traceback of the worker as its cause."""
-        raise self.error from WorkerTraceback(self.trace)
+        cause = WorkerTraceback(self.trace)
+        cause.user_frame_lines = self.code
+        raise self.error from cause
 
 
 class WorkerTraceback(Exception):  # the cause of an error
     """The traceback of an error in a worker process, which is printed as the cause of the error."""
+
+    user_frame_lines: list[str]
 
     def __str__(self) -> str:
         return f"\n\nIn a worker process:\n{self.args[0].rstrip()}"
@@ -253,10 +262,15 @@ class StreamReader(_Reporting, IterableDataset[Any]):
     Args:
         stream: An ``IterableDataset`` of torch.
         place: Place of the dataset in a config, for errors; see ``cfgtrain.origin.location``.
+
+    Attributes:
+        share_of: In a worker process, the arguments of ``shard_stream``: the number of the worker among all
+            workers, and of all workers.
     """
 
     def __init__(self, stream: Any, place: Location | None = None) -> None:
         self.stream = stream
+        self.share_of: tuple[int, int] | None = None
         self.place: Location = place or {"origin": None, "key": None}
 
     def __iter__(self) -> Iterator[Any]:
@@ -265,7 +279,10 @@ class StreamReader(_Reporting, IterableDataset[Any]):
         while True:
             self.set_loading(count)
             try:
-                samples = iter(self.stream) if samples is None else samples
+                if samples is None:
+                    if self.share_of is not None:
+                        shard_stream(self.stream, *self.share_of)
+                    samples = iter(self.stream)
                 sample = next(samples)
             except StopIteration:
                 break
@@ -273,11 +290,11 @@ class StreamReader(_Reporting, IterableDataset[Any]):
                 failed = SampleError(
                     f"{self.describe(count)} cannot be loaded: {type(error).__name__}: {error}", **self.place
                 )
-                failed.__cause__ = error
                 if get_worker_info() is None:
                     raise failed from error
+                failed.__cause__ = error
                 failure = Failure.of(failed)
-                while True:  # an incomplete batch may be dropped
+                while True:  # a single one could be dropped as an incomplete batch
                     yield failure
             self.set_loading(NO_SAMPLE)
             count += 1

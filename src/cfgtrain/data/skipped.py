@@ -35,9 +35,17 @@ class SkippedSamples:
         self.limit = limit
         self.file = file
         self.place: Location = place or {"origin": None, "key": None}
-        self._known = self._listed()
+        self._known_indices: set[int] | None = (
+            None  # read when they are needed: a new run removes the file first
+        )
         self._epoch = 0
         self._replacements: dict[int, int] = {}  # of the epoch, position -> index
+
+    @property
+    def _known(self) -> set[int]:
+        if self._known_indices is None:
+            self._known_indices = self._listed()
+        return self._known_indices
 
     def add(self, skipped: Iterable[SkippedSample]) -> None:
         """Add the samples that were skipped in a batch.

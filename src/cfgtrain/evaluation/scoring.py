@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from cfgtrain.data.loader import empty_loader_error, set_epoch
+from cfgtrain.data.seeded import SeededDataset
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.evaluation.inference import LossSums, single_gpu_test
 from cfgtrain.metrics.metric_set import MetricSet
@@ -118,7 +119,7 @@ def check_scorable(
     """
     if callable(getattr(dataset, "evaluate", None)):
         return
-    kind = type(dataset).__name__
+    kind = type(dataset.dataset if isinstance(dataset, SeededDataset) else dataset).__name__
     if eval_kwargs:
         name = next(iter(eval_kwargs))
         raise ArgumentTypeError(

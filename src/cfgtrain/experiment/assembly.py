@@ -37,14 +37,17 @@ logger = logging.getLogger(__name__)
 __all__ = [
     "assemble_runner",
     "build_loader",
+    "build_loader_of",
     "build_loaders",
     "build_model",
     "check_samples",
     "check_scores",
     "evaluation_settings",
+    "evaluated_parts",
     "freeze_parts",
     "register_evaluation",
     "register_hooks",
+    "used_parts",
 ]
 
 
@@ -96,8 +99,8 @@ def build_loaders(cfg: Config, model: nn.Module) -> dict[str, Any]:
         if cfg.data.get(part):
             metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
             loaders[part] = build_loader(cfg, part, metainfo)
-    evaluated = {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
-    for part in loaders.keys() & {*evaluated, *(mode for mode, _ in setting(cfg, "workflow"))}:
+    evaluated = evaluated_parts(cfg)
+    for part in loaders.keys() & used_parts(cfg):
         check_samples(cfg, part, loaders[part])
         if part in evaluated:
             check_scores(cfg, part, loaders[part].dataset, model)
@@ -137,6 +140,16 @@ def evaluation_settings(cfg: Config) -> tuple[list[Any] | None, dict[str, Any]]:
     return settings.get("metrics"), {key: value for key, value in settings.items() if key not in own}
 
 
+def evaluated_parts(cfg: Config) -> set[str]:
+    """Return the names of the datasets that are evaluated: test, and val if there is an evaluation."""
+    return {"test"} if setting(cfg, "evaluation") is None else {"test", "val"}
+
+
+def used_parts(cfg: Config) -> set[str]:
+    """Return the names of the datasets that a run uses."""
+    return {*evaluated_parts(cfg), *(mode for mode, _ in setting(cfg, "workflow"))}
+
+
 def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = None) -> Any:
     """Build the dataset ``data.<part>`` and its loader; only ``train`` is shuffled.
 
@@ -149,16 +162,30 @@ def build_loader(cfg: Config, part: str, metainfo: Mapping[str, Any] | None = No
         ConfigValueError: The dataset, or its sampler, cannot be used, or the dataset is a stream that does
             not say how several workers share it.
     """
+    return build_loader_of(cfg, part, build_dataset(cfg.data[part], metainfo=metainfo))
+
+
+def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any:
+    """Build a loader of a dataset with the settings of one part.
+
+    Args:
+        cfg: Config of the run.
+        part: Name of the part, such as ``"train"``.
+        dataset: The dataset.
+        changed: Settings that replace those of the config.
+
+    Raises:
+        ConfigValueError: As for ``build_loader``.
+    """
     settings = loader_settings(cfg.data, part)
     if part != "train":  # scores are of every sample, in the order of the dataset
         settings |= {"shuffle": False, "drop_last": False, "round_up": False, "on_error": "raise"}
-    dataset = build_dataset(cfg.data[part], metainfo=metainfo)
     problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
     if problem is not None:
         raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
-    given = {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
+    settings |= {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
     try:
-        loader = build_dataloader(dataset, **settings, **given, place=location(cfg.data, part))
+        loader = build_dataloader(dataset, **{**settings, **changed}, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:
         name = "on_error" if error.argument == ("on_error",) else "sampler"
         where = _setting_place(cfg, part, name)

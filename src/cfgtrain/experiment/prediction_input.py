@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -15,21 +15,36 @@ from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.data.transforms.loading import LoadImageFromFile
 from cfgtrain.errors import ArgumentTypeError, ConfigKeyError, ConfigValueError, SampleError
 from cfgtrain.image.colorspace import bgr2gray, gray2bgr
+from cfgtrain.introspection.signatures import callable_name
 from cfgtrain.origin import Origin, location
 from cfgtrain.registries import DATASETS
 from cfgtrain.registry.registry import resolve_cfg
 
-__all__ = ["ImageInputs", "UnlabelledPipeline", "image_pipeline", "prediction_cfg"]
+__all__ = ["ImageInputs", "UnlabelledPipeline", "PredictionSource", "image_pipeline", "prediction_source"]
 
 Results = dict[str, Any]
 Input = str | Path | np.ndarray[Any, Any]
 
 # Results that datasets take from annotations. MMCV's names of annotations begin with gt_.
-_LABELS = ("label", "labels", "target", "targets")
+_LABELS = ("ann_info", "label", "labels", "target", "targets")
 
 
-def prediction_cfg(cfg: Config) -> tuple[Mapping[str, Any], Any]:
-    """Return the config of the dataset whose pipeline serves prediction, and its class or function.
+class PredictionSource(NamedTuple):
+    """The dataset of a config that prepares the inputs of a prediction.
+
+    Attributes:
+        part: Its name in ``data``.
+        node: Its config.
+        target: Its class, or a function that returns it.
+    """
+
+    part: str
+    node: Mapping[str, Any]
+    target: Any
+
+
+def prediction_source(cfg: Config) -> PredictionSource:
+    """Return the dataset whose pipeline serves prediction, without building it.
 
     It is ``data.test``, or else ``data.val``; of a wrapper around other datasets, the first of those.
 
@@ -50,10 +65,10 @@ def prediction_cfg(cfg: Config) -> tuple[Mapping[str, Any], Any]:
             break
         node = inner
     target, _ = resolve_cfg(node, DATASETS)
-    return node, target
+    return PredictionSource(part, node, target)
 
 
-def image_pipeline(node: Mapping[str, Any], target: Any, model: nn.Module) -> UnlabelledPipeline:
+def image_pipeline(source: PredictionSource, model: nn.Module) -> UnlabelledPipeline:
     """Return the pipeline of an image dataset for inputs without labels.
 
     If the pipeline has no loading step, because the samples of the dataset contain the images, files are read as the
@@ -61,13 +76,13 @@ def image_pipeline(node: Mapping[str, Any], target: Any, model: nn.Module) -> Un
     are read in gray if the first convolution of the model has one input channel, else in color.
 
     Args:
-        node: Config of the dataset.
-        target: Its class.
+        source: The dataset.
         model: The model that predicts.
 
     Raises:
         ConfigError: The dataset has no pipeline, or a step cannot be built.
     """
+    _, node, target = source
     pipeline = node.get("pipeline")
     if not isinstance(pipeline, list | tuple):
         name = getattr(target, "__name__", str(target))
@@ -86,7 +101,7 @@ class UnlabelledPipeline:
 
     Keys of labels are left out of the steps with ``keys``, such as ``Collect`` and ``ToTensor``: those that are not
     in the results. A step that needs a label is left out: one that raises a ``KeyError`` for a key ``gt_*``,
-    ``label``, ``labels``, ``target`` or ``targets`` that is not in the results.
+    ``ann_info``, ``label``, ``labels``, ``target`` or ``targets`` that is not in the results.
 
     Args:
         transforms: The transforms, each a config or a callable.
@@ -95,9 +110,10 @@ class UnlabelledPipeline:
     """
 
     def __init__(self, transforms: Sequence[Any], color_type: str = "color") -> None:
-        self.transforms = list(_flat(Compose(transforms)))
-        if not any(map(_is_loading, self.transforms)):
-            self.transforms.insert(0, LoadImageFromFile(color_type=color_type))  # type: ignore[arg-type]  # checked there
+        pipeline = Compose(transforms)
+        self.loading = next(filter(_is_loading, _flat(pipeline)), None)
+        self.first = None if self.loading is not None else LoadImageFromFile(color_type=color_type)  # type: ignore[arg-type]  # checked there
+        self.pipeline = _without_labels(pipeline)
 
     def __call__(self, source: str | Path | np.ndarray[Any, Any]) -> Any:
         """Return the sample of an image.
@@ -108,19 +124,21 @@ class UnlabelledPipeline:
 
         Raises:
             ArgumentTypeError: The array does not have the shape of an image.
+            TransformError: A transform failed.
             SampleError: A transform dropped the sample.
         """
+        results: Results
         if isinstance(source, np.ndarray):
-            img = _as_loaded(source, next(filter(_is_loading, self.transforms)))
-            results: Any = {"img": img, "img_shape": img.shape, "ori_shape": img.shape}
-            steps = [step for step in self.transforms if not _is_loading(step)]
+            img = _as_loaded(source, self.loading or self.first)
+            results = {"img": img, "img_shape": img.shape, "ori_shape": img.shape}
         else:
-            results, steps = {"img_path": str(source)}, self.transforms
-        for step in steps:
-            results = _apply(step, results)
-            if results is None:
-                raise SampleError(f"{type(step).__name__} of the pipeline dropped the sample.")
-        return results
+            path = str(source)
+            results = {"img_path": path, getattr(self.loading, "key", "img_path"): path}
+            results = self.first(results) if self.first is not None else results
+        sample = self.pipeline(results)
+        if sample is None:
+            raise SampleError("A transform of the pipeline returned None, which drops the sample.")
+        return sample
 
 
 class ImageInputs:
@@ -147,7 +165,7 @@ class ImageInputs:
         return f"array {index}" if isinstance(given, np.ndarray) else str(given)
 
 
-def _flat(step: Any) -> list[Callable[[Results], Any]]:
+def _flat(step: Any) -> list[Any]:
     """Return the transforms of a composition, also of nested ones."""
     return (
         [each for inner in step.transforms for each in _flat(inner)] if isinstance(step, Compose) else [step]
@@ -156,6 +174,42 @@ def _flat(step: Any) -> list[Callable[[Results], Any]]:
 
 def _is_loading(step: Any) -> bool:
     return type(step).__name__.startswith("Load")
+
+
+def _without_labels(step: Any) -> Any:
+    """Return a transform that is left out as far as it needs labels; of a composition, each one in it."""
+    if isinstance(step, Compose):
+        return Compose([_without_labels(each) for each in step.transforms])
+    return _WithoutLabels(step)
+
+
+class _WithoutLabels:
+    """A transform that is left out as far as it needs labels, or loads an image that is there already."""
+
+    def __init__(self, step: Any) -> None:
+        self.step = step
+        self.__qualname__ = callable_name(step)  # in error messages
+
+    def __call__(self, results: Any) -> Any:
+        if not isinstance(results, Mapping):  # the end of a custom pipeline
+            return self.step(results)
+        if _is_loading(self.step) and "img" in results and "img_path" not in results:  # of an array
+            return results
+        step, keys = self.step, getattr(self.step, "keys", None)
+        if isinstance(keys, list | tuple):
+            known = [key for key in keys if key in results]
+            if not known:
+                return results
+            if len(known) < len(keys):
+                step = copy.copy(step)
+                step.keys = known
+        try:
+            return step(dict(results))
+        except KeyError as error:
+            key = error.args[0] if error.args else None
+            if _is_label(key) and key not in results:
+                return results
+            raise
 
 
 def _as_loaded(img: np.ndarray[Any, Any], loading: Any) -> np.ndarray[Any, Any]:
@@ -171,27 +225,6 @@ def _as_loaded(img: np.ndarray[Any, Any], loading: Any) -> np.ndarray[Any, Any]:
     if getattr(loading, "channel_order", "bgr") == "rgb" and img.ndim == 3:
         img = img[..., ::-1]
     return img.astype(np.float32) if getattr(loading, "to_float32", False) else img
-
-
-def _apply(step: Any, results: Any) -> Any:
-    """Return the results of a transform, which is left out as far as it needs labels."""
-    if not isinstance(results, Mapping):  # the end of a custom pipeline
-        return step(results)
-    keys = getattr(step, "keys", None)
-    if isinstance(keys, list | tuple):
-        known = [key for key in keys if key in results]
-        if not known:
-            return results
-        if len(known) < len(keys):
-            step = copy.copy(step)
-            step.keys = known
-    try:
-        return step(dict(results))
-    except KeyError as error:
-        key = error.args[0] if error.args else None
-        if _is_label(key) and key not in results:
-            return results
-        raise
 
 
 def _is_label(key: object) -> bool:

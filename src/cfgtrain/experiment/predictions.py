@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
+from cfgtrain.models.losses import activation_of
 
 __all__ = ["ClassScore", "OutputReader", "Prediction"]
 
@@ -19,7 +22,8 @@ IS_PRESENT = 0.5  # the least probability of a class that a multi-label model pr
 _ROUNDING = 1e-2  # of a sum of probabilities, computed in half precision
 
 
-class ClassScore(NamedTuple):
+@dataclass(frozen=True)
+class ClassScore:
     """The score of one class.
 
     Attributes:
@@ -105,23 +109,26 @@ class OutputReader:
     """Reads the outputs of one model.
 
     An output that is a vector of numbers is the scores of classes if the checkpoint has the names of as many
-    classes, or if the numbers are probabilities. Its classes exclude each other if the probabilities of each sample
-    of the first batch sum to 1; several can be present if all are from 0 to 1, but do not. One number is a value. Two
+    classes, or if the numbers are probabilities. Several classes can be present if the loss of the model has a sigmoid,
+    such as ``BCEWithLogitsLoss``; they exclude each other if it has a softmax. Of another model, this is decided by the
+    first batch: several can be present if all numbers are from 0 to 1, but those of a sample do not sum to 1. One number is a value. Two
     or more without classes are values, too. Everything else is kept as it is.
 
     Args:
         metainfo: That of the checkpoint: the names of the ``classes``, or of a ``task`` that is a ``regression`` the
             ``targets`` with their names.
         topk: How many classes to list.
+        model: The model, of which only the loss is used.
     """
 
-    def __init__(self, metainfo: Mapping[str, Any], topk: int = 5) -> None:
+    def __init__(self, metainfo: Mapping[str, Any], topk: int = 5, model: nn.Module | None = None) -> None:
         classes, targets = metainfo.get("classes"), metainfo.get("targets")
         self.classes = [str(name) for name in classes] if classes else []
         self.is_regression = metainfo.get("task") == "regression"
         self.targets = [str(each["name"]) for each in targets] if self.is_regression and targets else []
         self.topk = topk
-        self._multi_label: bool | None = None
+        self._multi_label = None if model is None else _is_multi_label(model)
+        self._are_checked = False  # the names, against the first batch
 
     def read(self, outputs: Any, sources: Sequence[str]) -> list[Prediction]:
         """Return the predictions of a batch.
@@ -143,14 +150,16 @@ class OutputReader:
         size = len(vectors[0])
         if self.is_regression or size == 1 or any(len(each) != size for each in vectors):
             return False
-        if self._multi_label is None:
+        if not self._are_checked:
             finite = np.stack([each for each in vectors if np.isfinite(each).all()] or vectors)
             in_range = bool(((finite >= 0) & (finite <= 1)).all())
             sums_to_1 = bool((abs(finite.sum(axis=1) - 1) < _ROUNDING).all())
             if len(self.classes) != size and not (in_range and (sums_to_1 or not self.classes)):
                 return False
-            self._multi_label = in_range and not sums_to_1
+            if self._multi_label is None:
+                self._multi_label = in_range and not sums_to_1
             self._check_names(size)
+            self._are_checked = True
         return True
 
     def _check_names(self, size: int) -> None:
@@ -169,8 +178,8 @@ class OutputReader:
         if not np.isfinite(scores).all():
             return Prediction(source, error="The model returns scores that are not finite.")
         order = np.argsort(-scores, kind="stable")
-        names = self.classes or [None] * len(scores)
-        ranked = [ClassScore(names[i], int(i), float(scores[i])) for i in order]
+        names = dict(enumerate(self.classes))
+        ranked = [ClassScore(names.get(i), i, float(scores[i])) for i in order.tolist()]
         present = [each for each in ranked if each.score > IS_PRESENT] if self._multi_label else None
         return Prediction(source, ranked[: self.topk], scores, present)
 
@@ -180,6 +189,13 @@ class OutputReader:
             self.targets if len(self.targets) == size else ["value"] if size == 1 else map(str, range(size))
         )
         return Prediction(source, values=dict(zip(names, vector.tolist(), strict=True)))
+
+
+def _is_multi_label(model: nn.Module) -> bool | None:
+    """Return whether several classes can be present, by the loss of a model or of its head; None if it is unknown."""
+    losses = (getattr(each, "loss", None) for each in (model, getattr(model, "head", None)))
+    activation = next((activation_of(loss) for loss in losses if isinstance(loss, nn.Module)), "outputs")
+    return {"sigmoid": True, "softmax": False, "exp": False}.get(activation)
 
 
 def _samples(outputs: Any, size: int) -> list[Any]:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from cfgtrain.checkpoint.find import find_checkpoint, relocated
 from cfgtrain.checkpoint.load import load_checkpoint, read_checkpoint
+from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
-from cfgtrain.errors import CheckpointError
+from cfgtrain.errors import CheckpointError, CheckpointNotFoundError
 from cfgtrain.evaluation.scoring import evaluate
+from cfgtrain.experiment.resume import checkpoint_folders
 from cfgtrain.experiment.run_log import log_event
+from cfgtrain.experiment.work_dir import work_dir_of
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.stages import StopRun
+from cfgtrain.suggestions import printable
 from cfgtrain.utils.logging import FILE_ONLY
 
-__all__ = ["best_checkpoint", "log_end", "score_test_dataset"]
+__all__ = ["best_checkpoint", "find_trained", "log_end", "score_test_dataset"]
+
+logger = logging.getLogger(__name__)
 
 
 def best_checkpoint(runner: BaseRunner) -> str | None:
@@ -32,6 +40,38 @@ def best_checkpoint(runner: BaseRunner) -> str | None:
         runner.logger.warning("The best checkpoint cannot be used, so the last weights are tested. %s", error)
         return None
     return best
+
+
+def find_trained(cfg: Config) -> tuple[str, str]:
+    """Return the checkpoint in the work directory of a config whose weights are to be used.
+
+    Returns:
+        Its path, and ``"best"``, or ``"last"`` if no best one is known. The run is the newest one in the work
+        directory.
+
+    Raises:
+        CheckpointNotFoundError: There is no work directory, or no intact checkpoint of a run in it.
+    """
+    work_dir = work_dir_of(cfg)
+    hint = "Train first, or name a checkpoint, or the work directory with --work-dir."
+    if not work_dir.is_dir():
+        raise CheckpointNotFoundError(f"There is no work directory {work_dir} with a checkpoint.", hint=hint)
+    found = find_checkpoint(*checkpoint_folders(cfg, work_dir))
+    for path, reason in found.skipped:
+        logger.warning("Skipping %s: %s", printable(path.name), reason)
+    if found.path is None or found.checkpoint is None:
+        raise CheckpointNotFoundError(
+            f"The work directory {work_dir} contains no intact checkpoint of a run.", hint=hint
+        )
+    messages = relocated(found.checkpoint["meta"].get("hook_msgs", {}), found.path)
+    best = messages.get("best_ckpt")
+    if best is not None:
+        try:
+            read_checkpoint(best, mmap=True)
+            return str(best), "best"
+        except CheckpointError as error:
+            logger.warning("The best checkpoint cannot be used, so the last one is. %s", error)
+    return str(found.path), "last"
 
 
 def score_test_dataset(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cfgtrain.config.bases import SUFFIXES
 from cfgtrain.config.config import Config
-from cfgtrain.errors import ConfigNotFoundError, WorkDirError
+from cfgtrain.errors import ConfigError, ConfigNotFoundError, WorkDirError
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.filesystem.atomic import atomic_write, remove_unfinished
-from cfgtrain.filesystem.lock import locked_folder
+from cfgtrain.filesystem.lock import LOCK_NAME, locked_folder
 from cfgtrain.origin import Origin
 
 HEADER = "# The merged config of a run, written by cfgtrain."
@@ -24,6 +25,7 @@ __all__ = [
     "find_config",
     "make_work_dir",
     "new_run_id",
+    "unless_rejected",
     "work_dir_of",
     "exclusive_folders",
     "write_config",
@@ -48,6 +50,29 @@ def make_work_dir(cfg: Config) -> Path:
         work_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=work_dir):
             return work_dir
+
+
+@contextmanager
+def unless_rejected(work_dir: Path) -> Iterator[None]:
+    """Remove what the block has written to the work directory of a run, if it raises before the run has begun.
+
+    That is the log, which the terminal shows too, and the folders that did not exist. A failure before the run has begun
+    is a ``ConfigError``.
+    """
+    missing = [folder for folder in (work_dir, *work_dir.parents) if not folder.exists()]
+    before = set(work_dir.glob("*.log*")) if work_dir.exists() else set()
+    try:
+        yield
+    except ConfigError as error:
+        if error.exit_code == ExitCode.USAGE:
+            for file in set(work_dir.glob("*.log*")) - before:
+                file.unlink(missing_ok=True)
+            if work_dir in missing:
+                (work_dir / LOCK_NAME).unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that is not empty stays
+                for folder in missing:
+                    folder.rmdir()
+        raise
 
 
 @contextmanager

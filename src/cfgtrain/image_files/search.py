@@ -34,23 +34,18 @@ class FileSearch:
 
     Args:
         exclude: A folder in which files are not found, such as the one that results are written to.
-        suffixes: The suffixes, in lower case, of the files that are found in folders and by patterns.
-        kind: What such files are, for messages.
+        suffixes: The suffixes, in lower case, of the files that are found in folders and by patterns; None: any.
 
     Attributes:
         num_ignored: Number of files in folders and matches of patterns that have another suffix.
     """
 
     def __init__(
-        self,
-        exclude: Path | None = None,
-        suffixes: tuple[str, ...] = IMAGE_SUFFIXES,
-        kind: str = "images",
+        self, exclude: Path | None = None, suffixes: tuple[str, ...] | None = IMAGE_SUFFIXES
     ) -> None:
         self.num_ignored = 0
         self._exclude = None if exclude is None else exclude.absolute()
         self._suffixes = suffixes
-        self._kind = kind
 
     def find(self, word: str) -> Iterator[FoundFile]:
         """Yield the files of one input, in the order of their names.
@@ -67,10 +62,8 @@ class FileSearch:
         if path.is_dir():
             files = self._below(path)
             if not files:
-                example = ".jpg" if ".jpg" in self._suffixes else self._suffixes[0]
-                raise ArgumentError(
-                    f"The folder {word!r} contains no {self._kind} (files with a suffix such as {example})."
-                )
+                kind = "files" if self._suffixes is None else "images (files with a suffix such as .jpg)"
+                raise ArgumentError(f"The folder {word!r} contains no {kind}.")
             yield from (FoundFile(file, file.relative_to(path)) for file in files)
         elif path.is_file():
             yield FoundFile(path, Path(path.name))
@@ -92,11 +85,14 @@ class FileSearch:
                 if not name.startswith(".") and (at / name).absolute() != self._exclude
             )
             visible = sorted(name for name in files if not name.startswith("."))
-            named = [at / name for name in visible if Path(name).suffix.lower() in self._suffixes]
+            named = [at / name for name in visible if self._has_suffix(Path(name))]
             usable = [path for path in named if path.is_file()]  # neither pipes nor broken links
             self.num_ignored += len(visible) - len(usable)
             found += usable
         return found
+
+    def _has_suffix(self, path: Path) -> bool:
+        return self._suffixes is None or path.suffix.lower() in self._suffixes
 
     def _matching(self, pattern: str) -> Iterator[FoundFile]:
         matches = sorted(Path(match) for match in glob(pattern, recursive=True))  # noqa: PTH207  # Path.glob does not support absolute patterns
@@ -108,7 +104,7 @@ class FileSearch:
         inside = self._exclude
         excludes = inside is not None and inside.is_relative_to(fixed.absolute())
         for file in files:
-            if file.suffix.lower() not in self._suffixes:
+            if not self._has_suffix(file):
                 self.num_ignored += 1
             elif inside is None or not (excludes and file.absolute().is_relative_to(inside)):
                 yield FoundFile(file, file.relative_to(fixed))

@@ -72,18 +72,23 @@ class MetricSet:
         unknown = [metric for metric in self.metrics if metric.score_names() is None]
         return unknown[0].rule_of(name) if len(unknown) == 1 else None
 
+    def per_class(self) -> dict[str, Sequence[float]]:
+        """Return columns of a table of the classes: their names, and for each a value per class."""
+        columns: dict[str, Sequence[float]] = {}
+        for metric in self.metrics:
+            for name, values in metric.per_class().items():
+                columns.setdefault(name, values)
+        size = max(map(len, columns.values()), default=0)
+        return {name: values for name, values in columns.items() if len(values) == size}
+
     def tables(self, classes: Sequence[str] = ()) -> str:
         """Return a table of the scores of each class, and the confusion matrix, as text; ``""`` if there are none.
 
         Args:
             classes: Names of the classes, by index; by default their indices.
         """
-        columns: dict[str, Sequence[float]] = {}
-        for metric in self.metrics:
-            for name, values in metric.per_class().items():
-                columns.setdefault(name, values)
         matrix = next((m for metric in self.metrics if (m := metric.compute().get("confusion_matrix"))), None)
-        parts = [class_table(columns, classes), matrix_table(matrix or (), classes)]
+        parts = [class_table(self.per_class(), classes), matrix_table(matrix or (), classes)]
         return "\n\n".join(filter(None, parts))
 
     def _own(self, metric: Metric, names: Iterable[str]) -> None:

@@ -22,7 +22,6 @@ def class_table(columns: Mapping[str, Sequence[float]], classes: Sequence[str] =
     size = max(map(len, columns.values()), default=0)
     if size == 0:
         return ""
-    columns = {name: values for name, values in columns.items() if len(values) == size}
     order, note = list(range(size)), ""
     if size > MAX_CLASSES:
         scores = next((values for name, values in columns.items() if name != "samples"), range(size))

@@ -5,6 +5,7 @@ import typing
 from cfgtrain.cnn.lenet import LeNet5 as LeNet5
 from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.models.classifier import *
+from cfgtrain.models.heads import *
 from cfgtrain.models.losses import *
 from cfgtrain.models.supervised import *
 from cfgtrain.models.transformer import *

@@ -91,12 +91,13 @@ class FocalLoss(nn.Module):
 
         Args:
             scores: (B, C, ...) scores before softmax or sigmoid.
-            targets: Int64 class indices (B, ...), or class probabilities (B, C, ...).
+            targets: Int64 class indices (B, ...), or class probabilities (B, C, ...), with ``use_sigmoid`` also as
+                integers 0 and 1.
 
         Returns:
             A scalar; without reduction (B, ...), or (B, C, ...) with ``use_sigmoid``.
         """
-        if not targets.is_floating_point():
+        if targets.ndim < scores.ndim:
             targets = functional.one_hot(targets, scores.shape[1]).movedim(-1, 1)  # (B, C, ...)
         targets = targets.to(scores.dtype)
         if self.use_sigmoid:
@@ -240,7 +241,8 @@ def _class_loss(loss: Any, outputs: Tensor, targets: Tensor, class_dim: int | No
     dim = default_class_dim(outputs) if class_dim is None else class_dim
     classes_first = outputs.movedim(dim, 1) if outputs.ndim > 2 else outputs  # (B, C, ...)
     shape = classes_first.shape
-    if targets.shape == outputs.shape and targets.is_floating_point():  # class probabilities
+    independent = activation_of(loss) == "sigmoid"
+    if targets.shape == outputs.shape and (independent or targets.is_floating_point()):  # class probabilities
         return loss(classes_first, targets.movedim(dim, 1) if targets.ndim > 2 else targets)  # type: ignore[no-any-return]
     if targets.ndim == outputs.ndim and targets.shape[-1] == 1:
         targets = targets.squeeze(-1)

@@ -51,6 +51,8 @@ def count_samples(batch: Any) -> int:
         with_length = (each for each in batch.values() if _has_length(each))
         return count_samples(next(with_length, None))
     if isinstance(batch, list | tuple):
+        if all(isinstance(each, Mapping) for each in batch):  # a list of samples
+            return len(batch)
         return count_samples(batch[0]) if batch and _has_length(batch[0]) else len(batch)
     return 1
 

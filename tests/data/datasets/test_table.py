@@ -333,4 +333,3 @@ def test_fingerprint(folder: Path) -> None:
     assert table.fingerprint == Table("houses.csv", targets="price").fingerprint
     Path("houses.csv").write_text(HOUSES.replace("130", "131"))
     assert table.fingerprint != Table("houses.csv", targets="price").fingerprint
-    assert table.describe() == "4 rows, 3 inputs, targets price"

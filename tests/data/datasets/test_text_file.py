@@ -75,6 +75,7 @@ def test_other_alphabets(folder: Path) -> None:
     text = TextFile("u.txt", block_size=4)
     assert text.metainfo["characters"] == "abñ😀"
     assert text[0]["inputs"].tolist() == [0, 2, 3, 1]
+    assert text.decode([1, 3, 4, 200]) == "b😀\ufffd\ufffd"
 
 
 def test_splits(folder: Path) -> None:

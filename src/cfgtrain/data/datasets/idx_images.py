@@ -46,7 +46,8 @@ class IdxImages(ImageArrays):
         classes: Names of the classes in the order of their indices. By default the classes of the training dataset
             (``metainfo``), or else the indices up to the greatest label.
         split: Name of a split, such as ``"train"``: only the images in this part of the file. None: all images.
-        fractions: Fraction of each split by name; by default ``dict(train=0.8, val=0.1, test=0.1)``. To which part an image belongs depends only on its content.
+        fractions: Fraction of the images in each split by its name; by default
+            ``dict(train=0.8, val=0.1, test=0.1)``. To which split an image belongs depends only on its content.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
     Raises:
@@ -56,6 +57,7 @@ class IdxImages(ImageArrays):
     """
 
     PATHS: ClassVar[tuple[str, ...]] = ("images", "labels")
+    COLOR_TYPE = "grayscale"  # of files that a model predicts for
 
     def __init__(
         self,

@@ -36,7 +36,8 @@ class ImageFolder(ImageFiles):
         classes: Names of the classes in the order of their indices. By default the classes of the training dataset
             (``metainfo``), or else the sorted names of the subfolders.
         split: Name of a split, such as ``"train"``: only the images in this part of the folder. None: all images.
-        fractions: Fraction of each split by name; by default ``dict(train=0.8, val=0.1, test=0.1)``. To which part an image belongs depends only on its path relative to
+        fractions: Fraction of the images in each split by its name; by default
+            ``dict(train=0.8, val=0.1, test=0.1)``. To which split an image belongs depends only on its path relative to
             ``root``, so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 

@@ -58,7 +58,8 @@ class ImageList(ImageFiles):
         path_key: Name of the column, or key in JSON, of the paths.
         label_key: Name of the column, or key in JSON, of the labels.
         split: Name of a split, such as ``"train"``: only the images in this part of the file. None: all images.
-        fractions: Fraction of each split by name; by default ``dict(train=0.8, val=0.1, test=0.1)``. To which part an image belongs depends only on its path in the file,
+        fractions: Fraction of the images in each split by its name; by default
+            ``dict(train=0.8, val=0.1, test=0.1)``. To which split an image belongs depends only on its path in the file,
             so images that are added do not move others.
         metainfo: That of the training dataset, which ``build_loaders`` passes.
 
@@ -284,8 +285,8 @@ class _Labels:
         values = [[self._value(each, entry) for each in self._several(entry)] for entry in entries]
         names = self.known or self._names(entries, values)
         indices = {name: index for index, name in enumerate(names)}
-        # With names such as '1', a text is never an index: it would not be clear which one it is.
-        are_numbers = any(_as_index(name) is not None for name in names)
+        # With names such as '1' for another index than 1, a text is never an index: it would not be clear which.
+        are_numbers = any(_as_index(name) not in (None, index) for name, index in indices.items())
         rows: list[list[int]] = []
         for entry, labels in zip(entries, values, strict=True):
             rows.append([])

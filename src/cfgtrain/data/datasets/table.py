@@ -59,7 +59,7 @@ class Table:
             of an npz file selects all its columns.
         targets: Names of the columns that are targets; None: those of ``metainfo``.
         split: Name of a split: a part of the rows.
-        fractions: Fraction of each split by name, such as ``dict(train=0.8, val=0.1, test=0.1)``. The statistics are
+        fractions: Fraction of each split by name; None: ``dict(train=0.8, val=0.1, test=0.1)``. The statistics are
             computed from the split ``train`` if there is one.
         task: ``"regression"`` or ``"classification"``; None: the former if the targets are numbers.
         categorical: Names of inputs that are categories although they look like numbers.
@@ -185,15 +185,6 @@ class Table:
         for array in (self.inputs, *([] if self.targets is None else [self.targets])):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
-
-    def describe(self) -> str:
-        """Return the number of rows, inputs and targets in words."""
-        of_task = (
-            f"{len(self.metainfo['classes'])} classes"
-            if self.task == "classification"
-            else f"targets {', '.join(each['name'] for each in self.metainfo['targets'])}"
-        )
-        return f"{len(self):,} rows, {self.inputs.shape[1]} inputs, {of_task}"
 
     def restore(self, predictions: Any, batch: Any = None) -> tuple[Any, Any]:
         """Convert predictions, and the targets of a batch, to the units of the file.

@@ -68,11 +68,16 @@ class Vocabulary:
         return codes.astype(np.min_scalar_type(len(self._points)))
 
     def decode(self, codes: Any) -> str:
-        """Return the text of codes, a sequence of ints; bytes that are not UTF-8 become U+FFFD."""
+        """Return the text of codes, a sequence of ints.
+
+        Bytes that are not UTF-8 become U+FFFD, and so do codes without a character, which a model with a greater
+        vocabulary may predict.
+        """
         values = np.asarray(codes, dtype=np.int64).reshape(-1).tolist()
         if self.characters is None:
             return bytes(values).decode(errors="replace")
-        return "".join(self.characters[value] for value in values)
+        characters = dict(enumerate(self.characters))
+        return "".join(characters.get(value, "\ufffd") for value in values)
 
     @property
     def newline(self) -> int:
@@ -95,8 +100,8 @@ class TextFile(Dataset[Sample]):
         block_size: Length of a sample, at least 1.
         unit: ``"character"`` or ``"byte"``; None: that of ``metainfo``, or else ``"character"``. There are 256 codes of bytes.
         split: Name of a split: a part of the text.
-        fractions: Fraction of each split by name, such as ``dict(train=0.9, val=0.1)``. The splits follow each other
-            in the text in this order, since blocks must be contiguous.
+        fractions: Fraction of each split by name; None: ``dict(train=0.8, val=0.1, test=0.1)``. The splits follow
+            each other in the text in this order, since blocks must be contiguous.
         stride: Distance from the beginning of a block to that of the next one; None: ``block_size``.
         stream: Whether the dataset is a ``TextStream``, which starts each epoch at another character.
         vocab_size: The greatest number of different characters, which is that of the model.

@@ -21,6 +21,16 @@ def test_shares_are_combined(tmp_path: Path) -> None:
     assert first[4] == second[4]
 
 
+def test_metrics_of_all_processes_are_merged(tmp_path: Path) -> None:
+    """Each sample counts once, also if a sampler has added one, and both processes get the scores."""
+    first, second = in_processes("evaluate_metrics_in_shares", 2, tmp_path)
+    scores, newest, expected, best = first
+    assert newest == expected
+    assert sum(map(sum, newest["confusion_matrix"])) == 23
+    assert (scores, best) == ({"accuracy": expected["accuracy"]}, expected["accuracy"])
+    assert (second[0], second[1], second[3]) == (scores, newest, best)
+
+
 @pytest.mark.parametrize("kind", ["epoch", "iter"])
 def test_single_process_is_an_eval_hook(kind: str) -> None:
     """In a single process the scores are those of ``EvalHook``."""
