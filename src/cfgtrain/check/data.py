@@ -57,11 +57,17 @@ def data_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrainErro
         yield from _part_loader(data, each)
 
 
-def data_path_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Yield an error for each path of a dataset that does not exist."""
+def data_path_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrainError]:
+    """Yield an error for each path of a dataset that does not exist.
+
+    Args:
+        cfg: The config.
+        part: Name of the only dataset that is used; None for all of a training run.
+    """
     data = cfg.get("data")
-    for part in parts_of(cfg) if isinstance(data, Mapping) else ():
-        yield from path_problems(data.get(part))
+    for each in parts_of(cfg) if isinstance(data, Mapping) else ():
+        if part in (None, each):
+            yield from path_problems(data.get(each))
 
 
 def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:
