@@ -57,11 +57,17 @@ def data_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrainErro
         yield from _part_loader(data, each)
 
 
-def data_path_problems(cfg: Config) -> Iterator[CfgTrainError]:
-    """Yield an error for each path of a dataset that does not exist."""
+def data_path_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrainError]:
+    """Yield an error for each path of a dataset that does not exist.
+
+    Args:
+        cfg: The config.
+        part: As for ``data_problems``.
+    """
     data = cfg.get("data")
-    for part in parts_of(cfg) if isinstance(data, Mapping) else ():
-        yield from path_problems(data.get(part))
+    parts = parts_of(cfg) if part is None else [part]
+    for each in parts if isinstance(data, Mapping) else ():
+        yield from path_problems(data.get(each))
 
 
 def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:
