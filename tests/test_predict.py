@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from cfgtrain.cnn import MODELS
 from cfgtrain.config import Config
 from cfgtrain.data.datasets.digits import Digits
+from cfgtrain.data.datasets.table import Table
+from cfgtrain.data.datasets.text_file import TextFile
 from cfgtrain.errors import ArgumentError, BuildError, SampleError
 from cfgtrain.predict import TrainedModel, load_model, predict
 from cfgtrain.registries import DATASETS
@@ -225,3 +227,43 @@ def test_datasets_make_the_inputs_themselves(make: Make) -> None:
     assert [each.text for each in predict(model, ["a.txt", "b.txt"], length=2)] == ["abbb", "xxx"]
     with pytest.raises(ArgumentError, match=r"'\.' is a folder, and Words reads files"):
         predict(model, ".")
+
+
+LINEAR = {"type": "SupervisedModel", "net": {"type": "torch.nn.Linear", "in_features": 2, "out_features": 1}}
+
+
+def test_rows_of_a_table_have_values_in_the_units_of_the_targets(make: Make) -> None:
+    """The statistics are those of the checkpoint: a model that predicts 0 predicts the mean; the data is not read."""
+    Path("houses.csv").write_text("area,rooms,price\n100,3,500\n50,2,300\n75,4,700\n")
+    args: dict[str, Any] = {"path": "houses.csv", "targets": "price"}
+    known = Table(**args).metainfo
+    Path("houses.csv").unlink()
+    model = make({**LINEAR, "loss": "MSELoss"}, "Table", known, **args)
+    for parameter in model.model.parameters():
+        parameter.data.zero_()
+    Path("new.csv").write_text("rooms,area\n3,20\n1,1000\n")
+    first, second = predict(model, "n*.csv")
+    assert (first.source, second.source) == ("new.csv, line 2", "new.csv, line 3")
+    assert first.values == second.values == {"price": pytest.approx(500)}
+    Path("new.csv").write_text("rooms\n3\n")
+    with pytest.raises(ArgumentError, match=r"new\.csv has no column 'area'"):
+        predict(model, "new.csv")
+
+
+def test_texts_are_continued_in_the_same_way_each_time(make: Make) -> None:
+    """A language model adds characters that the training text has; batches do not matter."""
+    Path("text.txt").write_text("a quick brown fox\n" * 9)
+    args: dict[str, Any] = {"path": "text.txt", "block_size": 8, "vocab_size": 32}
+    network = {"vocab_size": 17, "block_size": 8, "embed_dims": 8, "num_layers": 1, "num_heads": 1}
+    known = TextFile(**args).metainfo
+    network["vocab_size"] = len(known["characters"])
+    model = make({"type": "TinyTransformer", **network}, "TextFile", known, **args)
+    for name, prompt in (("a.txt", "brown"), ("b.txt", "fox"), ("c.txt", "quick")):
+        Path(name).write_text(f"{prompt}\n")
+    texts = [str(each.text) for each in predict(model, ["a.txt", "b.txt", "c.txt"], length=12)]
+    assert [text[: len(prompt)] for text, prompt in zip(texts, ("brown", "fox", "quick"), strict=True)] == [
+        "brown", "fox", "quick",
+    ]  # fmt: skip
+    assert [len(text) for text in texts] == [17, 15, 17]
+    assert set("".join(texts)) <= set(known["characters"])
+    assert predict(model, "b.txt", length=12)[0].text == texts[1]

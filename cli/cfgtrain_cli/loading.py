@@ -82,14 +82,17 @@ def load_project(
 
 
 def _import_custom_modules(cfg: Config) -> None:
-    """Import the ``custom_imports`` of a config.
+    """Import the ``custom_imports`` of a config, and make the modules that its import paths name importable.
 
-    The current folder is searched first, as with ``python -m``, and the folder of the config
-    last: a config may have the same name as a module.
+    With ``custom_imports`` the current folder is searched first, as with ``python -m``, and the folder of the config
+    last: a config may have the same name as a module. Without them both are searched last, since a file that only
+    has the name of an installed module must not replace it.
     """
+    here, beside = str(Path.cwd()), str(Path(cfg.filename or ".").absolute().parent)
     if cfg.get("custom_imports"):
-        here, beside = str(Path.cwd()), str(Path(cfg.filename or ".").absolute().parent)
         sys.path[:] = [here, *(entry for entry in sys.path if entry not in (here, beside)), beside]
+    else:
+        sys.path += [each for each in dict.fromkeys((here, beside)) if each not in sys.path]
     cfg.import_custom_modules()
 
 

@@ -163,19 +163,22 @@ def _row(each: Prediction) -> tuple[str, ...]:
         return each.source, *(f"{value:.6g}" for value in each.values.values())
     if each.present is not None:
         rest = [found for found in each.top if found not in each.present]
-        return each.source, _listed(each.present) or "none", _listed(rest)
+        return each.source, _listed(each.present, each) or "none", _listed(rest, each)
     if each.top:
         first, *rest = each.top
-        return each.source, first.label, _score(first.score), _listed(rest)
+        return each.source, first.label, _score(first.score, each), _listed(rest, each)
     return each.source, _described(each.output)
 
 
-def _listed(found: Sequence[ClassScore]) -> str:
-    return ", ".join(f"{each.label} {_score(each.score)}" for each in found)
+def _listed(found: Sequence[ClassScore], of: Prediction) -> str:
+    return ", ".join(f"{each.label} {_score(each.score, of)}" for each in found)
 
 
-def _score(score: float) -> str:
-    return f"{score:.1%}" if 0 <= score <= 1 else f"{score:.4g}"
+def _score(score: float, each: Prediction) -> str:
+    """Return a score as text, in percent if those of all classes are probabilities."""
+    scores = each.scores
+    are_probabilities = scores is not None and bool(((scores >= 0) & (scores <= 1)).all())
+    return f"{score:.1%}" if are_probabilities else f"{score:.4g}"
 
 
 def _described(output: Any) -> str:
@@ -191,16 +194,19 @@ def _fitted(text: str, width: int, at_end: bool) -> str:
     """Return a text without its end, or its beginning, if it is longer than ``width``."""
     if len(text) <= width:
         return text
-    return f"{text[: width - 1]}…" if at_end else f"…{text[1 - width :]}"
+    if not at_end:
+        return f"…{text[1 - width :]}"
+    start = text[: width - 1]
+    return f"{start.rpartition(', ')[0]}, …" if ", " in start[:-1] else f"{start}…"
 
 
 def _caption(each: Prediction) -> list[str]:
     """Return the lines above a picture."""
     if each.present is not None:
-        return [_listed(each.present) or "none of the classes"]
+        return [_listed(each.present, each) or "none of the classes"]
     if each.top:
         first, *rest = each.top
-        return [f"{first.label}  {_score(first.score)}", *([_listed(rest[:2])] if rest else [])]
+        return [f"{first.label}  {_score(first.score, each)}", *([_listed(rest[:2], each)] if rest else [])]
     if each.values:
         return [", ".join(f"{name} {value:.6g}" for name, value in each.values.items())]
     return [_described(each.output)]

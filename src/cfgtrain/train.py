@@ -111,7 +111,7 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
         exclusive_folders(folders),
         run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
-        ExitStack() as uploads,  # of the logs, which are complete then, and to trackers
+        ExitStack() as at_end,  # when the logs are complete, also after an error
         failure_logged(logger),
     ):
         resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
@@ -122,6 +122,8 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
 
         model = build_model(cfg)
         loaders = build_loaders(cfg, model)
+        for loader in loaders.values():
+            at_end.callback(loader.close)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         metainfo = metainfo_of(loaders["train"].dataset)
         prints = fingerprints(loaders)
@@ -138,10 +140,10 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         for hook in runner.hooks:
             if isinstance(hook, TextLoggerHook):
                 hook.uploads_itself = False
-                uploads.callback(hook.upload_logs, runner)
+                at_end.callback(hook.upload_logs, runner)
             elif isinstance(hook, TrackerHook):
                 hook.closes_itself = False
-                uploads.callback(hook.close, runner)
+                at_end.callback(hook.close, runner)
         workflow = [(mode, times) for mode, times in setting(cfg, "workflow")]
         flow_loaders = [loaders[mode] for mode, _ in workflow]
         begins = "with new weights"
@@ -167,8 +169,6 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         for hook in runner.hooks:
             if isinstance(hook, TrackerHook):
                 hook.add_test_scores(scores)
-        for loader in loaders.values():
-            loader.close()
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 

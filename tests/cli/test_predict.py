@@ -225,13 +225,14 @@ data = dict(test=dict(type='Images', pipeline=steps))
     [
         ([0.9, 0.2, 0.75], ["digits/0/0.png  cat 90.0%, ant 75.0%  dog 20.0%"]),
         ([0.1, 0.2, 0.0], ["digits/0/0.png  none     dog 20.0%, cat 10.0%, ant 0.0%"]),
+        ([-0.5, 0.7, 0.2], ["digits/0/0.png  dog      0.7  ant 0.2, cat -0.5"]),
         ([1.5, 7.25], ["input             0     1", "digits/0/0.png  1.5  7.25"]),
     ],
 )
 def test_other_outputs(
     run: Run, words: list[str], write: Callable[[str, str], Path], scores: list[float], row: list[str]
 ) -> None:
-    """Several labels are those above 0.5; numbers that are not probabilities of named classes are values."""
+    """Several labels are those above 0.5; only probabilities are in percent; other numbers are values."""
     MODELS.register_module(module=Constant)
     torch.save(
         {"meta": {"CLASSES": ["cat", "dog", "ant"]}, "state_dict": Constant(scores).state_dict()}, "a.pth"

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import random
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from tiny import Squares
+from tiny import Squares, same
 
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
 from cfgtrain.data.builder import loader_settings, metainfo_of
-from cfgtrain.data.loader import iterate_epoch, num_batches
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError
+from cfgtrain.data.loader import epoch_fingerprint, iterate_epoch, num_batches
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError, UnknownNameError
+from cfgtrain.random_state import RandomState
 
 
 def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
@@ -55,6 +59,135 @@ def test_loader_settings() -> None:
     data = {"samples_per_gpu": 4, "workers_per_gpu": 2, "train": {}, "val_dataloader": {"samples_per_gpu": 8}}
     assert loader_settings(data, "train") == {"samples_per_gpu": 4, "workers_per_gpu": 2}
     assert loader_settings(data, "val") == {"samples_per_gpu": 8, "workers_per_gpu": 2}
+
+
+def test_loader_settings_have_two_names() -> None:
+    """A setting has the name of MMCV or that of PyTorch, which may differ between ``data`` and one dataset."""
+    data = {"batch_size": 4, "workers_per_gpu": 2, "val_dataloader": {"samples_per_gpu": 8, "num_workers": 0}}
+    assert loader_settings(data, "train") == {"samples_per_gpu": 4, "workers_per_gpu": 2}
+    assert loader_settings(data, "val") == {"samples_per_gpu": 8, "workers_per_gpu": 0}
+    with pytest.raises(ArgumentError, match="batch_size and samples_per_gpu are the same setting"):
+        loader_settings({"batch_size": 4, "samples_per_gpu": 4}, "train")
+
+
+@pytest.mark.parametrize(
+    ("setting", "device", "pinned"),
+    [
+        (None, "cuda:1", True),
+        (None, "cpu", False),
+        (None, None, False),
+        (True, "cpu", True),
+        (False, "cuda", False),
+    ],
+)
+def test_pinning_by_device(setting: bool | None, device: str | None, pinned: bool) -> None:
+    """Batches are pinned by default if the device is CUDA."""
+    assert build_dataloader(Squares(4), pin_memory=setting, device=device).pin_memory is pinned
+
+
+def double(batch: list[Any]) -> Any:
+    return torch.tensor([2 * value for value in batch])
+
+
+def chunks_of(batch: list[Any], samples_per_gpu: int = 1) -> Any:
+    return batch, samples_per_gpu
+
+
+class Scale:
+    """A collate function with state."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __call__(self, batch: list[Any]) -> Any:
+        return [self.factor * value for value in batch]
+
+
+@pytest.mark.parametrize(
+    ("collate_fn", "batch"),
+    [
+        (double, [0, 2, 4]),
+        ({"type": double}, [0, 2, 4]),
+        ("torch.utils.data.default_collate", [0, 1, 2]),
+        ("collate", [0, 1, 2]),
+        ({"type": Scale, "factor": 5}, [0, 5, 10]),
+        (chunks_of, ([0, 1, 2], 3)),
+        ({"type": chunks_of, "samples_per_gpu": 2}, ([0, 1, 2], 2)),
+    ],
+)
+def test_collate_functions(collate_fn: Any, batch: Any) -> None:
+    """A collate function is a name, an import path, a function, or a dict with arguments; it may get the batch size."""
+    (got,) = build_dataloader([0, 1, 2], 3, shuffle=False, collate_fn=collate_fn)
+    assert (got.tolist() if isinstance(got, torch.Tensor) else got) == batch
+
+
+def test_unknown_collate_function() -> None:
+    """A misspelt name is an error with a suggestion."""
+    with pytest.raises(UnknownNameError, match="Did you mean 'collate'"):
+        build_dataloader([0], collate_fn="colate")
+
+
+def noisy(batch: list[Any]) -> Any:
+    return torch.tensor(batch) + torch.rand(()) + random.random() + np.random.rand()
+
+
+def test_random_collate_functions_are_reproducible() -> None:
+    """What a collate function draws depends on seed, epoch and batch, and changes no global state."""
+    before = RandomState.capture()
+    loaders = [build_dataloader(list(range(9)), 2, workers, seed=3, collate_fn=noisy) for workers in (0, 2)]
+    first, other = ([list(iterate_epoch(loader, number)) for number in (0, 1)] for loader in loaders)
+    assert same(first, other)
+    assert same(list(iterate_epoch(loaders[0], 1, 3)), first[1][3:])
+    assert len({float(batch[0]) % 1 for number in first for batch in number}) == 10
+    assert same(RandomState.capture(), before)
+    for loader in loaders:
+        loader.close()
+
+
+class Labelled(Squares):
+    """A dataset that counts how often its labels are read."""
+
+    read_labels = 0
+
+    @property
+    def labels(self) -> Any:
+        self.read_labels += 1
+        return [0] * 20 + [1, 1, 2]
+
+    @labels.setter
+    def labels(self, value: Any) -> None:
+        self.size = len(value)
+
+    def __len__(self) -> int:
+        return 23
+
+
+def test_class_balanced_sampler() -> None:
+    """The sampler gets the labels of the dataset, which no other sampler reads."""
+    dataset = Labelled()
+    assert len(build_dataloader(dataset, 5)) == 5
+    assert dataset.read_labels == 0
+    drawn = epoch_indices(build_dataloader(dataset, 5, sampler={"type": "ClassBalancedSampler"}))
+    assert dataset.read_labels == 1
+    counts = [
+        sum(1 for index in drawn if index in range(*bounds)) for bounds in ((0, 20), (20, 22), (22, 23))
+    ]
+    assert sorted(counts) == [7, 8, 8]
+
+
+def test_class_balanced_sampler_without_labels() -> None:
+    """A dataset without labels is an error."""
+    with pytest.raises(ArgumentError, match="the dataset has no attribute 'labels'"):
+        build_dataloader([0, 1], sampler={"type": "ClassBalancedSampler"})
+
+
+def test_infinite_sampler() -> None:
+    """A loader with the infinite sampler has no length, and resumes at any batch."""
+    loader = build_dataloader(list(range(5)), 3, seed=1, sampler={"type": "InfiniteSampler"})
+    assert num_batches(loader) is None
+    whole = list(islice(iterate_epoch(loader, 0), 20))
+    assert same(list(islice(iterate_epoch(loader, 0, 7), 13)), whole[7:])
+    assert epoch_fingerprint(loader) == "5 samples without end in batches of 3, shuffled with seed 1"
 
 
 def test_shuffling() -> None:

@@ -78,7 +78,7 @@ def check_test(cfg: Config) -> str:
         message = "data has neither 'test' nor 'val', and one of them is required for testing."
         problems.append(ConfigKeyError(message, **location(cfg, "data")))
     elif data is not None:
-        problems += [*data_problems(cfg, part), *test_problems(cfg, part), *data_path_problems(cfg, part)]
+        problems += [*data_problems(cfg, part), *data_path_problems(cfg, part), *test_problems(cfg, part)]
     _raise_all([*problems, *value_problems(cfg)])
     return part
 

@@ -62,12 +62,12 @@ def data_path_problems(cfg: Config, part: str | None = None) -> Iterator[CfgTrai
 
     Args:
         cfg: The config.
-        part: As for ``data_problems``.
+        part: Name of the only dataset that is used; None for all of a training run.
     """
     data = cfg.get("data")
-    parts = parts_of(cfg) if part is None else [part]
-    for each in parts if isinstance(data, Mapping) else ():
-        yield from path_problems(data.get(each))
+    for each in parts_of(cfg) if isinstance(data, Mapping) else ():
+        if part in (None, each):
+            yield from path_problems(data.get(each))
 
 
 def _part_loader(data: Mapping[str, Any], part: str) -> Iterator[CfgTrainError]:

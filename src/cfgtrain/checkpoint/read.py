@@ -140,7 +140,7 @@ def _untrusted(path: Path, error: pickle.UnpicklingError) -> str:
     return (
         f"contains more than weights and plain data, which could run code when loaded, and is refused: {what}."
         f"{advice} If "
-        "you trust its origin, use the option --trust-checkpoint of cfgtrain train, which applies to load_from and "
+        "you trust its origin, use the option --trust-checkpoint, which in cfgtrain train applies to load_from and "
         "resume, or in code load_checkpoint(..., trusted=True)."
     )
 

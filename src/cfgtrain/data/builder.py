@@ -269,8 +269,9 @@ def build_dataloader(
     sampler = sampler or {"type": "EpochSampler"}
     target, _ = resolve_cfg(sampler, SAMPLERS)
     args = accepted_args(target, dict.fromkeys(SAMPLER_OFFERED))
-    if "labels" in args and hasattr(dataset, "labels"):  # read only if wanted, as it may be computed
-        offered["labels"] = dataset.labels
+    labels = getattr(dataset, "labels", None) if "labels" in args else None  # it may take time to compute
+    if labels is not None:
+        offered["labels"] = labels
     order = SAMPLERS.build(sampler, default_args={name: offered[name] for name in args if name in offered})
     methods = ("draws",) if is_infinite(order) else ("draws", "__len__")
     missing = [name for name in methods if not callable(getattr(order, name, None))]

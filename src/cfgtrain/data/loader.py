@@ -263,6 +263,7 @@ class StreamLoader(_Loader):
         if problem is not None:
             raise ArgumentError(problem)
         self.seed, self.epoch, self.stream = seed, 0, dataset
+        self._pass: Any = None  # the newest one
         self._readers = range(rank * readers, (rank + 1) * readers)  # numbers of the workers of this process
         self._num_readers = readers * world_size
         self._samples = num_batches(dataset)  # of the whole stream, before it is told its share
@@ -301,7 +302,8 @@ class StreamLoader(_Loader):
         self.generator.manual_seed(seed >> 1)  # the seeds of the workers are drawn from it
         stream = RandomStream(seed)
         with stream.use(), _signals_blocked():
-            batches = self._received(super().__iter__())
+            self._pass = super().__iter__()
+        batches = self._received(self._pass)
         while True:
             with stream.use():
                 batch = next(batches, _END)
@@ -310,7 +312,10 @@ class StreamLoader(_Loader):
             yield batch
 
     def close(self) -> None:
-        """Do nothing, since the workers stop at the end of each pass."""
+        """Stop the workers of a pass that has not ended; otherwise they have stopped at its end."""
+        iterator, self._pass = self._pass, None
+        if iterator is not None and self.num_workers:
+            iterator._shutdown_workers()
 
 
 _END = object()

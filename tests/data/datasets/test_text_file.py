@@ -51,6 +51,12 @@ def test_number_of_blocks(folder: Path, length: int, blocks: int | None) -> None
         assert len(TextFile("t.txt", 8)) == blocks
 
 
+def test_codes_without_a_character(folder: Path) -> None:
+    """A code that the text does not have, which a model with more codes may predict, is shown as such."""
+    text = TextFile("a.txt", block_size=8)
+    assert text.decode([0, 200]) == f"{text.decode([0])}\ufffd"
+
+
 def test_stride(folder: Path) -> None:
     """With a stride, blocks overlap."""
     text = TextFile("a.txt", block_size=8, stride=1)
@@ -75,6 +81,7 @@ def test_other_alphabets(folder: Path) -> None:
     text = TextFile("u.txt", block_size=4)
     assert text.metainfo["characters"] == "abñ😀"
     assert text[0]["inputs"].tolist() == [0, 2, 3, 1]
+    assert text.decode([1, 3, 4, 200]) == "b😀\ufffd\ufffd"
 
 
 def test_splits(folder: Path) -> None:

@@ -181,6 +181,7 @@ class ImageFiles(ClassificationDataset):
         super().__init__(classes, labels, pipeline)
         self.root = root
         self.paths = PackedStrings(paths)
+        self._folder = "" if root == Path() else str(root)
 
     def image(self, index: int) -> dict[str, Any]:
         """Return ``{"img_path": ...}``."""
@@ -188,7 +189,7 @@ class ImageFiles(ClassificationDataset):
 
     def source(self, index: int) -> str:
         """Return the path of the image."""
-        return os.path.join(self.root, self.paths[index])  # noqa: PTH118  # faster than a Path for each sample
+        return os.path.join(self._folder, self.paths[index])  # noqa: PTH118  # faster than a Path for each sample
 
     def content(self) -> Iterable[Any]:
         """Return the paths, relative to the root."""

@@ -68,11 +68,16 @@ class Vocabulary:
         return codes.astype(np.min_scalar_type(len(self._points)))
 
     def decode(self, codes: Any) -> str:
-        """Return the text of codes, a sequence of ints; bytes that are not UTF-8 become U+FFFD."""
+        """Return the text of codes, a sequence of ints.
+
+        Bytes that are not UTF-8 become U+FFFD, and so do codes without a character, which a model with a greater
+        vocabulary may predict.
+        """
         values = np.asarray(codes, dtype=np.int64).reshape(-1).tolist()
         if self.characters is None:
             return bytes(values).decode(errors="replace")
-        return "".join(self.characters[value] for value in values)
+        characters = dict(enumerate(self.characters))
+        return "".join(characters.get(value, "\ufffd") for value in values)
 
     @property
     def newline(self) -> int:

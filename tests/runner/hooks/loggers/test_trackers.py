@@ -404,7 +404,10 @@ META = {"config": "optimizer = dict(lr=0.02, betas=(1, 2))"}
 def train_and_validate(hook: dict[str, Any], work_dir: Path, epochs: int = 1, resume: bool = False) -> Any:
     """Train and validate with five batches and a model that logs nothing, as MMCV's tests do."""
     model = Scalar()
-    model.train_step = model.val_step = lambda batch, optimizer: {"loss": (model.w * batch).mean()}  # type: ignore[assignment]
+    model.train_step = model.val_step = lambda batch, optimizer: {  # type: ignore[assignment]
+        "loss": (model.w * batch).mean(),
+        "log_vars": {},
+    }
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.95)
     runner = make_runner("epoch", epochs, model, optimizer=optimizer, work_dir=work_dir, meta=dict(META))
     runner.register_checkpoint_hook({"interval": 1})
