@@ -92,11 +92,12 @@ def test_data_that_breaks_during_a_run(hook: str, reason: str, workers: int, con
     shutil.copytree("shapes", "copy")
     failed = run("train", config, *options, f"+custom_hooks=[{{type: {hook}}}]")
     assert failed.code == 1
-    *_, message, place, note = failed.err.splitlines()
+    message, place, newest, resuming = failed.err.splitlines()[-4:]
     assert message.startswith("Error: Sample ")
     assert reason in message
     assert place.startswith("  at data.train (") and place.endswith("small.py:10)")
-    assert note.startswith("  The run can be resumed from ") and note.endswith("epoch_2.pth.")
+    assert newest.endswith("epoch_2.pth.")
+    assert "--resume auto" in resuming
     assert "Traceback" not in failed.err
     shutil.rmtree("shapes", ignore_errors=True)
     shutil.move("copy", "shapes")

@@ -111,6 +111,7 @@ def _first_batch(cfg: Config, part: str, loader: Any) -> Any:
         prefetch_factor=1,
         work_dir=None,
     )
+    own.skipped = None  # the run reports the samples that it skips
     try:
         with closing(iter(own)) as batches:
             for batch in batches:

@@ -19,7 +19,7 @@ from torch import nn
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError, SampleError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
@@ -236,10 +236,6 @@ class BaseRunner(ABC):
             failed = False
         except NonFiniteLossError as error:
             raise self._located(error) from None
-        except SampleError as error:
-            if self.last_saved is not None:
-                error.add_note(f"The run can be resumed from {self.last_saved[0]}.")
-            raise
         finally:
             self._callbacks.clear()  # those that were deferred in a stage that failed
             self._after_run(failed)
