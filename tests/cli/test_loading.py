@@ -162,15 +162,14 @@ INFINITE = "+data.train_dataloader={sampler: {type: InfiniteSampler}}"
 BALANCED = "+data.train_dataloader={sampler: {type: ClassBalancedSampler}}"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("sampler", [INFINITE, BALANCED])
-def test_samplers_resume_exactly(sampler: str, workers: int, config: Path, run: Run) -> None:
-    """A run of iterations that is resumed in its second order ends with the same bits."""
+def test_samplers_resume_exactly(sampler: str, config: Path, run: Run) -> None:
+    """A run of iterations that is resumed with workers in its second order ends with the same bits."""
     options = ["--cfg-options", ITERATIONS, sampler, "+checkpoint_config.interval=7"]
     assert run("train", config, "--work-dir", "whole", *options).code == 0
     resumed = run(
         "train", config, "--work-dir", "again", "--resume", "whole/iter_7.pth", *options,
-        f"+data.num_workers={workers}",
+        "+data.num_workers=2",
     )  # fmt: skip
     assert resumed.code == 0, resumed.err
     assert same(weights("again"), weights("whole"))
