@@ -34,6 +34,7 @@
     │   └── CompressionError         (OSError, EOFError)
     ├── ImageDecodeError             (ValueError)        bytes that are not a complete image
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
+    ├── ProcessError                 (RuntimeError)      another process of a distributed run that failed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
     ├── TimerError                                       a timer that is not running
@@ -366,6 +367,19 @@ class ImageDecodeError(CfgTrainError, ValueError):
 
 class MissingLibraryError(CfgTrainError, ImportError):
     """An optional library that is needed is not installed."""
+
+
+class ProcessError(CfgTrainError, RuntimeError):
+    """Another process of a distributed run has failed or was lost, which ends this one too.
+
+    Args:
+        message: What happened.
+        rank: Rank of the process that failed, or None if it is not known.
+    """
+
+    def __init__(self, message: str = "", *, rank: int | None = None, **fields: Unpack[ErrorFields]) -> None:
+        super().__init__(message, **fields)
+        self.rank = rank
 
 
 class WorkDirError(CfgTrainError, OSError):

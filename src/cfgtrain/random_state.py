@@ -21,6 +21,7 @@ __all__ = [
     "RandomState",
     "derive_seed",
     "isolated_random_state",
+    "seed_process",
     "seed_sample",
     "set_random_seed",
     "worker_init_fn",
@@ -86,6 +87,18 @@ def seed_sample(seed: int) -> None:
     np.random.seed(seed & 0xFFFFFFFF)
     # torch.manual_seed would also queue one call per sample for CUDA, which may never be initialized.
     torch.default_generator.manual_seed(seed & (_MASK >> 1))
+
+
+def seed_process(seed: int, rank: int) -> None:
+    """Seed all generators of a process so that the processes of a run, which train one model, draw different numbers.
+
+    Args:
+        seed: Seed of the run, the same in all processes.
+        rank: Rank of this process.
+    """
+    seed_sample(derive_seed(seed, rank))
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(derive_seed(seed, rank) & (_MASK >> 1))
 
 
 @contextmanager

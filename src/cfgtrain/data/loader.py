@@ -388,6 +388,9 @@ def empty_loader_error(loader: Any) -> ArgumentError:
     return ArgumentError(f"The data loader yields no batches{reason}.")
 
 
+_SHARED = ", shared by "  # in a fingerprint, before the number of processes
+
+
 def epoch_fingerprint(loader: Any) -> str:
     """Return a description of the epochs of a loader: the number of samples and batches, and the order.
 
@@ -396,11 +399,18 @@ def epoch_fingerprint(loader: Any) -> str:
     if isinstance(loader, EpochDataLoader):
         batches, sampler = loader.epoch_batches, loader.epoch_batches.sampler
         order = "" if not getattr(sampler, "shuffle", True) else f", shuffled with seed {loader.seeded.seed}"
+        count = getattr(sampler, "world_size", 1)
+        order += f"{_SHARED}{count} processes" if count > 1 else ""
         if is_infinite(sampler):
             return f"{len(loader.seeded)} samples without end in batches of {batches.batch_size}{order}"
         return f"{len(sampler)} samples in {len(batches)} batches of {batches.batch_size}{order}"
     length = num_batches(loader)
     return "any number of batches" if length is None else f"{length} batches"
+
+
+def of_processes(fingerprint: str) -> str:
+    """Return how many processes share the epochs that ``epoch_fingerprint`` has described, such as ``"2 processes"``."""
+    return fingerprint.partition(_SHARED)[2] or "1 process"
 
 
 @contextmanager

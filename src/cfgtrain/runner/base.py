@@ -22,6 +22,7 @@ from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.coordinator import Coordinator
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import HOOKS
@@ -76,6 +77,7 @@ class BaseRunner(ABC):
             none has.
         hook_list: The hooks.
         run_checkpoint: Saves and resumes the run.
+        coordinator: With several processes, lets them agree on where an interrupted run stops; None lets each decide.
 
     Raises:
         ArgumentTypeError: An argument has the wrong type.
@@ -125,6 +127,7 @@ class BaseRunner(ABC):
         self.stop_reason: str | None = None
         self.ended_by: str | None = None
         self.interrupted = False
+        self.coordinator: Coordinator | None = None
         self._interruption_logged = False
         self._model_name = type(unwrap_model(model)).__name__
         self._rank, self._world_size = get_dist_info()
@@ -449,9 +452,11 @@ class BaseRunner(ABC):
             interrupted: Whether the run will be resumed later: a checkpoint is saved for that. If
                 not, the run is finished, and its checkpoint says so (see ``ended_by``). A signal
                 handler may call ``stop`` while a line is being logged, so the reason is not
-                logged before the end of the run.
+                logged before the end of the run. Several processes stop when all have agreed.
         """
-        if interrupted:
+        if interrupted and self.coordinator is not None:
+            self.coordinator.request_stop(reason)
+        elif interrupted:
             if not self.interrupted:
                 self.stop_reason, self.interrupted = reason, True
         elif self.stop_reason is None:
@@ -470,13 +475,20 @@ class BaseRunner(ABC):
         Raises:
             StopRun: Caught by ``running``.
         """
-        if self.interrupted and self.stopping:
+        if (self.interrupted or self.coordinator is not None) and self.stopping and self.interrupted:
             self._log_interruption()
             raise StopRun
 
     @property
     def stopping(self) -> bool:
-        """Whether the run is to end now."""
+        """Whether the run is to end now.
+
+        With a coordinator, all processes read this at the same points of the run, and equally often.
+        """
+        if self.coordinator is not None and not self.interrupted:
+            reason = self.coordinator.agreed_stop()
+            if reason is not None:
+                self.stop_reason, self.interrupted = reason, True
         return self.stop_reason is not None and not self.accumulating
 
     def current_lr(self) -> Any:

@@ -20,10 +20,12 @@ from cfgtrain.checkpoint.save import make_checkpoint, save_checkpoint, write_che
 from cfgtrain.checkpoint.snapshot import Snapshots
 from cfgtrain.checkpoint.state_dict import load_state_dict
 from cfgtrain.config.literals import read_literals
-from cfgtrain.data.loader import epoch_fingerprint, num_batches
+from cfgtrain.data.loader import epoch_fingerprint, num_batches, of_processes
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.objects import broadcast_object, gather_objects
+from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.nan_guard import all_finite
@@ -98,9 +100,12 @@ class RunCheckpoint:
         exact = save_optimizer and not runner.accumulating
         position = self._resume_position()
         self._check_finite(runner)  # before older checkpoints are removed in favor of this one
-        if runner.rank == 0:
+        if runner.rank != 0 and exact:
             with runner.evaluation_context():
-                resume = self._state_to_save(runner) if exact else None
+                self._gather_state(runner)
+        elif runner.rank == 0:
+            with runner.evaluation_context():
+                resume = self._gather_state(runner) if exact else None
                 if path != self._superseded:
                     rename_foreign(path, (runner.meta or {}).get("run_id"))
                 optimizer = runner.optimizer if save_optimizer else None
@@ -154,7 +159,7 @@ class RunCheckpoint:
 
     def save_interrupted(self, runner: RunnerView) -> None:
         """Save the run where it was interrupted, unless it has just been saved."""
-        if runner.work_dir is None or self.is_saved:
+        if runner.work_dir is None or broadcast_object(self.is_saved):
             return
         name = f"iter_{self._position.following().iter}.pth"
         saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
@@ -169,7 +174,7 @@ class RunCheckpoint:
         saver = next(savers, None)
         following = self._position.following()
         trained = following.iter > self._resumed_iter
-        if saver is None or runner.work_dir is None or self.is_saved or not trained:
+        if saver is None or runner.work_dir is None or not trained or broadcast_object(self.is_saved):
             return
         at_end_of_epoch = saver.by_epoch and following.batches_done == 0
         name = (
@@ -232,7 +237,7 @@ class RunCheckpoint:
     def restore_hooks(self, runner: RunnerView) -> None:
         """Restore the states of the hooks if the run is resumed and no batch has been read yet."""
         if self._resumed is not None:
-            self._resumed.restore_hooks(runner.hooks)
+            self._resumed.restore_hooks(runner.hooks, runner.rank)
 
     def restore_generators(self, runner: RunnerView) -> None:
         """Restore, once, the random states and the log buffers of a resumed run."""
@@ -259,6 +264,13 @@ class RunCheckpoint:
             )
         for before, after, inside in zip(saved, now, within, strict=False):
             if inside and before != after:
+                processes = [of_processes(each) for each in (before, after)]
+                if processes[0] != processes[1]:
+                    raise CheckpointError(
+                        f"The run was saved within an epoch that {processes[0]} shared; now there are {processes[1]}: "
+                        "its place in the data cannot be found. Resume with as many processes as before, or from a "
+                        "checkpoint at the end of an epoch, or take the weights alone with --load-from."
+                    )
                 raise CheckpointError(
                     f"The run was saved within an epoch of {before}; now an epoch is {after}: its place in the data "
                     f"cannot be found. {RESUME_ADVICE}"
@@ -282,6 +294,11 @@ class RunCheckpoint:
         named = named_hooks(runner.hooks)
         lists = {name: hook.state_dict() for name, hook in named if isinstance(hook, CheckpointHook)}
         return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
+
+    def _gather_state(self, runner: RunnerView) -> dict[str, Any]:
+        """Return the state to save of all processes, in the main process."""
+        state = self._state_to_save(runner)
+        return state if runner.world_size == 1 else RunState.combine(gather_objects(state))
 
     def keep_state(self, runner: RunnerView) -> None:
         """Save the current state in all checkpoints that are written from now on."""
@@ -308,6 +325,8 @@ class RunCheckpoint:
         """
         is_error = not isinstance(error, StopRun | NonFiniteLossError)
         if failed is None or not is_error or runner.accumulating or runner.work_dir is None:
+            return
+        if runner.world_size > 1:  # the others have not failed here, and do not take part in saving
             return
         at = runner.hooks.index(failed)
         if stage == "after_train_iter" and not _is_after_step(runner.hooks, at):
@@ -378,7 +397,7 @@ class RunCheckpoint:
     def _check_finite(self, runner: RunnerView) -> None:
         """Raise if the loss so far, a weight or an extra weight of a hook is not finite."""
         self._training_log.fetch()
-        model = {f"weight {name}": p for name, p in runner.model.named_parameters() if p.requires_grad}
+        model = {f"weight {name}": p for name, p in unwrap_model(runner.model).named_parameters() if p.requires_grad}
         for weights in (model, *(hook.extra_weights() for hook in runner.hooks)):
             if all_finite([*weights.values()]):
                 continue

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cfgtrain.random_state import RandomState
+import torch
+
+from cfgtrain.random_state import RandomState, seed_process
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.log_buffer import LogBuffer
 
@@ -25,6 +27,8 @@ class RunState(NamedTuple):
         unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
             they need; None if there was no error.
         ended_by: Why a hook has ended the run before its full length; None if none has.
+        others: What differs between processes, for those of the ranks from 1 on: hooks, log_buffer and
+            validation_log.
     """
 
     position: dict[str, Any]
@@ -34,6 +38,7 @@ class RunState(NamedTuple):
     validation_log: dict[str, Any]
     unfinished: dict[str, Any] | None = None
     ended_by: str | None = None
+    others: list[dict[str, Any]] = []  # noqa: RUF012  # of a NamedTuple; it is not changed
 
     @staticmethod
     def capture(
@@ -54,17 +59,36 @@ class RunState(NamedTuple):
         """Return what ``capture`` saved."""
         return RunState(**{key: saved[key] for key in RunState._fields if key in saved})
 
-    def restore_hooks(self, hooks: list[Hook]) -> None:
+    @staticmethod
+    def combine(states: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the state of a run from those that its processes have captured, by rank."""
+        own = ("hooks", "log_buffer", "validation_log")
+        return {
+            **states[0],
+            "random": [each for state in states for each in state["random"]],
+            "others": [{key: state[key] for key in own} for state in states[1:]],
+        }
+
+    def of_rank(self, rank: int) -> dict[str, Any]:
+        """Return the states of the hooks and the log buffers in a process; of a new process those of rank 0."""
+        main = {"hooks": self.hooks, "log_buffer": self.log_buffer, "validation_log": self.validation_log}
+        return self.others[rank - 1] if 0 < rank <= len(self.others) else main
+
+    def restore_hooks(self, hooks: list[Hook], rank: int = 0) -> None:
         """Restore the states of the hooks."""
+        states = self.of_rank(rank)["hooks"]
         for name, hook in named_hooks(hooks):
-            if name in self.hooks:
-                hook.load_state_dict(self.hooks[name])
+            if name in states:
+                hook.load_state_dict(states[name])
 
     def restore_generators(self, log_buffer: LogBuffer, validation_log: LogBuffer, rank: int) -> None:
         """Restore the random generators and the log buffers, right before the next batch."""
-        log_buffer.load_state_dict(self.log_buffer)
-        validation_log.load_state_dict(self.validation_log)
+        own = self.of_rank(rank)
+        log_buffer.load_state_dict(own["log_buffer"])
+        validation_log.load_state_dict(own["validation_log"])
         RandomState.restore(self.random[min(rank, len(self.random) - 1)])
+        if rank >= len(self.random):  # the run had fewer processes
+            seed_process(int(torch.randint(2**62, ())), rank)
 
 
 def named_hooks(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:

@@ -1,0 +1,194 @@
+"""Agreements between the processes of a run outside its collectives: when it stops, and that one has failed.
+
+A collective in each iteration would cost time, and a process that waits in one cannot tell the others anything. So
+each process has a thread that looks into the store of the process group a few times per second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from torch import distributed as dist
+
+from cfgtrain.errors import ProcessError
+from cfgtrain.exit_codes import ExitCode
+from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.objects import error_text
+
+__all__ = ["Coordinator"]
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1  # between two looks into the store
+ANSWER_SECONDS = 30.0  # how long to wait for another process to answer that the run is to stop
+FAILURE_SECONDS = 3.0  # how long to wait for the reason why the connection to another process was lost
+END_SECONDS = 15.0  # how long a process may take to end after another one has failed
+
+_STOP, _FAILED = "stop", "failed"
+_LOST = re.compile(
+    r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe|timed? ?out|socket|recv|store", re.IGNORECASE
+)
+
+
+class Coordinator:
+    """Lets the processes of a group agree on the point at which they stop.
+
+    Every process asks ``agreed_stop`` at the same points of the run, in each iteration, and so their numbers are the
+    same. When one process requests a stop, the thread of each process publishes how many points its process
+    has passed. All stop at the first point that none of them had passed then: a process that gets further than the
+    number it has published waits for those of the others, which their threads publish whatever the processes do.
+
+    Must be created in every process of the group, and closed.
+
+    Args:
+        store: The store of the process group.
+        watched_parent: Whether to end this process if the process that started it ends.
+    """
+
+    def __init__(self, store: Any, watched_parent: bool = False) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self._store = dist.PrefixStore("cfgtrain", store)
+        self._parent = os.getppid() if watched_parent else None
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._published: int | None = None
+        self._stop_at: int | None = None
+        self._reason: str | None = None
+        self._requested: str | None = None  # a plain attribute, as a signal handler must not take a lock
+        self._failure: tuple[int, str] | None = None
+        self._agreed = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="cfgtrain-coordinator", daemon=True)
+        self._thread.start()
+
+    def request_stop(self, reason: str) -> None:
+        """Request that all processes stop; a signal handler may call it."""
+        if self._requested is None:
+            self._requested = reason
+
+    def agreed_stop(self) -> str | None:
+        """Return why the run stops here, or None if it continues.
+
+        All processes must call it equally often.
+
+        Raises:
+            ProcessError: Another process has failed, or does not answer.
+        """
+        with self._lock:
+            self._asked += 1
+            asked, published = self._asked, self._published
+        if published is None:
+            return None
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self._agreed.wait(POLL_SECONDS):
+            if self._failure is not None:
+                raise _failed(self._failure)
+            if time.monotonic() > deadline:
+                raise ProcessError("The run cannot be stopped in order: another process does not answer.")
+        return self._reason if asked >= (self._stop_at or 0) else None
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Return a context that tells the other processes of an exception in it.
+
+        An exception that only says that the connection to another process was lost is replaced by a ProcessError
+        with what happened there, if that is known.
+        """
+        try:
+            yield
+        except ProcessError:
+            raise
+        except Exception as error:
+            if not _is_lost_connection(error):
+                self._report(error)
+                raise
+            found = self._first_failure()
+            if found is None:
+                message = (
+                    f"Rank {self.rank} has lost the connection to another process, which has ended or does not answer."
+                )
+                raise ProcessError(message, hint=f"({error_text(error).splitlines()[0][:200]})") from error
+            raise _failed(found) from error
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        self._thread.join()
+
+    def _report(self, error: Exception) -> None:
+        with suppress(RuntimeError):  # the store is gone, and so are the others
+            self._store.compare_set(_FAILED, "", f"{self.rank}\n{error_text(error)}")
+
+    def _first_failure(self) -> tuple[int, str] | None:
+        deadline = time.monotonic() + FAILURE_SECONDS
+        while time.monotonic() < deadline:
+            if self._failure is not None:
+                return self._failure
+            time.sleep(POLL_SECONDS)
+        return None
+
+    def _watch(self) -> None:
+        """Look into the store until the coordinator is closed; the body of the thread."""
+        failed_at: float | None = None
+        while not self._closed.wait(POLL_SECONDS):
+            if self._parent is not None and os.getppid() != self._parent:
+                self._exit("The process that has started this one has ended.")
+            try:
+                self._look()
+            except RuntimeError as error:  # the store is in a process that has ended
+                if failed_at is None and not self._closed.is_set():
+                    failed_at = time.monotonic()
+                    logger.debug("The store of the process group is lost: %s", error)
+            if self._failure is not None and failed_at is None:
+                failed_at = time.monotonic()
+            if failed_at is not None and time.monotonic() - failed_at > END_SECONDS:
+                reason = "The store is lost." if self._failure is None else str(_failed(self._failure))
+                self._exit(f"This process does not end by itself after another one has failed. {reason}")
+
+    def _look(self) -> None:
+        if self._failure is None and self._store.check([_FAILED]):
+            rank, _, text = self._store.get(_FAILED).decode().partition("\n")
+            if int(rank) != self.rank:
+                self._failure = int(rank), text
+        if self._agreed.is_set():
+            return
+        if self._published is None:
+            if self._requested is not None:
+                self._store.compare_set(_STOP, "", self._requested)
+            if not self._store.check([_STOP]):
+                return
+            self._reason = self._store.get(_STOP).decode()
+            with self._lock:
+                self._published = self._asked
+            self._store.set(f"passed/{self.rank}", str(self._published))
+        keys = [f"passed/{rank}" for rank in range(self.world_size)]
+        if self._store.check(keys):
+            self._stop_at = max(int(self._store.get(key)) for key in keys) + 1
+            self._agreed.set()
+
+    def _exit(self, reason: str) -> None:
+        """End the process at once: the main thread may be waiting for a process that has ended."""
+        logger.error("Rank %d ends: %s", self.rank, reason)
+        for handler in logging.getLogger().handlers:
+            with suppress(Exception):
+                handler.flush()
+        os._exit(ExitCode.FAILED)
+
+
+def _failed(failure: tuple[int, str]) -> ProcessError:
+    rank, text = failure
+    return ProcessError(f"Rank {rank} failed: {text}", rank=rank)
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Return whether an exception says that a collective failed because of another process."""
+    kind = type(error)
+    is_of_torch = isinstance(error, dist.DistError) or (kind is RuntimeError and kind.__module__ == "builtins")
+    return is_of_torch and bool(_LOST.search(str(error)))

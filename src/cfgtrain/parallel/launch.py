@@ -1,0 +1,148 @@
+"""The process group of a run: found in the environment that a launcher sets, and set up by it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed as dist
+from torch.distributed.distributed_c10d import _get_default_store
+
+from cfgtrain.arguments import check_choice, check_positive, check_type
+from cfgtrain.errors import ArgumentError
+from cfgtrain.parallel.coordinator import Coordinator
+from cfgtrain.parallel.device import pick_device
+
+__all__ = ["LAUNCHERS", "check_dist_params", "find_launcher", "is_under_agent", "local_device", "process_group"]
+
+logger = logging.getLogger(__name__)
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
+
+_OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")}
+
+
+def find_launcher() -> str:
+    """Return which launcher has started this process, by its environment variables: one of ``LAUNCHERS``."""
+    for name, variables in _OF_ENVIRONMENT.items():
+        if all(variable in os.environ for variable in variables):
+            return name
+    # A batch script has SLURM_NTASKS too; only srun sets the number of tasks of a step.
+    if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return "slurm"
+    return "none"
+
+
+def is_under_agent() -> bool:
+    """Return whether an elastic agent of PyTorch, such as that of torchrun, has started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def check_dist_params(settings: Any) -> dict[str, Any]:
+    """Return the settings of the process group, ``dict(backend=..., timeout=...)``, as a dict.
+
+    Raises:
+        ArgumentTypeError: They are not a dict.
+        ArgumentError: There is no such setting, or a value is not valid.
+    """
+    check_type("dist_params", settings, Mapping | None, "a dict such as dict(backend='gloo', timeout=1800)")
+    settings = dict(settings or {})
+    for name in settings:
+        if name not in ("backend", "timeout"):
+            raise ArgumentError(
+                f"dist_params has no setting {name!r}.", near=(name, ["backend", "timeout"]), argument=name
+            )
+    if settings.get("backend") is not None:
+        check_choice("backend", settings["backend"], BACKENDS)
+    if settings.get("timeout") is not None:
+        check_positive("timeout", settings["timeout"])
+    return settings
+
+
+def local_device(name: str | None) -> torch.device:
+    """Return the device of this process: of several GPUs the one with its local rank.
+
+    Args:
+        name: The device of the run, as for ``pick_device``.
+    """
+    device = pick_device(name)
+    if device.type == "cuda" and device.index is None and dist.is_initialized():
+        local = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
+        return torch.device("cuda", local % torch.cuda.device_count())
+    return device
+
+
+@contextmanager
+def process_group(
+    launcher: str | None = None, device: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Iterator[Coordinator | None]:
+    """Return the context of a run: with the process group that the launcher describes, if there is one.
+
+    A group that is set up already is used, and left as it is. In processes other than the main one, only errors are
+    logged.
+
+    Args:
+        launcher: One of ``LAUNCHERS``; None finds it in the environment.
+        device: Device of the run, which determines the backend.
+        settings: ``dict(backend=..., timeout=...)``, the timeout in seconds; see ``check_dist_params``.
+
+    Raises:
+        ArgumentError: The launcher is unknown, or has not set its environment variables.
+    """
+    check_choice("launcher", launcher, (None, *LAUNCHERS))
+    own = not dist.is_initialized()
+    if own:
+        launcher = launcher or find_launcher()
+        if launcher == "none":
+            yield None
+            return
+        _set_up(launcher, pick_device(device), check_dist_params(settings))
+    coordinator = Coordinator(_get_default_store(), watched_parent=own and is_under_agent())
+    library = logging.getLogger("cfgtrain")
+    level = library.level
+    if coordinator.rank != 0:
+        library.setLevel(logging.ERROR)
+    try:
+        with coordinator.reporting():
+            yield coordinator
+            coordinator.close()
+            dist.barrier()  # the main process, which may own the store, must not leave before the others
+    finally:
+        coordinator.close()
+        library.setLevel(level)
+        if own:
+            dist.destroy_process_group()
+
+
+def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> None:
+    """Initialize the process group."""
+    set_environment(launcher)
+    backend = settings.get("backend") or ("nccl" if device.type == "cuda" else "gloo")
+    if backend == "nccl" and device.type != "cuda":
+        logger.info("dist_params.backend is 'nccl', which is for CUDA: on %s it is 'gloo'.", device)
+        backend = "gloo"
+    if device.type == "cuda" and device.index is None:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    timeout = settings.get("timeout")
+    dist.init_process_group(backend, timeout=None if timeout is None else timedelta(seconds=timeout))
+
+
+def set_environment(launcher: str) -> None:
+    """Set the variables of PyTorch's launcher from those of another one.
+
+    Raises:
+        ArgumentError: A variable of the launcher is missing.
+    """
+    missing = [name for name in _OF_ENVIRONMENT.get(launcher, ()) if name not in os.environ]
+    if missing:
+        raise ArgumentError(
+            f"The launcher {launcher!r} has not started this process: there is no environment variable "
+            f"{' and no '.join(missing)}.",
+            hint="Start it with torchrun, for example: torchrun --nproc-per-node 2 -m cfgtrain train config.py",
+        )
