@@ -15,7 +15,7 @@ from cfgtrain.data.builder import build_dataloader
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
-from cfgtrain.parallel.dist import average_tensors, get_dist_info
+from cfgtrain.parallel.dist import allreduce_grads, allreduce_params, average_tensors, get_dist_info
 from cfgtrain.runner import DistEvalHook
 
 SECONDS = 60
@@ -86,3 +86,29 @@ def average_buffers(rank: int) -> Any:
     norm.num_batches_tracked.fill_(5 + rank)
     average_tensors(norm.buffers())
     return get_dist_info(), norm.running_mean.item(), norm.num_batches_tracked.item()
+
+
+def reduce_all_ways(rank: int) -> Any:
+    """Average values that differ, coalesced, in buckets and one by one; return those of the last way if all agree."""
+    results = []
+    for options in ({}, {"bucket_size_mb": 1e-5}, {"coalesce": False}):
+        params = [
+            torch.full((2,), float(rank)),
+            torch.full((2, 1), 10.0 + rank),
+            torch.full((3,), 1.0 + rank).double(),
+        ]
+        counter = torch.tensor(5 + rank)
+        allreduce_params([*params, counter], **options)
+        weights = [torch.nn.Parameter(torch.zeros(size)) for size in (2, 1, 3)]
+        weights[0].grad = torch.full((2,), 1.0 + 2 * rank)
+        weights[1].grad = torch.full((1,), 7.0)
+        allreduce_grads(weights, **options)
+        results.append(
+            (
+                [each.tolist() for each in params],
+                counter.item(),
+                [w.grad.tolist() for w in weights[:2]],
+                weights[2].grad,
+            )
+        )
+    return results[-1] if results[0] == results[1] == results[2] else results

@@ -37,6 +37,7 @@
     ├── ProcessError                 (RuntimeError)      another process of a distributed run that failed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
+    ├── LauncherError                (KeyError)          what a launcher of processes did not set
     ├── TimerError                                       a timer that is not running
     └── ArgumentError                (ValueError, AssertionError)
         ├── ArgumentTypeError        (TypeError)
@@ -388,6 +389,12 @@ class WorkDirError(CfgTrainError, OSError):
 
 class PrerequisiteError(CfgTrainError, RuntimeError):
     """A function needs a package or a program that is not installed."""
+
+
+class LauncherError(CfgTrainError, KeyError):
+    """An environment variable that the launcher of a distributed run sets is missing or not valid."""
+
+    exit_code = ExitCode.USAGE
 
 
 class TimerError(CfgTrainError):
