@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import cfgtrain
-from cfgtrain.errors import CfgTrainError, ConfigWarning
+from cfgtrain.errors import CfgTrainError, ConfigWarning, ProcessError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli import (
@@ -108,6 +108,10 @@ def _run(words: list[str], is_process: bool, debug: bool) -> None:
         app(args=words, prog_name="cfgtrain")
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+    except ProcessError as error:
+        if not error.is_reported:
+            print_failure(error)
+        sys.exit(error.exit_code)
     except Exception as error:
         if debug or not print_failure(error):
             raise

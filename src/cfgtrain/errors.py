@@ -375,12 +375,14 @@ class ProcessError(CfgTrainError, RuntimeError):
 
     Args:
         message: What happened.
-        rank: Rank of the process that failed, or None if it is not known.
+        is_reported: Whether another process reports it, so that this one need not.
     """
 
-    def __init__(self, message: str = "", *, rank: int | None = None, **fields: Unpack[ErrorFields]) -> None:
+    def __init__(
+        self, message: str = "", *, is_reported: bool = False, **fields: Unpack[ErrorFields]
+    ) -> None:
         super().__init__(message, **fields)
-        self.rank = rank
+        self.is_reported = is_reported
 
 
 class WorkDirError(CfgTrainError, OSError):

@@ -90,6 +90,10 @@ _TABLE = (
     Key("seed", "The seed of all random number generators; None chooses one.", default=None),
     Key("deterministic", "Whether torch uses deterministic algorithms.", default=False),
     Key("dry_run", "Whether one batch of each dataset is tried before the run.", default=True),
+    Key("parallel", "How several processes train one model; by default dict(type='DDP')."),
+    Key("find_unused_parameters", "Whether some parameters get no gradient in some iterations, as MMCV's configs say it.",
+        default=False),
+    Key("dist_params", "Settings of the process group: dict(backend=..., timeout=<seconds>).", default={}),
     Key("device", "The device to train on; None or 'auto' is CUDA if it is available, else the CPU."),
 )  # fmt: skip
 

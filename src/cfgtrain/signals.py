@@ -19,16 +19,21 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 # `timeout` and some schedulers send each signal twice at once; nobody presses Ctrl-C twice that fast.
 SAME_SIGNAL_SECONDS = 0.1
 
+# With torchrun, Ctrl-C reaches each process twice: the terminal sends it, and then torchrun.
+SAME_SIGNAL_OF_LAUNCHER_SECONDS = 2.0
+
 
 class RunSignals:
     """Decides what a signal means for a run; a signal handler.
 
     Args:
         stop: Called with the name of the first signal.
+        same_seconds: How long after the first signal others are the same one.
     """
 
-    def __init__(self, stop: Callable[[str], None]) -> None:
+    def __init__(self, stop: Callable[[str], None], same_seconds: float = SAME_SIGNAL_SECONDS) -> None:
         self._stop = stop
+        self._same_seconds = same_seconds
         self._owner = os.getpid()
         self._first: float | None = None
         self._ignoring = False
@@ -45,19 +50,21 @@ class RunSignals:
         if self._first is None:
             self._first = now
             self._stop(signal.Signals(number).name)
-        elif now - self._first > SAME_SIGNAL_SECONDS:
+        elif now - self._first > self._same_seconds:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def stop_on_signals(stop: Callable[[str], None]) -> Iterator[RunSignals]:
+def stop_on_signals(
+    stop: Callable[[str], None], same_seconds: float = SAME_SIGNAL_SECONDS
+) -> Iterator[RunSignals]:
     """Call ``stop`` with the name of the first signal; raise KeyboardInterrupt at the second.
 
     A signal that is ignored already, such as SIGHUP under ``nohup``, stays ignored. Processes
     forked meanwhile ignore all of them: the terminal sends Ctrl-C to every process, and only this
     one decides. Outside the main thread, where Python sets no handlers, nothing changes.
     """
-    handler = RunSignals(stop)
+    handler = RunSignals(stop, same_seconds)
     before = handle_signals(SIGNALS, handler)
     try:
         yield handler

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +24,17 @@ from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import note_activity
 from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
 from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.distributed import (
+    check_model_parallel,
+    check_same_data,
+    check_same_run,
+    find_start_together,
+    group_settings,
+    log_in_main_process,
+    wrap_model,
+)
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
-    find_start,
     resume_run,
     warn_about_unfinished_run,
 )
@@ -42,14 +51,18 @@ from cfgtrain.experiment.work_dir import (
     write_config,
 )
 from cfgtrain.keys import setting
+from cfgtrain.parallel.coordinator import Coordinator
 from cfgtrain.parallel.device import pick_device
-from cfgtrain.random_state import set_random_seed
+from cfgtrain.parallel.dist import is_main_process
+from cfgtrain.parallel.launch import process_group
+from cfgtrain.parallel.objects import broadcast_object, from_main_process, on_every_process
+from cfgtrain.random_state import seed_process, set_random_seed
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.loggers.progress import ProgressHook
 from cfgtrain.runner.hooks.loggers.text import TextLoggerHook
 from cfgtrain.runner.hooks.loggers.tracker import TrackerHook
-from cfgtrain.signals import stop_on_signals
+from cfgtrain.signals import SAME_SIGNAL_OF_LAUNCHER_SECONDS, SAME_SIGNAL_SECONDS, stop_on_signals
 
 __all__ = ["CHECKPOINT_NOTE", "TrainResult", "train"]
 
@@ -77,8 +90,12 @@ class TrainResult(NamedTuple):
     seconds: float
 
 
-def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -> TrainResult:
+def train(
+    cfg: Config, progress: bool = False, trust_checkpoint: bool = False, launcher: str | None = None
+) -> TrainResult:
     """Check a config, train the model that it describes, and test the trained model.
+
+    Several processes, started by torchrun, srun or mpirun, train one model together. One of them writes the files.
 
     Ctrl-C, SIGTERM and SIGHUP stop the run after the current iteration and save a checkpoint to
     resume from; then ``result.runner.interrupted`` is true. A second signal ends the run
@@ -90,54 +107,70 @@ def train(cfg: Config, progress: bool = False, trust_checkpoint: bool = False) -
         progress: Whether live progress is shown on a terminal.
         trust_checkpoint: Whether the checkpoints of ``load_from`` and ``resume_from`` may contain more than
             weights and plain data, which may run code while they are loaded. It is not saved in the config.
+        launcher: What has started this process, one of ``parallel.launch.LAUNCHERS``; None finds it in the environment.
 
     Raises:
         CfgTrainError: The config is wrong, the work directory cannot be written to or is in
-            use, the checkpoint to resume from is damaged, or the loss is not finite.
+            use, the checkpoint to resume from is damaged, or the loss is not finite; a ``ProcessError`` if another
+            process of the run has failed.
         KeyboardInterrupt: A signal came before there was anything to resume from.
     """
     began = time.perf_counter()
-    check(cfg, trusted=trust_checkpoint)
-    fill_device_and_work_dir(cfg)
-    fill_data_paths(cfg)
-    with unless_rejected(work_dir_of(cfg)):
-        return _train(cfg, began, progress, trust_checkpoint)
+    settings = group_settings(cfg)
+    with process_group(launcher, cfg.get("device"), settings) as coordinator:
+        on_every_process(lambda: check(cfg, trusted=trust_checkpoint))
+        check_same_run(cfg)
+        fill_device_and_work_dir(cfg)
+        fill_data_paths(cfg)
+        with unless_rejected(work_dir_of(cfg)) if is_main_process() else nullcontext():
+            return _train(cfg, began, progress, trust_checkpoint, coordinator)
 
 
-def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) -> TrainResult:
-    work_dir = make_work_dir(cfg)
+def _train(
+    cfg: Config, began: float, progress: bool, trust_checkpoint: bool, coordinator: Coordinator | None
+) -> TrainResult:
+    is_main = is_main_process()
+    work_dir = from_main_process(lambda: make_work_dir(cfg))
     folders = checkpoint_folders(cfg, work_dir)
+    log = (
+        run_log(work_dir, setting(cfg, "log_level"))
+        if is_main
+        else log_in_main_process(logging.getLogger("cfgtrain"))
+    )
     with (
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
-        exclusive_folders(folders),
-        run_log(work_dir, setting(cfg, "log_level")) as (logger, stamp),
+        exclusive_folders(folders if is_main else []),
+        log as (logger, stamp),
         ExitStack() as at_end,  # when the logs are complete, also after an error
-        failure_logged(logger),
+        failure_logged(logger) if is_main else nullcontext(),
+        nullcontext() if coordinator is None else coordinator.reporting(),
     ):
-        resumed = find_start(cfg, work_dir, folders, logger, trust_checkpoint)
-        if not cfg.get("resume_from"):
+        resumed = find_start_together(cfg, work_dir, folders, logger, trust_checkpoint)
+        if is_main and not cfg.get("resume_from"):
             warn_about_unfinished_run(cfg, folders, logger)
         fill_seed(cfg, resumed)
+        cfg.seed = broadcast_object(cfg.seed)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
-        model = build_model(cfg)
-        loaders = build_loaders(cfg, model)
-        for loader in loaders.values():
-            at_end.callback(loader.close)
-        run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
+        model, loaders = on_every_process(lambda: _build(cfg, at_end))
+        run_id = from_main_process(lambda: new_run_id(before=resumed.run_id if resumed is not None else ""))
         metainfo = metainfo_of(loaders["train"].dataset)
         prints = fingerprints(loaders)
-        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
+        check_same_data(prints, loaders)
+        runner = on_every_process(
+            lambda: assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
+        )
+        runner.coordinator = coordinator
         evaluation = register_evaluation(runner, cfg, loaders)
         if setting(cfg, "dry_run"):
-            dry_run(cfg, runner, loaders)
-        if resumed is None:
+            on_every_process(lambda: dry_run(cfg, runner, loaders))
+        if resumed is None and is_main:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
-        if progress:
+        if progress and is_main:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
             runner.register_hook(ProgressHook(has_val_flow))
-        for hook in runner.hooks:
+        for hook in runner.hooks if is_main else ():
             if isinstance(hook, TextLoggerHook):
                 hook.uploads_itself = False
                 at_end.callback(hook.upload_logs, runner)
@@ -151,25 +184,47 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
             runner.load_checkpoint(cfg.load_from, trusted=trust_checkpoint)
             begins = f"with the weights of {cfg.load_from}"
         if resumed is not None:
-            resume_run(runner, resumed, cfg, model, flow_loaders, workflow, trust_checkpoint)
+            started = resumed
+            on_every_process(
+                lambda: resume_run(runner, started, cfg, model, flow_loaders, workflow, trust_checkpoint)
+            )
             begins = f"resumed from {resumed.path}: epoch {runner.epoch}, iteration {runner.iter}"
             resumed = None  # frees the memory of the checkpoint
-            write_config(cfg, work_dir)  # only now: nothing has refused it
+            del started
+            if is_main:
+                write_config(cfg, work_dir)  # only now: nothing has refused it
+        elif not is_main:
+            seed_process(cfg.seed, runner.rank)  # the models are equal; what they draw in training is not
+        runner.model = wrap_model(cfg, model)
 
         log_start(runner, cfg, loaders, workflow, begins)
         signals = signal_handlers.enter_context(
-            stop_on_signals(lambda name: runner.stop(name, interrupted=True))
+            stop_on_signals(
+                lambda name: runner.stop(name, interrupted=True),
+                SAME_SIGNAL_SECONDS if coordinator is None else SAME_SIGNAL_OF_LAUNCHER_SECONDS,
+            )
         )
         best, scores, samples = _run_and_test(
-            runner, model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
+            runner, runner.model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
         )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
-        log_end(runner, scores, samples, best)
-        for hook in runner.hooks:
-            if isinstance(hook, TrackerHook):
-                hook.add_test_scores(scores)
+        if is_main:
+            log_end(runner, scores, samples, best)
+            for hook in runner.hooks:
+                if isinstance(hook, TrackerHook):
+                    hook.add_test_scores(scores)
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
+
+
+def _build(cfg: Config, at_end: ExitStack) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the model and the loaders, which are closed at the end."""
+    model = build_model(cfg)
+    check_model_parallel(cfg, model)
+    loaders = build_loaders(cfg, model)
+    for loader in loaders.values():
+        at_end.callback(loader.close)
+    return model, loaders
 
 
 def _run_and_test(
@@ -193,7 +248,7 @@ def _run_and_test(
         with _failed_exit_code(runner), _activity_noted(runner, cfg):
             runner.run(flow_loaders, workflow)
             is_over = True
-            best = best_checkpoint(runner)
+            best = from_main_process(lambda: best_checkpoint(runner))
             return best, *score_test_dataset(runner, model, test_loader, evaluation, best)
     except KeyboardInterrupt:  # a second signal; it changes nothing if all was saved before
         all_saved = runner.last_saved is not None and (is_over or runner.run_checkpoint.is_saved)

@@ -18,6 +18,7 @@ from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS, METRICS
 from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.runner.hooks.evaluation.dist_eval_hook import DISTRIBUTED_ARGUMENTS
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.evaluation.score_monitor import ScoreMonitor
 from cfgtrain.suggestions import suggest
@@ -110,7 +111,8 @@ def _trial(cfg: Config, evaluation: Mapping[str, Any], val: Any) -> EvalHook:
         inspect.getattr_static(dataset, "score_names", None), (classmethod, staticmethod)
     )
     # The dataset of this loader is a class, so that no data is read.
-    trial = EvalHook(SimpleNamespace(dataset=dataset if names_scores else None), **evaluation)
+    settings = without(evaluation, *DISTRIBUTED_ARGUMENTS)
+    trial = EvalHook(SimpleNamespace(dataset=dataset if names_scores else None), **settings)
     trial.has_losses = _may_have_losses(cfg)
     return trial
 
@@ -138,8 +140,8 @@ def _scores(cfg: Config, evaluation: Any, val: Any, for_test: bool = False) -> I
 
 def _arguments(evaluation: Any, val: Any) -> Iterator[CfgTrainError]:
     parameters = parameters_of(EvalHook)
-    own = parameters.names if parameters else ()
-    stated = {key: value for key, value in evaluation.items() if key in own}
+    own = (*(parameters.names if parameters else ()), *DISTRIBUTED_ARGUMENTS)
+    stated = {key: value for key, value in evaluation.items() if parameters and key in parameters.names}
     yield from arguments(evaluation, EvalHook, stated, ("dataloader",))
     evaluate = getattr(_dataset_class(val), "evaluate", None)
     rest = {key: value for key, value in evaluation.items() if key not in own}

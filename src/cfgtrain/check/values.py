@@ -15,6 +15,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, CheckpointError, ConfigError, ConfigValueError
+from cfgtrain.experiment.distributed import parallel_problems
 from cfgtrain.experiment.resume import may_resume
 from cfgtrain.fileio.uri import uri_prefix
 from cfgtrain.keys import setting
@@ -41,6 +42,7 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
         yield wrong_value(cfg, "work_dir", "a path as a str, or None")
     yield from _empty_paths(cfg)
     yield from freeze_problems(cfg)
+    yield from parallel_problems(cfg)
     if setting(cfg, "log_level") not in [*logging.getLevelNamesMapping()]:
         yield wrong_value(cfg, "log_level", "DEBUG, INFO, WARNING or ERROR")
     try:

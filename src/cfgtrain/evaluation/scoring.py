@@ -11,8 +11,10 @@ from torch import nn
 from cfgtrain.data.loader import empty_loader_error, set_epoch
 from cfgtrain.data.seeded import SeededDataset
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
-from cfgtrain.evaluation.inference import LossSums, single_gpu_test
+from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
 from cfgtrain.metrics.metric_set import MetricSet
+from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.objects import from_main_process
 
 __all__ = ["check_scorable", "checked_scores", "dataset_scores", "evaluate", "uses_evaluate"]
 
@@ -25,7 +27,7 @@ def evaluate(
     metrics: MetricSet | None = None,
     **eval_kwargs: Any,
 ) -> dict[str, Any]:
-    """Return the scores of a model on the dataset of a loader.
+    """Return the scores of a model on the dataset of a loader; several processes share the samples and get all scores.
 
     They are those of the metrics, then those of the dataset's ``evaluate`` if it is used; see ``uses_evaluate``. If
     there are none, they are the mean losses.
@@ -34,7 +36,7 @@ def evaluate(
         model: Predicts when called with ``return_loss=False``.
         data_loader: Loads the dataset in order.
         logger: Passed to the dataset's ``evaluate``.
-        progress: Called after each batch with its number of samples.
+        progress: Called after each batch of this process with its number of samples.
         metrics: They are reset, and updated with all batches.
         eval_kwargs: More arguments of ``evaluate``, such as ``metric``.
 
@@ -54,11 +56,15 @@ def evaluate(
     losses = None if keep or metrics is not None else LossSums()
     if metrics is not None:
         metrics.reset()
-    results = single_gpu_test(model, data_loader, count, losses, metrics, keep)
-    if not samples:
+    results = multi_gpu_test(model, data_loader, None, False, count, losses, metrics, keep)
+    if not samples and get_dist_info()[1] == 1:
         raise empty_loader_error(data_loader)
-    scores = dataset_scores(data_loader.dataset, results, logger, metrics, eval_kwargs)
-    return scores if losses is None else losses.means()
+
+    def score() -> dict[str, Any]:
+        scores = dataset_scores(data_loader.dataset, results, logger, metrics, eval_kwargs)
+        return scores if losses is None else losses.means()
+
+    return from_main_process(score)
 
 
 def uses_evaluate(dataset: Any, metrics: MetricSet | None, eval_kwargs: Mapping[str, Any]) -> bool:

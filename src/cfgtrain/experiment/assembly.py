@@ -11,6 +11,7 @@ from torch import nn
 
 from cfgtrain.cnn.tools.freezing import FrozenParts, freeze
 from cfgtrain.config.config import Config
+from cfgtrain.config.dict import without
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, metainfo_of, parts_of
 from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.data.streams import sharing_problem
@@ -21,12 +22,14 @@ from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.origin import Location, location
-from cfgtrain.parallel.device import pick_device
+from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.launch import local_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
+from cfgtrain.runner.hooks.evaluation.dist_eval_hook import DISTRIBUTED_ARGUMENTS, DistEvalHook
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.step import missing_train_step
 from cfgtrain.utils.logging import LINES_ONLY
@@ -65,7 +68,7 @@ def build_model(cfg: Config) -> nn.Module:
     frozen = freeze_parts(cfg, model)
     if frozen is not None:
         logger.info("Frozen: %s", frozen, extra=LINES_ONLY)
-    device = pick_device(cfg.device)
+    device = local_device(cfg.device)
     return model if device.type == "cpu" else OnDevice(model, device)
 
 
@@ -136,7 +139,7 @@ def evaluation_settings(cfg: Config) -> tuple[list[Any] | None, dict[str, Any]]:
     """Return the configs of the metrics in ``evaluation``, and its arguments for the dataset's ``evaluate``."""
     settings = setting(cfg, "evaluation") or {}
     parameters = parameters_of(EvalHook)
-    own = parameters.names if parameters else ()
+    own = {*(parameters.names if parameters else ()), *DISTRIBUTED_ARGUMENTS}
     return settings.get("metrics"), {key: value for key, value in settings.items() if key not in own}
 
 
@@ -180,10 +183,16 @@ def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any
     settings = loader_settings(cfg.data, part)
     if part != "train":  # scores are of every sample, in the order of the dataset
         settings |= {"shuffle": False, "drop_last": False, "round_up": False, "on_error": "raise"}
-    problem = sharing_problem(dataset, settings.get("workers_per_gpu", 0))
+    rank, world_size = get_dist_info()
+    if world_size > 1:
+        # With equal shares all processes do the same number of steps; the scores do not count what was added.
+        settings |= {"rank": rank, "world_size": world_size, "round_up": True}
+    problem = sharing_problem(dataset, max(settings.get("workers_per_gpu", 0), 1) * world_size)
     if problem is not None:
         raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
     settings |= {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
+    if rank != 0:
+        settings["work_dir"] = None
     try:
         loader = build_dataloader(dataset, **{**settings, **changed}, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:
@@ -277,6 +286,10 @@ def register_evaluation(runner: BaseRunner, cfg: Config, loaders: dict[str, Any]
     settings = setting(cfg, "evaluation")
     if settings is None:
         return None
-    hook = EvalHook(loaders["val"], **{"by_epoch": runner.by_epoch, **settings})
+    settings = {"by_epoch": runner.by_epoch, **settings}
+    if runner.world_size > 1:
+        hook: EvalHook = DistEvalHook(loaders["val"], **settings)
+    else:
+        hook = EvalHook(loaders["val"], **without(settings, *DISTRIBUTED_ARGUMENTS))
     runner.register_hook(hook, HOOK_KEYS["evaluation"].priority)  # after the timer, before the loggers
     return hook

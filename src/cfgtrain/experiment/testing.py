@@ -18,6 +18,7 @@ from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.experiment.resume import checkpoint_folders
 from cfgtrain.experiment.run_log import log_event
 from cfgtrain.experiment.work_dir import work_dir_of
+from cfgtrain.parallel.objects import broadcast_state, from_main_process
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.stages import StopRun
@@ -97,7 +98,8 @@ def score_test_dataset(
     if loader is None or runner.interrupted:
         return {}, 0
     if best is not None:
-        load_checkpoint(model, best, strict=True, logger="silent")  # it fits: this run has saved it
+        from_main_process(lambda: _load(model, best))
+        broadcast_state(model)
     samples = 0
 
     def progress(done: int) -> None:
@@ -111,8 +113,12 @@ def score_test_dataset(
         table = "" if metrics is None else metrics.tables(metainfo_of(loader.dataset).get("classes", ()))
         if table:
             runner.logger.info("Scores of the classes:\n%s", table, extra=FILE_ONLY)
-        return scores, samples
+        return scores, len(loader.dataset) if runner.world_size > 1 else samples
     return {}, 0
+
+
+def _load(model: nn.Module, best: str) -> None:
+    load_checkpoint(model, best, strict=True, logger="silent")  # it fits: this run has saved it
 
 
 def log_end(runner: BaseRunner, scores: dict[str, Any], samples: int, best: str | None) -> None:

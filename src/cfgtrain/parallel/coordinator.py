@@ -22,7 +22,7 @@ from cfgtrain.exit_codes import ExitCode
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.objects import error_text
 
-__all__ = ["Coordinator"]
+__all__ = ["Coordinator", "is_under_agent"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ END_SECONDS = 15.0  # how long a process may take to end after another one has f
 
 _STOP, _FAILED = "stop", "failed"
 _LOST = re.compile(
-    r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe|timed? ?out|socket|recv|store", re.IGNORECASE
+    r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe|timed? ?out|socket|recv|store",
+    re.IGNORECASE,
 )
 
 
@@ -111,10 +112,9 @@ class Coordinator:
                 raise
             found = self._first_failure()
             if found is None:
-                message = (
-                    f"Rank {self.rank} has lost the connection to another process, which has ended or does not answer."
-                )
-                raise ProcessError(message, hint=f"({error_text(error).splitlines()[0][:200]})") from error
+                message = f"Rank {self.rank} has lost the connection to another process, which has ended or does not answer."
+                hint = f"({error_text(error).splitlines()[0][:200]})"
+                raise ProcessError(message, hint=hint, is_reported=is_under_agent()) from error
             raise _failed(found) from error
 
     def close(self) -> None:
@@ -182,13 +182,20 @@ class Coordinator:
         os._exit(ExitCode.FAILED)
 
 
+def is_under_agent() -> bool:
+    """Return whether an elastic agent of PyTorch, such as that of torchrun, has started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def _failed(failure: tuple[int, str]) -> ProcessError:
     rank, text = failure
-    return ProcessError(f"Rank {rank} failed: {text}", rank=rank)
+    return ProcessError(f"Rank {rank} failed: {text}", is_reported=True)
 
 
 def _is_lost_connection(error: Exception) -> bool:
     """Return whether an exception says that a collective failed because of another process."""
     kind = type(error)
-    is_of_torch = isinstance(error, dist.DistError) or (kind is RuntimeError and kind.__module__ == "builtins")
+    is_of_torch = isinstance(error, dist.DistError) or (
+        kind is RuntimeError and kind.__module__ == "builtins"
+    )
     return is_of_torch and bool(_LOST.search(str(error)))

@@ -15,14 +15,23 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from cfgtrain.arguments import check_choice, check_positive, check_type
 from cfgtrain.errors import ArgumentError
-from cfgtrain.parallel.coordinator import Coordinator
+from cfgtrain.parallel.coordinator import Coordinator, is_under_agent
 from cfgtrain.parallel.device import pick_device
+from cfgtrain.parallel.dist import LAUNCHERS as LAUNCHERS_OF_PROCESSES
+from cfgtrain.parallel.dist import join_process_group
 
-__all__ = ["LAUNCHERS", "check_dist_params", "find_launcher", "is_under_agent", "local_device", "process_group"]
+__all__ = [
+    "LAUNCHERS",
+    "check_dist_params",
+    "find_launcher",
+    "is_under_agent",
+    "local_device",
+    "process_group",
+]
 
 logger = logging.getLogger(__name__)
 
-LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+LAUNCHERS = ("none", *LAUNCHERS_OF_PROCESSES)
 BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 
 _OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")}
@@ -37,11 +46,6 @@ def find_launcher() -> str:
     if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         return "slurm"
     return "none"
-
-
-def is_under_agent() -> bool:
-    """Return whether an elastic agent of PyTorch, such as that of torchrun, has started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def check_dist_params(settings: Any) -> dict[str, Any]:
@@ -93,7 +97,8 @@ def process_group(
         settings: ``dict(backend=..., timeout=...)``, the timeout in seconds; see ``check_dist_params``.
 
     Raises:
-        ArgumentError: The launcher is unknown, or has not set its environment variables.
+        ArgumentError: The launcher is unknown.
+        LauncherError: It has not set its environment variables.
     """
     check_choice("launcher", launcher, (None, *LAUNCHERS))
     own = not dist.is_initialized()
@@ -122,27 +127,10 @@ def process_group(
 
 def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> None:
     """Initialize the process group."""
-    set_environment(launcher)
     backend = settings.get("backend") or ("nccl" if device.type == "cuda" else "gloo")
     if backend == "nccl" and device.type != "cuda":
         logger.info("dist_params.backend is 'nccl', which is for CUDA: on %s it is 'gloo'.", device)
         backend = "gloo"
-    if device.type == "cuda" and device.index is None:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     timeout = settings.get("timeout")
-    dist.init_process_group(backend, timeout=None if timeout is None else timedelta(seconds=timeout))
-
-
-def set_environment(launcher: str) -> None:
-    """Set the variables of PyTorch's launcher from those of another one.
-
-    Raises:
-        ArgumentError: A variable of the launcher is missing.
-    """
-    missing = [name for name in _OF_ENVIRONMENT.get(launcher, ()) if name not in os.environ]
-    if missing:
-        raise ArgumentError(
-            f"The launcher {launcher!r} has not started this process: there is no environment variable "
-            f"{' and no '.join(missing)}.",
-            hint="Start it with torchrun, for example: torchrun --nproc-per-node 2 -m cfgtrain train config.py",
-        )
+    options = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
+    join_process_group(launcher, backend, **options)

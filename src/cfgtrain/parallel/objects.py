@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import distributed as dist
+from torch import nn
 
 from cfgtrain.errors import CfgTrainError, ProcessError
 from cfgtrain.parallel.dist import get_dist_info
 
-__all__ = ["broadcast_object", "error_text", "from_main_process", "gather_objects", "on_every_process"]
+__all__ = [
+    "broadcast_object",
+    "broadcast_state",
+    "error_text",
+    "from_main_process",
+    "gather_objects",
+    "on_every_process",
+]
 
 Value = TypeVar("Value")
 
@@ -34,6 +43,15 @@ def broadcast_object(value: Any) -> Any:
     return values[0]
 
 
+def broadcast_state(model: nn.Module) -> None:
+    """Copy the parameters and buffers of a model from the main process to the others, in place."""
+    if get_dist_info()[1] == 1:
+        return
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            dist.broadcast(tensor.data, src=0)
+
+
 def from_main_process(make: Callable[[], Value]) -> Value:
     """Call a function in the main process only, and return its result in every process.
 
@@ -55,7 +73,7 @@ def from_main_process(make: Callable[[], Value]) -> Value:
     if error is not None:
         raise error
     if failure is not None:
-        raise ProcessError(f"Rank 0 failed: {failure}", rank=0)
+        raise ProcessError(f"Rank 0 failed: {failure}", is_reported=True)
     return result  # type: ignore[no-any-return]  # of the type that `make` returns
 
 
@@ -82,7 +100,7 @@ def on_every_process(do: Callable[[], Value]) -> Value:
     rank = get_dist_info()[0]
     if error is not None and (rank == first or texts[rank] not in texts[:rank]):
         raise error
-    failed = ProcessError(f"Rank {first} failed: {texts[first]}", rank=first)
+    failed = ProcessError(f"Rank {first} failed: {texts[first]}", is_reported=True)
     if isinstance(error, CfgTrainError):
         failed.exit_code = error.exit_code
     raise failed from error

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.parallel.objects import gather_objects
 
 __all__ = ["LogBuffer"]
 
@@ -96,16 +97,16 @@ class LogBuffer:
     def average(self, n: int = 0) -> None:
         """Put the weighted means of the last ``n`` values of each name (0: all) into ``output``.
 
-        A name whose values are all of zero samples has no mean and is left out.
+        They are means over all processes, every one of which must call this. A name whose values are all of zero samples has no mean and is left out.
         """
         if n < 0:
             raise ArgumentError(f"An average is over n >= 0 values, not {n}.")
         self.fetch()
-        for name, values in self._values.items():
-            if n:
-                total, weight = _weighted_sum(_last(values, n), _last(self._counts[name], n))
-            else:
-                total, weight = self._totals[name]
+        sums = {
+            name: _weighted_sum(_last(values, n), _last(self._counts[name], n)) if n else self._totals[name]
+            for name, values in self._values.items()
+        }
+        for name, (total, weight) in _over_processes(sums).items():
             if weight:
                 self.output[name] = self.latest[name] = total / weight
         self.output.update(self.counters)
@@ -213,6 +214,16 @@ def plain(value: Any) -> Any:
 
 def _as_tensor(values: deque[Any]) -> Tensor:
     return torch.tensor(list(values), dtype=torch.float64)
+
+
+def _over_processes(sums: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
+    """Return the sums over all processes of the total and the weight of each name."""
+    combined = dict.fromkeys(sums, (0.0, 0))
+    for each in gather_objects(sums):
+        for name, (total, weight) in each.items():
+            before = combined.get(name, (0.0, 0))
+            combined[name] = before[0] + total, before[1] + weight
+    return combined
 
 
 def _last(values: deque[Any], n: int) -> list[Any]:

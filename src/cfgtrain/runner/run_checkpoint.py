@@ -397,7 +397,11 @@ class RunCheckpoint:
     def _check_finite(self, runner: RunnerView) -> None:
         """Raise if the loss so far, a weight or an extra weight of a hook is not finite."""
         self._training_log.fetch()
-        model = {f"weight {name}": p for name, p in unwrap_model(runner.model).named_parameters() if p.requires_grad}
+        model = {
+            f"weight {name}": p
+            for name, p in unwrap_model(runner.model).named_parameters()
+            if p.requires_grad
+        }
         for weights in (model, *(hook.extra_weights() for hook in runner.hooks)):
             if all_finite([*weights.values()]):
                 continue

@@ -20,6 +20,8 @@ from cfgtrain.runner.protocol import RunnerView
 
 __all__ = ["DistEvalHook"]
 
+DISTRIBUTED_ARGUMENTS = ("broadcast_bn_buffer", "tmpdir", "gpu_collect")  # which EvalHook has not
+
 
 @HOOKS.register_module()
 class DistEvalHook(EvalHook):
@@ -85,6 +87,11 @@ class DistEvalHook(EvalHook):
         if world_size > 1:
             dist.broadcast_object_list(found, src=0)
         scores, self.losses = found
+        if rank != 0:  # logger hooks then do the same in all processes
+            runner.log_buffer.output.update(scores)
+            runner.log_buffer.mode = "val"
+            runner.log_buffer.iters = runner.completed_iters
+            runner.log_buffer.ready = True
         return scores
 
 
