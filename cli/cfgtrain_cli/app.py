@@ -33,6 +33,7 @@ from cfgtrain_cli import (
 from cfgtrain_cli.checkpoint import commands as checkpoint
 from cfgtrain_cli.failures import print_failure, print_warning
 from cfgtrain_cli.image import commands as image
+from cfgtrain_cli.launch import note
 from cfgtrain_cli.options import ConfigCommand
 from cfgtrain_cli.registry_commands import commands as registry_commands
 
@@ -111,10 +112,12 @@ def _run(words: list[str], is_process: bool, debug: bool) -> None:
     except ProcessError as error:
         if not error.is_reported:
             print_failure(error)
+            note("reported")
         sys.exit(error.exit_code)
     except Exception as error:
         if debug or not print_failure(error):
             raise
+        note("reported")
         sys.exit(error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED)
     finally:
         # Once our own process is done, a late signal must not change its exit code.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -41,8 +43,15 @@ def print_failure(error: Exception) -> bool:
         text, details = lines[0], lines[1:]
     indented = [line if line.startswith("  ") else f"  {line}" for line in (*details, *code)]
     hint = [DEBUG_HINT] if code or not isinstance(error, CfgTrainError | OSError) else []
-    _print("\n".join([f"Error: {text}", *indented, *hint]), "red")
+    place = _rank_text() if getattr(error, "exit_code", None) != ExitCode.USAGE else ""
+    _print("\n".join([f"Error{place}: {text}", *indented, *hint]), "red")
     return True
+
+
+def _rank_text() -> str:
+    """Return which of several processes this is, for a message, or an empty str if it is the only one."""
+    several = os.environ.get("WORLD_SIZE", "1") != "1"
+    return f" in rank {os.environ['RANK']}" if several and "RANK" in os.environ else ""
 
 
 def print_warning(warning: ConfigWarning) -> None:

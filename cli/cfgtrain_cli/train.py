@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgtrain.config.config import Config
+from cfgtrain.errors import CfgTrainError, OptionError, ProcessError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.experiment.work_dir import new_run_id
 from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli.console import echo
-from cfgtrain_cli.loading import load_project
+from cfgtrain_cli.launch import STARTED, in_rank, launch, launch_folder, note
+from cfgtrain_cli.loading import load_config, load_project
 from cfgtrain_cli.options import CfgOptions, ConfigFile
 
 if TYPE_CHECKING:
@@ -61,6 +67,25 @@ def train(
     device: Annotated[
         str | None, typer.Option(help="Device to train on, such as cpu or cuda:0. \\[default: auto]")
     ] = None,
+    nproc: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Train with N processes on this machine, such as one per GPU."),
+    ] = None,
+    max_restarts: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="With --nproc: how often to restart and resume after a process has failed.",
+        ),
+    ] = 0,
+    launcher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|pytorch|slurm|mpi",
+            help="What has started this process as one of several. \\[default: found in the environment]",
+        ),
+    ] = None,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Train a model from a config file, then test it."""
@@ -73,14 +98,45 @@ def train(
         "dry_run": dry_run,
         "device": device,
     }
-    cfg = load_project(config, cfg_options, settings)
+    if max_restarts and nproc is None:
+        raise OptionError("--max-restarts needs --nproc: without it, there are no processes to restart.")
+    if nproc is not None and launch_folder() is None:
+        if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+            raise OptionError(
+                "--nproc starts several processes, but this process is already one of several that another launcher "
+                "has started. Leave --nproc out."
+            )
+        load_config(config, cfg_options, settings)  # to report mistakes once
+        raise typer.Exit(launch(sys.argv[1:], nproc, max_restarts, new_run_id()))
+    with in_rank():
+        _train(config, cfg_options, settings, trust_checkpoint, launcher)
+
+
+def _train(
+    config: Path,
+    cfg_options: list[str] | None,
+    settings: dict[str, Any],
+    trust_checkpoint: bool,
+    launcher: str | None,
+) -> None:
+    """Train in this process, which may be one of several."""
+    cfg = _load(config, cfg_options, settings)
     from cfgtrain.train import CHECKPOINT_NOTE  # imports torch; mistakes in the config are reported first
     from cfgtrain.train import train as run
 
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and STARTED in os.environ:
+        from cfgtrain.experiment.resume import has_checkpoint_since
+
+        if has_checkpoint_since(cfg, os.environ[STARTED]):
+            cfg.resume_from = "auto"
     try:
-        result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint)
+        result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint, launcher=launcher)
     except KeyboardInterrupt:
-        if cfg.get("work_dir") and any(Path(cfg.work_dir).glob("*.pth")):
+        if (
+            int(os.environ.get("RANK", "0")) == 0
+            and cfg.get("work_dir")
+            and any(Path(cfg.work_dir).glob("*.pth"))
+        ):
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
@@ -93,11 +149,31 @@ def train(
         raise KeyboardInterrupt  # in the final test of a run that saves no checkpoints
     if result.runner.interrupted:
         handle_signals(SIGNALS, signal.SIG_IGN)  # all is saved: a second Ctrl-C is too late
-        echo(stopped_message(result, sys.argv[1:]))
-        raise typer.Exit(ExitCode.STOPPED)
+        if result.runner.rank == 0:
+            echo(stopped_message(result, sys.argv[1:]))
+            note("stopped")
+        # An elastic agent would count any other code as a failure, and start new processes.
+        is_under_agent = "TORCHELASTIC_RUN_ID" in os.environ
+        raise typer.Exit(ExitCode.DONE if is_under_agent else ExitCode.STOPPED)
+    if result.runner.rank != 0:
+        return
     echo(summary(result, config, overridden=bool(cfg_options)))
     if save_failure(result):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _load(config: Path, cfg_options: list[str] | None, settings: dict[str, Any]) -> Config:
+    """Load the config; of several processes on a machine, the first one reports what is wrong with it."""
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        return load_project(config, cfg_options, settings)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return load_project(config, cfg_options, settings)
+    except Exception as error:
+        reported = ProcessError(str(error), is_reported=True)
+        reported.exit_code = error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED
+        raise reported from error
 
 
 def stopped_message(result: TrainResult, words: list[str]) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "checkpoint_folders",
     "end_again",
     "find_start",
+    "has_checkpoint_since",
     "may_resume",
     "resume_run",
     "warn_about_unfinished_run",
@@ -172,6 +173,19 @@ def warn_about_unfinished_run(cfg: Config, folders: list[Path], logger: logging.
                 folders[0], done, length, unit, printable(path.name),
             )  # fmt: skip
         return
+
+
+def has_checkpoint_since(cfg: Config, run_id: str) -> bool:
+    """Return whether a run that began after another one was given this id has saved a checkpoint to resume from."""
+    for folder in checkpoint_folders(cfg, work_dir_of(cfg)):
+        for path in folder.glob("*.pth"):
+            try:
+                saved = read_lazily(path)
+            except CheckpointError:
+                continue
+            if "resume" in saved and str((saved.get("meta") or {}).get("run_id", "")) > run_id:
+                return True
+    return False
 
 
 def may_resume(cfg: Config) -> bool:
