@@ -1,0 +1,139 @@
+"""A run of two processes ends as a whole, and goes on exactly."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.experiment import ITERATIONS, RUNNERS, Forker, end_of, iterations, newest, wait_for, write_experiment
+from faults.ranks import end_ranks, run_ranks, start_ranks
+from tiny import same
+
+KILLED = -signal.SIGKILL
+EPOCH = 3  # iterations of an epoch of two processes
+KINDS = {"epoch": 4 * EPOCH, "iter": ITERATIONS}  # length of a run
+
+
+@pytest.fixture(scope="module")
+def unbroken(
+    forker: Forker, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[dict[str, Any], list[Any]]]:
+    """For each runner, the end of an uninterrupted run of two processes, and the iterations of each."""
+    runs = {}
+    for kind in RUNNERS:
+        folder = tmp_path_factory.mktemp(f"unbroken-{kind}")
+        write_experiment(folder)
+        run_ranks(forker, "train", f"{kind}.py", "--work-dir", "run", cwd=folder)
+        runs[kind] = end_of(folder / "run"), [iterations(f"first-{rank}", folder) for rank in range(2)]
+    return runs
+
+
+def check_resumed(kind: str, forker: Forker, unbroken: dict[str, Any]) -> None:
+    """Resume a run, and check that it is the same as without the interruption."""
+    at = newest(Path("run"))["resume"]["position"]["iter"]
+    run_ranks(forker, "train", f"{kind}.py", "--work-dir", "run", "--resume", "auto", session="second")
+    end, seen = unbroken[kind]
+    assert [iterations(f"second-{rank}") for rank in range(2)] == [each[at:] for each in seen]
+    assert same(end_of(Path("run")), end)
+
+
+def test_the_processes_draw_different_numbers(unbroken: dict[str, Any]) -> None:
+    """The processes train on different samples; both save their random states."""
+    end, (first, second) = unbroken["epoch"]
+    assert len(first) == len(second) == KINDS["epoch"]
+    assert all(a[3] != b[3] for a, b in zip(first, second, strict=True))
+    assert len(end["random"]) == 2
+    assert not same(end["random"][0], end["random"][1])
+
+
+@pytest.mark.parametrize(("rank", "at"), [(0, 10), (1, 9)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kill_of_one_process_ends_all(
+    kind: str, rank: int, at: int, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """If a process is killed, the other one fails too, and the resumed run is the same as without the kill."""
+    ranks = start_ranks(
+        forker, "train", f"{kind}.py", "--work-dir", "run", faults={rank: f"iter:{at}:SIGKILL"}
+    )
+    codes = end_ranks(ranks)
+    assert codes[rank] == KILLED
+    assert codes[1 - rank] == 1, ranks[1 - rank].text
+    assert f"Error in rank {1 - rank}: Rank {1 - rank} has lost the connection" in ranks[1 - rank].text
+    check_resumed(kind, forker, unbroken)
+
+
+@pytest.mark.parametrize(
+    ("rank", "fault"), [(0, "iter:5:SIGTERM"), (1, "iter:4:SIGINT"), (1, "val-read:2:SIGTERM"), (0, "val-read:6:SIGTERM")]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signal_to_one_process_stops_all(
+    kind: str, rank: int, fault: str, forker: Forker, unbroken: dict[str, Any]
+) -> None:
+    """All processes stop at the same iteration, the run is saved once, and goes on exactly."""
+    ranks = start_ranks(forker, "train", f"{kind}.py", "--work-dir", "run", faults={rank: fault})
+    assert end_ranks(ranks) == [75, 75], "\n".join(each.text for each in ranks)
+    done = [iterations(f"first-{each}") for each in range(2)]
+    assert len(done[0]) == len(done[1]) < KINDS[kind]
+    assert ranks[0].text.count("Stopped by") == 1
+    assert ranks[1].text == ""
+    assert newest(Path("run"))["resume"]["position"]["iter"] == len(done[0])
+    check_resumed(kind, forker, unbroken)
+
+
+def test_an_error_in_one_process_ends_all_with_one_report(forker: Forker) -> None:
+    """The process that failed reports it, with its rank; the log of the run has it too."""
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", faults={1: "iter:4:raise"})
+    assert end_ranks(ranks) == [1, 1]
+    assert "Error in rank 1: ValueError: this one is broken." in ranks[1].text
+    assert "Error" not in ranks[0].text
+    log = next(Path("run").glob("*.log")).read_text()
+    assert "The run failed: Rank 1 failed: ValueError: this one is broken" in log
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ("optimizer.lr=0.06", "The setting 'optimizer' of the config is different"),
+        ("data.train.size=23", "The setting 'data' of the config is different"),
+    ],
+)
+def test_different_configs_are_refused(own: str, message: str, forker: Forker) -> None:
+    """Processes with different configs do not train; the main process says what is different."""
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", own={1: ["--cfg-options", own]})
+    assert end_ranks(ranks) == [2, 2]
+    assert message in ranks[0].text
+    assert ranks[1].text == ""
+    assert not Path("run").exists()
+
+
+def test_a_wrong_config_is_reported_once(forker: Forker) -> None:
+    """What is wrong with the config is reported by one process."""
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", "+parallel.type='FDP'")
+    assert end_ranks(ranks) == [2, 2]
+    assert "parallel.type is 'DDP', not 'FDP'." in ranks[0].text
+    assert ranks[1].text == ""
+
+
+def test_the_number_of_processes_changes_at_the_end_of_an_epoch_only(forker: Forker) -> None:
+    """Within an epoch, another number of processes is an error that says what would work."""
+    words = ["train", "epoch.py", "--work-dir", "run"]
+    ranks = start_ranks(forker, *words, faults={0: "iter:5:SIGTERM"})
+    assert end_ranks(ranks) == [75, 75]
+    text = forker.run(*words, "--resume", "auto", code=1)
+    assert "within an epoch that 2 processes shared; now there are 1 process" in text
+    assert "Resume with as many processes as before" in text
+    run_ranks(forker, *words, "--resume", "auto", session="second")
+    more = ["--cfg-options", "runner.max_epochs=5"]
+    forker.run(*words, "--resume", "auto", *more, SESSION="third")
+    run_ranks(forker, *words, "--resume", "auto", "--cfg-options", "runner.max_epochs=6", count=3, session="fourth")
+    assert [len(iterations(f"fourth-{rank}")) for rank in range(3)] == [2, 2, 2]
+
+
+def test_a_second_signal_ends_immediately(forker: Forker) -> None:
+    """A second signal to a process ends the run without saving; the other process does not wait for ever."""
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", faults={1: "iter:4:hold"})
+    wait_for(lambda: list(Path().glob("held-iter-*")), "the process to be held")
+    ranks[1].send(signal.SIGKILL)
+    assert end_ranks(ranks) == [1, KILLED]
