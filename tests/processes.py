@@ -15,6 +15,7 @@ from cfgtrain.data.builder import build_dataloader
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
+from cfgtrain.parallel import DataContainer, MMDistributedDataParallel
 from cfgtrain.parallel.dist import allreduce_grads, allreduce_params, average_tensors, get_dist_info
 from cfgtrain.runner import DistEvalHook
 
@@ -112,3 +113,58 @@ def reduce_all_ways(rank: int) -> Any:
             )
         )
     return results[-1] if results[0] == results[1] == results[2] else results
+
+
+class Branches(torch.nn.Module):
+    """A model with a buffer, and with a layer that its loss does not need."""
+
+    def __init__(self, has_unused: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.used = torch.nn.Linear(3, 1)
+        self.unused = torch.nn.Linear(3, 1) if has_unused else None
+        self.register_buffer("offset", torch.ones(1))
+
+    def forward(self, x: torch.Tensor, name: Any) -> torch.Tensor:
+        return (self.used(x) + self.offset).square().mean()
+
+    def train_step(self, data: Any, optimizer: Any = None, **kwargs: Any) -> Any:
+        assert data["name"] == [["a"]] or data["name"] == ["a"]
+        return {"loss": self(**data), "num_samples": len(data["x"])}
+
+    val_step = train_step
+
+
+def train_distributed(rank: int) -> Any:
+    """Train three steps with each option, and alone with the batches of both processes."""
+    ways: dict[str, tuple[bool, dict[str, Any]]] = {
+        "default": (False, {}),
+        "unused": (True, {"find_unused_parameters": True}),
+        "static": (True, {"static_graph": True}),
+        "views": (False, {"gradient_as_bucket_view": True}),
+    }
+    batches = torch.arange(36.0).sin().reshape(3, 4, 3)  # steps, samples, features
+    results = {}
+    for way, (has_unused, options) in ways.items():
+        alone = Branches(has_unused)
+        model = MMDistributedDataParallel(Branches(has_unused), **options)
+        model.module.offset.fill_(1.0 + rank)  # the next forward pass makes the buffers equal again
+        assert {name.partition(".")[0] for name in model.state_dict()} == {"module"}
+        for weights, batch in ((model, batches[:, 2 * rank : 2 * rank + 2]), (alone, batches)):
+            optimizer = torch.optim.SGD(weights.parameters(), 0.1)
+            for x in batch:
+                contained = {"x": DataContainer([x]), "name": DataContainer([["a"]], cpu_only=True)}
+                data = contained if weights is model else {"x": x, "name": ["a"]}
+                optimizer.zero_grad()
+                if weights is model and way == "default":
+                    with model.no_sync():  # a window of two halves, of which only the last communicates
+                        (model.train_step(data, optimizer)["loss"] / 2).backward()
+                    (model.train_step(data, optimizer)["loss"] / 2).backward()
+                else:
+                    weights.train_step(data, optimizer)["loss"].backward()
+                optimizer.step()
+                with torch.no_grad():
+                    for _ in range(rank):  # processes may evaluate different numbers of batches
+                        weights.val_step(data)
+        results[way] = list(model.module.used.parameters()), list(alone.used.parameters())
+    return {way: tuple([each.detach() for each in side] for side in pair) for way, pair in results.items()}

@@ -396,8 +396,6 @@ class PrerequisiteError(CfgTrainError, RuntimeError):
 class LauncherError(CfgTrainError, KeyError):
     """An environment variable that the launcher of a distributed run sets is missing or not valid."""
 
-    exit_code = ExitCode.USAGE
-
 
 class TimerError(CfgTrainError):
     """The time of a timer that is not running was read."""

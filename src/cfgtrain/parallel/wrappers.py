@@ -74,7 +74,7 @@ class _Steps(nn.Module):
             self.module = model  # so that code of the step finds the model here
             return getattr(model, name)(*args, **kwargs)
 
-        self.module = _Call(call)  # torch's forward calls it like any other model
+        self.module = _Call(model, call)  # torch's forward calls it like any other model
         try:
             return self(*args, **kwargs)
         finally:
@@ -82,14 +82,24 @@ class _Steps(nn.Module):
 
 
 class _Call(nn.Module):
-    """A module whose forward pass is a function."""
+    """A module that has the parameters and buffers of a model, and whose forward pass is a function."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, model: nn.Module, function: Callable[..., Any]) -> None:
         super().__init__()
+        self.model = (model,)  # in a tuple it is no submodule, which would change the names
         self.function = function
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+    def named_modules(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model[0].named_modules(*args, **kwargs)
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model[0].named_parameters(*args, **kwargs)
+
+    def named_buffers(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model[0].named_buffers(*args, **kwargs)
 
 
 @MODULE_WRAPPERS.register_module()
