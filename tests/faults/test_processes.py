@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.experiment import ITERATIONS, RUNNERS, Forker, end_of, iterations, newest, wait_for, write_experiment
+from faults.experiment import (
+    ITERATIONS,
+    RUNNERS,
+    Forker,
+    end_of,
+    iterations,
+    newest,
+    wait_for,
+    write_experiment,
+)
 from faults.ranks import end_ranks, run_ranks, start_ranks
 from tiny import same
 
@@ -65,7 +74,7 @@ def test_a_kill_of_one_process_ends_all(
 
 
 @pytest.mark.parametrize(
-    ("rank", "fault"), [(0, "iter:5:SIGTERM"), (1, "iter:4:SIGINT"), (1, "val-read:2:SIGTERM"), (0, "val-read:6:SIGTERM")]
+    ("rank", "fault"), [(0, "iter:5:SIGTERM"), (1, "iter:4:SIGINT"), (1, "val-read:7:SIGTERM"), (0, "val-read:12:SIGTERM")]
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_signal_to_one_process_stops_all(

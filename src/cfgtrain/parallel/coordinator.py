@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1  # between two looks into the store
 ANSWER_SECONDS = 30.0  # how long to wait for another process to answer that the run is to stop
-FAILURE_SECONDS = 3.0  # how long to wait for the reason why the connection to another process was lost
+FAILURE_SECONDS = 2.0  # how long to wait for the reason why the connection to another process was lost
 END_SECONDS = 15.0  # how long a process may take to end after another one has failed
 
 _STOP, _FAILED = "stop", "failed"

@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 LAUNCHERS = ("none", *LAUNCHERS_OF_PROCESSES)
 BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 
+# torch waits for a thread of the group when its last user is deleted. If that is DistributedDataParallel, it does so
+# with Python's lock, which the thread may need. A reference from Python is deleted without the lock.
+_ENDED: list[Any] = []
+
 _OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")}
 
 
@@ -122,6 +126,7 @@ def process_group(
         coordinator.close()
         library.setLevel(level)
         if own:
+            _ENDED.append(dist.group.WORLD)
             dist.destroy_process_group()
 
 

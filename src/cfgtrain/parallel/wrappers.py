@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -210,3 +210,17 @@ def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
         model.require_backward_grad_sync = enabled  # type: ignore[assignment]  # a plain attribute
     elif hasattr(model, "set_requires_gradient_sync"):  # fully_shard
         model.set_requires_gradient_sync(enabled)  # type: ignore[operator]  # a method of its mixin
+
+
+def exclude_from_sync(model: nn.Module, names: Iterable[str]) -> None:
+    """Exclude buffers of a model, which are equal in all processes anyway, from what is copied in each iteration.
+
+    Args:
+        model: The model, in its wrapper if it has one already.
+        names: Names of buffers in the model without wrappers.
+    """
+    inner = unwrap_model(model)
+    excluded = {*getattr(inner, "_ddp_params_and_buffers_to_ignore", ()), *names}
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inner, [*excluded])
+    if isinstance(model, DistributedDataParallel):
+        model.parameters_to_ignore.update(excluded)

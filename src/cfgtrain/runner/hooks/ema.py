@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.errors import ArgumentError, HookError
-from cfgtrain.parallel.wrappers import unwrap_model
+from cfgtrain.parallel.wrappers import exclude_from_sync, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
 from cfgtrain.runner.hooks.optimizer import OptimizerHook
@@ -59,6 +59,7 @@ class EMAHook(Hook):
         self.resume_from = resume_from
         self.update_buffers = update_buffers
         self._names: list[str] = []
+        self._buffers: list[str] = []
         self._weights: list[Tensor] = []
         self._averages: list[Tensor] = []
         self._swapped = False  # whether the model contains the averages
@@ -70,6 +71,7 @@ class EMAHook(Hook):
         names = _buffer_names(model, self.update_buffers)
         if all(name in state_dict for name in names.values()):
             self._register(model, names)
+            exclude_from_sync(runner.model, self._buffers)
             self._swapped = True  # as in the file
 
     def before_run(self, runner: RunnerView) -> None:
@@ -85,6 +87,7 @@ class EMAHook(Hook):
         if not self._averages:
             model = unwrap_model(runner.model)
             self._register(model, _buffer_names(model, self.update_buffers))
+        exclude_from_sync(runner.model, self._buffers)
         later = runner.hooks[runner.hooks.index(self) :]
         if any(isinstance(hook, OptimizerHook) for hook in later):
             runner.logger.warning(
@@ -143,6 +146,7 @@ class EMAHook(Hook):
     def _register(self, model: nn.Module, names: Mapping[str, str]) -> None:
         tensors = _tensors(model, self.update_buffers)
         self._names = list(names)
+        self._buffers = list(names.values())
         self._weights = [tensors[name] for name in names]
         self._averages = []
         for name, buffer_name in names.items():
