@@ -47,6 +47,11 @@ from cfgtrain.runner.hooks.loggers import text
 
 # FAULTS is a list of PLACE:COUNT:ACTION: at the COUNT-th time at PLACE, do ACTION.
 PLAN = [word.split(":") for word in os.environ.get("FAULTS", "").split()]
+# Of the processes of a launch, only the one of this rank has faults, and not after a restart.
+if os.environ.get("RANK") != os.environ.get("FAULTS_RANK", os.environ.get("RANK")) or "1" == os.environ.get(
+    "TORCHELASTIC_RESTART_COUNT"
+):
+    PLAN = []
 SESSION = os.environ.get("SESSION", "first")
 times = Counter()
 

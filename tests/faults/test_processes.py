@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.experiment import (
-    ITERATIONS,
-    RUNNERS,
-    Forker,
-    end_of,
-    iterations,
-    newest,
-    wait_for,
-    write_experiment,
-)
+from faults.experiment import ITERATIONS, Forker, end_of, iterations, newest, wait_for, write_experiment
 from faults.ranks import end_ranks, run_ranks, start_ranks
 from tiny import same
 
@@ -24,43 +17,48 @@ KILLED = -signal.SIGKILL
 EPOCH = 3  # iterations of an epoch of two processes
 KINDS = {"epoch": 4 * EPOCH, "iter": ITERATIONS}  # length of a run
 
+Unbroken = Callable[[str], tuple[Any, Any]]
+
+
+KIND = pytest.mark.parametrize("kind", ["epoch", pytest.param("iter", marks=pytest.mark.slow)])
+
 
 @pytest.fixture(scope="module")
-def unbroken(
-    forker: Forker, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[dict[str, Any], list[Any]]]:
-    """For each runner, the end of an uninterrupted run of two processes, and the iterations of each."""
-    runs = {}
-    for kind in RUNNERS:
+def unbroken(forker: Forker, tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    """Return, for a runner, the end of an uninterrupted run of two processes, and the iterations of each."""
+
+    @cache
+    def run(kind: str) -> tuple[Any, Any]:
         folder = tmp_path_factory.mktemp(f"unbroken-{kind}")
         write_experiment(folder)
         run_ranks(forker, "train", f"{kind}.py", "--work-dir", "run", cwd=folder)
-        runs[kind] = end_of(folder / "run"), [iterations(f"first-{rank}", folder) for rank in range(2)]
-    return runs
+        return end_of(folder / "run"), [iterations(f"first-{rank}", folder) for rank in range(2)]
+
+    return run
 
 
-def check_resumed(kind: str, forker: Forker, unbroken: dict[str, Any]) -> None:
+def check_resumed(kind: str, forker: Forker, unbroken: Unbroken) -> None:
     """Resume a run, and check that it is the same as without the interruption."""
     at = newest(Path("run"))["resume"]["position"]["iter"]
     run_ranks(forker, "train", f"{kind}.py", "--work-dir", "run", "--resume", "auto", session="second")
-    end, seen = unbroken[kind]
+    end, seen = unbroken(kind)
     assert [iterations(f"second-{rank}") for rank in range(2)] == [each[at:] for each in seen]
     assert same(end_of(Path("run")), end)
 
 
-def test_the_processes_draw_different_numbers(unbroken: dict[str, Any]) -> None:
+def test_the_processes_draw_different_numbers(unbroken: Unbroken) -> None:
     """The processes train on different samples; both save their random states."""
-    end, (first, second) = unbroken["epoch"]
+    end, (first, second) = unbroken("epoch")
     assert len(first) == len(second) == KINDS["epoch"]
     assert all(a[3] != b[3] for a, b in zip(first, second, strict=True))
     assert len(end["random"]) == 2
     assert not same(end["random"][0], end["random"][1])
 
 
-@pytest.mark.parametrize(("rank", "at"), [(0, 10), (1, 9)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("rank", "at"), [pytest.param(0, 10, marks=pytest.mark.slow), (1, 9)])
+@KIND
 def test_a_kill_of_one_process_ends_all(
-    kind: str, rank: int, at: int, forker: Forker, unbroken: dict[str, Any]
+    kind: str, rank: int, at: int, forker: Forker, unbroken: Unbroken
 ) -> None:
     """If a process is killed, the other one fails too, and the resumed run is the same as without the kill."""
     ranks = start_ranks(
@@ -69,16 +67,22 @@ def test_a_kill_of_one_process_ends_all(
     codes = end_ranks(ranks)
     assert codes[rank] == KILLED
     assert codes[1 - rank] == 1, ranks[1 - rank].text
-    assert f"Error in rank {1 - rank}: Rank {1 - rank} has lost the connection" in ranks[1 - rank].text
+    assert f"Error in rank {1 - rank}: The connection to another process is lost" in ranks[1 - rank].text
     check_resumed(kind, forker, unbroken)
 
 
 @pytest.mark.parametrize(
-    ("rank", "fault"), [(0, "iter:5:SIGTERM"), (1, "iter:4:SIGINT"), (1, "val-read:7:SIGTERM"), (0, "val-read:12:SIGTERM")]
+    ("rank", "fault"),
+    [
+        (0, "iter:5:SIGTERM"),
+        pytest.param(1, "iter:4:SIGINT", marks=pytest.mark.slow),
+        (1, "val-read:7:SIGTERM"),
+        pytest.param(0, "val-read:12:SIGTERM", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("kind", KINDS)
+@KIND
 def test_a_signal_to_one_process_stops_all(
-    kind: str, rank: int, fault: str, forker: Forker, unbroken: dict[str, Any]
+    kind: str, rank: int, fault: str, forker: Forker, unbroken: Unbroken
 ) -> None:
     """All processes stop at the same iteration, the run is saved once, and goes on exactly."""
     ranks = start_ranks(forker, "train", f"{kind}.py", "--work-dir", "run", faults={rank: fault})
@@ -119,30 +123,84 @@ def test_different_configs_are_refused(own: str, message: str, forker: Forker) -
 
 def test_a_wrong_config_is_reported_once(forker: Forker) -> None:
     """What is wrong with the config is reported by one process."""
-    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", "+parallel.type='FDP'")
+    ranks = start_ranks(
+        forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", "+parallel.type='FDP'"
+    )
     assert end_ranks(ranks) == [2, 2]
     assert "parallel.type is 'DDP', not 'FDP'." in ranks[0].text
     assert ranks[1].text == ""
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_at_the_end_of_an_epoch_only(forker: Forker) -> None:
     """Within an epoch, another number of processes is an error that says what would work."""
     words = ["train", "epoch.py", "--work-dir", "run"]
     ranks = start_ranks(forker, *words, faults={0: "iter:5:SIGTERM"})
     assert end_ranks(ranks) == [75, 75]
     text = forker.run(*words, "--resume", "auto", code=1)
-    assert "within an epoch that 2 processes shared; now there are 1 process" in text
+    assert "within an epoch that 2 processes trained, and is resumed with 1 process:" in text
     assert "Resume with as many processes as before" in text
-    run_ranks(forker, *words, "--resume", "auto", session="second")
-    more = ["--cfg-options", "runner.max_epochs=5"]
-    forker.run(*words, "--resume", "auto", *more, SESSION="third")
-    run_ranks(forker, *words, "--resume", "auto", "--cfg-options", "runner.max_epochs=6", count=3, session="fourth")
+    words += [
+        "--resume",
+        "auto",
+        "--cfg-options",
+        "checkpoint_config.by_epoch=True",
+        "checkpoint_config.interval=1",
+    ]
+    run_ranks(forker, *words, session="second")
+    forker.run(*words, "runner.max_epochs=5", SESSION="third")
+    run_ranks(forker, *words, "runner.max_epochs=6", count=3, session="fourth")
     assert [len(iterations(f"fourth-{rank}")) for rank in range(3)] == [2, 2, 2]
 
 
-def test_a_second_signal_ends_immediately(forker: Forker) -> None:
-    """A second signal to a process ends the run without saving; the other process does not wait for ever."""
-    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", faults={1: "iter:4:hold"})
-    wait_for(lambda: list(Path().glob("held-iter-*")), "the process to be held")
-    ranks[1].send(signal.SIGKILL)
-    assert end_ranks(ranks) == [1, KILLED]
+LAUNCH = ["train", "epoch.py", "--work-dir", "run", "--nproc", "2"]
+
+
+@pytest.mark.slow
+def test_a_launch_is_stopped_and_resumed(forker: Forker, unbroken: Unbroken) -> None:
+    """SIGTERM to ``cfgtrain train --nproc`` saves the run once and ends it with 75; it goes on exactly."""
+    command = forker.start(*LAUNCH, FAULTS="iter:5:hold", FAULTS_RANK="1")
+    wait_for(lambda: list(Path().glob("held-iter-*")), "a process to be held")
+    command.send(signal.SIGTERM)
+    Path("go").touch()
+    assert command.end() == 75, command.text
+    assert command.text.count("Stopped by SIGTERM after") == 1, command.text
+    assert "cfgtrain train --resume auto epoch.py --work-dir run --nproc 2" in command.text
+    forker.run(*LAUNCH, "--resume", "auto")
+    assert same(end_of(Path("run")), unbroken("epoch")[0])
+
+
+@pytest.mark.slow
+def test_a_launch_names_the_process_that_was_killed(forker: Forker) -> None:
+    """If a process is killed, the command says which one, and fails."""
+    text = forker.run(*LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", code=1)
+    assert text.count("Error") == 1
+    assert "Error: rank 1 was killed by SIGKILL" in text
+
+
+@pytest.mark.slow
+def test_a_launch_restarts_exactly(forker: Forker, unbroken: Unbroken) -> None:
+    """With ``--max-restarts`` the processes start again after one was killed, and resume exactly."""
+    forker.run(*LAUNCH, "--max-restarts", "1", FAULTS="iter:10:SIGKILL", FAULTS_RANK="1")
+    assert same(end_of(Path("run")), unbroken("epoch")[0])
+
+
+@pytest.mark.slow
+def test_a_killed_launcher_stops_the_run(forker: Forker, unbroken: Unbroken) -> None:
+    """If the launcher itself is killed, the processes save the run and end."""
+    command = forker.start(*LAUNCH, FAULTS="iter:5:hold", FAULTS_RANK="1")
+    wait_for(lambda: list(Path().glob("held-iter-*")), "a process to be held")
+    command.send(signal.SIGKILL)
+    command.end()
+    Path("go").touch()
+    wait_for(lambda: "Stopped by" in command.text or "Test:" in command.text, "the run to end")
+    forker.run(*LAUNCH, "--resume", "auto")
+    assert same(end_of(Path("run")), unbroken("epoch")[0])
+
+
+@pytest.mark.slow
+def test_an_error_in_a_launch_is_reported_once(forker: Forker) -> None:
+    """An error in one process is the only report of the command, and its exit code that of a failed run."""
+    text = forker.run(*LAUNCH, FAULTS="iter:4:raise", FAULTS_RANK="1", code=1)
+    assert text.count("Error in rank") == text.count("Error: ") == 1
+    assert "Error in rank 1: ValueError: this one is broken." in text

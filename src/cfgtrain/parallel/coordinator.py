@@ -112,7 +112,7 @@ class Coordinator:
                 raise
             found = self._first_failure()
             if found is None:
-                message = f"Rank {self.rank} has lost the connection to another process, which has ended or does not answer."
+                message = "The connection to another process is lost: it has ended, or does not answer."
                 hint = f"({error_text(error).splitlines()[0][:200]})"
                 raise ProcessError(message, hint=hint, is_reported=is_under_agent()) from error
             raise _failed(found) from error

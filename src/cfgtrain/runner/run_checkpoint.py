@@ -267,9 +267,10 @@ class RunCheckpoint:
                 processes = [of_processes(each) for each in (before, after)]
                 if processes[0] != processes[1]:
                     raise CheckpointError(
-                        f"The run was saved within an epoch that {processes[0]} shared; now there are {processes[1]}: "
-                        "its place in the data cannot be found. Resume with as many processes as before, or from a "
-                        "checkpoint at the end of an epoch, or take the weights alone with --load-from."
+                        f"The run was saved within an epoch that {processes[0]} trained, and is resumed with "
+                        f"{processes[1]}: its place in the data cannot be found. Resume with as many processes as "
+                        "before, or from a checkpoint at the end of an epoch, or take the weights alone with "
+                        "--load-from."
                     )
                 raise CheckpointError(
                     f"The run was saved within an epoch of {before}; now an epoch is {after}: its place in the data "
