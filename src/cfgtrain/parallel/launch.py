@@ -137,5 +137,14 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
         logger.info("dist_params.backend is 'nccl', which is for CUDA: on %s it is 'gloo'.", device)
         backend = "gloo"
     timeout = settings.get("timeout")
-    options = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
+    options: dict[str, Any] = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if launcher == "pytorch" and restarts != "0":
+        # The store of the agent still has the addresses of the processes before the restart.
+        store, rank, world_size = next(iter(dist.rendezvous("env://")))
+        options |= {
+            "store": dist.PrefixStore(f"restart_{restarts}", store),
+            "rank": rank,
+            "world_size": world_size,
+        }
     join_process_group(launcher, backend, **options)
