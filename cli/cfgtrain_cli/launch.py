@@ -164,9 +164,9 @@ def _run_agent(name: str, count: str, max_restarts: str, *words: str) -> None:
         f"--log-dir={name}/logs",
     ]
     try:
-        settings = parse_args([*options, "-m", "cfgtrain"])
+        settings = parse_args([*options, "-m", "cfgtrain"])  # type: ignore[no-untyped-call]  # torch leaves it untyped
         settings.training_script_args = list(words)  # argparse would find options of its own in them
-        run(settings)
+        run(settings)  # type: ignore[no-untyped-call]  # likewise
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         (Path(name) / "failures").write_text(json.dumps(codes))

@@ -128,7 +128,7 @@ def check_same_data(fingerprints: Mapping[str, str], loaders: Mapping[str, Any])
     """
     own: dict[str, str] = {}
     for part, loader in loaders.items():
-        dataset = getattr(loader, "dataset", None)
+        dataset: Any = getattr(loader, "dataset", None)
         own[f"number of samples of data.{part}"] = str(len(dataset)) if hasattr(dataset, "__len__") else "-"
         own[f"fingerprint of data.{part}"] = fingerprints.get(part, "-")[:12]
     _compare(own, "All processes of a run must read the same data.")

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 
 from cfgtrain.errors import ProcessError
 from cfgtrain.exit_codes import ExitCode
@@ -55,7 +56,7 @@ class Coordinator:
 
     def __init__(self, store: Any, watched_parent: bool = False) -> None:
         self.rank, self.world_size = get_dist_info()
-        self._store = dist.PrefixStore("cfgtrain", store)
+        self._store = PrefixStore("cfgtrain", store)
         self._parent = os.getppid() if watched_parent else None
         self._lock = threading.Lock()
         self._asked = 0

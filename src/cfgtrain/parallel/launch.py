@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from torch import distributed as dist
-from torch.distributed.distributed_c10d import _get_default_store
+from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
+from torch.distributed.rendezvous import rendezvous
 
 from cfgtrain.arguments import check_choice, check_positive, check_type
 from cfgtrain.errors import ArgumentError
@@ -60,17 +61,17 @@ def check_dist_params(settings: Any) -> dict[str, Any]:
         ArgumentError: There is no such setting, or a value is not valid.
     """
     check_type("dist_params", settings, Mapping | None, "a dict such as dict(backend='gloo', timeout=1800)")
-    settings = dict(settings or {})
-    for name in settings:
+    checked: dict[str, Any] = dict(settings or {})
+    for name in checked:
         if name not in ("backend", "timeout"):
             raise ArgumentError(
                 f"dist_params has no setting {name!r}.", near=(name, ["backend", "timeout"]), argument=name
             )
-    if settings.get("backend") is not None:
-        check_choice("backend", settings["backend"], BACKENDS)
-    if settings.get("timeout") is not None:
-        check_positive("timeout", settings["timeout"])
-    return settings
+    if checked.get("backend") is not None:
+        check_choice("backend", checked["backend"], BACKENDS)
+    if checked.get("timeout") is not None:
+        check_positive("timeout", checked["timeout"])
+    return checked
 
 
 def local_device(name: str | None) -> torch.device:
@@ -80,7 +81,7 @@ def local_device(name: str | None) -> torch.device:
         name: The device of the run, as for ``pick_device``.
     """
     device = pick_device(name)
-    if device.type == "cuda" and device.index is None and dist.is_initialized():
+    if str(device) == "cuda" and dist.is_initialized():
         local = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
         return torch.device("cuda", local % torch.cuda.device_count())
     return device
@@ -141,9 +142,9 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if launcher == "pytorch" and restarts != "0":
         # The store of the agent still has the addresses of the processes before the restart.
-        store, rank, world_size = next(iter(dist.rendezvous("env://")))
+        store, rank, world_size = next(iter(rendezvous("env://")))
         options |= {
-            "store": dist.PrefixStore(f"restart_{restarts}", store),
+            "store": PrefixStore(f"restart_{restarts}", store),
             "rank": rank,
             "world_size": world_size,
         }

@@ -221,6 +221,6 @@ def exclude_from_sync(model: nn.Module, names: Iterable[str]) -> None:
     """
     inner = unwrap_model(model)
     excluded = {*getattr(inner, "_ddp_params_and_buffers_to_ignore", ()), *names}
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inner, [*excluded])
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inner, [*excluded])  # type: ignore[no-untyped-call]  # torch leaves it untyped
     if isinstance(model, DistributedDataParallel):
         model.parameters_to_ignore.update(excluded)
