@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from faults.experiment import ITERATIONS, Forker, end_of, iterations, newest, wait_for, write_experiment
-from faults.ranks import end_ranks, run_ranks, start_ranks
+from faults.ranks import end_ranks, free_port, run_ranks, start_ranks
 from tiny import same
 
 KILLED = -signal.SIGKILL
@@ -151,6 +152,41 @@ def test_the_number_of_processes_changes_at_the_end_of_an_epoch_only(forker: For
     forker.run(*words, "runner.max_epochs=5", SESSION="third")
     run_ranks(forker, *words, "runner.max_epochs=6", count=3, session="fourth")
     assert [len(iterations(f"fourth-{rank}")) for rank in range(3)] == [2, 2, 2]
+
+
+def test_tasks_of_slurm_train_together(forker: Forker, tmp_path: Path) -> None:
+    """Tasks that srun has started find each other by the variables of Slurm and ``scontrol``."""
+    (tmp_path / "bin").mkdir()
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.write_text("#!/bin/sh\necho 127.0.0.1\n")
+    scontrol.chmod(0o755)
+    shared = {
+        "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
+        "SLURM_NTASKS": "2",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_NODELIST": "node[1-2]",
+        "MASTER_PORT": str(free_port()),
+    }
+    tasks = [
+        forker.start("train", "epoch.py", "--work-dir", "run", **shared, SLURM_PROCID=str(rank))
+        for rank in range(2)
+    ]
+    assert end_ranks(tasks) == [0, 0], "\n".join(task.text for task in tasks)
+    assert "2 processes = 16 samples per step" in tasks[0].text
+
+
+def test_a_model_with_synchronized_batch_norm_needs_cuda(forker: Forker) -> None:
+    """SyncBatchNorm on the CPU is an error before the run."""
+    with Path("parts.py").open("a", encoding="utf-8") as file:
+        file.write(
+            "\n@MODELS.register_module()\nclass Synced(Net):\n"
+            "    def __init__(self):\n        super().__init__()\n        self.norm = nn.SyncBatchNorm(8)\n"
+        )
+    model = "model={'type': 'Synced', '_delete_': True}"
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", model)
+    assert end_ranks(ranks) == [2, 2], ranks[0].text
+    assert "The layer 'norm' of the model is a SyncBatchNorm, which needs CUDA" in ranks[0].text
+    assert ranks[1].text == ""
 
 
 LAUNCH = ["train", "epoch.py", "--work-dir", "run", "--nproc", "2"]
