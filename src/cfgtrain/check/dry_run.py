@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -44,7 +45,9 @@ from cfgtrain.suggestions import with_article
 
 __all__ = ["DryRun", "dry_run", "exception_text", "try_batches"]
 
-MAX_LINES = 3  # of the text of an exception that is not ours
+MAX_LINES, MAX_WIDTH = 3, 300  # of the text of an exception that is not ours
+_OUT_OF_RANGE = re.compile("out of (bounds|range)|num_classes")  # what torch says about a label
+_CALLED = re.compile(r".*(?=argument after \*)", re.DOTALL)  # the repr of a model, before a message of Python
 
 logger = logging.getLogger(__name__)
 
@@ -169,9 +172,7 @@ class _Trial:
                 return
             wrong = self._wrong_label(batch, class_labels(batch.dataset))
             if wrong is not None:
-                if not self.has_wrong_label:  # the cause is probably the same for all datasets
-                    yield wrong
-                self.has_wrong_label = True
+                yield from self._once(wrong)
                 return
             if part == "train" and not self.custom_step:
                 self._train(batch)
@@ -180,15 +181,25 @@ class _Trial:
             if part in self.evaluated and not (part == "val" and self.custom_test):
                 self._evaluate(batch)
         except CfgTrainError as error:
-            yield _located(
-                error,
-                location(self.cfg.data, part) if batch is None else location(self.cfg._cfg_dict, "model"),
-            )
+            place = location(self.cfg.data, part) if batch is None else location(self.cfg._cfg_dict, "model")
+            if not self.has_wrong_label or self._wrong_target(batch) is None:
+                yield _located(error, place)
         except (Exception, SystemExit) as error:  # of custom code or torch
-            wrong = (
-                None if batch is None else self._wrong_label(batch, targets_in(batch.content), batch.indices)
-            )
-            yield wrong or _failure(error, self.cfg, self.model, part, batch)
+            wrong = self._wrong_target(batch) if _OUT_OF_RANGE.search(str(error)) else None
+            if wrong is None:
+                yield _failure(error, self.cfg, self.model, part, batch)
+            else:
+                yield from self._once(wrong)
+
+    def _wrong_target(self, batch: _Batch | None) -> CfgTrainError | None:
+        """Return an error for a label in a batch that is not the index of a score."""
+        return None if batch is None else self._wrong_label(batch, targets_in(batch.content), batch.indices)
+
+    def _once(self, error: CfgTrainError) -> Iterator[CfgTrainError]:
+        """Yield an error about labels unless there was one: the cause is probably the same for all datasets."""
+        if not self.has_wrong_label:
+            self.has_wrong_label = True
+            yield error
 
     def _wrong_label(
         self, batch: _Batch, labels: Any, indices: list[int] | None = None
@@ -301,7 +312,7 @@ class _Trial:
         if problem is not None:
             raise DryRunError(
                 f"{self.name}.{method} cannot be called for a prediction: {problem}.",
-                hint=f"For a prediction of a batch of data.{batch.part} it gets {_arguments(batch.content, is_both)}.",
+                hint=f"It gets {_arguments(batch.content, is_both)}.",
                 **place,
             )
         wanted = "a model returns one prediction per sample, as a tensor (B, ...) or a list"
@@ -378,8 +389,9 @@ def _is_unrepeatable(loader: Any) -> bool:
 
 
 def exception_text(error: BaseException) -> str:
-    """Return the first lines of the text of an exception that is not ours."""
-    lines = [line.rstrip() for line in str(error).strip().splitlines() if line.strip()]
+    """Return the first lines of the text of an exception that is not ours, with its type."""
+    text = _CALLED.sub("the ", str(error).strip(), count=1)
+    lines = [line.rstrip()[:MAX_WIDTH] for line in text.splitlines() if line.strip()]
     text = "\n  ".join(lines[:MAX_LINES]).rstrip(".: ")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -393,9 +405,17 @@ def _failure(
             f"A batch of data.{part} cannot be loaded: {exception_text(error)}.", **location(cfg.data, part)
         )
     else:
-        place = module_location(error, model, cfg)
+        text = exception_text(error)
+        hint = ""
+        if "argument after **" in text and not isinstance(batch.content, Mapping):
+            hint = (
+                f"A batch is a {type(batch.content).__name__}, as the samples of the dataset are. Pass its items on by "
+                "position, or let the dataset return dicts."
+            )
         failure = DryRunError(
-            f"The model cannot process a batch of data.{part}: {exception_text(error)}.", **place
+            f"The model cannot process a batch of data.{part}: {text}.",
+            hint=hint,
+            **module_location(error, model, cfg),
         )
         raised_by = activity_lines(error, model, cfg)[:1]
         if raised_by:
