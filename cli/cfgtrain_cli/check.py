@@ -46,10 +46,8 @@ def check(
     """Check a config as train does, and try one batch of each dataset. Nothing is written."""
     entries: list[Entry] = []
     summary = ""
-    with (
-        redirect_stdout(sys.stderr),
-        _warnings_in(entries),
-    ):  # what custom code prints is no part of the report
+    # What custom code prints is no part of the report.
+    with redirect_stdout(sys.stderr), _warnings_in(entries):
         try:
             cfg = load_config(config, cfg_options)
             import_custom_modules(cfg)
@@ -61,11 +59,13 @@ def check(
             result = check_run(cfg, data=not no_data, trusted=trust_checkpoint)
             problems, skipped, summary = result.problems, result.skipped, result.summary
             entries += [_entry(None, None, text, "warning") for text in result.warnings]
+    errors = list(map(_problem, problems))
+    reported = {(error.file, error.line, error.key) for error in errors if error.key}
+    warned = [entry for entry in entries if (entry.file, entry.line, entry.key) not in reported]
     if strict:
-        for entry in entries:
+        for entry in warned:
             entry.severity = "error"
-    entries[:0] = map(_problem, problems)
-    entries.sort(key=lambda entry: entry.severity != "error")
+    entries = errors + warned
     entries += [_entry(None, None, text, "note") for text in skipped]
     if as_json:
         print_json(list(map(asdict, entries)))
