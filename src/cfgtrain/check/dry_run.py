@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
-from cfgtrain.check.labels import class_labels, label_error, num_scores_of, targets_in
+from cfgtrain.check.labels import class_labels, label_error, num_scores_in, num_scores_of, targets_in
 from cfgtrain.check.restored import is_lazy, restored
 from cfgtrain.config.config import Config
 from cfgtrain.data.batches import batch_text
@@ -113,6 +113,8 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
             for error in trial.problems_of(part, loader):
                 # A layer that fails does so with each dataset.
                 problems.setdefault(_cause_text(error), error)
+        for error in trial.label_problems():
+            problems.setdefault(_cause_text(error), error)
     result.problems += problems.values()
     return result
 
@@ -144,6 +146,8 @@ class _Trial:
         self.evaluated = evaluated_parts(cfg)
         self.num_scores: int | None = None
         self.has_wrong_label = False
+        self.batches: list[_Batch] = []  # that were tried
+        self.is_on_gpu = any(each.is_cuda for each in self.model.parameters())
         self.is_lazy = is_lazy(runner.model)
         if self.is_lazy:
             self.skip("The model is not tried, since its parameters are initialized by the first batch.")
@@ -170,10 +174,12 @@ class _Trial:
             batch = _first_batch(self.cfg, part, loader)
             if self.is_lazy:
                 return
-            wrong = self._wrong_label(batch, class_labels(batch.dataset))
-            if wrong is not None:
-                yield from self._once(wrong)
-                return
+            self.batches.append(batch)
+            if self.is_on_gpu:  # where the error that a label raises ends everything else
+                wrong = self._wrong_label(batch, class_labels(batch.dataset))
+                if wrong is not None:
+                    yield from self._once(wrong)
+                    return
             if part == "train" and not self.custom_step:
                 self._train(batch)
             elif part in self.flows and not self.custom_step:
@@ -182,13 +188,23 @@ class _Trial:
                 self._evaluate(batch)
         except CfgTrainError as error:
             place = location(self.cfg.data, part) if batch is None else location(self.cfg._cfg_dict, "model")
-            if not self.has_wrong_label or self._wrong_target(batch) is None:
+            wrong = None if batch is None else self._wrong_label(batch, class_labels(batch.dataset))
+            if wrong is not None:
+                yield from self._once(wrong)
+            elif not self.has_wrong_label or self._wrong_target(batch) is None:
                 yield _located(error, place)
         except (Exception, SystemExit) as error:  # of custom code or torch
             wrong = self._wrong_target(batch) if _OUT_OF_RANGE.search(str(error)) else None
             if wrong is None:
                 yield _failure(error, self.cfg, self.model, part, batch)
             else:
+                yield from self._once(wrong)
+
+    def label_problems(self) -> Iterator[CfgTrainError]:
+        """Yield an error for a label that is not the index of a score, in any sample of the datasets that were tried."""
+        for batch in self.batches:
+            wrong = self._wrong_label(batch, class_labels(batch.dataset))
+            if wrong is not None:
                 yield from self._once(wrong)
 
     def _wrong_target(self, batch: _Batch | None) -> CfgTrainError | None:
@@ -328,6 +344,7 @@ class _Trial:
                 f"{len(batch.indices)} samples: {wanted}.",
                 **place,
             )
+        self.num_scores = num_scores_in(predictions) or self.num_scores
         return found
 
 

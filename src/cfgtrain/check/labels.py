@@ -17,7 +17,7 @@ from cfgtrain.evaluation.inference import first_samples, predict_batches
 from cfgtrain.metrics.metric import TARGET_KEYS
 from cfgtrain.origin import Location, location
 
-__all__ = ["class_labels", "label_error", "num_scores_of", "targets_in"]
+__all__ = ["class_labels", "label_error", "num_scores_in", "num_scores_of", "targets_in"]
 
 IGNORED = -100  # the label that the losses of torch leave out by default
 
@@ -51,11 +51,18 @@ def num_scores_of(model: nn.Module, batch: Any, size: int) -> int | None:
     """
     try:
         with closing(predict_batches(model, [first_samples(batch, 1, size)])) as predicted:
-            first = next(predicted).predictions[0]
-        shape = np.shape(first.cpu() if isinstance(first, Tensor) else first)
-    except Exception:  # it is tried with the whole batch later, and reported then
+            return num_scores_in(next(predicted).predictions)
+    except Exception:  # it is reported where the whole batch is predicted
         return None
-    return shape[0] if len(shape) == 1 and shape[0] > 1 else None
+
+
+def num_scores_in(predictions: Any) -> int | None:
+    """Return how many scores predictions (B, ...) have per sample, or None if they are no vectors of scores."""
+    if not len(predictions):
+        return None
+    first = predictions[0]
+    shape = tuple(first.shape) if isinstance(first, Tensor) else np.shape(first)
+    return int(shape[0]) if len(shape) == 1 and shape[0] > 1 else None
 
 
 def label_error(
