@@ -26,12 +26,10 @@ def print_failure(error: Exception) -> bool:
         Whether anything was printed. If not, neither the user's input nor code is involved, so the
         error is a bug.
     """
-    notes = [line for note in _notes(error) for line in note.splitlines()]
+    notes = note_lines(error)
     if isinstance(error, CfgTrainError):
         text, details = str(error), notes
-        hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
-        cause = None if hides else error.__cause__
-        code = _code_lines(cause)
+        code = cause_lines(error)
     else:
         code = _code_lines(error)
         is_system_error = isinstance(error, OSError) and bool(error.strerror)
@@ -50,6 +48,17 @@ def print_warning(warning: ConfigWarning) -> None:
     from cfgtrain.terminal import print_message  # imports rich
 
     print_message(printable(str(warning)), logging.WARNING)
+
+
+def note_lines(error: BaseException) -> list[str]:
+    """Return the lines of the notes of an exception; see ``_notes``."""
+    return [line for note in _notes(error) for line in note.splitlines()]
+
+
+def cause_lines(error: CfgTrainError) -> list[str]:
+    """Return the lines of the user's code that caused an error, unless they explain nothing."""
+    hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
+    return _code_lines(None if hides else error.__cause__)
 
 
 def _notes(error: BaseException) -> list[str]:

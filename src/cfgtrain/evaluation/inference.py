@@ -144,7 +144,7 @@ def _predict(
             count = size if limit is None else min(size, max(limit - seen, 0))
             seen += size
             if count < size:
-                predictions, batch = predictions[:count], _first_samples(batch, count, size)
+                predictions, batch = predictions[:count], first_samples(batch, count, size)
                 if of_batch and count:  # they are means, and without the other samples they are different
                     of_batch = _call(model, batch, with_losses=True)[1]
             if keep:
@@ -162,7 +162,7 @@ def _predict(
     return results
 
 
-def _first_samples(batch: Any, count: int, size: int) -> Any:
+def first_samples(batch: Any, count: int, size: int) -> Any:
     """Return a batch of ``size`` samples without those after the first ``count``; what is not per sample is kept."""
 
     def cut(value: Any) -> Any:

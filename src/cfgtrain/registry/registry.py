@@ -378,10 +378,10 @@ def construct(
     try:
         return target(*args, **kwargs, **settings)
     except Exception as error:
-        place = place_text(
-            **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
-        )
-        error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place or 'a config'}")
+        place = argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
+        error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place_text(**place) or 'a config'}")
+        if not hasattr(error, "build_location"):  # the innermost
+            error.build_location = place  # type: ignore[attr-defined]  # for a report that has fields
         raise
 
 

@@ -185,9 +185,9 @@ class BaseRunner(ABC):
             with ExitStack() as entered:
                 for context in self.hook_list.step_contexts:
                     entered.enter_context(context(self))
-                outputs = self._step(data_batch, train_mode, **kwargs)
+                outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         else:
-            outputs = self._step(data_batch, train_mode, **kwargs)
+            outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
@@ -196,11 +196,12 @@ class BaseRunner(ABC):
             self.log_buffer.update(log_vars, count, self.position.batch)
         self.outputs = outputs
 
-    def _step(self, data_batch: Any, train_mode: bool, **kwargs: Any) -> Any:
+    def call_step(self, data_batch: Any, train_mode: bool, optimizer: Any, **kwargs: Any) -> Any:
+        """Return what the training or validation step of the model, or the batch processor, returns for a batch."""
         if self.batch_processor is not None:
             return self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
         step: Any = self.model.train_step if train_mode else self.model.val_step
-        return step(data_batch, self.optimizer, **kwargs)
+        return step(data_batch, optimizer, **kwargs)
 
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
