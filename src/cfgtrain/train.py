@@ -33,6 +33,7 @@ from cfgtrain.experiment.run_log import failure_logged, run_log
 from cfgtrain.experiment.start_lines import log_start
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
 from cfgtrain.experiment.work_dir import (
+    before_the_run,
     config_stem,
     exclusive_folders,
     make_work_dir,
@@ -120,17 +121,18 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         fill_seed(cfg, resumed)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
-        model = build_model(cfg)
-        loaders = build_loaders(cfg, model)
-        for loader in loaders.values():
-            at_end.callback(loader.close)
-        run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
-        metainfo = metainfo_of(loaders["train"].dataset)
-        prints = fingerprints(loaders)
-        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
-        evaluation = register_evaluation(runner, cfg, loaders)
-        if setting(cfg, "dry_run"):
-            dry_run(cfg, runner, loaders)
+        with before_the_run():
+            model = build_model(cfg)
+            loaders = build_loaders(cfg, model)
+            for loader in loaders.values():
+                at_end.callback(loader.close)
+            run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
+            metainfo = metainfo_of(loaders["train"].dataset)
+            prints = fingerprints(loaders)
+            runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
+            evaluation = register_evaluation(runner, cfg, loaders)
+            if setting(cfg, "dry_run"):
+                dry_run(cfg, runner, loaders)
         if resumed is None:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
@@ -207,7 +209,7 @@ def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
     """Add notes to an exception: what was being done, and which checkpoint the run can be resumed from."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the latter of custom code
         note_activity(error, runner, cfg)
         if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
             error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")

@@ -19,10 +19,10 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.batches import batch_text
 from cfgtrain.data.builder import metainfo_of
 from cfgtrain.data.loader import dataset_of
-from cfgtrain.errors import CfgTrainError, CheckError, DryRunError
+from cfgtrain.errors import CfgTrainError, CheckError, DryRunError, TransformError
 from cfgtrain.evaluation.inference import LossSums, single_gpu_test
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.experiment.activity import activity_lines
+from cfgtrain.experiment.activity import activity_lines, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluation_settings, used_parts
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.optim.builder import build_optimizer
@@ -257,6 +257,8 @@ def _cause_text(error: CfgTrainError) -> str:
 def _located(error: CfgTrainError, cfg: Config, part: str) -> CfgTrainError:
     """Return an error of ours with its place, and the exit code of a run that was not started."""
     error.exit_code = ExitCode.USAGE
+    if isinstance(error, TransformError):
+        place_transform(error, cfg)
     if error.key is None and error.origin is None:
         place = location(cfg.data, part)
         error.origin, error.key = place["origin"], place["key"]
