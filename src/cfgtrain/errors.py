@@ -207,7 +207,9 @@ class CheckError(ConfigError):
         listed = []
         for i, error in enumerate(self.errors, 1):
             notes = (line for note in getattr(error, "__notes__", ()) for line in note.splitlines())
-            listed += [f"{i}. {error}", *(f"  {line}" for line in notes)]
+            # The signature of a call, which can be long, is left out if there is a suggestion.
+            text = CfgTrainError.__str__(error) if error.hint else str(error)
+            listed += [f"{i}. {text}", *(f"  {line}" for line in notes)]
         return "\n".join([super().__str__(), *listed])
 
 

@@ -567,6 +567,10 @@ class BaseRunner(ABC):
         """Return a table of the stages and of the hooks that do something there."""
         return self.hook_list.get_hook_info(self.stages)
 
+    def _largest_lr(self) -> float:
+        groups = [group for each in optimizers_of(self.optimizer).values() for group in each.param_groups]
+        return max((float(group["lr"]) for group in groups), default=0.0)
+
     def _located(self, error: NonFiniteLossError) -> NonFiniteLossError:
         """Return the error with the iteration and the samples that the value is from."""
         if error.place is None:
@@ -579,6 +583,8 @@ class BaseRunner(ABC):
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
+            hint=f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
+            "optimizer_config=dict(grad_clip=dict(max_norm=1)).",
             name=error.name,
             value=error.value,
             place=error.place,
