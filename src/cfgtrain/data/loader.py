@@ -31,7 +31,7 @@ from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
 from cfgtrain.origin import Location
 from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state
 
-__all__ = ["EpochDataLoader"]
+__all__ = ["EpochDataLoader", "StreamLoader"]
 
 TIMEOUT = 300.0  # seconds
 _CHECK_SECONDS = 5.0  # how often the workers are checked while no batch comes, as torch does
