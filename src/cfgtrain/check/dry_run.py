@@ -360,6 +360,8 @@ def _first_batch(cfg: Config, part: str, loader: Any) -> _Batch:
         prefetch_factor=1,
         work_dir=None,  # where a list of skipped samples would be written
     )
+    if own.skipped is not None:
+        own.skipped.is_logged = False
     try:
         with closing(iter(own)) as batches:
             for batch in batches:
