@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
+from cfgtrain.exit_codes import ExitCode
+from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -27,6 +29,9 @@ def print_failure(error: Exception) -> bool:
         error is a bug.
     """
     notes = note_lines(error)
+    source = error.__cause__ if isinstance(error, DryRunError) else error
+    if not isinstance(source, CfgTrainError) and source is not None:
+        notes += filter(None, [torch_error_hint(source)])
     if isinstance(error, CfgTrainError):
         text, details = str(error), notes
         code = cause_lines(error)
@@ -41,6 +46,16 @@ def print_failure(error: Exception) -> bool:
     hint = [DEBUG_HINT] if code or not isinstance(error, CfgTrainError | OSError) else []
     _print("\n".join([f"Error: {text}", *indented, *hint]), "red")
     return True
+
+
+def print_exit(error: SystemExit) -> None:
+    """Print where custom code ended the command with ``sys.exit``, which has no message of its own."""
+    notes = [line for note in _notes(error) for line in note.splitlines()]
+    shown = [line if line.startswith("  ") else f"  {line}" for line in (*notes, *_code_lines(error))]
+    code = repr(error.code) if error.code is not None else ""
+    _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
+    if not isinstance(error.code, int | None):
+        error.code = ExitCode.FAILED  # Python would print it once more
 
 
 def print_warning(warning: ConfigWarning) -> None:
@@ -73,6 +88,8 @@ def _text_of(error: BaseException) -> list[str]:
     if isinstance(error, OSError) and error.strerror:
         name = "" if error.filename is None else f": {error.filename}"
         return [f"{error.strerror}{name}."]
+    if is_out_of_memory(error):
+        return [out_of_memory_text(error)]
     lines = str(error).strip().splitlines()
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], "..."]

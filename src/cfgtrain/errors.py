@@ -36,6 +36,7 @@
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
+    ├── LauncherError                (KeyError)          what a launcher of processes did not set
     ├── TimerError                                       a timer that is not running
     └── ArgumentError                (ValueError, AssertionError)
         ├── ArgumentTypeError        (TypeError)
@@ -206,7 +207,9 @@ class CheckError(ConfigError):
         listed = []
         for i, error in enumerate(self.errors, 1):
             notes = (line for note in getattr(error, "__notes__", ()) for line in note.splitlines())
-            listed += [f"{i}. {error}", *(f"  {line}" for line in notes)]
+            # The signature of a call, which can be long, is left out if there is a suggestion.
+            text = CfgTrainError.__str__(error) if error.hint else str(error)
+            listed += [f"{i}. {text}", *(f"  {line}" for line in notes)]
         return "\n".join([super().__str__(), *listed])
 
 
@@ -390,6 +393,10 @@ class WorkDirError(CfgTrainError, OSError):
 
 class PrerequisiteError(CfgTrainError, RuntimeError):
     """A function needs a package or a program that is not installed."""
+
+
+class LauncherError(CfgTrainError, KeyError):
+    """An environment variable that the launcher of a distributed run sets is missing or not valid."""
 
 
 class TimerError(CfgTrainError):

@@ -29,6 +29,7 @@ from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_d
 from cfgtrain.experiment.start_lines import log_start
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
 from cfgtrain.experiment.work_dir import (
+    before_the_run,
     exclusive_folders,
     make_work_dir,
     new_run_id,
@@ -115,12 +116,13 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
-        runner, loaders, evaluation = assemble_run(cfg, work_dir, logger, stamp, run_id)
-        model = runner.model
-        for loader in loaders.values():
-            at_end.callback(loader.close)
-        if setting(cfg, "dry_run"):
-            dry_run(cfg, runner, loaders)
+        with before_the_run():
+            runner, loaders, evaluation = assemble_run(cfg, work_dir, logger, stamp, run_id)
+            model = runner.model
+            for loader in loaders.values():
+                at_end.callback(loader.close)
+            if setting(cfg, "dry_run"):
+                dry_run(cfg, runner, loaders)
         if resumed is None:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
@@ -197,7 +199,7 @@ def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
     """Add notes to an exception: what was being done, and which checkpoint the run can be resumed from."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the latter of custom code
         note_activity(error, runner, cfg)
         if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
             error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")

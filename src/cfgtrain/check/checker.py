@@ -89,10 +89,28 @@ def check_test(cfg: Config) -> str:
 
 
 def _raise_all(problems: list[CfgTrainError]) -> None:
+    problems = _merged(problems)
     if len(problems) == 1:
         raise problems[0]
     if problems:
         raise CheckError(f"There are {len(problems)} problems with the config.", problems)
+
+
+def _merged(problems: list[CfgTrainError]) -> list[CfgTrainError]:
+    """Return the problems, those with one cause as one: a variable that several parts of the config use.
+
+    They have the same text and the same line; the error has the keys of all.
+    """
+    merged: dict[tuple[object, ...], CfgTrainError] = {}
+    for problem in problems:
+        is_placed = problem.origin is not None and problem.line is not None and problem.key
+        cause = (
+            (type(problem), problem.message, problem.hint, problem.origin) if is_placed else (id(problem),)
+        )
+        first = merged.setdefault(cause, problem)
+        if first is not problem:
+            first.key = f"{first.key}, {problem.key}"
+    return list(merged.values())
 
 
 def find_problems(cfg: Config) -> Iterator[CfgTrainError]:

@@ -20,7 +20,7 @@ from cfgtrain.check.restored import is_lazy, restored
 from cfgtrain.config.config import Config
 from cfgtrain.data.batches import batch_text
 from cfgtrain.data.loader import EpochDataLoader, dataset_of
-from cfgtrain.errors import CfgTrainError, CheckError, DryRunError
+from cfgtrain.errors import CfgTrainError, CheckError, DryRunError, TransformError
 from cfgtrain.evaluation.inference import (
     LossSums,
     Predicted,
@@ -30,7 +30,7 @@ from cfgtrain.evaluation.inference import (
 )
 from cfgtrain.evaluation.scoring import uses_evaluate
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location
+from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluated_parts, evaluation_settings, used_parts
 from cfgtrain.keys import setting
 from cfgtrain.metrics.metric_set import build_metrics
@@ -188,6 +188,8 @@ class _Trial:
                 self._evaluate(batch)
         except CfgTrainError as error:
             place = location(self.cfg.data, part) if batch is None else location(self.cfg._cfg_dict, "model")
+            if isinstance(error, TransformError):
+                place_transform(error, self.cfg)
             wrong = None if batch is None else self._wrong_label(batch, class_labels(batch.dataset))
             if wrong is not None:
                 yield from self._once(wrong)
@@ -360,8 +362,7 @@ def _first_batch(cfg: Config, part: str, loader: Any) -> _Batch:
         prefetch_factor=1,
         work_dir=None,  # where a list of skipped samples would be written
     )
-    if own.skipped is not None:
-        own.skipped.is_logged = False
+    own.skipped = None  # the run reports the samples that it skips
     try:
         with closing(iter(own)) as batches:
             for batch in batches:

@@ -29,14 +29,10 @@ class SkippedSamples:
         file: The file, one JSON object per line. The samples that it lists already, of the run that is resumed,
             count too. None writes no file.
         place: Place of the dataset in a config; see ``cfgtrain.origin.location``.
-
-    Attributes:
-        is_logged: Whether samples are logged. The dry run, whose batch the run loads again, leaves that to the run.
     """
 
     def __init__(self, limit: int, file: Path | None = None, place: Location | None = None) -> None:
         self.limit = limit
-        self.is_logged = True
         self.file = file
         self.place: Location = place or {"origin": None, "key": None}
         self._known_indices: set[int] | None = (
@@ -62,12 +58,10 @@ class SkippedSamples:
                 self._epoch = sample.epoch
                 self._replacements.clear()
             self._replacements[sample.position] = sample.replacement
-            if sample.index in self._known:
-                continue
-            self._known.add(sample.index)
-            if self.is_logged:
+            if sample.index not in self._known:
+                self._known.add(sample.index)
                 logger.warning("%s is skipped: %s", sample.description, sample.reason)
-            self._list(sample)
+                self._list(sample)
             if len(self._known) > self.limit:
                 listed = f" They are listed in {self.file}." if self.file is not None else ""
                 raise SampleError(

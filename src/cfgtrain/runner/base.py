@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from torch import nn
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError, SampleError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
@@ -34,6 +33,7 @@ from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.runner.step import count_samples, missing_train_step, step_outputs
+from cfgtrain.runner.utils import get_time_str
 from cfgtrain.suggestions import printable
 from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
@@ -114,7 +114,7 @@ class BaseRunner(ABC):
             folder = Path(work_dir).expanduser().absolute()
             folder.mkdir(parents=True, exist_ok=True)
             self.work_dir = str(folder)
-        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self.timestamp = get_time_str()
         self.mode: str | None = None
         self.log_buffer = self._training_log = LogBuffer()
         self._validation_log = LogBuffer()
@@ -237,10 +237,6 @@ class BaseRunner(ABC):
             failed = False
         except NonFiniteLossError as error:
             raise self._located(error) from None
-        except SampleError as error:
-            if self.last_saved is not None:
-                error.add_note(f"The run can be resumed from {self.last_saved[0]}.")
-            raise
         finally:
             self._callbacks.clear()  # those that were deferred in a stage that failed
             self._after_run(failed)
@@ -571,6 +567,10 @@ class BaseRunner(ABC):
         """Return a table of the stages and of the hooks that do something there."""
         return self.hook_list.get_hook_info(self.stages)
 
+    def _largest_lr(self) -> float:
+        groups = [group for each in optimizers_of(self.optimizer).values() for group in each.param_groups]
+        return max((float(group["lr"]) for group in groups), default=0.0)
+
     def _located(self, error: NonFiniteLossError) -> NonFiniteLossError:
         """Return the error with the iteration and the samples that the value is from."""
         if error.place is None:
@@ -583,6 +583,8 @@ class BaseRunner(ABC):
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
+            hint=f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
+            "optimizer_config=dict(grad_clip=dict(max_norm=1)).",
             name=error.name,
             value=error.value,
             place=error.place,
