@@ -29,9 +29,8 @@ def print_failure(error: Exception) -> bool:
         error is a bug.
     """
     notes = note_lines(error)
-    source = error.__cause__ if isinstance(error, DryRunError) else error
-    if not isinstance(source, CfgTrainError) and source is not None:
-        notes += filter(None, [torch_error_hint(source)])
+    if not isinstance(error, CfgTrainError):
+        notes += filter(None, [torch_error_hint(error)])
     if isinstance(error, CfgTrainError):
         text, details = str(error), notes
         code = cause_lines(error)
