@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
+from cfgtrain.introspection.torch_errors import (
+    error_text,
+    is_out_of_memory,
+    out_of_memory_text,
+    torch_error_hint,
+)
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -81,7 +86,7 @@ def _text_of(error: BaseException) -> list[str]:
         return [f"{error.strerror}{name}."]
     if is_out_of_memory(error):
         return [out_of_memory_text(error)]
-    lines = str(error).strip().splitlines()
+    lines = error_text(error).splitlines()
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], "..."]
     if not lines:

@@ -24,6 +24,7 @@ from cfgtrain.evaluation.inference import LossSums, single_gpu_test
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import activity_lines, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluation_settings, used_parts
+from cfgtrain.introspection.torch_errors import error_text
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.origin import location
@@ -235,7 +236,7 @@ def _failure(error: BaseException, cfg: Config, model: nn.Module, part: str, bat
     """Return the error for an exception that is not ours, which becomes its cause."""
     what = "A batch cannot be loaded" if batch is None else "The model cannot process a batch"
     place, *details = activity_lines(error, model, cfg) or [""]
-    text = f"{type(error).__name__}: {str(error).strip()}".rstrip(": .")
+    text = f"{type(error).__name__}: {error_text(error)}".rstrip(": .")
     failure = DryRunError(f"{what} of data.{part}: {text}.")
     if batch is None:
         _located(failure, cfg, part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_out_of_memory", "out_of_memory_text", "torch_error_hint"]
+__all__ = ["error_text", "is_out_of_memory", "out_of_memory_text", "torch_error_hint"]
 
 _CPU_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory.*?(?:allocate )?(\d{4,}) bytes"
@@ -99,6 +99,11 @@ def torch_error_hint(error: BaseException) -> str:
         if found is not None:
             return hint.format(found[0], *found.groups())
     return ""
+
+
+def error_text(error: BaseException) -> str:
+    """Return the text of an exception, in which a module that is printed with all its layers has only its name."""
+    return re.sub(r"^(\w+)\(\n  \(.*\n\)(?= )", r"\1", str(error).strip(), flags=re.DOTALL)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
