@@ -493,9 +493,13 @@ def test_an_existing_checkpoint_is_accepted(load: Load) -> None:
 
 def test_losses_and_augmentations_of_a_classifier(load: Load) -> None:
     """A wrong name of a loss, and a wrong argument of an augmentation, are found at their places."""
-    augments = "    augments=[dict(type='Mixup', alfa=1)],\n    loss='FocalLos')"
+    augments = (
+        "    augments=[dict(type='Mixup', alfa=1), dict(type='CutMix', alpha=0)],\n    loss='FocalLos')"
+    )
     cfg = load(("    loss=dict(type='torch.nn.CrossEntropyLoss'))", augments))
-    first, second = sorted(find_problems(cfg), key=lambda problem: str(problem.key))
+    first, third, second = sorted(find_problems(cfg), key=lambda problem: str(problem.key))
     assert (first.key, second.key) == ("model.augments[0].alfa", "model.loss")
     assert "Mixup takes no argument 'alfa'" in str(first)
+    assert third.key == "model.augments[1].alpha"
+    assert "alpha must be positive and finite, not 0" in str(third)
     assert "Did you mean 'FocalLoss'" in str(second)

@@ -17,6 +17,7 @@ from cfgtrain.errors import ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli import (
+    check,
     compare,
     diff,
     env,
@@ -64,6 +65,7 @@ def options(
 
 
 app.command("init")(init.init)
+app.command("check", cls=ConfigCommand)(check.check)
 app.command("train", cls=ConfigCommand)(train.train)
 app.command("test", cls=test.TestCommand)(test.test)
 app.command("predict", cls=ConfigCommand)(predict.predict)

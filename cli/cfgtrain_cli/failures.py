@@ -33,15 +33,12 @@ def print_failure(error: Exception) -> bool:
         Whether anything was printed. If not, neither the user's input nor code is involved, so the
         error is a bug.
     """
-    notes = [line for note in _notes(error) for line in note.splitlines()]
-    source = error.__cause__ if isinstance(error, DryRunError) else error
-    if not isinstance(source, CfgTrainError) and source is not None:
-        notes += filter(None, [torch_error_hint(source)])
+    notes = note_lines(error)
+    if not isinstance(error, CfgTrainError):
+        notes += filter(None, [torch_error_hint(error)])
     if isinstance(error, CfgTrainError):
         text, details = str(error), notes
-        hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
-        cause = None if hides else error.__cause__
-        code = _code_lines(cause)
+        code = cause_lines(error)
     else:
         code = _code_lines(error)
         is_system_error = isinstance(error, OSError) and bool(error.strerror)
@@ -57,8 +54,8 @@ def print_failure(error: Exception) -> bool:
 
 def print_exit(error: SystemExit) -> None:
     """Print where custom code ended the command with ``sys.exit``, which has no message of its own."""
-    notes = [line for note in _notes(error) for line in note.splitlines()]
-    shown = [line if line.startswith("  ") else f"  {line}" for line in (*notes, *_code_lines(error))]
+    lines = [*note_lines(error), *_code_lines(error)]
+    shown = [line if line.startswith("  ") else f"  {line}" for line in lines]
     code = repr(error.code) if error.code is not None else ""
     _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
     if not isinstance(error.code, int | None):
@@ -70,6 +67,17 @@ def print_warning(warning: ConfigWarning) -> None:
     from cfgtrain.terminal import print_message  # imports rich
 
     print_message(printable(str(warning)), logging.WARNING)
+
+
+def note_lines(error: BaseException) -> list[str]:
+    """Return the lines of the notes of an exception; see ``_notes``."""
+    return [line for note in _notes(error) for line in note.splitlines()]
+
+
+def cause_lines(error: CfgTrainError) -> list[str]:
+    """Return the lines of the user's code that caused an error, unless they explain nothing."""
+    hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
+    return _code_lines(None if hides else error.__cause__)
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -75,12 +75,11 @@ def _template(task: Task) -> dict[str, bytes]:
 
 
 def _check_is_free(folder: Path, names: list[str]) -> None:
-    """Raise if the folder is a file, or has one of the files or folders already."""
+    """Raise if the folder is a file, or has one of the files, or of their folders, already."""
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"{folder} is a file, not a folder: choose another name.")
-    tops = {
-        name.partition("/")[0] for name in names
-    }  # files in a folder would be mixed with those that are there
+    # A folder of its own, such as data, too: new files would be mixed with those that are there.
+    tops = {name.partition("/")[0] for name in names}
     taken = sorted(top for top in tops if _exists(folder / top))
     if taken:
         raise ArgumentError(

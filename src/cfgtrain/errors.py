@@ -214,7 +214,23 @@ class CheckError(ConfigError):
 
 
 class ConfigWarning(UserWarning):
-    """A config is valid but probably a mistake; the text says where, and what to do."""
+    """A config is valid but probably a mistake; the text says where, and what to do.
+
+    Args:
+        message: What is probably wrong, and what to do.
+        origin: Where the value was set, if it is known.
+        key: Its dotted key path.
+    """
+
+    def __init__(self, message: str = "", *, origin: Origin | None = None, key: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.origin = origin
+        self.key = key
+
+    def __str__(self) -> str:
+        place = place_text(self.origin, self.key)
+        return f"{self.message}\n  at {place}" if place else self.message
 
 
 class ConfigDeprecationWarning(ConfigWarning, DeprecationWarning):

@@ -45,6 +45,8 @@ def test_a_project_trains_at_once(task: str, run: Run, monkeypatch: pytest.Monke
         f"predict config.py work_dirs/config/latest.pth {inputs}",
     ]:
         assert f"\ncfgtrain {command}\n" in readme
+    tested = run("test", "config.py")
+    assert (tested.code, "Tested best_" in tested.out) == (0, True), tested.err
     predicted = run("predict", "config.py", "work_dirs/config/latest.pth", inputs)
     assert predicted.code == 0, predicted.err
     assert line in predicted.out

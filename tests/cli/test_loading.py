@@ -92,11 +92,12 @@ def test_data_that_breaks_during_a_run(hook: str, reason: str, workers: int, con
     shutil.copytree("shapes", "copy")
     failed = run("train", config, *options, f"+custom_hooks=[{{type: {hook}}}]")
     assert failed.code == 1
-    *_, message, place, note = failed.err.splitlines()
+    message, place, newest, resuming = failed.err.splitlines()[-4:]
     assert message.startswith("Error: Sample ")
     assert reason in message
     assert place.startswith("  at data.train (") and place.endswith("small.py:10)")
-    assert note.startswith("  The run can be resumed from ") and note.endswith("epoch_2.pth.")
+    assert newest.endswith("epoch_2.pth.")
+    assert "--resume auto" in resuming
     assert "Traceback" not in failed.err
     shutil.rmtree("shapes", ignore_errors=True)
     shutil.move("copy", "shapes")
@@ -161,15 +162,14 @@ INFINITE = "+data.train_dataloader={sampler: {type: InfiniteSampler}}"
 BALANCED = "+data.train_dataloader={sampler: {type: ClassBalancedSampler}}"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("sampler", [INFINITE, BALANCED])
-def test_samplers_resume_exactly(sampler: str, workers: int, config: Path, run: Run) -> None:
-    """A run of iterations that is resumed in its second order ends with the same bits."""
+def test_samplers_resume_exactly(sampler: str, config: Path, run: Run) -> None:
+    """A run of iterations that is resumed with workers in its second order ends with the same bits."""
     options = ["--cfg-options", ITERATIONS, sampler, "+checkpoint_config.interval=7"]
     assert run("train", config, "--work-dir", "whole", *options).code == 0
     resumed = run(
         "train", config, "--work-dir", "again", "--resume", "whole/iter_7.pth", *options,
-        f"+data.num_workers={workers}",
+        "+data.num_workers=2",
     )  # fmt: skip
     assert resumed.code == 0, resumed.err
     assert same(weights("again"), weights("whole"))

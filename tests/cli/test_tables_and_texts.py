@@ -22,7 +22,7 @@ data = dict(
     val=dict(**table, split="val"),
     test=dict(**table, split="test"),
 )
-model = dict(type="SupervisedModel", net=[dict(type="torch.nn.Linear", in_features=2, out_features=1)], loss="MSELoss")
+model = dict(type="SupervisedModel", net=[dict(type="torch.nn.LazyLinear", out_features=1)], loss="MSELoss")
 optimizer = dict(type="Adam", lr=0.1)
 runner = dict(type="EpochBasedRunner", max_epochs=6)
 evaluation = dict(save_best="rmse")
@@ -99,7 +99,7 @@ def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[str
 
 
 def test_table(table: Path, run: Callable[..., Any], write: Callable[[str, str], Path]) -> None:
-    """A regression is trained, resumed with the same result, tested and used, in the units of the file."""
+    """A regression with a lazy module is trained, resumed with the same result, tested and used, in the file's units."""
     assert len(TABLE.split()) < 60
     whole = run("train", table, "--seed", 1)
     assert whole.code == 0, whole.err

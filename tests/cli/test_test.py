@@ -48,16 +48,17 @@ def test_the_best_checkpoint_is_tested(trained: Path, run: Run) -> None:
     assert run("test", "work_dirs/small").out == done.out
 
 
-def test_the_last_checkpoint_is_tested(trained: Path, run: Run) -> None:
+def test_the_last_checkpoint_is_tested(small: Path, run: Run) -> None:
     """It is the last checkpoint if there is no best one, or if that is damaged, which is a warning."""
+    assert run("train", small, "--cfg-options", "data.samples_per_gpu=256").code == 0
     (best,) = Path("work_dirs/small").glob("best_*.pth")
     best.write_bytes(best.read_bytes()[:-20])
-    damaged = run("test", trained)
+    damaged = run("test", small)
     assert "The best checkpoint cannot be used" in damaged.err
     best.unlink()
-    gone = run("test", trained)
+    gone = run("test", small)
     for done in (damaged, gone):
-        assert "Tested epoch_2.pth, the last one" in done.out
+        assert "Tested epoch_1.pth, the last one" in done.out
 
 
 def test_metrics_of_the_command_line(trained: Path, run: Run) -> None:
@@ -155,3 +156,39 @@ def test_closing_lines_of_a_training(small: Path, run: Run) -> None:
     assert run("test", "w/small.py", best).code == 0
     lines = run("train", small).out.splitlines()
     assert any(line.startswith(f"  cfgtrain test {small} work_dirs/small/best_") for line in lines)
+
+
+TABLES = """
+parts = dict(train="train.csv", val="test.csv", test="test.csv")
+data = dict(samples_per_gpu=16, **{
+    part: dict(type="Table", path=path, targets=["price"]) for part, path in parts.items()
+})
+model = dict(
+    type="SupervisedModel", loss="MSELoss",
+    net=[dict(type="torch.nn.Linear", in_features=1, out_features=1)],
+)
+optimizer = dict(type="SGD", lr=0.1)
+runner = dict(type="EpochBasedRunner", max_epochs=3)
+evaluation = dict(metrics=["MAE", "R2"], save_best="mae")
+"""
+
+
+def test_the_training_data_does_not_have_to_exist(run: Run, tmp_path: Path) -> None:
+    """What the test dataset needs of the training data is in the checkpoint; scores are in the units of the table."""
+    for name, start in (("train.csv", 0), ("test.csv", 50)):
+        rows = [f"{i},{1000 * i + 5}" for i in range(start, start + 100)]
+        Path(name).write_text("\n".join(["area,price", *rows, ""]))
+    Path("table.py").write_text(TABLES)
+    done = run("train", "table.py")
+    assert done.code == 0, done.err
+    expected = done.out.partition("Test: ")[2].split(" on ")[0]
+    Path("train.csv").unlink()
+    tested = run("test", "table.py", "--json")
+    assert tested.code == 0, tested.err
+    scores = json.loads(tested.out)["scores"]
+    assert expected == f"mae {scores['mae']:.4f}, r2 {scores['r2']:.4f}"
+    assert 0 < scores["mae"] < 20_000
+    Path("test.csv").rename("tests.csv")
+    missing = run("test", "table.py")
+    assert missing.code == 2
+    assert "Did you mean 'tests.csv'?\n  at data.test.path" in missing.err

@@ -147,6 +147,9 @@ def test_too_many_skipped_samples(workers: int, tmp_path: Path) -> None:
     with pytest.raises(SampleError, match=r"3 samples cannot be loaded, but only 2 may be skipped") as caught:
         skipping(workers, max_skipped=2, work_dir=tmp_path)
     assert SKIPPED_FILE in str(caught.value)
+    with pytest.raises(SampleError, match="only 2 may be skipped"):  # also when the run is resumed
+        skipping(workers, max_skipped=2, work_dir=tmp_path)
+    assert len(skipping(workers, max_skipped=3, work_dir=tmp_path)) == 5
     assert "at data.train (cfg.py:3)" in str(caught.value)
     assert len(skipping(workers, max_skipped=3)) == 5
 

@@ -9,7 +9,8 @@ from tiny import TO_TENSORS, Squares, TinyNet, same
 from torch import nn
 
 from cfgtrain.data import build_dataloader
-from cfgtrain.evaluation.inference import LossSums, single_gpu_test
+from cfgtrain.evaluation.inference import LossSums, predict_batches, single_gpu_test
+from cfgtrain.metrics import MSE, build_metrics
 from cfgtrain.parallel import OnDevice
 from cfgtrain.random_state import RandomState
 
@@ -131,3 +132,43 @@ def test_losses_of_several_processes() -> None:
     together = LossSums()
     together.merge(shares)
     assert together.means() == {"loss": 2.0}
+
+
+def test_batches_are_predicted_one_by_one() -> None:
+    """The generator yields each batch with its predictions; closing it restores the mode and the random state."""
+    model, before = Echo(), RandomState.capture()
+    batches = predict_batches(model, BATCHES)
+    predictions, batch, losses = next(batches)
+    assert (predictions.tolist(), losses) == ([[1.0], [2.0]], {})
+    assert batch is BATCHES[0]
+    torch.rand(1)
+    assert not model.training
+    batches.close()
+    assert model.training
+    assert torch.is_grad_enabled()
+    assert same(RandomState.capture(), before)
+
+
+def test_tuples_are_passed_by_position() -> None:
+    """The items of a batch that is a tuple are positional arguments, with losses too."""
+
+    class Pairs(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor, return_loss: bool = True) -> Any:
+            return x + y
+
+        def forward_with_loss(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+            return x + y, {"loss": y.mean()}
+
+    batch = (torch.ones(2), torch.full((2,), 3.0))
+    losses = LossSums()
+    assert single_gpu_test(Pairs(), [batch]) == [4, 4]
+    assert single_gpu_test(OnDevice(Pairs(), torch.device("cpu")), [batch], losses=losses) == [4, 4]
+    assert losses.means() == {"loss": 3.0}
+
+
+def test_metrics_without_predictions() -> None:
+    """Metrics are updated with each batch; without ``keep`` no predictions are returned."""
+    metrics = build_metrics([MSE(target="x")])
+    assert single_gpu_test(Echo(), BATCHES, metrics=metrics, keep=False) == []
+    assert metrics.compute() == {"mse": 0.0}
+    assert len(single_gpu_test(Echo(), BATCHES, metrics=metrics)) == 3

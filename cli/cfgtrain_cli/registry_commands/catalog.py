@@ -14,7 +14,15 @@ from cfgtrain.errors import UnknownNameError
 from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import Parameters, callable_name, parameters_of, short_repr
 from cfgtrain.introspection.source_search import source_place
-from cfgtrain.registries import CONV_LAYERS, NORM_LAYERS, OPTIMIZERS, PADDING_LAYERS, RUNNERS, SAMPLERS
+from cfgtrain.registries import (
+    COLLATE_FUNCTIONS,
+    CONV_LAYERS,
+    NORM_LAYERS,
+    OPTIMIZERS,
+    PADDING_LAYERS,
+    RUNNERS,
+    SAMPLERS,
+)
 from cfgtrain.registry.registry import Registry, known_registries
 from cfgtrain.suggestions import close_names, one_of, suggest
 
@@ -23,6 +31,7 @@ _SUPPLIED = {
     OPTIMIZERS: ("params",),
     RUNNERS: RUNNER_GIVEN,
     SAMPLERS: SAMPLER_OFFERED,
+    COLLATE_FUNCTIONS: ("batch",),
     CONV_LAYERS: (
         "in_channels",
         "out_channels",

@@ -18,7 +18,7 @@ from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
 from cfgtrain.suggestions import close_names
 
-__all__ = ["check", "check_model", "check_test", "find_problems"]
+__all__ = ["check", "check_model", "check_test", "config_problems", "find_problems"]
 
 
 def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
@@ -33,10 +33,15 @@ def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
         CfgTrainError: The problem, if there is one; a ``CheckError`` with all of them if there
             are several.
     """
-    problems = [*find_problems(cfg)]
+    _raise_all(list(config_problems(cfg, files, trusted)))
+
+
+def config_problems(cfg: Config, files: bool = True, trusted: bool = False) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with a config, before anything is built from it; see ``check``."""
+    yield from find_problems(cfg)
     if files:
-        problems += [*data_path_problems(cfg), *file_problems(cfg, trusted)]
-    _raise_all(problems)
+        yield from data_path_problems(cfg)
+        yield from file_problems(cfg, trusted)
 
 
 def check_model(cfg: Config, data: bool = False) -> None:

@@ -21,7 +21,7 @@ from cfgtrain.introspection.signatures import (
     type_problem,
 )
 from cfgtrain.origin import Location, argument_location, dotted, location
-from cfgtrain.registries import HOOKS, INITIALIZERS, METRICS, PIPELINES
+from cfgtrain.registries import BATCH_TRANSFORMS, HOOKS, INITIALIZERS, METRICS, PIPELINES
 from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg, similar_key
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
@@ -73,7 +73,9 @@ def component(
     problems = list(arguments(cfg, target, args, given, partial_args, ("type", *config_keys)))
     if registry is HOOKS:
         problems += _hook_problems(cfg, target)
-    tried = registry in (HOOKS, METRICS, PIPELINES, INITIALIZERS) and isinstance(target, type)
+    tried = registry in (BATCH_TRANSFORMS, HOOKS, INITIALIZERS, METRICS, PIPELINES) and isinstance(
+        target, type
+    )
     if not problems and tried and is_builtin(target):
         problems += _trial(cfg, target, args)
     yield from problems

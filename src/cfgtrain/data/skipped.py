@@ -58,11 +58,10 @@ class SkippedSamples:
                 self._epoch = sample.epoch
                 self._replacements.clear()
             self._replacements[sample.position] = sample.replacement
-            if sample.index in self._known:
-                continue
-            self._known.add(sample.index)
-            logger.warning("%s is skipped: %s", sample.description, sample.reason)
-            self._list(sample)
+            if sample.index not in self._known:
+                self._known.add(sample.index)
+                logger.warning("%s is skipped: %s", sample.description, sample.reason)
+                self._list(sample)
             if len(self._known) > self.limit:
                 listed = f" They are listed in {self.file}." if self.file is not None else ""
                 raise SampleError(

@@ -146,7 +146,7 @@ def _predict(
                 losses.add(of_batch, count)
             if metrics is not None and count:
                 if count < size:
-                    predictions, batch = predictions[:count], _first_samples(batch, count, size)
+                    predictions, batch = predictions[:count], first_samples(batch, count, size)
                 if restore is not None:
                     predictions, batch = restore(predictions, batch)
                 metrics.update(predictions, batch)
@@ -155,7 +155,7 @@ def _predict(
     return results
 
 
-def _first_samples(batch: Any, count: int, size: int) -> Any:
+def first_samples(batch: Any, count: int, size: int) -> Any:
     """Return a batch of ``size`` samples without those after the first ``count``; what is not per sample is kept."""
 
     def cut(value: Any) -> Any:

@@ -14,13 +14,13 @@ from torch.optim import Optimizer
 from cfgtrain.config.config import Config
 from cfgtrain.data.batches import batch_text
 from cfgtrain.errors import CfgTrainError, ConfigError, TransformError
-from cfgtrain.origin import describe
+from cfgtrain.origin import Location, describe, location
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES, Hook
 from cfgtrain.runner.hooks.optimizer import OptimizerHook
 
-__all__ = ["ACTIVITY_NOTE", "activity_lines", "note_activity", "place_transform"]
+__all__ = ["ACTIVITY_NOTE", "activity_lines", "module_location", "note_activity", "place_transform"]
 
 ACTIVITY_NOTE = "Raised by "  # how the note begins
 
@@ -71,7 +71,7 @@ def activity_lines(error: BaseException, model: nn.Module, cfg: Config, batch: A
     if module is not None:
         name, text = module
         texts.append(text)
-        places.append(_module_place(cfg, name))
+        places.append(describe(_module_node(cfg, name)))
     if hook is not None:
         owner, text = hook
         texts.append(text)
@@ -80,6 +80,12 @@ def activity_lines(error: BaseException, model: nn.Module, cfg: Config, batch: A
     if module is not None and batch is not None:
         lines.append(f"The batch has {batch_text(batch)}.")
     return lines
+
+
+def module_location(error: BaseException, model: nn.Module, cfg: Config) -> Location:
+    """Return where the config describes the module whose method raised an exception, or else the model."""
+    module = _module_call([frame for frame, _ in traceback.walk_tb(error.__traceback__)], unwrap_model(model))
+    return location(_module_node(cfg, "" if module is None else module[0]))
 
 
 def _module_call(frames: list[FrameType], model: nn.Module) -> tuple[str, str] | None:
@@ -122,18 +128,18 @@ def _is_step(frame: FrameType) -> bool:
     return frame.f_code.co_name == "step" and isinstance(frame.f_locals.get("self"), Optimizer)
 
 
-def _module_place(cfg: Config, name: str) -> str:
-    """Return where the config describes a module, or the part of the model that contains it."""
+def _module_node(cfg: Config, name: str) -> Any:
+    """Return the config of a module, or of the part of the model that contains it."""
     node: Any = cfg.get("model")
     if not isinstance(node, Mapping):
-        return ""
+        return None
     last = node
     for part in name.split("."):
         inner = node.get(part) if isinstance(node, Mapping) else _item(node, part)
         if not isinstance(inner, Mapping | list | tuple):
             break
         node, last = inner, inner if isinstance(inner, Mapping) else last
-    return describe(last)
+    return last
 
 
 def _item(nodes: Any, index: str) -> Any:

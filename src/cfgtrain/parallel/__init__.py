@@ -7,6 +7,7 @@ from cfgtrain.parallel.data import *
 from cfgtrain.parallel.data_container import *
 from cfgtrain.parallel.device import *
 from cfgtrain.parallel.wrappers import *
+from cfgtrain.registries import COLLATE_FUNCTIONS as COLLATE_FUNCTIONS
 
 if not typing.TYPE_CHECKING:  # type checkers use the imports above
     __all__ = _public_names(globals())

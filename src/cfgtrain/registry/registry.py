@@ -381,11 +381,13 @@ def construct(
     try:
         return target(*args, **kwargs, **settings)
     except Exception as error:
-        place = place_text(
-            **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
-        )
+        place = argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
         values = _plain_values(settings) if torch_error_hint(error) else ""
-        error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place or 'a config'}{values}")
+        error.add_note(
+            f"{BUILD_NOTE} {callable_name(target)} from {place_text(**place) or 'a config'}{values}"
+        )
+        if not hasattr(error, "build_location"):  # the innermost
+            error.build_location = place  # type: ignore[attr-defined]  # for a report that has fields
         raise
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError, SampleError
+from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import get_dist_info
@@ -185,9 +185,9 @@ class BaseRunner(ABC):
             with ExitStack() as entered:
                 for context in self.hook_list.step_contexts:
                     entered.enter_context(context(self))
-                outputs = self._step(data_batch, train_mode, **kwargs)
+                outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         else:
-            outputs = self._step(data_batch, train_mode, **kwargs)
+            outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
@@ -196,11 +196,12 @@ class BaseRunner(ABC):
             self.log_buffer.update(log_vars, count, self.position.batch)
         self.outputs = outputs
 
-    def _step(self, data_batch: Any, train_mode: bool, **kwargs: Any) -> Any:
+    def call_step(self, data_batch: Any, train_mode: bool, optimizer: Any, **kwargs: Any) -> Any:
+        """Return what the training or validation step of the model, or the batch processor, returns for a batch."""
         if self.batch_processor is not None:
             return self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
         step: Any = self.model.train_step if train_mode else self.model.val_step
-        return step(data_batch, self.optimizer, **kwargs)
+        return step(data_batch, optimizer, **kwargs)
 
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
@@ -236,10 +237,6 @@ class BaseRunner(ABC):
             failed = False
         except NonFiniteLossError as error:
             raise self._located(error) from None
-        except SampleError as error:
-            if self.last_saved is not None:
-                error.add_note(f"The run can be resumed from {self.last_saved[0]}.")
-            raise
         finally:
             self._callbacks.clear()  # those that were deferred in a stage that failed
             self._after_run(failed)

@@ -129,6 +129,16 @@ def test_class_balanced_in_a_wrapper(table: None) -> None:
         ClassBalancedDataset(CSV, oversample_thr=1)
 
 
+def test_labels(table: None) -> None:
+    """The labels of all samples are known to samplers, if the inner datasets know them."""
+    joined = ConcatDataset([RepeatDataset(Letters("gh"), 2), Letters("h")])
+    assert joined.labels is not None
+    assert joined.labels.tolist() == [0, 1, 0, 1, 1]
+    assert not hasattr(Subset(TensorDataset(torch.zeros(2)), first=1), "labels")
+    Path("t.csv").write_text("x,y\n1,10\n2,30\n")
+    assert Subset(CSV, first=1).labels is None
+
+
 def test_fingerprint(table: None) -> None:
     """The fingerprint depends on the inner dataset and on the selection; without an inner one there is none."""
     prints = [Subset(CSV, first=2), Subset(CSV, first=2), Subset(CSV, first=3), RepeatDataset(CSV, 2)]

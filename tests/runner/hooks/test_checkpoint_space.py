@@ -86,6 +86,14 @@ def test_estimate_is_the_size_of_the_file() -> None:
     assert weights == pytest.approx(estimate / 3, rel=0.01)
 
 
+def test_lazy_modules_are_not_counted() -> None:
+    """The size of weights that get their shape from the first batch is not known before the run."""
+    net: Any = nn.Sequential(nn.LazyLinear(20), nn.LazyBatchNorm1d(), nn.Linear(20, 10))
+    net.train_step = lambda data, optimizer: {"loss": net(data).mean()}
+    runner = make_runner("epoch", 1, net, work_dir="run", optimizer=torch.optim.SGD(net.parameters()))
+    assert checkpoint_bytes(runner, save_optimizer=False) == 4 * (20 * 10 + 10) + 8  # and a counter
+
+
 @pytest.mark.parametrize(("kind", "by_epoch"), [("epoch", True), ("epoch", False), ("iter", False)])
 def test_run_warns(
     kind: str, by_epoch: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -25,7 +25,7 @@ data = dict(
     val=dict(**table, split="val"),
     test=dict(**table, split="test"),
 )
-evaluation = dict(interval=1, metric="mae", save_best="mae", rule="less")
+evaluation = dict(interval=1, metric="mae", save_best="mae")
 
 optimizer = dict(type="Adam", lr=0.01)
 lr_config = dict(policy="CosineAnnealing", min_lr=0)

@@ -52,6 +52,7 @@ class TableFile:
         self.columns = dict(columns)
         self.lines = None if lines is None else np.asarray(lines, dtype=np.int32)
         self.groups = dict(groups or {})
+        self._parsed: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
         self.num_rows = len(next(iter(self.columns.values())))
 
     def names(self, name: str, argument: str) -> list[str]:
@@ -81,8 +82,9 @@ class TableFile:
         cells = self.columns[name]
         if not isinstance(cells, list):
             return True
-        filled = [cell for cell in cells if cell]
-        return sum(map(_is_number, filled)) * 2 > len(filled) or not filled
+        unparsed = np.flatnonzero(np.isnan(self._values(name))).tolist()
+        texts = sum(bool(cells[row]) and not _is_number(cells[row]) for row in unparsed)
+        return texts * 2 < sum(map(bool, cells)) or not texts
 
     def numbers(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the numbers of a column, (N,).
@@ -91,9 +93,7 @@ class TableFile:
             FileContentError: A cell is empty or is not a finite number; the message names the first one.
         """
         cells = self.columns[name]
-        values = (
-            np.fromiter(map(_number, cells), np.float64, len(cells)) if isinstance(cells, list) else cells
-        )
+        values = self._values(name)
         wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
             cell = cells[wrong[0]] if isinstance(cells, list) else str(values[wrong[0]]).replace("nan", "")
@@ -143,6 +143,15 @@ class TableFile:
         cells = [cells if isinstance(cells, list) else cells.tolist() for cells in self.columns.values()]
         for row in zip(*cells, strict=True):
             yield "\x1f".join(map(str, row))
+
+    def _values(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return the numbers in the cells of a column, (N,); NaN where there is none."""
+        if name not in self._parsed:
+            cells = self.columns[name]
+            self._parsed[name] = (
+                np.fromiter(map(_number, cells), np.float64, len(cells)) if isinstance(cells, list) else cells
+            )
+        return self._parsed[name]
 
     def _cell_error(
         self,

@@ -70,6 +70,15 @@ class _SelectedSamples(Dataset[Any]):
         """The class names of the first inner dataset, or None."""
         return getattr(self.datasets[0], "CLASSES", None)
 
+    @property
+    def labels(self) -> np.ndarray[Any, Any] | None:
+        """The attribute ``labels`` of the inner datasets for each sample, if they all have it, or None."""
+        inner = [dataset.labels for dataset in self.datasets]
+        if any(labels is None for labels in inner):
+            return None
+        located = map(self.locate, range(len(self)))
+        return np.array([inner[number][index] for number, index in located])
+
     def source(self, index: int) -> str:
         """Return where a sample is from, as its inner dataset says it, or else its index there."""
         number, inner = self._locate(index)

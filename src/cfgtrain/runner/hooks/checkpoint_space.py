@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.optim.state_size import state_bytes
 from cfgtrain.runner.protocol import RunnerView
@@ -51,13 +53,15 @@ class Plan(NamedTuple):
 def checkpoint_bytes(runner: RunnerView, save_optimizer: bool) -> int:
     """Return the estimated size of a checkpoint: parameters, buffers, extra weights of hooks and optimizer state.
 
-    The state of an optimizer that cannot be estimated counts as 0.
+    The state of an optimizer that cannot be estimated counts as 0, and so do weights of lazy modules, which have no
+    shape before the first batch.
     """
     model = runner.model
     extra = chain.from_iterable(hook.extra_weights().values() for hook in runner.hooks)
     storages = {
         each.untyped_storage()._cdata: each.untyped_storage().nbytes()
         for each in chain(model.parameters(), model.buffers(), extra)
+        if not isinstance(each, UninitializedParameter | UninitializedBuffer)
     }
     size = int(sum(storages.values()))
     if save_optimizer and runner.optimizer is not None:
