@@ -58,8 +58,10 @@ def print_exit(error: SystemExit) -> None:
     shown = [line if line.startswith("  ") else f"  {line}" for line in lines]
     code = repr(error.code) if error.code is not None else ""
     _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
-    if not isinstance(error.code, int | None):
-        error.code = ExitCode.FAILED  # Python would print it once more
+    if hasattr(error, "exit_code"):  # of a run that was not started
+        error.code = error.exit_code
+    elif not isinstance(error.code, int | None):
+        error.code = ExitCode.FAILED  # Python would print the text once more
 
 
 def print_warning(warning: ConfigWarning) -> None:

@@ -386,6 +386,8 @@ def _sample_error(sample: str, error: BaseException, place: Location) -> SampleE
         )
     else:
         reason, hint = f"{type(error).__name__}: {reason}".rstrip(": "), ""
+    if isinstance(error, FileNotFoundError):
+        reason, hint = f"{reason.rstrip('.')}.", "Was it moved or deleted after the run began?"
     return SampleError(f"{sample} cannot be loaded: {reason}", hint=hint, **place)
 
 

@@ -14,9 +14,17 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 # What the text of an exception contains, and what to do; {1} is the first group.
 _HINTS: list[tuple[str, str]] = [
     (
+        r"expected input\[1, \d\d+, \d+, \d+\] to have \d channels",
+        "The images have no dimension of channels: add dict(type='ImageToTensor', keys=['img']) before Collect.",
+    ),
+    (
         r"to have (\d+) channels, but got (\d+) channels",
-        "The layer is built for {1} channels, and the batch has {2}. Set in_channels={2}, or load images with {1} "
-        "channels: LoadImageFromFile has color_type='color' (3) and 'grayscale' (1).",
+        "Build the layer for {2} channel(s) with in_channels={2}, or load images with {1}: LoadImageFromFile has "
+        "color_type='color' (3) and 'grayscale' (1).",
+    ),
+    (
+        r"cross_entropy_loss\(\): argument 'target' .* must be Tensor",
+        "Labels of classes are ints: convert texts in the dataset, such as with classes.index(text).",
     ),
     (
         r"Input type \((?:unsigned char|torch\.ByteTensor|c10::Byte|Byte)\)",
