@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
+from cfgtrain.introspection.torch_errors import (
+    error_text,
+    is_out_of_memory,
+    out_of_memory_text,
+    torch_error_hint,
+)
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -49,12 +54,14 @@ def print_failure(error: Exception) -> bool:
 
 def print_exit(error: SystemExit) -> None:
     """Print where custom code ended the command with ``sys.exit``, which has no message of its own."""
-    notes = [line for note in _notes(error) for line in note.splitlines()]
-    shown = [line if line.startswith("  ") else f"  {line}" for line in (*notes, *_code_lines(error))]
+    lines = [*note_lines(error), *_code_lines(error)]
+    shown = [line if line.startswith("  ") else f"  {line}" for line in lines]
     code = repr(error.code) if error.code is not None else ""
     _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
-    if not isinstance(error.code, int | None):
-        error.code = ExitCode.FAILED  # Python would print it once more
+    if hasattr(error, "exit_code"):  # of a run that was not started
+        error.code = error.exit_code
+    elif not isinstance(error.code, int | None):
+        error.code = ExitCode.FAILED  # Python would print the text once more
 
 
 def print_warning(warning: ConfigWarning) -> None:
@@ -89,7 +96,7 @@ def _text_of(error: BaseException) -> list[str]:
         return [f"{error.strerror}{name}."]
     if is_out_of_memory(error):
         return [out_of_memory_text(error)]
-    lines = str(error).strip().splitlines()
+    lines = error_text(error).splitlines()
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], "..."]
     if not lines:

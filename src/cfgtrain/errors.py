@@ -63,6 +63,9 @@ from cfgtrain.suggestions import printable, suggest
 __all__ = ["CfgTrainError"]  # what the package exports; the other classes are imported from here
 
 
+MAX_SIGNATURE = 120  # characters; a longer one is only shown if there is no suggestion
+
+
 class ErrorFields(TypedDict, total=False):
     """The keyword arguments of every error; see ``CfgTrainError``."""
 
@@ -207,9 +210,7 @@ class CheckError(ConfigError):
         listed = []
         for i, error in enumerate(self.errors, 1):
             notes = (line for note in getattr(error, "__notes__", ()) for line in note.splitlines())
-            # The signature of a call, which can be long, is left out if there is a suggestion.
-            text = CfgTrainError.__str__(error) if error.hint else str(error)
-            listed += [f"{i}. {text}", *(f"  {line}" for line in notes)]
+            listed += [f"{i}. {error}", *(f"  {line}" for line in notes)]
         return "\n".join([super().__str__(), *listed])
 
 
@@ -263,7 +264,8 @@ class BuildError(RegistryError, TypeError):
         self.signature = signature
 
     def __str__(self) -> str:
-        return super().__str__() + (f"\n  in {self.signature}" if self.signature else "")
+        is_shown = self.signature and not (self.hint and len(self.signature) > MAX_SIGNATURE)
+        return super().__str__() + (f"\n  in {self.signature}" if is_shown else "")
 
 
 class HookError(CfgTrainError, ValueError):

@@ -17,6 +17,7 @@ from cfgtrain.introspection.signatures import (
     callable_name,
     parameters_of,
     short_repr,
+    type_hint,
     type_problem,
 )
 from cfgtrain.origin import Location, argument_location, dotted, location
@@ -110,7 +111,8 @@ def arguments(
     for name, value in stated.items():
         wrong = type_problem(target, name, value)
         if wrong is not None:
-            yield ConfigValueError(wrong, argument=name, **location(cfg, name))
+            hint = type_hint(target, name, value)
+            yield ConfigValueError(wrong, hint=hint, argument=name, **location(cfg, name))
 
 
 def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:

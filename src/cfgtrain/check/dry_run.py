@@ -28,6 +28,7 @@ from cfgtrain.evaluation.inference import (
     predict_batches,
     single_gpu_test,
 )
+from cfgtrain.evaluation.score_rules import ScoreRules
 from cfgtrain.evaluation.scoring import uses_evaluate
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location, place_transform
@@ -195,6 +196,8 @@ class _Trial:
             if wrong is not None:
                 yield from self._once(wrong)
             elif not self.has_wrong_label or self._wrong_target(batch) is None:
+                if isinstance(error, TransformError):
+                    place_transform(error, self.cfg)
                 yield _located(error, place)
         except (Exception, SystemExit) as error:  # of custom code or torch
             wrong = self._wrong_target(batch) if _OUT_OF_RANGE.search(str(error)) else None
@@ -280,8 +283,9 @@ class _Trial:
         found = self._predict(batch, with_losses)
         if keep and isinstance(found.predictions, Tensor):
             found.predictions.cpu().numpy()
+        sums = LossSums()
         if with_losses:
-            LossSums().add(found.losses, len(found.predictions))
+            sums.add(found.losses, len(found.predictions))
         if metrics is None:
             return
         restore = getattr(batch.dataset, "restore", None)
@@ -302,13 +306,21 @@ class _Trial:
                 failure.add_note(f"The batch has {batch_text(batch.content)}.")
                 raise failure from error
         try:
-            metrics.compute()
+            scores = {**metrics.compute(), **sums.means()}
         except CfgTrainError:
             raise
         except Exception as error:  # some scores are not defined for so few samples
             self.result.warnings.append(
                 f"The scores of the first batch of data.{batch.part} cannot be computed: {exception_text(error)}."
             )
+            return
+        best = self.cfg.get("evaluation", {}).get("save_best")
+        if batch.part == "val" and best not in (None, "auto"):
+            try:
+                ScoreRules(best, rule="greater").select(scores)
+            except CfgTrainError as error:
+                _located(error, location(self.cfg.evaluation, "save_best"))
+                raise
 
     def _metric_place(self, index: int) -> Location:
         configs = self.cfg.evaluation["metrics"]

@@ -379,13 +379,16 @@ def _sample_error(sample: str, error: BaseException, place: Location) -> SampleE
     """Return the error about a sample that cannot be loaded."""
     reason = str(error).strip()
     if isinstance(error, ImageDecodeError | FileContentError):  # says itself what is wrong with the file
+        reason = f"{reason.rstrip('.')}."
         hint = (
             "Replace or remove the file, or set data.train_dataloader.on_error='skip' to skip such samples of the "
             "training."
         )
     else:
         reason, hint = f"{type(error).__name__}: {reason}".rstrip(": "), ""
-    return SampleError(f"{sample} cannot be loaded: {reason.rstrip('.')}.", hint=hint, **place)
+    if isinstance(error, FileNotFoundError):
+        reason, hint = f"{reason.rstrip('.')}.", "Was it moved or deleted after the run began?"
+    return SampleError(f"{sample} cannot be loaded: {reason}", hint=hint, **place)
 
 
 def _reason(error: SampleError) -> str:

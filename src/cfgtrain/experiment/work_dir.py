@@ -86,8 +86,6 @@ def before_the_run() -> Iterator[None]:
         yield
     except (Exception, SystemExit) as error:
         error.exit_code = ExitCode.USAGE  # type: ignore[union-attr]  # exceptions have any attributes
-        if isinstance(error, SystemExit):
-            error.code = ExitCode.USAGE if error.code in (None, 0) else error.code
         raise
 
 

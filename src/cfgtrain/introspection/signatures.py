@@ -27,6 +27,7 @@ __all__ = [
     "short_repr",
     "signature_text",
     "split_positional",
+    "type_hint",
     "type_problem",
 ]
 
@@ -184,36 +185,36 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     if annotation is None or _fits(value, annotation) is not False:
         return None
     wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
-    return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}.{_meant(value, annotation)}"
+    return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}."
 
 
-def _meant(value: Any, annotation: Any) -> str:
-    """Return the value that was probably meant, as in ``" Did you mean 4?"``, or ``""``."""
+def type_hint(target: Callable[..., Any], name: str, value: Any) -> str:
+    """Return the value that was probably meant by one of the wrong type, as in ``"Did you mean 4?"``, or ``""``."""
+    parameters = parameters_of(target)
+    annotation = parameters.annotations.get(name) if parameters else None
+    meant: list[tuple[Any, str]] = [([value], "")]
     if isinstance(value, str):
-        quotes = ", without quotes"
-        words = {"true": True, "false": False, "none": None, "null": None}
-        try:
-            meant = words[value.lower()] if value.lower() in words else ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            meant, quotes = [value], ""
-    elif isinstance(value, float) and value.is_integer():
-        meant, quotes = int(value), ""
-    elif (
-        isinstance(value, int)
-        and not isinstance(value, bool)
-        and value in (0, 1)
-        and _fits(value, annotation)
-    ):
-        return ""
-    else:
-        meant, quotes = [value], ""
-    candidates = [(meant, quotes)]
-    if not isinstance(value, str) and isinstance(value, int) and value in (0, 1):
-        candidates.append((bool(value), ""))
-    for each, how in candidates:
-        if _fits(each, annotation) is True:
-            return f" Did you mean {each!r}{how}?"
+        meant = [(each, ", without quotes") for each in _read(value)] + meant
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if value in (0, 1):
+            meant.append((bool(value), ""))
+        if isinstance(value, float) and value.is_integer():
+            meant.append((int(value), ""))
+    for each, how in meant:
+        if annotation is not None and _fits(each, annotation) is True:
+            return f"Did you mean {each!r}{how}?"
     return ""
+
+
+def _read(text: str) -> list[Any]:
+    """Return the value that a text is the literal of, if it is one."""
+    words = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in words:
+        return [words[text.lower()]]
+    try:
+        return [ast.literal_eval(text.strip())]
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
 
 
 def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:
@@ -235,7 +236,7 @@ def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *
     for key, value in args.items():
         wrong = type_problem(target, key, value)
         if wrong is not None:
-            raise ArgumentError(f"{name}: {wrong}", argument=(name, key))
+            raise ArgumentError(f"{name}: {wrong}", hint=type_hint(target, key, value), argument=(name, key))
 
 
 def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:

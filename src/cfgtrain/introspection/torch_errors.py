@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_out_of_memory", "out_of_memory_text", "torch_error_hint"]
+__all__ = ["error_text", "is_out_of_memory", "out_of_memory_text", "torch_error_hint"]
 
 _CPU_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory.*?(?:allocate )?(\d{4,}) bytes"
@@ -14,9 +14,17 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 # What the text of an exception contains, and what to do; {1} is the first group.
 _HINTS: list[tuple[str, str]] = [
     (
+        r"expected input\[1, \d\d+, \d+, \d+\] to have \d channels",
+        "The images have no dimension of channels: add dict(type='ImageToTensor', keys=['img']) before Collect.",
+    ),
+    (
         r"to have (\d+) channels, but got (\d+) channels",
-        "The layer is built for {1} channels, and the batch has {2}. Set in_channels={2}, or load images with {1} "
-        "channels: LoadImageFromFile has color_type='color' (3) and 'grayscale' (1).",
+        "Build the layer for {2} channel(s) with in_channels={2}, or load images with {1}: LoadImageFromFile has "
+        "color_type='color' (3) and 'grayscale' (1).",
+    ),
+    (
+        r"cross_entropy_loss\(\): argument 'target' .* must be Tensor",
+        "Labels of classes are ints: convert texts in the dataset, such as with classes.index(text).",
     ),
     (
         r"Input type \((?:unsigned char|torch\.ByteTensor|c10::Byte|Byte)\)",
@@ -99,6 +107,11 @@ def torch_error_hint(error: BaseException) -> str:
         if found is not None:
             return hint.format(found[0], *found.groups())
     return ""
+
+
+def error_text(error: BaseException) -> str:
+    """Return the text of an exception, in which a module that is printed with all its layers has only its name."""
+    return re.sub(r"^(\w+)\(\n  \(.*\n\)(?= )", r"\1", str(error).strip(), flags=re.DOTALL)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -220,7 +220,9 @@ def compute_loss(loss: Any, outputs: Any, targets: Any, class_dim: int | None = 
         wrong, value = ("outputs", outputs) if not isinstance(outputs, Tensor) else ("targets", targets)
         raise ArgumentTypeError(
             f"{type(loss).__name__} needs the {wrong} as a tensor, not as {type(value).__name__}.",
-            hint="Use a custom loss, or a net that returns a tensor." if wrong == "outputs" else "",
+            hint="Use a custom loss, or a net that returns a tensor."
+            if wrong == "outputs"
+            else "Labels of classes are ints, such as classes.index(text) in the dataset.",
         )
     if isinstance(loss, (*_CLASS_LOSSES, FocalLoss)):
         value = _class_loss(loss, outputs, targets, class_dim)

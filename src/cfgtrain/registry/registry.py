@@ -380,14 +380,14 @@ def construct(
         args, settings = split_positional(target, settings)
     try:
         return target(*args, **kwargs, **settings)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
         values = _plain_values(settings) if torch_error_hint(error) else ""
         error.add_note(
             f"{BUILD_NOTE} {callable_name(target)} from {place_text(**place) or 'a config'}{values}"
         )
         if not hasattr(error, "build_location"):  # the innermost
-            error.build_location = place  # type: ignore[attr-defined]  # for a report that has fields
+            error.build_location = place  # type: ignore[union-attr]  # for a report that has fields
         raise
 
 
