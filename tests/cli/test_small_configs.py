@@ -20,7 +20,6 @@ CONFIGS = {
         "model.head.num_classes=2",
         "+model.backbone.num_stages=1",
         "+model.backbone.out_indices=[0]",
-        "steps[1].scale=16",
     ],
     "table/regression.py": [],
     "text/characters.py": ["+model.embed_dims=8", "+model.num_layers=1", "evaluation.interval=2"],
