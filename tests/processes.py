@@ -12,6 +12,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from cfgtrain.data.builder import build_dataloader
+from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
@@ -113,6 +114,51 @@ def reduce_all_ways(rank: int) -> Any:
             )
         )
     return results[-1] if results[0] == results[1] == results[2] else results
+
+
+class Numbers:
+    """The numbers 0, 1, ... as samples."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        return {"x": torch.tensor(float(index))}
+
+
+class Same(torch.nn.Module):
+    """Predicts its input, and has a weight, a buffer and losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(1))
+        self.register_buffer("offset", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor, return_loss: bool = False) -> torch.Tensor:
+        return x * self.w + self.offset
+
+    def forward_with_loss(self, x: torch.Tensor) -> Any:
+        return self(x), {"loss": x.mean()}
+
+
+def evaluate_every_length(rank: int) -> Any:
+    """Evaluate datasets of 1 to 50 samples, in shares of different or equal lengths; return each result and loss."""
+    _, world_size = get_dist_info()
+    model = MMDistributedDataParallel(Same())
+    results = []
+    for length in range(1, 51):
+        data = Numbers(length)
+        for round_up in (False, True):
+            loader = build_dataloader(
+                data, 4, shuffle=False, round_up=round_up, rank=rank, world_size=world_size
+            )
+            losses = LossSums()
+            found = multi_gpu_test(model, loader, gpu_collect=round_up, losses=losses)
+            results.append((found and list(map(int, found)), losses.means().get("loss")))
+    return results
 
 
 class Branches(torch.nn.Module):

@@ -8,6 +8,12 @@ from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.introspection.torch_errors import (
+    error_text,
+    is_out_of_memory,
+    out_of_memory_text,
+    torch_error_hint,
+)
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -28,12 +34,12 @@ def print_failure(error: Exception) -> bool:
         Whether anything was printed. If not, neither the user's input nor code is involved, so the
         error is a bug.
     """
-    notes = [line for note in _notes(error) for line in note.splitlines()]
+    notes = note_lines(error)
+    if not isinstance(error, CfgTrainError):
+        notes += filter(None, [torch_error_hint(error)])
     if isinstance(error, CfgTrainError):
         text, details = str(error), notes
-        hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
-        cause = None if hides else error.__cause__
-        code = _code_lines(cause)
+        code = cause_lines(error)
     else:
         code = _code_lines(error)
         is_system_error = isinstance(error, OSError) and bool(error.strerror)
@@ -43,7 +49,9 @@ def print_failure(error: Exception) -> bool:
         text, details = lines[0], lines[1:]
     indented = [line if line.startswith("  ") else f"  {line}" for line in (*details, *code)]
     hint = [DEBUG_HINT] if code or not isinstance(error, CfgTrainError | OSError) else []
-    place = _rank_text() if getattr(error, "exit_code", None) != ExitCode.USAGE else ""
+    # What is wrong with a config is so in all processes, and the first one reports it.
+    is_of_all = getattr(error, "exit_code", None) == ExitCode.USAGE and os.environ.get("RANK", "0") == "0"
+    place = "" if is_of_all else _rank_text()
     _print("\n".join([f"Error{place}: {text}", *indented, *hint]), "red")
     return True
 
@@ -54,11 +62,34 @@ def _rank_text() -> str:
     return f" in rank {os.environ['RANK']}" if several and "RANK" in os.environ else ""
 
 
+def print_exit(error: SystemExit) -> None:
+    """Print where custom code ended the command with ``sys.exit``, which has no message of its own."""
+    lines = [*note_lines(error), *_code_lines(error)]
+    shown = [line if line.startswith("  ") else f"  {line}" for line in lines]
+    code = repr(error.code) if error.code is not None else ""
+    _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
+    if hasattr(error, "exit_code"):  # of a run that was not started
+        error.code = error.exit_code
+    elif not isinstance(error.code, int | None):
+        error.code = ExitCode.FAILED  # Python would print the text once more
+
+
 def print_warning(warning: ConfigWarning) -> None:
     """Print a warning about a config."""
     from cfgtrain.terminal import print_message  # imports rich
 
     print_message(printable(str(warning)), logging.WARNING)
+
+
+def note_lines(error: BaseException) -> list[str]:
+    """Return the lines of the notes of an exception; see ``_notes``."""
+    return [line for note in _notes(error) for line in note.splitlines()]
+
+
+def cause_lines(error: CfgTrainError) -> list[str]:
+    """Return the lines of the user's code that caused an error, unless they explain nothing."""
+    hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
+    return _code_lines(None if hides else error.__cause__)
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -73,7 +104,9 @@ def _text_of(error: BaseException) -> list[str]:
     if isinstance(error, OSError) and error.strerror:
         name = "" if error.filename is None else f": {error.filename}"
         return [f"{error.strerror}{name}."]
-    lines = str(error).strip().splitlines()
+    if is_out_of_memory(error):
+        return [out_of_memory_text(error)]
+    lines = error_text(error).splitlines()
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], "..."]
     if not lines:

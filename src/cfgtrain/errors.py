@@ -64,6 +64,9 @@ from cfgtrain.suggestions import printable, suggest
 __all__ = ["CfgTrainError"]  # what the package exports; the other classes are imported from here
 
 
+MAX_SIGNATURE = 120  # characters; a longer one is only shown if there is no suggestion
+
+
 class ErrorFields(TypedDict, total=False):
     """The keyword arguments of every error; see ``CfgTrainError``."""
 
@@ -213,7 +216,23 @@ class CheckError(ConfigError):
 
 
 class ConfigWarning(UserWarning):
-    """A config is valid but probably a mistake; the text says where, and what to do."""
+    """A config is valid but probably a mistake; the text says where, and what to do.
+
+    Args:
+        message: What is probably wrong, and what to do.
+        origin: Where the value was set, if it is known.
+        key: Its dotted key path.
+    """
+
+    def __init__(self, message: str = "", *, origin: Origin | None = None, key: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.origin = origin
+        self.key = key
+
+    def __str__(self) -> str:
+        place = place_text(self.origin, self.key)
+        return f"{self.message}\n  at {place}" if place else self.message
 
 
 class ConfigDeprecationWarning(ConfigWarning, DeprecationWarning):
@@ -246,7 +265,8 @@ class BuildError(RegistryError, TypeError):
         self.signature = signature
 
     def __str__(self) -> str:
-        return super().__str__() + (f"\n  in {self.signature}" if self.signature else "")
+        is_shown = self.signature and not (self.hint and len(self.signature) > MAX_SIGNATURE)
+        return super().__str__() + (f"\n  in {self.signature}" if is_shown else "")
 
 
 class HookError(CfgTrainError, ValueError):

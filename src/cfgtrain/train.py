@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -14,16 +13,12 @@ from torch import nn
 
 from cfgtrain.check import check
 from cfgtrain.check.dry_run import dry_run
-from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import metainfo_of, parts_of
-from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError, NonFiniteLossError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import note_activity
-from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
-from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.assembly import Assembly, assemble_run
 from cfgtrain.experiment.distributed import (
     check_model_parallel,
     check_same_data,
@@ -39,10 +34,11 @@ from cfgtrain.experiment.resume import (
     warn_about_unfinished_run,
 )
 from cfgtrain.experiment.run_log import failure_logged, run_log
+from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_dir, fill_seed
 from cfgtrain.experiment.start_lines import log_start
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
 from cfgtrain.experiment.work_dir import (
-    config_stem,
+    before_the_run,
     exclusive_folders,
     make_work_dir,
     new_run_id,
@@ -52,7 +48,6 @@ from cfgtrain.experiment.work_dir import (
 )
 from cfgtrain.keys import setting
 from cfgtrain.parallel.coordinator import Coordinator
-from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.dist import is_main_process
 from cfgtrain.parallel.launch import process_group
 from cfgtrain.parallel.objects import broadcast_object, from_main_process, on_every_process
@@ -152,18 +147,16 @@ def _train(
         cfg.seed = broadcast_object(cfg.seed)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
-        model, loaders = on_every_process(lambda: _build(cfg, at_end))
         run_id = from_main_process(lambda: new_run_id(before=resumed.run_id if resumed is not None else ""))
-        metainfo = metainfo_of(loaders["train"].dataset)
-        prints = fingerprints(loaders)
-        check_same_data(prints, loaders)
-        runner = on_every_process(
-            lambda: assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
-        )
-        runner.coordinator = coordinator
-        evaluation = register_evaluation(runner, cfg, loaders)
-        if setting(cfg, "dry_run"):
-            on_every_process(lambda: dry_run(cfg, runner, loaders))
+        with before_the_run():
+            runner, loaders, evaluation = on_every_process(
+                lambda: _assemble(cfg, work_dir, logger, stamp, run_id, at_end)
+            )
+            model = runner.model
+            runner.coordinator = coordinator
+            check_same_data(loaders)
+            if setting(cfg, "dry_run"):
+                on_every_process(lambda: dry_run(cfg, runner, loaders))
         if resumed is None and is_main:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
@@ -217,14 +210,15 @@ def _train(
         return TrainResult(runner, work_dir, best, scores, samples, time.perf_counter() - began)
 
 
-def _build(cfg: Config, at_end: ExitStack) -> tuple[nn.Module, dict[str, Any]]:
-    """Build the model and the loaders, which are closed at the end."""
-    model = build_model(cfg)
-    check_model_parallel(cfg, model)
-    loaders = build_loaders(cfg, model)
-    for loader in loaders.values():
+def _assemble(
+    cfg: Config, work_dir: Path, logger: logging.Logger, stamp: str, run_id: str, at_end: ExitStack
+) -> Assembly:
+    """Build everything for the run, and close the loaders at the end."""
+    assembly = assemble_run(cfg, work_dir, logger, stamp, run_id)
+    for loader in assembly.loaders.values():
         at_end.callback(loader.close)
-    return model, loaders
+    check_model_parallel(cfg, assembly.runner.model)
+    return assembly
 
 
 def _run_and_test(
@@ -262,7 +256,7 @@ def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
     """Add notes to an exception: what was being done, and which checkpoint the run can be resumed from."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the latter of custom code
         note_activity(error, runner, cfg)
         if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
             error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")
@@ -285,25 +279,3 @@ def _failed_exit_code(runner: BaseRunner) -> Iterator[None]:
         if runner.mode is not None and error.code == ExitCode.USAGE:
             error.code = ExitCode.FAILED
         raise
-
-
-def fill_device_and_work_dir(cfg: Config) -> None:
-    """Write the device and the work directory into the config, where it does not set them."""
-    cfg.device = str(pick_device(cfg.get("device")))
-    cfg.work_dir = str(cfg.get("work_dir") or Path("work_dirs") / config_stem(cfg))
-
-
-def fill_data_paths(cfg: Config) -> None:
-    """Write the absolute paths of data that is found in the folder of the config, so that the saved config finds it."""
-    for part in parts_of(cfg):
-        resolve_paths(cfg.data.get(part))
-
-
-def fill_seed(cfg: Config, resumed: Resumed | None) -> None:
-    """Write the seed into the config, so that the saved config repeats the run.
-
-    A resumed run keeps the seed that it began with, unless the config sets one.
-    """
-    if cfg.get("seed") is None:
-        begun_with = resumed.checkpoint["meta"].get("seed") if resumed is not None else None
-        cfg.seed = random.SystemRandom().randrange(2**31) if begun_with is None else begun_with

@@ -134,7 +134,8 @@ def test_wrong_shape_in_a_custom_network(
     assert "the forward pass of backbone.fc (Linear)" in text
     assert "at model.backbone (" in text
     assert "cfg.py:3)" in text
-    assert "The batch has img (64, 1, 32, 32) float32, gt_label (64,) int64." in text
+    assert "The batch has img (64, 1, 32, 32) float32, gt_label (64,) int64 of 0 to 9." in text
+    assert "For a Linear, set in_features=256." in text
     assert "    return self.fc(self.conv(x).flatten(1))" in text
     assert len(text.splitlines()) <= 10
     assert Path("work_dirs").exists() == bool(words)  # nothing is written before the dry run is over
@@ -186,7 +187,7 @@ def test_value_that_a_library_rejects(
     """What a class of a library raises is one message with the place in the config, and no traceback."""
     ran = run("train", project("", rest))
     text = ran.err.replace("\n", " ")
-    assert ran.code == ExitCode.FAILED
+    assert ran.code == ExitCode.USAGE  # nothing was started
     assert error in text
     assert f"while {place}" in text
     assert "cfg.py:3)" in text
@@ -204,7 +205,7 @@ def test_value_that_custom_code_rejects(run: Callable[..., Any], project: Callab
     )
     rest = "model = dict(backbone=dict(_delete_=True, type='Net',\n    num_classes='4'))"
     ran = run("train", project(code, rest))
-    assert ran.code == ExitCode.FAILED
+    assert ran.code == ExitCode.USAGE
     assert ran.err.count("parts.py:") == 1
     assert "self.fc = nn.Linear(4, num_classes)" in ran.err
     assert "TypeError: " in ran.err

@@ -257,10 +257,12 @@ def test_hanging_worker() -> None:
     assert next(batches)[0].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(SampleError) as caught:
         list(batches)
-    assert str(caught.value) == (
+    assert caught.value.message == (
         "No sample was loaded for 0.5 seconds (timeout). The workers were loading: "
-        "worker 1: Sample 7 of Hanging (7.jpg).\n  at data.train (cfg.py:3)"
+        "worker 1: Sample 7 of Hanging (7.jpg)."
     )
+    assert caught.value.hint.startswith("If a sample may take longer, raise timeout in data.train_dataloader")
+    assert str(caught.value).endswith("\n  at data.train (cfg.py:3)")
 
 
 class Slow(Numbers):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,19 @@ def test_a_step_that_fails() -> None:
     with pytest.raises(KeyError):
         model.train_step({}, None)
     assert model.module is net
+
+
+def test_copies_of_a_wrapper() -> None:
+    """A deep copy trains its own model, and replacing the model of a wrapper changes what its steps train."""
+    model = on_cpu(Net())
+    model.train_step({"x": torch.ones(1)}, None)
+    twin = copy.deepcopy(model)
+    twin.train_step({"x": torch.ones(1)}, None)
+    assert (len(model.module.calls), len(twin.module.calls)) == (1, 2)
+    model.module = other = Net()
+    model.train_step({"x": torch.ones(1)}, None)
+    assert len(other.calls) == 1
+    assert [name for name, _ in model.named_parameters()] == ["module.w"]
 
 
 def test_steps_need_one_device(monkeypatch: pytest.MonkeyPatch) -> None:

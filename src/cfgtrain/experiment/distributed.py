@@ -22,6 +22,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, ConfigValueError, ProcessError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.resume import find_start
 from cfgtrain.keys import setting
 from cfgtrain.origin import location
@@ -120,17 +121,18 @@ def check_same_run(cfg: Config) -> None:
     _compare(own, "All processes of a run must be started with the same config and the same versions.")
 
 
-def check_same_data(fingerprints: Mapping[str, str], loaders: Mapping[str, Any]) -> None:
+def check_same_data(loaders: Mapping[str, Any]) -> None:
     """Compare the datasets of all processes: their lengths and fingerprints.
 
     Raises:
         ProcessError: They are different.
     """
     own: dict[str, str] = {}
+    prints = fingerprints(loaders)
     for part, loader in loaders.items():
         dataset: Any = getattr(loader, "dataset", None)
         own[f"number of samples of data.{part}"] = str(len(dataset)) if hasattr(dataset, "__len__") else "-"
-        own[f"fingerprint of data.{part}"] = fingerprints.get(part, "-")[:12]
+        own[f"fingerprint of data.{part}"] = prints.get(part, "-")[:12]
     _compare(own, "All processes of a run must read the same data.")
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "short_repr",
     "signature_text",
     "split_positional",
+    "type_hint",
     "type_problem",
 ]
 
@@ -187,6 +188,35 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}."
 
 
+def type_hint(target: Callable[..., Any], name: str, value: Any) -> str:
+    """Return the value that was probably meant by one of the wrong type, as in ``"Did you mean 4?"``, or ``""``."""
+    parameters = parameters_of(target)
+    annotation = parameters.annotations.get(name) if parameters else None
+    meant: list[tuple[Any, str]] = [([value], "")]
+    if isinstance(value, str):
+        meant = [(each, ", without quotes") for each in _read(value)] + meant
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        if value in (0, 1):
+            meant.append((bool(value), ""))
+        if isinstance(value, float) and value.is_integer():
+            meant.append((int(value), ""))
+    for each, how in meant:
+        if annotation is not None and _fits(each, annotation) is True:
+            return f"Did you mean {each!r}{how}?"
+    return ""
+
+
+def _read(text: str) -> list[Any]:
+    """Return the value that a text is the literal of, if it is one."""
+    words = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in words:
+        return [words[text.lower()]]
+    try:
+        return [ast.literal_eval(text.strip())]
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+
+
 def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:
     """Raise if a dict does not hold arguments of a function that will be called with it.
 
@@ -206,7 +236,7 @@ def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *
     for key, value in args.items():
         wrong = type_problem(target, key, value)
         if wrong is not None:
-            raise ArgumentError(f"{name}: {wrong}", argument=(name, key))
+            raise ArgumentError(f"{name}: {wrong}", hint=type_hint(target, key, value), argument=(name, key))
 
 
 def accepted_args(target: Callable[..., Any], args: Mapping[str, Any]) -> dict[str, Any]:

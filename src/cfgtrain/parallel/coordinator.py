@@ -107,7 +107,7 @@ class Coordinator:
             yield
         except ProcessError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # custom code may call sys.exit
             if not _is_lost_connection(error):
                 self._report(error)
                 raise
@@ -123,7 +123,7 @@ class Coordinator:
         self._closed.set()
         self._thread.join()
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: BaseException) -> None:
         with suppress(RuntimeError):  # the store is gone, and so are the others
             self._store.compare_set(_FAILED, "", f"{self.rank}\n{error_text(error)}")
 
@@ -193,7 +193,7 @@ def _failed(failure: tuple[int, str]) -> ProcessError:
     return ProcessError(f"Rank {rank} failed: {text}", is_reported=True)
 
 
-def _is_lost_connection(error: Exception) -> bool:
+def _is_lost_connection(error: BaseException) -> bool:
     """Return whether an exception says that a collective failed because of another process."""
     kind = type(error)
     is_of_torch = isinstance(error, dist.DistError) or (

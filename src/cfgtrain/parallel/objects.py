@@ -88,10 +88,10 @@ def on_every_process(do: Callable[[], Value]) -> Value:
     if get_dist_info()[1] == 1:
         return do()
     result: Any = None
-    error: Exception | None = None
+    error: Exception | SystemExit | None = None
     try:
         result = do()
-    except Exception as raised:
+    except (Exception, SystemExit) as raised:  # custom code may call sys.exit
         error = raised
     texts = gather_objects(None if error is None else error_text(error))
     first = next((rank for rank, text in enumerate(texts) if text is not None), None)
@@ -101,8 +101,7 @@ def on_every_process(do: Callable[[], Value]) -> Value:
     if error is not None and (rank == first or texts[rank] not in texts[:rank]):
         raise error
     failed = ProcessError(f"Rank {first} failed: {texts[first]}", is_reported=True)
-    if isinstance(error, CfgTrainError):
-        failed.exit_code = error.exit_code
+    failed.exit_code = getattr(error, "exit_code", failed.exit_code)
     raise failed from error
 
 

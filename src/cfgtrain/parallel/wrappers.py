@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -69,37 +69,44 @@ class _Steps(nn.Module):
 
     def _run(self, name: str, args: Any, kwargs: Any) -> Any:
         model = self.module
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.module = model  # so that code of the step finds the model here
-            return getattr(model, name)(*args, **kwargs)
-
-        self.module = _Call(model, call)  # torch's forward calls it like any other model
+        call = vars(self).get("_call")
+        if call is None or call.model is not model:
+            call = _Call(self, model)
+            vars(self)["_call"] = call  # not as a submodule, which would have the weights a second time
+        vars(call)["name"] = name
+        self.module = call  # torch's forward calls it like any other model
         try:
             return self(*args, **kwargs)
         finally:
-            self.module = model
+            if self.module is call:
+                self.module = model
 
 
 class _Call(nn.Module):
-    """A module that has the parameters and buffers of a model, and whose forward pass is a function."""
+    """A module that has the parameters and buffers of a model, and whose forward pass is one of its methods."""
 
-    def __init__(self, model: nn.Module, function: Callable[..., Any]) -> None:
+    wrapper: Any
+    model: nn.Module
+    name: str
+
+    def __init__(self, wrapper: nn.Module, model: nn.Module) -> None:
         super().__init__()
-        self.model = (model,)  # in a tuple it is no submodule, which would change the names
-        self.function = function
+        vars(self).update(
+            wrapper=wrapper, model=model, name=""
+        )  # no submodules, which would change the names
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+        self.wrapper.module = self.model  # so that code of the step finds the model there
+        return getattr(self.model, self.name)(*args, **kwargs)
 
     def named_modules(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model[0].named_modules(*args, **kwargs)
+        return self.model.named_modules(*args, **kwargs)
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model[0].named_parameters(*args, **kwargs)
+        return self.model.named_parameters(*args, **kwargs)
 
     def named_buffers(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model[0].named_buffers(*args, **kwargs)
+        return self.model.named_buffers(*args, **kwargs)
 
 
 @MODULE_WRAPPERS.register_module()

@@ -147,7 +147,7 @@ class RunCheckpoint:
         try:
             try:
                 yield
-            except Exception:
+            except (Exception, SystemExit):  # the latter of custom code
                 try:
                     self.finish_saving()
                 except Exception as error:

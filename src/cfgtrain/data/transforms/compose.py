@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from torch import Tensor
+
 from cfgtrain.arguments import check_type
 from cfgtrain.data.transforms.results import Results
 from cfgtrain.errors import (
@@ -144,4 +146,20 @@ def _transform_error(step: int, transform: Transform, results: Any, error: Excep
     listed = f"The keys of the results are {', '.join(keys)}." if keys else "The results are empty."
     missing = error.args[0] if isinstance(error, KeyError) and error.args else None
     near = (missing, keys) if isinstance(missing, str) and missing not in keys else None
-    return TransformError(f"{place}: {reason.rstrip('.')}. {listed}", near=near, step=step, transform=name)
+    return TransformError(
+        f"{place}: {reason.rstrip('.')}. {listed}",
+        near=near,
+        hint=_order_hint(results, missing, error),
+        step=step,
+        transform=name,
+    )
+
+
+def _order_hint(results: Mapping[str, Any], missing: object, error: Exception) -> str:
+    """Return what to do if the transforms are probably in the wrong order, or ``""``."""
+    if missing == "img" and "img_path" in results:
+        return "dict(type='LoadImageFromFile') comes first: it loads img from img_path."
+    tensors = [str(key) for key, value in results.items() if isinstance(value, Tensor)]
+    if tensors and not isinstance(error, KeyError) and ("Tensor" in str(error) or "numpy" in str(error)):
+        return f"{tensors[0]!r} is a tensor already: ImageToTensor comes after the transforms of images."
+    return ""
