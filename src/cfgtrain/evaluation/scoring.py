@@ -11,9 +11,8 @@ from torch import nn
 from cfgtrain.data.loader import empty_loader_error, set_epoch
 from cfgtrain.data.seeded import SeededDataset
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
-from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
+from cfgtrain.evaluation.inference import LossSums, multi_gpu_test, single_gpu_test
 from cfgtrain.metrics.metric_set import MetricSet
-from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.objects import from_main_process
 
 __all__ = ["check_scorable", "checked_scores", "dataset_scores", "evaluate", "uses_evaluate"]
@@ -25,9 +24,10 @@ def evaluate(
     logger: logging.Logger,
     progress: Callable[[int], None] | None = None,
     metrics: MetricSet | None = None,
+    is_shared: bool = False,
     **eval_kwargs: Any,
 ) -> dict[str, Any]:
-    """Return the scores of a model on the dataset of a loader; several processes share the samples and get all scores.
+    """Return the scores of a model on the dataset of a loader.
 
     They are those of the metrics, then those of the dataset's ``evaluate`` if it is used; see ``uses_evaluate``. If
     there are none, they are the mean losses.
@@ -38,6 +38,7 @@ def evaluate(
         logger: Passed to the dataset's ``evaluate``.
         progress: Called after each batch of this process with its number of samples.
         metrics: They are reset, and updated with all batches.
+        is_shared: Whether all processes call this, each with a loader of its share; all get the scores of all samples.
         eval_kwargs: More arguments of ``evaluate``, such as ``metric``.
 
     Raises:
@@ -56,15 +57,19 @@ def evaluate(
     losses = None if keep or metrics is not None else LossSums()
     if metrics is not None:
         metrics.reset()
-    results = multi_gpu_test(model, data_loader, None, False, count, losses, metrics, keep)
-    if not samples and get_dist_info()[1] == 1:
+    results: list[Any] | None
+    if is_shared:
+        results = multi_gpu_test(model, data_loader, None, False, count, losses, metrics, keep)
+    else:
+        results = single_gpu_test(model, data_loader, count, losses, metrics, keep)
+    if not samples:
         raise empty_loader_error(data_loader)
 
     def score() -> dict[str, Any]:
         scores = dataset_scores(data_loader.dataset, results, logger, metrics, eval_kwargs)
         return scores if losses is None else losses.means()
 
-    return from_main_process(score)
+    return from_main_process(score) if is_shared else score()
 
 
 def uses_evaluate(dataset: Any, metrics: MetricSet | None, eval_kwargs: Mapping[str, Any]) -> bool:

@@ -109,11 +109,12 @@ def score_test_dataset(
 
     metrics, settings = (evaluation.metrics, evaluation.eval_kwargs) if evaluation else (None, {})
     with suppress(StopRun):
-        scores = evaluate(model, loader, runner.logger, progress, metrics, **settings)
+        shared = runner.world_size > 1
+        scores = evaluate(model, loader, runner.logger, progress, metrics, shared, **settings)
         table = "" if metrics is None else metrics.tables(metainfo_of(loader.dataset).get("classes", ()))
         if table:
             runner.logger.info("Scores of the classes:\n%s", table, extra=FILE_ONLY)
-        return scores, len(loader.dataset) if runner.world_size > 1 else samples
+        return scores, len(loader.dataset) if shared else samples
     return {}, 0
 
 
