@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,7 +18,16 @@ from torch import Tensor, nn
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
-__all__ = ["LossScaler", "as_half_dtype", "auto_fp16", "cast_tensor_type", "force_fp32", "wrap_fp16_model"]
+__all__ = [
+    "LossScaler",
+    "as_half_dtype",
+    "auto_fp16",
+    "cast_tensor_type",
+    "force_fp32",
+    "inference_autocast",
+    "set_inference_dtype",
+    "wrap_fp16_model",
+]
 
 _HALVES = {
     "float16": torch.float16,
@@ -124,6 +134,32 @@ def wrap_fp16_model(model: nn.Module, dtype: torch.dtype = torch.float16) -> boo
         module.fp16_enabled = True  # type: ignore[assignment]  # a plain attribute
         module.amp_dtype = dtype  # type: ignore[assignment]  # likewise
     return bool(wrapped)
+
+
+def set_inference_dtype(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let a model be evaluated and predict in mixed precision, as ``OptimizerHook`` trains it.
+
+    Args:
+        model: The model, without wrappers.
+        dtype: A 16-bit dtype.
+    """
+    wrap_fp16_model(model, dtype)
+    vars(model)["inference_dtype"] = dtype
+
+
+def inference_autocast(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return the context manager in which a model predicts in the precision of ``set_inference_dtype``.
+
+    It does nothing for a model without such a precision, and for one whose methods are decorated with ``auto_fp16``,
+    because they choose their precision themselves.
+
+    Args:
+        model: The model, without wrappers.
+    """
+    dtype = vars(model).get("inference_dtype")
+    if dtype is None or any(hasattr(module, "fp16_enabled") for module in model.modules()):
+        return nullcontext()
+    return torch.autocast(_device_type(model, (), {}), dtype=dtype)
 
 
 class LossScaler:

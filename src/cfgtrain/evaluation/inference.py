@@ -10,10 +10,11 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
+from cfgtrain.amp import cast_tensor_type, inference_autocast
 from cfgtrain.cnn.tools.modes import eval_mode
 from cfgtrain.metrics.metric_set import MetricSet
 from cfgtrain.parallel.dist import get_dist_info
-from cfgtrain.parallel.wrappers import has_forward_with_loss
+from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
 from cfgtrain.random_state import isolated_random_state
 
 __all__ = ["Predicted", "multi_gpu_test", "predict_batches", "single_gpu_test"]
@@ -69,6 +70,7 @@ def predict_batches(
 ) -> Generator[Predicted, None, None]:
     """Predict batch by batch, without gradients and in eval mode.
 
+    A model with a precision of ``set_inference_dtype`` computes in it, and its predictions are cast to float32.
     The mode of the model and the state of the random generators are restored when the generator is exhausted or
     closed, so use it within ``contextlib.closing``.
 
@@ -80,13 +82,18 @@ def predict_batches(
             has that method.
     """
     with_losses = with_losses and has_forward_with_loss(model)
+    inner = unwrap_model(model)
+    precision, half = inference_autocast(inner), vars(inner).get("inference_dtype")
     with eval_mode(model), isolated_random_state(), torch.no_grad():
         for batch in data_loader:
             args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
-            if with_losses:
-                predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
-            else:
-                predictions, losses = model(*args, **kwargs, return_loss=False), {}
+            with precision:
+                if with_losses:
+                    predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
+                else:
+                    predictions, losses = model(*args, **kwargs, return_loss=False), {}
+            if half is not None:  # metrics and NumPy need float32
+                predictions = cast_tensor_type(predictions, half, torch.float32)
             yield Predicted(predictions, batch, losses)
 
 
