@@ -144,6 +144,13 @@ def test_wrong_argument_is_named_with_its_place() -> None:
     [
         ({}, {}),
         ({"optimizer_config": None, "fp16": {"loss_scale": 8.0}}, None),
+        ({"precision": "bf16"}, {"dtype": "bfloat16"}),
+        (
+            {"precision": "fp16", "optimizer_config": {"loss_scale": 8.0}},
+            {"dtype": "float16", "loss_scale": 8.0},
+        ),
+        ({"precision": "fp32"}, {}),
+        ({"optimizer_config": None, "precision": "fp32"}, None),
         ({"fp16": {"loss_scale": 8.0}}, {"type": "Fp16OptimizerHook", "loss_scale": 8.0}),
         (
             {

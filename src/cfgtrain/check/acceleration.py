@@ -37,6 +37,9 @@ def acceleration_problems(cfg: Config) -> Iterator[CfgTrainError]:
         yield wrong_value(
             cfg, "activation_checkpointing", "a list of names of modules, such as ['backbone.layer*']"
         )
+    elif names and isinstance(cfg.get("compile"), Mapping) and cfg["compile"].get("backend") == "eager":
+        message = "The backend 'eager' cannot compile modules of activation_checkpointing; 'aot_eager' and 'inductor' can."
+        yield ConfigValueError(message, **location(cfg["compile"], "backend"))
     yield from _auto_scale_lr(cfg)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,9 +12,10 @@ from torch import nn
 from cfgtrain.check.components import component, config_error, import_error, value_error, wrong_value
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
-from cfgtrain.errors import ArgumentError, CfgTrainError
+from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigValueError
 from cfgtrain.optim.builder import DEFAULT_CONSTRUCTOR, is_optimizer_dict
 from cfgtrain.optim.paramwise import DefaultOptimizerConstructor, paramwise_problems
+from cfgtrain.origin import location
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.registries import OPTIMIZER_BUILDERS, OPTIMIZERS
 from cfgtrain.registry.registry import resolve_cfg
@@ -63,21 +63,35 @@ def _one(node: Any, key: str, device: str | None) -> Iterator[CfgTrainError]:
 
 
 def _trial(cfg: Any, device: str | None) -> Iterator[CfgTrainError]:
-    """Build an optimizer of PyTorch for a single weight: its constructor validates the values.
-
-    Only some devices have fused optimizers, so the weight of such a one is on the device of the run.
-    """
+    """Build an optimizer of PyTorch for a single weight: its constructor validates the values."""
     target, args = resolve_cfg(cfg, OPTIMIZERS)
-    if str(target.__module__).startswith("torch.optim."):
-        place = torch.device("cpu")
-        if args.get("fused"):
-            with suppress(ArgumentError):  # reported as a problem of the device
-                place = pick_device(device)
-        weight = nn.Parameter(torch.zeros(1, 1, device=place))
-        try:
-            target([weight], **args)
-        except Exception as error:  # of any type, for a value of the wrong type
-            yield value_error(error, cfg, partial(target, [weight]), args)
+    if not str(target.__module__).startswith("torch.optim."):
+        return
+    weight = nn.Parameter(torch.zeros(1, 1))
+    try:
+        target([weight], **args)
+    except Exception as error:  # of any type, for a value of the wrong type
+        yield value_error(error, cfg, partial(target, [weight]), args)
+        return
+    if args.get("fused"):
+        yield from _fused(cfg, target, args, device)
+
+
+def _fused(cfg: Any, target: Any, args: dict[str, Any], device: str | None) -> Iterator[CfgTrainError]:
+    """Step with a fused optimizer on the device of the run: only some devices have it, which its first step checks."""
+    try:
+        place = pick_device(device)
+    except ArgumentError:  # reported as a problem of the device
+        return
+    weight = nn.Parameter(torch.zeros(1, 1, device=place))
+    weight.grad = torch.zeros_like(weight)
+    try:
+        target([weight], **args).step()
+    except Exception as error:  # whatever PyTorch raises
+        message = (
+            f"{target.__name__} has no fused implementation for the device {place}: {str(error).rstrip('.')}."
+        )
+        yield ConfigValueError(message, **location(cfg, "fused"))
 
 
 def _paramwise(

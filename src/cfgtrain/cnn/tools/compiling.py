@@ -101,9 +101,8 @@ def try_compiler(settings: Mapping[str, Any], device: torch.device) -> None:
         with isolated_random_state():
             torch.compile(_trial, **given)(torch.zeros(size, device=device))
     except Exception as error:  # each backend has its own
-        reason = next(
-            (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
-        )
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line for line in lines if not line.endswith(":")), type(error).__name__)
         needs = {"cpu": "a C++ compiler, such as g++", "cuda": "Triton and a C compiler"}.get(device.type)
         hint = (
             f"It needs {needs}. "
