@@ -240,7 +240,7 @@ def test_a_wrong_pattern_is_an_error_at_the_key() -> None:
 @pytest.mark.slow
 def test_a_compiled_run_resumes_exactly_in_another_process(configs: Path) -> None:
     """With kernels of the default backend, in processes that have compiled nothing before."""
-    options = ["compile=True", "model.dropout=0.2", "optimizer_config.dtype=bfloat16", "device=cpu"]
+    options = ["+compile=True", "+model.dropout=0.2", "+precision=bf16", "+device=cpu"]
 
     def run(name: str, epochs: int) -> Any:
         words = [
@@ -253,7 +253,8 @@ def test_a_compiled_run_resumes_exactly_in_another_process(configs: Path) -> Non
             "--cfg-options",
         ]
         command = [sys.executable, "-m", "cfgtrain", *words, f"runner.max_epochs={epochs}", *options]
-        subprocess.run(list(map(str, command)), check=True, capture_output=True, timeout=500)
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stderr
         return read_checkpoint(Path(name) / f"epoch_{epochs}.pth")
 
     run("parts", 1)
