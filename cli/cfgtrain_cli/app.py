@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import typer
 
 import cfgtrain
-from cfgtrain.errors import CfgTrainError, ConfigWarning
+from cfgtrain.errors import ConfigWarning
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli import (
+    check,
     compare,
     diff,
     env,
@@ -64,6 +65,7 @@ def options(
 
 
 app.command("init")(init.init)
+app.command("check", cls=ConfigCommand)(check.check)
 app.command("train", cls=ConfigCommand)(train.train)
 app.command("test", cls=test.TestCommand)(test.test)
 app.command("predict", cls=ConfigCommand)(predict.predict)
@@ -111,7 +113,7 @@ def _run(words: list[str], is_process: bool, debug: bool) -> None:
     except Exception as error:
         if debug or not print_failure(error):
             raise
-        sys.exit(error.exit_code if isinstance(error, CfgTrainError) else ExitCode.FAILED)
+        sys.exit(getattr(error, "exit_code", ExitCode.FAILED))
     finally:
         # Once our own process is done, a late signal must not change its exit code.
         for each, handler in before.items():

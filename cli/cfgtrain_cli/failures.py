@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
+from cfgtrain.exit_codes import ExitCode
+from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.registry.registry import BUILD_NOTE
 from cfgtrain.suggestions import printable
@@ -26,12 +28,13 @@ def print_failure(error: Exception) -> bool:
         Whether anything was printed. If not, neither the user's input nor code is involved, so the
         error is a bug.
     """
-    notes = [line for note in _notes(error) for line in note.splitlines()]
+    notes = note_lines(error)
+    source = error.__cause__ if isinstance(error, DryRunError) else error
+    if not isinstance(source, CfgTrainError) and source is not None:
+        notes += filter(None, [torch_error_hint(source)])
     if isinstance(error, CfgTrainError):
         text, details = str(error), notes
-        hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
-        cause = None if hides else error.__cause__
-        code = _code_lines(cause)
+        code = cause_lines(error)
     else:
         code = _code_lines(error)
         is_system_error = isinstance(error, OSError) and bool(error.strerror)
@@ -45,11 +48,32 @@ def print_failure(error: Exception) -> bool:
     return True
 
 
+def print_exit(error: SystemExit) -> None:
+    """Print where custom code ended the command with ``sys.exit``, which has no message of its own."""
+    notes = [line for note in _notes(error) for line in note.splitlines()]
+    shown = [line if line.startswith("  ") else f"  {line}" for line in (*notes, *_code_lines(error))]
+    code = repr(error.code) if error.code is not None else ""
+    _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
+    if not isinstance(error.code, int | None):
+        error.code = ExitCode.FAILED  # Python would print it once more
+
+
 def print_warning(warning: ConfigWarning) -> None:
     """Print a warning about a config."""
     from cfgtrain.terminal import print_message  # imports rich
 
     print_message(printable(str(warning)), logging.WARNING)
+
+
+def note_lines(error: BaseException) -> list[str]:
+    """Return the lines of the notes of an exception; see ``_notes``."""
+    return [line for note in _notes(error) for line in note.splitlines()]
+
+
+def cause_lines(error: CfgTrainError) -> list[str]:
+    """Return the lines of the user's code that caused an error, unless they explain nothing."""
+    hides = isinstance(error, ConfigError | MissingLibraryError) and not isinstance(error, DryRunError)
+    return _code_lines(None if hides else error.__cause__)
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -64,6 +88,8 @@ def _text_of(error: BaseException) -> list[str]:
     if isinstance(error, OSError) and error.strerror:
         name = "" if error.filename is None else f": {error.filename}"
         return [f"{error.strerror}{name}."]
+    if is_out_of_memory(error):
+        return [out_of_memory_text(error)]
     lines = str(error).strip().splitlines()
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], "..."]

@@ -77,11 +77,11 @@ def load_project(
     """
     cfg = load_config(file, cfg_options, settings)
     log_to_terminal()
-    _import_custom_modules(cfg)
+    import_custom_modules(cfg)
     return cfg
 
 
-def _import_custom_modules(cfg: Config) -> None:
+def import_custom_modules(cfg: Config) -> None:
     """Import the ``custom_imports`` of a config, and make the modules that its import paths name importable.
 
     With ``custom_imports`` the current folder is searched first, as with ``python -m``, and the folder of the config

@@ -13,6 +13,7 @@ import typer
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
 from cfgtrain_cli.console import echo
+from cfgtrain_cli.failures import print_exit
 from cfgtrain_cli.loading import load_project
 from cfgtrain_cli.options import CfgOptions, ConfigFile
 
@@ -85,9 +86,11 @@ def train(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if any(note.startswith(CHECKPOINT_NOTE) for note in getattr(error, "__notes__", ())):
             error.add_note(f"To resume from it, once the cause is mended: {resume_command(sys.argv[1:])}")
+        if isinstance(error, SystemExit):
+            print_exit(error)
         raise
     if result.runner.interrupted and result.runner.last_saved is None:
         raise KeyboardInterrupt  # in the final test of a run that saves no checkpoints

@@ -36,6 +36,7 @@
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
+    ├── LauncherError                (KeyError)          what a launcher of processes did not set
     ├── TimerError                                       a timer that is not running
     └── ArgumentError                (ValueError, AssertionError)
         ├── ArgumentTypeError        (TypeError)
@@ -206,12 +207,30 @@ class CheckError(ConfigError):
         listed = []
         for i, error in enumerate(self.errors, 1):
             notes = (line for note in getattr(error, "__notes__", ()) for line in note.splitlines())
-            listed += [f"{i}. {error}", *(f"  {line}" for line in notes)]
+            # The signature of a call, which can be long, is left out if there is a suggestion.
+            text = CfgTrainError.__str__(error) if error.hint else str(error)
+            listed += [f"{i}. {text}", *(f"  {line}" for line in notes)]
         return "\n".join([super().__str__(), *listed])
 
 
 class ConfigWarning(UserWarning):
-    """A config is valid but probably a mistake; the text says where, and what to do."""
+    """A config is valid but probably a mistake; the text says where, and what to do.
+
+    Args:
+        message: What is probably wrong, and what to do.
+        origin: Where the value was set, if it is known.
+        key: Its dotted key path.
+    """
+
+    def __init__(self, message: str = "", *, origin: Origin | None = None, key: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.origin = origin
+        self.key = key
+
+    def __str__(self) -> str:
+        place = place_text(self.origin, self.key)
+        return f"{self.message}\n  at {place}" if place else self.message
 
 
 class ConfigDeprecationWarning(ConfigWarning, DeprecationWarning):
@@ -374,6 +393,10 @@ class WorkDirError(CfgTrainError, OSError):
 
 class PrerequisiteError(CfgTrainError, RuntimeError):
     """A function needs a package or a program that is not installed."""
+
+
+class LauncherError(CfgTrainError, KeyError):
+    """An environment variable that the launcher of a distributed run sets is missing or not valid."""
 
 
 class TimerError(CfgTrainError):

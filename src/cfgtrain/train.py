@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,17 +12,13 @@ from torch import nn
 
 from cfgtrain.check import check
 from cfgtrain.check.dry_run import dry_run
-from cfgtrain.checkpoint.find import Resumed
 from cfgtrain.config.config import Config
-from cfgtrain.data.builder import metainfo_of, parts_of
-from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError, NonFiniteLossError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.acceleration import apply_compile
 from cfgtrain.experiment.activity import note_activity
-from cfgtrain.experiment.assembly import assemble_runner, build_loaders, build_model, register_evaluation
-from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.assembly import assemble_run
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
     find_start,
@@ -31,10 +26,11 @@ from cfgtrain.experiment.resume import (
     warn_about_unfinished_run,
 )
 from cfgtrain.experiment.run_log import failure_logged, run_log
+from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_dir, fill_seed
 from cfgtrain.experiment.start_lines import log_start
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
 from cfgtrain.experiment.work_dir import (
-    config_stem,
+    before_the_run,
     exclusive_folders,
     make_work_dir,
     new_run_id,
@@ -43,7 +39,6 @@ from cfgtrain.experiment.work_dir import (
     write_config,
 )
 from cfgtrain.keys import setting
-from cfgtrain.parallel.device import pick_device
 from cfgtrain.random_state import set_random_seed
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
@@ -121,18 +116,15 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         fill_seed(cfg, resumed)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
-        model = build_model(cfg)
-        loaders = build_loaders(cfg, model)
-        for loader in loaders.values():
-            at_end.callback(loader.close)
         run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
-        metainfo = metainfo_of(loaders["train"].dataset)
-        prints = fingerprints(loaders)
-        runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, prints)
-        evaluation = register_evaluation(runner, cfg, loaders)
-        if setting(cfg, "dry_run"):
-            dry_run(cfg, runner, loaders)
-        apply_compile(cfg, model, loaders["train"])  # the dry run has not compiled anything
+        with before_the_run():
+            runner, loaders, evaluation = assemble_run(cfg, work_dir, logger, stamp, run_id)
+            model = runner.model
+            for loader in loaders.values():
+                at_end.callback(loader.close)
+            if setting(cfg, "dry_run"):
+                dry_run(cfg, runner, loaders)
+            apply_compile(cfg, model, loaders["train"])  # the dry run has not compiled anything
         if resumed is None:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
@@ -209,7 +201,7 @@ def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
     """Add notes to an exception: what was being done, and which checkpoint the run can be resumed from."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # the latter of custom code
         note_activity(error, runner, cfg)
         if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
             error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")
@@ -232,25 +224,3 @@ def _failed_exit_code(runner: BaseRunner) -> Iterator[None]:
         if runner.mode is not None and error.code == ExitCode.USAGE:
             error.code = ExitCode.FAILED
         raise
-
-
-def fill_device_and_work_dir(cfg: Config) -> None:
-    """Write the device and the work directory into the config, where it does not set them."""
-    cfg.device = str(pick_device(cfg.get("device")))
-    cfg.work_dir = str(cfg.get("work_dir") or Path("work_dirs") / config_stem(cfg))
-
-
-def fill_data_paths(cfg: Config) -> None:
-    """Write the absolute paths of data that is found in the folder of the config, so that the saved config finds it."""
-    for part in parts_of(cfg):
-        resolve_paths(cfg.data.get(part))
-
-
-def fill_seed(cfg: Config, resumed: Resumed | None) -> None:
-    """Write the seed into the config, so that the saved config repeats the run.
-
-    A resumed run keeps the seed that it began with, unless the config sets one.
-    """
-    if cfg.get("seed") is None:
-        begun_with = resumed.checkpoint["meta"].get("seed") if resumed is not None else None
-        cfg.seed = random.SystemRandom().randrange(2**31) if begun_with is None else begun_with

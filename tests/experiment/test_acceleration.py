@@ -157,12 +157,10 @@ def test_evaluations_have_the_precision_of_the_run(
     keys: dict[str, Any], training: torch.dtype, evaluation: torch.dtype
 ) -> None:
     """Training steps, val flows, evaluations, tests and predictions compute in the precision; scores get float32."""
-    cfg = config("run", 1, **keys)
-    train(cfg)
-    # The dry run: a training batch, then val and test. The run: 3 batches each of train, val, evaluation and test.
-    of_run = DTYPES[3:]
-    assert {dtype for is_training, dtype in of_run if is_training} == {training}
-    assert [dtype for is_training, dtype in of_run if not is_training] == [evaluation] * 9
+    cfg = config("run", 1, dry_run=False, **keys)
+    train(cfg)  # three batches each of training, val flow, evaluation and test
+    assert [dtype for is_training, dtype in DTYPES if is_training] == [training] * 3
+    assert [dtype for is_training, dtype in DTYPES if not is_training] == [evaluation] * 9
     DTYPES.clear()
     score(cfg)
     assert {dtype for _, dtype in DTYPES} == {evaluation}

@@ -19,7 +19,7 @@ from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
 from cfgtrain.suggestions import close_names
 
-__all__ = ["check", "check_model", "check_test", "find_problems"]
+__all__ = ["check", "check_model", "check_test", "config_problems", "find_problems"]
 
 
 def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
@@ -34,10 +34,15 @@ def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
         CfgTrainError: The problem, if there is one; a ``CheckError`` with all of them if there
             are several.
     """
-    problems = [*find_problems(cfg)]
+    _raise_all(list(config_problems(cfg, files, trusted)))
+
+
+def config_problems(cfg: Config, files: bool = True, trusted: bool = False) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with a config, before anything is built from it; see ``check``."""
+    yield from find_problems(cfg)
     if files:
-        problems += [*data_path_problems(cfg), *file_problems(cfg, trusted)]
-    _raise_all(problems)
+        yield from data_path_problems(cfg)
+        yield from file_problems(cfg, trusted)
 
 
 def check_model(cfg: Config, data: bool = False) -> None:
@@ -86,10 +91,28 @@ def check_test(cfg: Config) -> str:
 
 
 def _raise_all(problems: list[CfgTrainError]) -> None:
+    problems = _merged(problems)
     if len(problems) == 1:
         raise problems[0]
     if problems:
         raise CheckError(f"There are {len(problems)} problems with the config.", problems)
+
+
+def _merged(problems: list[CfgTrainError]) -> list[CfgTrainError]:
+    """Return the problems, those with one cause as one: a variable that several parts of the config use.
+
+    They have the same text and the same line; the error has the keys of all.
+    """
+    merged: dict[tuple[object, ...], CfgTrainError] = {}
+    for problem in problems:
+        is_placed = problem.origin is not None and problem.line is not None and problem.key
+        cause = (
+            (type(problem), problem.message, problem.hint, problem.origin) if is_placed else (id(problem),)
+        )
+        first = merged.setdefault(cause, problem)
+        if first is not problem:
+            first.key = f"{first.key}, {problem.key}"
+    return list(merged.values())
 
 
 def find_problems(cfg: Config) -> Iterator[CfgTrainError]:

@@ -11,7 +11,14 @@ from cfgtrain.config.dict import without
 from cfgtrain.config.key_paths import items_of
 from cfgtrain.errors import CfgTrainError, ConfigValueError
 from cfgtrain.introspection.imports import import_failure
-from cfgtrain.introspection.signatures import accepted_args, argument_problem, callable_name, type_problem
+from cfgtrain.introspection.signatures import (
+    accepted_args,
+    argument_problem,
+    callable_name,
+    parameters_of,
+    short_repr,
+    type_problem,
+)
 from cfgtrain.origin import Location, argument_location, dotted, location
 from cfgtrain.registries import BATCH_TRANSFORMS, HOOKS, INITIALIZERS, METRICS, PIPELINES
 from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg, similar_key
@@ -230,9 +237,15 @@ def value_error(error: Exception, cfg: Any, target: Any, args: Mapping[str, Any]
     """
     name = _rejected(target, args) or (next(iter(args)) if len(args) == 1 else None)
     values = "these values" if name is None else f"{name}={args[name]!r}"
+    place = location(cfg, name)
+    parameters = parameters_of(target)
+    if name is not None and args[name] is None and parameters is not None and name in parameters.defaults:
+        message = f"{callable_name(target)} does not accept {values}."
+        hint = f"Leave it out for the default, {short_repr(parameters.defaults[name])}."
+        return ConfigValueError(message, hint=hint, argument=name, **place)
     reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     message = f"{callable_name(target)} does not accept {values}: {reason.rstrip('.')}."
-    return ConfigValueError(message, argument=name or (), **location(cfg, name))
+    return ConfigValueError(message, argument=name or (), **place)
 
 
 def _rejected(target: Any, args: Mapping[str, Any]) -> str | None:

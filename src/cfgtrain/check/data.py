@@ -127,6 +127,14 @@ def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
         if isinstance(each, Mapping):
             yield from _dataset(several, i)
     pipeline = cfg.get("pipeline")
+    if isinstance(pipeline, str | Mapping | int):
+        hint = ""
+        if isinstance(pipeline, Mapping):
+            hint = "Put the transform in a list: [dict(type=...)]."
+        elif isinstance(pipeline, str):
+            hint = f"Did you mean [dict(type={pipeline!r})]?"
+        message = f"pipeline must be a list of transforms, not {pipeline!r}."
+        yield ConfigValueError(message, hint=hint, **location(cfg, "pipeline"))
     for i, step in enumerate(pipeline if isinstance(pipeline, (list, tuple)) else ()):
         if not callable(step):
             yield from component(pipeline, i, PIPELINES, _results_argument(step))

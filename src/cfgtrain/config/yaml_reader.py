@@ -72,6 +72,9 @@ def parse_yaml(text: str, shown: str) -> YamlDocument:
         for place in filter(None, (error.context_mark, mark)):
             _check_start(text.split("\n")[place.line : place.line + 1], shown, place.line + 1)
         reason = " ".join(filter(None, [error.context, error.problem]))
+        line = text.split("\n")[mark.line] if mark else ""
+        if "\t" in line[: len(line) - len(line.lstrip())]:
+            reason = "the line is indented with a tab, and YAML allows only spaces there"
         origin = Origin(shown, mark.line + 1 if mark else None)
         raise ConfigSyntaxError(f"The config is not valid YAML: {reason}.", origin=origin) from error
     except ConfigError:

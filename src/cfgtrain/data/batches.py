@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 __all__ = ["batch_text", "tensors_in"]
 
 MAX_ITEMS = 8  # that are described
+MAX_COMPARED = 10**7  # elements of a tensor whose range is given
 
 
 def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -25,10 +27,27 @@ def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def batch_text(batch: Any) -> str:
-    """Return the names, shapes and dtypes of the tensors of a batch, such as ``"img (64, 1, 32, 32) float32"``."""
+    """Return the names, shapes and dtypes of the tensors of a batch, such as ``"img (64, 1, 32, 32) float32"``.
+
+    Of integers other than images, it has the range, and of a list of texts the length.
+    """
     found = [
-        f"{name} {tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}".lstrip()
+        f"{name} {tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}{_range(tensor)}".lstrip()
         for name, tensor in tensors_in(batch)
     ]
+    if isinstance(batch, Mapping):
+        found += [
+            f"{key} a list of {len(value)} str"
+            for key, value in batch.items()
+            if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value)
+        ]
     more = f" and {len(found) - MAX_ITEMS} more" if len(found) > MAX_ITEMS else ""
     return (", ".join(found[:MAX_ITEMS]) or f"no tensors: it is a {type(batch).__name__}") + more
+
+
+def _range(tensor: Tensor) -> str:
+    is_integer = tensor.dtype in (torch.int64, torch.int32, torch.int16)
+    if not is_integer or tensor.device.type == "meta" or not 0 < tensor.numel() <= MAX_COMPARED:
+        return ""
+    low, high = (int(each) for each in tensor.aminmax())
+    return f" of {low}" if low == high else f" of {low} to {high}"

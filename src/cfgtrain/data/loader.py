@@ -102,10 +102,21 @@ class _Loader(DataLoader[Any]):
                     for worker in getattr(batches, "_workers", ()):
                         worker.kill()  # it may not end otherwise
                     message = f"No sample was loaded for {self.patience:g} seconds (timeout). {_activity(reader, loading)}"
-                    raise SampleError(message, **reader.place) from None
+                    hint = (
+                        "If a sample may take longer, raise timeout in data.train_dataloader; without worker processes "
+                        "(data.workers_per_gpu=0), Ctrl-C with --debug shows where it hangs."
+                    )
+                    raise SampleError(message, hint=hint, **reader.place) from None
                 if "DataLoader worker" not in str(error):
                     raise
-                raise SampleError(f"{error} {_activity(reader, loading)}", **reader.place) from error
+                reason = str(error).strip().rstrip(".")
+                hint = (
+                    "The system kills processes when memory runs out: use fewer workers. With data.workers_per_gpu=0 an "
+                    "error of the dataset shows."
+                )
+                raise SampleError(
+                    f"{reason}. {_activity(reader, loading)}", hint=hint, **reader.place
+                ) from error
             if batch is _END:
                 return
             if isinstance(batch, Failure):

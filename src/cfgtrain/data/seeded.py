@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.data.samplers import Draw
 from cfgtrain.data.streams import shard_stream
-from cfgtrain.errors import SampleError, TransformError
+from cfgtrain.errors import FileContentError, ImageDecodeError, SampleError, TransformError
 from cfgtrain.introspection.signatures import callable_name
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.origin import Location
@@ -230,14 +230,12 @@ class SeededDataset(_Reporting, Dataset[Any]):
             error.origin, key = self.place["origin"], self.place["key"]
             error.key = f"{key}.pipeline[{error.step}]" if key else None
             raise
-        except Exception as error:
-            raise SampleError(
-                f"{self.describe(index)} cannot be loaded: {type(error).__name__}: {error}", **self.place
-            ) from error
+        except (Exception, SystemExit) as error:
+            raise _sample_error(self.describe(index), error, self.place) from error
         if sample is None:
             raise SampleError(
                 f"{self.describe(index)} was dropped, because its pipeline returned None. The dataset must "
-                "return another sample in this case.",
+                "return another sample in this case; a transform ends with `return results`.",
                 **self.place,
             )
         return sample
@@ -286,10 +284,8 @@ class StreamReader(_Reporting, IterableDataset[Any]):
                 sample = next(samples)
             except StopIteration:
                 break
-            except Exception as error:
-                failed = SampleError(
-                    f"{self.describe(count)} cannot be loaded: {type(error).__name__}: {error}", **self.place
-                )
+            except (Exception, SystemExit) as error:
+                failed = _sample_error(self.describe(count), error, self.place)
                 if get_worker_info() is None:
                     raise failed from error
                 failed.__cause__ = error
@@ -377,6 +373,19 @@ class BatchMaker:
                 f"The first is: {describe(0)}.",
                 **self.dataset.place,
             ) from error
+
+
+def _sample_error(sample: str, error: BaseException, place: Location) -> SampleError:
+    """Return the error about a sample that cannot be loaded."""
+    reason = str(error).strip()
+    if isinstance(error, ImageDecodeError | FileContentError):  # says itself what is wrong with the file
+        hint = (
+            "Replace or remove the file, or set data.train_dataloader.on_error='skip' to skip such samples of the "
+            "training."
+        )
+    else:
+        reason, hint = f"{type(error).__name__}: {reason}".rstrip(": "), ""
+    return SampleError(f"{sample} cannot be loaded: {reason.rstrip('.')}.", hint=hint, **place)
 
 
 def _reason(error: SampleError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -12,23 +13,25 @@ from torch.optim import Optimizer
 
 from cfgtrain.config.config import Config
 from cfgtrain.data.batches import batch_text
-from cfgtrain.errors import CfgTrainError
-from cfgtrain.origin import describe
+from cfgtrain.errors import CfgTrainError, ConfigError, TransformError
+from cfgtrain.origin import Location, describe, location
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.base import BaseRunner
-from cfgtrain.runner.hooks.hook import STAGES, Hook
+from cfgtrain.runner.hooks.hook import GENERIC_STAGES, STAGES, Hook
 from cfgtrain.runner.hooks.optimizer import OptimizerHook
 
-__all__ = ["ACTIVITY_NOTE", "activity_lines", "note_activity"]
+__all__ = ["ACTIVITY_NOTE", "activity_lines", "module_location", "note_activity", "place_transform"]
 
 ACTIVITY_NOTE = "Raised by "  # how the note begins
 
 
-def note_activity(error: Exception, runner: BaseRunner, cfg: Config) -> None:
+def note_activity(error: BaseException, runner: BaseRunner, cfg: Config) -> None:
     """Add a note to an exception that was raised during a run: by what it was raised, when, and with which batch.
 
     Errors of cfgtrain, which say this themselves, are not changed.
     """
+    if isinstance(error, TransformError):
+        place_transform(error, cfg)
     if isinstance(error, CfgTrainError):
         return
     lines = activity_lines(error, runner.model, cfg, getattr(runner, "data_batch", None))
@@ -38,6 +41,12 @@ def note_activity(error: Exception, runner: BaseRunner, cfg: Config) -> None:
         iteration, epoch, batch = runner.batch_position
         lines[0] += f", in iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1})"
     error.add_note("\n  ".join([f"{ACTIVITY_NOTE}{lines[0]}", *lines[1:]]))
+
+
+def place_transform(error: TransformError, cfg: Config) -> None:
+    """Set the place of an error about a step of a pipeline to the line of the step, in place of that of the dataset."""
+    with suppress(ConfigError):  # a wrapper of a dataset has its pipeline elsewhere
+        error.origin = cfg.origin(error.key or "") or error.origin
 
 
 def activity_lines(error: BaseException, model: nn.Module, cfg: Config, batch: Any = None) -> list[str]:
@@ -62,7 +71,7 @@ def activity_lines(error: BaseException, model: nn.Module, cfg: Config, batch: A
     if module is not None:
         name, text = module
         texts.append(text)
-        places.append(_module_place(cfg, name))
+        places.append(describe(_module_node(cfg, name)))
     if hook is not None:
         owner, text = hook
         texts.append(text)
@@ -73,6 +82,12 @@ def activity_lines(error: BaseException, model: nn.Module, cfg: Config, batch: A
     return lines
 
 
+def module_location(error: BaseException, model: nn.Module, cfg: Config) -> Location:
+    """Return where the config describes the module whose method raised an exception, or else the model."""
+    module = _module_call([frame for frame, _ in traceback.walk_tb(error.__traceback__)], unwrap_model(model))
+    return location(_module_node(cfg, "" if module is None else module[0]))
+
+
 def _module_call(frames: list[FrameType], model: nn.Module) -> tuple[str, str] | None:
     """Return the path in the model of the innermost module whose method was running, and a text."""
     names = {id(module): name for name, module in model.named_modules()}
@@ -80,7 +95,7 @@ def _module_call(frames: list[FrameType], model: nn.Module) -> tuple[str, str] |
         owner = frame.f_locals.get("self")
         if isinstance(owner, nn.Module) and id(owner) in names:
             name, kind, method = names[id(owner)], type(owner).__name__, frame.f_code.co_name
-            if method in ("_call_impl", "_wrapped_call_impl"):
+            if method.startswith("_"):  # of torch, such as _call_impl and __getattr__, or a helper
                 method = "forward"
             if not name:
                 return name, f"{method} of the model ({kind})"
@@ -97,7 +112,7 @@ def _hook_call(frames: list[FrameType]) -> tuple[Hook, str] | None:
     """Return the hook whose stage was running, and a text."""
     for i, frame in enumerate(frames):
         owner, stage = frame.f_locals.get("self"), frame.f_code.co_name
-        if isinstance(owner, Hook) and stage in STAGES:
+        if isinstance(owner, Hook) and stage in (*STAGES, *GENERIC_STAGES):
             inner = frames[i:]
             if isinstance(owner, OptimizerHook):
                 step = next((each.f_locals["self"] for each in inner if _is_step(each)), None)
@@ -113,16 +128,23 @@ def _is_step(frame: FrameType) -> bool:
     return frame.f_code.co_name == "step" and isinstance(frame.f_locals.get("self"), Optimizer)
 
 
-def _module_place(cfg: Config, name: str) -> str:
-    """Return where the config describes a module, or the part of the model that contains it."""
+def _module_node(cfg: Config, name: str) -> Any:
+    """Return the config of a module, or of the part of the model that contains it."""
     node: Any = cfg.get("model")
     if not isinstance(node, Mapping):
-        return ""
+        return None
+    last = node
     for part in name.split("."):
-        if not isinstance(node.get(part), Mapping):
+        inner = node.get(part) if isinstance(node, Mapping) else _item(node, part)
+        if not isinstance(inner, Mapping | list | tuple):
             break
-        node = node[part]
-    return describe(node)
+        node, last = inner, inner if isinstance(inner, Mapping) else last
+    return last
+
+
+def _item(nodes: Any, index: str) -> Any:
+    """Return an item of a list of configs, by its index as it is written in the path of a module."""
+    return nodes[int(index)] if index.isdecimal() and int(index) < len(nodes) else None
 
 
 def _hook_place(cfg: Config, hook: Hook) -> str:

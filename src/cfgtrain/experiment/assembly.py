@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
 from cfgtrain.evaluation.scoring import check_scorable
 from cfgtrain.experiment.acceleration import apply_activation_checkpointing, apply_precision
+from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.lr_scaling import lr_factor, samples_per_step, scale_lr
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
@@ -39,6 +40,8 @@ from cfgtrain.utils.versions import version_meta
 logger = logging.getLogger(__name__)
 
 __all__ = [
+    "Assembly",
+    "assemble_run",
     "assemble_runner",
     "build_loader",
     "build_loader_of",
@@ -53,6 +56,39 @@ __all__ = [
     "register_hooks",
     "used_parts",
 ]
+
+
+class Assembly(NamedTuple):
+    """What a config describes, built and put together for a run.
+
+    Attributes:
+        runner: With the model, the optimizer and all hooks.
+        loaders: The loaders of all datasets by name.
+        evaluation: The hook that evaluates the validation dataset, or None.
+    """
+
+    runner: BaseRunner
+    loaders: dict[str, Any]
+    evaluation: EvalHook | None
+
+
+def assemble_run(
+    cfg: Config, work_dir: Path | None, logger: logging.Logger, stamp: str = "", run_id: str = ""
+) -> Assembly:
+    """Build the model, the loaders, and the runner with its hooks.
+
+    Args:
+        cfg: Config of the run, with its seed and device.
+        work_dir: As for ``assemble_runner``.
+        logger: Likewise.
+        stamp: Likewise.
+        run_id: Likewise.
+    """
+    model = build_model(cfg)
+    loaders = build_loaders(cfg, model)
+    metainfo = metainfo_of(loaders["train"].dataset)
+    runner = assemble_runner(cfg, model, work_dir, logger, stamp, run_id, metainfo, fingerprints(loaders))
+    return Assembly(runner, loaders, register_evaluation(runner, cfg, loaders))
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -214,26 +250,26 @@ def _setting_place(cfg: Config, part: str, *names: str) -> Location:
 def assemble_runner(
     cfg: Config,
     model: nn.Module,
-    work_dir: Path,
+    work_dir: Path | None,
     logger: logging.Logger,
     stamp: str,
     run_id: str,
-    metainfo: Mapping[str, Any] | None = None,
-    fingerprints: Mapping[str, str] | None = None,
+    metainfo: Mapping[str, Any],
+    fingerprints: Mapping[str, str],
 ) -> BaseRunner:
     """Build the runner with its optimizer and the hooks of the config.
 
     Args:
         cfg: Config of the run, with its seed.
         model: The model to train.
-        work_dir: The folder of the run.
+        work_dir: The folder of the run. None: the runner is only tried, and nothing is written.
         logger: Logger of the run.
         stamp: Time of the run in the names of its log files.
         run_id: Saved in the checkpoints of the run.
         metainfo: That of the training dataset, saved in the checkpoints of the run; see ``metainfo_of``.
         fingerprints: Those of the datasets by part, saved in the checkpoints too; see ``data_identity``.
     """
-    metainfo = dict(metainfo or {})
+    metainfo = dict(metainfo)
     meta = {
         "exp_name": config_stem(cfg),
         "run_id": run_id,
@@ -241,7 +277,7 @@ def assemble_runner(
         **version_meta(),
         "config": cfg.pretty_text,
         "metainfo": metainfo,
-        "fingerprints": dict(fingerprints or {}),
+        "fingerprints": dict(fingerprints),
         **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it
         "hook_msgs": {},
     }
@@ -256,7 +292,7 @@ def assemble_runner(
         default_args={
             "model": model,
             "optimizer": optimizer,
-            "work_dir": str(work_dir),
+            "work_dir": None if work_dir is None else str(work_dir),
             "logger": logger,
             "meta": meta,
         },

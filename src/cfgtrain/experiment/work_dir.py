@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cfgtrain.config.bases import SUFFIXES
 from cfgtrain.config.config import Config
-from cfgtrain.errors import ConfigError, ConfigNotFoundError, WorkDirError
+from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.filesystem.atomic import atomic_write, remove_unfinished
 from cfgtrain.filesystem.lock import LOCK_NAME, locked_folder
@@ -20,6 +20,7 @@ from cfgtrain.origin import Origin
 HEADER = "# The merged config of a run, written by cfgtrain."
 
 __all__ = [
+    "before_the_run",
     "config_file",
     "config_stem",
     "find_config",
@@ -57,14 +58,14 @@ def unless_rejected(work_dir: Path) -> Iterator[None]:
     """Remove what the block has written to the work directory of a run, if it raises before the run has begun.
 
     That is the log, which the terminal shows too, and the folders that did not exist. A failure before the run has begun
-    is a ``ConfigError``.
+    has the exit code of wrong usage.
     """
     missing = [folder for folder in (work_dir, *work_dir.parents) if not folder.exists()]
     before = set(work_dir.glob("*.log*")) if work_dir.exists() else set()
     try:
         yield
-    except ConfigError as error:
-        if error.exit_code == ExitCode.USAGE:
+    except (Exception, SystemExit) as error:
+        if getattr(error, "exit_code", None) == ExitCode.USAGE:
             for file in set(work_dir.glob("*.log*")) - before:
                 file.unlink(missing_ok=True)
             if work_dir in missing:
@@ -72,6 +73,21 @@ def unless_rejected(work_dir: Path) -> Iterator[None]:
             with suppress(OSError):  # a folder that is not empty stays
                 for folder in missing:
                     folder.rmdir()
+        raise
+
+
+@contextmanager
+def before_the_run() -> Iterator[None]:
+    """Give an exception in the block the exit code of a run that was not started, as an attribute ``exit_code``.
+
+    It may be of custom code, or of torch, which a value of the config made fail.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        error.exit_code = ExitCode.USAGE  # type: ignore[union-attr]  # exceptions have any attributes
+        if isinstance(error, SystemExit):
+            error.code = ExitCode.USAGE if error.code in (None, 0) else error.code
         raise
 
 

@@ -63,7 +63,7 @@ def near_paths(path: str) -> tuple[str, list[str]]:
     return begin, [".".join(filter(None, (begin, name, *rest))) for name in nearest]
 
 
-def import_failure(error: Exception) -> str:
+def import_failure(error: BaseException) -> str:
     """Return the type, text and place of an exception that a module raised when it was imported.
 
     The place is the line of the user's code that was executed last, or else of a library.

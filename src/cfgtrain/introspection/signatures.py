@@ -184,7 +184,36 @@ def type_problem(target: Callable[..., Any], name: str, value: Any) -> str | Non
     if annotation is None or _fits(value, annotation) is not False:
         return None
     wanted = _spelled(annotation, with_items=isinstance(value, (list, tuple)))
-    return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}."
+    return f"{name} of {callable_name(target)} must be {wanted}, not {value!r}.{_meant(value, annotation)}"
+
+
+def _meant(value: Any, annotation: Any) -> str:
+    """Return the value that was probably meant, as in ``" Did you mean 4?"``, or ``""``."""
+    if isinstance(value, str):
+        quotes = ", without quotes"
+        words = {"true": True, "false": False, "none": None, "null": None}
+        try:
+            meant = words[value.lower()] if value.lower() in words else ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            meant, quotes = [value], ""
+    elif isinstance(value, float) and value.is_integer():
+        meant, quotes = int(value), ""
+    elif (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value in (0, 1)
+        and _fits(value, annotation)
+    ):
+        return ""
+    else:
+        meant, quotes = [value], ""
+    candidates = [(meant, quotes)]
+    if not isinstance(value, str) and isinstance(value, int) and value in (0, 1):
+        candidates.append((bool(value), ""))
+    for each, how in candidates:
+        if _fits(each, annotation) is True:
+            return f" Did you mean {each!r}{how}?"
+    return ""
 
 
 def check_dict(name: str, target: Callable[..., Any], args: Mapping[str, Any], *given: str) -> None:

@@ -174,9 +174,7 @@ class ImageClassifier(BaseModule):
             last = next(each for each in (self.head, self.neck, self.backbone) if each is not None)
             raise ArgumentError(
                 f"{type(last).__name__} must return scores of shape (B, num_classes), not {tuple(x.shape)}.",
-                hint="Add neck=dict(type='GlobalAveragePooling') and head=dict(type='LinearClsHead', num_classes=...)."
-                if self.head is None
-                else "",
+                hint=_no_scores_hint(last) if self.head is None else "",
             )
         scores: Tensor = x
         return scores
@@ -231,3 +229,10 @@ def _are_indices(labels: Tensor) -> bool:
 def _accuracy(scores: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         return torch.eq(scores.argmax(dim=1), labels).float().mean()
+
+
+def _no_scores_hint(last: nn.Module) -> str:
+    number = getattr(last, "num_classes", None)
+    if isinstance(number, int) and number < 1:
+        return f"With num_classes={number} it ends before its last layers: set num_classes to the number of classes."
+    return "Add neck=dict(type='GlobalAveragePooling') and head=dict(type='LinearClsHead', num_classes=...)."

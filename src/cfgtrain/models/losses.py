@@ -242,6 +242,12 @@ def _class_loss(loss: Any, outputs: Tensor, targets: Tensor, class_dim: int | No
     classes_first = outputs.movedim(dim, 1) if outputs.ndim > 2 else outputs  # (B, C, ...)
     shape = classes_first.shape
     independent = activation_of(loss) == "sigmoid"
+    if shape[1] == 1 and not independent and targets.is_floating_point():
+        raise ArgumentError(
+            f"{type(loss).__name__} got one output per target, {_shape(outputs.shape)}, and targets that are "
+            f"{str(targets.dtype).removeprefix('torch.')}: the loss of a single class is always 0.",
+            hint="For numbers as targets use loss='MSELoss', for two classes 'BCEWithLogitsLoss'.",
+        )
     if targets.shape == outputs.shape and (independent or targets.is_floating_point()):  # class probabilities
         return loss(classes_first, targets.movedim(dim, 1) if targets.ndim > 2 else targets)  # type: ignore[no-any-return]
     if targets.ndim == outputs.ndim and targets.shape[-1] == 1:

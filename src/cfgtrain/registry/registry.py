@@ -29,6 +29,7 @@ from cfgtrain.introspection.signatures import (
     split_positional,
 )
 from cfgtrain.introspection.source_search import place_of
+from cfgtrain.introspection.torch_errors import torch_error_hint
 from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
 from cfgtrain.registry.lookup_errors import explain_unknown_name
 from cfgtrain.suggestions import close_names, one_of, with_article
@@ -41,6 +42,8 @@ Built = TypeVar("Built", bound=Callable[..., Any])
 SCOPE_ALIASES = {"mmcv": "cfgtrain"}
 
 # Begins the note of an exception that a class or function raised which a config names.
+MAX_VALUE = 40  # characters of a value in the note
+MAX_VALUES = 6
 BUILD_NOTE = "while building"
 
 MIN_SIMILARITY = 0.7  # of a key that may be a misspelling of one that is missing
@@ -378,11 +381,24 @@ def construct(
     try:
         return target(*args, **kwargs, **settings)
     except Exception as error:
-        place = place_text(
-            **argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
+        place = argument_location(cfg, error.argument if isinstance(error, CfgTrainError) else ())
+        values = _plain_values(settings) if torch_error_hint(error) else ""
+        error.add_note(
+            f"{BUILD_NOTE} {callable_name(target)} from {place_text(**place) or 'a config'}{values}"
         )
-        error.add_note(f"{BUILD_NOTE} {callable_name(target)} from {place or 'a config'}")
+        if not hasattr(error, "build_location"):  # the innermost
+            error.build_location = place  # type: ignore[attr-defined]  # for a report that has fields
         raise
+
+
+def _plain_values(settings: Mapping[str, Any]) -> str:
+    """Return the arguments that are numbers or short texts, such as ``", with width=64"``, or ``""``."""
+    plain = [
+        f"{name}={value!r}"
+        for name, value in settings.items()
+        if isinstance(value, bool | int | float | str | None) and len(repr(value)) <= MAX_VALUE
+    ]
+    return f", with {', '.join(plain[:MAX_VALUES])}" if plain else ""
 
 
 def resolve_cfg(

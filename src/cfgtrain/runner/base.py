@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +34,7 @@ from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.runner.step import count_samples, missing_train_step, step_outputs
+from cfgtrain.runner.utils import get_time_str
 from cfgtrain.suggestions import printable
 from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
@@ -115,7 +115,7 @@ class BaseRunner(ABC):
             folder = Path(work_dir).expanduser().absolute()
             folder.mkdir(parents=True, exist_ok=True)
             self.work_dir = str(folder)
-        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self.timestamp = get_time_str()
         self.mode: str | None = None
         self.log_buffer = self._training_log = LogBuffer()
         self._validation_log = LogBuffer()
@@ -186,12 +186,12 @@ class BaseRunner(ABC):
             with ExitStack() as entered:
                 for context in self.hook_list.step_contexts:
                     entered.enter_context(context(self))
-                outputs = self._step(data_batch, train_mode, **kwargs)
+                outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         elif train_mode:
-            outputs = self._step(data_batch, train_mode, **kwargs)
+            outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         else:
             with inference_autocast(unwrap_model(self.model)):
-                outputs = self._step(data_batch, train_mode, **kwargs)
+                outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
@@ -200,11 +200,12 @@ class BaseRunner(ABC):
             self.log_buffer.update(log_vars, count, self.position.batch)
         self.outputs = outputs
 
-    def _step(self, data_batch: Any, train_mode: bool, **kwargs: Any) -> Any:
+    def call_step(self, data_batch: Any, train_mode: bool, optimizer: Any, **kwargs: Any) -> Any:
+        """Return what the training or validation step of the model, or the batch processor, returns for a batch."""
         if self.batch_processor is not None:
             return self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
         step: Any = self.model.train_step if train_mode else self.model.val_step
-        return step(data_batch, self.optimizer, **kwargs)
+        return step(data_batch, optimizer, **kwargs)
 
     @contextmanager
     def running(self, workflow: list[tuple[str, int]], length: str) -> Iterator[None]:
@@ -570,6 +571,10 @@ class BaseRunner(ABC):
         """Return a table of the stages and of the hooks that do something there."""
         return self.hook_list.get_hook_info(self.stages)
 
+    def _largest_lr(self) -> float:
+        groups = [group for each in optimizers_of(self.optimizer).values() for group in each.param_groups]
+        return max((float(group["lr"]) for group in groups), default=0.0)
+
     def _located(self, error: NonFiniteLossError) -> NonFiniteLossError:
         """Return the error with the iteration and the samples that the value is from."""
         if error.place is None:
@@ -582,6 +587,8 @@ class BaseRunner(ABC):
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
+            hint=f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
+            "optimizer_config=dict(grad_clip=dict(max_norm=1)).",
             name=error.name,
             value=error.value,
             place=error.place,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 from torch import Tensor
 
@@ -30,6 +30,7 @@ def step_outputs(returned: Any, method: str, model_name: str) -> dict[str, Any]:
         ArgumentTypeError: The step returned anything else.
     """
     if isinstance(returned, dict):
+        _check_log_vars(returned.get("log_vars", {}), method, model_name)
         return returned
     if isinstance(returned, Tensor) and returned.numel() == 1:
         return {"loss": returned}
@@ -41,6 +42,20 @@ def step_outputs(returned: Any, method: str, model_name: str) -> dict[str, Any]:
         if returned is not None and len(text) <= 80 and "\n" not in text:
             what += f", {text}"
     raise ArgumentTypeError(f"{method} of {model_name} must return a dict, not {what}.", hint=_WANTED)
+
+
+def _check_log_vars(log_vars: Any, method: str, model_name: str) -> None:
+    if not isinstance(log_vars, Mapping):
+        raise ArgumentTypeError(
+            f"log_vars of {method} of {model_name} must be a dict of numbers, not {log_vars!r}."
+        )
+    for name, value in log_vars.items():
+        is_number = value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, SupportsFloat)
+        if not is_number:
+            what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ArgumentTypeError(
+                f"log_vars of {method} of {model_name} must be numbers, and {name!r} is {what}."
+            )
 
 
 def count_samples(batch: Any) -> int:

@@ -45,7 +45,7 @@ def import_modules_from_strings(
 def _import(name: str, allow_failure: bool) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # the module's own code may fail in any way
+    except (Exception, SystemExit) as error:  # the module's own code may fail in any way
         message = _explain(name, error)
         if not (allow_failure and isinstance(error, ImportError)):
             raise ConfigImportError(message) from error
@@ -55,7 +55,7 @@ def _import(name: str, allow_failure: bool) -> ModuleType | None:
         return None
 
 
-def _explain(name: str, error: Exception) -> str:
+def _explain(name: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
         begin, near = near_paths(name)
         if near:

@@ -22,7 +22,7 @@ from cfgtrain.config.provenance.dependencies import (
 )
 from cfgtrain.config.provenance.file_source import FileSource
 from cfgtrain.errors import ConfigWarning
-from cfgtrain.origin import Origin, dotted, place_text
+from cfgtrain.origin import Origin, dotted
 
 if TYPE_CHECKING:
     from cfgtrain.config.config import Config
@@ -86,8 +86,9 @@ def _misspelt_warning(
     base = newest(bases, (*path[:-1], known))
     there = f", which is set at {base.origin((*path[:-1], known))}" if base else ""
     return ConfigWarning(
-        f"{path[-1]!r} is a new key, one letter away from {known!r}{there}. Did you mean {known!r}?"
-        + _at(source.origin(path), path)
+        f"{path[-1]!r} is a new key, one letter away from {known!r}{there}. Did you mean {known!r}?",
+        origin=source.origin(path),
+        key=dotted(path),
     )
 
 
@@ -114,9 +115,7 @@ def _unreached_warning(group: list[StaleValue]) -> ConfigWarning:
         stay = f"stays {one_line(stale.value, 40)}" if one else stay
     return ConfigWarning(
         f"{new} does not reach {listed}, which {'was' if one else 'were'} computed from {old} ({stale.origin}) and "
-        f"{stay}. Set {one or 'these'} instead." + _at(stale.overrider, stale.variable)
+        f"{stay}. Set {one or 'these'} instead.",
+        origin=stale.overrider,
+        key=name,
     )
-
-
-def _at(origin: Origin, path: KeyPath) -> str:
-    return f"\n  at {place_text(origin, dotted(path))}"

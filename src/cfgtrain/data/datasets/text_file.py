@@ -225,6 +225,7 @@ class TextStream(TextFile, IterableDataset[Sample]):
     ``StreamLoader`` seeds for each epoch. Several workers have the same order and read disjoint shares of it.
     """
 
+    repeatable = True  # for the dry run: a pass leaves nothing behind
     _share = (0, 1)
 
     def __len__(self) -> int:

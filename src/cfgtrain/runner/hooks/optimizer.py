@@ -106,10 +106,20 @@ class OptimizerHook(Hook):
             if saved:
                 self.loss_scaler.load_state_dict(saved)
             self._skipped.watch(optimizers)
-        if self.dtype is not None and not wrap_fp16_model(unwrap_model(runner.model), self.dtype):
-            self._autocast = torch.autocast(device, dtype=self.dtype)
+        self._autocast = self.autocast_for(runner.model)
         if self.cumulative_iters > 1:
             self._warn_about_windows(runner)
+
+    def autocast_for(self, model: nn.Module) -> torch.autocast | None:
+        """Prepare a model for the precision of this hook, and return what its training step runs in.
+
+        Without a dtype this is None; neither does a model with methods that are decorated with ``auto_fp16`` need any:
+        the decorators are enabled.
+        """
+        if self.dtype is None or wrap_fp16_model(unwrap_model(model), self.dtype):
+            return None
+        device = next((p.device.type for p in model.parameters()), "cpu")
+        return torch.autocast(device, dtype=self.dtype)
 
     def before_train_iter(self, runner: RunnerView) -> None:
         """Synchronize gradients between processes only in the last iteration of a window."""
@@ -124,13 +134,7 @@ class OptimizerHook(Hook):
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Compute gradients; at the end of a window or of the run, clip them and step."""
-        if "loss" not in runner.outputs:
-            names = ", ".join(map(repr, runner.outputs)) or "nothing"
-            model = type(unwrap_model(runner.model)).__name__
-            raise HookError(f"train_step of {model} returns {names}, but no 'loss' to compute gradients of.")
-        loss = runner.outputs["loss"]
-        if not getattr(loss, "requires_grad", False):
-            raise HookError(_without_gradient(runner, loss))
+        loss = loss_with_gradient(runner.outputs, runner.model)
         optimizers = optimizers_of(runner.optimizer).values()
         if not runner.accumulating:
             for optimizer in optimizers:
@@ -372,15 +376,25 @@ def _has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(each, _BatchNorm) for each in module.modules())
 
 
-def _without_gradient(runner: RunnerView, loss: Any) -> str:
-    """Return what is wrong with a loss that gradients cannot be computed of."""
-    model = type(unwrap_model(runner.model)).__name__
+def loss_with_gradient(outputs: Mapping[str, Any], model: nn.Module) -> Tensor:
+    """Return the loss among the outputs of a training step.
+
+    Raises:
+        HookError: There is none, or gradients cannot be computed of it.
+    """
+    name = type(unwrap_model(model)).__name__
+    if "loss" not in outputs:
+        names = ", ".join(map(repr, outputs)) or "nothing"
+        raise HookError(f"train_step of {name} returns {names}, but no 'loss' to compute gradients of.")
+    loss = outputs["loss"]
     if not isinstance(loss, Tensor):
-        return (
-            f"train_step of {model} returns {with_article(type(loss).__name__)} as the loss, {loss!r}: it must be a "
+        raise HookError(
+            f"train_step of {name} returns {with_article(type(loss).__name__)} as the loss, {loss!r}: it must be a "
             "tensor, without .item() or .detach(), so that gradients can be computed."
         )
-    return (
-        f"The loss that train_step of {model} returns does not depend on any parameter that is trained: it was "
-        "detached, or computed without gradients, or all parameters are frozen."
-    )
+    if not loss.requires_grad:
+        raise HookError(
+            f"The loss that train_step of {name} returns does not depend on any parameter that is trained: it was "
+            "detached, or computed without gradients, or all parameters are frozen."
+        )
+    return loss
