@@ -193,6 +193,14 @@ def test_a_changed_factor_applies_to_a_resumed_run() -> None:
     assert group["initial_lr"] == 0.025
 
 
+@pytest.mark.parametrize("precisions", [("bf16", "fp16"), ("fp16", "fp32"), ("fp32", "bf16")])
+def test_a_resumed_run_may_have_another_precision(precisions: tuple[str, str]) -> None:
+    """The loss scale begins anew, or is left out."""
+    trained("run", 1, precision=precisions[0])
+    meta = trained("run", 2, precision=precisions[1])["meta"]
+    assert meta["iter"] == 6
+
+
 def test_the_first_lines_name_what_is_in_use(caplog: pytest.LogCaptureFixture) -> None:
     """The device line has every setting, and a last batch of another size is told."""
     keys = {

@@ -77,20 +77,21 @@ def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
         return settings
     if isinstance(cfg.get("fp16"), Mapping):
         return _with_defaults(settings, {"type": "Fp16OptimizerHook", **cfg["fp16"]})
-    half = mixed_precision(cfg)
+    half = PRECISIONS.get(str(cfg.get("precision")))
     return settings if half is None else _with_defaults(settings, {"dtype": half})
 
 
 def mixed_precision(cfg: Mapping[str, Any]) -> str | None:
-    """Return the 16-bit dtype of the ``precision`` or ``fp16`` of a config, or None.
+    """Return the 16-bit dtype that the ``precision`` or ``fp16`` of a config sets, or None.
 
     A ``dtype`` in ``optimizer_config`` alone does not count: it is that of the training steps only.
     """
-    fp16 = cfg.get("fp16")
-    if isinstance(fp16, Mapping):
-        return str(fp16.get("dtype", "float16"))
-    precision = cfg.get("precision")
-    return PRECISIONS.get(precision) if isinstance(precision, str) else None
+    settings = optimizer_settings(cfg)
+    if not isinstance(settings, Mapping) or (cfg.get("precision") is None and cfg.get("fp16") is None):
+        return None
+    default = "float16" if isinstance(cfg.get("fp16"), Mapping) else None  # of Fp16OptimizerHook
+    dtype = settings.get("dtype", default)
+    return None if dtype is None else str(dtype)
 
 
 def _with_defaults(cfg: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
