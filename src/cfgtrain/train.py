@@ -16,6 +16,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError, NonFiniteLossError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.experiment.acceleration import apply_compile
 from cfgtrain.experiment.activity import note_activity
 from cfgtrain.experiment.assembly import assemble_run
 from cfgtrain.experiment.resume import (
@@ -123,6 +124,7 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
                 at_end.callback(loader.close)
             if setting(cfg, "dry_run"):
                 dry_run(cfg, runner, loaders)
+            apply_compile(cfg, model, loaders["train"])  # the dry run has not compiled anything
         if resumed is None:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run

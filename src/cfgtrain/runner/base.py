@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cfgtrain.amp import inference_autocast
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
@@ -186,8 +187,11 @@ class BaseRunner(ABC):
                 for context in self.hook_list.step_contexts:
                     entered.enter_context(context(self))
                 outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
-        else:
+        elif train_mode:
             outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
+        else:
+            with inference_autocast(unwrap_model(self.model)):
+                outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
