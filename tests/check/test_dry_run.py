@@ -341,7 +341,7 @@ MODELS_WRONG: list[tuple[dict[str, Any], list[str]]] = [
       "It gets img, gt_label and return_loss=False"]),
     ({"forward": wrong_width},
      ["RuntimeError: mat1 and mat2 shapes cannot be multiplied (5x35 and 36x3)", "the forward pass of fc (Linear)",
-      "The batch has img (5, 1, 6, 6) float32, gt_label (5,) int64."]),
+      "The batch has img (5, 1, 6, 6) float32, gt_label (5,) int64 of 0 to 2."]),
     ({"forward": integers}, ["The model cannot process a batch of data.train: ", "the forward pass of norm (BatchNorm1d)"]),
     ({"forward": half_of_them}, ["forward of Net returned 3 predictions, a tensor of shape (3, 3), for a batch of 5 samples"]),
     ({"forward": nothing}, ["forward of Net returned None: a model returns one prediction per sample"]),
@@ -417,7 +417,7 @@ def test_tuple_batches() -> None:
     found = texts(tried(config(**{"data.collate_fn": "tuple_of_samples"})))
     assert len(found) == 1
     assert "TypeError: the argument after ** must be a mapping, not tuple. A batch is a tuple" in found[0]
-    assert "The batch has [0] (5, 1, 6, 6) float32, [1] (5,) int64." in found[0]
+    assert "The batch has [0] (5, 1, 6, 6) float32, [1] (5,) int64 of 0 to 2." in found[0]
 
 
 def test_scores_that_need_more_samples() -> None:
