@@ -31,6 +31,12 @@ for _home in ("cfgtrain.data", "cfgtrain.models", "cfgtrain.optim", "cfgtrain.ru
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that are marked ``gpu`` where there is no CUDA device."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
+
+
 @pytest.fixture(autouse=True)
 def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give each test its own folder, and put back what a test may change for the whole process."""

@@ -12,10 +12,12 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from cfgtrain.data.builder import build_dataloader
+from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
 from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
-from cfgtrain.parallel.dist import average_tensors, get_dist_info
+from cfgtrain.parallel import DataContainer, MMDistributedDataParallel
+from cfgtrain.parallel.dist import allreduce_grads, allreduce_params, average_tensors, get_dist_info
 from cfgtrain.runner import DistEvalHook
 
 SECONDS = 60
@@ -86,3 +88,129 @@ def average_buffers(rank: int) -> Any:
     norm.num_batches_tracked.fill_(5 + rank)
     average_tensors(norm.buffers())
     return get_dist_info(), norm.running_mean.item(), norm.num_batches_tracked.item()
+
+
+def reduce_all_ways(rank: int) -> Any:
+    """Average values that differ, coalesced, in buckets and one by one; return those of the last way if all agree."""
+    results = []
+    for options in ({}, {"bucket_size_mb": 1e-5}, {"coalesce": False}):
+        params = [
+            torch.full((2,), float(rank)),
+            torch.full((2, 1), 10.0 + rank),
+            torch.full((3,), 1.0 + rank).double(),
+        ]
+        counter = torch.tensor(5 + rank)
+        allreduce_params([*params, counter], **options)
+        weights = [torch.nn.Parameter(torch.zeros(size)) for size in (2, 1, 3)]
+        weights[0].grad = torch.full((2,), 1.0 + 2 * rank)
+        weights[1].grad = torch.full((1,), 7.0)
+        allreduce_grads(weights, **options)
+        results.append(
+            (
+                [each.tolist() for each in params],
+                counter.item(),
+                [w.grad.tolist() for w in weights[:2]],
+                weights[2].grad,
+            )
+        )
+    return results[-1] if results[0] == results[1] == results[2] else results
+
+
+class Numbers:
+    """The numbers 0, 1, ... as samples."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        return {"x": torch.tensor(float(index))}
+
+
+class Same(torch.nn.Module):
+    """Predicts its input, and has a weight, a buffer and losses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(1))
+        self.register_buffer("offset", torch.zeros(1))
+
+    def forward(self, x: torch.Tensor, return_loss: bool = False) -> torch.Tensor:
+        return x * self.w + self.offset
+
+    def forward_with_loss(self, x: torch.Tensor) -> Any:
+        return self(x), {"loss": x.mean()}
+
+
+def evaluate_every_length(rank: int) -> Any:
+    """Evaluate datasets of 1 to 50 samples, in shares of different or equal lengths; return each result and loss."""
+    _, world_size = get_dist_info()
+    model = MMDistributedDataParallel(Same())
+    results = []
+    for length in range(1, 51):
+        data = Numbers(length)
+        for round_up in (False, True):
+            loader = build_dataloader(
+                data, 4, shuffle=False, round_up=round_up, rank=rank, world_size=world_size
+            )
+            losses = LossSums()
+            found = multi_gpu_test(model, loader, gpu_collect=round_up, losses=losses)
+            results.append((found and list(map(int, found)), losses.means().get("loss")))
+    return results
+
+
+class Branches(torch.nn.Module):
+    """A model with a buffer, and with a layer that its loss does not need."""
+
+    def __init__(self, has_unused: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.used = torch.nn.Linear(3, 1)
+        self.unused = torch.nn.Linear(3, 1) if has_unused else None
+        self.register_buffer("offset", torch.ones(1))
+
+    def forward(self, x: torch.Tensor, name: Any) -> torch.Tensor:
+        return (self.used(x) + self.offset).square().mean()
+
+    def train_step(self, data: Any, optimizer: Any = None, **kwargs: Any) -> Any:
+        assert data["name"] == [["a"]] or data["name"] == ["a"]
+        return {"loss": self(**data), "num_samples": len(data["x"])}
+
+    val_step = train_step
+
+
+def train_distributed(rank: int) -> Any:
+    """Train three steps with each option, and alone with the batches of both processes."""
+    ways: dict[str, tuple[bool, dict[str, Any]]] = {
+        "default": (False, {}),
+        "unused": (True, {"find_unused_parameters": True}),
+        "static": (True, {"static_graph": True}),
+        "views": (False, {"gradient_as_bucket_view": True}),
+    }
+    batches = torch.arange(36.0).sin().reshape(3, 4, 3)  # steps, samples, features
+    results = {}
+    for way, (has_unused, options) in ways.items():
+        alone = Branches(has_unused)
+        model = MMDistributedDataParallel(Branches(has_unused), **options)
+        model.module.offset.fill_(1.0 + rank)  # the next forward pass makes the buffers equal again
+        assert {name.partition(".")[0] for name in model.state_dict()} == {"module"}
+        for weights, batch in ((model, batches[:, 2 * rank : 2 * rank + 2]), (alone, batches)):
+            optimizer = torch.optim.SGD(weights.parameters(), 0.1)
+            for x in batch:
+                contained = {"x": DataContainer([x]), "name": DataContainer([["a"]], cpu_only=True)}
+                data = contained if weights is model else {"x": x, "name": ["a"]}
+                optimizer.zero_grad()
+                if weights is model and way == "default":
+                    with model.no_sync():  # a window of two halves, of which only the last communicates
+                        (model.train_step(data, optimizer)["loss"] / 2).backward()
+                    (model.train_step(data, optimizer)["loss"] / 2).backward()
+                else:
+                    weights.train_step(data, optimizer)["loss"].backward()
+                optimizer.step()
+                with torch.no_grad():
+                    for _ in range(rank):  # processes may evaluate different numbers of batches
+                        weights.val_step(data)
+        results[way] = list(model.module.used.parameters()), list(alone.used.parameters())
+    return {way: tuple([each.detach() for each in side] for side in pair) for way, pair in results.items()}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict, namedtuple
 from typing import Any
 
@@ -14,6 +15,8 @@ from cfgtrain.amp import (
     auto_fp16,
     cast_tensor_type,
     force_fp32,
+    patch_forward_method,
+    patch_norm_fp32,
     wrap_fp16_model,
 )
 
@@ -181,3 +184,35 @@ def test_loss_scaler() -> None:
     assert vars(other) == vars(scaler)
     with pytest.raises(AssertionError, match="'dynamic' or 'static'"):
         LossScaler(mode="auto")
+
+
+def test_patched_functions() -> None:
+    """Arguments are cast at any depth, and results back unless that is not wanted."""
+    seen: list[Any] = []
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        seen.append(dtypes((*args, kwargs)))
+        return args[0], I
+
+    half = T.half()
+    assert dtypes(patch_forward_method(function, HALF, SINGLE)(half, T, a=[half])) == (HALF, torch.int64)
+    assert dtypes(patch_forward_method(function, HALF, SINGLE, False)(half)) == (SINGLE, torch.int64)
+    assert seen == [(SINGLE, SINGLE, {"a": [SINGLE]}), (SINGLE, {})]
+    assert patch_forward_method(function, HALF, SINGLE).__name__ == "function"
+
+
+def test_norm_layers_in_float32() -> None:
+    """In a float16 model norm layers compute in float32 and return float16, and a copy has its own weights."""
+    model = nn.Sequential(nn.Conv1d(4, 4, 1), nn.BatchNorm1d(4), nn.GroupNorm(2, 4)).half()
+    assert patch_norm_fp32(model) is model
+    assert [layer.weight.dtype for layer in model] == [HALF, SINGLE, SINGLE]
+    assert model[1].running_mean.dtype == SINGLE
+    seen: list[Any] = []
+    model[2].register_forward_hook(lambda layer, args, output: seen.append((args[0].dtype, output.dtype)))
+    x = torch.rand(2, 4, 3).half()
+    assert model(x).dtype == HALF
+    assert seen == [(SINGLE, HALF)]
+    twin = copy.deepcopy(model)
+    nn.init.zeros_(twin[2].weight)
+    assert not twin(x).any()
+    assert model(x).any()

@@ -8,6 +8,7 @@ import difflib
 import inspect
 import pickle
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from cfgtrain import errors
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, BuildError, CfgTrainError, CheckError, ConfigError, ConfigKeyError
 from cfgtrain.origin import Origin
-from cfgtrain.suggestions import close_names, suggest, with_article
+from cfgtrain.suggestions import close_names, listed, suggest, with_article
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, CfgTrainError)]
 TREE = re.compile(r"^ {4}[│ ]*[├└]── (\w+) *(?:\(([\w, ]+)\))?", re.MULTILINE)
@@ -217,6 +218,20 @@ def test_similar_names_are_those_of_difflib(word: str, names: list[str], count: 
     """For names that do not begin with the word the result is that of difflib."""
     others = [name for name in names if not name.startswith(word)]  # those are also found without difflib
     assert close_names(word, others, count) == difflib.get_close_matches(word, others, count, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ([], "none"),
+        (["a", 3], "'a', 3"),
+        ("abcde", "'a', 'b', 'c', 'd', 'e'"),
+        (range(2005), "0, 1, 2, 3, 4 and 2,000 more"),
+    ],
+)
+def test_a_list_of_names_is_short(names: Iterable[object], text: str) -> None:
+    """The first five names are listed, and the others are counted."""
+    assert listed(names) == text
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_the_state_of_random_generators_is_kept(digits: TrainedModel, exported: 
     ("inputs", "message"),
     [
         ([], "There are no inputs"),
+        (3, "An input must be a path or an array"),
         ("picture", "There is no file or folder 'picture'. Did you mean 'pictures'"),
         (["pictures", 3], "must be a path or an array .* not int"),
         ("*.jpg", "No file matches the pattern"),

@@ -88,6 +88,8 @@ def test(
 
     if out is not None and out.is_dir():
         raise ArgumentError(f"--out is a file, such as {out / 'results.json'}, and {out} is a folder.")
+    if work_dir is None and config.expanduser().is_dir():
+        work_dir = str(config)  # that of its config may be relative to another folder, or the run was moved
     cfg = load_project(config_file(config), cfg_options, {"work_dir": work_dir, "device": device})
     if metrics:
         _use_metrics(cfg, metrics)

@@ -13,11 +13,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cfgtrain.arguments import check_choice
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
-__all__ = ["LossScaler", "as_half_dtype", "auto_fp16", "cast_tensor_type", "force_fp32", "wrap_fp16_model"]
+__all__ = [
+    "LossScaler",
+    "as_half_dtype",
+    "auto_fp16",
+    "cast_tensor_type",
+    "force_fp32",
+    "patch_forward_method",
+    "patch_norm_fp32",
+    "wrap_fp16_model",
+]
 
 _HALVES = {
     "float16": torch.float16,
@@ -124,6 +134,57 @@ def wrap_fp16_model(model: nn.Module, dtype: torch.dtype = torch.float16) -> boo
         module.fp16_enabled = True  # type: ignore[assignment]  # a plain attribute
         module.amp_dtype = dtype  # type: ignore[assignment]  # likewise
     return bool(wrapped)
+
+
+def patch_norm_fp32(module: nn.Module) -> nn.Module:
+    """Keep batch and group normalization in float32 in a model that is converted to float16 (MMCV name).
+
+    Models under autocast, which the hooks of cfgtrain use, do not need it.
+
+    Args:
+        module: The model. The parameters and buffers of such layers are changed to float32 in place. A group
+            normalization casts its float16 inputs to float32, and its outputs back; torch does so itself in a
+            batch normalization.
+
+    Returns:
+        The model.
+    """
+    for each in module.modules():
+        if isinstance(each, _BatchNorm | nn.GroupNorm):
+            each.float()
+        if isinstance(each, nn.GroupNorm):  # hooks, and no new forward, so that a deep copy is independent
+            each.register_forward_pre_hook(_inputs_to_float, with_kwargs=True)
+            each.register_forward_hook(_output_to_half)
+    return module
+
+
+def _inputs_to_float(module: nn.Module, args: Any, kwargs: Any) -> Any:
+    return cast_tensor_type((args, kwargs), torch.float16, torch.float32)
+
+
+def _output_to_half(module: nn.Module, args: Any, output: Any) -> Any:
+    return cast_tensor_type(output, torch.float32, torch.float16)
+
+
+def patch_forward_method(
+    func: Callable[..., Any], src_type: torch.dtype, dst_type: torch.dtype, convert_output: bool = True
+) -> Callable[..., Any]:
+    """Return a function that casts its arguments from one dtype to another and calls ``func`` (MMCV name).
+
+    Args:
+        func: The function, such as the ``forward`` of a module.
+        src_type: Tensors of this dtype are cast, at any depth of the arguments.
+        dst_type: The dtype that ``func`` gets them in.
+        convert_output: Whether to cast tensors of ``dst_type`` in its result to ``src_type``.
+    """
+
+    @functools.wraps(func)
+    def in_dtype(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = cast_tensor_type((args, kwargs), src_type, dst_type)
+        output = func(*args, **kwargs)
+        return cast_tensor_type(output, dst_type, src_type) if convert_output else output
+
+    return in_dtype
 
 
 class LossScaler:

@@ -36,6 +36,7 @@
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
+    ├── LauncherError                (KeyError)          what a launcher of processes did not set
     ├── TimerError                                       a timer that is not running
     └── ArgumentError                (ValueError, AssertionError)
         ├── ArgumentTypeError        (TypeError)
@@ -394,6 +395,10 @@ class WorkDirError(CfgTrainError, OSError):
 
 class PrerequisiteError(CfgTrainError, RuntimeError):
     """A function needs a package or a program that is not installed."""
+
+
+class LauncherError(CfgTrainError, KeyError):
+    """An environment variable that the launcher of a distributed run sets is missing or not valid."""
 
 
 class TimerError(CfgTrainError):

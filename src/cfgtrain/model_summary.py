@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cfgtrain.check import check_model
 from cfgtrain.cnn.tools.measurement import LAYER_NOTE, Measurement, measure
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import disable_keys
+from cfgtrain.data.batches import tensors_in
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.data.loader import empty_loader_error
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, ConfigValueError
@@ -102,7 +103,7 @@ def _summary(cfg: Config, batch: Any, part: str | None, device: str) -> ModelSum
     freeze_parts(cfg, model)
     call = _call(model, to_device(batch, torch.device(device)), part)
     measured = measure(model, call, memory=True)
-    return ModelSummary(measured, list(_inputs(batch)), part, _bytes(model))
+    return ModelSummary(measured, _inputs(batch), part, _bytes(model))
 
 
 def _sample(cfg: Config) -> tuple[str, Any]:
@@ -167,15 +168,11 @@ def _parts(batch: Any) -> str:
     return ", ".join(map(str, batch)) if isinstance(batch, Mapping) and batch else "no names"
 
 
-def _inputs(batch: Any, name: str = "") -> Iterator[Input]:
-    if isinstance(batch, Tensor):
-        yield Input(name, tuple(batch.shape), str(batch.dtype).removeprefix("torch."))
-    elif isinstance(batch, Mapping):
-        for key, value in batch.items():
-            yield from _inputs(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(batch, list | tuple):
-        for i, value in enumerate(batch):
-            yield from _inputs(value, f"{name}[{i}]")
+def _inputs(batch: Any) -> list[Input]:
+    return [
+        Input(name, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        for name, tensor in tensors_in(batch)
+    ]
 
 
 def _bytes(model: nn.Module) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -128,7 +128,11 @@ def make_inputs(model: TrainedModel, inputs: Input | Sequence[Input], exclude: P
         ArgumentError: An input does not exist, or there is none.
         ConfigError: The config has no dataset that prepares inputs.
     """
-    given = [inputs] if isinstance(inputs, str | Path | np.ndarray) else list(inputs)
+    given: list[Any]
+    if isinstance(inputs, str | Path | np.ndarray) or not isinstance(inputs, Iterable):
+        given = [inputs]
+    else:
+        given = list(inputs)
     if not given:
         raise ArgumentError("There are no inputs to predict for.", argument="inputs")
     source = prediction_source(model.cfg)

@@ -21,6 +21,9 @@ BATCH_TRANSFORMS = Registry("batch transform", scope="cfgtrain", home="cfgtrain.
 # Functions that merge samples into a batch.
 COLLATE_FUNCTIONS = Registry("collate function", scope="cfgtrain", home="cfgtrain.parallel")
 
+# Wrappers around models, which have the model as their attribute ``module``.
+MODULE_WRAPPERS = Registry("module wrapper", scope="cfgtrain", home="cfgtrain.parallel")
+
 # What scores predictions, batch by batch.
 METRICS = Registry("metric", scope="cfgtrain", home="cfgtrain.metrics")
 

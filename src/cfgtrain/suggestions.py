@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["close_names", "one_of", "printable", "suggest", "with_article"]
+__all__ = ["close_names", "listed", "one_of", "printable", "suggest", "with_article"]
 
 # Control characters except tab and newline, and characters that change the direction of the text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -37,6 +37,13 @@ def one_of(names: Sequence[object]) -> str:
     """Return ``"'a', 'b' or 'c'"``."""
     quoted = [repr(name) for name in names]
     return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
+
+
+def listed(names: Iterable[object], most: int = 5) -> str:
+    """Return the first names and the number of the others: ``"'a', 'b' and 3 more"``; without names ``"none"``."""
+    quoted = [repr(name) for name in names]
+    more = f" and {len(quoted) - most:,} more" if len(quoted) > most else ""
+    return (", ".join(quoted[:most]) or "none") + more
 
 
 def printable(text: str) -> str:

@@ -115,8 +115,8 @@ def _train(cfg: Config, began: float, progress: bool, trust_checkpoint: bool) ->
         fill_seed(cfg, resumed)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
 
+        run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
         with before_the_run():
-            run_id = new_run_id(before=resumed.run_id if resumed is not None else "")
             runner, loaders, evaluation = assemble_run(cfg, work_dir, logger, stamp, run_id)
             model = runner.model
             for loader in loaders.values():

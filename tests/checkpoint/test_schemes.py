@@ -457,7 +457,8 @@ MODULE_NAMES = [
     "CheckpointLoader", "DEFAULT_CACHE_DIR", "ENV_MMCV_HOME", "ENV_XDG_CACHE_HOME", "get_deprecated_model_names",
     "get_external_models", "get_mmcls_models", "get_state_dict", "get_torchvision_models", "load_checkpoint",
     "load_from_ceph", "load_from_http", "load_from_local", "load_from_mmcls", "load_from_openmmlab",
-    "load_from_pavi", "load_from_torchvision", "load_state_dict", "save_checkpoint", "weights_to_cpu",
+    "load_from_pavi", "load_from_torchvision", "load_state_dict", "load_url", "save_checkpoint",
+    "weights_to_cpu", "_get_mmcv_home", "_process_mmcls_checkpoint",
 ]  # fmt: skip
 
 

@@ -235,9 +235,10 @@ def test_custom_code_that_fails(run: Run, custom: Callable[[str], Path]) -> None
     code, (entry,) = document(run, custom("forward"))
     assert (code, entry["file"], entry["key"]) == (2, "cfg.py", "model.backbone")
     assert "shapes cannot be multiplied" in entry["message"]
+    assert entry["hint"].startswith("The layer is built for 1024 features, and gets 992.")
     assert entry["details"][:2] == [
         "Raised by the forward pass of backbone.fc (Linear)",
-        "The batch has img (64, 1, 32, 32) float32, gt_label (64,) int64.",
+        "The batch has img (64, 1, 32, 32) float32, gt_label (64,) int64 of 0 to 9.",
     ]
     assert entry["details"][-2:] == ["parts.py:26, in forward", "    return self.fc(x.flatten(1))"]
     ran = run("check", "cfg.py")

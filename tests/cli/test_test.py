@@ -48,6 +48,14 @@ def test_the_best_checkpoint_is_tested(trained: Path, run: Run) -> None:
     assert run("test", "work_dirs/small").out == done.out
 
 
+def test_a_work_directory_may_have_been_moved(trained: Path, run: Run) -> None:
+    """The checkpoint is that of the folder that is named, and not of the work_dir in the config there."""
+    Path("work_dirs/small").rename("moved")
+    done = run("test", "moved")
+    assert done.code == 0, done.err
+    assert "the best one, on the 355 samples of data.test." in done.out
+
+
 def test_the_last_checkpoint_is_tested(small: Path, run: Run) -> None:
     """It is the last checkpoint if there is no best one, or if that is damaged, which is a warning."""
     assert run("train", small, "--cfg-options", "data.samples_per_gpu=256").code == 0

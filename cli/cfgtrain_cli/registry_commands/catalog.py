@@ -17,6 +17,7 @@ from cfgtrain.introspection.source_search import source_place
 from cfgtrain.registries import (
     COLLATE_FUNCTIONS,
     CONV_LAYERS,
+    MODULE_WRAPPERS,
     NORM_LAYERS,
     OPTIMIZERS,
     PADDING_LAYERS,
@@ -32,6 +33,7 @@ _SUPPLIED = {
     RUNNERS: RUNNER_GIVEN,
     SAMPLERS: SAMPLER_OFFERED,
     COLLATE_FUNCTIONS: ("batch",),
+    MODULE_WRAPPERS: ("module",),
     CONV_LAYERS: (
         "in_channels",
         "out_channels",

@@ -18,7 +18,7 @@ from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
 from cfgtrain.suggestions import close_names
 
-__all__ = ["check", "check_model", "check_test", "config_problems", "find_problems"]
+__all__ = ["check", "check_model", "check_test", "config_problems", "find_problems", "merged"]
 
 
 def check(cfg: Config, files: bool = True, trusted: bool = False) -> None:
@@ -89,28 +89,28 @@ def check_test(cfg: Config) -> str:
 
 
 def _raise_all(problems: list[CfgTrainError]) -> None:
-    problems = _merged(problems)
+    problems = merged(problems)
     if len(problems) == 1:
         raise problems[0]
     if problems:
         raise CheckError(f"There are {len(problems)} problems with the config.", problems)
 
 
-def _merged(problems: list[CfgTrainError]) -> list[CfgTrainError]:
+def merged(problems: list[CfgTrainError]) -> list[CfgTrainError]:
     """Return the problems, those with one cause as one: a variable that several parts of the config use.
 
     They have the same text and the same line; the error has the keys of all.
     """
-    merged: dict[tuple[object, ...], CfgTrainError] = {}
+    found: dict[tuple[object, ...], CfgTrainError] = {}
     for problem in problems:
         is_placed = problem.origin is not None and problem.line is not None and problem.key
         cause = (
             (type(problem), problem.message, problem.hint, problem.origin) if is_placed else (id(problem),)
         )
-        first = merged.setdefault(cause, problem)
+        first = found.setdefault(cause, problem)
         if first is not problem:
             first.key = f"{first.key}, {problem.key}"
-    return list(merged.values())
+    return list(found.values())
 
 
 def find_problems(cfg: Config) -> Iterator[CfgTrainError]:

@@ -33,7 +33,7 @@ from cfgtrain.evaluation.scoring import uses_evaluate
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluated_parts, evaluation_settings, used_parts
-from cfgtrain.introspection.torch_errors import torch_error_hint
+from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
 from cfgtrain.keys import setting
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.optim.builder import build_optimizer
@@ -190,6 +190,8 @@ class _Trial:
                 self._evaluate(batch)
         except CfgTrainError as error:
             place = location(self.cfg.data, part) if batch is None else location(self.cfg._cfg_dict, "model")
+            if isinstance(error, TransformError):
+                place_transform(error, self.cfg)
             wrong = None if batch is None else self._wrong_label(batch, class_labels(batch.dataset))
             if wrong is not None:
                 yield from self._once(wrong)
@@ -305,7 +307,8 @@ class _Trial:
                 raise failure from error
         try:
             scores = {**metrics.compute(), **sums.means()}
-        except CfgTrainError:
+        except CfgTrainError as error:
+            _located(error, location(self.cfg.evaluation, "metrics"))
             raise
         except Exception as error:  # some scores are not defined for so few samples
             self.result.warnings.append(
@@ -421,6 +424,8 @@ def _is_unrepeatable(loader: Any) -> bool:
 
 def exception_text(error: BaseException) -> str:
     """Return the first lines of the text of an exception that is not ours, with its type."""
+    if is_out_of_memory(error):
+        return out_of_memory_text(error).rstrip(".")
     text = _CALLED.sub("the ", str(error).strip(), count=1)
     lines = [line.rstrip()[:MAX_WIDTH] for line in text.splitlines() if line.strip()]
     text = "\n  ".join(lines[:MAX_LINES]).rstrip(".: ")
@@ -436,16 +441,9 @@ def _failure(
             f"A batch of data.{part} cannot be loaded: {exception_text(error)}.", **location(cfg.data, part)
         )
     else:
-        text = exception_text(error)
-        hint = torch_error_hint(error)
-        if "argument after **" in text and not isinstance(batch.content, Mapping):
-            hint = (
-                f"A batch is a {type(batch.content).__name__}, as the samples of the dataset are. Pass its items on by "
-                "position, or let the dataset return dicts."
-            )
         failure = DryRunError(
-            f"The model cannot process a batch of data.{part}: {text}.",
-            hint=hint,
+            f"The model cannot process a batch of data.{part}: {exception_text(error)}.",
+            hint=torch_error_hint(error),
             **module_location(error, model, cfg),
         )
         raised_by = activity_lines(error, model, cfg)[:1]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.parameter import is_lazy as is_uninitialized
 
 from cfgtrain.random_state import RandomState
 
@@ -25,8 +25,8 @@ _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
 
 
 def is_lazy(model: nn.Module) -> bool:
-    """Return whether parameters of a model are initialized by its first batch."""
-    return any(isinstance(each, UninitializedParameter) for each in model.parameters())
+    """Return whether parameters or buffers of a model are initialized by its first batch."""
+    return any(is_uninitialized(each) for each in (*model.parameters(), *model.buffers()))
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def restored(model: nn.Module) -> Iterator[None]:
     tensors = [
         each
         for each in (*model.parameters(), *model.buffers(), *(t for own in own_tensors for t in own.values()))
-        if not isinstance(each, UninitializedParameter)
+        if not is_uninitialized(each) and not _is_expanded(each)
     ]
     values = [each.detach().to("cpu", copy=True) for each in tensors]  # a GPU may have no room for them
     # In one call, so that two names of one list remain names of one list.
@@ -72,6 +72,14 @@ def _state(module: nn.Module) -> dict[str, Any]:
         for name, value in vars(module).items()
         if name not in _OF_TORCH and (isinstance(value, _GENERATORS) or _is_data(value))
     }
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Return whether elements share memory, so that a tensor cannot be written to."""
+    is_strided = tensor.layout is torch.strided
+    return is_strided and any(
+        stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)
+    )
 
 
 def _is_constant(value: Any) -> bool:

@@ -6,12 +6,13 @@ import copy
 import logging
 from dataclasses import dataclass, field
 
-from cfgtrain.check.checker import config_problems
+from cfgtrain.check.checker import config_problems, merged
 from cfgtrain.check.dry_run import DryRun, exception_text, try_batches
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, DryRunError
 from cfgtrain.experiment.assembly import Assembly, assemble_run
 from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_dir, fill_seed
+from cfgtrain.introspection.torch_errors import torch_error_hint
 from cfgtrain.introspection.user_code import user_frames
 from cfgtrain.keys import setting
 from cfgtrain.origin import Location
@@ -54,7 +55,7 @@ def check_run(cfg: Config, data: bool = True, trusted: bool = False) -> RunCheck
     Raises:
         Exception: The error of a program, which does not come from the config, the data or custom code.
     """
-    problems = list(config_problems(cfg, files=data, trusted=trusted))
+    problems = merged(list(config_problems(cfg, files=data, trusted=trusted)))
     if problems:
         return RunCheck(problems, skipped=["The model and the data are not tried before this is corrected."])
     if not data:
@@ -93,7 +94,7 @@ def _try(cfg: Config) -> RunCheck:
 def _build_error(error: BaseException) -> DryRunError:
     """Return the error for an exception that is not ours, which becomes its cause."""
     place: Location = getattr(error, "build_location", Location(origin=None, key=None))
-    failure = DryRunError(f"{exception_text(error)}.", **place)
+    failure = DryRunError(f"{exception_text(error)}.", hint=torch_error_hint(error), **place)
     for note in getattr(error, "__notes__", ()):
         failure.add_note(note)
     failure.__cause__ = error

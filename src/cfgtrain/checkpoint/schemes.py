@@ -309,7 +309,7 @@ def _mmcls_entry(filename: str) -> _Entry:
     return _entry(filename, filename.partition("://")[2], get_mmcls_models(), "mmcls.json")
 
 
-def _backbone(checkpoint: dict[str, Any], filename: str) -> dict[str, Any]:
+def backbone_of(checkpoint: dict[str, Any], filename: str = "The checkpoint") -> dict[str, Any]:
     """Return the weights of the backbone of a classifier."""
     weights = checkpoint.get("state_dict", checkpoint)
     kept = {
@@ -371,7 +371,7 @@ load_from_openmmlab = FileLoader(
     "load_from_openmmlab", lambda filename: _at(_openmmlab_entry(filename)), _openmmlab_entry
 )
 load_from_mmcls = FileLoader(
-    "load_from_mmcls", lambda filename: _at(_mmcls_entry(filename)), _mmcls_entry, _backbone
+    "load_from_mmcls", lambda filename: _at(_mmcls_entry(filename)), _mmcls_entry, backbone_of
 )
 load_from_pavi = FileLoader("load_from_pavi", _from_pavi, _pavi)
 load_from_ceph = FileLoader("load_from_ceph", _from_ceph, _is_stored)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import DataLoader
 
 from cfgtrain.data.samplers import EpochBatchSampler, PositionSampler, is_infinite
 from cfgtrain.data.seeded import (
@@ -27,11 +22,12 @@ from cfgtrain.data.seeded import (
 )
 from cfgtrain.data.skipped import SkippedSamples
 from cfgtrain.data.streams import shard_stream, sharing_problem
+from cfgtrain.data.workers import init_stream_worker, init_worker, signals_blocked
 from cfgtrain.errors import ArgumentError, CheckpointError, SampleError
 from cfgtrain.origin import Location
 from cfgtrain.random_state import RandomStream, derive_seed, isolated_random_state
 
-__all__ = ["EpochDataLoader"]
+__all__ = ["EpochDataLoader", "StreamLoader"]
 
 TIMEOUT = 300.0  # seconds
 _CHECK_SECONDS = 5.0  # how often the workers are checked while no batch comes, as torch does
@@ -188,7 +184,7 @@ class EpochDataLoader(_Loader):
             pin_memory=pin_memory,
             persistent_workers=persistent_workers and num_workers > 0,
             prefetch_factor=prefetch_factor if num_workers > 0 else None,
-            worker_init_fn=_init_worker,
+            worker_init_fn=init_worker,
             # By default, a DataLoader draws from torch's global generator, which the training uses.
             generator=torch.Generator().manual_seed(derive_seed(seed) >> 1),
         )
@@ -198,7 +194,7 @@ class EpochDataLoader(_Loader):
         self.epoch_batches.set_epoch(epoch, start_batch)
 
     def __iter__(self) -> Any:
-        with _signals_blocked():
+        with signals_blocked():
             # With persistent workers, super().__iter__() would reset the pass that is still running.
             batches = self._get_iterator() if self._num_open else super().__iter__()
         self._num_open += 1
@@ -286,7 +282,7 @@ class StreamLoader(_Loader):
             num_workers,
             batch_size=batch_size,
             prefetch_factor=prefetch_factor if num_workers > 0 else None,
-            worker_init_fn=partial(_init_stream_worker, self._readers.start, self._num_readers),
+            worker_init_fn=partial(init_stream_worker, self._readers.start, self._num_readers),
             generator=torch.Generator(),
             **kwargs,
         )
@@ -312,7 +308,7 @@ class StreamLoader(_Loader):
         seed = derive_seed(self.seed, self.epoch)
         self.generator.manual_seed(seed >> 1)  # the seeds of the workers are drawn from it
         stream = RandomStream(seed)
-        with stream.use(), _signals_blocked():
+        with stream.use(), signals_blocked():
             self._pass = super().__iter__()
         batches = self._received(self._pass)
         while True:
@@ -412,58 +408,3 @@ def epoch_fingerprint(loader: Any) -> str:
         return f"{len(sampler)} samples in {len(batches)} batches of {batches.batch_size}{order}"
     length = num_batches(loader)
     return "any number of batches" if length is None else f"{length} batches"
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM while workers start. The workers unblock SIGINT in ``_init_worker``.
-
-    It also restores the handler of SIGCHLD, which torch replaces. With torch's handler, the death of a worker would
-    raise wherever the main process is, possibly in the middle of a step or of saving a checkpoint. Without it, the
-    death is detected a few seconds later, while the main process waits for the next batch, when the state of the
-    training is consistent.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    child_handler = signal.getsignal(signal.SIGCHLD)
-    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        if child_handler is not None:
-            signal.signal(signal.SIGCHLD, child_handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
-
-
-def _init_worker(worker_id: int) -> None:
-    """Make a worker ignore SIGINT, and SIGTERM unless its main process sends it.
-
-    A signal that is sent to all processes of a command, such as Ctrl-C, is handled by the main process alone. This
-    function also disables the threads of OpenCV, since the threads of all workers would compete for the cores.
-    """
-    cv2 = sys.modules.get("cv2")
-    if cv2 is not None:
-        cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        threading.Thread(target=_exit_on_parent_sigterm, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-
-
-def _init_stream_worker(first: int, count: int, worker_id: int) -> None:
-    """Initialize a worker that reads a share of a stream: the share ``first + worker_id`` of ``count``."""
-    _init_worker(worker_id)
-    worker = get_worker_info()
-    if worker is not None:
-        worker.dataset.share_of = (first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
-
-
-def _exit_on_parent_sigterm() -> None:
-    """Exit this worker when its parent process sends SIGTERM; ignore SIGTERM from other processes."""
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
-        pass
-    os._exit(0)

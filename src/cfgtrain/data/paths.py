@@ -17,11 +17,9 @@ from cfgtrain.errors import ArgumentError, ConfigValueError
 from cfgtrain.origin import folder_of, location
 from cfgtrain.registries import DATASETS
 from cfgtrain.registry.registry import resolve_cfg
-from cfgtrain.suggestions import close_names, one_of
+from cfgtrain.suggestions import close_names, listed, one_of
 
 __all__ = ["existing_path", "path_problems", "resolve_paths"]
-
-MAX_LISTED = 5  # names of a folder that a message lists
 
 
 def resolve_paths(cfg: Any) -> None:
@@ -133,5 +131,4 @@ def _nearest(path: Path, base: Path) -> str:
         return f"Did you mean {one_of(near)}?"
     if not names or parent in (Path(), Path(path.anchor)):
         return ""  # the folder itself, or that of the whole system, has little to do with the path
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return f"{str(parent)!r} contains {', '.join(map(repr, names[:MAX_LISTED]))}{more}."
+    return f"{str(parent)!r} contains {listed(names)}."

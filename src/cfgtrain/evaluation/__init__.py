@@ -2,6 +2,7 @@
 
 import typing
 
+from cfgtrain.evaluation.collect import *
 from cfgtrain.evaluation.inference import *
 from cfgtrain.evaluation.scoring import *
 from cfgtrain.introspection.exports import public_names as _public_names

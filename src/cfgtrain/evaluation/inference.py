@@ -7,11 +7,12 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 import torch
-from torch import distributed as dist
 from torch import nn
 
 from cfgtrain.cnn.tools.modes import eval_mode
+from cfgtrain.evaluation.collect import collect_results_cpu, collect_results_gpu, gather
 from cfgtrain.metrics.metric_set import MetricSet
+from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import has_forward_with_loss
 from cfgtrain.random_state import isolated_random_state
@@ -82,12 +83,16 @@ def predict_batches(
     with_losses = with_losses and has_forward_with_loss(model)
     with eval_mode(model), isolated_random_state(), torch.no_grad():
         for batch in data_loader:
-            args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
-            if with_losses:
-                predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
-            else:
-                predictions, losses = model(*args, **kwargs, return_loss=False), {}
+            predictions, losses = _call(model, batch, with_losses)
             yield Predicted(predictions, batch, losses)
+
+
+def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:
+    """Return the predictions of a batch, and its losses if they are wanted."""
+    args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
+    if with_losses:
+        return model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
+    return model(*args, **kwargs, return_loss=False), {}
 
 
 def single_gpu_test(
@@ -138,15 +143,17 @@ def _predict(
             size = len(predictions)
             count = size if limit is None else min(size, max(limit - seen, 0))
             seen += size
+            if count < size:
+                predictions, batch = predictions[:count], first_samples(batch, count, size)
+                if of_batch and count:  # they are means, and without the other samples they are different
+                    of_batch = _call(model, batch, with_losses=True)[1]
             if keep:
                 results.extend(
                     predictions.cpu().numpy() if isinstance(predictions, torch.Tensor) else predictions
                 )
-            if losses is not None:
+            if losses is not None and count:
                 losses.add(of_batch, count)
             if metrics is not None and count:
-                if count < size:
-                    predictions, batch = predictions[:count], first_samples(batch, count, size)
                 if restore is not None:
                     predictions, batch = restore(predictions, batch)
                 metrics.update(predictions, batch)
@@ -162,6 +169,7 @@ def first_samples(batch: Any, count: int, size: int) -> Any:
         has_samples = isinstance(value, list | tuple) or len(getattr(value, "shape", ())) > 0
         return value[:count] if has_samples and len(value) == size else value
 
+    batch = unpack_containers(batch)
     if isinstance(batch, Mapping):
         return {key: cut(value) for key, value in batch.items()}
     return tuple(map(cut, batch))
@@ -203,22 +211,12 @@ def multi_gpu_test(
     share = _predict(
         model, data_loader, progress, losses, metrics, keep, limit=len(range(rank, total, world_size))
     )
-    sums = _gather(None if losses is None else losses.sums(), rank, world_size)
+    sums = gather(None if losses is None else losses.sums())
     if losses is not None:
         losses.merge(sums or ())
-    found = _gather(metrics, rank, world_size)
+    found = gather(metrics)
     if metrics is not None:
         metrics.merge((found or ())[1:])
-    shares = _gather(share, rank, world_size) if keep else [[]]
-    if rank != 0 or shares is None:
-        return None
-    longest = max(map(len, shares))
-    in_turn = [share[i] for i in range(longest) for share in shares if i < len(share)]
-    return in_turn[:total]
-
-
-def _gather(value: Any, rank: int, world_size: int) -> list[Any] | None:
-    """Return the values of all processes in the main process, otherwise None."""
-    values: list[Any] | None = [None] * world_size if rank == 0 else None
-    dist.gather_object(value, values, dst=0)
-    return values
+    if not keep:
+        return [] if rank == 0 else None
+    return collect_results_gpu(share, total) if gpu_collect else collect_results_cpu(share, total)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfgtrain.errors import CheckpointError
+from cfgtrain.suggestions import listed
 
 __all__ = ["check_same_data", "fingerprints"]
-
-MAX_LISTED = 5  # classes that a message lists
 
 
 def fingerprints(loaders: Mapping[str, Any]) -> dict[str, str]:
@@ -59,10 +58,5 @@ def check_same_data(
 
 def _difference(before: list[str], after: list[str]) -> str:
     gone, new = ([name for name in a if name not in b] for a, b in ((before, after), (after, before)))
-    parts = [f"{_listed(names)} {what}" for names, what in ((gone, "are gone"), (new, "are new")) if names]
-    return " and ".join(parts) or f"their order was {_listed(before)} and is {_listed(after)}"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(map(repr, names[:MAX_LISTED])) + more
+    parts = [f"{listed(names)} {what}" for names, what in ((gone, "are gone"), (new, "are new")) if names]
+    return " and ".join(parts) or f"their order was {listed(before)} and is {listed(after)}"

@@ -16,6 +16,7 @@ from cfgtrain.data.transforms.loading import LoadImageFromFile
 from cfgtrain.errors import ArgumentTypeError, ConfigKeyError, ConfigValueError, SampleError
 from cfgtrain.image.colorspace import bgr2gray, gray2bgr
 from cfgtrain.introspection.signatures import callable_name
+from cfgtrain.metrics.metric import TARGET_KEYS
 from cfgtrain.origin import Origin, location
 from cfgtrain.registries import DATASETS
 from cfgtrain.registry.registry import resolve_cfg
@@ -26,7 +27,7 @@ Results = dict[str, Any]
 Input = str | Path | np.ndarray[Any, Any]
 
 # Results that datasets take from annotations. MMCV's names of annotations begin with gt_.
-_LABELS = ("ann_info", "label", "labels", "target", "targets")
+_LABELS = ("ann_info", *TARGET_KEYS)
 
 
 class PredictionSource(NamedTuple):

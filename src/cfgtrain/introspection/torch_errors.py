@@ -51,6 +51,10 @@ _HINTS: list[tuple[str, str]] = [
         "An index is not less than num_embeddings of the Embedding (vocab_size of a text model), or is negative.",
     ),
     (
+        r"argument after \*\* must be a mapping, not (\w+)",
+        "The dataset returns tuples, so that a batch is a {1}: call self(*batch), or return dicts from the dataset.",
+    ),
+    (
         r"got an unexpected keyword argument '(\w+)'",
         "A model is called with the keys of the batch: add the argument {1!r}, or leave {1!r} out with "
         "dict(type='Collect', keys=[...]) at the end of the pipeline.",

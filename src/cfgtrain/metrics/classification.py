@@ -308,7 +308,7 @@ def _ratios(numerator: Any, denominator: Any) -> list[float]:
         return list((np.asarray(numerator, dtype=np.float64) / np.asarray(denominator)).tolist())
 
 
-def accuracy(scores: Sequence[Any], labels: Sequence[int]) -> float:
+def accuracy(scores: Sequence[Any], labels: Sequence[int] | Counts) -> float:
     """Return the top-1 accuracy, 0 to 1: the fraction of samples whose label has the highest score.
 
     Args:
@@ -316,11 +316,12 @@ def accuracy(scores: Sequence[Any], labels: Sequence[int]) -> float:
         labels: N class indices.
 
     Raises:
-        ArgumentError: The numbers of scores and labels differ, or both are 0.
+        ArgumentError: The numbers of scores and labels differ, both are 0, or a label is not the index of a class.
     """
     if len(scores) != len(labels) or not len(scores):
         raise ArgumentError(
             f"accuracy() needs one score vector per label, got {len(scores)} scores and {len(labels)} labels."
         )
-    predicted = np.stack([np.asarray(score) for score in scores]).argmax(axis=1)  # (N,)
-    return float((predicted == np.asarray(labels)).mean())
+    metric = Accuracy()
+    metric.update(np.stack([np.asarray(score) for score in scores]), {"labels": np.asarray(labels)})
+    return metric.compute()["accuracy"]

@@ -1,17 +1,24 @@
-"""Model wrappers that move data to the device of the model."""
+"""Model wrappers that move data to the device of the model, or train it with several."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.data import to_device
+from cfgtrain.parallel.scatter_gather import scatter_kwargs
+from cfgtrain.registries import MODULE_WRAPPERS
+from cfgtrain.registry.registry import Registry
 
-__all__ = ["OnDevice", "is_module_wrapper", "unwrap_model"]
+__all__ = ["MMDataParallel", "MMDistributedDataParallel", "OnDevice", "is_module_wrapper", "unwrap_model"]
 
 
+@MODULE_WRAPPERS.register_module()
 class OnDevice(nn.Module):
     """Wraps a model on one device, and moves its inputs to that device.
 
@@ -43,12 +50,150 @@ class OnDevice(nn.Module):
         return self.module.forward_with_loss(*given, **named)  # type: ignore[operator]
 
 
-_WRAPPERS = (OnDevice, nn.DataParallel, nn.parallel.DistributedDataParallel)
+class _Steps(nn.Module):
+    """Runs the steps of a model as the forward pass of a wrapper of torch, with all that it does around one."""
+
+    module: nn.Module
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model's ``train_step`` as a forward pass of this wrapper."""
+        return self._run("train_step", args, kwargs)
+
+    def val_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model's ``val_step`` as a forward pass of this wrapper."""
+        return self._run("val_step", args, kwargs)
+
+    def forward_with_loss(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model's ``forward_with_loss`` as a forward pass of this wrapper; see ``has_forward_with_loss``."""
+        return self._run("forward_with_loss", args, kwargs)
+
+    def _run(self, name: str, args: Any, kwargs: Any) -> Any:
+        model = self.module
+        call = vars(self).get("_call")
+        if call is None or call.model is not model:
+            call = _Call(self, model)
+            vars(self)["_call"] = call  # not as a submodule, which would have the weights a second time
+        vars(call)["name"] = name
+        self.module = call  # torch's forward calls it like any other model
+        try:
+            return self(*args, **kwargs)
+        finally:
+            if self.module is call:
+                self.module = model
+
+
+class _Call(nn.Module):
+    """A module that has the parameters and buffers of a model, and whose forward pass is one of its methods."""
+
+    wrapper: Any
+    model: nn.Module
+    name: str
+
+    def __init__(self, wrapper: nn.Module, model: nn.Module) -> None:
+        super().__init__()
+        vars(self).update(
+            wrapper=wrapper, model=model, name=""
+        )  # no submodules, which would change the names
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        self.wrapper.module = self.model  # so that code of the step finds the model there
+        return getattr(self.model, self.name)(*args, **kwargs)
+
+    def named_modules(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model.named_modules(*args, **kwargs)
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model.named_parameters(*args, **kwargs)
+
+    def named_buffers(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model.named_buffers(*args, **kwargs)
+
+
+@MODULE_WRAPPERS.register_module()
+class MMDataParallel(_Steps, nn.DataParallel[nn.Module]):
+    """torch's ``DataParallel`` for models with ``train_step`` and batches with ``DataContainer`` (MMCV name).
+
+    The steps need a single device; only ``forward`` can use several. To train on several devices, use
+    ``MMDistributedDataParallel``, which is also faster.
+
+    Args:
+        module: The model.
+        device_ids: Indices of CUDA devices. ``[]`` or ``[-1]``: the CPU, which is also used without CUDA.
+            None: all CUDA devices.
+        output_device: Index of the device of the outputs; by default the first.
+        dim: Dimension that is divided between the devices.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device_ids: Sequence[int | torch.device] | None = None,
+        output_device: int | torch.device | None = None,
+        dim: int = 0,
+    ) -> None:
+        if torch.cuda.is_available() and (device_ids is None or list(device_ids) not in ([], [-1])):
+            super().__init__(module, device_ids, output_device, dim)
+        else:  # torch would use CUDA
+            nn.Module.__init__(self)
+            self.module, self.device_ids, self.dim = module, [], dim
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """Call the model with its share of the inputs on each device."""
+        if not self.device_ids:
+            return self.module(*to_device(inputs, _CPU), **to_device(kwargs, _CPU))
+        return super().forward(*inputs, **kwargs)
+
+    def scatter(self, inputs: Any, kwargs: Any, device_ids: Sequence[int | torch.device]) -> Any:
+        """Divide inputs between devices; see ``scatter_kwargs``."""
+        return scatter_kwargs(inputs, kwargs, device_ids, self.dim)
+
+    def _run(self, name: str, args: Any, kwargs: Any) -> Any:
+        if len(self.device_ids) > 1:
+            raise ArgumentError(
+                f"MMDataParallel can call {name} with one device only, and it has {len(self.device_ids)}.",
+                hint="Use MMDistributedDataParallel, in one process per device.",
+                argument="device_ids",
+            )
+        return super()._run(name, args, kwargs)
+
+
+@MODULE_WRAPPERS.register_module()
+class MMDistributedDataParallel(_Steps, DistributedDataParallel):
+    """torch's ``DistributedDataParallel`` for models with ``train_step`` and batches with ``DataContainer`` (MMCV name).
+
+    Batches are moved to the device of the model. Steps run as a forward pass of torch's class, so that all its
+    arguments work: ``find_unused_parameters``, ``static_graph``, ``gradient_as_bucket_view`` and so on.
+
+    Where gradients are disabled, the model is called directly and nothing is communicated, so that the processes
+    can evaluate different numbers of batches.
+    """
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """Call the model with the inputs moved to its device."""
+        device = torch.device(self.device_type, self.device_ids[0]) if self.device_ids else self.device
+        inputs, kwargs = to_device(inputs, device), to_device(kwargs, device)
+        if not torch.is_grad_enabled():
+            return self.module(*inputs, **kwargs)
+        return super().forward(*inputs, **kwargs)  # type: ignore[no-untyped-call]
+
+
+_CPU = torch.device("cpu")
+MODULE_WRAPPERS.register_module(module=nn.DataParallel)
+MODULE_WRAPPERS.register_module(module=DistributedDataParallel)
 
 
 def is_module_wrapper(module: nn.Module) -> bool:
-    """Return whether ``module`` is a wrapper around another module, such as ``DistributedDataParallel``."""
-    return isinstance(module, _WRAPPERS)
+    """Return whether ``module`` is a wrapper around another module, such as ``DistributedDataParallel`` (MMCV name).
+
+    Wrappers are instances of the classes in ``MODULE_WRAPPERS`` and its child registries.
+    """
+    return isinstance(module, tuple(_classes(MODULE_WRAPPERS)))
+
+
+def _classes(registry: Registry) -> Iterator[type]:
+    yield from (each for each in registry.module_dict.values() if isinstance(each, type))
+    for child in registry.children.values():
+        yield from _classes(child)
 
 
 def unwrap_model(module: nn.Module) -> nn.Module:

@@ -23,8 +23,11 @@ from cfgtrain.introspection.exports import public_names as _public_names
 from cfgtrain.optim.builder import build_optimizer as build_optimizer
 from cfgtrain.optim.builder import build_optimizer_constructor as build_optimizer_constructor
 from cfgtrain.optim.paramwise import DefaultOptimizerConstructor as DefaultOptimizerConstructor
+from cfgtrain.parallel.dist import allreduce_grads as allreduce_grads
+from cfgtrain.parallel.dist import allreduce_params as allreduce_params
 from cfgtrain.parallel.dist import get_dist_info as get_dist_info
-from cfgtrain.random_state import set_random_seed as set_random_seed
+from cfgtrain.parallel.dist import init_dist as init_dist
+from cfgtrain.parallel.dist import master_only as master_only
 from cfgtrain.registries import OPTIMIZER_BUILDERS as OPTIMIZER_BUILDERS
 from cfgtrain.registries import OPTIMIZERS as OPTIMIZERS
 from cfgtrain.registries import RUNNER_BUILDERS as RUNNER_BUILDERS
@@ -36,6 +39,7 @@ from cfgtrain.runner.hooks import *
 from cfgtrain.runner.iter_based import *
 from cfgtrain.runner.log_buffer import *
 from cfgtrain.runner.protocol import *
+from cfgtrain.runner.utils import *
 
 if not typing.TYPE_CHECKING:  # type checkers use the imports above
     __all__ = _public_names(globals())

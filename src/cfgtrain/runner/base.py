@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +33,7 @@ from cfgtrain.runner.position import Increment, Position
 from cfgtrain.runner.run_checkpoint import RunCheckpoint
 from cfgtrain.runner.stages import StopRun, inactive_hook_reason, known_stages
 from cfgtrain.runner.step import count_samples, missing_train_step, step_outputs
+from cfgtrain.runner.utils import get_time_str
 from cfgtrain.suggestions import printable
 from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
@@ -114,7 +114,7 @@ class BaseRunner(ABC):
             folder = Path(work_dir).expanduser().absolute()
             folder.mkdir(parents=True, exist_ok=True)
             self.work_dir = str(folder)
-        self.timestamp = time.strftime("%Y%m%d_%H%M%S")
+        self.timestamp = get_time_str()
         self.mode: str | None = None
         self.log_buffer = self._training_log = LogBuffer()
         self._validation_log = LogBuffer()

@@ -16,6 +16,7 @@ from cfgtrain.checkpoint.model_zoo import (
     get_mmcls_models,
     get_torchvision_models,
 )
+from cfgtrain.checkpoint.model_zoo import mmcv_home as _get_mmcv_home
 from cfgtrain.checkpoint.save import save_checkpoint
 from cfgtrain.checkpoint.schemes import (
     CheckpointLoader,
@@ -27,7 +28,9 @@ from cfgtrain.checkpoint.schemes import (
     load_from_pavi,
     load_from_torchvision,
 )
+from cfgtrain.checkpoint.schemes import backbone_of as _process_mmcls_checkpoint
 from cfgtrain.checkpoint.state_dict import get_state_dict, load_state_dict, weights_to_cpu
+from cfgtrain.checkpoint.url import load_url
 
 __all__ = [
     "DEFAULT_CACHE_DIR",
@@ -35,7 +38,9 @@ __all__ = [
     "ENV_XDG_CACHE_HOME",
     "CheckpointLoader",
     "_load_checkpoint",
+    "_get_mmcv_home",
     "_load_checkpoint_with_prefix",
+    "_process_mmcls_checkpoint",
     "get_deprecated_model_names",
     "get_external_models",
     "get_mmcls_models",
@@ -50,6 +55,7 @@ __all__ = [
     "load_from_pavi",
     "load_from_torchvision",
     "load_state_dict",
+    "load_url",
     "save_checkpoint",
     "weights_to_cpu",
 ]

@@ -284,6 +284,15 @@ def test_unknown_category(folder: Path) -> None:
         Table("new.csv", metainfo=train.metainfo)
 
 
+def test_a_text_among_new_numbers(folder: Path) -> None:
+    """In new data the training dataset decides what a column has, so that categorical is not suggested."""
+    train = Table("houses.csv", targets="price")
+    Path("new.csv").write_text("rooms,area,town\n1,large,Ulm\n")
+    with pytest.raises(FileContentError, match=r"line 2: column 'area' has the value 'large'") as caught:
+        Table.for_prediction(["new.csv"], {}, train.metainfo)
+    assert caught.value.hint == "The column has numbers in the training dataset."
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

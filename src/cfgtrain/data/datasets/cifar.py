@@ -14,12 +14,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from cfgtrain.arguments import check_choice, check_number
-from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, listed
+from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split
 from cfgtrain.data.datasets.splits import DEFAULT_FRACTIONS
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.origin import Origin
 from cfgtrain.registries import DATASETS
+from cfgtrain.suggestions import listed
 
 __all__ = ["CIFAR10", "CIFAR100"]
 

@@ -18,13 +18,13 @@ from cfgtrain.data.datasets.packed_strings import PackedStrings
 from cfgtrain.data.datasets.splits import in_split
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
-from cfgtrain.metrics.classification import Accuracy
+from cfgtrain.metrics.classification import accuracy
+from cfgtrain.suggestions import listed
 
 __all__ = ["ClassificationDataset", "ImageArrays", "ImageFiles"]
 
 logger = logging.getLogger(__name__)
 
-MAX_LISTED = 5  # names that a message lists
 _THRESHOLD = 0.5  # probability from which a class counts as predicted, if an image may have several
 
 
@@ -115,15 +115,13 @@ class ClassificationDataset(ABC):
             ArgumentError: The metric is unknown, or the number of results is wrong.
         """
         (name,) = self.score_names(metric)
+        if self.labels.ndim == 1:
+            return {name: accuracy(results, self.labels)}
         if len(results) != len(self) or not len(self):
             raise ArgumentError(
                 f"evaluate() needs one score vector per sample, got {len(results)} scores and {len(self)} labels."
             )
         scores = np.stack([np.asarray(result) for result in results])  # (N, num_classes)
-        if self.labels.ndim == 1:
-            accuracy = Accuracy()
-            accuracy.update(scores, {"gt_label": self.labels})
-            return {name: accuracy.compute()["accuracy"]}
         if scores.shape != self.labels.shape:
             raise ArgumentError(
                 f"The results must have one score for each of the {self.labels.shape[1]} classes, "
@@ -289,10 +287,3 @@ def indices_in_split(
             argument="split",
         )
     return indices
-
-
-def listed(names: Iterable[object]) -> str:
-    """Return the first names, quoted, and the number of the others."""
-    names = list(names)
-    more = f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(map(repr, names[:MAX_LISTED])) + more

@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, known_classes, listed
+from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, known_classes
 from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import FileContentError
 from cfgtrain.fileio.content import decompress
 from cfgtrain.origin import Origin
 from cfgtrain.registries import DATASETS
+from cfgtrain.suggestions import listed
 
 __all__ = ["IdxImages", "read_idx"]
 

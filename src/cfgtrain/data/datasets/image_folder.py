@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, listed, logger
+from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, logger
 from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError
 from cfgtrain.image.io import IMAGE_SUFFIXES
 from cfgtrain.registries import DATASETS
+from cfgtrain.suggestions import listed
 
 __all__ = ["ImageFolder"]
 

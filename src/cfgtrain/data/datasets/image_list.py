@@ -14,14 +14,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from cfgtrain.arguments import check_type
-from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, listed, logger
+from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, logger
 from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.fileio.content import content_errors, decode_text
 from cfgtrain.origin import Origin
 from cfgtrain.registries import DATASETS
-from cfgtrain.suggestions import one_of, suggest
+from cfgtrain.suggestions import listed, one_of, suggest
 
 __all__ = ["ImageList"]
 

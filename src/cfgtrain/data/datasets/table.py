@@ -20,6 +20,7 @@ from cfgtrain.data.paths import existing_path
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import accuracy
+from cfgtrain.metrics.regression import MAE, RMSE
 from cfgtrain.registries import DATASETS
 
 __all__ = ["Table"]
@@ -28,7 +29,8 @@ Task = Literal["regression", "classification"]
 Array = np.ndarray[Any, Any]
 
 # The scores of each task; the first is the default.
-_SCORES = {"regression": ("rmse", "mae"), "classification": ("accuracy",)}
+_REGRESSION_METRICS = {"rmse": RMSE, "mae": MAE}
+_SCORES = {"regression": tuple(_REGRESSION_METRICS), "classification": ("accuracy",)}
 
 
 @DATASETS.register_module()
@@ -221,7 +223,7 @@ class Table:
         if self.targets is None:
             raise ArgumentError("Predictions cannot be scored without targets, and with_targets is False.")
         if self.task == "classification":
-            return {name: accuracy(results, self.targets.tolist()) for name in names}
+            return {name: accuracy(results, self.targets) for name in names}
         if len(results) != len(self):
             raise ArgumentError(f"There are {len(results)} results for {len(self)} rows.")
         predictions = np.stack([np.asarray(each, dtype=np.float64).reshape(-1) for each in results])  # (N, T)
@@ -229,9 +231,13 @@ class Table:
             raise ArgumentError(
                 f"A prediction has {predictions.shape[1]} values, and a row has {self.targets.shape[1]} targets."
             )
-        errors = self._in_units(predictions) - self._in_units(self.targets.astype(np.float64))
-        scores = {"rmse": float(np.sqrt((errors**2).mean())), "mae": float(np.abs(errors).mean())}
-        return {name: scores[name] for name in names}
+        pairs = self._in_units(predictions), {"targets": self._in_units(self.targets.astype(np.float64))}
+        scores: dict[str, float] = {}
+        for name in names:
+            of_name = _REGRESSION_METRICS[name]()
+            of_name.update(*pairs)
+            scores |= of_name.compute()
+        return scores
 
     @staticmethod
     def score_names(metric: str | Sequence[str] | None = None) -> list[str]:

@@ -67,7 +67,9 @@ def learn_metainfo(
     def learn(name: str, is_category: bool) -> dict[str, Any]:
         if is_category:
             return {"name": name, "kind": "category", "categories": _categories(files, name)}
-        values = np.concatenate([file.numbers(name)[rows] for file, rows in zip(files, train, strict=True)])
+        hint = f"If its values are categories, list {name!r} in categorical."
+        numbers = [file.numbers(name, hint)[rows] for file, rows in zip(files, train, strict=True)]
+        values = np.concatenate(numbers)
         if not len(values):
             raise ArgumentError(f"No row of {first.path} is in the training split.", argument="fractions")
         if not standardize:
@@ -129,7 +131,8 @@ def _encode_column(file: TableFile, column: Mapping[str, Any], one_hot: bool) ->
     if name not in file.columns:
         file.names(name, "path")  # raises
     if column["kind"] == "number":
-        values: Array = (file.numbers(name) - column["mean"]) / column["std"]
+        numbers = file.numbers(name, "The column has numbers in the training dataset.")
+        values: Array = (numbers - column["mean"]) / column["std"]
         return values[:, None].astype(np.float32)
     codes = file.codes(name, column["categories"])
     if one_hot:

@@ -19,6 +19,7 @@ import numpy as np
 from cfgtrain.errors import ArgumentError, FileContentError, MissingLibraryError
 from cfgtrain.fileio.content import decode_text
 from cfgtrain.origin import Origin
+from cfgtrain.suggestions import listed
 
 __all__ = ["TableFile", "read_table"]
 
@@ -65,9 +66,9 @@ class TableFile:
             return self.groups[name]
         if name not in self.columns:
             known = [*self.groups, *(each for each in self.columns if "[" not in each or not self.groups)]
-            listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            names = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
             raise ArgumentError(
-                f"{self.path} has no column {name!r}. Its columns are {listed}.",
+                f"{self.path} has no column {name!r}. Its columns are {names}.",
                 near=(name, list(self.columns)),
                 argument=argument,
             )
@@ -86,8 +87,12 @@ class TableFile:
         texts = sum(bool(cells[row]) and not _is_number(cells[row]) for row in unparsed)
         return texts * 2 < sum(map(bool, cells)) or not texts
 
-    def numbers(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def numbers(self, name: str, hint: str = "") -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the numbers of a column, (N,).
+
+        Args:
+            name: Name of the column.
+            hint: What the message says of a cell with a text.
 
         Raises:
             FileContentError: A cell is empty or is not a finite number; the message names the first one.
@@ -97,10 +102,8 @@ class TableFile:
         wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
             cell = cells[wrong[0]] if isinstance(cells, list) else str(values[wrong[0]]).replace("nan", "")
-            hint = ""
-            if cell:
-                categorical = f"If its values are categories, list {name!r} in categorical."
-                hint = "Numbers must be finite." if _is_number(cell) else categorical
+            if not cell or _is_number(cell):
+                hint = "Numbers must be finite." if cell else ""
             raise self._cell_error(name, wrong, cell, "a number is needed", hint)
         return values
 
@@ -131,10 +134,13 @@ class TableFile:
         codes = np.fromiter((index.get(text, -1) for text in texts), np.int64, len(texts))
         unknown = np.flatnonzero(codes < 0)
         if len(unknown):
-            listed = ", ".join(map(repr, categories[:10])) + (", ..." if len(categories) > 10 else "")
             text = texts[unknown[0]]
             raise self._cell_error(
-                name, unknown, text, f"the training dataset has {listed}", near=(text, list(categories))
+                name,
+                unknown,
+                text,
+                f"the training dataset has {listed(categories, 10)}",
+                near=(text, list(categories)),
             )
         return codes
 

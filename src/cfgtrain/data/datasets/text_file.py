@@ -19,6 +19,7 @@ from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
 from cfgtrain.fileio.content import decode_text
 from cfgtrain.registries import DATASETS
+from cfgtrain.suggestions import listed
 
 __all__ = ["Prompts", "TextFile", "TextStream"]
 
@@ -59,10 +60,9 @@ class Vocabulary:
         unknown = np.flatnonzero(self._points[codes] != points)
         if len(unknown):
             found = sorted({text[i] for i in unknown.tolist()})
-            listed = ", ".join(map(repr, found[:10])) + (", ..." if len(found) > 10 else "")
             raise FileContentError(
                 f"{name}, line {text.count(chr(10), 0, int(unknown[0])) + 1}: the training text does not have "
-                f"{'the character' if len(found) == 1 else 'the characters'} {listed}.",
+                f"{'the character' if len(found) == 1 else 'the characters'} {listed(found, 10)}.",
                 hint="Remove them, or train with unit='byte', which can encode any text.",
             )
         return codes.astype(np.min_scalar_type(len(self._points)))

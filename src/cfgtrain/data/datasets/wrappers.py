@@ -18,6 +18,7 @@ from cfgtrain.arguments import check_integer, check_number, check_positive, chec
 from cfgtrain.data.builder import build_dataset, metainfo_of
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.registries import DATASETS
+from cfgtrain.suggestions import listed
 
 __all__ = ["ClassBalancedDataset", "ConcatDataset", "RepeatDataset", "Subset"]
 
@@ -134,8 +135,8 @@ class ConcatDataset(_SelectedSamples):
         for number, each in enumerate(names):
             if each is not None and each != names[0]:
                 raise ArgumentError(
-                    f"The datasets of ConcatDataset must have the same classes: datasets[0] has {_listed(names[0])}, "
-                    f"and datasets[{number}] has {_listed(each)}.",
+                    f"The datasets of ConcatDataset must have the same classes: datasets[0] has {listed(names[0] or ())}, "
+                    f"and datasets[{number}] has {listed(each)}.",
                     argument="datasets",
                 )
         self.ends = list(accumulate(len(dataset) for dataset in self.datasets))
@@ -298,9 +299,3 @@ def _classes_of(dataset: Any, index: int) -> list[Any]:
         "get_cat_ids(index) that returns them, or an attribute labels or targets with class indices.",
         argument="dataset",
     )
-
-
-def _listed(names: Sequence[str] | None) -> str:
-    if not names:
-        return "none"
-    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
