@@ -428,14 +428,10 @@ def test_tuple_batches() -> None:
     COLLATE_FUNCTIONS.register_module(module=tuple_of_samples)
     found = texts(tried(config(**{"data.collate_fn": "tuple_of_samples"})))
     assert len(found) == 1
-<<<<<<< HEAD
-    assert "TypeError: the argument after ** must be a mapping, not tuple. A batch is a tuple" in found[0]
-=======
     assert (
         "TypeError: the argument after ** must be a mapping, not tuple. The dataset returns tuples"
         in found[0]
     )
->>>>>>> main
     assert "The batch has [0] (5, 1, 6, 6) float32, [1] (5,) int64 of 0 to 2." in found[0]
 
 
