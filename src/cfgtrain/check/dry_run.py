@@ -33,7 +33,7 @@ from cfgtrain.evaluation.scoring import uses_evaluate
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluated_parts, evaluation_settings, used_parts
-from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
+from cfgtrain.introspection.error_hints import is_out_of_memory, out_of_memory_text, torch_error_hint
 from cfgtrain.keys import setting
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.optim.builder import build_optimizer
