@@ -278,7 +278,7 @@ class BaseRunner(ABC):
         try:
             for method in methods:
                 method(self)
-        except Exception:
+        except (Exception, SystemExit):  # the latter of custom code
             self._failed_hook = self.hook_list.owner(fn_name, method)
             raise
         while self._callbacks:
@@ -288,7 +288,7 @@ class BaseRunner(ABC):
         """Call the hooks at the end of a training step or epoch; if one fails, save the checkpoint that is due."""
         try:
             self.call_hook(stage)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failed, self._failed_hook = self._failed_hook, None
             self.run_checkpoint.save_due(self, error, stage, failed, self._callbacks)
             raise
