@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning, DryRunError, MissingLibraryError
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.introspection.torch_errors import (
+from cfgtrain.introspection.error_hints import (
     error_text,
     is_out_of_memory,
     out_of_memory_text,

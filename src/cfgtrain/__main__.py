@@ -1,6 +1,6 @@
 """``python -m cfgtrain`` is the command line."""
 
-from cfgtrain_cli.app import main
+from cfgtrain_cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -24,6 +25,8 @@ __all__ = [
     "auto_fp16",
     "cast_tensor_type",
     "force_fp32",
+    "inference_autocast",
+    "set_inference_dtype",
     "patch_forward_method",
     "patch_norm_fp32",
     "wrap_fp16_model",
@@ -134,6 +137,31 @@ def wrap_fp16_model(model: nn.Module, dtype: torch.dtype = torch.float16) -> boo
         module.fp16_enabled = True  # type: ignore[assignment]  # a plain attribute
         module.amp_dtype = dtype  # type: ignore[assignment]  # likewise
     return bool(wrapped)
+
+
+def set_inference_dtype(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let a model be evaluated and predict in mixed precision, as ``OptimizerHook`` trains it.
+
+    Args:
+        model: The model, without wrappers.
+        dtype: A 16-bit dtype.
+    """
+    vars(model)["inference_dtype"] = dtype
+    vars(model)["autocasts_inference"] = not wrap_fp16_model(model, dtype)
+
+
+def inference_autocast(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return the context manager in which a model predicts in the precision of ``set_inference_dtype``.
+
+    It does nothing for a model without such a precision, and for one whose methods are decorated with ``auto_fp16``,
+    because they choose their precision themselves.
+
+    Args:
+        model: The model, without wrappers.
+    """
+    if not vars(model).get("autocasts_inference", False):
+        return nullcontext()
+    return torch.autocast(_device_type(model, (), {}), dtype=vars(model)["inference_dtype"])
 
 
 def patch_norm_fp32(module: nn.Module) -> nn.Module:

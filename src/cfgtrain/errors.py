@@ -64,7 +64,7 @@ from cfgtrain.suggestions import printable, suggest
 __all__ = ["CfgTrainError"]  # what the package exports; the other classes are imported from here
 
 
-MAX_SIGNATURE = 120  # characters; a longer one is only shown if there is no suggestion
+MAX_SIGNATURE = 74  # characters; a longer one is only shown if there is no suggestion
 
 
 class ErrorFields(TypedDict, total=False):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cfgtrain.amp import inference_autocast
 from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.check import check_model
 from cfgtrain.config.config import Config
@@ -208,7 +209,7 @@ def predict_each(
                     _predict_batch(model, inputs, given, sources, reader)
                     if generate is None
                     else [
-                        _continued(generate, dataset, *each, length)
+                        _continued(model.model, generate, dataset, *each, length)
                         for each in zip(given, sources, strict=True)
                     ]
                 )
@@ -237,9 +238,12 @@ def _predict_batch(
     return reader.read(outputs, sources)
 
 
-def _continued(generate: Any, dataset: Any, sample: Any, source: str, length: int) -> Prediction:
+def _continued(
+    model: nn.Module, generate: Any, dataset: Any, sample: Any, source: str, length: int
+) -> Prediction:
     """Return a text with what a language model adds to it, which is the same in each call."""
-    tokens = generate(sample["inputs"], length, generator=torch.Generator().manual_seed(0))
+    with inference_autocast(unwrap_model(model)):
+        tokens = generate(sample["inputs"], length, generator=torch.Generator().manual_seed(0))
     return Prediction(source, text=dataset.decode(tokens.cpu()))
 
 

@@ -17,6 +17,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.skipped import SKIPPED_FILE
 from cfgtrain.errors import CfgTrainError, NonFiniteLossError
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain.experiment.acceleration import apply_compile
 from cfgtrain.experiment.activity import note_activity
 from cfgtrain.experiment.assembly import Assembly, assemble_run
 from cfgtrain.experiment.distributed import (
@@ -157,6 +158,8 @@ def _train(
             check_same_data(loaders)
             if setting(cfg, "dry_run"):
                 on_every_process(lambda: dry_run(cfg, runner, loaders))
+            # The dry run has not compiled anything.
+            on_every_process(lambda: apply_compile(cfg, model, loaders["train"]))
         if resumed is None and is_main:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run

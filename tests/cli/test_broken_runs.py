@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cfgtrain.exit_codes import ExitCode
+from cfgtrain_cli import start
 
 Run = Callable[..., Any]
 
@@ -24,7 +26,7 @@ pipeline = [dict(type="Shift", by=0.5), dict(type="Collect", keys=["x", "gt_labe
 data = dict(samples_per_gpu=4, workers_per_gpu=0,
     train=dict(type="Points", pipeline=pipeline),
     val=dict(type="Points", pipeline=pipeline))
-evaluation = dict(interval=1, metrics=[dict(type="Accuracy")], save_best="accuracy")
+evaluation = dict(interval=1, metrics=[dict(type="Accuracy"), dict(type="parts.Own")], save_best="accuracy")
 optimizer = dict(type="SGD", lr=0.1)
 runner = dict(type="EpochBasedRunner", max_epochs=2)
 checkpoint_config = dict(interval=1)
@@ -152,9 +154,14 @@ CASES = {
         ("CrossEntropyLoss needs targets that are integer class indices",),
     ),
     "no such score": Case(
-        '[dict(type="Accuracy")], save_best="accuracy"',
-        '[dict(type="parts.Own")], save_best="own_scor"',
+        'save_best="accuracy"',
+        'save_best="own_scor"',
         ("save_best uses the score 'own_scor'", "Did you mean 'own_score'?", "at evaluation.save_best"),
+    ),
+    "no dict of scores": Case(
+        'return {"own_score": 0.5}',
+        "return 0.5",
+        ("compute() of Own must return a dict of scores by name, not 0.5.", "at evaluation.metrics"),
     ),
     # custom code
     "exit in a constructor": Case(
@@ -202,16 +209,16 @@ from cfgtrain.metrics import Metric
 
 class Own(Metric):
     def reset(self):
-        pass
+        return
 
     def update(self, predictions, batch):
-        pass
+        return
 
     def compute(self):
         return {"own_score": 0.5}
 
     def merge(self, others):
-        pass
+        return
 """
 
 
@@ -219,7 +226,7 @@ class Own(Metric):
 def test_a_broken_training(name: str, run: Run, write: Callable[[str, str], Path], tmp_path: Path) -> None:
     """Each message is short, says what is wrong, where and what to do; nothing is written before a run begins."""
     case = CASES[name]
-    assert (CONFIG + PARTS).count(case.old) >= 1
+    assert case.old in CONFIG + PARTS + OWN_METRIC
     write("parts.py", (PARTS + OWN_METRIC).replace(case.old, case.new))
     write("cfg.py", CONFIG.replace(case.old, case.new))
     ran = run("train", "cfg.py")
@@ -261,3 +268,18 @@ def test_yaml_with_a_tab(run: Run, write: Callable[[str, str], Path]) -> None:
     assert ran.code == ExitCode.USAGE
     assert "indented with a tab, and YAML allows only spaces there" in ran.err
     assert "cfg.yaml:2" in ran.err
+
+
+def test_interrupt_while_the_command_line_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the first moment ends the command with its exit code, and no traceback."""
+
+    class Interrupting:
+        def find_spec(self, name: str, *args: object) -> None:
+            if name == "cfgtrain_cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "cfgtrain_cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as caught:
+        start.main()
+    assert caught.value.code == ExitCode.INTERRUPTED

@@ -81,7 +81,7 @@ def weights(work_dir: str) -> Any:
 @pytest.mark.parametrize(
     ("hook", "reason"),
     [
-        ("Corrupt", "shapes/b/1.png) cannot be loaded: ImageDecodeError: "),
+        ("Corrupt", "shapes/b/1.png) cannot be loaded: shapes/b/1.png: OpenCV cannot decode it"),
         ("Delete", ".png) cannot be loaded: FileNotFoundError: "),
     ],
 )

@@ -136,7 +136,7 @@ def test_wrong_table_is_an_error_before_the_run(
     write("prices.csv", text.replace("\n48,", "\nabout 48,", 1))
     line = text.splitlines().index(next(each for each in text.splitlines() if each.startswith("48,"))) + 1
     ran = run("train", table)
-    assert ran.code == 1
+    assert ran.code == 2
     assert f"prices.csv, line {line}: column 'area' has the value 'about 48'" in ran.err
     write("prices.csv", text)
     ran = run("train", table, "--cfg-options", "data.val.targets=prise")

@@ -144,6 +144,13 @@ def test_wrong_argument_is_named_with_its_place() -> None:
     [
         ({}, {}),
         ({"optimizer_config": None, "fp16": {"loss_scale": 8.0}}, None),
+        ({"precision": "bf16"}, {"dtype": "bfloat16"}),
+        (
+            {"precision": "fp16", "optimizer_config": {"loss_scale": 8.0}},
+            {"dtype": "float16", "loss_scale": 8.0},
+        ),
+        ({"precision": "fp32"}, {}),
+        ({"optimizer_config": None, "precision": "fp32"}, None),
         ({"fp16": {"loss_scale": 8.0}}, {"type": "Fp16OptimizerHook", "loss_scale": 8.0}),
         (
             {
@@ -154,8 +161,26 @@ def test_wrong_argument_is_named_with_its_place() -> None:
         ),
     ],
 )
-def test_fp16_of_a_config(cfg: dict[str, Any], settings: Any) -> None:
-    """``fp16`` next to ``optimizer_config`` enables mixed precision, and neither is changed."""
+def test_precision_of_a_config(cfg: dict[str, Any], settings: Any) -> None:
+    """``fp16`` or ``precision`` next to ``optimizer_config`` enables mixed precision, and neither is changed."""
     before = repr(cfg)
     assert hook_configs.optimizer_settings(cfg) == settings
     assert repr(cfg) == before
+
+
+@pytest.mark.parametrize(
+    ("cfg", "dtype"),
+    [
+        ({}, None),
+        ({"precision": "fp32"}, None),
+        ({"precision": "bf16"}, "bfloat16"),
+        ({"fp16": {}}, "float16"),
+        ({"fp16": {"dtype": "bfloat16"}}, "bfloat16"),
+        ({"fp16": {}, "optimizer_config": {"dtype": "bfloat16"}}, "bfloat16"),
+        ({"optimizer_config": {"dtype": "bfloat16"}}, None),
+        ({"optimizer_config": None, "fp16": {}}, None),
+    ],
+)
+def test_precision_of_evaluations(cfg: dict[str, Any], dtype: str | None) -> None:
+    """That of the training steps, if ``precision`` or ``fp16`` sets it."""
+    assert hook_configs.mixed_precision(cfg) == dtype

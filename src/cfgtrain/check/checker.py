@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 
+from cfgtrain.check.acceleration import acceleration_problems
 from cfgtrain.check.data import data_path_problems, data_problems
 from cfgtrain.check.evaluation import evaluation_problems, test_problems
 from cfgtrain.check.hooks import hook_problems
@@ -59,6 +60,7 @@ def check_model(cfg: Config, data: bool = False) -> None:
         *_missing(cfg, ["model"], "here"),
         *model_problems(cfg),
         *freeze_problems(cfg),
+        *acceleration_problems(cfg),
     ]
     if data and "data" in cfg:
         problems += [*data_problems(cfg), *data_path_problems(cfg)]

@@ -33,7 +33,7 @@ from cfgtrain.evaluation.scoring import uses_evaluate
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluated_parts, evaluation_settings, used_parts
-from cfgtrain.introspection.torch_errors import is_out_of_memory, out_of_memory_text, torch_error_hint
+from cfgtrain.introspection.error_hints import is_out_of_memory, out_of_memory_text, torch_error_hint
 from cfgtrain.keys import setting
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.optim.builder import build_optimizer
@@ -307,7 +307,8 @@ class _Trial:
                 raise failure from error
         try:
             scores = {**metrics.compute(), **sums.means()}
-        except CfgTrainError:
+        except CfgTrainError as error:
+            _located(error, location(self.cfg.evaluation, "metrics"))
             raise
         except Exception as error:  # some scores are not defined for so few samples
             self.result.warnings.append(

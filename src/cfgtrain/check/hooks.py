@@ -45,6 +45,8 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
         yield error
         return
     shared = {"optimizer_config": cfg.get("fp16"), "log_config": value}.get(key)
+    own = cfg.get("optimizer_config")
+    sets_dtype = shared is None and cfg.get("precision") is not None and "dtype" not in (own or {})
     names = {"priority": not HOOK_KEYS[key].list_key, "policy": HOOK_KEYS[key].policy_suffix}
     config_keys = tuple(name for name, is_known in names.items() if is_known)
     for each, priority in hooks:
@@ -52,7 +54,11 @@ def hook_problems(cfg: Config, key: str) -> Iterator[CfgTrainError]:
             problems = list(component([each], 0, HOOKS, config_keys=config_keys)) or list(
                 _run_problems(cfg, each)
             )
-            yield from (_at_shared_setting(problem, each, shared) for problem in problems)
+            for problem in problems:
+                if key == "optimizer_config" and sets_dtype and problem.argument == ("dtype",):
+                    yield config_error(problem, root, "precision")
+                else:
+                    yield _at_shared_setting(problem, each, shared)
             if key != "log_config":
                 yield from counts_epochs(cfg, each)
         try:

@@ -52,7 +52,7 @@ def num_scores_of(model: nn.Module, batch: Any, size: int) -> int | None:
     try:
         with closing(predict_batches(model, [first_samples(batch, 1, size)])) as predicted:
             return num_scores_in(next(predicted).predictions)
-    except Exception:  # it is reported where the whole batch is predicted
+    except (Exception, SystemExit):  # it is reported where the whole batch is predicted
         return None
 
 

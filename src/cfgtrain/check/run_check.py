@@ -12,7 +12,7 @@ from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, DryRunError
 from cfgtrain.experiment.assembly import Assembly, assemble_run
 from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_dir, fill_seed
-from cfgtrain.introspection.torch_errors import torch_error_hint
+from cfgtrain.introspection.error_hints import torch_error_hint
 from cfgtrain.introspection.user_code import user_frames
 from cfgtrain.keys import setting
 from cfgtrain.origin import Location

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.arguments import check_integer
+from cfgtrain.check.acceleration import acceleration_problems
 from cfgtrain.check.components import config_error, wrong_value
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.schemes import checkpoint_exists
@@ -43,6 +44,7 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
     yield from _empty_paths(cfg)
     yield from freeze_problems(cfg)
     yield from parallel_problems(cfg)
+    yield from acceleration_problems(cfg)
     if setting(cfg, "log_level") not in [*logging.getLevelNamesMapping()]:
         yield wrong_value(cfg, "log_level", "DEBUG, INFO, WARNING or ERROR")
     try:

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from cfgtrain.amp import cast_tensor_type, inference_autocast
 from cfgtrain.cnn.tools.modes import eval_mode
 from cfgtrain.evaluation.collect import collect_results_cpu, collect_results_gpu, gather
 from cfgtrain.metrics.metric_set import MetricSet
 from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.parallel.dist import get_dist_info
-from cfgtrain.parallel.wrappers import has_forward_with_loss
+from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
 from cfgtrain.random_state import isolated_random_state
 
 __all__ = ["Predicted", "multi_gpu_test", "predict_batches", "single_gpu_test"]
@@ -70,6 +71,7 @@ def predict_batches(
 ) -> Generator[Predicted, None, None]:
     """Predict batch by batch, without gradients and in eval mode.
 
+    A model with a precision of ``set_inference_dtype`` computes in it, and its predictions are cast to float32.
     The mode of the model and the state of the random generators are restored when the generator is exhausted or
     closed, so use it within ``contextlib.closing``.
 
@@ -90,9 +92,16 @@ def predict_batches(
 def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:
     """Return the predictions of a batch, and its losses if they are wanted."""
     args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
-    if with_losses:
-        return model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
-    return model(*args, **kwargs, return_loss=False), {}
+    inner = unwrap_model(model)
+    with inference_autocast(inner):
+        if with_losses:
+            predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
+        else:
+            predictions, losses = model(*args, **kwargs, return_loss=False), {}
+    half = vars(inner).get("inference_dtype")
+    if half is not None:  # metrics and NumPy need float32
+        predictions = cast_tensor_type(predictions, half, torch.float32)
+    return predictions, losses
 
 
 def single_gpu_test(

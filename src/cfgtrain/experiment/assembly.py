@@ -17,11 +17,14 @@ from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
 from cfgtrain.evaluation.scoring import check_scorable
+from cfgtrain.experiment.acceleration import apply_activation_checkpointing, apply_precision
 from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.lr_scaling import lr_factor, samples_per_step, scale_lr
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
+from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.origin import Location, location
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.launch import local_device
@@ -91,12 +94,13 @@ def assemble_run(
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model, initialize its weights, freeze parts of it and move it to its device.
+    """Build the model, initialize its weights, freeze parts of it, set its precision and move it to its device.
 
     On the CPU it gets no wrapper.
 
     Raises:
-        ConfigValueError: A pattern of ``freeze`` matches nothing, or nothing is left to train.
+        ConfigValueError: A pattern of ``freeze`` or ``activation_checkpointing`` matches nothing, or nothing is
+            left to train.
     """
     model: nn.Module = MODELS.build(cfg.model)
     if hasattr(model, "init_weights"):
@@ -104,7 +108,9 @@ def build_model(cfg: Config) -> nn.Module:
     frozen = freeze_parts(cfg, model)
     if frozen is not None:
         logger.info("Frozen: %s", frozen, extra=LINES_ONLY)
+    apply_activation_checkpointing(cfg, model)
     device = local_device(cfg.device)
+    apply_precision(cfg, model, device)
     return model if device.type == "cpu" else OnDevice(model, device)
 
 
@@ -288,6 +294,7 @@ def assemble_runner(
         message, hint = missing_train_step(type(inner).__name__, str(cfg.model.type))
         raise ConfigValueError(message, hint=hint, **location(cfg._cfg_dict, "model"))
     optimizer = build_optimizer(model, cfg.optimizer)
+    _scale_lr(optimizer, cfg, logger)
     runner: BaseRunner = build_runner(
         cfg.runner,
         default_args={
@@ -301,6 +308,27 @@ def assemble_runner(
     runner.timestamp = stamp
     register_hooks(runner, cfg)
     return runner
+
+
+def _scale_lr(optimizer: Any, cfg: Config, logger: logging.Logger) -> None:
+    """Multiply the learning rates as ``auto_scale_lr`` says, and log it."""
+    scaling = setting(cfg, "auto_scale_lr")
+    if not scaling or not scaling.get("enable", True):
+        return
+    world_size = get_dist_info()[1]
+    factor = lr_factor(cfg._cfg_dict, world_size)
+    before = _rates(optimizer)
+    scale_lr(optimizer, factor)
+    logger.info(
+        "auto_scale_lr: %d samples per step / base_batch_size %d = %g: lr %s -> %s",
+        samples_per_step(cfg._cfg_dict, world_size), scaling["base_batch_size"], factor, before, _rates(optimizer),
+    )  # fmt: skip
+
+
+def _rates(optimizer: Any) -> str:
+    """Return the different learning rates of an optimizer, or several."""
+    groups = (group for each in optimizers_of(optimizer).values() for group in each.param_groups)
+    return ", ".join(dict.fromkeys(f"{float(group['lr']):g}" for group in groups if "lr" in group))
 
 
 def register_hooks(runner: BaseRunner, cfg: Config) -> None:

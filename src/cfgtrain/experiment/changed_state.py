@@ -11,8 +11,10 @@ from torch import nn
 
 from cfgtrain.errors import CfgTrainError, CheckpointError
 from cfgtrain.experiment.changes import Changes
+from cfgtrain.experiment.lr_scaling import lr_factor, scale_lr
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.optim.optimizers import Optimizers
+from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.runner.hook_configs import hooks_for, optimizer_settings
 from cfgtrain.runner.hooks.optimizer import OptimizerHook, scaler_settings
 
@@ -51,9 +53,13 @@ def apply_changes(
     if old is None:
         return checkpoint
     checkpoint = {**checkpoint, "meta": dict(checkpoint["meta"])}
-    if changes.touch("optimizer", "lr_config", "momentum_config") and checkpoint.get("optimizer"):
+    factors = [lr_factor(each, get_dist_info()[1]) for each in (old, cfg)]
+    is_rescaled = factors[0] != factors[1]
+    touched = is_rescaled or changes.touch("optimizer", "lr_config", "momentum_config")
+    if touched and checkpoint.get("optimizer"):
         try:
             before = build_optimizer(model, old["optimizer"])
+            scale_lr(before, factors[0])
         except (CfgTrainError, LookupError) as error:
             raise CheckpointError(
                 f"optimizer has changed, and that of the checkpoint's config cannot be built to compare them: {error}"
@@ -62,10 +68,10 @@ def apply_changes(
             checkpoint["optimizer"], before, optimizer, _scheduled(changes, old, cfg)
         )
     hooks = {name: dict(state) for name, state in checkpoint.get("resume", {}).get("hooks", {}).items()}
-    if changes.touch("optimizer", "lr_config"):
+    if is_rescaled or changes.touch("optimizer", "lr_config"):
         # The scheduler takes its steps again, with the settings of this run.
         hooks.pop("TorchLrUpdaterHook", None)
-    if changes.touch("optimizer_config", "fp16"):
+    if changes.touch("optimizer_config", "fp16", "precision"):
         _change_loss_scale([*hooks.values(), checkpoint["meta"].get("fp16") or {}], old, cfg)
     _forget_scores(hooks, checkpoint["meta"], changes)
     if "resume" in checkpoint:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
 from cfgtrain.data.loader import num_batches
+from cfgtrain.experiment.acceleration import acceleration_texts
 from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.keys import setting
@@ -47,7 +48,9 @@ def log_start(
     train = loaders[next((mode for mode, _ in workflow if mode == "train"), next(iter(loaders)))]
     lines = {
         "Experiment": f"{config_stem(cfg)}, in {_relative(runner.work_dir or 'no folder')}",
-        "Device": f"{_device(cfg.device)}, {_precision(runner)}",
+        "Device": ", ".join(
+            [_device(cfg.device), _precision(runner), *acceleration_texts(cfg, torch.device(cfg.device))]
+        ),
         "Model": _model(runner),
         "Data": _data(loaders),
         "Batch": _batch(runner, train),

@@ -13,6 +13,7 @@ from cfgtrain.checkpoint.load import load_weights_of, read_checkpoint
 from cfgtrain.checkpoint.state_dict import weights_of
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import disable_keys
+from cfgtrain.experiment.acceleration import apply_precision
 from cfgtrain.experiment.work_dir import config_file
 from cfgtrain.fileio.uri import display_name
 from cfgtrain.parallel.device import pick_device
@@ -76,6 +77,7 @@ def load_trained_model(
     used = select_weights(content, weights, None, display_name(checkpoint))
     model: nn.Module = MODELS.build(disable_keys(cfg.model, "pretrained"))
     load_weights_of(model, used, checkpoint, strict=True, logger="silent")
+    apply_precision(cfg, model, chosen)
     model = (model if chosen.type == "cpu" else OnDevice(model, chosen)).eval()
     meta = content.get("meta")
     meta = dict(meta) if isinstance(meta, Mapping) else {}

@@ -41,6 +41,7 @@ _CV2_REDUCTIONS = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF"}
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION = 0x0112  # the EXIF and TIFF tag
 _INVERSE = {6: 8, 8: 6}  # the orientations that do not undo themselves
@@ -213,6 +214,9 @@ def _pillow_reason(content: bytes) -> str:
     except UnidentifiedImageError:
         if content.startswith(_TIFF):
             return "this kind of TIFF needs the flag unchanged with cv2, or the backend tifffile"
+        known = next((name for begin, name in _SIGNATURES.items() if content.startswith(begin)), None)
+        if known is not None:
+            return f"it begins like a {known} file, and is damaged or incomplete after that"
         return f"it begins with {content[:12]!r}, which is not the beginning of a known image format"
     except _PILLOW_ERRORS as error:
         return str(error)

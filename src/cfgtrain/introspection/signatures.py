@@ -192,9 +192,12 @@ def type_hint(target: Callable[..., Any], name: str, value: Any) -> str:
     """Return the value that was probably meant by one of the wrong type, as in ``"Did you mean 4?"``, or ``""``."""
     parameters = parameters_of(target)
     annotation = parameters.annotations.get(name) if parameters else None
-    meant: list[tuple[Any, str]] = [([value], "")]
+    meant: list[tuple[Any, str]] = []
     if isinstance(value, str):
-        meant = [(each, ", without quotes") for each in _read(value)] + meant
+        options = _literals(annotation)
+        if options:
+            return suggest(value, options).strip()
+        meant = [*((each, ", without quotes") for each in _read(value)), ([value], "")]
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if value in (0, 1):
             meant.append((bool(value), ""))
@@ -204,6 +207,13 @@ def type_hint(target: Callable[..., Any], name: str, value: Any) -> str:
         if annotation is not None and _fits(each, annotation) is True:
             return f"Did you mean {each!r}{how}?"
     return ""
+
+
+def _literals(annotation: Any) -> list[str]:
+    """Return the texts that an annotation lists with ``Literal``."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return [each for each in typing.get_args(annotation) if isinstance(each, str)]
+    return [text for each in typing.get_args(annotation) for text in _literals(each)]
 
 
 def _read(text: str) -> list[Any]:

@@ -40,11 +40,17 @@ class MetricSet:
         """Return the scores of all metrics by name.
 
         Raises:
-            ArgumentError: Two metrics have a score of the same name.
+            ArgumentError: Two metrics have a score of the same name, or a metric returned something else than a dict.
         """
         scores: dict[str, Any] = {}
         for metric in self.metrics:
-            found = metric.compute()
+            found: Any = metric.compute()
+            if not isinstance(found, Mapping):
+                name = type(getattr(metric, "metric", metric)).__name__
+                raise ArgumentTypeError(
+                    f"compute() of {name} must return a dict of scores by name, not {found!r}.",
+                    hint="For example {'my_score': 0.5}; save_best and the log use the name.",
+                )
             self._own(metric, found)
             scores |= found
         return scores

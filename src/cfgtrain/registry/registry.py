@@ -20,6 +20,7 @@ from cfgtrain.errors import (
     NameTakenError,
     UnknownNameError,
 )
+from cfgtrain.introspection.error_hints import torch_error_hint
 from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import (
@@ -29,7 +30,6 @@ from cfgtrain.introspection.signatures import (
     split_positional,
 )
 from cfgtrain.introspection.source_search import place_of
-from cfgtrain.introspection.torch_errors import torch_error_hint
 from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
 from cfgtrain.registry.lookup_errors import explain_unknown_name
 from cfgtrain.suggestions import close_names, one_of, with_article

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cfgtrain.amp import inference_autocast
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
@@ -189,8 +190,11 @@ class BaseRunner(ABC):
                 for context in self.hook_list.step_contexts:
                     entered.enter_context(context(self))
                 outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
-        else:
+        elif train_mode:
             outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
+        else:
+            with inference_autocast(unwrap_model(self.model)):
+                outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
@@ -277,7 +281,7 @@ class BaseRunner(ABC):
         try:
             for method in methods:
                 method(self)
-        except Exception:
+        except (Exception, SystemExit):  # the latter of custom code
             self._failed_hook = self.hook_list.owner(fn_name, method)
             raise
         while self._callbacks:
@@ -287,7 +291,7 @@ class BaseRunner(ABC):
         """Call the hooks at the end of a training step or epoch; if one fails, save the checkpoint that is due."""
         try:
             self.call_hook(stage)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failed, self._failed_hook = self._failed_hook, None
             self.run_checkpoint.save_due(self, error, stage, failed, self._callbacks)
             raise

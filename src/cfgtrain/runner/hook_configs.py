@@ -15,7 +15,9 @@ from cfgtrain.registries import HOOKS
 from cfgtrain.registry.registry import missing_key, resolve_cfg
 from cfgtrain.runner.hooks.hook import Hook
 
-__all__ = ["hook_cfgs", "hooks_for", "optimizer_settings"]
+__all__ = ["PRECISIONS", "hook_cfgs", "hooks_for", "mixed_precision", "optimizer_settings"]
+
+PRECISIONS = {"fp32": None, "bf16": "bfloat16", "fp16": "float16"}
 
 
 def hooks_for(key: str, cfg: Any, by_epoch: bool = True) -> Iterator[tuple[Hook, Any]]:
@@ -66,15 +68,30 @@ def hook_cfgs(key: str, cfg: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def optimizer_settings(cfg: Mapping[str, Any]) -> Any:
-    """Return the ``optimizer_config`` of a config, with the settings of its ``fp16``.
+    """Return the ``optimizer_config`` of a config, with the settings of its ``precision`` or ``fp16``.
 
     Configs of MMCV's family enable mixed precision by ``fp16 = dict(loss_scale=512.)``.
     """
     settings = setting(cfg, "optimizer_config")
-    fp16 = cfg.get("fp16")
-    if not isinstance(fp16, Mapping) or not isinstance(settings, Mapping):
+    if not isinstance(settings, Mapping):
         return settings
-    return _with_defaults(settings, {"type": "Fp16OptimizerHook", **fp16})
+    if isinstance(cfg.get("fp16"), Mapping):
+        return _with_defaults(settings, {"type": "Fp16OptimizerHook", **cfg["fp16"]})
+    half = PRECISIONS.get(str(cfg.get("precision")))
+    return settings if half is None else _with_defaults(settings, {"dtype": half})
+
+
+def mixed_precision(cfg: Mapping[str, Any]) -> str | None:
+    """Return the 16-bit dtype that the ``precision`` or ``fp16`` of a config sets, or None.
+
+    A ``dtype`` in ``optimizer_config`` alone does not count: it is that of the training steps only.
+    """
+    settings = optimizer_settings(cfg)
+    if not isinstance(settings, Mapping) or (cfg.get("precision") is None and cfg.get("fp16") is None):
+        return None
+    default = "float16" if isinstance(cfg.get("fp16"), Mapping) else None  # of Fp16OptimizerHook
+    dtype = settings.get("dtype", default)
+    return None if dtype is None else str(dtype)
 
 
 def _with_defaults(cfg: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:

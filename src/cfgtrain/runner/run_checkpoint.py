@@ -308,7 +308,7 @@ class RunCheckpoint:
     def save_due(
         self,
         runner: RunnerView,
-        error: Exception,
+        error: Exception | SystemExit,
         stage: str,
         failed: Hook | None,
         callbacks: list[Callable[[], None]],

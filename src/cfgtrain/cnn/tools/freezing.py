@@ -65,7 +65,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FrozenParts:
         if not found and not own:
             raise ArgumentError(
                 f"{pattern!r} matches no module or parameter of {type(model).__name__}.",
-                hint=_similar(pattern, [*filter(None, modules), *parameters]),
+                hint=similar_parts(pattern, [*filter(None, modules), *parameters]),
                 argument="patterns",
             )
         matched += found
@@ -96,7 +96,7 @@ def _stay_in_eval_mode(layer: nn.Module, mode: bool = True) -> nn.Module:
     return type(layer).train(layer, False)
 
 
-def _similar(pattern: str, names: Sequence[str]) -> str:
+def similar_parts(pattern: str, names: Sequence[str]) -> str:
     """Return a hint with names like a pattern, or with what is in the last module of it that exists."""
     bare = pattern.rstrip(".*")
     parent = next((each for each in _prefixes(bare) if each in names), "")

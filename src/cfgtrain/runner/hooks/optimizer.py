@@ -312,8 +312,10 @@ class GradientCumulativeOptimizerHook(OptimizerHook):
         cumulative_iters: int = 1,
         grad_clip: Mapping[str, Any] | None = None,
         detect_anomalous_params: bool = False,
+        loss_scale: LossScale = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(grad_clip, detect_anomalous_params, cumulative_iters)
+        super().__init__(grad_clip, detect_anomalous_params, cumulative_iters, loss_scale, dtype)
 
     def has_batch_norm(self, module: nn.Module) -> bool:
         """Return whether a module is or contains a batch normalization."""
