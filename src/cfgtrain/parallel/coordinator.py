@@ -86,7 +86,9 @@ class Coordinator:
         with self._lock:
             self._asked += 1
             asked, published = self._asked, self._published
-        if published is None:
+        if (
+            published is None and self._requested is None
+        ):  # who has requested it waits, so that the others do not get far
             return None
         deadline = time.monotonic() + ANSWER_SECONDS
         while not self._agreed.wait(POLL_SECONDS):
