@@ -76,7 +76,7 @@ def registered() -> None:
     """Register the parts of the tests; the registries are restored after each test."""
     for dataset in (Squares, Endless, Once, Again):
         DATASETS.register_module(module=dataset)
-    for model in (TinyNet, CountingNet, SelfSteppingNet, RecurrentNet, LazyNet):
+    for model in (TinyNet, CountingNet, SelfSteppingNet, RecurrentNet, LazyNet, UncopiedNet):
         MODELS.register_module(module=model)
 
 
@@ -224,6 +224,13 @@ class LazyNet(TinyNet):
         self.fc = nn.LazyLinear(3)  # type: ignore[assignment]  # a Linear later
 
 
+class UncopiedNet(LazyNet):
+    """It cannot be copied."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        raise TypeError("no copies")
+
+
 def test_streams_are_skipped() -> None:
     """A stream is not opened, and that is said, unless it is repeatable."""
     result = tried(config(**{"data.train": {"_delete_": True, "type": "Once"}}))
@@ -237,17 +244,29 @@ def test_streams_are_skipped() -> None:
     assert "Expected more than 1 value per channel" in texts(result)[0]  # of the batch norm: it was tried
 
 
-def test_lazy_parameters_are_skipped() -> None:
-    """A model whose parameters have no shape is not tried, and that is said; the data is tried."""
-    result = tried(config(**{"model.type": "LazyNet"}))
-    assert result.skipped == [
-        "The model is not tried, since its parameters are initialized by the first batch."
-    ]
-    assert result.problems == []
+def test_lazy_parameters() -> None:
+    """A model whose parameters have no shape yet is tried as a copy, and keeps them so."""
+    cfg = config(**{"model.type": "LazyNet"})
+    built = assemble_run(cfg, None, get_logger("cfgtrain"))
+    model = built.runner.model
+    result = try_batches(cfg, built.runner, built.loaders)
+    assert (result.skipped, result.problems) == ([], [])
+    assert result.loss is not None
+    assert built.runner.model is model
+    assert is_lazy(model)
     result = tried(
         config(**{"model.type": "LazyNet", "data.test.pipeline": [{"type": "ImageToTensor", "keys": ["i"]}]})
     )
     assert "data.test" in texts(result)[0]
+
+
+def test_lazy_model_that_cannot_be_copied() -> None:
+    """It is not tried, and that is said; its data is tried."""
+    result = tried(config(**{"model.type": "UncopiedNet"}))
+    assert result.skipped == [
+        "The model is not tried, since its parameters are initialized by the first batch."
+    ]
+    assert result.problems == []
 
 
 def test_text_files_are_repeatable(write: Callable[[str, str], Path]) -> None:

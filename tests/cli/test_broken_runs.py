@@ -283,3 +283,17 @@ def test_interrupt_while_the_command_line_is_imported(monkeypatch: pytest.Monkey
     with pytest.raises(SystemExit) as caught:
         start.main()
     assert caught.value.code == ExitCode.INTERRUPTED
+
+
+def test_interrupt_before_the_run_begins(run: Run, write: Callable[[str, str], Path], tmp_path: Path) -> None:
+    """Ctrl-C in the dry run ends the command, and leaves nothing behind."""
+    write(
+        "parts.py",
+        (PARTS + OWN_METRIC).replace(
+            "        return self.pipeline({",
+            "        raise KeyboardInterrupt\n        return self.pipeline({",
+        ),
+    )
+    write("cfg.py", CONFIG)
+    assert run("train", "cfg.py").code == ExitCode.INTERRUPTED
+    assert not (tmp_path / "work_dirs").exists()

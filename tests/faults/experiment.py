@@ -212,6 +212,7 @@ optimizer = dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=0.001)
 optimizer_config = dict(cumulative_iters=2, grad_clip=dict(max_norm=1.0))
 lr_config = dict(policy='CosineAnnealing', min_lr=0, warmup='linear', warmup_iters=5)
 runner = dict({runner})
+dry_run = False  # it would read samples too, which the faults count
 checkpoint_config = dict(interval=7, by_epoch=False)
 log_config = dict(interval=2, hooks=[dict(type='TextLoggerHook')])
 evaluation = dict(interval={evaluated}, save_best='accuracy')

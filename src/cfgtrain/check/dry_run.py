@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -96,8 +97,8 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
     optimizer makes no step, and no hook is called. Afterwards the model and the random states are as before, so that the
     run gives the same results as without it.
 
-    A stream is not tried unless it has an attribute ``repeatable = True``, since it may be readable only once; neither
-    is a model with lazy parameters, which the first batch would initialize, nor what custom code replaces.
+    A model with lazy parameters, which the first batch would initialize, is tried as a copy. A stream is not tried unless
+    it has an attribute ``repeatable = True``, since it may be readable only once; neither is what custom code replaces.
 
     Args:
         cfg: Config of the run.
@@ -105,10 +106,10 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
         loaders: The loaders of all datasets by name.
     """
     result = DryRun()
-    trial = _Trial(cfg, runner, result)
     used = used_parts(cfg)
     problems: dict[str, CfgTrainError] = {}
-    with restored(runner.model):
+    with restored(runner.model), _copied_if_lazy(runner) as is_copy:
+        trial = _Trial(cfg, runner, result, is_copy)
         for part, loader in loaders.items():
             if part not in used:
                 continue
@@ -119,6 +120,19 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
             problems.setdefault(_cause_text(error), error)
     result.problems += problems.values()
     return result
+
+
+@contextmanager
+def _copied_if_lazy(runner: BaseRunner) -> Iterator[bool]:
+    """Replace a model with lazy parameters by a copy within the block, and yield whether it could be copied."""
+    model = runner.model
+    if is_lazy(model):
+        with suppress(Exception):  # an object in it cannot be copied
+            runner.model = copy.deepcopy(model)
+    try:
+        yield runner.model is not model
+    finally:
+        runner.model = model
 
 
 class _Batch(NamedTuple):
@@ -140,7 +154,7 @@ class _Batch(NamedTuple):
 class _Trial:
     """A dry run; see ``try_batches``."""
 
-    def __init__(self, cfg: Config, runner: BaseRunner, result: DryRun) -> None:
+    def __init__(self, cfg: Config, runner: BaseRunner, result: DryRun, is_copy: bool) -> None:
         self.cfg, self.runner, self.result = cfg, runner, result
         self.model: Any = runner.model
         self.name = type(unwrap_model(runner.model)).__name__
@@ -150,7 +164,7 @@ class _Trial:
         self.has_wrong_label = False
         self.batches: list[_Batch] = []  # that were tried
         self.is_on_gpu = any(each.is_cuda for each in self.model.parameters())
-        self.is_lazy = is_lazy(runner.model)
+        self.is_lazy = is_lazy(runner.model) and not is_copy
         if self.is_lazy:
             self.skip("The model is not tried, since its parameters are initialized by the first batch.")
         self.custom_step = type(runner).run_iter is not BaseRunner.run_iter

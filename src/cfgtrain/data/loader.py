@@ -83,7 +83,7 @@ class _Loader(DataLoader[Any]):
                     raise
                 lost = f"A worker died while it sent a batch: {type(error).__name__}: {error}."
                 raise SampleError(
-                    f"{lost} {_activity(reader, reader.loading_now())}", **reader.place
+                    f"{lost} {_activity(reader, reader.loading_now())}", hint=_LOST_HINT, **reader.place
                 ) from error
             except RuntimeError as error:
                 if isinstance(error, SampleError):
@@ -106,12 +106,8 @@ class _Loader(DataLoader[Any]):
                 if "DataLoader worker" not in str(error):
                     raise
                 reason = str(error).strip().rstrip(".")
-                hint = (
-                    "The system kills processes when memory runs out: use fewer workers. With data.workers_per_gpu=0 an "
-                    "error of the dataset shows."
-                )
                 raise SampleError(
-                    f"{reason}. {_activity(reader, loading)}", hint=hint, **reader.place
+                    f"{reason}. {_activity(reader, loading)}", hint=_LOST_HINT, **reader.place
                 ) from error
             if batch is _END:
                 return
@@ -123,6 +119,12 @@ class _Loader(DataLoader[Any]):
                 batch = batch.batch
             waited, before = 0.0, list[int]()
             yield batch
+
+
+_LOST_HINT = (
+    "The system kills processes when memory runs out: use fewer workers. With data.workers_per_gpu=0 an error of the "
+    "dataset shows."
+)
 
 
 def _activity(reader: Any, loading: list[int]) -> str:

@@ -57,15 +57,15 @@ def make_work_dir(cfg: Config) -> Path:
 def unless_rejected(work_dir: Path) -> Iterator[None]:
     """Remove what the block has written to the work directory of a run, if it raises before the run has begun.
 
-    That is the log, which the terminal shows too, and the folders that did not exist. A failure before the run has begun
-    has the exit code of wrong usage.
+    That is the log, which the terminal shows too, and the folders that did not exist. Exceptions before the run has begun
+    are marked by ``before_the_run``.
     """
     missing = [folder for folder in (work_dir, *work_dir.parents) if not folder.exists()]
     before = set(work_dir.glob("*.log*")) if work_dir.exists() else set()
     try:
         yield
-    except (Exception, SystemExit) as error:
-        if getattr(error, "exit_code", None) == ExitCode.USAGE:
+    except BaseException as error:
+        if getattr(error, "exit_code", None) in (ExitCode.USAGE, ExitCode.INTERRUPTED):
             for file in set(work_dir.glob("*.log*")) - before:
                 file.unlink(missing_ok=True)
             if work_dir in missing:
@@ -80,10 +80,13 @@ def unless_rejected(work_dir: Path) -> Iterator[None]:
 def before_the_run() -> Iterator[None]:
     """Give an exception in the block the exit code of a run that was not started, as an attribute ``exit_code``.
 
-    It may be of custom code, or of torch, which a value of the config made fail.
+    It may be of custom code, or of torch, which a value of the config made fail, or a KeyboardInterrupt.
     """
     try:
         yield
+    except KeyboardInterrupt as error:
+        error.exit_code = ExitCode.INTERRUPTED  # type: ignore[attr-defined]  # exceptions have any attributes
+        raise
     except (Exception, SystemExit) as error:
         error.exit_code = ExitCode.USAGE  # type: ignore[union-attr]  # exceptions have any attributes
         raise
