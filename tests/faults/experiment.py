@@ -218,7 +218,6 @@ log_config = dict(interval=2, hooks=[dict(type='TextLoggerHook')])
 evaluation = dict(interval={evaluated}, save_best='accuracy')
 custom_hooks = [dict(type='EMAHook', momentum=0.7, warm_up=0), dict(type='Probe', priority='LOWEST')]
 device = 'cpu'
-dry_run = False
 seed = 3
 """
 
