@@ -12,14 +12,14 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two simultaneous installs into one environment would conflict
-.PHONY: help demo test check fmt fmt-check lint types package opencv-swap cov bench bench-image bench-peers faults fuzz docs clean
+.PHONY: help demo test slow check fmt fmt-check lint types package opencv-swap cov bench bench-image bench-peers faults fuzz docs clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET. Targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... passes arguments to demo, test, cov, bench-image, bench-peers, faults, fuzz."
+	@echo "ARGS=... passes arguments to demo, test, slow, cov, bench-image, bench-peers, faults, fuzz."
 	@echo "$(VENV) is created when it is needed."
 	@echo "PYTHON=python3.12 selects the Python version, TORCH_INDEX=URL the package index for PyTorch."
 
@@ -28,6 +28,9 @@ demo: $(VENV)/.installed ## Train LeNet-5 on the included handwritten digits
 
 test: $(VENV)/.installed-dev ## Run the tests
 	"$(BIN)/pytest" $(ARGS)
+
+slow: $(VENV)/.installed-dev ## Run the tests that take more than ten seconds each, and are not part of `test`
+	"$(BIN)/pytest" -m slow $(ARGS)
 
 check: fmt-check lint types test ## Run all checks that must pass before a commit: format, lint, types, tests
 
