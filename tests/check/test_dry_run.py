@@ -531,3 +531,67 @@ def test_ignored_labels_are_right() -> None:
     cfg = config(**data, **{"model.type": "Ignoring"})
     del cfg.evaluation, cfg.data["test"]
     assert texts(tried(cfg)) == []
+
+
+@pytest.mark.parametrize(("num_classes", "classes"), [(3, 3), (3, 2), (4, 2)])
+def test_more_scores_than_classes(num_classes: int, classes: int) -> None:
+    """A num_classes that is greater than the number of classes of the data is a warning, which names them."""
+
+    @DATASETS.register_module(force=True)
+    class Few(Named):
+        metainfo = {"classes": ["a", "b", "c"][:classes]}  # noqa: RUF012
+
+    @MODELS.register_module(force=True)
+    class Wide(TinyNet):
+        def __init__(self, num_classes: int) -> None:
+            super().__init__()
+            self.fc = nn.Linear(36, num_classes)
+
+    data = {
+        f"data.{part}": {"type": "Few", "wrong": 0, "pipeline": PIPELINE} for part in ("train", "val", "test")
+    }
+    result = tried(config(**data, model={"type": "Wide", "num_classes": num_classes}))
+    assert texts(result) == []
+    expected = f"model.num_classes is {num_classes}, and data.train has only {classes} classes: a, b."
+    assert result.warnings == ([expected] if num_classes > classes else [])
+
+
+def test_a_cause_is_reported_once_for_batches_of_several_sizes() -> None:
+    """A layer or a loss that fails with batches of 5 and of 3 samples is one problem."""
+    small = {"type": "Squares", "size": 3, "pipeline": PIPELINE}
+    data = {"data.val": small, "data.test": {**small, "size": 4}}
+    layer = net(forward=lambda self, img, gt_label=None, return_loss=True: nn.Linear(7, 2)(img.flatten(1)))
+    (found,) = texts(tried(config(**data, **{"model.type": layer})))
+    assert "set in_features=36" in found
+    supervised = {
+        "type": "SupervisedModel",
+        "net": [{"type": "torch.nn.Flatten"}, {"type": "torch.nn.LazyLinear", "out_features": 3}],
+        "loss": "MSELoss",
+        "_delete_": True,
+    }
+    (found,) = texts(tried(config(**data, model={**supervised, "inputs": "img", "targets": "gt_label"})))
+    assert "use CrossEntropyLoss" in found
+
+
+def test_a_step_of_several_pipelines_is_reported_once(tmp_path: Path) -> None:
+    """A step on one line of a config that two datasets use, at different positions, is one problem."""
+    (tmp_path / "steps.py").write_text(
+        f"""steps = [
+    *{PIPELINE!r},
+    dict(type="Collect", keys=["img", "label"]),
+]
+longer = [dict(type="RandomFlip"), *steps]
+test_steps = [
+    dict(type="Collect", keys=["img", "label"]),
+]
+data = dict(
+    samples_per_gpu=5,
+    train=dict(type="Squares", pipeline=longer),
+    val=dict(type="Squares", pipeline=steps),
+    test=dict(type="Squares", pipeline=test_steps),
+)
+"""
+    )
+    cfg = Config.fromfile(tmp_path / "steps.py")
+    cfg.merge_from_dict({key: value for key, value in config().items() if key != "data"})
+    assert [error.line for error in tried(cfg).problems] == [3, 7]

@@ -261,3 +261,25 @@ def test_from_python(child: Callable[[str], Path]) -> None:
     assert cfg.pretty_text == text
     assert RandomState.capture()["python"][1].equal(state["python"][1])
     assert not Path("work_dirs").exists()
+
+
+def test_a_score_that_a_dataset_does_not_have(run: Run, write: Callable[[str, str], Path]) -> None:
+    """The place of the metric is named, also if only the dataset that was built knows its scores."""
+    write("kinds.csv", "size,kind\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(60)))
+    table = '{"type": "Table", "path": "kinds.csv", "targets": "kind"'
+    write(
+        "kinds.py",
+        f"""data = dict(train={table}, "split": "train"}}, val={table}, "split": "val"}})
+model = dict(
+    type="SupervisedModel",
+    net=dict(type="torch.nn.Linear", in_features=1, out_features=2),
+    loss="CrossEntropyLoss",
+)
+optimizer = dict(type="SGD", lr=0.1)
+runner = dict(type="EpochBasedRunner", max_epochs=1)
+evaluation = dict(metric="mae", save_best="mae")
+""",
+    )
+    code, (found,) = document(run, "kinds.py")
+    assert (code, found["line"], found["key"]) == (2, 9, "evaluation")
+    assert "metric of a classification must be 'accuracy', not 'mae'" in found["message"]

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cfgtrain.cnn import MODELS, LeNet5
+from cfgtrain.errors import ArgumentError
 
 SHAPES = {
     "features.0.weight": (6, 1, 5, 5),
@@ -30,6 +31,13 @@ def test_parameter_names() -> None:
 def test_output_shape(num_classes: int, shape: tuple[int, ...]) -> None:
     """With a classifier the output is scores, without one it is features."""
     assert tuple(LeNet5(num_classes)(torch.zeros(2, 1, 32, 32)).shape) == shape
+
+
+def test_colors() -> None:
+    """The number of channels of the images is an argument."""
+    assert tuple(LeNet5(3, in_channels=3)(torch.zeros(2, 3, 32, 32)).shape) == (2, 3)
+    with pytest.raises(ArgumentError, match="in_channels"):
+        LeNet5(3, in_channels=0)
 
 
 def test_scores_are_linear() -> None:

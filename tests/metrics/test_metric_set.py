@@ -71,6 +71,9 @@ def test_wrong_metrics() -> None:
         ArgumentTypeError, match="int cannot be used as a metric: it has no update and no compute"
     ):
         build_metrics([3])
+    methods = dict.fromkeys(("reset", "update", "compute", "merge"), lambda self: None)
+    with pytest.raises(ArgumentTypeError, match=r"Mine does not inherit from Metric: .*class Mine\(Metric\)"):
+        build_metrics([type("Mine", (), methods)()])
 
 
 def test_which_scores_are_better() -> None:

@@ -16,7 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
-from cfgtrain.check.labels import class_labels, label_error, num_scores_in, num_scores_of, targets_in
+from cfgtrain.check.labels import (
+    class_labels,
+    label_error,
+    many_scores_text,
+    num_scores_in,
+    num_scores_of,
+    targets_in,
+)
 from cfgtrain.check.restored import is_lazy, restored
 from cfgtrain.config.config import Config
 from cfgtrain.data.batches import batch_text
@@ -118,6 +125,7 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
                 problems.setdefault(_cause_text(error), error)
         for error in trial.label_problems():
             problems.setdefault(_cause_text(error), error)
+        trial.warn_of_many_scores()
     result.problems += problems.values()
     return result
 
@@ -226,6 +234,13 @@ class _Trial:
             wrong = self._wrong_label(batch, class_labels(batch.dataset))
             if wrong is not None:
                 yield from self._once(wrong)
+
+    def warn_of_many_scores(self) -> None:
+        """Warn if num_classes in the config is greater than the number of classes of the training data."""
+        for batch in self.batches:
+            if batch.part == "train" and class_labels(batch.dataset) is not None and self.num_scores:
+                sentence = many_scores_text(self.cfg, batch.dataset, self.num_scores)
+                self.result.warnings += [sentence] if sentence else []
 
     def _wrong_target(self, batch: _Batch | None) -> CfgTrainError | None:
         """Return an error for a label in a batch that is not the index of a score."""
@@ -469,10 +484,16 @@ def _failure(
 
 
 def _cause_text(error: CfgTrainError) -> str:
-    """Return a text that is the same for two errors with the same cause."""
+    """Return a text that is the same for two errors with the same cause.
+
+    The sizes of batches are left out, since a small dataset has a smaller one.
+    """
     if error.__cause__ is None:
-        return str(error)
-    return "\n".join([repr(error.__cause__), *getattr(error, "__notes__", ())[:1]])
+        return re.sub(r"\(\d+,", "(#,", str(error))  # the first size of a shape
+    cause = re.sub(r"\d+", "#", repr(error.__cause__))
+    if isinstance(error, TransformError) and error.line is not None:  # a step that several pipelines share
+        return f"{cause}\n{error.origin}"
+    return "\n".join([cause, error.hint, *getattr(error, "__notes__", ())[:1]])
 
 
 def _located(error: CfgTrainError, place: Location) -> CfgTrainError:

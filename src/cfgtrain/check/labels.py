@@ -17,7 +17,7 @@ from cfgtrain.evaluation.inference import first_samples, predict_batches
 from cfgtrain.metrics.metric import TARGET_KEYS
 from cfgtrain.origin import Location, location
 
-__all__ = ["class_labels", "label_error", "num_scores_in", "num_scores_of", "targets_in"]
+__all__ = ["class_labels", "label_error", "many_scores_text", "num_scores_in", "num_scores_of", "targets_in"]
 
 IGNORED = -100  # the label that the losses of torch leave out by default
 
@@ -103,6 +103,28 @@ def label_error(
         else f"Set the number of classes of the model to {most + 1} or more, or correct the labels.",
         **_classes_location(cfg, num_scores),
     )
+
+
+def many_scores_text(cfg: Config, dataset: Any, num_scores: int) -> str:
+    """Return a warning if ``num_classes`` in the config is greater than the number of classes of a dataset, or ``""``.
+
+    Args:
+        cfg: Config of the run.
+        dataset: The training dataset, whose metainfo has the classes.
+        num_scores: Number of scores of a sample. They are those of classes only if the config sets ``num_classes`` to it.
+    """
+    classes = metainfo_of(dataset)["classes"]
+    if len(classes) >= num_scores:
+        return ""
+    place = _classes_location(cfg, num_scores)
+    if not (place["key"] or "").endswith(".num_classes"):
+        return ""
+    names = (
+        ", ".join(map(str, classes))
+        if len(classes) <= 5
+        else f"{classes[0]}, {classes[1]}, ..., {classes[-1]}"
+    )
+    return f"{place['key']} is {num_scores}, and data.train has only {len(classes)} classes: {names}."
 
 
 def _ignored(module: nn.Module) -> list[int]:

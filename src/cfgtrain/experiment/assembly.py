@@ -167,9 +167,15 @@ def check_scores(cfg: Config, part: str, dataset: Any, model: nn.Module) -> None
     """Raise if an evaluation of a dataset would have no scores; see ``check_scorable``.
 
     Raises:
-        ConfigValueError: There is nothing to score.
+        ConfigValueError: There is nothing to score, or the dataset does not have a score that is asked for.
     """
     metrics, eval_kwargs = evaluation_settings(cfg)
+    score_names = getattr(dataset, "score_names", None)
+    if score_names is not None and eval_kwargs:
+        try:
+            score_names(**eval_kwargs)
+        except ArgumentError as error:
+            raise ConfigValueError(error.message, hint=error.hint, **location(cfg, "evaluation")) from error
     try:
         check_scorable(dataset, has_forward_with_loss(model), metrics, eval_kwargs, f"data.{part}")
     except ArgumentTypeError as error:

@@ -127,4 +127,13 @@ def _build(cfg: Any) -> Metric:
     if isinstance(cfg, str):
         cfg = {"type": cfg}
     metric = METRICS.build(cfg) if isinstance(cfg, Mapping) else cfg
-    return metric if isinstance(metric, Metric) else TorchMetric(metric)
+    if isinstance(metric, Metric):
+        return metric
+    if hasattr(metric, "merge") and not hasattr(metric, "merge_state"):
+        name = type(metric).__name__  # its update gets a batch, and not targets as with TorchMetric
+        raise ArgumentTypeError(
+            f"The metric {name} does not inherit from Metric: begin it with `class {name}(Metric):` and "
+            "`from cfgtrain.metrics import Metric`.",
+            argument="metrics",
+        )
+    return TorchMetric(metric)

@@ -309,7 +309,10 @@ def _same_shape(loss: Any, outputs: Tensor, targets: Tensor) -> Tensor:
         if one != other:
             raise ArgumentError(
                 f"{type(loss).__name__} compares each output with a target, but the outputs have shape "
-                f"{_shape(outputs.shape)} and the targets {_shape(targets.shape)}."
+                f"{_shape(outputs.shape)} and the targets {_shape(targets.shape)}.",
+                hint="The targets look like labels of classes: use CrossEntropyLoss for them."
+                if outputs.ndim == 2 and targets.ndim == 1 and not targets.is_floating_point()
+                else "",
             )
         targets = targets.reshape(outputs.shape)
     if not targets.is_floating_point() or targets.dtype == torch.float64:

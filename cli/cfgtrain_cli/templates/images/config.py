@@ -1,6 +1,6 @@
 _base_ = "cfgtrain::_base_/default_runtime.py"
 
-# The folders in data/train are the classes. For other pictures, change num_classes; colors make in_channels 3.
+# The folders in data/train are the classes, and num_classes is their number. For pictures in color, see photos.py.
 model = dict(type="ImageClassifier", backbone=dict(type="LeNet5", num_classes=10))
 
 test_pipeline = [
