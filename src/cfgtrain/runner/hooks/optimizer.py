@@ -382,19 +382,19 @@ def loss_with_gradient(outputs: Mapping[str, Any], model: nn.Module) -> Tensor:
     Raises:
         HookError: There is none, or gradients cannot be computed of it.
     """
+    loss = outputs.get("loss")
+    if isinstance(loss, Tensor) and loss.requires_grad:
+        return loss
     name = type(unwrap_model(model)).__name__
     if "loss" not in outputs:
         names = ", ".join(map(repr, outputs)) or "nothing"
         raise HookError(f"train_step of {name} returns {names}, but no 'loss' to compute gradients of.")
-    loss = outputs["loss"]
     if not isinstance(loss, Tensor):
         raise HookError(
             f"train_step of {name} returns {with_article(type(loss).__name__)} as the loss, {loss!r}: it must be a "
             "tensor, without .item() or .detach(), so that gradients can be computed."
         )
-    if not loss.requires_grad:
-        raise HookError(
-            f"The loss that train_step of {name} returns does not depend on any parameter that is trained: it was "
-            "detached, or computed without gradients, or all parameters are frozen."
-        )
-    return loss
+    raise HookError(
+        f"The loss that train_step of {name} returns does not depend on any parameter that is trained: it was "
+        "detached, or computed without gradients, or all parameters are frozen."
+    )
