@@ -24,6 +24,16 @@ CfgOptions = Annotated[
     ),
 ]
 
+Device = Annotated[str | None, typer.Option(help="Device, such as cpu or cuda:0. \\[default: auto]")]
+TrustCheckpoint = Annotated[
+    bool,
+    typer.Option(
+        "--trust-checkpoint",
+        help="Load a checkpoint that contains more than weights and plain data. "
+        "It can run any code, so only use it for files whose origin you trust.",
+    ),
+]
+
 
 class ConfigCommand(TyperCommand):
     """A command whose ``--cfg-options`` takes any number of words."""

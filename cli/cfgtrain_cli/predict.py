@@ -11,7 +11,7 @@ import typer
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain_cli.console import echo, print_json
 from cfgtrain_cli.loading import load_project
-from cfgtrain_cli.options import CfgOptions
+from cfgtrain_cli.options import CfgOptions, Device, TrustCheckpoint
 
 
 def predict(
@@ -42,21 +42,12 @@ def predict(
         bool, typer.Option("--overwrite", help="Replace the predictions of an earlier call in --out.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    device: Annotated[
-        str | None, typer.Option(help="Device, such as cpu or cuda:0. \\[default: auto]")
-    ] = None,
+    device: Device = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of inputs that are predicted at once.")] = 32,
     length: Annotated[
         int, typer.Option(min=0, help="Number of characters or bytes that a language model adds to a text.")
     ] = 200,
-    trust_checkpoint: Annotated[
-        bool,
-        typer.Option(
-            "--trust-checkpoint",
-            help="Load a checkpoint that contains more than weights and plain data. "
-            "It can run any code, so only use it for files whose origin you trust.",
-        ),
-    ] = False,
+    trust_checkpoint: TrustCheckpoint = False,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Use a trained model: predict for images or tables, or continue texts.

@@ -17,7 +17,7 @@ from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.origin import Origin
 from cfgtrain_cli.console import echo, print_json, styled
 from cfgtrain_cli.loading import load_project
-from cfgtrain_cli.options import CfgOptions, ConfigCommand, repeat_words
+from cfgtrain_cli.options import CfgOptions, ConfigCommand, Device, TrustCheckpoint, repeat_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,17 +67,8 @@ def test(
         str | None,
         typer.Option(metavar="PATH", help="Work directory of the run. \\[default: that of the config]"),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Device, such as cpu or cuda:0. \\[default: auto]")
-    ] = None,
-    trust_checkpoint: Annotated[
-        bool,
-        typer.Option(
-            "--trust-checkpoint",
-            help="Load a checkpoint that contains more than weights and plain data. "
-            "It can run any code, so only use it for files whose origin you trust.",
-        ),
-    ] = False,
+    device: Device = None,
+    trust_checkpoint: TrustCheckpoint = False,
     cfg_options: CfgOptions = None,
 ) -> None:
     """Score a trained model on the test dataset, or on the val dataset if there is no other.

@@ -29,10 +29,8 @@ __all__ = ["evaluation_problems", "metric_problems", "monitor_problems", "test_p
 def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Check ``evaluation`` against EvalHook, and the other arguments against the dataset's ``evaluate``."""
     evaluation = cfg.get("evaluation")
-    if evaluation is None:
-        return
     if not isinstance(evaluation, Mapping):
-        yield wrong_value(cfg, "evaluation", "a dict")
+        yield from _no_evaluation(cfg)
         return
     val = _val(cfg)
     if val is None:
@@ -43,6 +41,12 @@ def evaluation_problems(cfg: Config) -> Iterator[CfgTrainError]:
     yield from problems or _scores(cfg, evaluation, val)
 
 
+def _no_evaluation(cfg: Config) -> Iterator[CfgTrainError]:
+    """Yield an error unless ``evaluation`` is None, for a value that is not a dict."""
+    if cfg.get("evaluation") is not None:
+        yield wrong_value(cfg, "evaluation", "a dict")
+
+
 def test_problems(cfg: Config, part: str) -> Iterator[CfgTrainError]:
     """Check the metrics of ``evaluation``, and its arguments for the dataset's ``evaluate``, for a test.
 
@@ -51,10 +55,8 @@ def test_problems(cfg: Config, part: str) -> Iterator[CfgTrainError]:
         part: Name of the dataset that is tested.
     """
     evaluation = cfg.get("evaluation")
-    if evaluation is None:
-        return
     if not isinstance(evaluation, Mapping):
-        yield wrong_value(cfg, "evaluation", "a dict")
+        yield from _no_evaluation(cfg)
         return
     dataset = _part(cfg, part)
     problems = [*_arguments(evaluation, dataset), *metric_problems(evaluation)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -108,7 +109,7 @@ class Samples(list[Any]):
         self.failure: Failure | None = None
 
 
-class _Reporting:
+class _Reporting(ABC):
     """What each worker is loading, in memory that the processes share.
 
     Attributes:
@@ -133,9 +134,9 @@ class _Reporting:
         """Return the index that each worker loads, or -1."""
         return [] if self.loading is None else self.loading.tolist()
 
+    @abstractmethod
     def describe(self, index: int) -> str:
         """Return a description of a sample."""
-        raise NotImplementedError
 
 
 class SeededDataset(_Reporting, Dataset[Any]):

@@ -44,7 +44,7 @@ def best_checkpoint(runner: BaseRunner) -> str | None:
 
 
 def find_trained(cfg: Config) -> tuple[str, str]:
-    """Return the checkpoint in the work directory of a config whose weights are to be used.
+    """Return the checkpoint in the work directory of a config whose weights to use.
 
     Returns:
         Its path, and ``"best"``, or ``"last"`` if no best one is known. The run is the newest one in the work

@@ -27,10 +27,10 @@ _CUDA_GRAPH_MODES = ("reduce-overhead", "max-autotune")
 
 
 def compile_settings(compile_: bool | Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the arguments for ``torch.compile``, or None if nothing is to be compiled.
+    """Return the arguments for ``torch.compile``, or None to compile nothing.
 
     ``dynamic`` is False unless it is given. PyTorch would decide it by the shapes it has seen so far, which a resumed
-    run has not: it would run other kernels than an unbroken run.
+    run has not seen: it would run other kernels than an unbroken run.
 
     Args:
         compile_: True, False, None, or a dict of arguments.

@@ -37,7 +37,7 @@ def learn_metainfo(
     first = files[0]
     if targets is None:
         raise ArgumentError(
-            f"targets is missing: name the column of {first.path} that is to be predicted, one of "
+            f"targets is missing: name the column of {first.path} to predict, one of "
             f"{', '.join(first.columns)}.",
             argument="targets",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from cfgtrain.suggestions import listed
 __all__ = ["ClassBalancedDataset", "ConcatDataset", "RepeatDataset", "Subset"]
 
 
-class _SelectedSamples(Dataset[Any]):
+class _SelectedSamples(ABC, Dataset[Any]):
     """Base of the datasets whose samples are samples of one or several other datasets.
 
     They have no ``evaluate``, since it scores predictions for all samples of a dataset; metrics can be used.
@@ -50,12 +51,13 @@ class _SelectedSamples(Dataset[Any]):
             self.datasets.append(each)
             metainfo = metainfo or metainfo_of(each)
 
+    @abstractmethod
     def locate(self, index: int) -> tuple[int, int]:
         """Return the number of the inner dataset that a sample is from, and the index of the sample there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """Return the number of samples."""
 
     def __getitem__(self, index: int) -> Any:
         number, inner = self._locate(index)

@@ -60,8 +60,8 @@ class Normalize:
         In memory, the channels of the result are one after the other, so that ``ImageToTensor`` does not copy it.
 
         Raises:
-            ArgumentError: The image does not have as many channels as there are numbers, or has two or more than four
-                and is to be converted to RGB.
+            ArgumentError: The image does not have as many channels as there are numbers, or ``to_rgb`` is True
+                and it has two channels or more than four.
         """
         img = results["img"]
         channels = count_channels(img)
