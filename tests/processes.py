@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -214,3 +217,75 @@ def train_distributed(rank: int) -> Any:
                         weights.val_step(data)
         results[way] = list(model.module.used.parameters()), list(alone.used.parameters())
     return {way: tuple([each.detach() for each in side] for side in pair) for way, pair in results.items()}
+
+
+def write_in_shards(rank: int) -> Any:
+    """Train a sharded model for two steps, save it in shards, and read it back into another sharded model."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    from cfgtrain.checkpoint.sharded import read_sharded, write_sharded
+
+    folder = Path(os.environ["CFGTRAIN_TEST_FOLDER"])
+    model, optimizer = sharded_net(0)
+    weights, state = get_state_dict(model, optimizer)
+    write_sharded(folder / "epoch_3", {"state_dict": weights, "optimizer": state}, _facts(rank))
+    full = [tensor.full_tensor() for tensor in weights.values()]
+
+    other, other_optimizer = sharded_net(1)
+    weights, state = get_state_dict(other, other_optimizer)
+    read_sharded(folder / "epoch_3", {"state_dict": weights, "optimizer": state})
+    set_state_dict(other, other_optimizer, model_state_dict=weights, optim_state_dict=state)
+    return full, [tensor.full_tensor().detach() for tensor in other.state_dict().values()]
+
+
+def fail_to_write_shards(rank: int) -> Any:
+    """Save shards with a disk that is full for the last rank, and to a folder that no rank can write."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict
+
+    from cfgtrain.checkpoint.sharded import write_sharded
+    from cfgtrain.errors import CheckpointError
+
+    folder = Path(os.environ["CFGTRAIN_TEST_FOLDER"])
+    model, optimizer = sharded_net(0)
+    weights, state = get_state_dict(model, optimizer)
+    state = {"state_dict": weights, "optimizer": state}
+    write_sharded(folder / "epoch_3", state, _facts(rank))
+    messages = []
+    (folder / "file").touch()
+    for path in (folder / "epoch_3", folder / "file" / "epoch_4"):
+        if rank == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))  # as a full disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            write_sharded(path, state, _facts(rank))
+        except CheckpointError as error:
+            messages.append(str(error))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return messages
+
+
+def sharded_net(seed: int) -> Any:
+    """Return a sharded model and its optimizer after two steps."""
+    from torch.distributed.fsdp import fully_shard
+
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 2))
+    fully_shard(model)
+    groups = [{"params": list(model[1].parameters()), "lr": 0.01 + seed}, {"params": model[0].parameters()}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1)
+    for _ in range(2):
+        model(torch.ones(4, 3)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model, optimizer
+
+
+def _facts(rank: int) -> dict[str, Any] | None:
+    """Return what rank 0 saves beside the shards."""
+    position = {"epoch": 3, "iter": 30}
+    return (
+        {"meta": {"run_id": "r1", "epoch": 3, "iter": 30}, "resume": {"position": position}}
+        if rank == 0
+        else None
+    )
