@@ -68,35 +68,35 @@ class _Steps(nn.Module):
         return self._run("forward_with_loss", args, kwargs)
 
     def _run(self, name: str, args: Any, kwargs: Any) -> Any:
-        model = self.module
+        modules = self._modules  # setting an attribute of a module takes longer than the rest of this method
+        model: Any = modules["module"]
         call = vars(self).get("_call")
         if call is None or call.model is not model:
-            call = _Call(self, model)
+            call = _Call(modules, model)
             vars(self)["_call"] = call  # not as a submodule, which would have the weights a second time
         vars(call)["name"] = name
-        self.module = call  # torch's forward calls it like any other model
+        modules["module"] = call  # torch's forward calls it like any other model
         try:
             return self(*args, **kwargs)
         finally:
-            if self.module is call:
-                self.module = model
+            if modules["module"] is call:
+                modules["module"] = model
 
 
 class _Call(nn.Module):
     """A module that has the parameters and buffers of a model, and whose forward pass is one of its methods."""
 
-    wrapper: Any
+    modules_of_wrapper: dict[str, Any]
     model: nn.Module
     name: str
 
-    def __init__(self, wrapper: nn.Module, model: nn.Module) -> None:
+    def __init__(self, modules_of_wrapper: dict[str, Any], model: nn.Module) -> None:
         super().__init__()
-        vars(self).update(
-            wrapper=wrapper, model=model, name=""
-        )  # no submodules, which would change the names
+        # no submodules, which would change the names
+        vars(self).update(modules_of_wrapper=modules_of_wrapper, model=model, name="")
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        self.wrapper.module = self.model  # so that code of the step finds the model there
+        self.modules_of_wrapper["module"] = self.model  # so that code of the step finds the model there
         return getattr(self.model, self.name)(*args, **kwargs)
 
     def named_modules(self, *args: Any, **kwargs: Any) -> Any:
@@ -171,7 +171,9 @@ class MMDistributedDataParallel(_Steps, DistributedDataParallel):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the model with the inputs moved to its device."""
         device = torch.device(self.device_type, self.device_ids[0]) if self.device_ids else self.device
-        inputs, kwargs = to_device(inputs, device), to_device(kwargs, device)
+        inputs = to_device(inputs, device)
+        if kwargs:
+            kwargs = to_device(kwargs, device)
         if not torch.is_grad_enabled():
             return self.module(*inputs, **kwargs)
         return super().forward(*inputs, **kwargs)  # type: ignore[no-untyped-call]
