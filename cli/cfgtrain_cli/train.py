@@ -133,10 +133,12 @@ def _train(
     try:
         result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint, launcher=launcher)
     except KeyboardInterrupt:
+        from cfgtrain.checkpoint.sharded import checkpoints_in
+
         if (
             int(os.environ.get("RANK", "0")) == 0
             and cfg.get("work_dir")
-            and any(Path(cfg.work_dir).glob("*.pth"))
+            and checkpoints_in(Path(cfg.work_dir))
         ):
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"

@@ -37,6 +37,8 @@ from cfgtrain.suggestions import listed
 
 __all__ = [
     "MARK",
+    "checkpoints_in",
+    "files_of",
     "folder_name",
     "has_shards",
     "is_sharded",
@@ -73,6 +75,22 @@ def has_shards(path: str | Path) -> bool:
     return is_sharded(path) or (
         path.is_dir() and ((path / _INDEX).exists() or next(path.glob(f"*{_SUFFIX}"), None) is not None)
     )
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder that a run may resume from, files and folders, without links to others."""
+    files = [path for path in folder.glob("*.pth") if not path.is_dir()]
+    folders = [path for path in folder.glob("[!.]*") if has_shards(path)]
+    return [path for path in (*files, *folders) if not path.is_symlink()]
+
+
+def files_of(path: Path) -> list[str]:
+    """Return the names of the files of a checkpoint in shards, with the mark last.
+
+    Raises:
+        CheckpointError: The folder is not a complete checkpoint.
+    """
+    return [*sorted(_read_mark(path, f"The checkpoint {path}", trusted=False)[_FILES]), MARK]
 
 
 def write_sharded(path: str | Path, state: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgtrain.checkpoint.sharded import folder_name
+from cfgtrain.checkpoint.sharded import folder_name, is_sharded
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import CheckpointError
 from cfgtrain.filesystem.names import as_template, safe_file_name
@@ -51,7 +51,7 @@ class BestCheckpoint:
             return
         folder = self._store.open(runner.work_dir)
         here = folder / Path(messages.get("best_ckpt") or "").name  # the folder may be a copy
-        if here.is_file():
+        if here.is_file() or is_sharded(here):
             messages["best_ckpt"] = str(here)
         best = messages.get("best_ckpt")
         self._store.written = {} if best is None else {Path(best): None}
