@@ -44,7 +44,10 @@ class Blocks(nn.Module):
         return (self.head(self.blocks(x)) * self.scale).float().square().mean()
 
     def train_step(self, data: Any, optimizer: Any = None, **kwargs: Any) -> Any:
-        return {"loss": self(data) if data.sum() > -1e9 else None, "num_samples": len(data)}
+        loss = (
+            self(data) + 0.1 * self.scale.float().square().sum()
+        )  # a weight that is used after the forward pass
+        return {"loss": loss, "num_samples": len(data)}
 
     val_step = train_step
 

@@ -16,7 +16,7 @@ from cfgtrain.evaluation.collect import collect_results_cpu, collect_results_gpu
 from cfgtrain.metrics.metric_set import MetricSet
 from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.parallel.dist import get_dist_info
-from cfgtrain.parallel.fsdp import is_sharded_model
+from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model
 from cfgtrain.parallel.objects import gather_objects
 from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
 from cfgtrain.random_state import isolated_random_state
@@ -90,6 +90,7 @@ def predict_batches(
         for batch in data_loader:
             predictions, losses = _call(model, batch, with_losses)
             yield Predicted(predictions, batch, losses)
+    free_gathered(model)
 
 
 def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:

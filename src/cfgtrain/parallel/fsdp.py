@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import (
     CPUOffloadPolicy,
@@ -27,9 +29,11 @@ from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
 
 __all__ = [
+    "free_gathered",
     "is_sharded_model",
     "local_tensor",
     "named_optimizer_state",
+    "share_buffers",
     "shard_model",
     "shard_optimizers",
     "sharded_like",
@@ -105,14 +109,15 @@ def check_parameters(model: nn.Module) -> None:
     """Raise if a parameter of a model cannot be divided.
 
     Raises:
-        ArgumentError: It has no dimension.
+        ArgumentError: It has no dimension, or no elements.
     """
-    scalar = next((name for name, each in model.named_parameters() if each.ndim == 0), None)
-    if scalar is not None:
-        raise ArgumentError(
-            f"The parameter {scalar!r} is a single number without a dimension, which cannot be divided among processes.",
-            hint="Make it a tensor with the shape (1,), or train with parallel=dict(type='DDP').",
-        )
+    for name, each in model.named_parameters():
+        if each.ndim == 0 or each.numel() == 0:
+            what = "is a single number without a dimension" if each.ndim == 0 else "has no elements"
+            raise ArgumentError(
+                f"The parameter {name!r} {what}, so that it cannot be divided among processes.",
+                hint="Make it a tensor with the shape (1,), or train with parallel=dict(type='DDP').",
+            )
 
 
 def shard_model(
@@ -133,7 +138,7 @@ def shard_model(
         device: Device of this process.
         wrap: As for ``units_of``.
         reshard_after_forward: Whether the weights of a unit are freed between the forward and the backward pass, which
-            saves memory and gathers them twice.
+            saves memory and gathers them twice. Those of the last unit, the rest of the model, are kept.
         mixed_precision: ``param_dtype`` and ``reduce_dtype`` by name; None: those of the weights.
         cpu_offload: Whether the shards are kept in the memory of the CPU.
 
@@ -152,21 +157,20 @@ def shard_model(
     offload = CPUOffloadPolicy() if cpu_offload and device.type != "cpu" else OffloadPolicy()
     options: dict[str, Any] = {
         "mesh": init_device_mesh(device.type, (get_dist_info()[1],)),
-        # Also of the root, whose weights would otherwise stay gathered after an evaluation and become out of date.
-        "reshard_after_forward": reshard_after_forward,
         "mp_policy": MixedPrecisionPolicy(**dtypes),
         "offload_policy": offload,
     }
     modules = dict(model.named_modules())
     names = units_of(model, wrap)
     for name in reversed(names):  # the inner ones first
-        fully_shard(modules[name], **options)
-    fully_shard(model, **options)
+        fully_shard(modules[name], reshard_after_forward=reshard_after_forward, **options)
+    # A training step may use weights of the model itself after its forward pass.
+    fully_shard(model, reshard_after_forward=False, **options)
     for name in _STEPS:
         if callable(getattr(model, name, None)):
             register_fsdp_forward_method(model, name)
-    if not reshard_after_forward:
-        model.register_forward_hook(_free_without_gradients)
+    if any(True for _ in model.buffers()) and callable(getattr(model, "train_step", None)):
+        vars(model)["train_step"] = _sharing_buffers(vars(model)["train_step"], model)
     after = dict(model.named_parameters(remove_duplicate=False))
     replaced: dict[int, tuple[nn.Parameter, str]] = {}
     for name, parameter in before.items():
@@ -174,10 +178,33 @@ def shard_model(
     return replaced
 
 
-def _free_without_gradients(model: nn.Module, args: Any, output: Any) -> None:
-    """Free the gathered weights after an evaluation: they would be out of date after the next step."""
-    if not torch.is_grad_enabled():
-        for module in model.modules():
+def _sharing_buffers(step: Callable[..., Any], model: nn.Module) -> Callable[..., Any]:
+    """Return a training step that begins with the buffers of rank 0 in all processes, as in DistributedDataParallel."""
+
+    @functools.wraps(step)
+    def shared(*args: Any, **kwargs: Any) -> Any:
+        share_buffers(model)
+        return step(*args, **kwargs)
+
+    return shared
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Copy the buffers of a sharded model that are not divided from rank 0 to the other processes."""
+    with torch.no_grad():
+        for buffer in unwrap_model(model).buffers():
+            if not isinstance(buffer, DTensor):
+                dist.broadcast(buffer, src=0)
+
+
+def free_gathered(model: nn.Module) -> None:
+    """Free the weights that a sharded model has gathered and keeps after a forward pass; others are left unchanged.
+
+    After an evaluation this must be done before the shards change, otherwise the gathered weights are out of date.
+    """
+    inner = unwrap_model(model)
+    if isinstance(inner, FSDPModule):
+        for module in inner.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
 

@@ -25,7 +25,7 @@ from cfgtrain.data.loader import epoch_fingerprint, num_batches, of_processes
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
-from cfgtrain.parallel.fsdp import is_sharded_model, named_optimizer_state
+from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model, named_optimizer_state, share_buffers
 from cfgtrain.parallel.objects import broadcast_object, gather_objects
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
@@ -138,6 +138,8 @@ class RunCheckpoint:
         self, runner: RunnerView, path: Path, save_optimizer: bool, facts: dict[str, Any], exact: bool
     ) -> None:
         """Write a folder with all processes, each its part of the weights and of the state of the optimizer."""
+        free_gathered(runner.model)
+        share_buffers(runner.model)  # as the next step would do: which process writes them is not known
         with runner.evaluation_context():
             resume = self._gather_state(runner) if exact else None
             if runner.rank == 0 and path != self._superseded:
