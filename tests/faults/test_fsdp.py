@@ -58,10 +58,10 @@ def test_an_ended_run_goes_on_exactly(
 
 def test_one_process_goes_on_from_shards_and_back(forker: Forker) -> None:
     """One process goes on from a folder at the end of an epoch and writes files, from which FSDP goes on."""
-    by_epoch = "checkpoint_config=dict(interval=1)"
-    run_ranks(forker, "train", "epoch.py", "--work-dir", "run", *FSDP, by_epoch, "runner.max_epochs=2")
+    by_epoch = ["checkpoint_config.interval=1", "checkpoint_config.by_epoch=True"]
+    run_ranks(forker, "train", "epoch.py", "--work-dir", "run", *FSDP, *by_epoch, "runner.max_epochs=2")
     alone = forker.start(
-        "train", "epoch.py", "--work-dir", "run", "--resume", "auto", "--cfg-options", "model.ballast=1", by_epoch,
+        "train", "epoch.py", "--work-dir", "run", "--resume", "auto", "--cfg-options", "model.ballast=1", *by_epoch,
         "runner.max_epochs=3",
         SESSION="alone",
     )  # fmt: skip
@@ -76,11 +76,13 @@ def test_one_process_goes_on_from_shards_and_back(forker: Forker) -> None:
         "--resume",
         "auto",
         *FSDP,
-        by_epoch,
+        *by_epoch,
         session="second",
     )
     assert Path("run/latest.pth").resolve().is_dir()
     assert newest(Path("run"))["resume"]["position"]["epoch"] == 4
+    tested = forker.start("test", "run/epoch.py", "run/epoch_4")
+    assert tested.end() == 0, tested.text
 
 
 def test_ddp_and_fsdp_load_weights_of_each_other(forker: Forker, unbroken: Any) -> None:
