@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from cfgtrain.runner import DistEvalHook
 SECONDS = 60
 
 
-def in_processes(name: str, count: int, folder: Path) -> list[Any]:
-    """Run a function of this module in ``count`` processes of one group; return what each returns."""
+def in_processes(name: str, count: int, folder: Path, module: str = __name__) -> list[Any]:
+    """Run a function of a module, by default this one, in ``count`` processes of one group; return what each returns."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_run, args=(name, rank, count, folder)) for rank in range(count)]
+    processes = [
+        context.Process(target=_run, args=(name, rank, count, folder, module)) for rank in range(count)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -38,10 +40,10 @@ def in_processes(name: str, count: int, folder: Path) -> list[Any]:
     return [torch.load(folder / f"result_{rank}.pt", weights_only=False) for rank in range(count)]
 
 
-def _run(name: str, rank: int, count: int, folder: Path) -> None:
+def _run(name: str, rank: int, count: int, folder: Path, module: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
-    result = getattr(sys.modules[__name__], name)(rank)
+    result = getattr(importlib.import_module(module), name)(rank)
     torch.save(result, folder / f"result_{rank}.pt")
     dist.destroy_process_group()
 

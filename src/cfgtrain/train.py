@@ -191,7 +191,7 @@ def _train(
                 write_config(cfg, work_dir)  # only now: nothing has refused it
         elif not is_main:
             seed_process(cfg.seed, runner.rank)  # the models are equal; what they draw in training is not
-        runner.model = wrap_model(cfg, model)
+        runner.model = wrap_model(cfg, model, runner.optimizer)
 
         log_start(runner, cfg, loaders, workflow, begins)
         signals = signal_handlers.enter_context(

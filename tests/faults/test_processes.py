@@ -128,7 +128,7 @@ def test_a_wrong_config_is_reported_once(forker: Forker) -> None:
         forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", "+parallel.type='FDP'"
     )
     assert end_ranks(ranks) == [2, 2]
-    assert "parallel.type is 'DDP', not 'FDP'." in ranks[0].text
+    assert "parallel.type is 'DDP' or 'FSDP', not 'FDP'." in ranks[0].text
     assert ranks[1].text == ""
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "MARK",
     "checkpoints_in",
     "files_of",
+    "folder_name",
     "has_shards",
     "is_sharded",
     "read_full",
@@ -61,6 +62,11 @@ Value = TypeVar("Value")
 def is_sharded(path: str | Path) -> bool:
     """Return whether a path is a folder, or a link to one, with a complete checkpoint in shards."""
     return Path(path, MARK).is_file()
+
+
+def folder_name(name: str) -> str:
+    """Return the name of a checkpoint in shards where a file would have this name: without ``.pth``."""
+    return name.removesuffix(".pth") or name
 
 
 def has_shards(path: str | Path) -> bool:

@@ -217,8 +217,8 @@ def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
     """
     if hasattr(model, "require_backward_grad_sync"):  # DistributedDataParallel
         model.require_backward_grad_sync = enabled  # type: ignore[assignment]  # a plain attribute
-    elif hasattr(model, "set_requires_gradient_sync"):  # fully_shard
-        model.set_requires_gradient_sync(enabled)  # type: ignore[operator]  # a method of its mixin
+    elif hasattr(inner := unwrap_model(model), "set_requires_gradient_sync"):  # fully_shard
+        inner.set_requires_gradient_sync(enabled)  # type: ignore[operator]  # a method of its mixin
 
 
 def exclude_from_sync(model: nn.Module, names: Iterable[str]) -> None:

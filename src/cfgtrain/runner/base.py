@@ -24,6 +24,7 @@ from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.coordinator import Coordinator
 from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.fsdp import free_gathered
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import hook_configs
@@ -195,6 +196,7 @@ class BaseRunner(ABC):
         else:
             with inference_autocast(unwrap_model(self.model)):
                 outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
+            free_gathered(self.model)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
