@@ -88,6 +88,9 @@ class ValMeans(Hook):
     def __init__(self) -> None:
         self.means: list[float] = []
 
+    def before_val_epoch(self, runner: Any) -> None:
+        runner.log_buffer.clear()
+
     def after_val_epoch(self, runner: Any) -> None:
         runner.log_buffer.average()
         self.means.append(runner.log_buffer.output["loss"])

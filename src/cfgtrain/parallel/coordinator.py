@@ -192,7 +192,8 @@ class Coordinator:
         )
 
     def _beats(self) -> list[bytes]:
-        return [self._store.get(f"beat/{rank}") for rank in range(self.world_size)]
+        keys = [f"beat/{rank}" for rank in range(self.world_size)]
+        return [self._store.get(key) if self._store.check([key]) else b"" for key in keys]
 
     def _first_failure(self) -> tuple[int, str] | None:
         deadline = time.monotonic() + FAILURE_SECONDS

@@ -119,7 +119,8 @@ class HangWatch:
 
     def place_of(self, rank: int) -> str:
         """Return which process a rank is, for a message."""
-        return _name(rank, json.loads(self._store.get(f"process/{rank}")))
+        key = f"process/{rank}"
+        return _name(rank, json.loads(self._store.get(key))) if self._store.check([key]) else f"rank {rank}"
 
     def _answers(self) -> dict[int, Any]:
         """Return what the processes have sent, by rank."""
