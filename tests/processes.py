@@ -13,6 +13,7 @@ import torch
 from tiny import LOGGER, TO_TENSORS, Squares, TinyNet, make_runner, squares_loader
 from torch import distributed as dist
 from torch import multiprocessing
+from torch.nn.parallel import DistributedDataParallel
 
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
@@ -21,7 +22,7 @@ from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
 from cfgtrain.parallel import DataContainer, MMDistributedDataParallel
 from cfgtrain.parallel.dist import allreduce_grads, allreduce_params, average_tensors, get_dist_info
-from cfgtrain.runner import DistEvalHook
+from cfgtrain.runner import DistEvalHook, Hook
 
 SECONDS = 60
 
@@ -84,6 +85,47 @@ def evaluate_metrics_in_shares(rank: int) -> Any:
     alone = build_dataloader(data, 5, shuffle=False)
     expected = evaluate(model, alone, LOGGER, metrics=build_metrics(["Accuracy", "ConfusionMatrix"]))
     return hook.scores, hook.newest, expected, runner.meta["hook_msgs"]["best_score"]
+
+
+class ValMeans(Hook):
+    """Keeps the mean loss of each val flow."""
+
+    def __init__(self) -> None:
+        self.means: list[float] = []
+
+    def before_val_epoch(self, runner: Any) -> None:
+        runner.log_buffer.clear()
+
+    def after_val_epoch(self, runner: Any) -> None:
+        runner.log_buffer.average()
+        self.means.append(runner.log_buffer.output["loss"])
+
+
+def validate_in_wrapper_of_torch(rank: int) -> Any:
+    """Train and validate 21 and 1 samples in torch's own wrapper; return the mean losses, and those of one process."""
+    results = []
+    for size in (21, 1):
+        data = Squares(size, pipeline=TO_TENSORS)
+        torch.manual_seed(0)
+        net = TinyNet()
+        net.norm = torch.nn.Identity()  # the statistics of the processes are different
+        model = DistributedDataParallel(net)
+        val = build_dataloader(data, 5, shuffle=False, rank=rank, world_size=2)
+        train = build_dataloader(Squares(pipeline=TO_TENSORS), 4, rank=rank, world_size=2)
+        runner = make_runner("epoch", 2, model, meta={})
+        means = ValMeans()
+        runner.register_hook(means)
+        runner.register_optimizer_hook({})
+        runner.run([train, val], [("train", 1), ("val", 1)])
+        model.module.eval()
+        with torch.no_grad():
+            alone = [
+                (model.module.val_step(batch)["loss"].item(), len(next(iter(batch.values()))))
+                for batch in build_dataloader(data, 5, shuffle=False)
+            ]
+        expected = sum(loss * count for loss, count in alone) / size
+        results.append((means.means[-1], expected, [p.tolist() for p in model.parameters()]))
+    return results
 
 
 def average_buffers(rank: int) -> Any:

@@ -200,9 +200,10 @@ def _train(
                 SAME_SIGNAL_SECONDS if coordinator is None else SAME_SIGNAL_OF_LAUNCHER_SECONDS,
             )
         )
-        best, scores, samples = _run_and_test(
-            runner, runner.model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
-        )
+        with nullcontext() if coordinator is None else coordinator.watching(work_dir):
+            best, scores, samples = _run_and_test(
+                runner, runner.model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
+            )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
         if is_main:

@@ -18,7 +18,7 @@ from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model
 from cfgtrain.parallel.objects import gather_objects
-from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
+from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model, without_communication
 from cfgtrain.random_state import isolated_random_state
 
 __all__ = ["Predicted", "multi_gpu_test", "predict_batches", "single_gpu_test"]
@@ -96,7 +96,7 @@ def predict_batches(
 def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:
     """Return the predictions of a batch, and its losses if they are wanted."""
     args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
-    inner = unwrap_model(model)
+    model, inner = without_communication(model), unwrap_model(model)
     with inference_autocast(inner):
         if with_losses:
             predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method

@@ -68,19 +68,24 @@ class _Steps(nn.Module):
         return self._run("forward_with_loss", args, kwargs)
 
     def _run(self, name: str, args: Any, kwargs: Any) -> Any:
-        modules = self._modules  # setting an attribute of a module takes longer than the rest of this method
-        model: Any = modules["module"]
-        call = vars(self).get("_call")
-        if call is None or call.model is not model:
-            call = _Call(modules, model)
-            vars(self)["_call"] = call  # not as a submodule, which would have the weights a second time
-        vars(call)["name"] = name
-        modules["module"] = call  # torch's forward calls it like any other model
-        try:
-            return self(*args, **kwargs)
-        finally:
-            if modules["module"] is call:
-                modules["module"] = model
+        return _run_as_forward(self, name, args, kwargs)
+
+
+def _run_as_forward(wrapper: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """Call a method of the model in a wrapper of torch as the forward pass of the wrapper."""
+    modules = wrapper._modules  # setting an attribute of a module takes longer than the rest of this function
+    model = modules["module"]
+    call = vars(wrapper).get("_call")
+    if call is None or call.model is not model:
+        call = _Call(modules, model)
+        vars(wrapper)["_call"] = call  # not as a submodule, which would have the weights a second time
+    vars(call)["name"] = name
+    modules["module"] = call  # torch's forward calls it like any other model
+    try:
+        return wrapper(*args, **kwargs)
+    finally:
+        if modules["module"] is call:
+            modules["module"] = model
 
 
 class _Call(nn.Module):
@@ -205,9 +210,33 @@ def unwrap_model(module: nn.Module) -> nn.Module:
     return module
 
 
+def step_method(model: nn.Module, name: str) -> Any:
+    """Return the method of a model with this name, such as ``train_step``, also if only the model in its wrapper has it.
+
+    torch's own ``DistributedDataParallel`` has no such methods: with gradients, the method is then called as its
+    forward pass, and without them directly, as in ``MMDistributedDataParallel``.
+    """
+    method = getattr(model, name, None)
+    if callable(method) or not isinstance(model, DistributedDataParallel):
+        return method
+    if not torch.is_grad_enabled():
+        return getattr(model.module, name)
+    return lambda *args, **kwargs: _run_as_forward(model, name, args, kwargs)
+
+
+def without_communication(model: nn.Module) -> nn.Module:
+    """Return what to call for predictions: without a wrapper of torch that copies buffers in each forward pass.
+
+    The processes may evaluate different numbers of batches.
+    """
+    is_plain = isinstance(model, DistributedDataParallel) and not isinstance(model, _Steps)
+    return model.module if is_plain else model  # type: ignore[return-value]  # a module
+
+
 def has_forward_with_loss(model: nn.Module) -> bool:
-    """Return whether a model and its wrappers have ``forward_with_loss(**batch) -> (predictions, losses)``."""
-    return all(callable(getattr(each, "forward_with_loss", None)) for each in (model, unwrap_model(model)))
+    """Return whether a model, in its wrappers, has ``forward_with_loss(**batch) -> (predictions, losses)``."""
+    parts = (without_communication(model), unwrap_model(model))
+    return all(callable(getattr(each, "forward_with_loss", None)) for each in parts)
 
 
 def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
