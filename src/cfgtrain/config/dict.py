@@ -193,11 +193,19 @@ class _Tracer:
         if len(path) > MAX_DEPTH or self.count > MAX_CONTAINERS:
             raise _endless(path, self.count)
         if type(value) in (list, tuple):
-            return type(value)([self.copy(item, (*path, i)) for i, item in enumerate(value)])
-        if not isinstance(value, Mapping):
+            items = [
+                item if type(item) in _SCALARS else self.copy(item, (*path, i))
+                for i, item in enumerate(value)
+            ]
+            return items if type(value) is list else tuple(items)
+        if type(value) is not dict and not isinstance(value, Mapping):  # the first is faster
             return value
         node = _node(
-            {key: self.copy(item, (*path, key)) for key, item in value.items()}, Trace(path, self.sources)
+            {
+                key: item if type(item) in _SCALARS else self.copy(item, (*path, key))
+                for key, item in value.items()
+            },
+            Trace(path, self.sources),
         )
         if DELETE in node and self.marked is not None:
             self.marked.append(path)
@@ -229,9 +237,9 @@ def copy_tree(value: Any) -> Any:
 
 def _node(items: Mapping[Any, Any] | Iterable[tuple[Any, Any]], trace: Trace | None) -> ConfigDict:
     """Return a ConfigDict of items that are converted already."""
-    node = ConfigDict.__new__(ConfigDict)
+    node: ConfigDict = dict.__new__(ConfigDict)
     dict.update(node, items)
-    set_trace(node, trace)
+    object.__setattr__(node, "_trace", trace)
     return node
 
 

@@ -13,7 +13,6 @@ import os
 import re
 from bisect import bisect
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.config.dict import copy_tree
@@ -70,14 +69,15 @@ def fill_file_variables(text: str, file: str) -> str:
     Quotes in the path are escaped if the format allows it, so that a folder named ``it's`` does
     not end the string that it is in.
     """
-    path = Path(file)
+    folder, name = os.path.split(file)
+    stem, suffix = os.path.splitext(name)
     values = {
-        "fileDirname": path.parent.as_posix(),
-        "fileBasename": path.name,
-        "fileBasenameNoExtension": path.stem,
-        "fileExtname": path.suffix,
+        "fileDirname": folder.replace(os.sep, "/"),
+        "fileBasename": name,
+        "fileBasenameNoExtension": stem,
+        "fileExtname": suffix,
     }
-    unsafe = {".py": r"""(['"\\])""", ".json": r'(["\\])'}.get(path.suffix)
+    unsafe = {".py": r"""(['"\\])""", ".json": r'(["\\])'}.get(suffix)
 
     def value(match: re.Match[str]) -> str:
         found = values[match[1]]
