@@ -210,7 +210,7 @@ class _Reader:
 
 
 def _decoded(content: bytes) -> str:
-    """Return the text of a file as a text file is read: without a byte order mark, with ``\\n`` as the end of lines."""
+    """Return the text of a file without a byte order mark, and with newlines as the only ends of lines."""
     text = content.decode("utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 

@@ -70,7 +70,7 @@ def fill_file_variables(text: str, file: str) -> str:
     not end the string that it is in.
     """
     folder, name = os.path.split(file)
-    stem, suffix = os.path.splitext(name)
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122  # pathlib is slower than reading a small file
     values = {
         "fileDirname": folder.replace(os.sep, "/"),
         "fileBasename": name,
