@@ -19,6 +19,8 @@ DELETE = "_delete_"
 # A config with more lists and dicts than this probably repeats a part of itself many times.
 MAX_CONTAINERS = 250_000
 
+_new, _set_trace = tuple.__new__, object.__setattr__
+
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -193,20 +195,17 @@ class _Tracer:
         if len(path) > MAX_DEPTH or self.count > MAX_CONTAINERS:
             raise _endless(path, self.count)
         if type(value) in (list, tuple):
-            items = [
-                item if type(item) in _SCALARS else self.copy(item, (*path, i))
-                for i, item in enumerate(value)
-            ]
-            return items if type(value) is list else tuple(items)
+            if _SCALARS.issuperset(map(type, value)):
+                return value[:]
+            return type(value)([self.copy(item, (*path, i)) for i, item in enumerate(value)])
         if type(value) is not dict and not isinstance(value, Mapping):  # the first is faster
             return value
-        node = _node(
-            {
-                key: item if type(item) in _SCALARS else self.copy(item, (*path, key))
-                for key, item in value.items()
-            },
-            Trace(path, self.sources),
-        )
+        node: ConfigDict = dict.__new__(ConfigDict)
+        dict.update(node, value)
+        _set_trace(node, "_trace", _new(Trace, (path, self.sources, None)))  # faster than Trace()
+        for key, item in value.items():
+            if type(item) not in _SCALARS:
+                dict.__setitem__(node, key, self.copy(item, (*path, key)))
         if DELETE in node and self.marked is not None:
             self.marked.append(path)
         return node
@@ -239,7 +238,7 @@ def _node(items: Mapping[Any, Any] | Iterable[tuple[Any, Any]], trace: Trace | N
     """Return a ConfigDict of items that are converted already."""
     node: ConfigDict = dict.__new__(ConfigDict)
     dict.update(node, items)
-    object.__setattr__(node, "_trace", trace)
+    _set_trace(node, "_trace", trace)
     return node
 
 

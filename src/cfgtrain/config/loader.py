@@ -146,7 +146,7 @@ class _Reader:
         if not path.endswith(SUFFIXES):
             _check_file(path, shown, named)
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", buffering=0) as file:
                 return _decoded(file.read())
         except UnicodeDecodeError as error:
             raise ConfigSyntaxError(
@@ -217,7 +217,9 @@ def _decoded(content: bytes) -> str:
 
 def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     code, references, variables = file.hidden
-    source = PythonSource(file.shown, file.text, {}, code, file.hidden.sources())
+    source = PythonSource(
+        file.shown, file.text, {}, code, file.hidden.sources() if references or variables else {}
+    )
     named: object = None
     bases: list[Loaded] = []
     values: dict[str, Any] = {}

@@ -27,6 +27,10 @@ _VALUE = re.compile(
     r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
     r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
 )
+_ESCAPES = {
+    ".py": str.maketrans({"'": r"\'", '"': r"\"", "\\": r"\\"}),
+    ".json": str.maketrans({'"': r"\"", "\\": r"\\"}),
+}
 _JSON_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
@@ -77,13 +81,8 @@ def fill_file_variables(text: str, file: str) -> str:
         "fileBasenameNoExtension": stem,
         "fileExtname": suffix,
     }
-    unsafe = {".py": r"""(['"\\])""", ".json": r'(["\\])'}.get(suffix)
-
-    def value(match: re.Match[str]) -> str:
-        found = values[match[1]]
-        return re.sub(unsafe, r"\\\1", found) if unsafe else found
-
-    return _FILE_VARIABLE.sub(value, text)
+    escapes = _ESCAPES.get(suffix, {})
+    return _FILE_VARIABLE.sub(lambda match: values[match[1]].translate(escapes), text)
 
 
 def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:
