@@ -1,0 +1,1 @@
+"""Support for projects that were written for other toolkits."""
