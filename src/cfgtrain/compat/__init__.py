@@ -1,1 +1,3 @@
-"""Support for projects that were written for other toolkits."""
+"""What lets work that was written for other toolkits run; nothing here is imported unless it is asked for."""
+
+__all__: list[str] = []
