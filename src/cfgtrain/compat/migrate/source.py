@@ -63,7 +63,9 @@ class Source:
         self.path = path
         self.data = path.read_bytes()
         is_python = path.suffix == ".py"
-        self.encoding = tokenize.detect_encoding(io.BytesIO(self.data).readline)[0] if is_python else "utf-8-sig"
+        self.encoding = (
+            tokenize.detect_encoding(io.BytesIO(self.data).readline)[0] if is_python else "utf-8-sig"
+        )
         self.text = self.data.decode(self.encoding)
         if not is_python and not self.data.startswith(b"\xef\xbb\xbf"):
             self.encoding = "utf-8"
@@ -139,11 +141,12 @@ class Source:
             with atomic_write(target) as file:
                 file.write(data)
                 if target.read_bytes() != self.data:
-                    raise MigrationError(f"{self.path} has changed while it was read, and was not overwritten.")
+                    raise MigrationError(
+                        f"{self.path} has changed while it was read, and was not overwritten."
+                    )
         except (OSError, UnicodeEncodeError) as error:
             raise MigrationError(f"{self.path} cannot be written: {error}.") from error
 
 
 class MigrationError(CfgTrainError):
     """A file cannot be rewritten."""
-
