@@ -24,7 +24,8 @@ LAYERS = [
     ("cfgtrain.runner", "cfgtrain.evaluation", "cfgtrain.data", "cfgtrain.optim", "cfgtrain.models",
      "cfgtrain.metrics"),
     ("cfgtrain.experiment",),
-    ("cfgtrain.train", "cfgtrain.test", "cfgtrain.predict", "cfgtrain.preview", "cfgtrain.model_summary", "cfgtrain.check"),
+    ("cfgtrain.train", "cfgtrain.test", "cfgtrain.predict", "cfgtrain.preview", "cfgtrain.model_summary", "cfgtrain.check",
+     "cfgtrain.compat"),
     ("cfgtrain_cli",),
 ]  # fmt: skip
 TORCH_FREE_LAYERS = 4  # errors to image

@@ -34,6 +34,7 @@
     │   └── CompressionError         (OSError, EOFError)
     ├── ImageDecodeError             (ValueError)        bytes that are not a complete image
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
+    ├── CompatError                  (ImportError)       a name of another toolkit that cfgtrain does not have
     ├── ProcessError                 (RuntimeError)      another process of a distributed run that failed
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
@@ -388,6 +389,12 @@ class ImageDecodeError(CfgTrainError, ValueError):
 
 class MissingLibraryError(CfgTrainError, ImportError):
     """An optional library that is needed is not installed."""
+
+
+class CompatError(CfgTrainError, ImportError):
+    """A name of MMCV that cfgtrain does not have was used, or its modules cannot be provided."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ProcessError(CfgTrainError, RuntimeError):

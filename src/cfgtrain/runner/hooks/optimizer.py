@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.nn.utils import clip_grad  # by this name, code written for MMCV patches it
 
 from cfgtrain.amp import as_half_dtype, wrap_fp16_model
 from cfgtrain.arguments import check_integer
@@ -180,9 +180,9 @@ class OptimizerHook(Hook):
         """Clip the gradients in place; return their norm before, or None with ``clip_value`` or no gradients."""
         with_grad = [p for p in parameters if p.requires_grad and p.grad is not None]
         if "clip_value" in (self.grad_clip or {}):
-            clip_grad_value_(with_grad, **(self.grad_clip or {}))
+            clip_grad.clip_grad_value_(with_grad, **(self.grad_clip or {}))
             return None
-        return clip_grad_norm_(with_grad, **(self.grad_clip or {})) if with_grad else None
+        return clip_grad.clip_grad_norm_(with_grad, **(self.grad_clip or {})) if with_grad else None
 
     def detect_anomalous_parameters(self, loss: Tensor, runner: RunnerView) -> None:
         """Log an error for each trainable parameter that ``loss`` does not depend on."""

@@ -1,0 +1,10 @@
+"""The names of ``mmcv.version``: the version of MMCV whose names and formats cfgtrain has."""
+
+from __future__ import annotations
+
+from cfgtrain.utils.versions import MMCV_VERSION, parse_version_info
+
+__all__ = ["__version__", "parse_version_info", "version_info"]
+
+__version__ = MMCV_VERSION
+version_info = tuple(int(part) for part in MMCV_VERSION.split("."))
