@@ -110,7 +110,7 @@ def test_the_other_configs_train(project: Path, config: str) -> None:
 def test_two_processes_train(project: Path) -> None:
     """With ``--launcher pytorch``: the samples are divided, and the main process evaluates all."""
     (project / "run.py").write_text(ALIASED.replace("; ", "\n").replace(";", "\n"), encoding="utf-8")
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "run.py")
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "run.py")
     lines = train(project, "glyph_net_2e", "two", "--seed", "3", "--launcher", "pytorch", launcher=launcher)
     assert [line["mode"] for line in lines].count("val") == 2
     assert {"accuracy_top-1", "accuracy_top-2"} < {*lines[-1]}
