@@ -29,6 +29,7 @@ from cfgtrain.experiment.distributed import (
     log_in_main_process,
     wrap_model,
 )
+from cfgtrain.experiment.older_keys import apply_process_settings
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
     resume_run,
@@ -147,6 +148,7 @@ def _train(
         fill_seed(cfg, resumed)
         cfg.seed = broadcast_object(cfg.seed)
         set_random_seed(cfg.seed, setting(cfg, "deterministic"))
+        apply_process_settings(cfg, logger)
 
         run_id = from_main_process(lambda: new_run_id(before=resumed.run_id if resumed is not None else ""))
         with before_the_run():

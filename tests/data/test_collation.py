@@ -9,8 +9,10 @@ import torch
 from tiny import same
 from torch.utils.data import default_collate
 
+from cfgtrain.data.builder import build_dataloader
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.errors import SampleError
+from cfgtrain.parallel.data_container import DataContainer
 
 
 def merge(samples: list[Any]) -> Any:
@@ -80,3 +82,17 @@ def test_few_samples_are_named() -> None:
     with pytest.raises(SampleError) as caught:
         merge([{"img": image(1, i, 2)} for i in range(9)])
     assert str(caught.value).count(".png") == 4
+
+
+def test_samples_with_data_containers_are_merged_as_mmcv_does() -> None:
+    """Without a collate_fn: what is not stacked is a list, and the model gets no containers."""
+    samples = [
+        {
+            "img": DataContainer(torch.full((1, 1, 2), i), stack=True),
+            "meta": DataContainer({"i": i}, cpu_only=True),
+        }
+        for i in range(3)
+    ]
+    (batch,) = build_dataloader(samples, 3, shuffle=False)
+    assert batch["img"].tolist() == [[[[i, i]]] for i in range(3)]
+    assert batch["meta"] == [{"i": 0}, {"i": 1}, {"i": 2}]

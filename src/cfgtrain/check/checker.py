@@ -15,6 +15,7 @@ from cfgtrain.check.runner import runner_problems
 from cfgtrain.check.values import file_problems, freeze_problems, value_problems
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, ConfigKeyError
+from cfgtrain.experiment.older_keys import replace_older_keys
 from cfgtrain.keys import HOOK_KEYS, KEYS
 from cfgtrain.origin import Origin, location
 from cfgtrain.suggestions import close_names
@@ -117,6 +118,7 @@ def merged(problems: list[CfgTrainError]) -> list[CfgTrainError]:
 
 def find_problems(cfg: Config) -> Iterator[CfgTrainError]:
     """Yield every problem that can be found without building anything."""
+    replace_older_keys(cfg)
     yield from _top_level(cfg)
     yield from _missing(cfg, [key.name for key in KEYS.values() if key.required], "for training")
     yield from model_problems(cfg, for_training=True)

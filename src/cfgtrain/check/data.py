@@ -22,7 +22,7 @@ from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location
 from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, PIPELINES, SAMPLERS
-from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg
 
 __all__ = ["data_path_problems", "data_problems"]
 
@@ -135,15 +135,32 @@ def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
             hint = f"Did you mean [dict(type={pipeline!r})]?"
         message = f"pipeline must be a list of transforms, not {pipeline!r}."
         yield ConfigValueError(message, hint=hint, **location(cfg, "pipeline"))
+    registry = _pipeline_registry(cfg.get("type"))
     for i, step in enumerate(pipeline if isinstance(pipeline, (list, tuple)) else ()):
-        if not callable(step):
-            yield from component(pipeline, i, PIPELINES, _results_argument(step))
+        if registry is not None and not callable(step):
+            yield from component(pipeline, i, registry, _results_argument(step, registry))
 
 
-def _results_argument(step: Any) -> tuple[str, ...]:
+def _pipeline_registry(kind: Any) -> Registry | None:
+    """Return the registry that a dataset builds its pipeline from; None if it is not known.
+
+    A dataset in the registry of a project builds it from another registry of the project.
+    """
+    if not isinstance(kind, str) or kind in DATASETS:
+        return PIPELINES
+    scopes = {each.scope for each in DATASETS.project_registries(kind)}
+    if not scopes:
+        return PIPELINES
+    own = [
+        each for each in known_registries() if each.scope in scopes and each.name in ("pipeline", "pipelines")
+    ]
+    return own[0] if len(own) == 1 else None
+
+
+def _results_argument(step: Any, registry: Registry) -> tuple[str, ...]:
     """Return the argument that a function gets the results through, if the step is a function and not built by it."""
     try:
-        target, args = resolve_cfg(step, PIPELINES)
+        target, args = resolve_cfg(step, registry)
     except Exception:  # reported by component
         return ()
     return tuple(filter(None, [results_argument(target, args)]))

@@ -33,7 +33,11 @@ def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrain
         return
     model = cfg["model"]
     yield from component(cfg._cfg_dict, "model", MODELS)
-    yield from nested(model, MODELS)
+    kind = model.get("type") if isinstance(model, Mapping) else None
+    of_projects = MODELS.project_registries(kind) if isinstance(kind, str) and kind not in MODELS else []
+    yield from nested(
+        model, of_projects[0] if of_projects else MODELS
+    )  # the model builds its parts from there
     target = model_class(model)
     if target is not None and issubclass(target, SupervisedModel | ImageClassifier):
         yield from _loss_name(model)

@@ -17,6 +17,7 @@ from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, CheckpointError, ConfigError, ConfigValueError
 from cfgtrain.experiment.distributed import parallel_problems
+from cfgtrain.experiment.older_keys import older_key_problems
 from cfgtrain.experiment.resume import may_resume
 from cfgtrain.fileio.uri import uri_prefix
 from cfgtrain.keys import setting
@@ -44,6 +45,7 @@ def value_problems(cfg: Config) -> Iterator[CfgTrainError]:
     yield from _empty_paths(cfg)
     yield from freeze_problems(cfg)
     yield from parallel_problems(cfg)
+    yield from older_key_problems(cfg)
     yield from acceleration_problems(cfg)
     if setting(cfg, "log_level") not in [*logging.getLevelNamesMapping()]:
         yield wrong_value(cfg, "log_level", "DEBUG, INFO, WARNING or ERROR")

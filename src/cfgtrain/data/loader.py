@@ -147,7 +147,7 @@ class EpochDataLoader(_Loader):
         drop_last: Whether to drop the last batch if it is incomplete.
         num_workers: Number of worker processes. 0 loads in this process.
         collate_fn: Function that merges a list of samples into a batch; by default torch's ``default_collate``, with
-            errors that name what differs. Each ``DataContainer`` in its result is replaced by its data.
+            errors that name what differs, or MMCV's ``collate`` if the samples have a ``DataContainer``. Each ``DataContainer`` in its result is replaced by its data.
         pin_memory: Whether to copy batches to pinned (page-locked) memory.
         persistent_workers: Whether to keep the workers running between epochs.
         prefetch_factor: Number of batches that each worker loads in advance.

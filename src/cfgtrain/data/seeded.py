@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from cfgtrain.data.collation import merge_samples
@@ -19,6 +22,7 @@ from cfgtrain.introspection.signatures import callable_name
 from cfgtrain.introspection.user_code import user_frame_lines
 from cfgtrain.origin import Location
 from cfgtrain.parallel.data import unpack_containers
+from cfgtrain.parallel.data_container import DataContainer, collate
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
 
 __all__ = ["SeededDataset"]
@@ -323,8 +327,8 @@ class BatchMaker:
 
     Args:
         dataset: What loaded the samples.
-        collate_fn: A custom function that merges a list of samples. Each ``DataContainer`` in what it returns
-            is replaced by its data.
+        collate_fn: A custom function that merges a list of samples; by default ``merge_samples``, or MMCV's ``collate``
+            if the samples have a ``DataContainer``. Each ``DataContainer`` in what it returns is replaced by its data.
     """
 
     def __init__(
@@ -359,21 +363,32 @@ class BatchMaker:
                 self.dataset.describe(samples.indices[at]) if isinstance(samples, Samples) else f"sample {at}"
             )
 
-        if self.collate_fn is None:
+        if self.collate_fn is None and not _has_container(samples[0]):
             return merge_samples(samples, describe, **self.dataset.place)
+        merge = self.collate_fn or partial(collate, samples_per_gpu=len(samples))
         try:
             if not isinstance(samples, Samples):
-                return unpack_containers(self.collate_fn(list(samples)))
+                return unpack_containers(merge(list(samples)))
             epoch, position, _ = samples.draws[0]
             with isolated_random_state():
                 seed_sample(derive_seed(self.dataset.seed, epoch, position, _BATCH))
-                return unpack_containers(self.collate_fn(list(samples)))
+                return unpack_containers(merge(list(samples)))
         except Exception as error:
             raise SampleError(
-                f"{callable_name(self.collate_fn)} cannot merge the samples of a batch: {type(error).__name__}: {error}. "
+                f"{callable_name(merge)} cannot merge the samples of a batch: {type(error).__name__}: {error}. "
                 f"The first is: {describe(0)}.",
                 **self.dataset.place,
             ) from error
+
+
+def _has_container(sample: Any) -> bool:
+    """Return whether a sample, a dict or a sequence, has a ``DataContainer``."""
+    values = sample.values() if isinstance(sample, Mapping) else sample
+    return (
+        isinstance(values, Iterable)
+        and not isinstance(values, str | bytes | Tensor | np.ndarray)
+        and any(isinstance(value, DataContainer) for value in values)
+    )
 
 
 def _sample_error(sample: str, error: BaseException, place: Location) -> SampleError:

@@ -6,15 +6,26 @@ The layers that use them are in ``cfgtrain.cnn``; those that MMCV has here can b
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from cfgtrain.ops import attention, reassembly
+from torch.nn import SyncBatchNorm as SyncBatchNorm
+
+from cfgtrain.ops import attention, boxes, focal_loss, reassembly, suppression
 from cfgtrain.ops.attention import *
+from cfgtrain.ops.boxes import *
+from cfgtrain.ops.focal_loss import *
 from cfgtrain.ops.reassembly import *
+from cfgtrain.ops.suppression import *
 
 if TYPE_CHECKING:
     from cfgtrain.cnn.bricks.criss_cross_attention import CrissCrossAttention as CrissCrossAttention
     from cfgtrain.cnn.bricks.upsample import CARAFEPack as CARAFEPack
 else:  # type checkers use the imports above
-    __all__ = ["CARAFEPack", "CrissCrossAttention", *attention.__all__, *reassembly.__all__]
+    _MODULES = (attention, boxes, focal_loss, reassembly, suppression)
+    __all__ = [
+        "CARAFEPack",
+        "CrissCrossAttention",
+        "SyncBatchNorm",
+        *(name for module in _MODULES for name in module.__all__),
+    ]
 
 
 def __getattr__(name: str) -> _Any:

@@ -67,6 +67,9 @@ class Registry:
     6. An entry is built by the ``build_func`` of the registry on which ``build`` was called.
     7. Classes, functions and other callables can be registered; a partial needs a name.
     8. A name that is in no registry may be a full import path, such as ``"torch.nn.GELU"``.
+    9. A registry of cfgtrain (with a ``home``) finds a name that it does not have in a registry of a project: its
+       descendants, and registries without a parent that have its name, such as ``Registry("dataset")``. If several
+       have the name with different entries, it needs a scope.
 
     Args:
         name: What the registry contains, for messages.
@@ -205,6 +208,22 @@ class Registry:
         if self.home is not None:
             importlib.import_module(self.home)
 
+    def project_registries(self, name: str) -> list[Registry]:
+        """Return the registries of projects that have an entry for ``name``; see the last rule above.
+
+        A project written for MMCV has registries of its own for what MMCV has none, such as datasets, and children of
+        MMCV's registries.
+        """
+        if self.home is None:
+            return []
+        return [
+            each
+            for each in known_registries()
+            if each.home is None
+            and name in each._module_dict
+            and (each.root is self if each.parent is not None else each.name.rstrip("s") == self._name)
+        ]
+
     def resolve(self, name: str, folder: Path | None = None) -> Callable[..., Any]:
         """Return the entry for ``name``, or the object at that import path.
 
@@ -218,6 +237,9 @@ class Registry:
         """
         found = self.get(name) or import_object(name)
         if found is None:
+            of_projects = {each._module_dict[name] for each in self.project_registries(name)}
+            if len(of_projects) == 1:
+                return of_projects.pop()
             message, hint = explain_unknown_name(self, name, folder, _registries)
             raise UnknownNameError(message, hint=hint)
         return found

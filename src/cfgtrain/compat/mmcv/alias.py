@@ -45,7 +45,7 @@ class Source:
 
     def names(self) -> Sequence[str]:
         """Return the public names that it has, by their names in MMCV."""
-        return [self.old] if self.old else getattr(self.module, "__all__", ())
+        return [self.old] if self.old else _exports(self.module)
 
     def own(self, name: str) -> str | None:
         """Return the name in the module, or None if this source does not have it."""
@@ -151,7 +151,7 @@ class AliasFinder(MetaPathFinder, Loader):
         """Set the attributes that do not come from cfgtrain; reloading a module changes nothing else."""
         module.__file__ = module.__spec__.origin if module.__spec__ else None
         module.__doc__ = f"{module.__name__} of MMCV {MMCV_VERSION}: an alias of modules of cfgtrain."
-        if module.__name__ == ROOT:
+        if module.__name__ in (ROOT, f"{ROOT}.version"):
             module.__version__ = MMCV_VERSION  # type: ignore[attr-defined]  # a module can have any attribute
 
     def get_source(self, fullname: str) -> str:
@@ -230,6 +230,19 @@ def _missing(module: str, name: str) -> Any:
     below = module.removeprefix(ROOT).removeprefix(".")
     reason = MISSING_NAMES.get(below, {}).get(name)
     return None if reason is None else stand_in(module, name, reason)
+
+
+def _exports(module: ModuleType) -> list[str]:
+    """Return the ``__all__`` of a module; without one, its constants and the classes and functions that it defines."""
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        return [name for name in listed if not name.startswith("__")]
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (name.isupper() or getattr(value, "__module__", None) == module.__name__)
+    ]
 
 
 def _children(package: str) -> list[str]:

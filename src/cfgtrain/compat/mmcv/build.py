@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import SyncBatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm as _BatchNorm  # projects import these from here, as with MMCV
+from torch.nn.modules.conv import _ConvNd as _ConvNd
+from torch.nn.modules.conv import _ConvTransposeMixin as _ConvTransposeMixin
+from torch.nn.modules.instancenorm import _InstanceNorm as _InstanceNorm
+from torch.nn.modules.pooling import _AdaptiveAvgPoolNd as _AdaptiveAvgPoolNd
+from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as _AdaptiveMaxPoolNd
+from torch.nn.modules.pooling import _AvgPoolNd as _AvgPoolNd
+from torch.nn.modules.pooling import _MaxPoolNd as _MaxPoolNd
 from torch.utils.data import DataLoader
 
 from cfgtrain.compat.mmcv.devices import (

@@ -85,7 +85,12 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.compat.mmcv.layers:obsolete_torch_version",
     ),
     "cnn.builder": ("cfgtrain.cnn.builder", "cfgtrain.registries"),
-    "cnn.resnet": ("cfgtrain.cnn.resnet", "cfgtrain.compat.mmcv.layers:conv3x3"),
+    "cnn.resnet": (
+        "cfgtrain.cnn.resnet",
+        "cfgtrain.cnn.resnet:BasicBlock",
+        "cfgtrain.cnn.resnet:Bottleneck",
+        "cfgtrain.compat.mmcv.layers:conv3x3",
+    ),
     "cnn.rfsearch": (),
     "cnn.rfsearch.operator": (),
     "cnn.rfsearch.search": (),
@@ -99,6 +104,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "cnn.utils.sync_bn": ("cfgtrain.cnn.tools.sync_bn",),
     "cnn.utils.weight_init": (
         "cfgtrain.cnn.init.initializers",
+        "cfgtrain.cnn.init.initializers:BaseInit",
         "cfgtrain.cnn.init.functions",
         "cfgtrain.cnn.init.record",
         "cfgtrain.registries:INITIALIZERS",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cfgtrain.utils.versions import MMCV_VERSION, parse_version_info
 
-__all__ = ["__version__", "parse_version_info", "version_info"]
+__all__ = ["parse_version_info", "version_info"]
 
-__version__ = MMCV_VERSION
 version_info = tuple(int(part) for part in MMCV_VERSION.split("."))

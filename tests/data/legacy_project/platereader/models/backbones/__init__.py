@@ -1,0 +1,3 @@
+from .glyph_net import GlyphNet
+
+__all__ = ['GlyphNet']
