@@ -20,7 +20,7 @@ from cfgtrain.origin import Origin
 from cfgtrain_cli.console import echo, print_json, styled
 from cfgtrain_cli.failures import cause_lines, note_lines
 from cfgtrain_cli.loading import import_custom_modules, load_config
-from cfgtrain_cli.options import CfgOptions, ConfigFile
+from cfgtrain_cli.options import CfgOptions, Compat, ConfigFile
 
 WIDTH = 80
 _COLORS = {"error": "red", "warning": "yellow", "note": "cyan"}
@@ -42,6 +42,7 @@ def check(
         typer.Option("--trust-checkpoint", help="As for [b]train[/b]: do not read the checkpoints."),
     ] = False,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
 ) -> None:
     """Check a config as train does, and try one batch of each dataset. Nothing is written."""
     entries: list[Entry] = []

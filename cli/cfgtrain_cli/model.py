@@ -10,7 +10,7 @@ import typer
 from cfgtrain_cli.console import echo, print_json, styled
 from cfgtrain_cli.loading import load_project
 from cfgtrain_cli.numbers import count_text, size_text
-from cfgtrain_cli.options import CfgOptions, ConfigFile
+from cfgtrain_cli.options import CfgOptions, Compat, ConfigFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ def model(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
 ) -> None:
     """Show the layers of a model with their output shapes, parameters, multiply-adds and memory.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,32 @@ CfgOptions = Annotated[
         metavar="KEY=VALUE...",
         help="Override config values, such as [b]optimizer.lr=0.02 lr_config.step=\\[8,11][/b]. "
         "[b]+key=value[/b] adds a new key.",
+    ),
+]
+
+COMPAT = "--compat"
+TOOLKITS = ("mmcv",)  # the packages in cfgtrain.compat that can be imported for a command
+
+
+def _import_alias(name: str | None) -> str | None:
+    """Import the alias of a toolkit before anything else, so that the config can import it too."""
+    if name is not None:
+        if name not in TOOLKITS:
+            raise typer.BadParameter(
+                f"{name!r} is not a toolkit that cfgtrain can stand for: {', '.join(TOOLKITS)}."
+            )
+        import_module(f"cfgtrain.compat.{name}")
+    return name
+
+
+Compat = Annotated[
+    str | None,
+    typer.Option(
+        COMPAT,
+        metavar="mmcv",
+        callback=_import_alias,
+        is_eager=True,
+        help="Let [b]import mmcv[/b] import cfgtrain, for configs and code that were written for MMCV 1.x.",
     ),
 ]
 

@@ -11,7 +11,7 @@ import typer
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain_cli.console import echo, print_json
 from cfgtrain_cli.loading import load_project
-from cfgtrain_cli.options import CfgOptions, Device, TrustCheckpoint
+from cfgtrain_cli.options import CfgOptions, Compat, Device, TrustCheckpoint
 
 
 def predict(
@@ -49,6 +49,7 @@ def predict(
     ] = 200,
     trust_checkpoint: TrustCheckpoint = False,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
 ) -> None:
     """Use a trained model: predict for images or tables, or continue texts.
 

@@ -15,7 +15,7 @@ from cfgtrain_cli import origins
 from cfgtrain_cli.choices import choice_option
 from cfgtrain_cli.console import echo
 from cfgtrain_cli.loading import load_config
-from cfgtrain_cli.options import CfgOptions, ConfigFile
+from cfgtrain_cli.options import CfgOptions, Compat, ConfigFile
 
 
 class Format(StrEnum):
@@ -36,6 +36,7 @@ _LAYOUT: dict[Format, dict[str, Any]] = {
 def print_config(
     config: ConfigFile,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
     format: Annotated[Format, choice_option(Format, "--format", "-f", help="Output format.")] = Format.py,  # noqa: A002
     key: Annotated[
         str | None,

@@ -10,7 +10,7 @@ import typer
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain_cli.console import echo
 from cfgtrain_cli.loading import load_project
-from cfgtrain_cli.options import CfgOptions, ConfigFile
+from cfgtrain_cli.options import CfgOptions, Compat, ConfigFile
 
 if TYPE_CHECKING:
     from cfgtrain.preview import SchedulePreview
@@ -30,6 +30,7 @@ def schedule(
         typer.Option(min=1, help="Length of an epoch. \\[default: computed from the dataset]"),
     ] = None,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
 ) -> None:
     """Plot the learning rate and momentum of a training run, without training."""
     cfg = load_project(config, cfg_options)

@@ -17,7 +17,7 @@ from cfgtrain.filesystem.atomic import atomic_write
 from cfgtrain.origin import Origin
 from cfgtrain_cli.console import echo, print_json, styled
 from cfgtrain_cli.loading import load_project
-from cfgtrain_cli.options import CfgOptions, ConfigCommand, Device, TrustCheckpoint, repeat_words
+from cfgtrain_cli.options import CfgOptions, Compat, ConfigCommand, Device, TrustCheckpoint, repeat_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,7 @@ def test(
     device: Device = None,
     trust_checkpoint: TrustCheckpoint = False,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
 ) -> None:
     """Score a trained model on the test dataset, or on the val dataset if there is no other.
 

@@ -21,7 +21,7 @@ from cfgtrain_cli.console import echo
 from cfgtrain_cli.failures import print_exit
 from cfgtrain_cli.launch import STARTED, in_rank, launch, launch_folder, note
 from cfgtrain_cli.loading import load_config, load_project
-from cfgtrain_cli.options import CfgOptions, ConfigFile
+from cfgtrain_cli.options import CfgOptions, Compat, ConfigFile
 
 if TYPE_CHECKING:
     from cfgtrain.train import TrainResult
@@ -88,6 +88,7 @@ def train(
         ),
     ] = None,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
 ) -> None:
     """Train a model from a config file, then test it."""
     settings = {

@@ -394,8 +394,6 @@ class MissingLibraryError(CfgTrainError, ImportError):
 class CompatError(CfgTrainError, ImportError):
     """A name of MMCV that cfgtrain does not have was used, or its modules cannot be provided."""
 
-    exit_code = ExitCode.USAGE
-
 
 class ProcessError(CfgTrainError, RuntimeError):
     """Another process of a distributed run has failed or was lost, which ends this one too.

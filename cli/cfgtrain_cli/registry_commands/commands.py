@@ -9,7 +9,7 @@ import typer
 
 from cfgtrain_cli.console import print_json
 from cfgtrain_cli.loading import load_project
-from cfgtrain_cli.options import CfgOptions
+from cfgtrain_cli.options import CfgOptions, Compat
 
 ConfigOption = Annotated[
     Path | None,
@@ -31,6 +31,7 @@ def list_names(
     ] = None,
     config: ConfigOption = None,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
     as_json: AsJson = False,
 ) -> None:
     """List the registries, or the names in one of them.
@@ -61,6 +62,7 @@ def show(
     ],
     config: ConfigOption = None,
     cfg_options: CfgOptions = None,
+    compat: Compat = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the arguments, documentation, source and config snippet of a name."""

@@ -55,7 +55,8 @@ def sigmoid_focal_loss(
     if weight is not None:
         if weight.shape not in ((classes,), (classes + 1,)):
             raise ArgumentError(
-                f"weight must be ({classes},) or ({classes + 1},), not {tuple(weight.shape)}.", argument="weight"
+                f"weight must be ({classes},) or ({classes + 1},), not {tuple(weight.shape)}.",
+                argument="weight",
             )
         padded = weight if len(weight) > classes else torch.cat([weight, weight.new_ones(1)])
         loss = loss * padded[target][:, None]

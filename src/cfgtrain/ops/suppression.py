@@ -45,11 +45,10 @@ def nms(
         ArgumentError: The shapes do not match, or a number is out of range.
     """
     check_number("iou_threshold", iou_threshold, 0, 1)
-    if isinstance(boxes, np.ndarray) and isinstance(scores, np.ndarray):
-        found = nms(
-            torch.from_numpy(boxes), torch.from_numpy(scores), iou_threshold, offset, score_threshold, max_num
-        )
-        return found[0].numpy(), found[1].numpy()
+    if isinstance(boxes, np.ndarray):
+        tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
+        dets, indices = nms(*tensors, iou_threshold, offset, score_threshold, max_num)
+        return dets.numpy(), indices.numpy()
     kept = _keep(boxes, scores, None, iou_threshold, offset, score_threshold, max_num)
     return torch.cat([boxes[kept], scores[kept, None]], 1), kept
 
@@ -83,10 +82,10 @@ def soft_nms(
         ArgumentError: The shapes do not match, or ``method`` is unknown.
     """
     check_choice("method", method, ("naive", "linear", "gaussian"))
-    if isinstance(boxes, np.ndarray) and isinstance(scores, np.ndarray):
+    if isinstance(boxes, np.ndarray):
         tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
-        found = soft_nms(*tensors, iou_threshold, sigma, min_score, method, offset)
-        return found[0].numpy(), found[1].numpy()
+        dets, indices = soft_nms(*tensors, iou_threshold, sigma, min_score, method, offset)
+        return dets.numpy(), indices.numpy()
     new, kept = _soften(boxes, scores, None, iou_threshold, sigma, min_score, method, offset)
     return torch.cat([boxes[kept], new[:, None]], 1), kept
 
@@ -130,7 +129,9 @@ def batched_nms(
         raise ArgumentError(f"The type must be 'nms' or 'soft_nms', not {kind!r}.", argument="nms_cfg")
     wrong = next((name for name in args if name not in known), None)
     if wrong is not None:
-        raise ArgumentError(f"{kind} has no argument {wrong!r}.", near=(wrong, list(known)), argument="nms_cfg")
+        raise ArgumentError(
+            f"{kind} has no argument {wrong!r}.", near=(wrong, list(known)), argument="nms_cfg"
+        )
     settings = {**known, **args}
     if settings["iou_threshold"] is None:
         raise ArgumentError("nms_cfg needs iou_threshold, such as 0.5.", argument="nms_cfg")

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from pkgutil import ModuleInfo
 from types import ModuleType
 from typing import Any
 
@@ -133,7 +132,9 @@ class AliasModule(ModuleType):
 class AliasFinder(MetaPathFinder, Loader):
     """Finds and loads the modules of MMCV."""
 
-    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Any = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Return how a module of MMCV is loaded; None for every other name."""
         if fullname not in _SOURCES:
             return None
@@ -229,7 +230,11 @@ def _missing(module: str, name: str) -> Any:
     """Return the stand-in for a name that cfgtrain does not have, or None."""
     below = module.removeprefix(ROOT).removeprefix(".")
     reason = MISSING_NAMES.get(below, {}).get(name)
-    return None if reason is None else stand_in(module, name, reason)
+    if reason is None:
+        return None
+    package = module.rpartition(".")[0]  # the class of a package and of its module is the same
+    is_in_package = name in MISSING_NAMES.get(package.removeprefix(ROOT).removeprefix("."), {})
+    return stand_in(f"{package if is_in_package else module}.{name}", reason)
 
 
 def _exports(module: ModuleType) -> list[str]:

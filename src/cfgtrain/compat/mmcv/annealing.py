@@ -46,5 +46,7 @@ def get_position_from_periods(iteration: int, cumulative_periods: Sequence[int])
     """
     position = bisect_right(cumulative_periods, iteration)
     if position == len(cumulative_periods):
-        raise ArgumentError(f"Iteration {iteration} is after the end of the periods {list(cumulative_periods)}.")
+        raise ArgumentError(
+            f"Iteration {iteration} is after the end of the periods {list(cumulative_periods)}."
+        )
     return position

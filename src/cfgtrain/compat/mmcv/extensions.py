@@ -38,7 +38,9 @@ def load_ext(name: str, funcs: Sequence[str]) -> SimpleNamespace:
         name: Name of the extension module, such as ``"_ext"``.
         funcs: The functions that it is to have. Each raises a CompatError, which is an ImportError, when called.
     """
-    reason = "is compiled code of MMCV, which cfgtrain does not have. torchvision.ops has some of its operators."
+    reason = (
+        "is compiled code of MMCV, which cfgtrain does not have. torchvision.ops has some of its operators."
+    )
     return SimpleNamespace(
         **{func: get_fake_func(func, CompatError(f"mmcv.{name}.{func} {reason}")) for func in funcs}
     )

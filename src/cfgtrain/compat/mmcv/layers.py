@@ -62,7 +62,7 @@ def obsolete_torch_version(torch_version: str | tuple[int, ...], version_thresho
         version_threshold: Version numbers.
     """
     found = digit_version(torch_version) if isinstance(torch_version, str) else torch_version
-    return found <= version_threshold
+    return found[: len(version_threshold)] <= version_threshold
 
 
 class NewEmptyTensorOp(torch.autograd.Function):
@@ -83,4 +83,4 @@ class NewEmptyTensorOp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         """Return an empty gradient."""
-        return NewEmptyTensorOp.apply(grads[0], ctx.shape), None
+        return grads[0].new_empty(ctx.shape), None

@@ -95,8 +95,7 @@ _IN_TORCHVISION = {
     "roi_pool": "torchvision.ops.roi_pool",
 }
 _OTHER_OPS = {
-    "carafe": "CARAFE carafe CARAFENaive carafe_naive",
-    "cc_attention": "",
+    "carafe": "CARAFE CARAFENaive carafe_naive",
     "focal_loss": "SoftmaxFocalLoss softmax_focal_loss",
     "nms": "nms_match nms_quadri nms_rotated",
 }
@@ -112,7 +111,10 @@ def _ops() -> dict[str, dict[str, str]]:
     by_module = {
         f"ops.{module}": {name: _op(name) for name in names.split()} for module, names in listed.items()
     }
-    return {**by_module, "ops": {name: reason for each in by_module.values() for name, reason in each.items()}}
+    return {
+        **by_module,
+        "ops": {name: reason for each in by_module.values() for name, reason in each.items()},
+    }
 
 
 # Modules of which cfgtrain has no name.
@@ -162,17 +164,17 @@ class _Missing(type):
 
 
 @cache
-def stand_in(module: str, name: str, reason: str) -> type:
+def stand_in(name: str, reason: str) -> type:
     """Return what a program imports instead of a name that cfgtrain does not have.
 
     Args:
-        module: Module of MMCV that has the name.
-        name: The name.
+        name: Full name in MMCV, such as ``mmcv.ops.RoIAlign``; a name of several modules has one stand-in.
         reason: Why it is missing, and what to do.
 
     Returns:
         A class, so that it can be a base class and the second argument of ``isinstance``. To call it, or to read an
         attribute, raises a CompatError, which is an ImportError.
     """
-    text = f"{module}.{name} is not in cfgtrain. {reason}"
-    return _Missing(name, (), {"__module__": module, "__doc__": text, "_reason": text})
+    module, _, own = name.rpartition(".")
+    text = f"{name} is not in cfgtrain. {reason}"
+    return _Missing(own, (), {"__module__": module, "__doc__": text, "_reason": text})

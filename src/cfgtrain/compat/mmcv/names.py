@@ -286,4 +286,4 @@ MOVED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Functions that have the same name as the module that they are in: the attribute of the package is the function.
-NAMED_LIKE_MODULES = ("cnn.utils.fuse_conv_bn", "ops.nms", "parallel.collate")
+NAMED_LIKE_MODULES = ("cnn.utils.fuse_conv_bn", "ops.carafe", "ops.nms", "parallel.collate")

@@ -53,7 +53,8 @@ def _print_frames_of_script(
     inner = traceback
     while inner is not None and _is_ours(inner.tb_frame.f_code.co_filename):
         inner = inner.tb_next
-    sys.__excepthook__(kind, error, inner or traceback)
+    shown = inner or traceback
+    sys.__excepthook__(kind, error.with_traceback(shown), shown)
 
 
 def _is_ours(file: str) -> bool:
