@@ -12,14 +12,14 @@ BIN = $(VENV)/bin
 PIP = "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -qq -c constraints.txt
 
 .NOTPARALLEL: # two simultaneous installs into one environment would conflict
-.PHONY: help demo test slow check fmt fmt-check lint types package opencv-swap cov bench bench-image bench-peers faults fuzz docs clean
+.PHONY: help demo test slow gpu check fmt fmt-check lint types package opencv-swap cov bench bench-image bench-peers faults fuzz docs clean
 
 help: ## Show this list
 	@echo "Usage: make TARGET. Targets:"
 	@echo
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "ARGS=... passes arguments to demo, test, slow, cov, bench-image, bench-peers, faults, fuzz."
+	@echo "ARGS=... passes arguments to demo, test, slow, gpu (its tests), cov, bench-image, bench-peers, faults, fuzz."
 	@echo "$(VENV) is created when it is needed."
 	@echo "PYTHON=python3.12 selects the Python version, TORCH_INDEX=URL the package index for PyTorch."
 
@@ -31,6 +31,10 @@ test: $(VENV)/.installed-dev ## Run the tests
 
 slow: $(VENV)/.installed-dev ## Run the tests that take more than ten seconds each, and are not part of `test`
 	"$(BIN)/pytest" -m slow $(ARGS)
+
+gpu: $(VENV)/.installed-dev ## Run the tests that need a CUDA device, and compare the images per second with a loop
+	"$(BIN)/pytest" -m gpu $(ARGS)
+	"$(BIN)/python" benchmarks/gpu.py
 
 check: fmt-check lint types test ## Run all checks that must pass before a commit: format, lint, types, tests
 
@@ -57,8 +61,8 @@ cov: $(VENV)/.installed-dev ## Run the tests and list the lines that they do not
 	"$(BIN)/coverage" run -m pytest $(ARGS)
 	"$(BIN)/coverage" report
 
-bench: $(VENV)/.installed-dev ## Run the benchmarks in benchmarks/, except bench-peers
-	@for file in $(filter-out benchmarks/paired.py benchmarks/loop_peers.py,$(wildcard benchmarks/*.py)); do \
+bench: $(VENV)/.installed-dev ## Run the benchmarks in benchmarks/, except bench-peers and that of `gpu`
+	@for file in $(filter-out $(addprefix benchmarks/,paired.py loop_peers.py gpu.py),$(wildcard benchmarks/*.py)); do \
 		echo "$$file"; \
 		"$(BIN)/python" "$$file" || exit 1; \
 	done

@@ -2,6 +2,8 @@
 
 - Loading a Python config: at most 2 times ``exec(compile(open().read()))`` of the same files, or 6 times if the origin
   of every value is requested.
+- Loading a tree of hundreds of Python configs that inherit from each other and contain ``{{ fileDirname }}``: at most
+  1.8 times ``exec(compile(open().read()))``, where a base that two configs share counts twice.
 - Loading a YAML config: at most 2 times PyYAML's safe loader in C.
 - ``pretty_text``: at most 15 times ``repr`` of the same dict.
 - Attribute access: at most as much as ``addict.Dict``.
@@ -63,6 +65,13 @@ def cases(folder: Path) -> Iterator[tuple[str, float, Callable[[], object], Call
         6.0,
         partial(origins, chain[-1], list(leaves(tree))),
         partial(run, chain),
+    )
+    shared = write_tree(folder / "tree")
+    yield (
+        f"load, tree of {len(shared)} bases",
+        1.8,
+        partial(Config.fromfile, shared[-1]),
+        partial(run, shared),
     )
     yield "load, YAML of 5,000 keys", 2.0, partial(Config.fromfile, many), partial(read_yaml, many)
     yield (
@@ -148,6 +157,42 @@ def write_chain(folder: Path) -> list[Path]:
         files[-1].write_text("\n".join(lines) + "\n")
     return files
 
+
+def write_tree(folder: Path, width: int = 6, levels: int = 3) -> list[Path]:
+    """Write configs with ``width`` bases each, and return the paths that a loader reads, in order.
+
+    All configs of the lowest level inherit from the same file, whose path is therefore in the list once for each.
+    """
+    folder.mkdir()
+    (imports := folder / "imports.py").write_text("custom_imports = dict(imports=['json'])\n")
+
+    def write(name: str, level: int) -> list[Path]:
+        children = [f"{name}_{i}" for i in range(width)] if level < levels else []
+        read = [file for child in children for file in write(child, level + 1)] or [imports]
+        bases = ", ".join(f"'{child}.py'" for child in children) or "'imports.py'"
+        overridden = "".join(TREE_OVERRIDE.format(child=child, level=level) for child in children)
+        (path := folder / f"{name}.py").write_text(
+            f"_base_ = [{bases}]\n{TREE_ITEM.format(name=name)}{overridden}"
+        )
+        return [*read, path]
+
+    return write("part", 0)
+
+
+TREE_ITEM = """\
+{name} = dict(
+    type='ImageFolder',
+    path='{{{{ fileDirname }}}}/data/{name}',
+    name='{{{{ fileBasenameNoExtension }}}}',
+    size=(224, 224),
+    norm=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True),
+    pipeline=[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(256, 256)), dict(type='Collect', keys=['img'])],
+)
+"""
+
+TREE_OVERRIDE = """\
+{child} = dict(size=({level}, 224), norm=dict(to_rgb=False))
+"""
 
 YAML_ITEM = """\
 layer{i}:

@@ -39,6 +39,7 @@ from paired import median_interval
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cfgtrain.parallel.coordinator import Coordinator
 from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner, build_optimizer
 
 INTERVAL = 50
@@ -117,7 +118,7 @@ def sgd(model: nn.Module) -> torch.optim.Optimizer:
     return optimizer
 
 
-def bare(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
+def bare(batches: list[Any], iters: int, model: nn.Module, folder: Path) -> None:
     """Train with the bare loop."""
     optimizer = sgd(model)
     model.train()
@@ -127,7 +128,7 @@ def bare(batches: list[Any], iters: int, model: Classifier, folder: Path) -> Non
         done += len(batches)
 
 
-def train_on(batches: Iterable[Any], model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+def train_on(batches: Iterable[Any], model: Any, optimizer: torch.optim.Optimizer) -> None:
     """Train on some batches."""
     for batch in batches:
         outputs = model.train_step(batch, optimizer)
@@ -172,7 +173,7 @@ class AlternatingBatches:
         return batches
 
 
-def by_hand(batches: list[Any], iters: int, model: Classifier, folder: Path) -> None:
+def by_hand(batches: list[Any], iters: int, model: nn.Module, folder: Path) -> None:
     """Train with a loop written for this training only, which does the same as the hooks."""
     optimizer, logger = sgd(model), text_logger(folder)
     losses: list[Tensor] = []
@@ -231,7 +232,13 @@ def write_line(
 
 
 def with_runner(
-    kind: str, batches: list[Any], iters: int, model: Classifier, folder: Path, more: Sequence[Hook] = ()
+    kind: str,
+    batches: list[Any],
+    iters: int,
+    model: nn.Module,
+    folder: Path,
+    more: Sequence[Hook] = (),
+    coordinator: Coordinator | None = None,
 ) -> None:
     """Train with a runner of cfgtrain and the hooks of a typical config."""
     by_epoch, logger = kind == "epoch", text_logger(folder)
@@ -239,6 +246,7 @@ def with_runner(
     runner = (EpochBasedRunner if by_epoch else IterBasedRunner)(
         model, optimizer=sgd(model), work_dir=folder, logger=logger, meta={}, **length
     )
+    runner.coordinator = coordinator
     runner.register_training_hooks(
         {"policy": "CosineAnnealing", "min_lr": 0, "by_epoch": False},
         {},
@@ -316,7 +324,7 @@ class ProfiledBatches:
 
     def __init__(self) -> None:
         self.batches = batches_of((3, 32, 32), 8)
-        self.profile = torch.profiler.profile()
+        self.profile = torch.profiler.profile(record_shapes=True)
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -335,10 +343,16 @@ class ProfiledBatches:
 
 def operators(variant: Callable[..., None]) -> Counter[str]:
     """Return how often each operator of torch is called in two iterations on a ResNet-18."""
+    averages = profiled(variant).key_averages()
+    return Counter({event.key: event.count for event in averages if "::" in event.key})
+
+
+def profiled(variant: Callable[..., None]) -> torch.profiler.profile:
+    """Return the profile of two iterations on a ResNet-18, with the shapes of the inputs of each operator."""
     batches = ProfiledBatches()
     with tempfile.TemporaryDirectory() as folder:
         variant(batches, len(batches), resnet18(), Path(folder))
-    return Counter({event.key: event.count for event in batches.profile.key_averages() if "::" in event.key})
+    return batches.profile
 
 
 def time_alternating(variant: Callable[..., None], iters: int, batches: list[Any]) -> tuple[float, float]:

@@ -11,8 +11,10 @@ import random
 import resource
 import statistics
 import subprocess
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+Reading = TypeVar("Reading")
 
 
 class Comparison(NamedTuple):
@@ -42,6 +44,49 @@ def summary(times: Sequence[tuple[float, float]]) -> Comparison:
     low, high = median_interval(ratios)
     first, second = (statistics.median(column) for column in zip(*times, strict=True))
     return Comparison(first, second, statistics.median(ratios), low, high)
+
+
+class Alternating(Generic[Reading]):
+    """Batches for a training loop that is compared with another one, part by part, in the same process.
+
+    Before each part of the batches is yielded, the other loop trains on them.
+
+    Args:
+        batches: All batches.
+        length: Number of batches in a part.
+        other: The other loop: trains on a list of batches.
+        clock: Returns the reading of a clock.
+
+    Attributes:
+        readings: The clock before the other loop, after it, and when the batches that were yielded are trained, for
+            each part.
+    """
+
+    def __init__(
+        self,
+        batches: Sequence[Any],
+        length: int,
+        other: Callable[[Sequence[Any]], None],
+        clock: Callable[[], Reading],
+    ) -> None:
+        self.dataset = batches
+        self.readings: list[tuple[Reading, Reading, Reading]] = []
+        self._length, self._other, self._clock = length, other, clock
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, part: slice) -> Iterator[Any]:
+        return iter(self)  # loops written by hand ask for all that is left
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self.dataset), self._length):
+            part = self.dataset[start : start + self._length]
+            before = self._clock()
+            self._other(part)
+            between = self._clock()
+            yield from part
+            self.readings.append((before, between, self._clock()))
 
 
 def median_interval(values: Sequence[float], resamples: int = 2000) -> tuple[float, float]:

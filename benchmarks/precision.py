@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -67,14 +67,17 @@ class ProfiledBatches:
         return Counter({event.key: event.count for event in averages if "::" in event.key})
 
 
-def by_hand(keys: tuple[str, ...], backend: str) -> Counter[str]:
-    """Train with a loop written by hand."""
+def by_hand(
+    keys: tuple[str, ...], backend: str, wrap: Callable[[Any], Any] = lambda model: model
+) -> Counter[str]:
+    """Train with a loop written by hand; ``wrap`` makes the model distributed."""
     model, batches = Network(), ProfiledBatches()
     if "channels_last" in keys:
         model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     if "compile" in keys:
         model.compile(backend=backend, dynamic=False)
+    model = wrap(model)
     precision = torch.autocast("cpu", torch.bfloat16) if "bf16" in keys else nullcontext()
     for img, label in batches:
         if "channels_last" in keys:
@@ -87,18 +90,20 @@ def by_hand(keys: tuple[str, ...], backend: str) -> Counter[str]:
     return batches.operators()
 
 
-def with_runner(keys: tuple[str, ...], backend: str) -> Counter[str]:
-    """Train with a runner."""
+def with_runner(
+    keys: tuple[str, ...], backend: str, wrap: Callable[[Any], Any] = lambda model: model
+) -> Counter[str]:
+    """Train with a runner; ``wrap`` makes the model distributed."""
     model, batches = Network(), ProfiledBatches()
     if "channels_last" in keys:
         use_channels_last(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    logger = logging.getLogger("cfgtrain.benchmark")
-    runner = EpochBasedRunner(model, optimizer=optimizer, logger=logger, max_epochs=1)
-    runner.register_hook(OptimizerHook(dtype="bfloat16" if "bf16" in keys else None))
     settings = compile_settings({"backend": backend} if "compile" in keys else None)
     if settings is not None:
         compile_model(model, settings)
+    logger = logging.getLogger("cfgtrain.benchmark")
+    runner = EpochBasedRunner(wrap(model), optimizer=optimizer, logger=logger, max_epochs=1)
+    runner.register_hook(OptimizerHook(dtype="bfloat16" if "bf16" in keys else None))
     runner.run([batches], [("train", 1)])
     return batches.operators()
 

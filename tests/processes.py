@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
+import os
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import torch
 from tiny import LOGGER, TO_TENSORS, Squares, TinyNet, make_runner, squares_loader
 from torch import distributed as dist
 from torch import multiprocessing
+from torch.nn.parallel import DistributedDataParallel
 
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
@@ -18,15 +22,17 @@ from cfgtrain.metrics import build_metrics
 from cfgtrain.metrics.classification import accuracy
 from cfgtrain.parallel import DataContainer, MMDistributedDataParallel
 from cfgtrain.parallel.dist import allreduce_grads, allreduce_params, average_tensors, get_dist_info
-from cfgtrain.runner import DistEvalHook
+from cfgtrain.runner import DistEvalHook, Hook
 
 SECONDS = 60
 
 
-def in_processes(name: str, count: int, folder: Path) -> list[Any]:
-    """Run a function of this module in ``count`` processes of one group; return what each returns."""
+def in_processes(name: str, count: int, folder: Path, module: str = __name__) -> list[Any]:
+    """Run a function of a module, by default this one, in ``count`` processes of one group; return what each returns."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_run, args=(name, rank, count, folder)) for rank in range(count)]
+    processes = [
+        context.Process(target=_run, args=(name, rank, count, folder, module)) for rank in range(count)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -35,10 +41,10 @@ def in_processes(name: str, count: int, folder: Path) -> list[Any]:
     return [torch.load(folder / f"result_{rank}.pt", weights_only=False) for rank in range(count)]
 
 
-def _run(name: str, rank: int, count: int, folder: Path) -> None:
+def _run(name: str, rank: int, count: int, folder: Path, module: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
-    result = getattr(sys.modules[__name__], name)(rank)
+    result = getattr(importlib.import_module(module), name)(rank)
     torch.save(result, folder / f"result_{rank}.pt")
     dist.destroy_process_group()
 
@@ -79,6 +85,47 @@ def evaluate_metrics_in_shares(rank: int) -> Any:
     alone = build_dataloader(data, 5, shuffle=False)
     expected = evaluate(model, alone, LOGGER, metrics=build_metrics(["Accuracy", "ConfusionMatrix"]))
     return hook.scores, hook.newest, expected, runner.meta["hook_msgs"]["best_score"]
+
+
+class ValMeans(Hook):
+    """Keeps the mean loss of each val flow."""
+
+    def __init__(self) -> None:
+        self.means: list[float] = []
+
+    def before_val_epoch(self, runner: Any) -> None:
+        runner.log_buffer.clear()
+
+    def after_val_epoch(self, runner: Any) -> None:
+        runner.log_buffer.average()
+        self.means.append(runner.log_buffer.output["loss"])
+
+
+def validate_in_wrapper_of_torch(rank: int) -> Any:
+    """Train and validate 21 and 1 samples in torch's own wrapper; return the mean losses, and those of one process."""
+    results = []
+    for size in (21, 1):
+        data = Squares(size, pipeline=TO_TENSORS)
+        torch.manual_seed(0)
+        net = TinyNet()
+        net.norm = torch.nn.Identity()  # the statistics of the processes are different
+        model = DistributedDataParallel(net)
+        val = build_dataloader(data, 5, shuffle=False, rank=rank, world_size=2)
+        train = build_dataloader(Squares(pipeline=TO_TENSORS), 4, rank=rank, world_size=2)
+        runner = make_runner("epoch", 2, model, meta={})
+        means = ValMeans()
+        runner.register_hook(means)
+        runner.register_optimizer_hook({})
+        runner.run([train, val], [("train", 1), ("val", 1)])
+        model.module.eval()
+        with torch.no_grad():
+            alone = [
+                (model.module.val_step(batch)["loss"].item(), len(next(iter(batch.values()))))
+                for batch in build_dataloader(data, 5, shuffle=False)
+            ]
+        expected = sum(loss * count for loss, count in alone) / size
+        results.append((means.means[-1], expected, [p.tolist() for p in model.parameters()]))
+    return results
 
 
 def average_buffers(rank: int) -> Any:
@@ -214,3 +261,75 @@ def train_distributed(rank: int) -> Any:
                         weights.val_step(data)
         results[way] = list(model.module.used.parameters()), list(alone.used.parameters())
     return {way: tuple([each.detach() for each in side] for side in pair) for way, pair in results.items()}
+
+
+def write_in_shards(rank: int) -> Any:
+    """Train a sharded model for two steps, save it in shards, and read it back into another sharded model."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    from cfgtrain.checkpoint.sharded import read_sharded, write_sharded
+
+    folder = Path(os.environ["CFGTRAIN_TEST_FOLDER"])
+    model, optimizer = sharded_net(0)
+    weights, state = get_state_dict(model, optimizer)
+    write_sharded(folder / "epoch_3", {"state_dict": weights, "optimizer": state}, _facts(rank))
+    full = [tensor.full_tensor() for tensor in weights.values()]
+
+    other, other_optimizer = sharded_net(1)
+    weights, state = get_state_dict(other, other_optimizer)
+    read_sharded(folder / "epoch_3", {"state_dict": weights, "optimizer": state})
+    set_state_dict(other, other_optimizer, model_state_dict=weights, optim_state_dict=state)
+    return full, [tensor.full_tensor().detach() for tensor in other.state_dict().values()]
+
+
+def fail_to_write_shards(rank: int) -> Any:
+    """Save shards with a disk that is full for the last rank, and to a folder that no rank can write."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict
+
+    from cfgtrain.checkpoint.sharded import write_sharded
+    from cfgtrain.errors import CheckpointError
+
+    folder = Path(os.environ["CFGTRAIN_TEST_FOLDER"])
+    model, optimizer = sharded_net(0)
+    weights, state = get_state_dict(model, optimizer)
+    state = {"state_dict": weights, "optimizer": state}
+    write_sharded(folder / "epoch_3", state, _facts(rank))
+    messages = []
+    (folder / "file").touch()
+    for path in (folder / "epoch_3", folder / "file" / "epoch_4"):
+        if rank == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))  # as a full disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            write_sharded(path, state, _facts(rank))
+        except CheckpointError as error:
+            messages.append(str(error))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return messages
+
+
+def sharded_net(seed: int) -> Any:
+    """Return a sharded model and its optimizer after two steps."""
+    from torch.distributed.fsdp import fully_shard
+
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Linear(5, 2))
+    fully_shard(model)
+    groups = [{"params": list(model[1].parameters()), "lr": 0.01 + seed}, {"params": model[0].parameters()}]
+    optimizer = torch.optim.AdamW(groups, lr=0.1)
+    for _ in range(2):
+        model(torch.ones(4, 3)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model, optimizer
+
+
+def _facts(rank: int) -> dict[str, Any] | None:
+    """Return what rank 0 saves beside the shards."""
+    position = {"epoch": 3, "iter": 30}
+    return (
+        {"meta": {"run_id": "r1", "epoch": 3, "iter": 30}, "resume": {"position": position}}
+        if rank == 0
+        else None
+    )

@@ -23,6 +23,7 @@ from cfgtrain_cli import (
     env,
     hooks,
     init,
+    migrate,
     model,
     plot,
     predict,
@@ -81,6 +82,7 @@ app.command("list", cls=ConfigCommand)(registry_commands.list_names)
 app.command("show", cls=ConfigCommand)(registry_commands.show)
 app.add_typer(image.app, name="image")
 app.add_typer(checkpoint.app, name="checkpoint")
+app.command("migrate")(migrate.migrate)
 app.command("env")(env.env)
 
 

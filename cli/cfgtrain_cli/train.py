@@ -122,9 +122,12 @@ def _train(
 ) -> None:
     """Train in this process, which may be one of several."""
     cfg = _load(config, cfg_options, settings)
+    from cfgtrain.parallel.coordinator import BEFORE_EXIT
     from cfgtrain.train import CHECKPOINT_NOTE  # imports torch; mistakes in the config are reported first
     from cfgtrain.train import train as run
 
+    if launch_folder() is not None:
+        BEFORE_EXIT.append(lambda: note("reported"))
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and STARTED in os.environ:
         from cfgtrain.experiment.resume import has_checkpoint_since
 
@@ -133,10 +136,12 @@ def _train(
     try:
         result = run(cfg, progress=True, trust_checkpoint=trust_checkpoint, launcher=launcher)
     except KeyboardInterrupt:
+        from cfgtrain.checkpoint.sharded import checkpoints_in
+
         if (
             int(os.environ.get("RANK", "0")) == 0
             and cfg.get("work_dir")
-            and any(Path(cfg.work_dir).glob("*.pth"))
+            and checkpoints_in(Path(cfg.work_dir))
         ):
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"

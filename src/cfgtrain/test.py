@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.check import check_test
+from cfgtrain.checkpoint.sharded import has_shards
 from cfgtrain.config.config import Config
 from cfgtrain.data.builder import metainfo_of
 from cfgtrain.errors import CheckpointNotFoundError
@@ -73,7 +74,7 @@ def test(
     """
     began = time.perf_counter()
     part = check_test(cfg)
-    if checkpoint is not None and Path(checkpoint).is_dir():
+    if checkpoint is not None and Path(checkpoint).is_dir() and not has_shards(checkpoint):
         raise CheckpointNotFoundError(
             f"The checkpoint {checkpoint} is a folder.",
             hint="Leave it out to test the best checkpoint of a work directory, which --work-dir names.",

@@ -193,7 +193,7 @@ def _train(
                 write_config(cfg, work_dir)  # only now: nothing has refused it
         elif not is_main:
             seed_process(cfg.seed, runner.rank)  # the models are equal; what they draw in training is not
-        runner.model = wrap_model(cfg, model)
+        runner.model = wrap_model(cfg, model, runner.optimizer)
 
         log_start(runner, cfg, loaders, workflow, begins)
         signals = signal_handlers.enter_context(
@@ -202,9 +202,10 @@ def _train(
                 SAME_SIGNAL_SECONDS if coordinator is None else SAME_SIGNAL_OF_LAUNCHER_SECONDS,
             )
         )
-        best, scores, samples = _run_and_test(
-            runner, runner.model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
-        )
+        with nullcontext() if coordinator is None else coordinator.watching(work_dir):
+            best, scores, samples = _run_and_test(
+                runner, runner.model, cfg, flow_loaders, workflow, loaders.get("test"), evaluation
+            )
         if runner.interrupted and runner.last_saved is not None:
             signals.ignore()
         if is_main:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import sys
 import threading
@@ -514,3 +515,34 @@ def test_a_config_that_cannot_be_read(write: Write, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("cfgtrain.config.loader.open", refuse, raising=False)
     with pytest.raises(ConfigNotFoundError, match="cannot be read: Permission denied"):
         load(file)
+
+
+def test_a_file_that_two_bases_share_is_read_once_and_executed_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both bases get the module list of the file; a change of one copy is not seen in the other."""
+    (tmp_path / "shared.py").write_text("custom_imports = dict(imports=['json'])\n")
+    (tmp_path / "a.py").write_text("_base_ = 'shared.py'\na = dict(folder='{{ fileDirname }}')\n")
+    (tmp_path / "b.py").write_text("_base_ = 'shared.py'\nb = 2\n")
+    (tmp_path / "both.py").write_text("_base_ = ['a.py', 'b.py']\n")
+    opened: list[str] = []
+    real = builtins.open
+    monkeypatch.setattr(
+        builtins, "open", lambda file, *args, **kw: opened.append(Path(file).name) or real(file, *args, **kw)
+    )
+    cfg = Config.fromfile(tmp_path / "both.py")
+    assert cfg.to_dict() == {
+        "custom_imports": {"imports": ["json"]},
+        "a": {"folder": tmp_path.as_posix()},
+        "b": 2,
+    }
+    assert sorted(opened) == ["a.py", "b.py", "both.py", "shared.py"]
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\r"])
+def test_line_ends_of_other_systems_are_read_as_newlines(tmp_path: Path, ends: str) -> None:
+    """The text of the config has the same lines as a text file has in Python, and origins have the right number."""
+    (file := tmp_path / "a.py").write_bytes(f"a = 1{ends}b = 2{ends}".encode())
+    cfg = Config.fromfile(file)
+    assert cfg.text == f"{file}\na = 1\nb = 2\n"
+    assert (cfg.b, cfg.origin("b").line) == (2, 2)

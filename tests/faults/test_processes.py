@@ -106,6 +106,36 @@ def test_an_error_in_one_process_ends_all_with_one_report(forker: Forker) -> Non
     assert "The run failed: Rank 1 failed: ValueError: this one is broken" in log
 
 
+STUCK = "custom_hooks=[{'type':'Stuck','how':'%s'}]"
+
+
+@pytest.mark.parametrize("how", ["sleep", pytest.param("regex", marks=pytest.mark.slow)])
+def test_a_process_that_hangs_ends_all_with_one_report(how: str, forker: Forker) -> None:
+    """The report names the process that hangs, and where; a file has the stacks of all processes."""
+    with Path("parts.py").open("a", encoding="utf-8") as file:
+        file.write(
+            "\n@HOOKS.register_module()\nclass Stuck(Hook):\n"
+            "    def __init__(self, how):\n        self.how = how\n\n"
+            "    def after_train_iter(self, runner):\n"
+            "        if runner.rank == 1 and runner.iter == 8:\n"
+            "            import re\n"
+            "            time.sleep(600) if self.how == 'sleep' else re.match('(a+)+b', 'a' * 60)\n"
+        )
+    options = ["--cfg-options", STUCK % how, "+dist_params.timeout=1"]
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", *options)
+    codes = end_ranks(ranks)
+    assert codes == [1, 1 if how == "sleep" else KILLED], ranks[0].text
+    text = ranks[0].text
+    assert text.count("The run has ended because it made no progress for 1 s") == 1
+    assert "Rank 1 hangs, and the others wait." in text
+    assert "in after_train_iter" in text.partition("Rank 1 (process")[2].partition("Rank 0")[0]
+    assert "made no progress" not in ranks[1].text
+    stacks = next(Path("run").glob("stacks_*.txt")).read_text()
+    assert "rank 0 (process" in stacks
+    assert "rank 1 (process" in stacks
+    assert newest(Path("run"))["resume"]["position"]["iter"] == 8
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
@@ -128,7 +158,7 @@ def test_a_wrong_config_is_reported_once(forker: Forker) -> None:
         forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", "+parallel.type='FDP'"
     )
     assert end_ranks(ranks) == [2, 2]
-    assert "parallel.type is 'DDP', not 'FDP'." in ranks[0].text
+    assert "parallel.type is 'DDP' or 'FSDP', not 'FDP'." in ranks[0].text
     assert ranks[1].text == ""
 
 

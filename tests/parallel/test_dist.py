@@ -156,7 +156,7 @@ def test_devices(joined: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     set_variables(monkeypatch, SLURM | {"SLURM_PROCID": 6, "SLURM_NTASKS": 8, "MASTER_ADDR": "n1"})
     init_dist("slurm", timeout=3)
-    assert joined == {"backend": "nccl", "timeout": 3}
+    assert joined == {"backend": "nccl", "timeout": 3, "device_id": torch.device("cuda", 2)}
     monkeypatch.setenv("LOCAL_RANK", "3")
     init_dist("pytorch", "gloo")
     monkeypatch.delenv("LOCAL_RANK")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from processes import in_processes
 from tiny import Recorder, make_runner, numbers
 
 from cfgtrain.runner.workflow import check_workflow, flow_method
@@ -91,3 +93,12 @@ def test_any_workflow_runs_as_described(kind: str, length: int, workflow: list[A
     runner.register_hook(recorder)
     runner.run([numbers(count) for count in batches], workflow)
     assert recorder.seen == expected(kind, length, workflow, batches)
+
+
+@pytest.mark.slow
+def test_a_val_flow_of_several_processes_counts_each_sample_once(tmp_path: Path) -> None:
+    """The mean of a val flow is that of one process, in torch's own DistributedDataParallel, which trains too."""
+    first, second = in_processes("validate_in_wrapper_of_torch", 2, tmp_path)
+    for (mean, expected, weights), (other, _, weights_of_other) in zip(first, second, strict=True):
+        assert mean == other == pytest.approx(expected)
+        assert weights == weights_of_other

@@ -108,11 +108,13 @@ def verify(
     """
     from cfgtrain.checkpoint.describe import State, checkpoint_files, examine  # imports torch
     from cfgtrain.checkpoint.schemes import local_checkpoint
+    from cfgtrain.checkpoint.sharded import has_shards
     from cfgtrain_cli.checkpoint.tables import verified_text
 
     names: list[str] = []
     for each in files:
-        inside = [str(path) for path in checkpoint_files(Path(each))] if Path(each).is_dir() else [each]
+        is_work_dir = Path(each).is_dir() and not has_shards(each)
+        inside = [str(path) for path in checkpoint_files(Path(each))] if is_work_dir else [each]
         if not inside:
             raise CheckpointNotFoundError(f"There is no checkpoint in {each}.")
         names += inside
@@ -211,7 +213,11 @@ def diff(
 
 @app.command(no_args_is_help=True)
 def convert(file: Checkpoint, output: Output, overwrite: Overwrite = False) -> None:
-    """Write the weights in the format of the output's suffix: .safetensors, or .pth for torch.save."""
+    """Write the weights in the format of the output's suffix: .safetensors, or .pth for torch.save.
+
+    A checkpoint in shards, a folder, becomes a .pth file with everything that it contains, from which a
+    run resumes.
+    """
     from cfgtrain.checkpoint.publish import convert_checkpoint  # imports torch
 
     _report(convert_checkpoint(file, output, overwrite=overwrite))

@@ -78,6 +78,7 @@ _FORMATS = {
     "torch": "zip file of torch.save",
     "torch (old)": "old format of torch.save, which has no checksums",
     "safetensors": "safetensors, which has no checksums",
+    "shards": "folder of torch.distributed.checkpoint",
     "unknown": "unknown format",
 }
 

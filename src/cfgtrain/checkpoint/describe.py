@@ -13,9 +13,9 @@ from zipfile import is_zipfile
 from torch import Tensor
 
 from cfgtrain.checkpoint.averages import average_names
-from cfgtrain.checkpoint.digest import verify_digest
-from cfgtrain.checkpoint.read import read_file, read_lazily
+from cfgtrain.checkpoint.read import read_file, read_lazily, verify_checkpoint
 from cfgtrain.checkpoint.safetensors_file import is_safetensors
+from cfgtrain.checkpoint.sharded import checkpoints_in, has_shards
 from cfgtrain.checkpoint.state_dict import weights_of
 from cfgtrain.errors import CheckpointError
 from cfgtrain.suggestions import printable
@@ -23,7 +23,7 @@ from cfgtrain.suggestions import printable
 __all__ = ["Description", "Part", "State", "checkpoint_files", "describe", "examine"]
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # of normalization layers
-_BEST = re.compile(r"best_(.+)_(?:epoch|iter)_\d+\.pth")
+_BEST = re.compile(r"best_(.+)_(?:epoch|iter)_\d+(?:\.pth)?")
 _SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
@@ -69,7 +69,7 @@ class Description(NamedTuple):
         file: How it was named.
         size: Bytes.
         modified: When the file was last changed, in seconds since 1970.
-        format: ``"torch"``, ``"torch (old)"``, ``"safetensors"`` or ``"unknown"``.
+        format: ``"torch"``, ``"torch (old)"``, ``"safetensors"``, ``"shards"`` or ``"unknown"``.
         state: Whether it can be used.
         problem: Why it cannot, or an empty str.
         has_digest: Whether the file has a digest of cfgtrain.
@@ -118,10 +118,9 @@ class Description(NamedTuple):
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, without links to others, sorted by name."""
-    return sorted(
-        path for path in folder.iterdir()
-        if path.suffix in _SUFFIXES and path.is_file() and not path.is_symlink()
-    )  # fmt: skip
+    files = (path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.is_file())
+    found = {*(path for path in files if not path.is_symlink()), *checkpoints_in(folder)}
+    return sorted(path for path in found if path.exists())
 
 
 def examine(path: Path, name: str | Path | None = None) -> tuple[State, str, bool, dict[str, Any]]:
@@ -140,7 +139,7 @@ def examine(path: Path, name: str | Path | None = None) -> tuple[State, str, boo
     try:
         if is_safetensors(path):
             return State.SOUND, "", False, read_file(path, name)
-        has_digest = verify_digest(path, name)
+        has_digest = verify_checkpoint(path, name)
         return State.SOUND, "", has_digest, read_lazily(path)
     except CheckpointError as error:
         state = State.UNTRUSTED if _could_run_code(path, error) else State.DAMAGED
@@ -158,7 +157,7 @@ def describe(path: Path, name: str | Path | None = None, depth: int | None = Non
     state, problem, has_digest, content = examine(path, name)
     status = path.stat()
     found = Description(
-        str(name or path), status.st_size, status.st_mtime, _format(path), state, problem, has_digest
+        str(name or path), _size(path), status.st_mtime, _format(path), state, problem, has_digest
     )
     if not content:
         return found
@@ -235,7 +234,14 @@ def _writer(content: Mapping[str, Any], meta: Mapping[str, Any], is_safetensors:
     return f"MMCV {other}" if other else None if is_safetensors else "torch.save"
 
 
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of the files in a folder."""
+    return sum(each.stat().st_size for each in (path.iterdir() if path.is_dir() else [path]))
+
+
 def _format(path: Path) -> str:
+    if has_shards(path):
+        return "shards"
     if is_safetensors(path):
         return "safetensors"
     with path.open("rb") as file:

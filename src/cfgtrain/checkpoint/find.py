@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.load import read_checkpoint
-from cfgtrain.checkpoint.read import read_lazily
+from cfgtrain.checkpoint.read import read_lazily, verify_checkpoint
+from cfgtrain.checkpoint.sharded import checkpoints_in, is_sharded
 from cfgtrain.errors import CheckpointError
 from cfgtrain.suggestions import printable
 
@@ -51,7 +51,7 @@ def find_checkpoint(*folders: Path, trusted: bool = False) -> Found:
     """
     unreadable: list[Skipped] = []
     readable: list[tuple[str, int, int, int, Path]] = []
-    files = {path for folder in folders for path in folder.glob("*.pth") if not path.is_symlink()}
+    files = {path for folder in folders for path in checkpoints_in(folder)}
     for path in sorted(files, key=_modified, reverse=True):
         try:
             progress = _progress_of(path, trusted)
@@ -68,16 +68,16 @@ def find_checkpoint(*folders: Path, trusted: bool = False) -> Found:
             skipped.append(Skipped(path, str(error)))
             continue
         later = (other for *_, other in readable if _modified(other) > _modified(path))
-        return Found(path, checkpoint, [*skipped, *_damaged(later, skipped)])
+        return Found(path, checkpoint, [*skipped, *_damaged(later, skipped, trusted)])
     return Found(None, None, skipped)
 
 
-def _damaged(paths: Iterable[Path], known: list[Skipped]) -> Iterator[Skipped]:
+def _damaged(paths: Iterable[Path], known: list[Skipped], trusted: bool) -> Iterator[Skipped]:
     """Yield files whose damage makes them look older than they are."""
     for path in paths:
         if path not in [each.path for each in known]:
             try:
-                verify_digest(path)
+                verify_checkpoint(path, trusted=trusted)
             except CheckpointError as error:
                 yield Skipped(path, str(error))
 
@@ -126,7 +126,7 @@ def find_resume(
 def relocated(messages: Mapping[str, Any], checkpoint: str | Path) -> dict[str, Any]:
     """Return the ``hook_msgs`` of a checkpoint whose folder may have been moved or copied since it was saved.
 
-    ``best_ckpt`` and ``last_ckpt`` are absolute paths. If a file exists
+    ``best_ckpt`` and ``last_ckpt`` are absolute paths. If a checkpoint exists
     at the same path relative to the folder of the checkpoint, that file is used instead.
 
     Args:
@@ -143,14 +143,17 @@ def relocated(messages: Mapping[str, Any], checkpoint: str | Path) -> dict[str, 
         key: now.parent / (path.name if saved is None else os.path.relpath(path, saved.parent))
         for key, path in paths.items()
     }
-    return {**messages, **{key: os.path.normpath(path) for key, path in moved.items() if path.is_file()}}
+    return {
+        **messages,
+        **{key: os.path.normpath(path) for key, path in moved.items() if path.is_file() or is_sharded(path)},
+    }
 
 
 def _progress_of(path: Path, trusted: bool) -> tuple[str, int, int, int] | None:
     """Return run id, completed iterations and epochs, and modification time; None for weights alone."""
     checkpoint = read_lazily(path, trusted)
     if "resume" not in checkpoint:
-        verify_digest(path)  # damage may have removed the key
+        verify_checkpoint(path, trusted=trusted)  # damage may have removed the key
         return None
     try:
         run, position = checkpoint["meta"].get("run_id", ""), checkpoint["resume"]["position"]

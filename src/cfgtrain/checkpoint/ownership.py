@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cfgtrain.checkpoint.read import read_lazily
 from cfgtrain.errors import CheckpointError
+from cfgtrain.filesystem.atomic import remove_path
 
 __all__ = ["remove_if_owned", "rename_foreign", "run_id_of"]
 
@@ -28,7 +29,7 @@ def rename_foreign(path: Path, run_id: str | None) -> None:
         run_id: Id of this run; None renames nothing.
 
     Raises:
-        CheckpointError: The file cannot be renamed.
+        CheckpointError: It cannot be renamed.
     """
     if run_id is None or not path.exists():
         return
@@ -46,15 +47,15 @@ def rename_foreign(path: Path, run_id: str | None) -> None:
 
 
 def remove_if_owned(path: Path, run_id: str | None, logger: logging.Logger) -> None:
-    """Remove a checkpoint, unless another run has written a file of that name since.
+    """Remove a checkpoint, unless another run has written one of that name since.
 
     Args:
         path: Path of the checkpoint; it may be gone already.
-        run_id: Id of the run that wrote it; None removes the file without a check.
-        logger: Receives a warning if the file cannot be removed.
+        run_id: Id of the run that wrote it; None removes it without a check.
+        logger: Receives a warning if it cannot be removed.
     """
     try:
         if run_id is None or (path.exists() and run_id_of(path) == run_id):
-            path.unlink(missing_ok=True)
+            remove_path(path)
     except OSError as error:
         logger.warning("The old checkpoint %s cannot be removed: %s", path, error)

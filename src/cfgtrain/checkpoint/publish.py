@@ -19,6 +19,7 @@ from cfgtrain.checkpoint.averages import select_weights
 from cfgtrain.checkpoint.load import read_checkpoint
 from cfgtrain.checkpoint.safetensors_file import is_safetensors, write_safetensors
 from cfgtrain.checkpoint.save import write_checkpoint
+from cfgtrain.checkpoint.sharded import is_sharded
 from cfgtrain.checkpoint.state_dict import weights_of
 from cfgtrain.errors import ArgumentError, CheckpointError
 
@@ -131,6 +132,9 @@ def average_checkpoints(sources: Sequence[str], output: Path, *, overwrite: bool
 def convert_checkpoint(source: str, output: Path, *, overwrite: bool = False) -> Written:
     """Write the weights of a checkpoint in the format that the suffix of the output says.
 
+    A checkpoint in shards is written to a file of ``torch.save`` with everything that it contains, so that a run
+    can resume from it.
+
     Args:
         source: Path or URI of the checkpoint.
         output: The file to write: ``.safetensors``, or ``.pth`` or ``.pt`` for that of ``torch.save``.
@@ -148,6 +152,8 @@ def convert_checkpoint(source: str, output: Path, *, overwrite: bool = False) ->
     check_output(output, [source], overwrite)
     checkpoint = read_checkpoint(source)
     weights = weights_of(checkpoint, source)
+    if not is_safetensors(output) and is_sharded(Path(source).expanduser()):
+        return _write(checkpoint, output, [], False, overwrite)
     left_out = _others(checkpoint, weights)
     return _write(
         {"meta": dict(_meta(checkpoint)), "state_dict": weights}, output, left_out, False, overwrite

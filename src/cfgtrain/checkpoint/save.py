@@ -75,11 +75,10 @@ def make_checkpoint(
     model: nn.Module, optimizer: Any, meta: dict[str, Any] | None, resume: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Return what ``save_checkpoint`` writes; its tensors are those of the model and the optimizer, if on the CPU."""
-    meta = {**(meta or {}), **version_meta(), "time": time.asctime()}
-    inner = unwrap_model(model)
-    if getattr(inner, "CLASSES", None) is not None:
-        meta["CLASSES"] = inner.CLASSES
-    checkpoint: dict[str, Any] = {"meta": meta, "state_dict": weights_to_cpu(get_state_dict(model))}
+    checkpoint: dict[str, Any] = {
+        "meta": checkpoint_meta(model, meta),
+        "state_dict": weights_to_cpu(get_state_dict(model)),
+    }
     if isinstance(optimizer, dict):
         checkpoint["optimizer"] = {name: each.state_dict() for name, each in optimizer.items()}
     elif optimizer is not None:
@@ -87,6 +86,15 @@ def make_checkpoint(
     if resume is not None:
         checkpoint["resume"] = resume
     return checkpoint
+
+
+def checkpoint_meta(model: nn.Module, meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the meta of a checkpoint: what is given, the versions, the time, and the classes of the model."""
+    full = {**(meta or {}), **version_meta(), "time": time.asctime()}
+    inner = unwrap_model(model)
+    if getattr(inner, "CLASSES", None) is not None:
+        full["CLASSES"] = inner.CLASSES
+    return full
 
 
 def _upload_checkpoint(

@@ -36,6 +36,7 @@ from cfgtrain.checkpoint.model_zoo import (
     mmcv_home,
 )
 from cfgtrain.checkpoint.read import as_checkpoint, read_file
+from cfgtrain.checkpoint.sharded import checkpoints_in, has_shards
 from cfgtrain.errors import (
     ArgumentError,
     CheckpointError,
@@ -226,8 +227,12 @@ def _stored(filename: str, backend: str | None = None) -> Iterator[Path]:
     """Return a local path of a file that ``FileClient`` reads."""
     client = FileClient.infer_client(uri=filename) if backend is None else FileClient(backend)
     if _is_local(filename) and not client.isfile(filename):
+        if (folder := _shards(filename)) is not None:
+            yield folder
+            return
         folder = Path(filename).expanduser().parent
-        names = [path.name for path in folder.glob("*.pth")] if folder.is_dir() else []
+        found = {*folder.glob("*.pth"), *checkpoints_in(folder)} if folder.is_dir() else set()
+        names = sorted(path.name for path in found)
         raise CheckpointNotFoundError(
             f"There is no checkpoint {filename}.", near=(Path(filename).name, names)
         )
@@ -243,7 +248,15 @@ def _stored(filename: str, backend: str | None = None) -> Iterator[Path]:
 
 def _is_stored(filename: str) -> bool:
     client = FileClient.infer_client(uri=filename)  # raises if no backend reads the scheme
-    return not _is_local(filename) or client.isfile(filename)
+    return not _is_local(filename) or client.isfile(filename) or _shards(filename) is not None
+
+
+def _shards(filename: str) -> Path | None:
+    """Return the path of a local checkpoint in shards, or None."""
+    if uri_prefix(filename) is not None:
+        return None
+    path = Path(filename).expanduser()
+    return path if has_shards(path) else None
 
 
 def _is_local(filename: str) -> bool:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.modules.module import _IncompatibleKeys
 from torch.nn.parameter import is_lazy
 
 from cfgtrain.checkpoint.load_report import Mismatch, make_report
 from cfgtrain.errors import CheckpointError
+from cfgtrain.parallel.fsdp import free_gathered, sharded_like
 from cfgtrain.parallel.wrappers import is_module_wrapper, unwrap_model
 from cfgtrain.suggestions import with_article
 from cfgtrain.utils.logging import print_log
@@ -107,6 +109,12 @@ def load_weights(
         if isinstance(value, Tensor) and not is_lazy(value)  # a lazy parameter takes the shape of the file
     }
     given = {name: tuple(value.shape) for name, value in state_dict.items() if isinstance(value, Tensor)}
+    free_gathered(module)
+    if any(isinstance(each, DTensor) for each in own.values()):
+        versions = getattr(state_dict, "_metadata", None)
+        state_dict = OrderedDict(sharded_like(state_dict, own))
+        if versions is not None:
+            state_dict._metadata = versions  # type: ignore[attr-defined]  # as torch does
     missing, unused, errors = _load(module, state_dict)
     found = {name: each for each in errors for name in _SIZE_MISMATCH.findall(each) if name in given}
     problems = [each for each in errors if each not in found.values()]

@@ -10,6 +10,7 @@ from typing import Any
 
 from cfgtrain.checkpoint.mirror import Mirror
 from cfgtrain.checkpoint.ownership import remove_if_owned
+from cfgtrain.checkpoint.sharded import is_sharded
 from cfgtrain.errors import ArgumentError
 from cfgtrain.fileio.backends.disk import HardDiskBackend
 from cfgtrain.fileio.client import FileClient
@@ -85,7 +86,7 @@ class CheckpointStore:
         """Add a checkpoint that is about to be written: the list that is saved in it must include it.
 
         Args:
-            name: Name of the file.
+            name: Name of the file or folder.
             run_id: Id of this run.
 
         Returns:
@@ -139,7 +140,7 @@ class CheckpointStore:
         """
         self.written = dict(written)
         newest = next(reversed(self.written), None)
-        if newest is None or not newest.is_file():
+        if newest is None or not (newest.is_file() or is_sharded(newest)):
             return
         self._remove_oldest(keep, logger)
         if create_symlink and is_main_process():

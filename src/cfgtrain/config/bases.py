@@ -20,7 +20,7 @@ _PACKAGE_FOLDERS = ("", "configs", ".mim", ".mim/configs")
 
 def is_private(name: object) -> bool:
     """Return whether a top-level name of a file is not a key of the config."""
-    return isinstance(name, str) and (name == BASE or name.startswith("__"))
+    return isinstance(name, str) and name.startswith("_") and (name == BASE or name.startswith("__"))
 
 
 def locate_base(name: str, folder: str) -> str:
@@ -39,7 +39,8 @@ def locate_base(name: str, folder: str) -> str:
     # pathlib cannot normalize a path without following links, and is slower than reading a small file.
     if "::" in name:
         return _in_package(*name.split("::", 1))
-    return os.path.abspath(os.path.join(folder, os.path.expanduser(name)))
+    name = os.path.expanduser(name) if name.startswith("~") else name
+    return os.path.abspath(os.path.join(folder, name))
 
 
 def _in_package(package: str, name: str) -> str:

@@ -43,6 +43,13 @@ def join_imports(first: Any, second: Any) -> ConfigDict | None:
         return None
     names = import_names(first)
     added = [(i, name) for i, name in enumerate(import_names(second)) if name not in names]
+    if (
+        not added
+        and type(first) is ConfigDict
+        and type(first[IMPORTS]) is list
+        and not {*first, *second} - {IMPORTS}
+    ):
+        return first  # as it is
     joined = ConfigDict({IMPORTS: names + [name for _, name in added]})
     if ALLOW in first or ALLOW in second:
         joined[ALLOW] = first.get(ALLOW, False) and second.get(ALLOW, False)

@@ -19,6 +19,8 @@ DELETE = "_delete_"
 # A config with more lists and dicts than this probably repeats a part of itself many times.
 MAX_CONTAINERS = 250_000
 
+_new, _set_trace = tuple.__new__, object.__setattr__
+
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -193,12 +195,17 @@ class _Tracer:
         if len(path) > MAX_DEPTH or self.count > MAX_CONTAINERS:
             raise _endless(path, self.count)
         if type(value) in (list, tuple):
+            if _SCALARS.issuperset(map(type, value)):
+                return value[:]
             return type(value)([self.copy(item, (*path, i)) for i, item in enumerate(value)])
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):  # the first is faster
             return value
-        node = _node(
-            {key: self.copy(item, (*path, key)) for key, item in value.items()}, Trace(path, self.sources)
-        )
+        node: ConfigDict = dict.__new__(ConfigDict)
+        dict.update(node, value)
+        _set_trace(node, "_trace", _new(Trace, (path, self.sources, None)))  # faster than Trace()
+        for key, item in value.items():
+            if type(item) not in _SCALARS:
+                dict.__setitem__(node, key, self.copy(item, (*path, key)))
         if DELETE in node and self.marked is not None:
             self.marked.append(path)
         return node
@@ -229,9 +236,9 @@ def copy_tree(value: Any) -> Any:
 
 def _node(items: Mapping[Any, Any] | Iterable[tuple[Any, Any]], trace: Trace | None) -> ConfigDict:
     """Return a ConfigDict of items that are converted already."""
-    node = ConfigDict.__new__(ConfigDict)
+    node: ConfigDict = dict.__new__(ConfigDict)
     dict.update(node, items)
-    set_trace(node, trace)
+    _set_trace(node, "_trace", trace)
     return node
 
 

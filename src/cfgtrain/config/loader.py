@@ -16,7 +16,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import GeneratorType, ModuleType
+from types import CodeType, GeneratorType, ModuleType
 from typing import Any, NamedTuple
 
 from cfgtrain.config import templates
@@ -109,37 +109,65 @@ class _File(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        return os.path.splitext(self.path)[1]
+        return self.path[self.path.rindex(".") :]
 
 
 class _Reader:
     def __init__(self, use_predefined_variables: bool) -> None:
         self.use_predefined_variables = use_predefined_variables
         self.files = 0  # read so far
+        self.here = os.getcwd() + os.sep
+        self.texts: dict[str, str] = {}  # by path: several configs may inherit from the same file
+        self.compiled: dict[str, CodeType] = {}
 
-    def load(self, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
-        """Load the file at ``path``; ``chain`` is the absolute paths of the files that inherit from it."""
-        _check_file(path, shown)
+    def shown(self, path: str) -> str:
+        """Return a path for messages: relative if it is in the current folder."""
+        return path.removeprefix(self.here)
+
+    def load(
+        self, path: str, shown: str, chain: tuple[str, ...], named: tuple[str, FileSource] | None = None
+    ) -> Loaded:
+        """Load the file at ``path``.
+
+        Args:
+            path: Its absolute path.
+            shown: Its path for messages.
+            chain: The absolute paths of the files that inherit from it.
+            named: For a base, its name in ``_base_`` and the file that this is in.
+        """
         self.files += 1
+        text = self.texts.get(path)
+        if text is None:
+            text = self.texts[path] = self.read(path, shown, named)
+        return self.merged(text, path, shown, (*chain, path))
+
+    def read(self, path: str, shown: str, named: tuple[str, FileSource] | None) -> str:
+        """Return the text of the file at ``path``; the arguments are those of ``load``."""
+        if not path.endswith(SUFFIXES):
+            _check_file(path, shown, named)
         try:
-            with open(path, encoding="utf-8-sig") as file:  # skips a byte order mark
-                text = file.read()
+            with open(path, "rb", buffering=0) as file:
+                return _decoded(file.read())
         except UnicodeDecodeError as error:
             raise ConfigSyntaxError(
                 f"The config is not UTF-8 text: {error}.", origin=Origin(shown)
             ) from error
         except OSError as error:
+            _check_file(path, shown, named)
             message = f"The config cannot be read: {error.strerror}."
             raise ConfigNotFoundError(message, origin=Origin(shown)) from error
-        return self.merged(text, path, shown, (*chain, path))
 
     def merged(self, text: str, path: str, shown: str, chain: tuple[str, ...]) -> Loaded:
         """Return the config in ``text`` merged over its bases."""
         hidden = templates.Hidden(text, {}, {})
         if "{{" in text:
             filled = templates.fill_file_variables(text, path) if self.use_predefined_variables else text
-            suffix = os.path.splitext(path)[1]
-            hidden = templates.hide_values(filled, suffix, self.use_predefined_variables)
+            if "{{" in filled:
+                hidden = templates.hide_values(
+                    filled, os.path.splitext(path)[1], self.use_predefined_variables
+                )
+            else:
+                hidden = hidden._replace(text=filled)
         file = _File(path, shown, text, hidden, chain)
         read = _read_python if file.suffix == ".py" else _read_data
         source, bases = read(self, file)
@@ -169,25 +197,29 @@ class _Reader:
             if path in file.chain:
                 circle = [*file.chain[file.chain.index(path) :], path]
                 raise ConfigCycleError(
-                    f"The configs inherit from each other in a cycle: {' -> '.join(map(_shown_path, circle))}."
+                    f"The configs inherit from each other in a cycle: {' -> '.join(map(self.shown, circle))}."
                 )
             if len(file.chain) >= MAX_DEPTH or self.files >= MAX_FILES:
                 raise ConfigValueError(
                     f"The config has too many bases: at most {MAX_DEPTH} levels and {MAX_FILES:,} files are loaded."
                 )
-            if not os.path.isfile(path):
-                raise ConfigNotFoundError(
-                    f"The base config {name!r} does not exist; its path would be {path}.", hint=near(path)
-                )
         except (ConfigCycleError, ConfigNotFoundError, ConfigValueError) as error:
             error.origin, error.key = Origin(file.shown, source.line((BASE,))), BASE
             raise
-        return self.load(path, _shown_path(path), file.chain)
+        return self.load(path, self.shown(path), file.chain, (name, source))
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text of a file without a byte order mark, and with newlines as the only ends of lines."""
+    text = content.decode("utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]]:
     code, references, variables = file.hidden
-    source = PythonSource(file.shown, file.text, {}, code, file.hidden.sources())
+    source = PythonSource(
+        file.shown, file.text, {}, code, file.hidden.sources() if references or variables else {}
+    )
     named: object = None
     bases: list[Loaded] = []
     values: dict[str, Any] = {}
@@ -203,11 +235,15 @@ def _read_python(reader: _Reader, file: _File) -> tuple[FileSource, list[Loaded]
         values |= found
         templates.FillStrings({token: str(value) for token, value in found.items()}).visit(tree)
     namespace = {"__name__": "<config>", "__file__": file.path, **values}
-    source.record = execute(code, file.shown, namespace, tree)
+    source.record = execute(code, file.shown, namespace, tree, reader.compiled)
     source.shadowed = frozenset(namespace.keys() & vars(builtins).keys())
     if named is None:
         bases = reader.bases(namespace.get(BASE), file, source)
-    source.tree = {name: value for name, value in namespace.items() if _is_public(name, value, file.shown)}
+    source.tree = {
+        name: value
+        for name, value in namespace.items()
+        if not is_private(name) and (type(value) in _DATA or _can_be_value(name, value, file.shown))
+    }
     return source, bases
 
 
@@ -289,7 +325,9 @@ def _merge_over_bases(base: ConfigDict, source: FileSource) -> ConfigDict:
     except ConfigValueError as error:
         error.origin = Origin(source.file)
         raise
-    if max(map(len, source.text.splitlines()), default=0) > MAX_KEY:  # otherwise no key can be too long
+    if (
+        len(source.text) > MAX_KEY and max(map(len, source.text.splitlines())) > MAX_KEY
+    ):  # or else all keys are short
         check_keys(child, source.file)
     tree = merge_in_place(base, child)
     if marked:
@@ -320,8 +358,14 @@ def _warn_about_replaced_imports(inherited: Any, source: FileSource) -> None:
             warnings.warn(warning, ConfigWarning, stacklevel=stack_level())
 
 
-def _check_file(path: str, shown: str) -> None:
+def _check_file(path: str, shown: str, named: tuple[str, FileSource] | None) -> None:
+    """Raise the error of a file that is missing or not a config; ``named`` is as in ``load``."""
     if not os.path.isfile(path):
+        if named is not None:
+            name, source = named
+            message = f"The base config {name!r} does not exist; its path would be {path}."
+            place = Origin(source.file, source.line((BASE,)))
+            raise ConfigNotFoundError(message, hint=near(path), origin=place, key=BASE)
         what = "is a folder, not a config file" if os.path.isdir(path) else "does not exist"
         raise ConfigNotFoundError(f"The config {shown!r} {what}.", hint=near(path), origin=Origin(shown))
     if not path.endswith(SUFFIXES):
@@ -330,18 +374,8 @@ def _check_file(path: str, shown: str) -> None:
         raise ConfigFormatError(message, origin=Origin(shown))
 
 
-def _shown_path(path: str) -> str:
-    """Return a path for messages: relative if it is in the current folder."""
-    here = os.getcwd() + os.sep
-    return path.removeprefix(here)
-
-
-def _is_public(name: object, value: object, shown: str) -> bool:
-    """Return whether a name of a Python config is one of its keys: not a module, function or class."""
-    if is_private(name):
-        return False
-    if type(value) in _DATA:
-        return True
+def _can_be_value(name: str, value: object, shown: str) -> bool:
+    """Return whether a name of a Python config is one of its keys: not that of a module, function or class."""
     if isinstance(value, io.IOBase | GeneratorType):
         message = f"{name!r} in {shown} is {value!r}, which cannot be a value of a config: it is left out."
         warnings.warn(message, ConfigWarning, stacklevel=stack_level())

@@ -13,7 +13,6 @@ import os
 import re
 from bisect import bisect
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cfgtrain.config.dict import copy_tree
@@ -28,6 +27,10 @@ _VALUE = re.compile(
     r"\{\{\s*(?:_base_\.(?P<path>[\w.\[\]-]+?)"
     r"""|(?P<quote>['"]?)\$(?P<name>[A-Za-z_]\w*)(?::(?P<default>[^{}]*?))?(?P=quote))\s*\}\}"""
 )
+_ESCAPES = {
+    ".py": str.maketrans({"'": r"\'", '"': r"\"", "\\": r"\\"}),
+    ".json": str.maketrans({'"': r"\"", "\\": r"\\"}),
+}
 _JSON_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 TOKEN = re.compile(r"__(?:base|environment)_reference_\d+__")
 
@@ -70,20 +73,16 @@ def fill_file_variables(text: str, file: str) -> str:
     Quotes in the path are escaped if the format allows it, so that a folder named ``it's`` does
     not end the string that it is in.
     """
-    path = Path(file)
+    folder, name = os.path.split(file)
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122  # pathlib is slower than reading a small file
     values = {
-        "fileDirname": path.parent.as_posix(),
-        "fileBasename": path.name,
-        "fileBasenameNoExtension": path.stem,
-        "fileExtname": path.suffix,
+        "fileDirname": folder.replace(os.sep, "/"),
+        "fileBasename": name,
+        "fileBasenameNoExtension": stem,
+        "fileExtname": suffix,
     }
-    unsafe = {".py": r"""(['"\\])""", ".json": r'(["\\])'}.get(path.suffix)
-
-    def value(match: re.Match[str]) -> str:
-        found = values[match[1]]
-        return re.sub(unsafe, r"\\\1", found) if unsafe else found
-
-    return _FILE_VARIABLE.sub(value, text)
+    escapes = _ESCAPES.get(suffix, {})
+    return _FILE_VARIABLE.sub(lambda match: values[match[1]].translate(escapes), text)
 
 
 def hide_values(text: str, suffix: str, variables: bool = True) -> Hidden:

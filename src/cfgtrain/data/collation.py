@@ -36,12 +36,18 @@ class _Mismatch(Exception):  # not an error of its own
         self.path, self.problem, self.facts, self.hint = path, problem, facts, hint
 
 
-def merge_samples(samples: Sequence[Any], describe: Callable[[int], str], **place: Any) -> Any:
+def merge_samples(
+    samples: Sequence[Any],
+    describe: Callable[[int], str],
+    merged: Mapping[Any, Tensor] | None = None,
+    **place: Any,
+) -> Any:
     """Merge samples into a batch, as torch's ``default_collate`` does.
 
     Args:
         samples: Samples of one structure: dicts, tuples or lists of tensors, arrays, numbers and strings.
         describe: Returns a description of the sample at a position in ``samples``.
+        merged: Batches of some keys of dicts, which are merged already; see ``BatchRows``.
         **place: Place of the dataset in a config, for errors; see ``cfgtrain.origin.location``.
 
     Raises:
@@ -50,7 +56,11 @@ def merge_samples(samples: Sequence[Any], describe: Callable[[int], str], **plac
     """
     try:
         _check(samples, ())
-        return default_collate(list(samples))
+        if not merged:
+            return default_collate(list(samples))
+        others = [{key: sample[key] for key in sample if key not in merged} for sample in samples]
+        batch = {**default_collate(others), **merged}
+        return {key: batch[key] for key in samples[0]}
     except _Mismatch as found:
         mismatch, cause = found, None
     except Exception as error:  # whatever a merge function of a type raises

@@ -59,6 +59,8 @@ class _Loader(DataLoader[Any]):
         self.patience = timeout
         self.skipped = skipped
         dataset.share(num_workers)
+        if isinstance(dataset, SeededDataset):  # torch has workers merge in memory that the processes share
+            dataset.fills_batches = collate_fn is None and not num_workers
         super().__init__(
             dataset,
             collate_fn=BatchMaker(dataset, collate_fn),

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from cfgtrain.data.collation import merge_samples
+from cfgtrain.data.rows import BatchRows
 from cfgtrain.data.samplers import Draw
 from cfgtrain.data.streams import shard_stream
 from cfgtrain.errors import FileContentError, ImageDecodeError, SampleError, TransformError
@@ -101,13 +102,15 @@ class Samples(list[Any]):
     Attributes:
         draws: Their draws.
         indices: Their indices in the dataset, which are those of other draws if samples were skipped.
+        rows: The batches that their tensors are copied into, if any.
         skipped: The samples that were skipped.
         failure: Set in a worker process if one of the samples cannot be loaded.
     """
 
-    def __init__(self, draws: Sequence[Draw]) -> None:
+    def __init__(self, draws: Sequence[Draw], rows: BatchRows | None = None) -> None:
         super().__init__()
         self.draws = draws
+        self.rows = rows
         self.indices: list[int] = []
         self.skipped: list[SkippedSample] = []
         self.failure: Failure | None = None
@@ -156,7 +159,12 @@ class SeededDataset(_Reporting, Dataset[Any]):
         skip_errors: Whether a sample that cannot be loaded is replaced by another one, which is a function of
             (seed, epoch, position) too. Its random state is different from that of the sample it replaces.
         place: Place of the dataset in a config, for errors; see ``cfgtrain.origin.location``.
+
+    Attributes:
+        fills_batches: Whether the tensors of the samples are copied into batches at once; see ``BatchRows``.
     """
+
+    fills_batches = False
 
     def __init__(
         self, dataset: Any, seed: int, skip_errors: bool = False, place: Location | None = None
@@ -179,7 +187,7 @@ class SeededDataset(_Reporting, Dataset[Any]):
             SampleError: A sample cannot be loaded, or its pipeline returned None. In a worker process, this is
                 not raised but kept in the samples.
         """
-        samples = Samples(draws)
+        samples = Samples(draws, BatchRows(len(draws)) if self.fills_batches else None)
         try:
             with isolated_random_state():
                 for draw in draws:
@@ -214,7 +222,7 @@ class SeededDataset(_Reporting, Dataset[Any]):
                     )
                     raise first from first.__cause__
                 raise
-            samples.append(sample)
+            samples.append(sample if samples.rows is None else samples.rows.take(sample, len(samples)))
             samples.indices.append(index)
             place = (draw.epoch, draw.position, index)
             samples.skipped += [
@@ -364,7 +372,9 @@ class BatchMaker:
             )
 
         if self.collate_fn is None and not _has_container(samples[0]):
-            return merge_samples(samples, describe, **self.dataset.place)
+            rows = samples.rows if isinstance(samples, Samples) else None
+            merged = None if rows is None else rows.complete(samples)
+            return merge_samples(samples, describe, merged, **self.dataset.place)
         merge = self.collate_fn or partial(collate, samples_per_gpu=len(samples))
         try:
             if not isinstance(samples, Samples):

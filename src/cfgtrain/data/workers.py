@@ -11,6 +11,10 @@ from contextlib import contextmanager
 
 from torch.utils.data import get_worker_info
 
+from cfgtrain.parallel.stacks import write_stacks_on_signal
+
+PARENT_SECONDS = 5.0  # between two looks whether the parent process has ended
+
 __all__ = ["init_stream_worker", "init_worker", "signals_blocked"]
 
 
@@ -48,9 +52,13 @@ def init_worker(worker_id: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
+    worker = get_worker_info()
+    place = getattr(worker.dataset, "place", None) if worker is not None else None
+    key = (place or {}).get("key")
+    write_stacks_on_signal(f"worker {worker_id}{f' of {key}' if key else ''}")
+    if hasattr(signal, "sigtimedwait"):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        threading.Thread(target=_exit_on_parent_sigterm, daemon=True).start()
+        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
@@ -62,8 +70,13 @@ def init_stream_worker(first: int, count: int, worker_id: int) -> None:
         worker.dataset.share_of = (first + worker_id, count)  # type: ignore[attr-defined]  # a StreamReader
 
 
-def _exit_on_parent_sigterm() -> None:
-    """Exit this worker when its parent process sends SIGTERM; ignore SIGTERM from other processes."""
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
-        pass
+def _exit_with_parent(parent: int) -> None:
+    """Exit this worker when its parent process sends SIGTERM or ends; ignore SIGTERM from other processes.
+
+    torch looks for the end of the parent only between batches, so that a worker that hangs would not end.
+    """
+    while os.getppid() == parent:
+        received = signal.sigtimedwait([signal.SIGTERM], PARENT_SECONDS)
+        if received is not None and received.si_pid == parent:
+            break
     os._exit(0)

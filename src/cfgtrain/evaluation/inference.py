@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sized
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -11,11 +11,14 @@ from torch import nn
 
 from cfgtrain.amp import cast_tensor_type, inference_autocast
 from cfgtrain.cnn.tools.modes import eval_mode
+from cfgtrain.errors import ArgumentError
 from cfgtrain.evaluation.collect import collect_results_cpu, collect_results_gpu, gather
 from cfgtrain.metrics.metric_set import MetricSet
 from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.parallel.dist import get_dist_info
-from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
+from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model
+from cfgtrain.parallel.objects import gather_objects
+from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model, without_communication
 from cfgtrain.random_state import isolated_random_state
 
 __all__ = ["Predicted", "multi_gpu_test", "predict_batches", "single_gpu_test"]
@@ -87,12 +90,13 @@ def predict_batches(
         for batch in data_loader:
             predictions, losses = _call(model, batch, with_losses)
             yield Predicted(predictions, batch, losses)
+    free_gathered(model)
 
 
 def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:
     """Return the predictions of a batch, and its losses if they are wanted."""
     args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
-    inner = unwrap_model(model)
+    model, inner = without_communication(model), unwrap_model(model)
     with inference_autocast(inner):
         if with_losses:
             predictions, losses = model.forward_with_loss(*args, **kwargs)  # type: ignore[operator]  # a method
@@ -142,20 +146,30 @@ def _predict(
     metrics: MetricSet | None,
     keep: bool,
     limit: int | None = None,
+    smallest: int | None = None,
 ) -> list[Any]:
-    """Do what ``single_gpu_test`` does; losses and metrics count only the first ``limit`` samples."""
+    """Do what ``single_gpu_test`` does; losses and metrics count only the first ``limit`` samples.
+
+    ``smallest`` is the lowest limit of the processes if they must call the model equally often, because its weights
+    are divided among them; otherwise None.
+    """
     results: list[Any] = []
     seen = 0
     restore = getattr(getattr(data_loader, "dataset", None), "restore", None)
     with closing(predict_batches(model, data_loader, losses is not None)) as predicted:
         for predictions, batch, of_batch in predicted:
-            size = len(predictions)
+            size, whole = len(predictions), batch
             count = size if limit is None else min(size, max(limit - seen, 0))
             seen += size
             if count < size:
                 predictions, batch = predictions[:count], first_samples(batch, count, size)
-                if of_batch and count:  # they are means, and without the other samples they are different
+                if (
+                    of_batch and count and smallest is None
+                ):  # they are means, and without the other samples they are different
                     of_batch = _call(model, batch, with_losses=True)[1]
+            if of_batch and smallest is not None and seen > smallest:  # in a process, samples are left out
+                again = _call(model, batch if count else whole, with_losses=True)[1]
+                of_batch = again if count < size else of_batch
             if keep:
                 results.extend(
                     predictions.cpu().numpy() if isinstance(predictions, torch.Tensor) else predictions
@@ -217,9 +231,18 @@ def multi_gpu_test(
     if world_size == 1:
         return single_gpu_test(model, data_loader, progress, losses, metrics, keep)
     total = len(data_loader.dataset)  # type: ignore[attr-defined]  # see Args
-    share = _predict(
-        model, data_loader, progress, losses, metrics, keep, limit=len(range(rank, total, world_size))
-    )
+    smallest = None
+    if is_sharded_model(model):
+        smallest = total // world_size
+        counts = gather_objects(len(data_loader) if isinstance(data_loader, Sized) else None)
+        if len(set(counts)) > 1:
+            raise ArgumentError(
+                f"The processes would evaluate {' and '.join(map(str, counts))} batches, and a model whose weights are "
+                "divided among them needs equally many in each.",
+                hint="Build the loader with round_up=True.",
+            )
+    limit = len(range(rank, total, world_size))
+    share = _predict(model, data_loader, progress, losses, metrics, keep, limit, smallest)
     sums = gather(None if losses is None else losses.sums())
     if losses is not None:
         losses.merge(sums or ())

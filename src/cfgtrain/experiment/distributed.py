@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
+from cfgtrain.amp import as_half_dtype
 from cfgtrain.arguments import check_positive
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.config.config import Config
@@ -25,11 +26,22 @@ from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.resume import find_start
 from cfgtrain.keys import setting
+from cfgtrain.optim.optimizers import Optimizers
 from cfgtrain.origin import location
 from cfgtrain.parallel.dist import get_dist_info, is_main_process
+from cfgtrain.parallel.fsdp import (
+    DTYPES,
+    UNSUPPORTED_OPTIMIZERS,
+    check_parameters,
+    has_batch_norm,
+    shard_model,
+    shard_optimizers,
+    units_of,
+)
 from cfgtrain.parallel.launch import check_dist_params, local_device
 from cfgtrain.parallel.objects import from_main_process, gather_objects
 from cfgtrain.parallel.wrappers import MMDistributedDataParallel, OnDevice, unwrap_model
+from cfgtrain.runner.hook_configs import mixed_precision
 from cfgtrain.utils.versions import version_meta
 
 __all__ = [
@@ -46,6 +58,10 @@ __all__ = [
 _OWN_KEYS = ("device", "work_dir")  # may be different in each process, such as on machines with other paths
 
 
+logger = logging.getLogger(__name__)
+
+FSDP_NAMES = ("FSDP", "FullyShardedDataParallel")
+FSDP_OPTIONS = ("type", "wrap", "reshard_after_forward", "mixed_precision", "cpu_offload")
 DDP_NAMES = ("DDP", "DistributedDataParallel", "MMDistributedDataParallel")
 _DDP_OPTIONS = ("find_unused_parameters", "static_graph", "gradient_as_bucket_view", "broadcast_buffers")
 
@@ -78,9 +94,13 @@ def parallel_problems(cfg: Config) -> Iterator[CfgTrainError]:
         message = f"parallel is a dict such as dict(type='DDP'), not {settings!r}."
         yield ConfigValueError(message, **location(cfg, "parallel"))
         return
+    if settings.get("type") in FSDP_NAMES:
+        yield from _fsdp_problems(cfg, settings)
+        return
     if settings.get("type", "DDP") not in DDP_NAMES:
-        message = f"parallel.type is 'DDP', not {settings['type']!r}."
-        yield ConfigValueError(message, **location(settings, "type"))
+        message = f"parallel.type is 'DDP' or 'FSDP', not {settings['type']!r}."
+        near = (str(settings["type"]), (*DDP_NAMES, *FSDP_NAMES))
+        yield ConfigValueError(message, near=near, **location(settings, "type"))
     for key, value in settings.items():
         if key in _DDP_OPTIONS:
             if not isinstance(value, bool):
@@ -94,6 +114,106 @@ def parallel_problems(cfg: Config) -> Iterator[CfgTrainError]:
             names = ("type", *_DDP_OPTIONS, "bucket_cap_mb")
             message = f"parallel has no setting {key!r}."
             yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
+
+
+def _fsdp_problems(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with ``parallel=dict(type='FSDP', ...)``, and which other settings it does not work with."""
+    for key, value in settings.items():
+        where = location(settings, key)
+        if key in ("reshard_after_forward", "cpu_offload"):
+            if not isinstance(value, bool):
+                yield _no_bool(settings, key)
+        elif key == "wrap":
+            is_list = (
+                isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value)
+            )
+            if value is not None and not is_list:
+                message = f"parallel.wrap is a list of names of modules or classes, not {value!r}."
+                yield ConfigValueError(message, **where)
+        elif key == "mixed_precision":
+            yield from _dtype_problems(settings, value)
+        elif key != "type":
+            message = f"parallel of type 'FSDP' has no setting {key!r}."
+            yield ConfigKeyError(message, near=(str(key), FSDP_OPTIONS), **where)
+    yield from _unsupported_with_fsdp(cfg, settings)
+
+
+def _dtype_problems(settings: Mapping[str, Any], value: Any) -> Iterator[CfgTrainError]:
+    where = location(settings, "mixed_precision")
+    names = ("param_dtype", "reduce_dtype")
+    if value is not None and not isinstance(value, Mapping):
+        message = f"parallel.mixed_precision is a dict such as dict(param_dtype='bfloat16'), not {value!r}."
+        yield ConfigValueError(message, **where)
+        return
+    for key, dtype in (value or {}).items():
+        if key not in names:
+            yield ConfigKeyError(
+                f"parallel.mixed_precision has no setting {key!r}.",
+                near=(str(key), names),
+                **location(value, key),
+            )
+        elif dtype is not None and (not isinstance(dtype, str) or dtype not in DTYPES):
+            yield ConfigValueError(
+                f"{key} is 'float32', 'bfloat16' or 'float16', not {dtype!r}.",
+                near=(str(dtype), tuple(DTYPES)),
+                **location(value, key),
+            )
+
+
+def _unsupported_with_fsdp(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:
+    """Yield the other settings of a config that cannot be combined with FSDP, each with what would work."""
+    half = _half_precision(cfg)
+    if half == "float16" or _has_loss_scale(cfg):
+        key = next((each for each in ("precision", "fp16") if cfg.get(each)), "optimizer_config")
+        yield ConfigValueError(
+            "parallel of type 'FSDP' cannot train in float16 with a loss scale.",
+            hint="Use precision='bf16', which needs no loss scale, or parallel=dict(type='DDP').",
+            **location(cfg, key),
+        )
+    elif half is not None and settings.get("cpu_offload") is True:
+        yield ConfigValueError(
+            "precision cannot be combined with cpu_offload of parallel.",
+            hint="Use parallel=dict(type='FSDP', mixed_precision=dict(param_dtype='bfloat16'), cpu_offload=True).",
+            **location(settings, "cpu_offload"),
+        )
+    saving = setting(cfg, "checkpoint_config")
+    if isinstance(saving, Mapping) and saving.get("async_save") is True:
+        yield ConfigValueError(
+            "Checkpoints of parallel of type 'FSDP' cannot be written in the background.",
+            hint="Remove async_save. All processes write their shards at once.",
+            **location(saving, "async_save"),
+        )
+    optimizer = cfg.get("optimizer")
+    each_optimizer = [optimizer, *optimizer.values()] if isinstance(optimizer, Mapping) else []
+    for each in each_optimizer:
+        if isinstance(each, Mapping) and each.get("type") in UNSUPPORTED_OPTIMIZERS:
+            yield ConfigValueError(
+                f"The optimizer {each['type']} cannot train weights that are divided among processes.",
+                hint="Use another one, such as AdamW, or parallel=dict(type='DDP').",
+                **location(each, "type"),
+            )
+    hooks = setting(cfg, "custom_hooks")
+    for each in hooks if isinstance(hooks, list | tuple) else [hooks]:
+        if isinstance(each, Mapping) and each.get("type") == "EMAHook" and each.get("resume_from"):
+            yield ConfigValueError(
+                "resume_from of EMAHook cannot be used with parallel of type 'FSDP'.",
+                hint="Use --resume.",
+                **location(each, "resume_from"),
+            )
+
+
+def _half_precision(cfg: Config) -> str | None:
+    """Return the name of the 16-bit dtype that a run trains in, or None."""
+    try:
+        half = mixed_precision(cfg._cfg_dict)
+        return None if half is None else str(as_half_dtype(half)).removeprefix("torch.")
+    except (CfgTrainError, AttributeError, TypeError, ValueError):
+        return None  # reported with the key itself
+
+
+def _has_loss_scale(cfg: Config) -> bool:
+    settings = cfg.get("optimizer_config")
+    return isinstance(settings, Mapping) and settings.get("loss_scale") is not None
 
 
 def _no_bool(node: Any, key: str) -> ConfigValueError:
@@ -193,6 +313,7 @@ def check_model_parallel(cfg: Config, model: nn.Module) -> None:
     Raises:
         ConfigValueError: It has synchronized batch normalization and is on the CPU, or lazy parameters.
     """
+    check_shardable(cfg, model)
     if get_dist_info()[1] == 1:
         return
     inner = unwrap_model(model)
@@ -214,11 +335,20 @@ def check_model_parallel(cfg: Config, model: nn.Module) -> None:
         )
 
 
-def wrap_model(cfg: Config, model: nn.Module) -> nn.Module:
-    """Return the model in the wrapper of ``parallel`` that trains it with several processes; alone it is unchanged."""
+def wrap_model(cfg: Config, model: nn.Module, optimizer: Optimizers = None) -> nn.Module:
+    """Return the model in the wrapper of ``parallel`` that trains it with several processes; alone it is unchanged.
+
+    With FSDP, the weights of the model and the state of the optimizer are divided in place.
+
+    Raises:
+        ConfigValueError: The model cannot be divided as ``parallel`` says.
+    """
     if get_dist_info()[1] == 1:
         return model
     settings = setting(cfg, "parallel") or {}
+    if settings.get("type") in FSDP_NAMES:
+        _shard(cfg, model, optimizer, settings)
+        return model
     options = {"find_unused_parameters": setting(cfg, "find_unused_parameters"), **without(settings, "type")}
     if isinstance(model, OnDevice):
         model = model.module
@@ -226,3 +356,37 @@ def wrap_model(cfg: Config, model: nn.Module) -> nn.Module:
     if not any(each.requires_grad for each in model.parameters()):
         return model  # nothing to share; DDP would raise
     return MMDistributedDataParallel(model, [device.index or 0] if device.type == "cuda" else None, **options)
+
+
+def _shard(cfg: Config, model: nn.Module, optimizer: Optimizers, settings: Mapping[str, Any]) -> None:
+    """Divide a model, which is equal in all processes, and the state of its optimizer."""
+    inner = unwrap_model(model)
+    kept = list(inner.parameters())  # their ids are used
+    options = dict(without(settings, "type"))
+    half = _half_precision(cfg)
+    if half is not None and options.get("mixed_precision") is None:
+        if has_batch_norm(inner.modules()):
+            logger.info("FSDP gathers weights in float32, because the model has batch normalization.")
+        else:
+            options["mixed_precision"] = {"param_dtype": half, "reduce_dtype": "float32"}
+    replaced = shard_model(inner, local_device(cfg.device), **options)
+    shard_optimizers(optimizer, replaced)
+    del kept
+
+
+def check_shardable(cfg: Config, model: nn.Module) -> None:
+    """Raise if FSDP cannot divide the model; nothing is checked without FSDP.
+
+    Raises:
+        ConfigValueError: A name in ``parallel.wrap`` is of no module, or a parameter cannot be divided.
+    """
+    settings = setting(cfg, "parallel") or {}
+    if settings.get("type") not in FSDP_NAMES:
+        return
+    inner = unwrap_model(model)
+    try:
+        units_of(inner, settings.get("wrap"))
+        check_parameters(inner)
+    except ArgumentError as error:
+        place = location(settings, "wrap") if error.argument == ("wrap",) else location(cfg, "model")
+        raise ConfigValueError(error.message, hint=error.hint, **place) from error

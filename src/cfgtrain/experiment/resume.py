@@ -11,6 +11,7 @@ from torch import nn
 
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.checkpoint.read import read_lazily
+from cfgtrain.checkpoint.sharded import checkpoints_in
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CheckpointError
@@ -153,7 +154,7 @@ def end_again(runner: BaseRunner, ended_by: str | None, changes: Changes) -> Non
 
 def warn_about_unfinished_run(cfg: Config, folders: list[Path], logger: logging.Logger) -> None:
     """Log a warning that says how to resume, if the newest checkpoint is of a run that is not finished."""
-    files = [path for folder in folders for path in folder.glob("*.pth") if not path.is_symlink()]
+    files = [path for folder in folders for path in checkpoints_in(folder)]
     for path in sorted(files, key=lambda path: path.lstat().st_mtime_ns, reverse=True)[:MAX_READ]:
         try:
             saved = read_lazily(path)
@@ -178,7 +179,7 @@ def warn_about_unfinished_run(cfg: Config, folders: list[Path], logger: logging.
 def has_checkpoint_since(cfg: Config, run_id: str) -> bool:
     """Return whether a run that began after another one was given this id has saved a checkpoint to resume from."""
     for folder in checkpoint_folders(cfg, work_dir_of(cfg)):
-        for path in folder.glob("*.pth"):
+        for path in checkpoints_in(folder):
             try:
                 saved = read_lazily(path)
             except CheckpointError:
@@ -189,9 +190,9 @@ def has_checkpoint_since(cfg: Config, run_id: str) -> bool:
 
 
 def may_resume(cfg: Config) -> bool:
-    """Return whether there may be a checkpoint that ``resume_from='auto'`` finds: a file or a copy elsewhere."""
+    """Return whether there may be a checkpoint that ``resume_from='auto'`` finds: one here or a copy elsewhere."""
     work_dir = work_dir_of(cfg)
-    has_file = any(any(folder.glob("*.pth")) for folder in checkpoint_folders(cfg, work_dir))
+    has_file = any(checkpoints_in(folder) for folder in checkpoint_folders(cfg, work_dir))
     return has_file or any(each.mirror_for(work_dir) is not None for each in _stores(cfg))
 
 

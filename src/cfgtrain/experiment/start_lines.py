@@ -100,7 +100,7 @@ def _model(runner: BaseRunner) -> str:
     parts = (
         "all trainable" if total == trainable else f"{trainable:,} trainable, {total - trainable:,} frozen"
     )
-    return f"{type(model).__name__}, {total:,} parameters ({parts}){lazy}"
+    return f"{runner.model_name}, {total:,} parameters ({parts}){lazy}"
 
 
 def _numel(parameters: Iterable[torch.Tensor]) -> int:

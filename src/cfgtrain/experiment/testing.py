@@ -18,6 +18,7 @@ from cfgtrain.evaluation.scoring import evaluate
 from cfgtrain.experiment.resume import checkpoint_folders
 from cfgtrain.experiment.run_log import log_event
 from cfgtrain.experiment.work_dir import work_dir_of
+from cfgtrain.parallel.fsdp import is_sharded_model
 from cfgtrain.parallel.objects import broadcast_state, from_main_process
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
@@ -97,7 +98,9 @@ def score_test_dataset(
     """
     if loader is None or runner.interrupted:
         return {}, 0
-    if best is not None:
+    if best is not None and is_sharded_model(model):
+        _load(model, best)
+    elif best is not None:
         from_main_process(lambda: _load(model, best))
         broadcast_state(model)
     samples = 0

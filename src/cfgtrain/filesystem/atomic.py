@@ -1,8 +1,10 @@
-"""Write files atomically: a file is either written completely or left as it was."""
+"""Write files and folders atomically: each is either written completely or left as it was."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import IO
 __all__ = ["atomic_write"]
 
 
+_REPLACED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.old\.tmp")  # as replace_folder names it
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 
@@ -119,14 +122,56 @@ def _rename_to_new(old: Path, new: Path) -> None:
         old.unlink()
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove temporary files left in a folder by ``atomic_write`` and ``replace_symlink`` in a killed process.
+def replace_folder(temporary: Path, path: Path) -> None:
+    """Rename a complete folder to ``path``, in place of what is there, and sync the folder around it.
 
+    If the process is killed between the two renames that this takes, ``remove_unfinished`` restores what was there.
+
+    Raises:
+        OSError: The folder cannot be renamed; what was there remains.
+    """
+    old = path.with_name(f".{path.name}.{os.urandom(4).hex()}.old.tmp")
+    with suppress(FileNotFoundError):
+        path.rename(old)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            old.rename(path)
+        raise
+    sync_directory(path.parent)
+    remove_path(old)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, a link or a folder with its content, if it exists.
+
+    A folder is renamed before, so that what a killed process leaves of it is removed by ``remove_unfinished``.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        doomed = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.tmp")
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove temporary files and folders left in a folder by this module in a killed process.
+
+    A folder that was about to be replaced by ``replace_folder`` gets its name back if that is still free.
     Call this only while no process is writing files to the folder.
     """
     for path in folder.glob(".*.*.tmp"):
+        replaced = _REPLACED.fullmatch(path.name)
         with suppress(OSError):
-            path.unlink()
+            if replaced and not os.path.lexists(folder / replaced[1]):
+                path.rename(folder / replaced[1])
+            else:
+                remove_path(path)
 
 
 def replace_symlink(link: Path, target: str) -> None:

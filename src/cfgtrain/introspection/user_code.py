@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
 
-__all__ = ["user_frames", "user_frame_lines"]
+__all__ = ["frame_lines", "only_user_frames", "user_frame_lines", "user_frames"]
 
 MAX_FRAMES = 4  # that are listed, the innermost ones
 
 
 def user_frames(error: BaseException) -> list[FrameSummary]:
     """Return the frames of an exception that are neither in cfgtrain nor in Python or an installed package."""
+    return only_user_frames(extract_tb(error.__traceback__))
+
+
+def only_user_frames(frames: Iterable[FrameSummary]) -> list[FrameSummary]:
+    """Return those frames that are neither in cfgtrain nor in Python or an installed package."""
     folders = list(_foreign_folders())
     found = []
-    for frame in extract_tb(error.__traceback__):
+    for frame in frames:
         file = Path(frame.filename)
         if file.is_file() and not any(file.is_relative_to(folder) for folder in folders):
             found.append(frame)
@@ -32,8 +37,13 @@ def user_frame_lines(error: BaseException) -> list[str]:
     lines: list[str] | None = getattr(error, "user_frame_lines", None)
     if lines is not None:
         return lines
+    return frame_lines(user_frames(error))
+
+
+def frame_lines(frames: Sequence[FrameSummary]) -> list[str]:
+    """Return the innermost frames, which are the last ones, as two lines each: the place and the source line."""
     lines = []
-    for frame in user_frames(error)[-MAX_FRAMES:]:
+    for frame in frames[-MAX_FRAMES:]:
         lines.append(f"{_relative(frame.filename)}:{frame.lineno}, in {frame.name}")
         if frame.line:
             lines.append(f"    {frame.line}")

@@ -11,8 +11,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from torch import distributed as dist
@@ -21,6 +22,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from cfgtrain.errors import ProcessError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.hang import REPORT_SECONDS, HangWatch
 from cfgtrain.parallel.objects import error_text
 
 __all__ = ["Coordinator", "is_under_agent"]
@@ -32,7 +34,14 @@ ANSWER_SECONDS = 30.0  # how long to wait for another process to answer that the
 FAILURE_SECONDS = 2.0  # how long to wait for the reason why the connection to another process was lost
 END_SECONDS = 15.0  # how long a process may take to end after another one has failed
 
+TIMEOUT = 1800.0  # seconds, by default
+BEAT_SECONDS = 0.5  # between two signs of life
+
+# Called right before a process is ended that has reported why, for example to tell its launcher.
+BEFORE_EXIT: list[Callable[[], None]] = []
+
 _STOP, _FAILED = "stop", "failed"
+_TIMEOUT = re.compile(r"timed? ?out", re.IGNORECASE)
 _LOST = re.compile(
     r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe|timed? ?out|socket|recv|store",
     re.IGNORECASE,
@@ -52,11 +61,16 @@ class Coordinator:
     Args:
         store: The store of the process group.
         watched_parent: Whether to end this process if the process that started it ends.
+        timeout: After how many seconds without progress the run has ended; see ``watching``.
     """
 
-    def __init__(self, store: Any, watched_parent: bool = False) -> None:
+    def __init__(self, store: Any, watched_parent: bool = False, timeout: float = TIMEOUT) -> None:
         self.rank, self.world_size = get_dist_info()
+        with suppress(NotImplementedError, RuntimeError):  # not every store can be cloned
+            store = store.clone()  # a process that waits in the original one blocks all its threads
         self._store = PrefixStore("cfgtrain", store)
+        self._hang = HangWatch(self._store, self.rank, self.world_size, timeout)
+        self._beat, self._beaten = 0, 0.0
         self._parent = os.getppid() if watched_parent else None
         self._lock = threading.Lock()
         self._asked = 0
@@ -111,23 +125,75 @@ class Coordinator:
             raise
         except (Exception, SystemExit) as error:  # custom code may call sys.exit
             if not _is_lost_connection(error):
-                self._report(error)
-                raise
+                if self._report(error):
+                    raise
+                raise ProcessError(
+                    f"Another process failed too: {error_text(error)}", is_reported=True
+                ) from error
             found = self._first_failure()
-            if found is None:
-                message = "The connection to another process is lost: it has ended, or does not answer."
-                hint = f"({error_text(error).splitlines()[0][:200]})"
-                raise ProcessError(message, hint=hint, is_reported=is_under_agent()) from error
-            raise _failed(found) from error
+            if found is not None:
+                raise _failed(found) from error
+            if _TIMEOUT.search(str(error)):
+                self._hang.trigger()
+                self._closed.wait(2 * REPORT_SECONDS)  # the thread reports it, and ends this process
+            raise self._lost(error) from error
+
+    @contextmanager
+    def watching(self, folder: Path) -> Iterator[None]:
+        """Return a context that reports a process that hangs, and ends all of them.
+
+        In it, ``agreed_stop`` must be called at least once in each period of the timeout. Elsewhere, a collective
+        that times out is reported in the same way.
+
+        Args:
+            folder: The stacks of all processes are written to a file in this folder.
+        """
+        self._hang.start(folder)
+        try:
+            yield
+        finally:
+            self._hang.stop()
 
     def close(self) -> None:
         """End the thread."""
-        self._closed.set()
-        self._thread.join()
+        if not self._closed.is_set():
+            self._closed.set()
+            self._thread.join()
+            self._hang.close()
 
-    def _report(self, error: BaseException) -> None:
+    def _report(self, error: BaseException) -> bool:
+        """Tell the other processes of an error; return whether no other one has reported the same."""
+        own = error_text(error)
         with suppress(RuntimeError):  # the store is gone, and so are the others
-            self._store.compare_set(_FAILED, "", f"{self.rank}\n{error_text(error)}")
+            first = self._store.compare_set(_FAILED, "", f"{self.rank}\n{own}")
+            rank, _, text = first.decode().partition("\n")
+            return int(rank) == self.rank or text != own
+        return True
+
+    def _lost(self, error: BaseException) -> ProcessError:
+        """Return the error that says which process has ended without a report; one process reports it."""
+        hint = f"({error_text(error).splitlines()[0][:200]})"
+        lost: list[int] = []
+        try:
+            before = self._beats()
+            time.sleep(4 * BEAT_SECONDS)
+            lost = [rank for rank, beat in enumerate(self._beats()) if beat == before[rank]]
+            places = [self._hang.place_of(rank) for rank in lost]
+        except RuntimeError:
+            places = ["the process that has the store, which is that of rank 0 or the elastic agent,"]
+        what = " and ".join(places[:8]) or "it"
+        have = "have" if len(places) > 1 else "has"
+        first = next((rank for rank in range(self.world_size) if rank not in lost), self.rank)
+        return ProcessError(
+            f"The connection to another process is lost: {what} {have} ended without a report, for example because of "
+            "SIGKILL, which the system sends when memory runs out.",
+            hint=hint,
+            is_reported=is_under_agent() or (bool(lost) and self.rank != first),
+        )
+
+    def _beats(self) -> list[bytes]:
+        keys = [f"beat/{rank}" for rank in range(self.world_size)]
+        return [self._store.get(key) if self._store.check([key]) else b"" for key in keys]
 
     def _first_failure(self) -> tuple[int, str] | None:
         deadline = time.monotonic() + FAILURE_SECONDS
@@ -156,6 +222,11 @@ class Coordinator:
                 self._exit(f"This process does not end by itself after another one has failed. {reason}")
 
     def _look(self) -> None:
+        if time.monotonic() - self._beaten > BEAT_SECONDS:
+            self._beat, self._beaten = self._beat + 1, time.monotonic()
+            self._store.set(f"beat/{self.rank}", str(self._beat))
+        if self._hang.look(self._asked):
+            self._end()
         if self._failure is None and self._store.check([_FAILED]):
             rank, _, text = self._store.get(_FAILED).decode().partition("\n")
             if int(rank) != self.rank:
@@ -179,6 +250,13 @@ class Coordinator:
     def _exit(self, reason: str) -> None:
         """End the process at once: the main thread may be waiting for a process that has ended."""
         logger.error("Rank %d ends: %s", self.rank, reason)
+        self._end()
+
+    def _end(self) -> None:
+        self._hang.kill_workers()
+        self._hang.close()
+        for before in BEFORE_EXIT:
+            before()
         for handler in logging.getLogger().handlers:
             with suppress(Exception):
                 handler.flush()

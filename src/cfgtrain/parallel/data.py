@@ -23,7 +23,11 @@ def to_device(batch: Any, device: torch.device) -> Any:
     Raises:
         ArgumentError: A ``DataContainer`` has data for more than one device.
     """
-    return _mapped(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+    def move(tensor: Tensor) -> Tensor:
+        return tensor if tensor.device == device else tensor.to(device, non_blocking=True)
+
+    return _mapped(batch, move)
 
 
 def unpack_containers(batch: Any) -> Any:
@@ -38,12 +42,11 @@ def unpack_containers(batch: Any) -> Any:
 def _mapped(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(batch, Tensor):
         return function(batch)
-    if isinstance(batch, Mapping):
-        return {key: _mapped(value, function) for key, value in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(_mapped(item, function) for item in batch))
     if isinstance(batch, (list, tuple)):
-        return type(batch)(_mapped(item, function) for item in batch)
+        items = [_mapped(item, function) for item in batch]
+        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
+    if isinstance(batch, (dict, Mapping)):  # a dict, as most are, is recognized at once
+        return {key: _mapped(value, function) for key, value in batch.items()}
     if isinstance(batch, DataContainer):
         data = _chunk(batch)
         return data if batch.cpu_only else _mapped(data, function)

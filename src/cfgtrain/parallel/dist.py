@@ -111,13 +111,16 @@ def join_process_group(launcher: str, backend: str | None = None, **kwargs: Any)
     elif launcher == "mpi":
         _export_mpi()
     rank = _int_variable("RANK", launcher)
+    backend = backend or ("nccl" if devices else "gloo")
     if devices:
         local_rank = _int_variable("LOCAL_RANK", launcher) if "LOCAL_RANK" in os.environ else rank
         torch.cuda.set_device(local_rank % devices)
+        if backend == "nccl":  # otherwise torch warns at the first barrier that it guesses the device
+            kwargs.setdefault("device_id", torch.device("cuda", local_rank % devices))
     for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         if "init_method" not in kwargs and "store" not in kwargs:  # torch would take them from there
             _variable(name, launcher)
-    dist.init_process_group(backend=backend or ("nccl" if devices else "gloo"), **kwargs)
+    dist.init_process_group(backend=backend, **kwargs)
 
 
 def _export_mpi() -> None:

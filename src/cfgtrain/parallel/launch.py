@@ -16,7 +16,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from cfgtrain.arguments import check_choice, check_positive, check_type
 from cfgtrain.errors import ArgumentError
-from cfgtrain.parallel.coordinator import Coordinator, is_under_agent
+from cfgtrain.parallel.coordinator import TIMEOUT, Coordinator, is_under_agent
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.dist import LAUNCHERS as LAUNCHERS_OF_PROCESSES
 from cfgtrain.parallel.dist import join_process_group
@@ -33,6 +33,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LAUNCHERS = ("none", *LAUNCHERS_OF_PROCESSES)
+GRACE_SECONDS = 10.0  # by which the timeout of torch is longer than that of the run
 BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 
 # torch waits for a thread of the group when its last user is deleted. If that is DistributedDataParallel, it does so
@@ -113,7 +114,9 @@ def process_group(
             yield None
             return
         _set_up(launcher, pick_device(device), check_dist_params(settings))
-    coordinator = Coordinator(_get_default_store(), watched_parent=own and is_under_agent())
+    coordinator = Coordinator(
+        _get_default_store(), own and is_under_agent(), (settings or {}).get("timeout") or TIMEOUT
+    )
     library = logging.getLogger("cfgtrain")
     level = library.level
     if coordinator.rank != 0:
@@ -137,8 +140,9 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
     if backend == "nccl" and device.type != "cuda":
         logger.info("dist_params.backend is 'nccl', which is for CUDA: on %s it is 'gloo'.", device)
         backend = "gloo"
-    timeout = settings.get("timeout")
-    options: dict[str, Any] = {} if timeout is None else {"timeout": timedelta(seconds=timeout)}
+    # The coordinator reports a hang first: torch would end this process without a report, or one without stacks.
+    timeout = (settings.get("timeout") or TIMEOUT) + GRACE_SECONDS
+    options: dict[str, Any] = {"timeout": timedelta(seconds=timeout)}
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if launcher == "pytorch" and restarts != "0":
         # The store of the agent still has the addresses of the processes before the restart.

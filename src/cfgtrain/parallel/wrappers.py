@@ -68,35 +68,40 @@ class _Steps(nn.Module):
         return self._run("forward_with_loss", args, kwargs)
 
     def _run(self, name: str, args: Any, kwargs: Any) -> Any:
-        model = self.module
-        call = vars(self).get("_call")
-        if call is None or call.model is not model:
-            call = _Call(self, model)
-            vars(self)["_call"] = call  # not as a submodule, which would have the weights a second time
-        vars(call)["name"] = name
-        self.module = call  # torch's forward calls it like any other model
-        try:
-            return self(*args, **kwargs)
-        finally:
-            if self.module is call:
-                self.module = model
+        return _run_as_forward(self, name, args, kwargs)
+
+
+def _run_as_forward(wrapper: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """Call a method of the model in a wrapper of torch as the forward pass of the wrapper."""
+    modules = wrapper._modules  # setting an attribute of a module takes longer than the rest of this function
+    model = modules["module"]
+    call = vars(wrapper).get("_call")
+    if call is None or call.model is not model:
+        call = _Call(modules, model)
+        vars(wrapper)["_call"] = call  # not as a submodule, which would have the weights a second time
+    vars(call)["name"] = name
+    modules["module"] = call  # torch's forward calls it like any other model
+    try:
+        return wrapper(*args, **kwargs)
+    finally:
+        if modules["module"] is call:
+            modules["module"] = model
 
 
 class _Call(nn.Module):
     """A module that has the parameters and buffers of a model, and whose forward pass is one of its methods."""
 
-    wrapper: Any
+    modules_of_wrapper: dict[str, Any]
     model: nn.Module
     name: str
 
-    def __init__(self, wrapper: nn.Module, model: nn.Module) -> None:
+    def __init__(self, modules_of_wrapper: dict[str, Any], model: nn.Module) -> None:
         super().__init__()
-        vars(self).update(
-            wrapper=wrapper, model=model, name=""
-        )  # no submodules, which would change the names
+        # no submodules, which would change the names
+        vars(self).update(modules_of_wrapper=modules_of_wrapper, model=model, name="")
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        self.wrapper.module = self.model  # so that code of the step finds the model there
+        self.modules_of_wrapper["module"] = self.model  # so that code of the step finds the model there
         return getattr(self.model, self.name)(*args, **kwargs)
 
     def named_modules(self, *args: Any, **kwargs: Any) -> Any:
@@ -171,7 +176,9 @@ class MMDistributedDataParallel(_Steps, DistributedDataParallel):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """Call the model with the inputs moved to its device."""
         device = torch.device(self.device_type, self.device_ids[0]) if self.device_ids else self.device
-        inputs, kwargs = to_device(inputs, device), to_device(kwargs, device)
+        inputs = to_device(inputs, device)
+        if kwargs:
+            kwargs = to_device(kwargs, device)
         if not torch.is_grad_enabled():
             return self.module(*inputs, **kwargs)
         return super().forward(*inputs, **kwargs)  # type: ignore[no-untyped-call]
@@ -203,9 +210,33 @@ def unwrap_model(module: nn.Module) -> nn.Module:
     return module
 
 
+def step_method(model: nn.Module, name: str) -> Any:
+    """Return the method of a model with this name, such as ``train_step``, also if only the model in its wrapper has it.
+
+    torch's own ``DistributedDataParallel`` has no such methods: with gradients, the method is then called as its
+    forward pass, and without them directly, as in ``MMDistributedDataParallel``.
+    """
+    method = getattr(model, name, None)
+    if callable(method) or not isinstance(model, DistributedDataParallel):
+        return method
+    if not torch.is_grad_enabled():
+        return getattr(model.module, name)
+    return lambda *args, **kwargs: _run_as_forward(model, name, args, kwargs)
+
+
+def without_communication(model: nn.Module) -> nn.Module:
+    """Return what to call for predictions: without a wrapper of torch that copies buffers in each forward pass.
+
+    The processes may evaluate different numbers of batches.
+    """
+    is_plain = isinstance(model, DistributedDataParallel) and not isinstance(model, _Steps)
+    return model.module if is_plain else model  # type: ignore[return-value]  # a module
+
+
 def has_forward_with_loss(model: nn.Module) -> bool:
-    """Return whether a model and its wrappers have ``forward_with_loss(**batch) -> (predictions, losses)``."""
-    return all(callable(getattr(each, "forward_with_loss", None)) for each in (model, unwrap_model(model)))
+    """Return whether a model, in its wrappers, has ``forward_with_loss(**batch) -> (predictions, losses)``."""
+    parts = (without_communication(model), unwrap_model(model))
+    return all(callable(getattr(each, "forward_with_loss", None)) for each in parts)
 
 
 def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
@@ -215,8 +246,8 @@ def set_gradient_sync(model: nn.Module, enabled: bool) -> None:
     """
     if hasattr(model, "require_backward_grad_sync"):  # DistributedDataParallel
         model.require_backward_grad_sync = enabled  # type: ignore[assignment]  # a plain attribute
-    elif hasattr(model, "set_requires_gradient_sync"):  # fully_shard
-        model.set_requires_gradient_sync(enabled)  # type: ignore[operator]  # a method of its mixin
+    elif hasattr(inner := unwrap_model(model), "set_requires_gradient_sync"):  # fully_shard
+        inner.set_requires_gradient_sync(enabled)  # type: ignore[operator]  # a method of its mixin
 
 
 def exclude_from_sync(model: nn.Module, names: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +20,15 @@ from cfgtrain.amp import inference_autocast
 from cfgtrain.arguments import check_type
 from cfgtrain.checkpoint.load import REVISE_KEYS, load_checkpoint
 from cfgtrain.config.dict import without
+from cfgtrain.data.loader import EpochDataLoader
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, CheckpointError, NonFiniteLossError
+from cfgtrain.evaluation.inference import first_samples
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.coordinator import Coordinator
 from cfgtrain.parallel.dist import get_dist_info
-from cfgtrain.parallel.wrappers import unwrap_model
+from cfgtrain.parallel.fsdp import free_gathered
+from cfgtrain.parallel.wrappers import step_method, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner import hook_configs
 from cfgtrain.runner.hook_list import HookList
@@ -193,21 +197,42 @@ class BaseRunner(ABC):
         elif train_mode:
             outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
         else:
+            own = self._own_samples()
+            size = count_samples(data_batch)
+            if 0 < own < size:
+                data_batch = first_samples(data_batch, int(own), size)
             with inference_autocast(unwrap_model(self.model)):
                 outputs = self.call_step(data_batch, train_mode, self.optimizer, **kwargs)
+            free_gathered(self.model)
         if not isinstance(outputs, dict):
             outputs = step_outputs(outputs, "train_step" if train_mode else "val_step", self.model_name)
         if "log_vars" in outputs or "loss" in outputs:
             log_vars = outputs["log_vars"] if "log_vars" in outputs else {"loss": outputs["loss"]}
             count = outputs["num_samples"] if "num_samples" in outputs else count_samples(data_batch)
+            if not train_mode and own <= 0:
+                count = 0
             self.log_buffer.update(log_vars, count, self.position.batch)
         self.outputs = outputs
+
+    def _own_samples(self) -> float:
+        """Return how many samples of the current batch are not repeated to make the shares of processes equal.
+
+        It may be more than the batch has.
+        """
+        loader = getattr(self.data_loader, "_dataloader", self.data_loader)
+        if self.world_size == 1 or not isinstance(loader, EpochDataLoader):
+            return math.inf
+        batches = loader.epoch_batches
+        if getattr(batches.sampler, "world_size", 1) != self.world_size:
+            return math.inf
+        share = len(range(self.rank, len(loader.seeded), self.world_size))
+        return share - self.position.batch[2] * batches.batch_size
 
     def call_step(self, data_batch: Any, train_mode: bool, optimizer: Any, **kwargs: Any) -> Any:
         """Return what the training or validation step of the model, or the batch processor, returns for a batch."""
         if self.batch_processor is not None:
             return self.batch_processor(self.model, data_batch, train_mode=train_mode, **kwargs)
-        step: Any = self.model.train_step if train_mode else self.model.val_step
+        step = step_method(self.model, "train_step" if train_mode else "val_step")
         return step(data_batch, optimizer, **kwargs)
 
     @contextmanager

@@ -159,7 +159,12 @@ class EpochBasedRunner(BaseRunner):
     def _in_iters(self, loader: Any) -> int | None:
         """Return the length of the run in iterations, or None if the length of an epoch is not known."""
         length = num_batches(loader)
-        return None if length is None else (self._max_epochs or 0) * length
+        if length is None:
+            return None
+        # Of complete epochs those are counted that were trained: with another number of processes they were longer or
+        # shorter.
+        position = self.position
+        return position.iter - position.batches_done + ((self._max_epochs or 0) - position.epoch) * length
 
 
 @RUNNERS.register_module()

@@ -16,14 +16,16 @@ from cfgtrain.checkpoint.find import relocated
 from cfgtrain.checkpoint.load import load_weights_of, read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.plain_data import objects_in
-from cfgtrain.checkpoint.save import make_checkpoint, save_checkpoint, write_checkpoint
+from cfgtrain.checkpoint.save import checkpoint_meta, make_checkpoint, save_checkpoint, write_checkpoint
+from cfgtrain.checkpoint.sharded import folder_name, write_sharded
 from cfgtrain.checkpoint.snapshot import Snapshots
-from cfgtrain.checkpoint.state_dict import load_state_dict
+from cfgtrain.checkpoint.state_dict import get_state_dict, load_state_dict
 from cfgtrain.config.literals import read_literals
 from cfgtrain.data.loader import epoch_fingerprint, num_batches, of_processes
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model, named_optimizer_state, share_buffers
 from cfgtrain.parallel.objects import broadcast_object, gather_objects
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.hooks.checkpoint import CheckpointHook
@@ -100,7 +102,10 @@ class RunCheckpoint:
         exact = save_optimizer and not runner.accumulating
         position = self._resume_position()
         self._check_finite(runner)  # before older checkpoints are removed in favor of this one
-        if runner.rank != 0 and exact:
+        if is_sharded_model(runner.model):
+            path = path.with_name(folder_name(path.name))
+            self._save_sharded(runner, path, save_optimizer, facts, exact)
+        elif runner.rank != 0 and exact:
             with runner.evaluation_context():
                 self._gather_state(runner)
         elif runner.rank == 0:
@@ -128,6 +133,25 @@ class RunCheckpoint:
         else:
             self._writer.start(partial(_write, snapshot, path, complete, background))
         return str(path)
+
+    def _save_sharded(
+        self, runner: RunnerView, path: Path, save_optimizer: bool, facts: dict[str, Any], exact: bool
+    ) -> None:
+        """Write a folder with all processes, each its part of the weights and of the state of the optimizer."""
+        free_gathered(runner.model)
+        share_buffers(runner.model)  # as the next step would do: which process writes them is not known
+        with runner.evaluation_context():
+            resume = self._gather_state(runner) if exact else None
+            if runner.rank == 0 and path != self._superseded:
+                rename_foreign(path, (runner.meta or {}).get("run_id"))
+            state: dict[str, Any] = {"state_dict": get_state_dict(runner.model)}
+            if save_optimizer and runner.optimizer is not None:
+                state["optimizer"] = named_optimizer_state(runner.optimizer, runner.model)
+            rest = None
+            if runner.rank == 0:
+                rest = {"meta": checkpoint_meta(runner.model, facts)}
+                rest |= {} if resume is None else {"resume": resume}
+            write_sharded(path, state, rest)
 
     def finish_saving(self) -> None:
         """Wait for the checkpoint that is being written in the background, if there is one.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from types import CodeType
 from typing import Any
 
 from cfgtrain.config.formats import compile_python, parse_python
@@ -28,7 +29,11 @@ _RECORDED = "\0the list of the marks"  # stands for it until the code is compile
 
 
 def execute(
-    text: str, shown: str, namespace: dict[str, Any], tree: ast.Module | None = None
+    text: str,
+    shown: str,
+    namespace: dict[str, Any],
+    tree: ast.Module | None = None,
+    compiled: dict[str, CodeType] | None = None,
 ) -> Record | None:
     """Run a Python config in ``namespace``.
 
@@ -37,6 +42,7 @@ def execute(
         shown: The file as people know it.
         namespace: Takes the names that the config sets.
         tree: The config once more, where the text is not yet what is to be run; it is changed.
+        compiled: The code of texts without blocks that ran before, by ``shown``; this one's is added.
 
     Returns:
         The marks that were passed, or None for a file without blocks, and for one too deep to be marked.
@@ -59,6 +65,10 @@ def execute(
             if tree is not None:
                 raise
             passed, code = None, None
+    if code is None and tree is None and compiled is not None:
+        code = compiled.get(shown)
+        if code is None:
+            code = compiled[shown] = compile_python(text, shown)
     exec(code or compile_python(tree or text, shown), namespace)  # noqa: S102  # Python configs are code
     return None if passed is None else frozenset(passed)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.arguments import check_interval, check_type
+from cfgtrain.checkpoint.sharded import folder_name
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import ArgumentError, CheckpointError
 from cfgtrain.filesystem.names import as_template
 from cfgtrain.parallel.dist import average_tensors, is_main_process
+from cfgtrain.parallel.fsdp import is_sharded_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.checkpoint_space import Plan, checkpoint_bytes, space_problem
 from cfgtrain.runner.hooks.hook import Hook
@@ -195,6 +197,7 @@ class CheckpointHook(Hook):
             CheckpointError: The file cannot be written; existing checkpoints are kept. An error while
                 copying the file is logged instead.
         """
+        name = folder_name(name) if is_sharded_model(runner.model) else name
         undo = self._add(runner, name)
         try:
             self._write(runner, name, self.save_optimizer if save_optimizer is None else save_optimizer)
@@ -238,6 +241,7 @@ class CheckpointHook(Hook):
 
     def _try_to_save(self, runner: RunnerView, name: str) -> None:
         """Save, or log an error: the run continues, and the next interval saves again."""
+        name = folder_name(name) if is_sharded_model(runner.model) else name
         undo = self._add(runner, name)
 
         def finish(error: CheckpointError | None = None) -> None:

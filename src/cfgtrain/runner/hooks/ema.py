@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cfgtrain.arguments import check_integer, check_number
 from cfgtrain.errors import ArgumentError, HookError
+from cfgtrain.parallel.fsdp import is_sharded_model, local_tensor, sharded_like
 from cfgtrain.parallel.wrappers import exclude_from_sync, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -84,8 +85,8 @@ class EMAHook(Hook):
             if not runner.by_epoch:
                 raise HookError("resume_from of EMAHook is only for runs that count epochs: use --resume.")
             runner.resume(self.resume_from)
-        if not self._averages:
-            model = unwrap_model(runner.model)
+        model = unwrap_model(runner.model)
+        if not self._averages or is_sharded_model(model):  # which has other parameters than before
             self._register(model, _buffer_names(model, self.update_buffers))
         exclude_from_sync(runner.model, self._buffers)
         later = runner.hooks[runner.hooks.index(self) :]
@@ -106,7 +107,8 @@ class EMAHook(Hook):
         if at % self.interval == 0:
             rising = (1 + at) / (self.warm_up + at) if self.warm_up + at else 1.0
             with torch.no_grad():
-                torch._foreach_lerp_(self._averages, self._weights, min(self.momentum, rising))
+                averages, weights = _parts(self._averages), _parts(self._weights)
+                torch._foreach_lerp_(averages, weights, min(self.momentum, rising))
 
     def after_epoch(self, runner: RunnerView) -> None:
         """Give the model the averages until the next epoch."""
@@ -152,15 +154,25 @@ class EMAHook(Hook):
         for name, buffer_name in names.items():
             if not hasattr(model, buffer_name):
                 model.register_buffer(buffer_name, tensors[name].detach().clone())
+            else:
+                own = {buffer_name: tensors[name]}
+                divided = sharded_like({buffer_name: getattr(model, buffer_name)}, own)[buffer_name]
+                setattr(model, buffer_name, divided)
             self._averages.append(getattr(model, buffer_name))
 
     def _swap(self, to_averages: bool) -> None:
         if self._swapped != to_averages:
             self._swapped = to_averages
             with torch.no_grad():
-                copies = [weight.clone() for weight in self._weights]
-                torch._foreach_copy_(self._weights, self._averages)
-                torch._foreach_copy_(self._averages, copies)
+                weights, averages = _parts(self._weights), _parts(self._averages)
+                copies = [weight.clone() for weight in weights]
+                torch._foreach_copy_(weights, averages)
+                torch._foreach_copy_(averages, copies)
+
+
+def _parts(tensors: list[Tensor]) -> list[Tensor]:
+    """Return the parts of tensors that this process has."""
+    return [local_tensor(each) for each in tensors]
 
 
 def _tensors(model: nn.Module, with_buffers: bool) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from cfgtrain.checkpoint.state_dict import get_state_dict
 from cfgtrain.errors import NonFiniteLossError
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import is_main_process
+from cfgtrain.parallel.fsdp import local_tensor
 from cfgtrain.random_state import RandomState
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -32,7 +33,7 @@ class NaNGuardHook(Hook):
     the device. The weights are still finite then, and the main process saves everything that led
     to the loss in ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of
     its samples, the ``random`` states before the iteration, ``scalars`` (of the iteration, and
-    the averages logged last), ``state_dict`` of the model, ``what`` was not finite, and ``where``.
+    the averages logged last), ``state_dict`` of the model (with FSDP the shards of the main process), ``what`` was not finite, and ``where``.
 
     With a loss scale, gradients that overflow are handled by the scaler.
 
@@ -127,7 +128,7 @@ class NaNGuardHook(Hook):
                 "iteration": {key: float(torch.as_tensor(each).detach()) for key, each in log_vars.items()},
                 "averages": dict(runner.log_buffer.latest),
             },
-            "state_dict": get_state_dict(runner.model),
+            "state_dict": {name: _local(each) for name, each in get_state_dict(runner.model).items()},
         }
 
 
@@ -150,4 +151,9 @@ def all_finite(tensors: list[Tensor]) -> bool:
 
 
 def _values(tensor: Tensor) -> Tensor:
+    tensor = local_tensor(tensor)
     return tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
+
+
+def _local(value: Any) -> Any:
+    return local_tensor(value) if isinstance(value, Tensor) else value

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad  # by this name, code written for MMCV patches it
 
@@ -18,6 +19,7 @@ from cfgtrain.errors import ArgumentError, HookError
 from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import average_tensors
+from cfgtrain.parallel.fsdp import is_sharded_model
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.gradients import checked_clip, clear_gradients, unreached_parameters
@@ -223,6 +225,8 @@ class OptimizerHook(Hook):
 
     def _clip(self, runner: RunnerView) -> None:
         norm = self._clip_model(runner.model)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()  # over the shards of all processes
         if norm is not None:
             runner.log_buffer.update({"grad_norm": norm}, runner.outputs.get("num_samples", 1))
 
@@ -285,6 +289,11 @@ class OptimizerHook(Hook):
 
     def _warn_about_windows(self, runner: RunnerView) -> None:
         length = self.cumulative_iters
+        if runner.max_iters is None and is_sharded_model(runner.model):
+            raise HookError(
+                "With FSDP, gradients cannot be accumulated in a run whose number of iterations is not known in "
+                "advance. Give the dataset a length, or use IterBasedRunner with max_iters."
+            )
         if runner.iter % length:
             runner.logger.warning(
                 "The run starts in the middle of a window of %d iterations, whose first gradients are lost.",

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cfgtrain.checkpoint.sharded import folder_name, is_sharded
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import CheckpointError
 from cfgtrain.filesystem.names import as_template, safe_file_name
+from cfgtrain.parallel.fsdp import is_sharded_model
 from cfgtrain.runner.protocol import RunnerView
 from cfgtrain.utils.logging import LINES_ONLY
 
@@ -49,7 +51,7 @@ class BestCheckpoint:
             return
         folder = self._store.open(runner.work_dir)
         here = folder / Path(messages.get("best_ckpt") or "").name  # the folder may be a copy
-        if here.is_file():
+        if here.is_file() or is_sharded(here):
             messages["best_ckpt"] = str(here)
         best = messages.get("best_ckpt")
         self._store.written = {} if best is None else {Path(best): None}
@@ -92,7 +94,9 @@ class BestCheckpoint:
         messages["best_score"] = score
         if self._store.folder is None:
             return
-        path = self._store.add(f"best_{safe_file_name(name)}_{unit}_{done}.pth", meta.get("run_id"))
+        file = f"best_{safe_file_name(name)}_{unit}_{done}.pth"
+        file = folder_name(file) if is_sharded_model(runner.model) else file
+        path = self._store.add(file, meta.get("run_id"))
         messages["best_ckpt"] = str(path)
 
         def finish(error: CheckpointError | None = None) -> None:

@@ -1,0 +1,453 @@
+"""Checkpoints whose tensors are divided among the processes of a run: folders that torch.distributed.checkpoint writes.
+
+A folder contains one file of shards per process (``__0_0.distcp`` ...), the index of torch (``.metadata``), and,
+written last, ``cfgtrain.pth``: a checkpoint of the usual form whose tensors are on the meta device, with the size and
+the SHA-256 of each other file. The folder is written under a temporary name, synced and renamed. So a folder with a
+``cfgtrain.pth`` is complete, and whether it was changed since can be verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+
+from cfgtrain.checkpoint.digest import verify_digest
+from cfgtrain.checkpoint.save import write_checkpoint
+from cfgtrain.checkpoint.torch_file import read_torch_file
+from cfgtrain.errors import CheckpointError
+from cfgtrain.filesystem.atomic import replace_folder
+from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.objects import broadcast_object, error_text, gather_objects, on_every_process
+from cfgtrain.suggestions import listed
+
+__all__ = [
+    "MARK",
+    "checkpoints_in",
+    "files_of",
+    "folder_name",
+    "has_shards",
+    "is_sharded",
+    "read_full",
+    "read_mark",
+    "read_sharded",
+    "verify_shards",
+    "write_sharded",
+]
+
+MARK = "cfgtrain.pth"
+
+_INDEX = ".metadata"
+_SUFFIX = ".distcp"
+_FILES = "shards"  # key of the sizes and digests in the mark
+_PARTS = ("state_dict", "optimizer")  # what is divided into shards
+
+Value = TypeVar("Value")
+
+
+def is_sharded(path: str | Path) -> bool:
+    """Return whether a path is a folder, or a link to one, with a complete checkpoint in shards."""
+    return Path(path, MARK).is_file()
+
+
+def folder_name(name: str) -> str:
+    """Return the name of a checkpoint in shards where a file would have this name: without ``.pth``."""
+    return name.removesuffix(".pth") or name
+
+
+def has_shards(path: str | Path) -> bool:
+    """Return whether a path is a folder of a checkpoint in shards, which may lack files."""
+    path = Path(path)
+    return is_sharded(path) or (
+        path.is_dir() and ((path / _INDEX).exists() or next(path.glob(f"*{_SUFFIX}"), None) is not None)
+    )
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder that a run may resume from, files and folders, without links to others."""
+    files = [path for path in folder.glob("*.pth") if not path.is_dir()]
+    folders = [path for path in folder.glob("[!.]*") if has_shards(path)]
+    return [path for path in (*files, *folders) if not path.is_symlink()]
+
+
+def files_of(path: Path) -> list[str]:
+    """Return the names of the files of a checkpoint in shards, with the mark last.
+
+    Raises:
+        CheckpointError: The folder is not a complete checkpoint.
+    """
+    return [*sorted(_read_mark(path, f"The checkpoint {path}", trusted=False)[_FILES]), MARK]
+
+
+def write_sharded(path: str | Path, state: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:
+    """Write a checkpoint in shards, durably, and completely or not at all.
+
+    All processes of the process group must call it; without one, this process writes the whole checkpoint.
+
+    Args:
+        path: Path of the folder, which must be visible to all processes. What is there is replaced.
+        state: What is divided: ``state_dict`` and ``optimizer``, as ``torch.distributed.checkpoint.state_dict``
+            returns them. Their values that are not tensors must be plain data, and are taken from rank 0.
+        checkpoint: The other entries of the checkpoint in rank 0, such as ``meta`` and ``resume``; None in the others.
+
+    Raises:
+        CheckpointError: The folder cannot be written in one of the processes; a previous one remains unchanged.
+        ArgumentTypeError: The checkpoint contains objects that cannot be loaded safely; in other processes than
+            rank 0, this is a ProcessError.
+    """
+    path = Path(path).absolute()
+    rank, world_size = get_dist_info()
+    temporary = path.with_name(broadcast_object(f".{path.name[:50]}.{os.urandom(4).hex()}.tmp"))
+    try:
+        _together(path, lambda: temporary.mkdir(parents=True) if rank == 0 else None)
+        gathered = _together(path, lambda: _write_shards(temporary, state, rank, world_size))
+        files = {name: each for found in gathered for name, each in found.items()}
+        _together(path, lambda: _finish(temporary, path, state, checkpoint, files) if rank == 0 else None)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def read_sharded(path: str | Path, state: dict[str, Any]) -> None:
+    """Read a checkpoint in shards into ``state``, in place, with any number of processes.
+
+    All processes of the process group must call it.
+
+    Args:
+        path: Path of the folder.
+        state: ``state_dict`` and ``optimizer``, or one of them, as ``torch.distributed.checkpoint.state_dict``
+            returns them now. Tensors are overwritten, and values of other types are replaced by those that are saved.
+
+    Raises:
+        CheckpointError: The folder cannot be read, or a tensor is not in it or has another shape.
+    """
+    saved = _read_mark(Path(path), f"The checkpoint {path}", trusted=False)
+    known = dict(_tensors(saved))
+    wanted = dict(_tensors(state))
+    missing = [key.partition(".")[2] for key in wanted if key not in known]
+    if missing:
+        raise CheckpointError(f"The checkpoint {path} does not contain: {listed(missing)}.")
+    for key, tensor in wanted.items():
+        if tensor.shape != known[key].shape:
+            shapes = (
+                f"{tuple(known[key].shape)} in the checkpoint {path} and {tuple(tensor.shape)} in the run"
+            )
+            raise CheckpointError(f"{key.partition('.')[2]} has different shapes: {shapes}.")
+    _load_shards(Path(path), wanted, f"The checkpoint {path}", alone=get_dist_info()[1] == 1)
+    for part in _PARTS:
+        if part in state:
+            _replace_plain(state[part], saved.get(part))
+
+
+def read_full(
+    path: str | Path, name: str | Path | None = None, map_location: Any = "cpu", trusted: bool = False
+) -> dict[str, Any]:
+    """Return the content of a checkpoint in shards as a checkpoint file has it, read by this process alone.
+
+    The parameters of optimizers are numbered, as ``Optimizer.state_dict`` does. Nothing is verified.
+
+    Args:
+        path: Path of the folder.
+        name: How messages name it, by default as ``path``.
+        map_location: Device that the tensors are moved to.
+        trusted: Whether ``cfgtrain.pth`` may run code while it is loaded, if it contains more than plain data.
+
+    Raises:
+        CheckpointError: The folder cannot be read.
+    """
+    path, subject = Path(path), f"The checkpoint {name or path}"
+    saved = _read_mark(path, subject, trusted)
+    tensors = {key: torch.empty_like(meta, device="cpu") for key, meta in _tensors(saved)}
+    _load_shards(path, tensors, subject, alone=True)
+    if map_location is not None:
+        tensors = {key: _moved(tensor, map_location) for key, tensor in tensors.items()}
+    values = iter(tensors.values())
+    filled = {key: _mapped(each, lambda _: next(values)) for key, each in saved.items() if key in _PARTS}
+    return _as_file({**saved, **filled})
+
+
+def read_mark(path: Path, trusted: bool = False, subject: str = "it") -> dict[str, Any]:
+    """Return the content of a checkpoint in shards like ``read_full``, with tensors on the meta device.
+
+    Args:
+        path: Path of the folder.
+        trusted: As for ``read_full``.
+        subject: The checkpoint in the message of an error.
+
+    Raises:
+        CheckpointError: The folder is not a complete checkpoint.
+    """
+    return _as_file(_read_mark(path, subject, trusted))
+
+
+def verify_shards(path: Path, name: str | Path | None = None, trusted: bool = False) -> bool:
+    """Check a checkpoint in shards for damage, and return True: it has digests.
+
+    Args:
+        path: Path of the folder.
+        name: How messages name it, by default as ``path``.
+        trusted: As for ``read_full``.
+
+    Raises:
+        CheckpointError: A file of it is missing, was changed, or does not belong to it.
+    """
+    name = name or path
+    subject = f"The checkpoint {name}"
+    if is_sharded(path):
+        verify_digest(path / MARK, f"{name}/{MARK}")
+    files = _read_mark(path, subject, trusted)[_FILES]
+    for file, (size, digest) in sorted(files.items()):
+        try:
+            found = (path / file).stat().st_size
+            same = found == size and _digest(path / file) == digest
+        except FileNotFoundError:
+            raise CheckpointError(f"{subject} is damaged: its file {file} is missing.") from None
+        except OSError as error:
+            raise CheckpointError(f"{subject} cannot be read: {file}: {error.strerror or error}") from error
+        if not same:
+            sizes = (
+                f"it has {found:,} bytes instead of {size:,}" if found != size else "its content has changed"
+            )
+            raise CheckpointError(f"{subject} is damaged: {sizes} in the file {file}.")
+    others = sorted(each.name for each in path.glob(f"*{_SUFFIX}") if each.name not in files)
+    if others:
+        raise CheckpointError(f"{subject} is damaged: it has files of another checkpoint: {listed(others)}.")
+    return True
+
+
+def _together(path: Path, action: Callable[[], Value]) -> list[Value]:
+    """Call a function in every process and return the results of all, by rank.
+
+    Raises:
+        CheckpointError: The folder could not be written in one of the processes; it is raised in all of them.
+        Exception: As ``on_every_process``, for other errors.
+    """
+    rank, world_size = get_dist_info()
+
+    def attempt() -> tuple[Value | None, str]:
+        try:
+            return action(), ""
+        except CheckpointException as error:  # the same in all processes
+            return None, _first_failure(error)
+        except (OSError, CheckpointError) as error:
+            place = f"rank {rank}: " if world_size > 1 else ""
+            return None, place + error_text(error).rstrip(".")
+
+    gathered = gather_objects(on_every_process(attempt))
+    problem = next((each for _, each in gathered if each), None)
+    if problem is not None:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {problem}.")
+    return [value for value, _ in gathered]
+
+
+def _write_shards(folder: Path, state: Mapping[str, Any], rank: int, world_size: int) -> dict[str, Any]:
+    """Write the tensors, and return the size and digest of each file that this process has written."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        writer = FileSystemWriter(folder, overwrite=False)
+        save(dict(_tensors(state)), storage_writer=writer, no_dist=world_size == 1)
+    written = sorted(folder.glob(f"__{rank}_*{_SUFFIX}"))
+    if rank == 0:
+        written.append(folder / _INDEX)
+    return {file.name: (file.stat().st_size, _digest(file)) for file in written}
+
+
+def _finish(
+    temporary: Path,
+    path: Path,
+    state: Mapping[str, Any],
+    checkpoint: Mapping[str, Any] | None,
+    files: dict[str, Any],
+) -> None:
+    """Write the mark into a folder that has all shards, and give the folder its name."""
+    seen = {file.name: file.stat().st_size for file in temporary.iterdir()}
+    if seen != {name: size for name, (size, _) in files.items()}:
+        absent = sorted(set(files) - set(seen)) or sorted(files)
+        raise CheckpointError(
+            f"rank 0 does not see the files of other processes: {listed(absent)}. Checkpoints of sharded models must "
+            "be written to a folder that all machines share"
+        )
+    meta = {key: _mapped(each, _without_data) for key, each in state.items()}
+    rest = dict(checkpoint or {})
+    head = {"meta": rest.pop("meta")} if "meta" in rest else {}
+    write_checkpoint({**head, **meta, **rest, _FILES: files}, temporary / MARK)
+    replace_folder(temporary, path)
+
+
+def _read_mark(path: Path, subject: str, trusted: bool) -> dict[str, Any]:
+    """Return the content of ``cfgtrain.pth`` as it is."""
+    if not is_sharded(path):
+        raise CheckpointError(
+            f"{subject} cannot be read: the folder has no {MARK}, which is written last, so that it is incomplete."
+        )
+    saved = read_torch_file(path / MARK, subject, None, trusted, mmap=False)
+    if not isinstance(saved, dict) or not isinstance(saved.get(_FILES), dict):
+        raise CheckpointError(f"{subject} cannot be read: its {MARK} does not list files of shards.")
+    return saved
+
+
+def _load_shards(path: Path, tensors: dict[str, Tensor], subject: str, alone: bool) -> None:
+    """Read tensors in place."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
+            load(tensors, storage_reader=_Reader(path), no_dist=alone)
+    except CheckpointException as error:
+        raise CheckpointError(f"{subject} cannot be read: {_first_failure(error)}.") from error
+
+
+class _Reader(FileSystemReader):
+    """Reads shards without running code: the reader of torch loads the index, and values in it, as any pickle."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        with Path(self.path, _INDEX).open("rb") as file:
+            found = _IndexUnpickler(file).load()
+        if not isinstance(found, Metadata) or not all(
+            type(each) is TensorStorageMetadata for each in found.state_dict_metadata.values()
+        ):
+            raise pickle.UnpicklingError(f"{_INDEX} is not an index of tensors")
+        return super().read_metadata(*args, **kwargs)
+
+
+class _IndexUnpickler(pickle.Unpickler):
+    """Loads an index of torch, and refuses classes and functions that it does not consist of."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name) if module.partition(".")[0] in _INDEX_PACKAGES else None
+        is_part = isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" in _INDEX_CLASSES
+        if is_part or isinstance(found, torch.dtype) or (module, name) == _LAYOUT:
+            return found
+        raise pickle.UnpicklingError(f"{_INDEX} contains {module}.{name}, which could run code when loaded")
+
+
+_INDEX_PACKAGES = ("torch", "pathlib", "collections")
+_LAYOUT = ("torch.serialization", "_get_layout")
+_INDEX_CLASSES = {
+    *(
+        f"torch.distributed.checkpoint.metadata.{name}"
+        for name in (
+            "ChunkStorageMetadata", "Metadata", "MetadataIndex", "StorageMeta", "TensorProperties",
+            "TensorStorageMetadata", "_MEM_FORMAT_ENCODING",
+        )
+    ),
+    "torch.distributed.checkpoint.filesystem._StorageInfo",
+    "torch.Size",
+    "collections.OrderedDict",
+    *(f"pathlib.{name}" for name in ("Path", "PosixPath", "WindowsPath")),
+}  # fmt: skip
+
+
+def _first_failure(failure: CheckpointException) -> str:
+    """Return what went wrong first, and in which process."""
+    rank = min(failure.failures)
+    error = failure.failures[rank][0]
+    while isinstance(error, RuntimeError) and isinstance(error.__context__, Exception):
+        error = error.__context__  # torch then tries to finish the file, which fails with another error
+    place = f"rank {rank}: " if get_dist_info()[1] > 1 else ""
+    return place + error_text(error).rstrip(".")
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _tensors(value: Any, key: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors in the parts that are divided, with their names in the shards."""
+    if isinstance(value, Tensor):
+        yield key, value
+        return
+    items: Any = ()
+    if isinstance(value, Mapping):
+        items = value.items() if key else [(part, value[part]) for part in _PARTS if part in value]
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    for name, each in items:
+        yield from _tensors(each, f"{key}.{name}" if key else str(name))
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a copy of nested dicts and lists with other tensors."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        kind: Any = OrderedDict if isinstance(value, OrderedDict) else dict
+        copied = kind((key, _mapped(each, change)) for key, each in value.items())
+        if kind is OrderedDict and hasattr(value, "_metadata"):
+            copied._metadata = value._metadata  # the versions of modules, as torch saves them
+        return copied
+    if type(value) in (list, tuple):
+        return type(value)(_mapped(each, change) for each in value)
+    return value
+
+
+def _without_data(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+
+
+def _replace_plain(target: Any, saved: Any) -> None:
+    """Replace what is not a tensor in nested dicts and lists by what was saved."""
+    if isinstance(target, dict) and isinstance(saved, Mapping):
+        items: Any = list(saved.items())
+    elif isinstance(target, list) and isinstance(saved, list | tuple) and len(target) == len(saved):
+        items = enumerate(saved)
+    else:
+        return
+    for key, each in items:
+        now = target.get(key) if isinstance(target, dict) else target[key]
+        if (
+            isinstance(now, dict | list)
+            and isinstance(each, dict | list)
+            and any(True for _ in _tensors(each, "-"))
+        ):
+            _replace_plain(now, each)
+        elif not isinstance(now, Tensor) and next(_tensors(each, "-"), None) is None:
+            target[key] = each
+
+
+def _as_file(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a checkpoint file: without the list of shards, and with numbered parameters."""
+    found = {key: each for key, each in saved.items() if key != _FILES}
+    if "optimizer" in found:
+        found["optimizer"] = _with_numbers(found["optimizer"])
+    return found
+
+
+def _with_numbers(optimizer: Any) -> Any:
+    """Return the state of an optimizer, or of several by name, with numbers instead of the names of parameters."""
+    if not isinstance(optimizer, Mapping):
+        return optimizer
+    if "param_groups" not in optimizer:
+        return {name: _with_numbers(each) for name, each in optimizer.items()}
+    groups = optimizer["param_groups"]
+    numbers = {name: number for number, name in enumerate(name for each in groups for name in each["params"])}
+    state = {numbers[name]: each for name, each in optimizer["state"].items()}
+    return {
+        **optimizer,
+        "state": dict(sorted(state.items())),
+        "param_groups": [{**each, "params": [numbers[name] for name in each["params"]]} for each in groups],
+    }
+
+
+def _moved(tensor: Tensor, map_location: Any) -> Tensor:
+    """Return a tensor of the CPU on the device that ``map_location`` of ``torch.load`` says."""
+    if isinstance(map_location, Mapping):
+        return tensor.to(map_location.get("cpu", "cpu"))
+    if callable(map_location):
+        storage = map_location(tensor.untyped_storage(), "cpu")
+        return tensor if storage is None else tensor.to(storage.device)
+    return tensor.to(map_location)
