@@ -165,3 +165,10 @@ def test_json_round_trip(tree: dict[str, Any]) -> None:
         assert "as the same key" in str(error)
         return
     assert Config.fromstring(text, ".json")._cfg_dict.to_dict() == as_json(tree)
+
+
+def test_a_range_is_written(tmp_path: Path) -> None:
+    """Scripts of MMCV's time set gpu_ids to one, and dump the config."""
+    cfg = Config({"gpu_ids": range(1, 7, 2)})
+    cfg.dump(tmp_path / "ranges.py")
+    assert Config.fromfile(tmp_path / "ranges.py").gpu_ids == range(1, 7, 2)

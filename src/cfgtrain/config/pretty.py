@@ -24,7 +24,7 @@ INDENT = 4
 MAX_SHOWN = 8  # keys of a path, in a message
 
 # Names that the text calls: a key of such a name may only be assigned after the last call.
-_CALLED = frozenset({"dict", "float", "complex", "set", "frozenset", "globals"})
+_CALLED = frozenset({"dict", "float", "complex", "set", "frozenset", "globals", "range"})
 
 
 def pretty_python(tree: Mapping[str, object]) -> str:
@@ -156,7 +156,7 @@ def _explained(tree: Mapping[str, object]) -> ConfigValueError:
     problem = "cannot be written in a config"
     if isinstance(value, _CONTAINERS):
         problem = f"nests deeper than {MAX_DEPTH} levels, or contains itself"
-    advice = "Use numbers, strings, bytes, None, lists, tuples, sets and dicts"
+    advice = "Use numbers, strings, bytes, None, lists, tuples, sets, ranges and dicts"
     if isinstance(value, type | FunctionType) and "<" not in value.__qualname__:
         advice += f", such as the import path {f'{value.__module__}.{value.__qualname__}'!r}"
     shown = f"{reprlib.repr(value)}, of type {type(value).__name__},"
@@ -202,6 +202,8 @@ def _atom(value: object) -> str | None:
     if isinstance(value, complex):
         # The repr of a complex number loses the sign of a zero.
         return f"complex({_float(value.real)}, {_float(value.imag)})"
+    if isinstance(value, range):  # such as gpu_ids, which scripts of MMCV's time set
+        return repr(value)
     return None
 
 

@@ -37,10 +37,10 @@ def replace_older_keys(cfg: Config) -> None:
     ):
         if cfg.get("runner") is None and cfg.get(key) is not None:
             origin = cfg.origin(key)
-            cfg.merge_from_dict({"runner": {"type": kind, length: cfg[key]}}, origin=lambda *_, o=origin: o)
+            cfg.merge_from_dict({"runner": {"type": kind, length: cfg[key]}}, origin=origin)
     if cfg.get("auto_resume") is True and cfg.get("resume_from") is None:
         origin = cfg.origin("auto_resume")
-        cfg.merge_from_dict({"resume_from": "auto"}, origin=lambda *_: origin)
+        cfg.merge_from_dict({"resume_from": "auto"}, origin=origin)
 
 
 def older_key_problems(cfg: Config) -> Iterator[CfgTrainError]:

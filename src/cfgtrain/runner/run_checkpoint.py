@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cfgtrain.checkpoint.background import BackgroundWriter
 from cfgtrain.checkpoint.find import relocated
-from cfgtrain.checkpoint.load import read_checkpoint
+from cfgtrain.checkpoint.load import load_weights_of, read_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.plain_data import objects_in
 from cfgtrain.checkpoint.save import checkpoint_meta, make_checkpoint, save_checkpoint, write_checkpoint
@@ -229,8 +229,8 @@ class RunCheckpoint:
             _check_same_unit(checkpoint, state.position, runner.by_epoch)
         for hook in runner.hooks:
             hook.before_load_checkpoint(runner, loaded["state_dict"])
-        if state is None:
-            load_state_dict(runner.model, loaded["state_dict"])
+        if state is None:  # of MMCV, perhaps with the prefix of DataParallel
+            load_weights_of(runner.model, loaded["state_dict"], checkpoint)
         else:  # all of it fits, or it is an error: there is nothing to report
             load_state_dict(runner.model, loaded["state_dict"], strict=True, logger="silent")
         if "optimizer" in loaded and resume_optimizer:

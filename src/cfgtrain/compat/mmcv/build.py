@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import SyncBatchNorm
-from torch.nn.modules.batchnorm import _BatchNorm as _BatchNorm  # projects import these from here, as with MMCV
+from torch.nn.modules.batchnorm import (
+    _BatchNorm as _BatchNorm,
+)  # projects import these from here, as with MMCV
 from torch.nn.modules.conv import _ConvNd as _ConvNd
 from torch.nn.modules.conv import _ConvTransposeMixin as _ConvTransposeMixin
 from torch.nn.modules.instancenorm import _InstanceNorm as _InstanceNorm

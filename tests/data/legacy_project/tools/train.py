@@ -74,7 +74,7 @@ def main():
     elif args.auto_resume:
         latest = osp.join(cfg.work_dir, 'latest.pth')
         cfg.resume_from = latest if osp.exists(latest) else None
-    cfg.gpu_ids = [args.gpu_id] if args.gpus is None else list(range(1))
+    cfg.gpu_ids = [args.gpu_id] if args.gpus is None else range(1)
 
     if args.launcher == 'none':
         distributed = False
@@ -84,7 +84,7 @@ def main():
             cfg.dist_params.backend = 'gloo'
         init_dist(args.launcher, **cfg.dist_params)
         _, world_size = get_dist_info()
-        cfg.gpu_ids = list(range(world_size))
+        cfg.gpu_ids = range(world_size)
 
     mmcv.mkdir_or_exist(osp.abspath(cfg.work_dir))
     cfg.dump(osp.join(cfg.work_dir, osp.basename(args.config)))
