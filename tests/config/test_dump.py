@@ -137,9 +137,10 @@ def as_json(value: Any) -> Any:
     return [as_json(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-top = texts.filter(lambda key: key not in ("filename", "text", "pretty_text") and not key.startswith("__"))
-anything = values(texts | st.integers() | st.tuples(st.integers(), texts), leaves | st.binary())
-plain = values(texts | st.integers(), leaves)
+top = texts.filter(lambda key: key not in ("filename", "text", "pretty_text") and not key.startswith("_"))
+names = texts.filter(lambda key: key != "_delete_")  # it controls merging, so it cannot be written
+anything = values(names | st.integers() | st.tuples(st.integers(), texts), leaves | st.binary())
+plain = values(names | st.integers(), leaves)
 
 
 @settings(deadline=None, max_examples=25)
