@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import shutil
 import warnings
 from collections import OrderedDict
@@ -21,13 +20,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
-from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.save import write_checkpoint
+from cfgtrain.checkpoint.shard_index import INDEX, ShardReader
 from cfgtrain.checkpoint.torch_file import read_torch_file
 from cfgtrain.errors import CheckpointError
 from cfgtrain.filesystem.atomic import replace_folder
@@ -51,7 +50,6 @@ __all__ = [
 
 MARK = "cfgtrain.pth"
 
-_INDEX = ".metadata"
 _SUFFIX = ".distcp"
 _FILES = "shards"  # key of the sizes and digests in the mark
 _PARTS = ("state_dict", "optimizer")  # what is divided into shards
@@ -73,7 +71,7 @@ def has_shards(path: str | Path) -> bool:
     """Return whether a path is a folder of a checkpoint in shards, which may lack files."""
     path = Path(path)
     return is_sharded(path) or (
-        path.is_dir() and ((path / _INDEX).exists() or next(path.glob(f"*{_SUFFIX}"), None) is not None)
+        path.is_dir() and ((path / INDEX).exists() or next(path.glob(f"*{_SUFFIX}"), None) is not None)
     )
 
 
@@ -262,7 +260,7 @@ def _write_shards(folder: Path, state: Mapping[str, Any], rank: int, world_size:
         save(dict(_tensors(state)), storage_writer=writer, no_dist=world_size == 1)
     written = sorted(folder.glob(f"__{rank}_*{_SUFFIX}"))
     if rank == 0:
-        written.append(folder / _INDEX)
+        written.append(folder / INDEX)
     return {file.name: (file.stat().st_size, _digest(file)) for file in written}
 
 
@@ -305,50 +303,9 @@ def _load_shards(path: Path, tensors: dict[str, Tensor], subject: str, alone: bo
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")
-            load(tensors, storage_reader=_Reader(path), no_dist=alone)
+            load(tensors, storage_reader=ShardReader(path), no_dist=alone)
     except CheckpointException as error:
         raise CheckpointError(f"{subject} cannot be read: {_first_failure(error)}.") from error
-
-
-class _Reader(FileSystemReader):
-    """Reads shards without running code: the reader of torch loads the index, and values in it, as any pickle."""
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        with Path(self.path, _INDEX).open("rb") as file:
-            found = _IndexUnpickler(file).load()
-        if not isinstance(found, Metadata) or not all(
-            type(each) is TensorStorageMetadata for each in found.state_dict_metadata.values()
-        ):
-            raise pickle.UnpicklingError(f"{_INDEX} is not an index of tensors")
-        return super().read_metadata(*args, **kwargs)
-
-
-class _IndexUnpickler(pickle.Unpickler):
-    """Loads an index of torch, and refuses classes and functions that it does not consist of."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name) if module.partition(".")[0] in _INDEX_PACKAGES else None
-        is_part = isinstance(found, type) and f"{found.__module__}.{found.__qualname__}" in _INDEX_CLASSES
-        if is_part or isinstance(found, torch.dtype) or (module, name) == _LAYOUT:
-            return found
-        raise pickle.UnpicklingError(f"{_INDEX} contains {module}.{name}, which could run code when loaded")
-
-
-_INDEX_PACKAGES = ("torch", "pathlib", "collections")
-_LAYOUT = ("torch.serialization", "_get_layout")
-_INDEX_CLASSES = {
-    *(
-        f"torch.distributed.checkpoint.metadata.{name}"
-        for name in (
-            "ChunkStorageMetadata", "Metadata", "MetadataIndex", "StorageMeta", "TensorProperties",
-            "TensorStorageMetadata", "_MEM_FORMAT_ENCODING",
-        )
-    ),
-    "torch.distributed.checkpoint.filesystem._StorageInfo",
-    "torch.Size",
-    "collections.OrderedDict",
-    *(f"pathlib.{name}" for name in ("Path", "PosixPath", "WindowsPath")),
-}  # fmt: skip
 
 
 def _first_failure(failure: CheckpointException) -> str:

@@ -33,7 +33,8 @@ class NaNGuardHook(Hook):
     the device. The weights are still finite then, and the main process saves everything that led
     to the loss in ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of
     its samples, the ``random`` states before the iteration, ``scalars`` (of the iteration, and
-    the averages logged last), ``state_dict`` of the model (with FSDP the shards of the main process), ``what`` was not finite, and ``where``.
+    the averages logged last), ``state_dict`` of the model (with FSDP the shards of the main process),
+    ``what`` was not finite, and ``where``.
 
     With a loss scale, gradients that overflow are handled by the scaler.
 
