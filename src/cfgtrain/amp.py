@@ -32,7 +32,7 @@ __all__ = [
     "wrap_fp16_model",
 ]
 
-_HALVES = {
+HALF_DTYPES = {
     "float16": torch.float16,
     "fp16": torch.float16,
     "half": torch.float16,
@@ -51,10 +51,10 @@ def as_half_dtype(dtype: str | torch.dtype) -> torch.dtype:
     Raises:
         ArgumentError: ``dtype`` is not a 16-bit dtype.
     """
-    half = _HALVES.get(str(dtype).removeprefix("torch."))
+    half = HALF_DTYPES.get(str(dtype).removeprefix("torch."))
     if half is None:
         message = f"dtype must be 'float16' or 'bfloat16', not {dtype!r}."
-        raise ArgumentError(message, near=(str(dtype), list(_HALVES)), argument="dtype")
+        raise ArgumentError(message, near=(str(dtype), list(HALF_DTYPES)), argument="dtype")
     return half
 
 

@@ -24,6 +24,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from cfgtrain.amp import HALF_DTYPES
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.wrappers import unwrap_model
@@ -42,14 +43,7 @@ __all__ = [
 
 Optimizers = Optimizer | dict[str, Optimizer] | None
 
-DTYPES = {
-    "float32": torch.float32,
-    "fp32": torch.float32,
-    "float16": torch.float16,
-    "fp16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "bf16": torch.bfloat16,
-}
+DTYPES = {"float32": torch.float32, "fp32": torch.float32, **HALF_DTYPES}
 UNSUPPORTED_OPTIMIZERS = ("Adafactor", "LBFGS", "Muon", "SparseAdam")  # they do not compute with shards
 _STEPS = ("train_step", "val_step", "forward_with_loss")
 
