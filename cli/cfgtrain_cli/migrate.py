@@ -1,4 +1,4 @@
-"""``cfgtrain migrate``: rewrite what was written for MMCV 1.x."""
+"""``cfgtrain migrate``: rewrite what was written for MMCV 1.x and MMEngine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def migrate(
     write: Annotated[bool, typer.Option("--write", help="Write the changes to the files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rewrite imports of mmcv, show the changes as a diff, and list what has to be done by hand.
+    """Rewrite imports of mmcv and configs in the style of MMEngine, show the changes as a diff, and list what has to be done by hand.
 
     Exit codes: 0 if nothing is left to do by hand, 1 if something is, 2 if a path does not exist.
     """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cfgtrain.compat.migrate.code import rewrite_code
+from cfgtrain.compat.migrate.mmengine import converted_data, converted_python
 from cfgtrain.compat.migrate.report import FileReport
 from cfgtrain.compat.migrate.source import MigrationError, Source
 from cfgtrain.errors import ConfigNotFoundError
@@ -14,6 +16,10 @@ from cfgtrain.errors import ConfigNotFoundError
 __all__ = ["find_files", "migrate"]
 
 SUFFIXES = (".py", ".json", ".yaml", ".yml")
+MAYBE_CONFIG = re.compile(
+    r"^(_base_|\w+_(dataloader|evaluator|cfg)|optim_wrapper|param_scheduler|default_hooks|default_scope|randomness)"
+    r"\s*[=:]|\bread_base\b", re.MULTILINE,
+)  # fmt: skip
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist", "work_dirs"})
 
 
@@ -78,12 +84,22 @@ def _migrated(path: Path) -> tuple[FileReport, Source | None]:
         report.old = report.new = source.text
         if path.suffix != ".py":
             report.style = "data"
+            new = converted_data(path, report)
+            if new is not None:
+                report.new = _with_line_ends(source, new)
+                report.findings.sort()
+                return report, source
             if "mmcv" in source.text:
                 report.add(0, "The file mentions mmcv.", "Only Python files are rewritten.", "note")
             return report, None
-        if "mmcv" not in source.text:
+        tree = source.parse() if MAYBE_CONFIG.search(source.text) or "mmcv" in source.text else None
+        new = None if tree is None else converted_python(path, tree, report)
+        if new is not None:
+            report.new = _with_line_ends(source, new)
+        elif tree is None or "mmcv" not in source.text:
             return report, None
-        report.new = source.edited(rewrite_code(source, source.parse(), report))
+        else:
+            report.new = source.edited(rewrite_code(source, tree, report))
     except SyntaxError as error:
         report.add(error.lineno or 0, f"The file is not valid Python: {error.msg}.", "Correct it first.")
         return report, None
@@ -95,3 +111,7 @@ def _migrated(path: Path) -> tuple[FileReport, Source | None]:
         return report, None
     report.findings.sort()
     return report, source
+
+
+def _with_line_ends(source: Source, text: str) -> str:
+    return text if text == source.text else text.replace("\n", source.newline)

@@ -1,0 +1,325 @@
+"""Convert configs in the style of MMEngine into cfgtrain's own keys.
+
+A config is loaded with its bases, and the merged settings are converted. What has no counterpart is never
+guessed: it is listed, and added to the end of the new file as a comment.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from cfgtrain.compat.migrate.mmengine_data import convert_data, convert_evaluation
+from cfgtrain.compat.migrate.mmengine_hooks import convert_hooks, convert_loggers
+from cfgtrain.compat.migrate.mmengine_schedules import convert_schedules
+from cfgtrain.compat.migrate.mmengine_settings import Conversion, Part
+from cfgtrain.compat.migrate.report import FileReport
+from cfgtrain.config import Config
+from cfgtrain.config.pretty import pretty_python
+from cfgtrain.errors import ConfigError
+from cfgtrain.keys import KEYS
+
+_MARKS = frozenset({
+    "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
+    "val_evaluator", "test_evaluator", "default_scope", "env_cfg", "randomness",
+})  # fmt: skip
+_LOOPS = ("by_epoch", "max_epochs", "max_iters", "val_interval")
+_LAZY = "Write it with _base_ = [...] and type='Name' first; then it can be converted."
+# Settings of MMEngine that have no effect in cfgtrain, and why they are not needed.
+_DROPPED = {
+    "default_scope": "a type is found in all registries",
+    "launcher": "it is an option of the command line",
+    "log_processor": "the log shows epochs or iterations as the runner counts them",
+}
+_BY_HAND = {
+    "data_preprocessor": "Add a Normalize to the pipelines.",
+    "model_wrapper_cfg": "See the key parallel.",
+    "tta_model": "Test-time augmentation is part of a project.",
+    "tta_pipeline": "Test-time augmentation is part of a project.",
+    "experiment_name": "The name of the config is used.",
+    "strategy": "See the key parallel.",
+    "runner_type": "See the key runner.",
+}
+_ORDER = (
+    "custom_imports", "model", "data", "optimizer", "optimizer_config", "lr_config", "runner", "evaluation",
+    "checkpoint_config", "log_config", "custom_hooks",
+)  # fmt: skip
+
+
+def is_mmengine(cfg: Mapping[str, Any]) -> bool:
+    """Return whether merged settings are in the style of MMEngine."""
+    return bool(_MARKS & set(cfg)) or any(
+        isinstance(loop := cfg.get(name), Mapping)
+        and (any(key in loop for key in _LOOPS) or str(loop.get("type", "")).endswith("Loop"))
+        for name in ("train_cfg", "val_cfg", "test_cfg")
+    )
+
+
+def converted_python(path: Path, tree: ast.Module, report: FileReport) -> str | None:
+    """Return the new text of a Python config, or None if it is not a config in the style of MMEngine.
+
+    Only files that consist of settings are executed.
+
+    Args:
+        path: The file.
+        tree: Its syntax tree.
+        report: Gets what cannot be converted.
+    """
+    lazy = next((node.lineno for node in ast.walk(tree) if _imports_read_base(node)), None)
+    if lazy is not None:
+        report.style, report.uses_old_names = "mmengine config", True
+        report.add(lazy, "The config imports its bases with read_base.", _LAZY)
+        return report.old
+    names = set(_assigned(tree.body))
+    candidates = _MARKS | {"_base_", "train_cfg", "val_cfg", "test_cfg"}
+    if not names & candidates or not all(map(_is_setting, tree.body)):
+        return None
+    return _converted_file(path, report, bool(names & _MARKS), "_base_" in names)
+
+
+def converted_data(path: Path, report: FileReport) -> str | None:
+    """Return the new text of a YAML or JSON config, or None if it is not a config in the style of MMEngine."""
+    if not any(mark in report.old for mark in _MARKS):
+        return None
+    return _converted_file(path, report, False, "_base_" in report.old)
+
+
+def _imports_read_base(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and any(alias.name == "read_base" for alias in node.names)
+
+
+def _assigned(body: Iterable[ast.stmt]) -> Iterable[str]:
+    for statement in body:
+        targets = (
+            statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        )
+        yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _is_setting(node: ast.stmt) -> bool:
+    """Return whether a statement may be part of a config that consists of settings."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant) or (
+            isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
+        )  # a docstring, or a call such as model.update(...)
+    return isinstance(
+        node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Import | ast.ImportFrom | ast.Delete
+    )
+
+
+def _converted_file(path: Path, report: FileReport, is_marked: bool, has_bases: bool) -> str | None:
+    try:
+        cfg = Config.fromfile(path, import_custom_modules=False)
+    except Exception as error:  # the code of a config can raise anything
+        if not is_marked:
+            return None
+        report.style, report.uses_old_names = "mmengine config", True
+        text = str(error).partition("\n")[0] or type(error).__name__
+        report.add(0, f"The config cannot be loaded: {text}", "Correct it first.")
+        return report.old
+    if not is_mmengine(cfg._cfg_dict):
+        return None
+    report.style, report.uses_old_names = "mmengine config", True
+    conversion = Conversion(cfg, path, report)
+    new = convert(conversion)
+    if has_bases:
+        report.add(0, "The settings of its base files are in the new file, which has no _base_.", "", "note")
+    try:
+        text = _python(new, conversion.left) if path.suffix == ".py" else Config(new).dumps(path.suffix[1:])
+    except ConfigError as error:
+        report.add(0, f"The new config cannot be written: {error.message}", "Change the value to plain data.")
+        return report.old
+    if path.suffix == ".py" and "#" in report.old:
+        report.add(0, "The whole file is written anew: comments and variables are not kept.", "", "note")
+    return text
+
+
+def convert(conversion: Conversion) -> dict[str, Any]:
+    """Return the settings in cfgtrain's own keys, in the order in which they are written."""
+    _convert_model(conversion)
+    by_epoch, length = _convert_loops(conversion)
+    convert_data(conversion)
+    _convert_optimizer(conversion)
+    convert_schedules(conversion, by_epoch, length)
+    convert_evaluation(conversion)
+    convert_hooks(conversion)
+    convert_loggers(conversion)
+    _convert_environment(conversion)
+    _convert_start(conversion)
+    for name, reason in _DROPPED.items():
+        if name in conversion.tree:
+            conversion.tree.pop(name)
+            conversion.note((name,), f"{name} is dropped: {reason}.")
+    for name, hint in _BY_HAND.items():
+        if conversion.tree.get(name) is not None:
+            conversion.by_hand((name,), conversion.tree.pop(name), hint)
+        conversion.tree.pop(name, None)
+    _convert_rest(conversion)
+    new = conversion.new
+    return {key: new[key] for key in _ORDER if key in new} | {
+        key: value for key, value in new.items() if key not in _ORDER
+    }
+
+
+def _convert_model(conversion: Conversion) -> None:
+    model = conversion.tree.pop("model", None)
+    if isinstance(model, dict) and "data_preprocessor" in model:
+        value = model.pop("data_preprocessor")
+        conversion.by_hand(("model", "data_preprocessor"), value, _BY_HAND["data_preprocessor"])
+    if model is not None:
+        conversion.new["model"] = model
+
+
+def _convert_loops(conversion: Conversion) -> tuple[bool, int | None]:
+    """Convert the loops; return whether the run counts epochs, and its length."""
+    loop = conversion.part("train_cfg")
+    kind = str(loop.pop("type", ""))
+    by_epoch = bool(loop.pop("by_epoch", kind != "IterBasedTrainLoop" and "max_iters" not in loop))
+    unit = "max_epochs" if by_epoch else "max_iters"
+    length = loop.pop(unit)
+    if kind not in ("", "EpochBasedTrainLoop", "IterBasedTrainLoop"):
+        conversion.by_hand(("train_cfg", "type"), kind, "Write a runner; see the key runner.")
+    if length is not None:
+        kind = "EpochBasedRunner" if by_epoch else "IterBasedRunner"
+        conversion.new["runner"] = {"type": kind, unit: length}
+    if loop or length is not None:
+        interval = loop.pop("val_interval", 1 if by_epoch else 1000)
+        start = loop.pop("val_begin")
+        if "val_dataloader" in conversion.tree or "train_dataloader" not in conversion.tree:
+            conversion.evaluation["interval"] = interval
+            if start not in (None, 1):
+                conversion.evaluation["start"] = start
+    conversion.rest(loop)
+    for name in ("val_cfg", "test_cfg"):
+        loop = conversion.part(name)
+        kind = str(loop.pop("type", ""))
+        if kind not in ("", "ValLoop", "TestLoop"):
+            conversion.by_hand((name, "type"), kind, "Scores come from metrics; see docs/evaluation.md.")
+        conversion.half_evaluation |= bool(loop.pop("fp16", False))
+        conversion.rest(loop)
+    return by_epoch, length
+
+
+def _convert_optimizer(conversion: Conversion) -> None:
+    wrapper = conversion.part("optim_wrapper")
+    if not wrapper:
+        return
+    kind = str(wrapper.pop("type", "OptimWrapper"))
+    step: dict[str, Any] = {}
+    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+        conversion.by_hand(("optim_wrapper", "type"), kind, "See optimizer and optimizer_config.")
+    optimizer = wrapper.pop("optimizer")
+    if isinstance(optimizer, Mapping):
+        optimizer = dict(optimizer)
+        if (paramwise := wrapper.pop("paramwise_cfg")) is not None:
+            optimizer["paramwise_cfg"] = paramwise
+        constructor = wrapper.pop("constructor")
+        if constructor not in (None, "DefaultOptimWrapperConstructor"):
+            hint = "Write it for cfgtrain's OPTIMIZER_BUILDERS, as constructor of optimizer."
+            conversion.by_hand(("optim_wrapper", "constructor"), constructor, hint)
+        conversion.new["optimizer"] = optimizer
+    elif optimizer is not None:
+        conversion.by_hand(("optim_wrapper", "optimizer"), optimizer)
+    clip = wrapper.pop("clip_grad")
+    if isinstance(clip, Mapping):
+        clip = dict(clip)
+        if clip.pop("type", "norm") == "value" and "clip_value" not in clip:
+            conversion.by_hand(("optim_wrapper", "clip_grad"), clip)
+        else:
+            step["grad_clip"] = clip
+    if (count := wrapper.pop("accumulative_counts", 1)) != 1:
+        step["cumulative_iters"] = count
+    if kind == "AmpOptimWrapper":
+        _convert_precision(conversion, wrapper, step)
+    elif wrapper.pop("loss_scale") is not None:
+        conversion.note(("optim_wrapper", "loss_scale"), "loss_scale is dropped: it needs AmpOptimWrapper.")
+    conversion.rest(wrapper)
+    if step:
+        conversion.new["optimizer_config"] = step
+
+
+def _convert_precision(conversion: Conversion, wrapper: Part, step: dict[str, Any]) -> None:
+    dtype = wrapper.pop("dtype") or "float16"
+    if dtype not in ("float16", "bfloat16"):
+        conversion.by_hand(("optim_wrapper", "dtype"), dtype, "It can be 'float16' or 'bfloat16'.")
+        return
+    scale = wrapper.pop("loss_scale", "dynamic")
+    if conversion.half_evaluation:
+        conversion.new["precision"] = "fp16" if dtype == "float16" else "bf16"
+    else:  # evaluations are in float32
+        step["dtype"] = dtype
+    if scale != "dynamic":
+        step["loss_scale"] = scale
+
+
+def _convert_environment(conversion: Conversion) -> None:
+    new = conversion.new
+    env = conversion.part("env_cfg")
+    if (benchmark := env.pop("cudnn_benchmark")) is not None:
+        new["cudnn_benchmark"] = benchmark
+    workers = conversion.part("env_cfg", "mp_cfg", of=env)
+    for key, name in (("mp_start_method", "mp_start_method"), ("opencv_num_threads", "opencv_num_threads")):
+        if (value := workers.pop(key)) is not None:
+            new[name] = value
+    conversion.rest(workers)
+    if group := env.pop("dist_cfg"):
+        new["dist_params"] = dict(group)
+    conversion.rest(env)
+    randomness = conversion.part("randomness")
+    for key in ("seed", "deterministic"):
+        if key in randomness:
+            new[key] = randomness.pop(key)
+    if not randomness.values.get("diff_rank_seed", True):
+        randomness.pop("diff_rank_seed")
+    conversion.rest(randomness, "Each process has its own random numbers in cfgtrain.")
+
+
+def _convert_start(conversion: Conversion) -> None:
+    tree, new = conversion.tree, conversion.new
+    resume, weights = tree.pop("resume", False), tree.pop("load_from", None)
+    if resume:
+        new["resume_from"] = weights or "auto"
+    elif weights is not None:
+        new["load_from"] = weights
+    scaling = conversion.part("auto_scale_lr")
+    if "base_batch_size" in scaling:
+        new["auto_scale_lr"] = {
+            "base_batch_size": scaling.pop("base_batch_size"), "enable": bool(scaling.pop("enable", False)),
+        }  # fmt: skip
+    conversion.rest(scaling)
+
+
+def _convert_rest(conversion: Conversion) -> None:
+    """Keep settings of cfgtrain and of the project; drop variables whose value is where it was used."""
+    used: list[Any] = []
+    for value in conversion.new.values():
+        _collect(value, used)
+    dropped = []
+    for name, value in conversion.tree.items():
+        if name not in KEYS and isinstance(value, (dict, list, tuple, str)) and value and value in used:
+            dropped.append(name)
+        else:
+            conversion.new.setdefault(name, value)
+    if dropped:
+        message = f"The values of these variables are where they were used: {', '.join(dropped)}."
+        conversion.report.add(0, message, "", "note")
+
+
+def _collect(value: Any, found: list[Any]) -> None:
+    if isinstance(value, (dict, list, tuple, str)):
+        found.append(value)
+    if isinstance(value, (dict, list, tuple)):
+        for each in value.values() if isinstance(value, dict) else value:
+            _collect(each, found)
+
+
+def _python(new: Mapping[str, Any], left: Mapping[str, Any]) -> str:
+    lines = [pretty_python(new)]
+    if left:
+        lines.append("\n# Settings of MMEngine that are not converted and have no effect:\n")
+    for key, value in left.items():
+        text = pretty_python({"value": value}).removeprefix("value").rstrip("\n")
+        lines += [f"# {line}\n" for line in f"{key}{text}".split("\n")]
+    return "".join(lines)
