@@ -13,6 +13,7 @@ from torch import nn
 
 from cfgtrain.checkpoint.sharded import read_full, write_sharded
 from cfgtrain.checkpoint.state_dict import get_state_dict, load_state_dict
+from cfgtrain.cnn.bricks.transformer import FFN
 from cfgtrain.cnn.tools.activation_checkpointing import checkpoint_activations
 from cfgtrain.cnn.tools.compiling import compile_model, compile_settings
 from cfgtrain.data.builder import build_dataloader
@@ -123,16 +124,21 @@ def _train(way: str, divided: bool) -> Any:
     return full(model.state_dict()), [float(each) for each in norms]
 
 
+def do_everything(rank: int) -> Any:
+    """Return what the functions below return, by name."""
+    set_tensor_parallel(SIZE)
+    functions = (train_together, save_and_load, evaluate_together, compute_feed_forward)
+    return {function.__name__: function(rank) for function in functions}
+
+
 def train_together(rank: int) -> Any:
     """Train in each way together, and alone with whole batches."""
-    set_tensor_parallel(SIZE)
     ways = [way for way in WAYS if way != "dropout" or data_rank_and_size()[1] == 1]
     return {way: (_train(way, divided=True), _train(way, divided=False)) for way in ways}
 
 
 def save_and_load(rank: int) -> Any:
     """Save a trained model and its optimizer in shards, read the folder alone, and load it into a divided model."""
-    set_tensor_parallel(SIZE)
     folder = Path.cwd()
     model = transformer()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
@@ -190,7 +196,6 @@ class Scorer(nn.Module):
 
 def evaluate_together(rank: int) -> Any:
     """Evaluate datasets of 1 to 12 samples."""
-    set_tensor_parallel(SIZE)
     share, count = data_rank_and_size()
     model = Scorer()
     shard_model(model, CPU, tensor_parallel=SIZE, plan={"fc1": "colwise", "fc2": "rowwise"})
@@ -202,4 +207,20 @@ def evaluate_together(rank: int) -> Any:
         losses = LossSums()
         found = multi_gpu_test(model, loader, losses=losses)
         results.append((found and [round(float(each)) for each in found], losses.means().get("loss")))
+    return results
+
+
+def compute_feed_forward(rank: int) -> Any:
+    """Return the output and the gradients of a feed-forward network that is divided, and those of a whole one."""
+    results = []
+    for is_divided in (True, False):
+        torch.manual_seed(0)
+        network = FFN(6, 8)
+        x = torch.randn(2, 3, 6)
+        if is_divided:
+            shard_model(network, CPU, tensor_parallel=SIZE)
+        out = network(x)
+        out.square().sum().backward()
+        gradients: Any = {name: each.grad for name, each in network.named_parameters()}
+        results.append((out.detach(), type(out), full(gradients)))
     return results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +9,8 @@ import torch
 from tensor_parallel_processes import WAYS, Scorer, in_processes, transformer
 from torch import nn
 
+from cfgtrain.cnn import VisionTransformer
+from cfgtrain.cnn.bricks.transformer import FFN
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.dist import data_rank_and_size, one_per_share, set_tensor_parallel
 from cfgtrain.parallel.tensor_parallel import plan_of
@@ -23,15 +24,30 @@ FEED_FORWARD = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What two processes have trained, which have the same data."""
-    return in_processes("train_together", 2, tmp_path_factory.mktemp("together"))
+def two(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What two processes have computed, which have the same data."""
+    return _everything(2, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def trained_by_four(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What four processes have trained, of which two and two have the same data."""
-    return in_processes("train_together", 4, tmp_path_factory.mktemp("four"))
+def four(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What four processes have computed, of which two and two have the same data."""
+    return _everything(4, tmp_path_factory)
+
+
+def _everything(count: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """Return the results of all processes, by function."""
+    folder = tmp_path_factory.mktemp("together")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        found = in_processes("do_everything", count, folder)
+    return {name: [each[name] for each in found] for name in found[0]}
+
+
+@pytest.fixture(params=["two", pytest.param("four", marks=pytest.mark.slow)])
+def together(request: pytest.FixtureRequest) -> Any:
+    """What two, and what four processes have computed."""
+    return request.getfixturevalue(request.param)
 
 
 def _check_way(way: str, trained: Any) -> None:
@@ -49,23 +65,21 @@ def _check_way(way: str, trained: Any) -> None:
 
 
 @pytest.mark.parametrize("way", list(WAYS))
-def test_weights_are_those_of_one_process(way: str, trained: Any) -> None:
+def test_weights_are_those_of_one_process(way: str, two: Any) -> None:
     """Two processes that compute layers together end with the weights, averages and norms of one process."""
-    _check_way(way, trained)
+    _check_way(way, two["train_together"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "dropout"])
-def test_four_processes_share_data_and_layers(way: str, trained_by_four: Any) -> None:
+def test_four_processes_share_data_and_layers(way: str, four: Any) -> None:
     """Two groups of two processes, each with half of each batch, end like one process with whole batches."""
-    _check_way(way, trained_by_four)
+    _check_way(way, four["train_together"])
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_shards_are_read_by_one_process(count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_read_by_one_process(together: Any) -> None:
     """One process reads the weights and the state of the optimizer from a folder, and divided models load whole ones."""
-    monkeypatch.chdir(tmp_path)
-    for saved, alone, divided, loaded, expected in in_processes("save_and_load", count, tmp_path):
+    for saved, alone, divided, loaded, expected in together["save_and_load"]:
         for (weights, moments), (other_weights, other_moments) in ((saved, alone), (saved, divided)):
             assert weights.keys() == other_weights.keys()
             assert all(torch.equal(each, other_weights[name]) for name, each in weights.items())
@@ -73,14 +87,27 @@ def test_shards_are_read_by_one_process(count: int, tmp_path: Path, monkeypatch:
         assert all(torch.equal(each, loaded[name]) for name, each in expected.items())
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
-def test_every_sample_is_evaluated_once(count: int, tmp_path: Path) -> None:
+def test_every_sample_is_evaluated_once(together: Any) -> None:
     """Samples that several processes have predicted together count once."""
-    results = in_processes("evaluate_together", count, tmp_path)
-    for length, (found, loss) in enumerate(results[0], 1):
+    first, *others = together["evaluate_together"]
+    for length, (found, loss) in enumerate(first, 1):
         assert found == list(range(length))
         assert loss == pytest.approx((length - 1) / 2)
-    assert all(found is None for others in results[1:] for found, _ in others)
+    assert all(found is None for each in others for found, _ in each)
+
+
+def test_feed_forward_networks_give_a_plan(together: Any) -> None:
+    """A feed-forward network of a transformer computes the same when it is divided by its own plan."""
+    for (out, kind, gradients), (expected, _, whole) in together["compute_feed_forward"]:
+        assert kind is torch.Tensor
+        torch.testing.assert_close(out, expected)
+        assert gradients.keys() == whole.keys()
+        for name, each in gradients.items():
+            torch.testing.assert_close(each, whole[name])
+    assert FFN(6, 8, num_fcs=3).tensor_parallel_plan() == {}
+    assert FFN(6, 8, act_cfg={"type": "PReLU"}).tensor_parallel_plan() == {}
+    vit = VisionTransformer("tiny", img_size=32)
+    assert len(plan_of(vit, 2)) == 2 * vit.num_layers
 
 
 def test_processes_with_the_same_data() -> None:

@@ -123,7 +123,11 @@ def parallel_problems(cfg: Config) -> Iterator[CfgTrainError]:
         elif key != "type":
             names = ("type", *_DDP_OPTIONS, "bucket_cap_mb")
             message = f"parallel has no setting {key!r}."
-            yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
+            if key in FSDP_OPTIONS:
+                hint = "It is one of parallel=dict(type='FSDP', ...)."
+                yield ConfigKeyError(message, hint=hint, **location(settings, key))
+            else:
+                yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
 
 
 def _fsdp_problems(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:

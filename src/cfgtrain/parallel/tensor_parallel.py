@@ -12,13 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Replicate
-from torch.distributed.tensor.parallel import (
-    ColwiseParallel,
-    ParallelStyle,
-    RowwiseParallel,
-    parallelize_module,
-)
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from cfgtrain.errors import ArgumentError
@@ -156,16 +150,35 @@ def divide_layers(model: nn.Module, mesh: DeviceMesh, plan: Mapping[str, str] | 
     """
     modules = dict(model.named_modules())
     for name, style in plan_of(model, mesh.size(), plan).items():
-        parallelize_module(modules[name], mesh, _style(modules[name], style))
+        _divide(modules[name], style, mesh)
 
 
-def _style(layer: nn.Module, style: str) -> ParallelStyle:
-    if style == "colwise":
-        return ColwiseParallel()
-    # All processes have all indices that an Embedding looks up, but a Linear gets a part of the features.
-    return (
-        RowwiseParallel(input_layouts=Replicate()) if isinstance(layer, nn.Embedding) else RowwiseParallel()
-    )
+def _divide(layer: nn.Module, style: str, mesh: DeviceMesh) -> None:
+    """Divide a layer in place, as ``ColwiseParallel`` and ``RowwiseParallel`` of PyTorch do.
+
+    Their outputs may be tensors of a collective that is still running, which a model could return. Here it has ended.
+    """
+    is_colwise, is_linear = style == "colwise", isinstance(layer, nn.Linear)
+    # The weight of a Linear is (outputs, inputs), that of an Embedding (indices, outputs).
+    weight = Shard(0) if is_colwise == is_linear else Shard(1)
+    bias = Shard(0) if is_colwise else Replicate()
+    # All processes have all indices that an Embedding looks up, and all inputs of a colwise Linear.
+    inputs = Shard(-1) if is_linear and not is_colwise else Replicate()
+    output = Shard(-1) if is_colwise else Replicate()
+
+    def divide_parameters(name: str, module: nn.Module, mesh: DeviceMesh) -> None:
+        for key, parameter in list(module.named_parameters()):
+            divided = distribute_tensor(parameter, mesh, [weight if key == "weight" else bias])
+            module.register_parameter(key, nn.Parameter(divided, requires_grad=parameter.requires_grad))
+
+    def divide_input(module: nn.Module, given: Any, mesh: DeviceMesh) -> Any:
+        return DTensor.from_local(given[0], mesh, [inputs], run_check=False)
+
+    def local_output(module: nn.Module, found: Any, mesh: DeviceMesh) -> Any:
+        # A copy, because autograd refuses to change this view in place, as activations do.
+        return found.redistribute(placements=[output]).to_local().clone()
+
+    distribute_module(layer, mesh, divide_parameters, divide_input, local_output)
 
 
 def has_divided_layers(tensors: Iterable[Tensor]) -> bool:
