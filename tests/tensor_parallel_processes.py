@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cfgtrain.cnn.bricks.transformer import FFN
 from cfgtrain.cnn.tools.activation_checkpointing import checkpoint_activations
 from cfgtrain.cnn.tools.compiling import compile_model, compile_settings
 from cfgtrain.data.builder import build_dataloader
+from cfgtrain.errors import ArgumentError
 from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
 from cfgtrain.models import TinyTransformer
 from cfgtrain.parallel.dist import data_rank_and_size, set_tensor_parallel
@@ -94,6 +96,7 @@ WAYS: dict[str, Any] = {
         (torch.optim.SGD, {"lr": 0.5}),
         {"mixed_precision": {"param_dtype": "bfloat16", "reduce_dtype": "float32"}},
     ),
+    "wrapped layers": ({}, (torch.optim.SGD, {"lr": 0.5}), {"wrap": ["Linear"]}),
     "compiled": ({}, (torch.optim.SGD, {"lr": 0.5}), {}),
     "checkpointed": ({}, (torch.optim.SGD, {"lr": 0.5}), {}),
     "dropout": ({}, (torch.optim.SGD, {"lr": 0.5}), {}),
@@ -127,7 +130,7 @@ def _train(way: str, divided: bool) -> Any:
 def do_everything(rank: int) -> Any:
     """Return what the functions below return, by name."""
     set_tensor_parallel(SIZE)
-    functions = (train_together, save_and_load, evaluate_together, compute_feed_forward)
+    functions = (train_together, save_and_load, evaluate_together, compute_feed_forward, give_wrong_inputs)
     return {function.__name__: function(rank) for function in functions}
 
 
@@ -224,3 +227,16 @@ def compute_feed_forward(rank: int) -> Any:
         gradients: Any = {name: each.grad for name, each in network.named_parameters()}
         results.append((out.detach(), type(out), full(gradients)))
     return results
+
+
+def give_wrong_inputs(rank: int) -> list[str]:
+    """Return the errors of plans that divide an input which is whole, and whose layer gets a part of its input."""
+    messages = []
+    for plan in ({"fc2": "rowwise"}, {"fc1": "colwise", "fc2": "colwise"}):
+        model = nn.Sequential(OrderedDict(fc1=nn.Linear(6, 4), fc2=nn.Linear(4, 2)))
+        shard_model(model, CPU, tensor_parallel=SIZE, plan=plan)
+        try:
+            model(torch.ones(3, 6))
+        except ArgumentError as error:
+            messages.append(error.message)
+    return messages

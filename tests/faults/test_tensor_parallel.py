@@ -44,7 +44,8 @@ data = dict(
     train=dict(type='Tokens', size=22),
     val=dict(type='Tokens', size=9),
     test=dict(type='Tokens', size=7))
-optimizer = dict(type='SGD', lr=0.5, momentum=0.9)
+optimizer = dict(type='SGD', lr=0.25, momentum=0.9)
+auto_scale_lr = dict(base_batch_size=4)
 optimizer_config = dict(cumulative_iters=2, grad_clip=dict(max_norm=0.5))
 lr_config = dict(policy='CosineAnnealing', min_lr=0, warmup='linear', warmup_iters=5)
 runner = dict(type='EpochBasedRunner', max_epochs=4)

@@ -110,6 +110,15 @@ def test_feed_forward_networks_give_a_plan(together: Any) -> None:
     assert len(plan_of(vit, 2)) == 2 * vit.num_layers
 
 
+def test_inputs_that_do_not_fit_a_plan_are_refused(two: Any) -> None:
+    """A rowwise layer that gets whole inputs, and a colwise one that gets a part, are errors with both numbers."""
+    for rowwise, colwise in two["give_wrong_inputs"]:
+        assert "'fc2' is divided rowwise" in rowwise
+        assert "a part of the output of a colwise layer: 2 in each process. It has 4." in rowwise
+        assert "'fc2' is divided colwise" in colwise
+        assert "all features: 4 in each process. It has 2." in colwise
+
+
 def test_processes_with_the_same_data() -> None:
     """A process alone has all of the data, and the values of all processes are kept, unless layers are divided."""
     assert data_rank_and_size() == (0, 1)

@@ -150,10 +150,10 @@ def divide_layers(model: nn.Module, mesh: DeviceMesh, plan: Mapping[str, str] | 
     """
     modules = dict(model.named_modules())
     for name, style in plan_of(model, mesh.size(), plan).items():
-        _divide(modules[name], style, mesh)
+        _divide(name, modules[name], style, mesh)
 
 
-def _divide(layer: nn.Module, style: str, mesh: DeviceMesh) -> None:
+def _divide(name: str, layer: nn.Module, style: str, mesh: DeviceMesh) -> None:
     """Divide a layer in place, as ``ColwiseParallel`` and ``RowwiseParallel`` of PyTorch do.
 
     Their outputs may be tensors of a collective that is still running, which a model could return. Here it has ended.
@@ -165,13 +165,23 @@ def _divide(layer: nn.Module, style: str, mesh: DeviceMesh) -> None:
     # All processes have all indices that an Embedding looks up, and all inputs of a colwise Linear.
     inputs = Shard(-1) if is_linear and not is_colwise else Replicate()
     output = Shard(-1) if is_colwise else Replicate()
+    features = (
+        layer.in_features // (1 if is_colwise else mesh.size()) if isinstance(layer, nn.Linear) else None
+    )
 
-    def divide_parameters(name: str, module: nn.Module, mesh: DeviceMesh) -> None:
+    def divide_parameters(_: str, module: nn.Module, mesh: DeviceMesh) -> None:
         for key, parameter in list(module.named_parameters()):
             divided = distribute_tensor(parameter, mesh, [weight if key == "weight" else bias])
             module.register_parameter(key, nn.Parameter(divided, requires_grad=parameter.requires_grad))
 
     def divide_input(module: nn.Module, given: Any, mesh: DeviceMesh) -> Any:
+        if features is not None and given[0].shape[-1] != features:
+            what = "all features" if is_colwise else "a part of the output of a colwise layer"
+            raise ArgumentError(
+                f"The layer {name!r} is divided {style} among processes, so its input must be {what}: {features} in "
+                f"each process. It has {given[0].shape[-1]}.",
+                hint="Change the plan for tensor_parallel.",
+            )
         return DTensor.from_local(given[0], mesh, [inputs], run_check=False)
 
     def local_output(module: nn.Module, found: Any, mesh: DeviceMesh) -> Any:
