@@ -26,7 +26,7 @@ from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.origin import Location, location
-from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.dist import data_rank_and_size, is_main_process
 from cfgtrain.parallel.launch import local_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
@@ -231,15 +231,15 @@ def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any
     settings = loader_settings(cfg.data, part)
     if part != "train":  # scores are of every sample, in the order of the dataset
         settings |= {"shuffle": False, "drop_last": False, "round_up": False, "on_error": "raise"}
-    rank, world_size = get_dist_info()
-    if world_size > 1:
+    rank, count = data_rank_and_size()
+    if count > 1:
         # With equal shares all processes do the same number of steps; the scores do not count what was added.
-        settings |= {"rank": rank, "world_size": world_size, "round_up": True}
-    problem = sharing_problem(dataset, max(settings.get("workers_per_gpu", 0), 1) * world_size)
+        settings |= {"rank": rank, "world_size": count, "round_up": True}
+    problem = sharing_problem(dataset, max(settings.get("workers_per_gpu", 0), 1) * count)
     if problem is not None:
         raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
     settings |= {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
-    if rank != 0:
+    if not is_main_process():
         settings["work_dir"] = None
     try:
         loader = build_dataloader(dataset, **{**settings, **changed}, place=location(cfg.data, part))
@@ -321,13 +321,13 @@ def _scale_lr(optimizer: Any, cfg: Config, logger: logging.Logger) -> None:
     scaling = setting(cfg, "auto_scale_lr")
     if not scaling or not scaling.get("enable", True):
         return
-    world_size = get_dist_info()[1]
-    factor = lr_factor(cfg._cfg_dict, world_size)
+    shares = data_rank_and_size()[1]
+    factor = lr_factor(cfg._cfg_dict, shares)
     before = _rates(optimizer)
     scale_lr(optimizer, factor)
     logger.info(
         "auto_scale_lr: %d samples per step / base_batch_size %d = %g: lr %s -> %s",
-        samples_per_step(cfg._cfg_dict, world_size), scaling["base_batch_size"], factor, before, _rates(optimizer),
+        samples_per_step(cfg._cfg_dict, shares), scaling["base_batch_size"], factor, before, _rates(optimizer),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from cfgtrain.amp import as_half_dtype
-from cfgtrain.arguments import check_positive
+from cfgtrain.arguments import check_integer, check_positive
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
@@ -28,7 +28,7 @@ from cfgtrain.experiment.resume import find_start
 from cfgtrain.keys import setting
 from cfgtrain.optim.optimizers import Optimizers
 from cfgtrain.origin import location
-from cfgtrain.parallel.dist import get_dist_info, is_main_process
+from cfgtrain.parallel.dist import get_dist_info, is_main_process, set_tensor_parallel
 from cfgtrain.parallel.fsdp import (
     DTYPES,
     UNSUPPORTED_OPTIMIZERS,
@@ -40,6 +40,7 @@ from cfgtrain.parallel.fsdp import (
 )
 from cfgtrain.parallel.launch import check_dist_params, local_device
 from cfgtrain.parallel.objects import from_main_process, gather_objects
+from cfgtrain.parallel.tensor_parallel import STYLES, plan_of
 from cfgtrain.parallel.wrappers import MMDistributedDataParallel, OnDevice, unwrap_model
 from cfgtrain.runner.hook_configs import mixed_precision
 from cfgtrain.utils.versions import version_meta
@@ -49,6 +50,7 @@ __all__ = [
     "check_same_data",
     "check_same_run",
     "find_start_together",
+    "group_processes",
     "group_settings",
     "log_in_main_process",
     "parallel_problems",
@@ -61,7 +63,15 @@ _OWN_KEYS = ("device", "work_dir")  # may be different in each process, such as 
 logger = logging.getLogger(__name__)
 
 FSDP_NAMES = ("FSDP", "FullyShardedDataParallel")
-FSDP_OPTIONS = ("type", "wrap", "reshard_after_forward", "mixed_precision", "cpu_offload")
+FSDP_OPTIONS = (
+    "type",
+    "wrap",
+    "reshard_after_forward",
+    "mixed_precision",
+    "cpu_offload",
+    "tensor_parallel",
+    "plan",
+)
 DDP_NAMES = ("DDP", "DistributedDataParallel", "MMDistributedDataParallel")
 _DDP_OPTIONS = ("find_unused_parameters", "static_graph", "gradient_as_bucket_view", "broadcast_buffers")
 
@@ -113,7 +123,11 @@ def parallel_problems(cfg: Config) -> Iterator[CfgTrainError]:
         elif key != "type":
             names = ("type", *_DDP_OPTIONS, "bucket_cap_mb")
             message = f"parallel has no setting {key!r}."
-            yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
+            if key in FSDP_OPTIONS:
+                hint = "It is one of parallel=dict(type='FSDP', ...)."
+                yield ConfigKeyError(message, hint=hint, **location(settings, key))
+            else:
+                yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
 
 
 def _fsdp_problems(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:
@@ -130,12 +144,42 @@ def _fsdp_problems(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrai
             if value is not None and not is_list:
                 message = f"parallel.wrap is a list of names of modules or classes, not {value!r}."
                 yield ConfigValueError(message, **where)
+        elif key == "tensor_parallel":
+            try:
+                check_integer(key, value, 1)
+            except CfgTrainError as error:
+                yield ConfigValueError(error.message, **where)
+        elif key == "plan":
+            yield from _plan_problems(settings, value)
         elif key == "mixed_precision":
             yield from _dtype_problems(settings, value)
         elif key != "type":
             message = f"parallel of type 'FSDP' has no setting {key!r}."
             yield ConfigKeyError(message, near=(str(key), FSDP_OPTIONS), **where)
     yield from _unsupported_with_fsdp(cfg, settings)
+
+
+def _plan_problems(settings: Mapping[str, Any], plan: Any) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with ``plan``, as far as it can be said without the model."""
+    if plan is None:
+        return
+    if not isinstance(plan, Mapping) or not plan:
+        message = (
+            "parallel.plan is a dict of styles by names of modules, such as dict(fc1='colwise', fc2='rowwise'), not "
+            f"{plan!r}."
+        )
+        yield ConfigValueError(message, **location(settings, "plan"))
+        return
+    for name, style in plan.items():
+        if style not in STYLES:
+            message = f"The style of {name!r} in parallel.plan is 'colwise' or 'rowwise', not {style!r}."
+            yield ConfigValueError(message, near=(str(style), STYLES), **location(plan, name))
+    if settings.get("tensor_parallel", 1) == 1:
+        yield ConfigValueError(
+            "parallel.plan has no effect without tensor_parallel.",
+            hint="Add tensor_parallel=2, the number of processes that compute a layer together.",
+            **location(settings, "plan"),
+        )
 
 
 def _dtype_problems(settings: Mapping[str, Any], value: Any) -> Iterator[CfgTrainError]:
@@ -218,6 +262,26 @@ def _has_loss_scale(cfg: Config) -> bool:
 
 def _no_bool(node: Any, key: str) -> ConfigValueError:
     return ConfigValueError(f"{key} is True or False, not {node[key]!r}.", **location(node, key))
+
+
+def group_processes(cfg: Config) -> None:
+    """Set which processes compute the layers of the model together, as ``parallel.tensor_parallel`` says.
+
+    Raises:
+        ConfigValueError: The number of processes is no multiple of it.
+    """
+    settings = setting(cfg, "parallel") or {}
+    world_size = get_dist_info()[1]
+    if world_size == 1 or settings.get("type") not in FSDP_NAMES:
+        return
+    size = settings.get("tensor_parallel", 1)
+    if world_size % size:
+        raise ConfigValueError(
+            f"The run has {world_size} processes, which is no multiple of tensor_parallel, {size}.",
+            hint=f"Start {-(-world_size // size) * size} processes, or change tensor_parallel.",
+            **location(settings, "tensor_parallel"),
+        )
+    set_tensor_parallel(size)
 
 
 def check_same_run(cfg: Config) -> None:
@@ -378,7 +442,8 @@ def check_shardable(cfg: Config, model: nn.Module) -> None:
     """Raise if FSDP cannot divide the model; nothing is checked without FSDP.
 
     Raises:
-        ConfigValueError: A name in ``parallel.wrap`` is of no module, or a parameter cannot be divided.
+        ConfigValueError: A name in ``parallel.wrap`` is of no module, a parameter cannot be divided, or the plan for
+            ``tensor_parallel`` does not fit the model.
     """
     settings = setting(cfg, "parallel") or {}
     if settings.get("type") not in FSDP_NAMES:
@@ -387,6 +452,14 @@ def check_shardable(cfg: Config, model: nn.Module) -> None:
     try:
         units_of(inner, settings.get("wrap"))
         check_parameters(inner)
+        if settings.get("tensor_parallel", 1) > 1:
+            plan_of(inner, settings["tensor_parallel"], settings.get("plan"))
     except ArgumentError as error:
-        place = location(settings, "wrap") if error.argument == ("wrap",) else location(cfg, "model")
+        place = location(cfg, "model")
+        if error.argument == ("wrap",):
+            place = location(settings, "wrap")
+        elif error.argument[:1] == ("plan",) and settings.get("plan"):
+            place = location(settings["plan"], error.argument[1])
+        elif error.argument[:1] == ("plan",):
+            place = location(settings, "tensor_parallel")
         raise ConfigValueError(error.message, hint=error.hint, **place) from error

@@ -20,16 +20,20 @@ __all__ = [
     "allreduce_grads",
     "allreduce_params",
     "average_tensors",
+    "data_rank_and_size",
     "get_dist_info",
     "init_dist",
     "is_main_process",
     "join_process_group",
     "master_only",
+    "one_per_share",
+    "set_tensor_parallel",
 ]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 LAUNCHERS = ("pytorch", "slurm", "mpi")
+_layout = {"tensor_parallel": 1}  # processes that compute the layers of one model together; they share data
 PORT = 29500  # of the main process, if nothing else says which
 
 
@@ -38,6 +42,31 @@ def get_dist_info() -> tuple[int, int]:
     if not dist.is_available() or not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
+
+
+def set_tensor_parallel(size: int) -> None:
+    """Set how many processes, of adjacent ranks, compute the layers of one model together.
+
+    Args:
+        size: A divisor of the number of processes.
+    """
+    _layout["tensor_parallel"] = size
+
+
+def data_rank_and_size() -> tuple[int, int]:
+    """Return which share of the data this process has, and how many shares there are.
+
+    These are (rank, world_size), unless several processes compute the layers of one model together: they have the same
+    share, and draw the same random numbers.
+    """
+    rank, world_size = get_dist_info()
+    size = _layout["tensor_parallel"]
+    return rank // size, max(world_size // size, 1)
+
+
+def one_per_share(values: list[R]) -> list[R]:
+    """Return those of the values of all processes, by rank, that are of the first process of each share of the data."""
+    return values[:: _layout["tensor_parallel"]]
 
 
 def is_main_process() -> bool:

@@ -19,7 +19,7 @@ from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.coordinator import TIMEOUT, Coordinator, is_under_agent
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.dist import LAUNCHERS as LAUNCHERS_OF_PROCESSES
-from cfgtrain.parallel.dist import join_process_group
+from cfgtrain.parallel.dist import join_process_group, set_tensor_parallel
 
 __all__ = [
     "LAUNCHERS",
@@ -129,6 +129,7 @@ def process_group(
     finally:
         coordinator.close()
         library.setLevel(level)
+        set_tensor_parallel(1)
         if own:
             _ENDED.append(dist.group.WORLD)
             dist.destroy_process_group()

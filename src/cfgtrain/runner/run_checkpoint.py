@@ -25,6 +25,7 @@ from cfgtrain.data.loader import epoch_fingerprint, num_batches, of_processes
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.dist import data_rank_and_size, one_per_share
 from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model, named_optimizer_state, share_buffers
 from cfgtrain.parallel.objects import broadcast_object, gather_objects
 from cfgtrain.parallel.wrappers import unwrap_model
@@ -261,12 +262,14 @@ class RunCheckpoint:
     def restore_hooks(self, runner: RunnerView) -> None:
         """Restore the states of the hooks if the run is resumed and no batch has been read yet."""
         if self._resumed is not None:
-            self._resumed.restore_hooks(runner.hooks, runner.rank)
+            self._resumed.restore_hooks(runner.hooks, data_rank_and_size()[0])
 
     def restore_generators(self, runner: RunnerView) -> None:
         """Restore, once, the random states and the log buffers of a resumed run."""
         if self._resumed is not None:
-            self._resumed.restore_generators(self._training_log, self._validation_log, runner.rank)
+            self._resumed.restore_generators(
+                self._training_log, self._validation_log, data_rank_and_size()[0]
+            )
             self._resumed = None
 
     def check_epoch_layout(self, data_loaders: list[Any], within: list[bool]) -> None:
@@ -321,9 +324,9 @@ class RunCheckpoint:
         return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
     def _gather_state(self, runner: RunnerView) -> dict[str, Any]:
-        """Return the state to save of all processes, in the main process."""
+        """Return the state to save of all processes: one for each share of the data."""
         state = self._state_to_save(runner)
-        return state if runner.world_size == 1 else RunState.combine(gather_objects(state))
+        return state if runner.world_size == 1 else RunState.combine(one_per_share(gather_objects(state)))
 
     def keep_state(self, runner: RunnerView) -> None:
         """Save the current state in all checkpoints that are written from now on."""
@@ -473,12 +476,13 @@ def _iterations(meta: Mapping[str, Any], runner: RunnerView) -> int:
     except ValueError:  # the text contains more than values
         return done
     count = len(gpus) if isinstance(gpus, list | tuple | range) else 0
-    if not runner.by_epoch or count in (0, runner.world_size):
+    shares = data_rank_and_size()[1]
+    if not runner.by_epoch or count in (0, shares):
         return done
-    now = int(done * count / runner.world_size)
+    now = int(done * count / shares)
     runner.logger.info(
         "The checkpoint is of %d processes, and %d train now: its %d iterations are counted as %d.",
-        count, runner.world_size, done, now,
+        count, shares, done, now,
     )  # fmt: skip
     return now
 

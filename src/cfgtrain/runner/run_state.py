@@ -20,7 +20,7 @@ class RunState(NamedTuple):
 
     Attributes:
         position: Where the run continues; its ``epochs`` are the fingerprints of the loaders.
-        random: States of the random generators, one per process.
+        random: States of the random generators, one per process; of processes that have the same data, one for all.
         hooks: States of the hooks that have one, by name.
         log_buffer: Values of the training that have not been logged yet.
         validation_log: The same for a val flow of an iteration runner.
@@ -61,7 +61,7 @@ class RunState(NamedTuple):
 
     @staticmethod
     def combine(states: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the state of a run from those that its processes have captured, by rank."""
+        """Return the state of a run from those that its processes with different data have captured, by rank."""
         own = ("hooks", "log_buffer", "validation_log")
         return {
             **states[0],
