@@ -140,7 +140,7 @@ def _train(
         from cfgtrain.checkpoint.sharded import checkpoints_in
 
         if (
-            int(os.environ.get("RANK", "0")) == 0
+            os.environ.get("RANK", "0") == "0"
             and cfg.get("work_dir")
             and checkpoints_in(Path(cfg.work_dir))
         ):
@@ -174,7 +174,7 @@ def _train(
 
 def _load(config: Path, cfg_options: list[str] | None, settings: dict[str, Any]) -> Config:
     """Load the config; of several processes on a machine, the first one reports what is wrong with it."""
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         return load_project(config, cfg_options, settings)
     try:
         with warnings.catch_warnings():
