@@ -239,8 +239,6 @@ def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any
     if problem is not None:
         raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
     settings |= {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
-    if rank != 0:
-        settings["work_dir"] = None
     try:
         loader = build_dataloader(dataset, **{**settings, **changed}, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:
