@@ -139,11 +139,7 @@ def _train(
     except KeyboardInterrupt:
         from cfgtrain.checkpoint.sharded import checkpoints_in
 
-        if (
-            int(os.environ.get("RANK", "0")) == 0
-            and cfg.get("work_dir")
-            and checkpoints_in(Path(cfg.work_dir))
-        ):
+        if os.environ.get("RANK", "0") == "0" and cfg.get("work_dir") and checkpoints_in(Path(cfg.work_dir)):
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
@@ -174,7 +170,7 @@ def _train(
 
 def _load(config: Path, cfg_options: list[str] | None, settings: dict[str, Any]) -> Config:
     """Load the config; of several processes on a machine, the first one reports what is wrong with it."""
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         return load_project(config, cfg_options, settings)
     try:
         with warnings.catch_warnings():
