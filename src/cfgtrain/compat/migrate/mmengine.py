@@ -7,10 +7,11 @@ guessed: it is listed, and added to the end of the new file as a comment.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from cfgtrain.compat.migrate.configs import assigned, consists_of_settings
 from cfgtrain.compat.migrate.mmengine_data import convert_data, convert_evaluation
 from cfgtrain.compat.migrate.mmengine_hooks import convert_hooks, convert_loggers
 from cfgtrain.compat.migrate.mmengine_schedules import convert_schedules
@@ -72,9 +73,9 @@ def converted_python(path: Path, tree: ast.Module, report: FileReport) -> str | 
         report.style, report.uses_old_names = "mmengine config", True
         report.add(lazy, "The config imports its bases with read_base.", _LAZY)
         return report.old
-    names = set(_assigned(tree.body))
+    names = set(assigned(tree.body))
     candidates = _MARKS | {"_base_", "train_cfg", "val_cfg", "test_cfg"}
-    if not names & candidates or not all(map(_is_setting, tree.body)):
+    if not names & candidates or not consists_of_settings(tree):
         return None
     return _converted_file(path, report, bool(names & _MARKS), "_base_" in names)
 
@@ -88,25 +89,6 @@ def converted_data(path: Path, report: FileReport) -> str | None:
 
 def _imports_read_base(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
     return isinstance(node, ast.ImportFrom) and any(alias.name == "read_base" for alias in node.names)
-
-
-def _assigned(body: Iterable[ast.stmt]) -> Iterable[str]:
-    for statement in body:
-        targets = (
-            statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        )
-        yield from (target.id for target in targets if isinstance(target, ast.Name))
-
-
-def _is_setting(node: ast.stmt) -> bool:
-    """Return whether a statement may be part of a config that consists of settings."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) or (
-            isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
-        )  # a docstring, or a call such as model.update(...)
-    return isinstance(
-        node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Import | ast.ImportFrom | ast.Delete
-    )
 
 
 def _converted_file(path: Path, report: FileReport, is_marked: bool, has_bases: bool) -> str | None:
