@@ -12,6 +12,7 @@ from cfgtrain.check.checker import find_problems, merged
 from cfgtrain.compat.migrate.report import FileReport
 from cfgtrain.config.config import Config
 from cfgtrain.config.key_paths import split_key, value_at
+from cfgtrain.config.loader import load_file
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, UnknownNameError
 from cfgtrain.experiment.older_keys import replace_older_keys
 from cfgtrain.keys import KEYS
@@ -69,6 +70,27 @@ class ConfigChecker:
         else:
             with_alias = f" with {ALIAS}" if self._uses_mmcv and cfg.get("custom_imports") else ""
             report.decide(True, f"{f'{PART}, ' if missing else ''}{RUNS}{with_alias}")
+
+    def decide_converted(self, report: FileReport, texts: Mapping[str, str]) -> None:
+        """Add to the verdict of a config that was converted whether the new config runs, and list what is wrong with it.
+
+        Args:
+            report: The report.
+            texts: The new texts of files, by absolute path.
+        """
+        new = FileReport(report.path)
+        try:
+            with quiet():
+                cfg = Config(load_file(report.path, texts=texts).tree)
+        except CfgTrainError as error:
+            report.add(0, f"The new config cannot be loaded: {load_failure(error)}")
+            return
+        self.decide(cfg, new)
+        what = "the new part of a config" if missing_keys(cfg) else "the new config"
+        says = {True: "runs", False: "does not run", None: f"is {new.verdict.removeprefix(f'{PART}, ')}"}
+        report.verdict += f"; {what} {says[new.runs]}"
+        for each in new.todos:
+            report.add(0, f"In the new config, {each.message}", each.hint)
 
     def _import(self, cfg: Config) -> str:
         """Import the modules of a config; return why one cannot be imported."""

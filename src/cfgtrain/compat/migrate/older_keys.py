@@ -48,7 +48,7 @@ class PythonConfig:
     @property
     def key(self) -> str:
         """The path as the loader knows it."""
-        return os.path.abspath(self.source.path)  # noqa: PTH100  # does not follow links, as the loader
+        return os.path.abspath(self.source.path)
 
     def edited(self) -> str:
         """Return the text in the newer spellings, for the loader."""
@@ -101,7 +101,7 @@ def _changed_by(config: PythonConfig, texts: Mapping[str, str]) -> set[str]:
 
 
 def _files(source: FileSource) -> Iterator[str]:
-    yield os.path.abspath(source.file)  # noqa: PTH100  # as the loader does
+    yield os.path.abspath(source.file)
     for base in source.bases:
         yield from _files(base)
 

@@ -18,7 +18,7 @@ from cfgtrain.compat.migrate.mentions import (
     list_notebook,
     list_requirements,
 )
-from cfgtrain.compat.migrate.mmengine import converted_data, converted_python
+from cfgtrain.compat.migrate.mmengine_files import convert_files, converted_data
 from cfgtrain.compat.migrate.older_keys import PythonConfig, find_newer_spellings
 from cfgtrain.compat.migrate.report import FileReport
 from cfgtrain.compat.migrate.source import Edit, MigrationError, Source
@@ -114,8 +114,14 @@ def migrate(
         A report for each file. A file that cannot be read or written has a finding that says so.
     """
     files = [_read(path) for path in paths]
+    converted = convert_files([(file.report, file.tree) for file in files if file.tree is not None])
+    order = {id(report): index for index, report in enumerate(converted)}  # bases first
     for file in files:
-        _rewrite(file)
+        if id(file.report) in order:
+            file.kind = "mmengine"
+            _finish_conversion(file)
+        else:
+            _rewrite(file)
     configs = [
         PythonConfig(file.source, file.tree, file.report)
         for file in files
@@ -134,7 +140,7 @@ def migrate(
             file.report.new = file.source.edited(file.edits)
     if check:
         _check(files)
-    for file in files:
+    for file in sorted(files, key=lambda file: order.get(id(file.report), len(order))):
         file.report.findings.sort()
         if write and file.source is not None and file.report.is_changed:
             _write(file.source, file.report)
@@ -174,7 +180,7 @@ def _read(path: Path) -> _File:
 
 
 def _rewrite(file: _File) -> None:
-    """Convert a config of MMEngine, or find the edits of code, and what mentions MMCV."""
+    """Find the edits of code, and what mentions MMCV, or convert a YAML or JSON config of MMEngine."""
     source, report = file.source, file.report
     if source is None:
         return
@@ -182,14 +188,6 @@ def _rewrite(file: _File) -> None:
         _rewrite_data(file, source)
         return
     if file.tree is None:
-        return
-    new = converted_python(report.path, file.tree, report)
-    if new is not None:
-        file.kind = "mmengine"
-        report.new = _with_line_ends(source, new)
-        report.decide(
-            False, "config of MMEngine, is converted" if report.is_changed else "config of MMEngine"
-        )
         return
     if "mmcv" in source.text:
         file.edits += rewrite_code(source, file.tree, report)
@@ -201,6 +199,14 @@ def _rewrite(file: _File) -> None:
         report.decide(False, f"runs with {ALIAS} until it uses {listed(dict.fromkeys(report.missing), 3)}")
     else:
         report.decide(None, f"{RUNS} with {ALIAS}")
+
+
+def _finish_conversion(file: _File) -> None:
+    report = file.report
+    if file.source is not None and report.new != report.old:
+        report.new = report.new.replace("\n", file.source.newline)
+    if not report.verdict:
+        report.decide(False, "config of MMEngine, converted" if report.is_changed else "config of MMEngine")
 
 
 def _rewrite_data(file: _File, source: Source) -> None:
@@ -217,10 +223,8 @@ def _rewrite_data(file: _File, source: Source) -> None:
         new = converted_data(report.path, report)
         if new is not None:
             file.kind = "mmengine"
-            report.new = _with_line_ends(source, new)
-            report.decide(
-                False, "config of MMEngine, is converted" if report.is_changed else "config of MMEngine"
-            )
+            report.new = new
+            _finish_conversion(file)
         elif "mmcv" in source.text:
             list_data(report)
     elif "mmcv" in source.text:
@@ -250,18 +254,22 @@ def _check(files: Sequence[_File]) -> None:
             continue
         file.kind = report.style = "config"
         order[2 if missing_keys(cfg) else 1 if cfg.get("custom_imports") else 0].append((cfg, report))
+    texts = {os.path.abspath(file.report.path): file.report.new for file in files if file.kind == "mmengine"}
     checker = ConfigChecker(any(f.kind == "code" and f.report.uses_old_names for f in files))
     for cfg, report in (each for group in order for each in group):
         checker.decide(cfg, report)
+    for file in files:
+        if file.kind == "mmengine" and file.report.is_changed and not file.report.todos:
+            checker.decide_converted(file.report, texts)
 
 
 def _write(source: Source, report: FileReport) -> None:
+    unwritten = [base.path for base in report.bases if base.is_changed and not base.written]
+    if unwritten:
+        report.add(0, f"It was not written, because it would inherit from {unwritten[0]}, which was not.")
+        return
     try:
         source.write(report.new)
         report.written = True
     except MigrationError as error:
         report.add(0, error.message)
-
-
-def _with_line_ends(source: Source, text: str) -> str:
-    return text if text == source.text else text.replace("\n", source.newline)

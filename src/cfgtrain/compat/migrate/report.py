@@ -44,6 +44,7 @@ class FileReport:
         missing: The names of MMCV that it uses and cfgtrain does not have.
         runs: Whether the old file runs as it is; None if that cannot be said.
         verdict: The same in words, with the reason; ``""`` for a file that is neither a config nor code.
+        bases: The reports of the configs that the new text inherits from.
         written: Whether the new text has been written.
     """
 
@@ -56,6 +57,7 @@ class FileReport:
     missing: list[str] = field(default_factory=list)
     runs: bool | None = None
     verdict: str = ""
+    bases: list[FileReport] = field(default_factory=list, repr=False)
     written: bool = False
 
     @property
