@@ -167,6 +167,8 @@ def _train(
         if resumed is None and is_main:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
+        if is_main and getattr(loaders["train"], "skipped", None) is not None:
+            loaders["train"].skipped.read_list()
         if progress and is_main:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
             runner.register_hook(ProgressHook(has_val_flow))

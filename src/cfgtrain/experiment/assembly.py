@@ -26,7 +26,7 @@ from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.origin import Location, location
-from cfgtrain.parallel.dist import data_rank_and_size, is_main_process
+from cfgtrain.parallel.dist import data_rank_and_size
 from cfgtrain.parallel.launch import local_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
@@ -239,8 +239,6 @@ def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any
     if problem is not None:
         raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
     settings |= {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
-    if not is_main_process():
-        settings["work_dir"] = None
     try:
         loader = build_dataloader(dataset, **{**settings, **changed}, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:

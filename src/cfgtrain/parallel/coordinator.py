@@ -34,6 +34,8 @@ ANSWER_SECONDS = 30.0  # how long to wait for another process to answer that the
 FAILURE_SECONDS = 2.0  # how long to wait for the reason why the connection to another process was lost
 END_SECONDS = 15.0  # how long a process may take to end after another one has failed
 
+ALL_FAIL_SECONDS = 5.0  # for all processes to fail at the same place, when one of them has
+
 TIMEOUT = 1800.0  # seconds, by default
 BEAT_SECONDS = 0.5  # between two signs of life
 
@@ -111,6 +113,29 @@ class Coordinator:
             if time.monotonic() > deadline:
                 raise ProcessError("The run cannot be stopped in order: another process does not answer.")
         return self._reason if asked >= (self._stop_at or 0) else None
+
+    def all_fail_at(self, place: str) -> bool:
+        """Return, after an error, whether all processes have failed at the same place of the run.
+
+        If so, none of them waits for another one, and they can still save the run together. All of them get the same
+        answer, and it takes a few seconds if the others have not failed.
+
+        Args:
+            place: Identifies the place; the same in all processes.
+        """
+        count, answer = f"failed_at/{place}", f"all_fail_at/{place}"
+        deadline = time.monotonic() + min(ALL_FAIL_SECONDS, self._hang.limit / 2)
+        found = "no"
+        try:
+            self._store.add(count, 1)
+            while time.monotonic() < deadline and self._failure is None:
+                if self._store.add(count, 0) == self.world_size:
+                    found = "yes"
+                    break
+                time.sleep(POLL_SECONDS)
+            return bool(self._store.compare_set(answer, "", found) == b"yes")
+        except RuntimeError:  # the store is lost
+            return False
 
     @contextmanager
     def reporting(self) -> Iterator[None]:

@@ -244,7 +244,7 @@ class RunCheckpoint:
         }
         if state is not None:
             self._resumed = state
-            self._unfinished = state.unfinished
+            self._unfinished = state.unfinished_of(data_rank_and_size()[0])
             self._superseded = None if state.unfinished is None else Path(checkpoint)
             self._position.load_state_dict(state.position)
         else:
@@ -342,7 +342,8 @@ class RunCheckpoint:
     ) -> None:
         """Save the checkpoint that is due, after a hook failed when a step or an epoch was complete.
 
-        A run that resumes from it calls the hook that failed, and those after it.
+        A run that resumes from it calls the hook that failed, and those after it. With several processes this is done only
+        if the hook has failed in all of them: otherwise the others may have gone on, or wait in an exchange of the hook.
 
         Args:
             runner: The runner.
@@ -354,16 +355,18 @@ class RunCheckpoint:
         is_error = not isinstance(error, StopRun | NonFiniteLossError)
         if failed is None or not is_error or runner.accumulating or runner.work_dir is None:
             return
-        if runner.world_size > 1:  # the others have not failed here, and do not take part in saving
-            return
         at = runner.hooks.index(failed)
         if stage == "after_train_iter" and not _is_after_step(runner.hooks, at):
             return
+        names = {id(hook): name for name, hook in named_hooks(runner.hooks)}
+        if runner.world_size > 1:  # processes that have not failed here do not take part in saving
+            place = f"{stage}/{self._position.following().iter}/{names[id(failed)]}"
+            if runner.coordinator is None or not runner.coordinator.all_fail_at(place):
+                return
         savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         ends = stage == "after_train_epoch" or _is_last_of_epoch(runner)
         due = {hook: name for hook in savers if (name := hook.name_due(runner, stage, ends)) is not None}
         remaining = [*(hook for hook in due if hook in runner.hooks[:at]), *runner.hooks[at:]]
-        names = {id(hook): name for name, hook in named_hooks(runner.hooks)}
         self._unfinished = {
             "stage": stage,
             "hooks": [names[id(hook)] for hook in remaining],

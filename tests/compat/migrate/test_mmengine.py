@@ -244,7 +244,7 @@ def test_twice(tmp_path: Path) -> None:
 
 
 def test_read_base(tmp_path: Path) -> None:
-    """Bases that are imported are listed; the file is neither changed nor executed."""
+    """A config that imports a base that is not there is listed, and not changed."""
     (tmp_path / "a.py").write_text(
         "from mmengine.config import read_base\nwith read_base():\n    from .b import *\n"
     )
