@@ -208,7 +208,9 @@ def test_a_stream_is_shared_by_all_workers_of_all_processes(workers: int, forker
     read = [[int(index) for index in lines("streamed", f"first-{rank}")] for rank in range(2)]
     assert sorted(read[0] + read[1]) == sorted(2 * list(range(16)))
     assert not set(read[0]) & set(read[1])
-    options[1] = train.replace("16", "18")  # of which two workers get more samples than the others
+    options[1] = train.replace(
+        "16", "17"
+    )  # of which the first process gets one sample more, in one batch more
     ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "uneven", *options)
     assert end_ranks(ranks) == [2, 2]
     assert "The number of batches of data.train is different in the processes of the run" in ranks[0].text
