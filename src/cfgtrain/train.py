@@ -159,7 +159,7 @@ def _train(
             )
             model = runner.model
             runner.coordinator = coordinator
-            check_same_data(loaders)
+            check_same_data(loaders, runner.by_epoch)
             if setting(cfg, "dry_run"):
                 on_every_process(lambda: dry_run(cfg, runner, loaders))
             # The dry run has not compiled anything.

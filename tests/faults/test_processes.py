@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.experiment import ITERATIONS, Forker, end_of, iterations, newest, wait_for, write_experiment
+from faults.experiment import (
+    ITERATIONS,
+    Forker,
+    end_of,
+    iterations,
+    lines,
+    newest,
+    wait_for,
+    write_experiment,
+)
 from faults.ranks import end_ranks, free_port, run_ranks, start_ranks
 from tiny import same
 
@@ -165,6 +174,46 @@ def test_skipped_samples_of_all_processes_are_listed_and_logged(forker: Forker) 
     assert (
         sum(each.text.count("4 samples cannot be loaded, but only 3 may be skipped") for each in ranks) == 1
     )
+
+
+STREAM = """
+
+@DATASETS.register_module()
+class MarkStream(torch.utils.data.IterableDataset):
+    def __init__(self, size):
+        self.marks = Marks(size)
+        self.share = None
+
+    def __len__(self):
+        return len(self.marks)
+
+    def shard(self, index, count):
+        self.share = range(len(self.marks))[index::count]
+
+    def __iter__(self):
+        for index in self.share:
+            note("streamed", str(index))
+            yield self.marks[index]
+"""
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_stream_is_shared_by_all_workers_of_all_processes(workers: int, forker: Forker) -> None:
+    """Each sample is read exactly once in each epoch, by one of the processes; unequal epochs are refused."""
+    with Path("parts.py").open("a", encoding="utf-8") as file:
+        file.write(STREAM)
+    train = "data.train={'type':'MarkStream','size':16,'_delete_':True}"
+    options = ["--cfg-options", train, f"data.workers_per_gpu={workers}", "runner.max_epochs=2"]
+    run_ranks(forker, "train", "epoch.py", "--work-dir", "run", *options)
+    read = [[int(index) for index in lines("streamed", f"first-{rank}")] for rank in range(2)]
+    assert sorted(read[0] + read[1]) == sorted(2 * list(range(16)))
+    assert not set(read[0]) & set(read[1])
+    options[1] = train.replace(
+        "16", "17"
+    )  # of which the first process gets one sample more, in one batch more
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "uneven", *options)
+    assert end_ranks(ranks) == [2, 2]
+    assert "The number of batches of data.train is different in the processes of the run" in ranks[0].text
 
 
 STUCK = "custom_hooks=[{'type':'Stuck','how':'%s'}]"

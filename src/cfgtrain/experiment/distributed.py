@@ -21,6 +21,7 @@ from cfgtrain.arguments import check_integer, check_positive
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
+from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, ConfigValueError, ProcessError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.data_identity import fingerprints
@@ -305,11 +306,15 @@ def check_same_run(cfg: Config) -> None:
     _compare(own, "All processes of a run must be started with the same config and the same versions.")
 
 
-def check_same_data(loaders: Mapping[str, Any]) -> None:
+def check_same_data(loaders: Mapping[str, Any], by_epoch: bool = False) -> None:
     """Compare the datasets of all processes: their lengths and fingerprints.
 
+    Args:
+        loaders: The loaders of the datasets, by their names in ``data``.
+        by_epoch: Whether the run is counted in epochs, which must have equally many batches in all processes.
+
     Raises:
-        ProcessError: They are different.
+        ProcessError: They are different, or the processes would train different numbers of batches.
     """
     own: dict[str, str] = {}
     prints = fingerprints(loaders)
@@ -318,6 +323,14 @@ def check_same_data(loaders: Mapping[str, Any]) -> None:
         own[f"number of samples of data.{part}"] = str(len(dataset)) if hasattr(dataset, "__len__") else "-"
         own[f"fingerprint of data.{part}"] = prints.get(part, "-")[:12]
     _compare(own, "All processes of a run must read the same data.")
+    if by_epoch:
+        batches = num_batches(loaders["train"])
+        _compare(
+            {"number of batches of data.train": "-" if batches is None else str(batches)},
+            "A stream must give equally many batches to all processes in an epoch, otherwise they would wait for each "
+            "other: use drop_last=True in data.train_dataloader, a number of samples that the number of processes, "
+            "times the number of workers, times samples_per_gpu divides, or IterBasedRunner.",
+        )
 
 
 def _compare(own: dict[str, str], hint: str) -> None:
