@@ -781,3 +781,21 @@ def test_missing_type_without_a_similar_key(cats: Registry) -> None:
     """Other keys are not mentioned."""
     with pytest.raises(UnknownNameError, match=r'must contain the key "type"\.$'):
         cats.build({"name": "Tom"})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("DCNv2", "compiled operator of MMCV.*torchvision.ops.DeformConv2d"),
+        ("SAC", "compiled operator of MMCV.*another package"),
+        ("MMSyncBN", "SyncBN is that of PyTorch"),
+        ("RFSearchHook", "no search for receptive fields"),
+    ],
+)
+def test_names_that_only_mmcv_has(name: str, hint: str) -> None:
+    """The error says what to do instead of suggesting a similar name; a project may register the name itself."""
+    layers = Registry("conv layer", scope="of-mmcv")
+    with pytest.raises(KeyError, match=hint):
+        layers.build({"type": name})
+    layers.register_module(name=name, module=dict)
+    assert layers.build({"type": name}) == {}

@@ -27,9 +27,10 @@ from cfgtrain.compat.mmcv.devices import (
 )
 
 if TYPE_CHECKING:
-    from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
+    from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
 
 __all__ = [
+    "CUDA_HOME",
     "IS_CUDA_AVAILABLE",
     "IS_IPU_AVAILABLE",
     "IS_MLU_AVAILABLE",
@@ -55,7 +56,7 @@ PoolDataLoader = DataLoader
 
 def __getattr__(name: str) -> Any:
     # The module that compiles extensions takes a second to import.
-    if name in ("BuildExtension", "CUDAExtension", "CppExtension"):
+    if name in ("BuildExtension", "CUDAExtension", "CUDA_HOME", "CppExtension"):
         import torch.utils.cpp_extension
 
         return getattr(torch.utils.cpp_extension, name)
