@@ -139,8 +139,11 @@ def test_a_process_that_hangs_ends_all_with_one_report(how: str, forker: Forker)
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ("optimizer.lr=0.06", "The setting 'optimizer' of the config is different"),
-        ("data.train.size=23", "The setting 'data' of the config is different"),
+        (
+            "optimizer.lr=0.06",
+            "The setting 'optimizer.lr' of the config is different in the processes of the run: 0.",
+        ),
+        ("data.train.size=23", "The setting 'data.train.size' of the config is different"),
     ],
 )
 def test_different_configs_are_refused(own: str, message: str, forker: Forker) -> None:
