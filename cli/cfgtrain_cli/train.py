@@ -102,6 +102,10 @@ def train(
     }
     if max_restarts and nproc is None:
         raise OptionError("--max-restarts needs --nproc: without it, there are no processes to restart.")
+    if nproc is not None and launcher not in (None, "pytorch"):
+        raise OptionError(
+            f"--nproc starts the processes itself, so --launcher {launcher} cannot be combined with it."
+        )
     if nproc is not None and launch_folder() is None:
         if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
             raise OptionError(
@@ -166,6 +170,7 @@ def _train(
         return
     echo(summary(result, config, overridden=bool(cfg_options), compat=compat))
     if save_failure(result):
+        note("reported")
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -200,7 +205,25 @@ def resume_command(words: list[str]) -> str:
     kept = [word for i, word in enumerate(words) if "--resume" not in (word, words[i - 1] if i else "")]
     kept = [word for word in kept if not word.startswith("--resume=")]
     at = kept.index("train") + 1 if "train" in kept else len(kept)
-    return shlex.join(["cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
+    return shlex.join([*_launcher_words(), "cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
+
+
+def _launcher_words() -> list[str]:
+    """Return the words before ``cfgtrain`` of a command that starts as many processes as this run has."""
+    if launch_folder() is not None:
+        return []  # --nproc is one of the arguments
+    from cfgtrain.parallel.launch import find_launcher, is_under_agent  # imports torch, as the run has
+
+    launcher = find_launcher()
+    if launcher == "slurm":
+        return ["srun"]
+    if launcher == "mpi":
+        return ["mpirun", "-n", os.environ["OMPI_COMM_WORLD_SIZE"]]
+    if not is_under_agent():
+        return []
+    nodes = os.environ.get("GROUP_WORLD_SIZE", "1")
+    several = [] if nodes == "1" else ["--nnodes", nodes]
+    return ["torchrun", *several, "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m"]
 
 
 def save_failure(result: TrainResult) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -80,6 +81,20 @@ def test_a_kill_of_one_process_ends_all(
     assert codes[1 - rank] == 1, ranks[1 - rank].text
     assert f"Error in rank {1 - rank}: The connection to another process is lost" in ranks[1 - rank].text
     check_resumed(kind, forker, unbroken)
+
+
+@pytest.mark.slow
+def test_a_signal_after_a_kill_does_not_wait_long(forker: Forker) -> None:
+    """A process that is stopped after another one was killed ends before an agent would kill it, and names the other."""
+    faults = {0: "iter:9:hold", 1: "iter:9:SIGKILL"}
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", faults=faults)
+    assert ranks[1].end() == KILLED
+    ranks[0].send(signal.SIGTERM)
+    Path("go").touch()
+    began = time.monotonic()
+    assert ranks[0].end() == 1
+    assert time.monotonic() - began < 25
+    assert "The connection to another process is lost: rank 1 (process" in ranks[0].text
 
 
 @pytest.mark.parametrize(
@@ -253,8 +268,11 @@ def test_a_process_that_hangs_ends_all_with_one_report(how: str, forker: Forker)
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ("optimizer.lr=0.06", "The setting 'optimizer' of the config is different"),
-        ("data.train.size=23", "The setting 'data' of the config is different"),
+        (
+            "optimizer.lr=0.06",
+            "The setting 'optimizer.lr' of the config is different in the processes of the run: 0.",
+        ),
+        ("data.train.size=23", "The setting 'data.train.size' of the config is different"),
     ],
 )
 def test_different_configs_are_refused(own: str, message: str, forker: Forker) -> None:
@@ -376,6 +394,7 @@ def test_a_killed_launcher_stops_the_run(forker: Forker, unbroken: Unbroken) -> 
     wait_for(lambda: "Stopped by" in command.text or "Test:" in command.text, "the run to end")
     forker.run(*LAUNCH, "--resume", "auto")
     assert same(end_of(Path("run")), unbroken("epoch")[0])
+    assert "Traceback" not in command.text
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from cfgtrain.arguments import check_integer, check_positive
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
+from cfgtrain.config.key_paths import items_of, walk
 from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, ConfigValueError, ProcessError
 from cfgtrain.exit_codes import ExitCode
@@ -28,7 +29,7 @@ from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.resume import find_start
 from cfgtrain.keys import setting
 from cfgtrain.optim.optimizers import Optimizers
-from cfgtrain.origin import location
+from cfgtrain.origin import dotted, location
 from cfgtrain.parallel.dist import get_dist_info, is_main_process, set_tensor_parallel
 from cfgtrain.parallel.fsdp import (
     DTYPES,
@@ -50,6 +51,7 @@ __all__ = [
     "check_model_parallel",
     "check_same_data",
     "check_same_run",
+    "check_shardable",
     "find_start_together",
     "group_processes",
     "group_settings",
@@ -302,7 +304,11 @@ def check_same_run(cfg: Config) -> None:
         "python": "version of Python",
     }
     own = {names.get(name, name): value for name, value in versions.items()}
-    own |= {f"setting {key!r} of the config": _digest(cfg, key) for key in cfg if key not in _OWN_KEYS}
+    own |= {
+        f"setting {dotted(path)!r} of the config": _digest(value)
+        for path, value in walk(cfg._cfg_dict)
+        if path and path[0] not in _OWN_KEYS and not any(items_of(value))
+    }
     _compare(own, "All processes of a run must be started with the same config and the same versions.")
 
 
@@ -354,9 +360,9 @@ def _shown(value: str) -> str:
     return value if len(value) <= 60 else f"{value[:60]}..."
 
 
-def _digest(cfg: Config, key: str) -> str:
-    """Return the value of a setting if its text is short, otherwise a digest of it."""
-    text = repr(cfg[key])
+def _digest(value: Any) -> str:
+    """Return the text of a value if it is short, otherwise a digest of it."""
+    text = repr(value)
     return text if len(text) <= 60 else f"digest {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
