@@ -11,6 +11,7 @@ from torch import nn
 
 from cfgtrain.amp import cast_tensor_type, inference_autocast
 from cfgtrain.cnn.tools.modes import eval_mode
+from cfgtrain.data.batches import call_arguments
 from cfgtrain.errors import ArgumentError
 from cfgtrain.evaluation.collect import collect_results_cpu, collect_results_gpu, gather
 from cfgtrain.metrics.metric_set import MetricSet
@@ -95,7 +96,7 @@ def predict_batches(
 
 def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:
     """Return the predictions of a batch, and its losses if they are wanted."""
-    args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
+    args, kwargs = call_arguments(batch)
     model, inner = without_communication(model), unwrap_model(model)
     with inference_autocast(inner):
         if with_losses:

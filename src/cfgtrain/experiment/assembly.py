@@ -13,6 +13,7 @@ from cfgtrain.cnn.tools.freezing import FrozenParts, freeze
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, metainfo_of, parts_of
+from cfgtrain.data.datasets.table_files import shared_tables
 from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
@@ -140,10 +141,11 @@ def build_loaders(cfg: Config, model: nn.Module) -> dict[str, Any]:
         ConfigValueError: A dataset that the run uses is empty, or there is nothing to score.
     """
     loaders: dict[str, Any] = {}
-    for part in parts_of(cfg):  # train is the first
-        if cfg.data.get(part):
-            metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
-            loaders[part] = build_loader(cfg, part, metainfo)
+    with shared_tables():
+        for part in parts_of(cfg):  # train is the first
+            if cfg.data.get(part):
+                metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
+                loaders[part] = build_loader(cfg, part, metainfo)
     evaluated = evaluated_parts(cfg)
     for part in loaders.keys() & used_parts(cfg):
         check_samples(cfg, part, loaders[part])
