@@ -78,6 +78,7 @@ def list_taken_names(found: Iterable[Registered]) -> None:
                 f"{each.name} is already in {each.registry}: cfgtrain has one. Registering it is an error."
             )
             each.report.add(each.line, message, "Rename it, or add force=True to replace cfgtrain's.")
+            each.report.decide(False, "does not run as it is")
 
 
 def list_ambiguous_types(cfg: Config, report: FileReport, found: Mapping[str, Registered]) -> None:
