@@ -127,7 +127,8 @@ def _summary(reports: list[Any], write: bool) -> Iterator[str]:
     configs = [report for report in reports if report.style == "config" and report.verdict]
     unused = sum(map(_is_unrelated, reports))
     if any("alias of mmcv" in report.verdict for report in reports):
-        yield "The alias of mmcv: cfgtrain train --compat mmcv, or python -m cfgtrain.compat.mmcv SCRIPT."
+        yield "The alias of mmcv: cfgtrain train --compat mmcv,"
+        yield "  or python -m cfgtrain.compat.mmcv SCRIPT."
     if configs:
         runs = sum(report.runs is True for report in configs)
         yield f"{count(len(configs), 'config')} of cfgtrain or MMCV, {runs} of which run{'s' if runs == 1 else ''} unchanged."
@@ -136,8 +137,9 @@ def _summary(reports: list[Any], write: bool) -> Iterator[str]:
     if options:
         yield f"{count(options, 'older key')} could be written in a newer way: add --newer-keys."
     done = f"{count(changed, 'file')} rewritten" if write else f"{count(changed, 'file')} would be rewritten"
-    end = "" if write or not changed else " Add --write to write the changes."
-    yield f"{count(len(reports), 'file')} read, {done}, {count(todos, 'place')} to change by hand.{end}"
+    yield f"{count(len(reports), 'file')} read, {done}, {count(todos, 'place')} to change by hand."
+    if changed and not write:
+        yield "Add --write to write the changes."
 
 
 def _json(report: Any) -> dict[str, Any]:

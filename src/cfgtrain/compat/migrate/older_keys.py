@@ -153,7 +153,8 @@ def _spellings(config: PythonConfig, used_by_code: set[str]) -> Iterator[tuple[i
             continue
         if new:
             edit = Edit(*config.source.span(statement), new)
-            yield statement.lineno, edit, f"{config.source.of(statement)} can be written {new}."
+            shown = new.replace("\n", " and ") if all(" = " in line for line in new.split("\n")) else new
+            yield statement.lineno, edit, f"{config.source.of(statement)} can be written {shown}."
 
 
 def _newer(name: str, value: Any, names: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cfgtrain.compat.migrate.mentions import (
 from cfgtrain.compat.migrate.mmengine_files import convert_files, converted_data
 from cfgtrain.compat.migrate.older_keys import PythonConfig, find_newer_spellings
 from cfgtrain.compat.migrate.report import FileReport
+from cfgtrain.compat.migrate.same_names import Registered, list_ambiguous_types, list_taken_names, registered
 from cfgtrain.compat.migrate.source import Edit, MigrationError, Source
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ConfigNotFoundError
@@ -138,8 +139,9 @@ def migrate(
             file.report.findings = [each for each in file.report.findings if each.kind != "optional"]
         if file.source is not None and file.edits:
             file.report.new = file.source.edited(file.edits)
+    names = _find_same_names(files)
     if check:
-        _check(files)
+        _check(files, names)
     for file in sorted(files, key=lambda file: order.get(id(file.report), len(order))):
         file.report.findings.sort()
         if write and file.source is not None and file.report.is_changed:
@@ -164,7 +166,8 @@ def _read(path: Path) -> _File:
             return file
         source = Source(path)
         report.old = report.new = source.text
-        if path.suffix == ".py" and (may_be_config(source.text) or "mmcv" in source.text):
+        is_related = any(word in source.text for word in ("mmcv", "register_module"))
+        if path.suffix == ".py" and (is_related or may_be_config(source.text)):
             file.tree = source.parse()
         elif path.suffix == ".py":
             report.decide(True, _NO_MMCV)
@@ -231,7 +234,19 @@ def _rewrite_data(file: _File, source: Source) -> None:
         list_data(report)
 
 
-def _check(files: Sequence[_File]) -> None:
+def _find_same_names(files: Sequence[_File]) -> dict[str, Registered]:
+    """Return what the code registers, by name, and list what cannot be registered."""
+    found = [
+        each
+        for file in files
+        if file.kind == "code" and file.tree is not None
+        for each in registered(file.tree, file.report)
+    ]
+    list_taken_names(found)
+    return {each.name: each for each in found}
+
+
+def _check(files: Sequence[_File], names: Mapping[str, Registered]) -> None:
     """Say of each config whether it runs as it is.
 
     What a module registers stays registered. So configs that import none are checked first, and parts of configs last.
@@ -258,6 +273,7 @@ def _check(files: Sequence[_File]) -> None:
     checker = ConfigChecker(any(f.kind == "code" and f.report.uses_old_names for f in files))
     for cfg, report in (each for group in order for each in group):
         checker.decide(cfg, report)
+        list_ambiguous_types(cfg, report, names)
     for file in files:
         if file.kind == "mmengine" and file.report.is_changed and not file.report.todos:
             checker.decide_converted(file.report, texts)
