@@ -114,7 +114,7 @@ class Coordinator:
                 raise ProcessError("The run cannot be stopped in order: another process does not answer.")
         return self._reason if asked >= (self._stop_at or 0) else None
 
-    def all_fail_at(self, place: str) -> bool:
+    def all_fail_at(self, place: str, error: BaseException) -> bool:
         """Return, after an error, whether all processes have failed at the same place of the run.
 
         If so, none of them waits for another one, and they can still save the run together. All of them get the same
@@ -122,7 +122,10 @@ class Coordinator:
 
         Args:
             place: Identifies the place; the same in all processes.
+            error: The error.
         """
+        if _is_lost_connection(error):
+            return False
         count, answer = f"failed_at/{place}", f"all_fail_at/{place}"
         deadline = time.monotonic() + min(ALL_FAIL_SECONDS, self._hang.limit / 2)
         found = "no"
@@ -202,7 +205,8 @@ class Coordinator:
         try:
             before = self._beats()
             time.sleep(4 * BEAT_SECONDS)
-            lost = [rank for rank, beat in enumerate(self._beats()) if beat == before[rank]]
+            beats = self._beats()
+            lost = [rank for rank, beat in enumerate(beats) if beat == before[rank] and rank != self.rank]
             places = [self._hang.place_of(rank) for rank in lost]
         except RuntimeError:
             places = ["the process that has the store, which is that of rank 0 or the elastic agent,"]
