@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -309,3 +311,31 @@ def test_tf32_has_fewer_bits() -> None:
         weights_of(f"run_{tf32}", "cuda", 1, tf32=tf32)
         errors.append(((a @ a) / exact - 1).abs().max().item())
     assert errors[0] < 1e-5 < errors[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="weights are divided among GPUs")
+def test_fsdp_on_all_devices(tmp_path: Path) -> None:
+    """A run with one process per GPU writes shards, and one process goes on from them."""
+    (tmp_path / "fsdp.py").write_text(FSDP)
+    command = [sys.executable, "-m", "cfgtrain", "train", "fsdp.py"]
+    several = ["--nproc", str(torch.cuda.device_count()), "--cfg-options", "runner.max_epochs=2"]
+    alone = ["--resume", "auto", "--cfg-options", "runner.max_epochs=3"]
+    for words in (several, alone):
+        done = subprocess.run(
+            [*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    folder = tmp_path / "work_dirs" / "fsdp"
+    assert (folder / "epoch_2" / "cfgtrain.pth").is_file()
+    assert (folder / "epoch_3.pth").is_file()
+
+
+FSDP = """
+_base_ = 'cfgtrain::digits/lenet5.py'
+parallel = dict(type='FSDP')
+precision = 'bf16'
+checkpoint_config = dict(interval=1)
+device = 'cuda'
+seed = 1
+"""
