@@ -27,6 +27,7 @@ from torch.optim import Optimizer
 from cfgtrain.amp import HALF_DTYPES
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.tensor_parallel import TENSOR, divide_layers
 from cfgtrain.parallel.wrappers import unwrap_model
 
 __all__ = [
@@ -122,6 +123,8 @@ def shard_model(
     reshard_after_forward: bool = True,
     mixed_precision: Mapping[str, Any] | None = None,
     cpu_offload: bool = False,
+    tensor_parallel: int = 1,
+    plan: Mapping[str, str] | None = None,
 ) -> dict[int, tuple[nn.Parameter, str]]:
     """Divide the weights of a model among the processes of the group, in place.
 
@@ -135,13 +138,17 @@ def shard_model(
             saves memory and gathers them twice. Those of the last unit, the rest of the model, are kept.
         mixed_precision: ``param_dtype`` and ``reduce_dtype`` by name; None: those of the weights.
         cpu_offload: Whether the shards are kept in the memory of the CPU.
+        tensor_parallel: How many processes, of adjacent ranks, compute the layers of the model together, with the same
+            data. It divides the number of processes.
+        plan: How they divide the layers; see ``plan_of``.
 
     Returns:
         For the id of each parameter before: the parameter that replaces it, and its name. The parameters of before
         must be kept alive by the caller as long as this is used.
 
     Raises:
-        ArgumentError: A module of ``wrap`` does not exist, or a parameter has no dimension that can be divided.
+        ArgumentError: A module of ``wrap`` does not exist, a parameter has no dimension that can be divided, or
+            ``plan`` does not fit the model.
     """
     check_parameters(model)
     before = dict(model.named_parameters(remove_duplicate=False))
@@ -149,8 +156,17 @@ def shard_model(
         key: DTYPES[str(value)] for key, value in (mixed_precision or {}).items() if value is not None
     }
     offload = CPUOffloadPolicy() if cpu_offload and device.type != "cpu" else OffloadPolicy()
+    world_size = get_dist_info()[1]
+    if tensor_parallel > 1:
+        meshes = init_device_mesh(
+            device.type, (world_size // tensor_parallel, tensor_parallel), mesh_dim_names=("data", TENSOR)
+        )
+        divide_layers(model, meshes[TENSOR], plan)
+        mesh = meshes["data"]
+    else:
+        mesh = init_device_mesh(device.type, (world_size,))
     options: dict[str, Any] = {
-        "mesh": init_device_mesh(device.type, (get_dist_info()[1],)),
+        "mesh": mesh,
         "mp_policy": MixedPrecisionPolicy(**dtypes),
         "offload_policy": offload,
     }

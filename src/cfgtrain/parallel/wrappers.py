@@ -217,7 +217,7 @@ def step_method(model: nn.Module, name: str) -> Any:
     forward pass, and without them directly, as in ``MMDistributedDataParallel``.
     """
     method = getattr(model, name, None)
-    if callable(method) or not isinstance(model, DistributedDataParallel):
+    if method is not None or not isinstance(model, DistributedDataParallel):
         return method
     if not torch.is_grad_enabled():
         return getattr(model.module, name)
