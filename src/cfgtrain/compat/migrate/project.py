@@ -21,7 +21,7 @@ from cfgtrain.compat.migrate.mentions import (
 from cfgtrain.compat.migrate.mmengine import is_mmengine
 from cfgtrain.compat.migrate.mmengine_files import convert_files, converted_data
 from cfgtrain.compat.migrate.older_keys import PythonConfig, find_newer_spellings
-from cfgtrain.compat.migrate.report import FileReport
+from cfgtrain.compat.migrate.report import FileReport, Kind
 from cfgtrain.compat.migrate.same_names import Registered, list_ambiguous_types, list_taken_names, registered
 from cfgtrain.compat.migrate.source import Edit, MigrationError, Source
 from cfgtrain.config.config import Config
@@ -179,14 +179,19 @@ def _read(path: Path) -> _File:
         if source is not None and "{{" in source.text:  # a config with {{$NAME:default}} is not Python
             file.source, file.kind, report.style = source, "config", "config"
             return file
-        report.add(error.lineno or 0, f"The file is not valid Python: {error.msg}.", "Correct it first.")
+        message = f"The file is not valid Python: {error.msg}."
+        report.add(error.lineno or 0, message, "Correct it first.", _kind_of_problem(path))
     except UnicodeDecodeError as error:
-        is_left = path.suffix == ".py" and b"mmcv" in path.read_bytes()
         message = f"The file is not valid text: {error}."
-        report.add(0, message, "Save it as UTF-8.", "todo" if is_left else "note")
+        report.add(0, message, "Save it as UTF-8.", _kind_of_problem(path))
     except OSError as error:
         report.add(0, f"The file cannot be read: {error.strerror}.")
     return file
+
+
+def _kind_of_problem(path: Path) -> Kind:
+    """Return the kind of finding for a file that is not valid: only code that mentions mmcv is left to do."""
+    return "todo" if path.suffix == ".py" and b"mmcv" in path.read_bytes() else "note"
 
 
 def _rewrite(file: _File) -> None:
