@@ -41,7 +41,7 @@ class _FlatError(Exception):
     """A new config cannot inherit from its bases; the message says why."""
 
 
-@dataclass
+@dataclass(eq=False)
 class MMEngineFile:
     """A Python file that may be a config in the style of MMEngine.
 
@@ -98,8 +98,14 @@ class _Converter:
         for file in chosen:  # grows
             for base in file.bases or ():
                 inner = self.files.get(base)
-                if inner is None or (inner not in chosen and not self._is_loaded(inner, file.lazy)):
+                if inner is None:
                     continue
+                if inner not in chosen or inner.lazy < file.lazy:
+                    if not self._is_loaded(inner, file.lazy):
+                        continue
+                    if inner.report in self.failed:  # to load it in the other way
+                        self.failed.remove(inner.report)
+                        inner.report.findings.clear()
                 inner.is_base = True
                 if inner not in chosen:
                     chosen.append(inner)
