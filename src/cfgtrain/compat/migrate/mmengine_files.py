@@ -197,7 +197,7 @@ class _Converter:
             return
         self.texts[file.key] = report.new
         for number, line in enumerate(report.old.splitlines(), 1):
-            if found := _PLACEHOLDER.search(line):
+            if not line.lstrip().startswith("#") and (found := _PLACEHOLDER.search(line)):
                 message = f"{found[0]} is replaced by its present value."
                 report.add(number, message, "Write it again in the new file, where its value is.")
         if "#" in report.old and report.new != report.old:

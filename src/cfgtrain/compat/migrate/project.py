@@ -129,7 +129,7 @@ def migrate(
         for file in files
         if file.source is not None and file.tree is not None and file.kind == "config"
     ]
-    if check:
+    if check or newer_keys:
         find_newer_spellings(
             configs, (f.source.text for f in files if f.source is not None and f.kind == "code")
         )
