@@ -234,3 +234,15 @@ def test_nothing_is_imported(tmp_path: Path) -> None:
     assert [each.path for each in tree["x"]] == ["no_such.package.Thing", "no_such.more.Y"]
     with pytest.raises(ConfigError, match=r"calls a\.b"):
         Named("a.b")()
+
+
+def test_placeholders(tmp_path: Path) -> None:
+    """A placeholder whose value is written is listed; a value of a base is not."""
+    (tmp_path / "base.py").write_text("root = 'x'\n")
+    (tmp_path / "cfg.py").write_text(
+        "_base_ = 'base.py'\ndefault_scope = 'mmdet'\nwork_dir = '{{ fileDirname }}/run'\nname = '{{ _base_.root }}'\n"
+    )
+    (report,) = migrate([tmp_path / "cfg.py"])
+    assert [(todo.line, todo.message) for todo in report.todos] == [
+        (3, "{{ fileDirname }} is replaced by its present value.")
+    ]

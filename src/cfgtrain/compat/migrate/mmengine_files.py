@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os.path
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from cfgtrain.errors import ConfigError, ConfigKeyError
 from cfgtrain.origin import Origin, dotted
 
 _DELETE = "_delete_"
+_PLACEHOLDER = re.compile(r"\{\{\s*(\$|file)[^}]*\}\}")  # not {{ _base_.name }}, whose value is in the config
 _HAS_SCORES = ("val_dataloader", "val_evaluator", "test_evaluator")
 
 
@@ -188,6 +190,10 @@ class _Converter:
             file.new = None
             return
         self.texts[file.key] = report.new
+        for number, line in enumerate(report.old.splitlines(), 1):
+            if found := _PLACEHOLDER.search(line):
+                message = f"{found[0]} is replaced by its present value."
+                report.add(number, message, "Write it again in the new file, where its value is.")
         if "#" in report.old and report.new != report.old:
             report.add(0, "The whole file is written anew: comments and variables are not kept.", "", "note")
 
