@@ -369,6 +369,16 @@ def test_a_launch_is_stopped_and_resumed(forker: Forker, unbroken: Unbroken) -> 
 
 
 @pytest.mark.slow
+def test_two_launches_run_at_once(forker: Forker) -> None:
+    """Each launch finds a free port, so that their processes do not meet."""
+    commands = [
+        forker.start("train", "epoch.py", "--work-dir", name, "--nproc", "2") for name in ("one", "two")
+    ]
+    assert [command.end() for command in commands] == [0, 0], "".join(each.text for each in commands)
+    assert same(end_of(Path("one")), end_of(Path("two")))
+
+
+@pytest.mark.slow
 def test_a_launch_names_the_process_that_was_killed(forker: Forker) -> None:
     """If a process is killed, the command says which one, and fails."""
     text = forker.run(*LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", code=1)

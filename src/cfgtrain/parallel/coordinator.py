@@ -115,7 +115,7 @@ class Coordinator:
                 raise self._lost("the run is to stop, and not all processes answer")
         return self._reason if asked >= (self._stop_at or 0) else None
 
-    def all_fail_at(self, place: str) -> bool:
+    def all_fail_at(self, place: str, error: BaseException) -> bool:
         """Return, after an error, whether all processes have failed at the same place of the run.
 
         If so, none of them waits for another one, and they can still save the run together. All of them get the same
@@ -123,7 +123,10 @@ class Coordinator:
 
         Args:
             place: Identifies the place; the same in all processes.
+            error: The error.
         """
+        if _is_lost_connection(error):
+            return False
         count, answer = f"failed_at/{place}", f"all_fail_at/{place}"
         deadline = time.monotonic() + min(ALL_FAIL_SECONDS, self._hang.limit / 2)
         found = "no"
@@ -206,7 +209,8 @@ class Coordinator:
         try:
             before = self._beats()
             time.sleep(4 * BEAT_SECONDS)
-            lost = [rank for rank, beat in enumerate(self._beats()) if beat == before[rank]]
+            beats = self._beats()
+            lost = [rank for rank, beat in enumerate(beats) if beat == before[rank] and rank != self.rank]
             places = [self._hang.place_of(rank) for rank in lost]
         except RuntimeError:
             places = ["the process that has the store, which is that of rank 0 or the elastic agent,"]

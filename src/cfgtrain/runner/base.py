@@ -45,6 +45,12 @@ from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
 __all__ = ["BaseRunner"]
 
+# What is complete at a stage of a loop that does not say so itself.
+COMPLETED_BY_STAGE = {
+    "after_train_iter": Increment(iter=1),
+    "after_train_epoch": Increment(epoch=1, flow_done=1),
+}
+
 
 def _alias(path: str, doc: str) -> Any:
     """Return a property that reads an attribute without a Python call: hooks read some in every iteration."""
@@ -303,6 +309,15 @@ class BaseRunner(ABC):
         Raises:
             HookError: There is no such stage.
         """
+        position = self.position
+        if position.completed is None and fn_name in COMPLETED_BY_STAGE:
+            # The loop of a subclass that was written for MMCV: it counts after the hooks.
+            position.completed = COMPLETED_BY_STAGE[fn_name]
+            try:
+                BaseRunner.call_hook(self, fn_name)
+            finally:
+                position.completed = None
+            return
         methods = self.hook_list.methods(fn_name)
         try:
             for method in methods:

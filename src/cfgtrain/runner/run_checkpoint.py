@@ -361,7 +361,7 @@ class RunCheckpoint:
         names = {id(hook): name for name, hook in named_hooks(runner.hooks)}
         if runner.world_size > 1:  # processes that have not failed here do not take part in saving
             place = f"{stage}/{self._position.following().iter}/{names[id(failed)]}"
-            if runner.coordinator is None or not runner.coordinator.all_fail_at(place):
+            if runner.coordinator is None or not runner.coordinator.all_fail_at(place, error):
                 return
         savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         ends = stage == "after_train_epoch" or _is_last_of_epoch(runner)
