@@ -126,6 +126,13 @@ def test_table(table: Path, run: Callable[..., Any], write: Callable[[str, str],
     values = [each["values"] for each in (content if isinstance(content, list) else content["predictions"])]
     assert values[0]["price"] == pytest.approx(270000, rel=0.3)
     assert values[1]["price"] == pytest.approx(360000, rel=0.3)
+    write("new.csv", "area,town\n60,Ulm\nlarge,Ulm\n130,Bonn\n")
+    predicted = run("predict", table, best, "new.csv", "--out", "results")
+    assert predicted.code == 1
+    assert "Predicted 2 of 3 inputs" in predicted.out
+    assert predicted.err.startswith("1 input failed:\n  new.csv, line 3: column 'area' has the value 'large'")
+    rows = Path("results/predictions.csv").read_text().splitlines()
+    assert [row.split('"')[1] for row in rows[1:]] == [f"new.csv, line {line}" for line in (2, 3, 4)]
 
 
 def test_wrong_table_is_an_error_before_the_run(
