@@ -636,11 +636,17 @@ class BaseRunner(ABC):
         indices = getattr(self.data_loader, "batch_indices", lambda *_: None)(epoch, batch)
         more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
         samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
+        cause = (
+            self.data_loader.seeded.non_finite(indices)
+            if isinstance(self.data_loader, EpochDataLoader)
+            else ""
+        )
         last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
-            hint=f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
+            hint=cause
+            or f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
             "optimizer_config=dict(grad_clip=dict(max_norm=1)).",
             name=error.name,
             value=error.value,
