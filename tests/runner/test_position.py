@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import LOGGER, RUNNERS, Recorder, Scalar, make_runner, numbers
 
-from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner, OptimizerHook
+from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner, IterLoader, OptimizerHook
 from cfgtrain.runner.position import Increment, LoaderPosition, Position
 
 STEP, EPOCH = Increment(iter=1, batches_done=1), Increment(epoch=1, flow_done=1)
@@ -119,7 +119,22 @@ class OldIterRunner(IterBasedRunner):
         self._iter += 1
 
 
-@pytest.mark.parametrize(("kind", "unit"), [(OldRunner, "epoch"), (OldIterRunner, "iter")])
+class OldIterRun(OldIterRunner):
+    """One whose ``run`` is its own too."""
+
+    def run(
+        self, data_loaders: list[Any], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any
+    ) -> None:
+        self.call_hook("before_run")
+        stream = IterLoader(data_loaders[0])
+        while self.iter < self._max_iters:
+            self.train(stream)
+        self.call_hook("after_run")
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [(OldRunner, "epoch"), (OldIterRunner, "iter"), (OldIterRun, "iter")]
+)
 def test_a_checkpoint_of_a_runner_written_for_mmcv(kind: Any, unit: str, tmp_path: Path) -> None:
     """It has the counts after its epoch or iteration, so that a resumed run continues with the next one."""
 
@@ -140,7 +155,7 @@ def test_a_checkpoint_of_a_runner_written_for_mmcv(kind: Any, unit: str, tmp_pat
     whole = run(3)
     assert torch.load(tmp_path / f"{unit}_3.pth")["resume"]["position"][unit] == 3
     resumed = run(3, str(tmp_path / f"{unit}_2.pth"))
-    assert (resumed.epoch, resumed.iter) == (whole.epoch, whole.iter)
+    assert (resumed.iter, getattr(resumed, unit)) == (whole.iter, getattr(whole, unit))
     assert torch.equal(*(next(each.model.parameters()) for each in (whole, resumed)))
 
 
