@@ -621,7 +621,7 @@ class BaseRunner(ABC):
         more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
         samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
         cause = (
-            self.data_loader.seeded.non_finite(indices)
+            self.data_loader.seeded.non_finite(indices or ())
             if isinstance(self.data_loader, EpochDataLoader)
             else ""
         )
