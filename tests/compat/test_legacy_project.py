@@ -3,88 +3,50 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 import torch
+from tests.compat.legacy_runs import COMMAND, SCRIPT, SIZES, TORCHRUN, logged, run
 
-from cfgtrain.data.datasets.digits import Digits
-
-PROJECT = Path(__file__).parent.parent / "data" / "legacy_project"
-SIZES = {"train": 96, "val": 40, "test": 30}
-ALIASED = (
-    "import runpy, sys, cfgtrain.compat.mmcv; sys.argv = sys.argv[1:]; sys.path.insert(0, '');"
-    "runpy.run_path(sys.argv[0], run_name='__main__')"
-)
-CLI = (
-    "import runpy, sys, cfgtrain.compat.mmcv; sys.argv[0] = 'cfgtrain';"
-    "runpy.run_module('cfgtrain', run_name='__main__')"
-)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Return a copy of the project with the first digits as image files."""
-    folder = tmp_path / "project"
-    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for split, size in SIZES.items():
-        digits = Digits(split)
-        images = folder / "data" / "digits" / split
-        images.mkdir(parents=True)
-        for i in range(size):
-            cv2.imwrite(str(images / f"{i:03d}.png"), digits.images[i])
-        lines = "".join(f"{i:03d}.png {digits.labels[i]}\n" for i in range(size))
-        images.with_suffix(".txt").write_text(lines, encoding="utf-8")
-    return folder
+# Added to a config, so that nothing is random after the weights: no shuffling and no augmentation.
+PLAIN = """_base_ = '{base}.py'
+train_pipeline = [
+    dict(type='LoadGlyphFromFile'), dict(type='GlyphResize', size=(8, 8)),
+    dict(type='GlyphNormalize', mean=[78.], std=[96.]), dict(type='DefaultFormatBundle'),
+    dict(type='Collect', keys=['img', 'gt_label'])
+]
+data = dict(train=dict(pipeline=train_pipeline), train_dataloader=dict(shuffle=False))
+seed = 7
+"""
 
 
-def run(project: Path, code: str, *args: str, launcher: tuple[str, ...] = ()) -> str:
-    """Run code in the folder of the project, in its own process; return what it printed."""
-    path = os.pathsep.join([str(project), *filter(None, sys.path)])
-    words = [*launcher, *args] if launcher else [sys.executable, "-c", code, *args]
-    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        words, cwd=project, env=env, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
-    return done.stdout + done.stderr
-
-
-def train(project: Path, config: str, name: str, *args: str, **how: Any) -> list[dict[str, Any]]:
+def train(project: Path, config: str, name: str, *args: str) -> list[dict[str, Any]]:
     """Run tools/train.py under the alias; return the lines of its log, without times."""
-    run(project, ALIASED, "tools/train.py", f"configs/digits/{config}.py", "--work-dir", name, *args, **how)
+    run(project, *SCRIPT, "tools/train.py", f"configs/digits/{config}.py", "--work-dir", name, *args)
     return logged(project / name)
 
 
-def logged(work_dir: Path) -> list[dict[str, Any]]:
-    """Return the lines of the logs of a work directory, without times."""
-    lines = [
-        json.loads(line)
-        for path in sorted(work_dir.glob("*.log.json"))
-        for line in path.read_text().splitlines()
-    ]
-    return [
-        {key: value for key, value in line.items() if key not in ("time", "data_time", "memory")}
-        for line in lines
-        if line.get("mode") in ("train", "val")  # the command also logs its test
-    ]
+def command(project: Path, config: str, name: str, *args: str) -> list[dict[str, Any]]:
+    """Run ``cfgtrain train`` with the alias; return the lines of its log, without times."""
+    words = ("train", f"configs/digits/{config}.py", "--compat", "mmcv", "--work-dir", name)
+    run(project, *COMMAND, *words, *args)
+    return logged(project / name)
+
+
+def assert_same_weights(project: Path, *names: str) -> None:
+    first, *others = (torch.load(project / name / "latest.pth")["state_dict"] for name in names)
+    for other in others:
+        assert [name for name, weight in first.items() if not torch.equal(weight, other[name])] == []
 
 
 def test_the_script_trains_as_the_command_does(project: Path) -> None:
     """All losses, scores and weights are those of ``cfgtrain train`` with the same config."""
     script = train(project, "glyph_net_plain_2e", "script")
-    run(project, CLI, "train", "configs/digits/glyph_net_plain_2e.py", "--work-dir", "command")
-    assert script == logged(project / "command")
+    assert script == command(project, "glyph_net_plain_2e", "command")
     assert [line["mode"] for line in script] == ["train", "val", "train", "val"]
-    saved = [torch.load(project / name / "epoch_2.pth") for name in ("script", "command")]
-    for name, weight in saved[0]["state_dict"].items():
-        assert torch.equal(weight, saved[1]["state_dict"][name]), name
+    assert_same_weights(project, "script", "command")
 
 
 def test_a_resumed_run_is_the_unbroken_one(project: Path) -> None:
@@ -92,8 +54,7 @@ def test_a_resumed_run_is_the_unbroken_one(project: Path) -> None:
     whole = train(project, "glyph_net_2e", "whole", "--seed", "3")
     first = ("--resume-from", "whole/epoch_1.pth")
     assert train(project, "glyph_net_2e", "rest", "--seed", "3", *first) == whole[2:]
-    ends = [torch.load(project / name / "epoch_2.pth")["state_dict"] for name in ("whole", "rest")]
-    assert all(torch.equal(weight, ends[1][name]) for name, weight in ends[0].items())
+    assert_same_weights(project, "whole", "rest")
     test = (
         "tools/test.py",
         "configs/digits/glyph_net_2e.py",
@@ -102,7 +63,7 @@ def test_a_resumed_run_is_the_unbroken_one(project: Path) -> None:
         "accuracy",
         "confusion",
     )
-    run(project, ALIASED, *test, "--out", "out.json", "--fuse-conv-bn", "--show-dir", "shown")
+    run(project, *SCRIPT, *test, "--out", "out.json", "--fuse-conv-bn", "--show-dir", "shown")
     out = json.loads((project / "out.json").read_text())
     assert len(out["pred_class"]) == SIZES["test"] == len(list((project / "shown").iterdir()))
     assert {"accuracy_top-1", "accuracy_top-2", "mean_recall"} < {*out}
@@ -118,10 +79,72 @@ def test_the_other_configs_train(project: Path, config: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("config", ["glyph_net_adam_poly", "glyph_net_iter_cyclic", "glyph_net_fp16"])
+def test_the_command_trains_the_other_configs_alike(project: Path, config: str) -> None:
+    """Without randomness, the script and the command end with the same losses, scores and weights."""
+    (project / "configs/digits/plain.py").write_text(PLAIN.format(base=config), encoding="utf-8")
+    assert train(project, "plain", "script") == command(project, "plain", "command")
+    assert_same_weights(project, "script", "command")
+
+
+@pytest.mark.slow
 def test_two_processes_train(project: Path) -> None:
     """With ``--launcher pytorch``: the samples are divided, and the main process evaluates all."""
-    (project / "run.py").write_text(ALIASED.replace("; ", "\n").replace(";", "\n"), encoding="utf-8")
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "run.py")
-    lines = train(project, "glyph_net_2e", "two", "--seed", "3", "--launcher", "pytorch", launcher=launcher)
+    words = ("tools/train.py", "configs/digits/glyph_net_2e.py", "--work-dir", "two", "--seed", "3")
+    run(project, *TORCHRUN, *SCRIPT, *words, "--launcher", "pytorch")
+    lines = logged(project / "two")
     assert [line["mode"] for line in lines].count("val") == 2
     assert {"accuracy_top-1", "accuracy_top-2"} < {*lines[-1]}
+
+
+@pytest.mark.slow
+def test_two_processes_of_the_command(project: Path) -> None:
+    """The script and the command under torchrun, and ``--nproc 2``, train with the same losses and weights."""
+    words = ("configs/digits/glyph_net_plain_2e.py", "--work-dir")
+    run(project, *TORCHRUN, *SCRIPT, "tools/train.py", *words, "script", "--launcher", "pytorch")
+    run(project, *TORCHRUN, *COMMAND, "train", *words, "torchrun", "--compat", "mmcv")
+    nproc = command(project, "glyph_net_plain_2e", "nproc", "--nproc", "2")
+    assert nproc == logged(project / "torchrun") == logged(project / "script")
+    assert [line["iter"] for line in nproc if line["mode"] == "train"] == [3, 3]
+    assert_same_weights(project, "script", "torchrun", "nproc")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_load_the_same(project: Path, method: str) -> None:
+    """With workers, also spawned ones, which import the project again, the losses and weights are the same."""
+    one = ("--seed", "3", "--cfg-options", "runner.max_epochs=1")
+    options = (*one, "data.workers_per_gpu=2", f"mp_start_method={method}")
+    expected = command(project, "glyph_net_2e", "none", *one)
+    assert command(project, "glyph_net_2e", "workers", *options) == expected
+    assert_same_weights(project, "none", "workers")
+    assert [line["mode"] for line in train(project, "glyph_net_2e", "script", *options)] == ["train", "val"]
+
+
+@pytest.mark.slow
+def test_commands_use_the_trained_model(project: Path) -> None:
+    """A model that the script trained is tested as by the script, and predicts as in the test; check finds no error."""
+    config = "configs/digits/glyph_net_plain_2e.py"
+    train(project, "glyph_net_plain_2e", "run")
+    test = ("tools/test.py", config, "run/latest.pth", "--metrics", "accuracy", "--out", "out.json")
+    run(project, *SCRIPT, *test)
+    expected = json.loads((project / "out.json").read_text())
+    run(project, *COMMAND, "test", config, "run/latest.pth", "--compat", "mmcv", "--out", "scores.json")
+    scores = json.loads((project / "scores.json").read_text())["scores"]
+    assert scores == {
+        name: pytest.approx(expected[name], rel=1e-4) for name in ("accuracy_top-1", "accuracy_top-2")
+    }
+    words = ("predict", config, "run/latest.pth", "data/digits/test", "--compat", "mmcv", "--out", "found")
+    run(project, *COMMAND, *words)
+    found = json.loads((project / "found/predictions.json").read_text())
+    assert [each["class"] for each in found["predictions"]] == expected["pred_class"]
+    assert "OK: 3 datasets" in run(project, *COMMAND, "check", config, "--compat", "mmcv")
+
+
+def test_print_config_shows_the_config(project: Path) -> None:
+    """The merged config is printed, with the variables of its bases replaced."""
+    printed = run(
+        project, *COMMAND, "print-config", "configs/digits/glyph_net_adam_poly.py", "--compat", "mmcv"
+    )
+    assert "total_epochs = 2" in printed
+    assert "experiment = 'glyph_net_adam_poly'" in printed

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import pickle
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from cfgtrain.check import check
 from cfgtrain.config import Config
 from cfgtrain.errors import CfgTrainError, CheckpointError
+from cfgtrain.registries import HOOKS
+from cfgtrain.runner.hooks.loggers.base import LoggerHook
 from cfgtrain.runner.hooks.optimizer import Fp16OptimizerHook, GradientCumulativeOptimizerHook
 from cfgtrain.train import TrainResult, train
 
@@ -73,6 +78,38 @@ def names(result: TrainResult) -> list[str]:
     return [type(each).__name__ for each in result.runner.hooks]
 
 
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def gradient_norm(result: TrainResult) -> float:
+    """Return the norm of the gradients of the last step."""
+    return float(torch.nn.utils.get_total_norm([each.grad for each in result.runner.model.parameters()]))
+
+
+def saved(result: TrainResult) -> list[str]:
+    """Return the names of the checkpoints, without links."""
+    return sorted(file.stem for file in result.work_dir.glob("*.pth") if not file.is_symlink())
+
+
+class Recorder(LoggerHook):
+    """A logger of a project: it keeps the iterations that it was given."""
+
+    def __init__(self, interval: int = 10, **settings: Any) -> None:
+        super().__init__(interval, **settings)
+        self.logged: list[int] = []
+
+    def log(self, runner: Any) -> None:
+        self.logged.append(runner.iter + 1)
+
+
+@pytest.fixture(autouse=True)
+def recorder() -> None:
+    HOOKS.register_module(module=Recorder)
+
+
 # the lines, and what holds after the run
 EFFECTS: dict[str, tuple[str, Callable[[TrainResult], Any]]] = {
     "total_epochs": ("", lambda r: r.runner.epoch == r.runner.max_epochs == 1),
@@ -113,6 +150,39 @@ EFFECTS: dict[str, tuple[str, Callable[[TrainResult], Any]]] = {
         lambda r: (r.work_dir / "epoch_1.pth").exists() and r.runner.mode == "val",
     ),
     "seed": ("seed = 5", lambda r: r.runner.meta["seed"] == 5),
+    "lr_config": ("total_epochs = 2", lambda r: r.runner.current_lr() == [pytest.approx(0.005)]),
+    "momentum": (
+        "momentum_config = dict(policy='step', step=[1], gamma=0.5)\ntotal_epochs = 2",
+        lambda r: r.runner.current_momentum() == [pytest.approx(0.45)],
+    ),
+    "grad_clip": (
+        "optimizer_config = dict(grad_clip=dict(max_norm=0.01, norm_type=2))",
+        lambda r: gradient_norm(r) == pytest.approx(0.01, rel=1e-3),
+    ),
+    "loss_scale": (
+        "fp16 = dict(loss_scale=dict(init_scale=64., growth_interval=2))",
+        lambda r: r.runner.meta["fp16"]["loss_scaler"]["scale"] == 128,
+    ),
+    "checkpoint_config": (
+        "checkpoint_config = dict(interval=2, max_keep_ckpts=1)\ntotal_epochs = 5", lambda r: saved(r) == ["epoch_5"],
+    ),
+    "save_best": (
+        "data['val'] = dict(type='Digits', split='val', pipeline=pipeline)\n"
+        "evaluation = dict(interval=2, metric='accuracy', save_best='accuracy')\ntotal_epochs = 2",
+        lambda r: saved(r) == ["best_accuracy_epoch_2", "epoch_1", "epoch_2"],
+    ),
+    "log_config.hooks": (
+        "log_config = dict(interval=2, hooks=[dict(type='TextLoggerHook'), dict(type='Recorder', ignore_last=False)])",
+        lambda r: hook(r, Recorder).logged == [2, 3],
+    ),
+    "log_level": (
+        "log_level = 'WARNING'", lambda r: not any("INFO" in file.read_text() for file in r.work_dir.glob("*.log")),
+    ),
+    "deterministic algorithms": ("deterministic = True", lambda r: torch.are_deterministic_algorithms_enabled()),
+    "auto_scale_lr": (
+        "auto_scale_lr = dict(enable=True, base_batch_size=1000)",
+        lambda r: r.runner.optimizer.param_groups[0]["initial_lr"] == pytest.approx(0.025),
+    ),
 }  # fmt: skip
 
 
@@ -123,6 +193,19 @@ def test_a_key_of_the_time_has_its_effect(key: str, run: Callable[..., TrainResu
     assert holds(run(added))
 
 
+def test_without_the_keys_there_are_no_such_effects(run: Callable[..., TrainResult]) -> None:
+    """What holds with a key does not hold for a run without it."""
+    plain = run()
+
+    def has(key: str) -> bool:
+        try:
+            return bool(EFFECTS[key][1](plain))
+        except (AttributeError, KeyError):
+            return False
+
+    assert [key for key, (added, _) in EFFECTS.items() if added and has(key)] == ["find_unused_parameters"]
+
+
 def test_the_ids_of_gpus_are_accepted_with_a_reason(
     run: Callable[..., TrainResult], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +214,100 @@ def test_the_ids_of_gpus_are_accepted_with_a_reason(
         run("gpu_ids = range(0, 1)\ndevice_ids = [0]")
     for key in ("gpu_ids", "device_ids"):
         assert f"{key} has no effect: device says which GPU is used" in caplog.text
+
+
+def weights(result: TrainResult) -> dict[str, torch.Tensor]:
+    return result.runner.model.state_dict()
+
+
+def test_the_seed_decides_the_weights(run: Callable[..., TrainResult]) -> None:
+    """Two runs with one seed end with the same weights, bit for bit; another seed gives others."""
+    first, second, other = (weights(run(f"seed = {seed}")) for seed in (5, 5, 6))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert not any(torch.equal(value, other[name]) for name, value in first.items())
+
+
+def test_load_from_sets_the_first_weights(run: Callable[..., TrainResult], tmp_path: Path) -> None:
+    """A run without a learning rate ends with the weights that it loaded; it counts epochs from the start."""
+    torch.save(mmcv_checkpoint(run()), tmp_path / "mmcv.pth")
+    loaded = run(f"seed = 2\nload_from = {str(tmp_path / 'mmcv.pth')!r}\noptimizer['lr'] = 0.")
+    expected = torch.load(tmp_path / "mmcv.pth")["state_dict"]
+    assert all(torch.equal(value, expected[f"module.{name}"]) for name, value in weights(loaded).items())
+    assert loaded.runner.epoch == 1
+
+
+def test_auto_resume_continues_the_newest_checkpoint(run: Callable[..., TrainResult]) -> None:
+    """A second run with one more epoch trains this epoch only; without the key it trains both."""
+    run()
+    before = (Path("work") / "epoch_1.pth").stat().st_mtime_ns
+    assert run("auto_resume = True\ntotal_epochs = 2").runner.iter == 6
+    assert (Path("work") / "epoch_1.pth").stat().st_mtime_ns == before
+    run("total_epochs = 2")
+    assert (Path("work") / "epoch_1.pth").stat().st_mtime_ns > before
+
+
+def test_nccl_becomes_gloo_on_the_cpu(
+    run: Callable[..., TrainResult], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The backend of ``dist_params`` is used where it can be; ``timeout`` is that of the process group."""
+    made: list[dict[str, Any]] = []
+    begin = distributed.init_process_group
+    monkeypatch.setattr(
+        distributed,
+        "init_process_group",
+        lambda *args, **kwargs: made.append(kwargs) or begin(*args, **kwargs),
+    )
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", **address}.items():
+        monkeypatch.setenv(name, value)
+    run("dist_params = dict(backend='nccl', timeout=50)")
+    assert [each["backend"] for each in made] == ["gloo"]
+    assert made[0]["timeout"].total_seconds() >= 50
+    assert "nccl" in caplog.text
+
+
+PARTLY_USED = """\
+import torch
+from cfgtrain.registries import MODELS
+
+@MODELS.register_module()
+class PartlyUsed(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = torch.nn.Linear(1024, 10), torch.nn.Linear(1024, 10)
+
+    def forward(self, img, gt_label, return_loss=True):
+        return dict(loss=torch.nn.functional.cross_entropy(self.used(img.flatten(1)), gt_label))
+
+    def train_step(self, data, optimizer):
+        return dict(loss=self(**data)['loss'], num_samples=len(data['img']))
+"""
+
+
+@pytest.mark.slow
+def test_find_unused_parameters(write: Callable[[str, str], Path]) -> None:
+    """With two processes, a model with parameters that get no gradient trains with the key only."""
+    write("partly.py", PARTLY_USED)
+    text = OLD + "custom_imports = dict(imports=['partly'])\nmodel = dict(type='PartlyUsed')\n"
+    words = [
+        sys.executable,
+        "-m",
+        "cfgtrain",
+        "train",
+        str(write("old.py", text)),
+        "--nproc",
+        "2",
+        "--cfg-options",
+    ]
+    found = {
+        value: subprocess.run(
+            [*words, f"+find_unused_parameters={value}"], capture_output=True, text=True, check=False
+        )
+        for value in (True, False)
+    }
+    assert found[True].returncode == 0, found[True].stderr
+    assert found[False].returncode != 0
+    assert "find_unused_parameters" in found[False].stderr
 
 
 @pytest.mark.parametrize(

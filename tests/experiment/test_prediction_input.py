@@ -53,6 +53,22 @@ def test_steps_that_need_labels_are_left_out(photo: str) -> None:
     assert sample["img"].shape == (3, 4, 6)
 
 
+class LoadJoined:
+    """Loads an image as projects for MMCV 1.x do: from ``img_info`` below ``img_prefix``."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        name = results["img_info"]["filename"]
+        path = name if results["img_prefix"] is None else f"{results['img_prefix']}/{name}"
+        return {"img": cv2.imread(path)}
+
+
+def test_a_loading_transform_for_mmcv(photo: str) -> None:
+    """It finds the path as the file name of ``img_info``, with the prefix None; other samples have no such keys."""
+    img = UnlabelledPipeline([LoadJoined()])(photo)["img"]
+    assert np.array_equal(img, cv2.imread(photo))
+    assert "img_info" not in UnlabelledPipeline([GRAY])(photo)
+
+
 def test_other_missing_keys_are_errors(photo: str) -> None:
     """A step that needs something else that no step makes fails, as in training."""
     with pytest.raises(TransformError, match=r"Lambda \(pipeline\[1\]\) failed: KeyError: 'mask'"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +59,15 @@ def test_nms_limits() -> None:
     assert nms(boxes, scores, 0.5, max_num=3)[1].tolist() == kept[:3]
     expected = [i for i in kept if scores[i] > 0.5]
     assert nms(boxes, scores, 0.5, score_threshold=0.5)[1].tolist() == expected
+
+
+@pytest.mark.parametrize("function", [nms, soft_nms])
+def test_the_older_name_of_the_threshold(function: Callable[..., Any]) -> None:
+    """``iou_thr`` is accepted with a warning."""
+    boxes, scores = torch.tensor([[0.0, 0, 4, 4], [0, 0, 4, 5]]), torch.tensor([0.9, 0.8])
+    with pytest.warns(DeprecationWarning, match="use 'iou_threshold'"):
+        found = function(boxes, scores, iou_thr=0.5)
+    assert torch.equal(found[0], function(boxes, scores, iou_threshold=0.5)[0])
 
 
 def test_nms_of_few_boxes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 from collections import OrderedDict
@@ -781,3 +782,44 @@ def test_missing_type_without_a_similar_key(cats: Registry) -> None:
     """Other keys are not mentioned."""
     with pytest.raises(UnknownNameError, match=r'must contain the key "type"\.$'):
         cats.build({"name": "Tom"})
+
+
+def test_forced_entry_before_the_home_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that is registered with force=True before the registry is filled stays when it is filled."""
+    (tmp_path / "registry_of_shapes.py").write_text(
+        "from cfgtrain import Registry\n"
+        "SHAPES = Registry('shape', scope='shapes_of_home', home='home_of_shapes')\n"
+    )
+    (tmp_path / "home_of_shapes.py").write_text(
+        "from registry_of_shapes import SHAPES\n"
+        "@SHAPES.register_module()\nclass Cube: ...\n"
+        "@SHAPES.register_module()\nclass Ball: ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry = importlib.import_module("registry_of_shapes").SHAPES
+
+    @registry.register_module(force=True)
+    class Cube: ...
+
+    ball = registry.get("Ball")
+    assert ball is not None
+    assert ball.__module__ == "home_of_shapes"
+    assert registry.get("Cube") is Cube
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("DCNv2", "compiled operator of MMCV.*torchvision.ops.DeformConv2d"),
+        ("SAC", "compiled operator of MMCV.*another package"),
+        ("MMSyncBN", "SyncBN is that of PyTorch"),
+        ("RFSearchHook", "no search for receptive fields"),
+    ],
+)
+def test_names_that_only_mmcv_has(name: str, hint: str) -> None:
+    """The error says what to do instead of suggesting a similar name; a project may register the name itself."""
+    layers = Registry("conv layer", scope="of-mmcv")
+    with pytest.raises(KeyError, match=hint):
+        layers.build({"type": name})
+    layers.register_module(name=name, module=dict)
+    assert layers.build({"type": name}) == {}

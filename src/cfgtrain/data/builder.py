@@ -203,7 +203,7 @@ def build_dataloader(
             no effect without workers.
         on_error: What to do if a sample cannot be loaded: ``"raise"`` an error, or ``"skip"``, which replaces it by
             another one that depends only on the seed, the epoch and the position.
-        max_skipped: How many different samples may be skipped before this is an error.
+        max_skipped: How many different samples may be skipped, by all processes, before this is an error.
         rank: Rank of this process.
         world_size: Number of processes that share an epoch.
         round_up: Whether to repeat some samples so that all processes get the same number of samples.
@@ -262,7 +262,7 @@ def build_dataloader(
     skipped = None
     if on_error == "skip":
         skipped = SkippedSamples(
-            max_skipped, None if work_dir is None else Path(work_dir) / SKIPPED_FILE, place
+            max_skipped, None if work_dir is None else Path(work_dir) / SKIPPED_FILE, place, rank, world_size
         )
     return EpochDataLoader(
         dataset,

@@ -135,6 +135,9 @@ class UnlabelledPipeline:
         else:
             path = str(source)
             results = {"img_path": path, getattr(self.loading, "key", "img_path"): path}
+            if self.loading is not None and not isinstance(self.loading, LoadImageFromFile):
+                # Loading transforms of projects for MMCV 1.x join these two.
+                results |= {"img_info": {"filename": path}, "img_prefix": None}
             results = self.first(results) if self.first is not None else results
         sample = self.pipeline(results)
         if sample is None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cfgtrain.arguments import check_choice, check_number
 from cfgtrain.errors import ArgumentError
 from cfgtrain.ops.boxes import bbox_overlaps
+from cfgtrain.utils.deprecation import deprecated_api_warning
 
 __all__ = ["batched_nms", "nms", "soft_nms"]
 
@@ -19,6 +20,7 @@ Array = TypeVar("Array", Tensor, np.ndarray[Any, Any])
 Method = Literal["naive", "linear", "gaussian"]
 
 
+@deprecated_api_warning({"iou_thr": "iou_threshold"})
 def nms(
     boxes: Array,
     scores: Array,
@@ -47,12 +49,13 @@ def nms(
     check_number("iou_threshold", iou_threshold, 0, 1)
     if isinstance(boxes, np.ndarray):
         tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
-        dets, indices = nms(*tensors, iou_threshold, offset, score_threshold, max_num)
-        return dets.numpy(), indices.numpy()
+        kept = _keep(*tensors, None, iou_threshold, offset, score_threshold, max_num).numpy()
+        return np.concatenate([boxes[kept], scores[kept, None]], 1), kept
     kept = _keep(boxes, scores, None, iou_threshold, offset, score_threshold, max_num)
     return torch.cat([boxes[kept], scores[kept, None]], 1), kept
 
 
+@deprecated_api_warning({"iou_thr": "iou_threshold"})
 def soft_nms(
     boxes: Array,
     scores: Array,
@@ -84,8 +87,9 @@ def soft_nms(
     check_choice("method", method, ("naive", "linear", "gaussian"))
     if isinstance(boxes, np.ndarray):
         tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
-        dets, indices = soft_nms(*tensors, iou_threshold, sigma, min_score, method, offset)
-        return dets.numpy(), indices.numpy()
+        found = _soften(*tensors, None, iou_threshold, sigma, min_score, method, offset)
+        softened, indices = (each.numpy() for each in found)
+        return np.concatenate([boxes[indices], softened[:, None]], 1), indices
     new, kept = _soften(boxes, scores, None, iou_threshold, sigma, min_score, method, offset)
     return torch.cat([boxes[kept], new[:, None]], 1), kept
 

@@ -15,6 +15,27 @@ __all__ = ["explain_unknown_name"]
 
 MAX_LISTED = 12  # names of a registry, if none is similar
 
+# What MMCV 1.x registers and cfgtrain does not have, and what to do.
+_OPERATOR = (
+    " It is a compiled operator of MMCV, which cfgtrain does not have: register an implementation under this name, "
+    "for example "
+)
+OF_MMCV = {
+    **dict.fromkeys(
+        ("DCN", "DCNv2", "DeformConv2d", "DeformConv2dPack", "ModulatedDeformConv2d", "ModulatedDeformConv2dPack"),
+        _OPERATOR + "with torchvision.ops.DeformConv2d, which gets its offsets as an argument.",
+    ),
+    **dict.fromkeys(
+        (
+            "MaskedConv", "MultiScaleDeformableAttention", "SAC", "SparseConv2d", "SparseConv3d", "SparseConvTranspose2d",
+            "SparseConvTranspose3d", "SparseInverseConv2d", "SparseInverseConv3d", "SubMConv2d", "SubMConv3d",
+        ),
+        _OPERATOR + "one of another package.",
+    ),
+    "MMSyncBN": " It is a compiled operator of MMCV; SyncBN is that of PyTorch.",
+    "RFSearchHook": " cfgtrain has no search for receptive fields (RF-Next).",
+}  # fmt: skip
+
 
 class RegistryView(Protocol):
     """The part of ``Registry`` that its errors need, so that the two files do not import each other."""
@@ -91,6 +112,7 @@ def _hint(
         return f" The {elsewhere[0]} registry has that name."
     return (
         _waiting(holder, name, folder)
+        or OF_MMCV.get(name)
         or _near(registry, [holder], name)
         or _near(registry, relatives, name)
         or _listed(holder)

@@ -6,11 +6,18 @@ what it contains. It has names only.
 
 from __future__ import annotations
 
+import copy
+import doctest
 import importlib
 import inspect
 import json
+import logging
 import pickle
 import pkgutil
+import pydoc
+import runpy
+import warnings
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
@@ -106,6 +113,51 @@ def test_a_name_in_several_modules_is_patched_in_each() -> None:
     assert load.CheckpointLoader is schemes.CheckpointLoader is before
 
 
+def test_a_missing_name_can_be_patched() -> None:
+    """A test of a project may replace an operator that cfgtrain does not have, and gets the stand-in back."""
+    ops = importlib.import_module("mmcv.ops")
+    with patch("mmcv.ops.RoIAlign") as patched:
+        assert ops.RoIAlign is patched
+    with pytest.raises(CompatError):
+        ops.RoIAlign(7)
+
+
+def test_tools_can_inspect_what_is_missing() -> None:
+    """``help``, ``inspect`` and doctest read modules with missing names."""
+    cnn = importlib.import_module("mmcv.cnn")
+    assert "RFSearchHook" in pydoc.render_doc(cnn)
+    assert inspect.isclass(dict(inspect.getmembers(cnn))["RFSearchHook"])
+    finder = doctest.DocTestFinder()
+    assert isinstance(finder.find(cnn), list)
+    assert isinstance(doctest.testmod(importlib.import_module("mmcv.ops")).failed, int)
+
+
+def test_what_is_installed() -> None:
+    """``importlib.metadata`` knows the version of the alias; a distribution that is not installed stays unknown."""
+    assert metadata.version("mmcv") == "1.7.2"
+    assert "mmcv" in {each.name for each in metadata.distributions()}
+    with pytest.raises(metadata.PackageNotFoundError):
+        metadata.version("mmcv-full")
+
+
+def test_modules_are_copied_and_pickled_by_their_names() -> None:
+    """A copy of an aliased module, or an unpickled one, is the module."""
+    runner = importlib.import_module("mmcv.runner")
+    assert copy.deepcopy(runner) is pickle.loads(pickle.dumps(runner)) is runner
+
+
+def test_a_module_has_no_code_to_run() -> None:
+    """``python -m mmcv.version`` says so."""
+    with (
+        pytest.raises(ImportError, match="No code object"),
+        warnings.catch_warnings(action="ignore", category=RuntimeWarning),  # it is imported already
+    ):
+        runpy.run_module("mmcv.version")
+    loader = importlib.import_module("mmcv").__loader__
+    assert loader.is_package("mmcv.runner")
+    assert loader.get_filename("mmcv.version").endswith("version.py")
+
+
 def test_setting_and_deleting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new name is set on the first module; deleting it removes it there."""
     mmcv_runner = importlib.import_module("mmcv.runner")
@@ -142,6 +194,42 @@ def test_missing_operators_raise_on_use() -> None:
         own()
     with pytest.raises(CompatError, match="compiled operator"):
         ops.Voxelization.apply(1)
+
+
+def test_names_that_a_module_of_mmcv_only_imports() -> None:
+    """Projects import some names from where MMCV itself imports them; they are the same objects."""
+    for module, names in {
+        "cnn.bricks.transformer": "build_dropout TRANSFORMER_LAYER BaseModule ConfigDict",
+        "image.io": "is_str",
+        "runner.hooks.lr_updater": "HOOKS Hook",
+        "runner.hooks.logger.wandb": "LoggerHook master_only",
+        "utils": "CUDA_HOME",
+    }.items():
+        aliased = importlib.import_module(f"mmcv.{module}")
+        assert [name for name in names.split() if not hasattr(aliased, name)] == []
+    real = importlib.import_module("cfgtrain.cnn.bricks.drop")
+    assert importlib.import_module("mmcv.cnn.bricks.transformer").build_dropout is real.build_dropout
+
+
+def test_wrappers_of_layers_in_ops() -> None:
+    """``mmcv.ops`` has the wrappers of layers too, also under their deprecated names."""
+    ops, cnn = importlib.import_module("mmcv.ops"), importlib.import_module("mmcv.cnn")
+    deprecated = importlib.import_module("mmcv.ops.deprecated_wrappers")
+    for name in ("Conv2d", "ConvTranspose2d", "Linear", "MaxPool2d"):
+        assert getattr(ops, name) is getattr(cnn, name) is getattr(deprecated, f"{name}_deprecated")
+
+
+def test_loggers_that_are_set_up() -> None:
+    """``logger_initialized`` has the names of the loggers with handlers."""
+    module = importlib.import_module("mmcv.utils.logging")
+    assert "of-this-test" not in module.logger_initialized
+    module.get_logger("of-this-test")
+    assert module.logger_initialized["of-this-test"] is True
+    assert "of-this-test" in list(module.logger_initialized)
+    logging.getLogger("of-this-test").handlers.clear()
+    assert len(module.logger_initialized) == len(list(module.logger_initialized))
+    with pytest.raises(KeyError):
+        module.logger_initialized["of-this-test"]
 
 
 def test_compiled_extensions_are_absent() -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from cfgtrain.compat.mmcv.missing import MISSING_MODULES, MISSING_NAMES, stand_in
-from cfgtrain.compat.mmcv.names import MOVED, NAMED_LIKE_MODULES, UNCHANGED
+from cfgtrain.compat.mmcv.names import IMPORTED, MOVED, NAMED_LIKE_MODULES, UNCHANGED
 from cfgtrain.errors import CompatError
 from cfgtrain.utils.versions import MMCV_VERSION
 
@@ -71,16 +71,21 @@ class AliasModule(ModuleType):
         if full in _SOURCES and full not in _FUNCTIONS:
             return importlib.import_module(full)
         missing = _missing(self.__name__, name)
-        if missing is not None:
-            return missing
-        for source in _SOURCES[self.__name__]:
-            if name in source.names():
-                return getattr(source.module, str(source.own(name)))
+        if missing is None:
+            for source in _SOURCES[self.__name__]:
+                if name in source.names():
+                    return getattr(source.module, str(source.own(name)))
         for source in _SOURCES[self.__name__]:
             value = source.get(name)
-            if value is not _NOTHING:
+            if value is not _NOTHING:  # one that is missing is there if a program has set it
                 return value
+        if missing is not None:
+            return missing
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how the module is found when it is unpickled, or copied."""
+        return _import_alias, (self.__name__,)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute in each module of cfgtrain where it is the same object, or else in the first one."""
@@ -155,9 +160,25 @@ class AliasFinder(MetaPathFinder, Loader):
         if module.__name__ in (ROOT, f"{ROOT}.version"):
             module.__version__ = MMCV_VERSION  # type: ignore[attr-defined]  # a module can have any attribute
 
+    def is_package(self, fullname: str) -> bool:
+        """Return whether a module of MMCV is a package."""
+        return _is_package(fullname)
+
+    def get_filename(self, fullname: str) -> str:
+        """Return the file that is shown for a module."""
+        return str(_file(fullname))
+
     def get_source(self, fullname: str) -> str:
         """Return the source of the file that ``inspect`` shows for a module."""
         return _file(fullname).read_text(encoding="utf-8")
+
+    def get_code(self, fullname: str) -> None:
+        """Return None: a module has no code of its own, so it cannot be run."""
+
+    def find_distributions(self, context: Any) -> Iterator[Any]:
+        """Yield what is installed as ``mmcv``, for ``importlib.metadata.version``."""
+        if context.name is None or context.name == ROOT:
+            yield importlib.import_module("cfgtrain.compat.mmcv.distribution").AliasDistribution()
 
 
 class AliasFolder:
@@ -182,6 +203,12 @@ class AliasImport:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return importlib.import_module, (__package__,)
+
+
+def _import_alias(name: str) -> ModuleType:
+    """Import a module of MMCV in a process that may not have the alias yet."""
+    install()
+    return importlib.import_module(name)
 
 
 def install() -> None:
@@ -215,8 +242,16 @@ def _table() -> dict[str, tuple[Source, ...]]:
     """Return the modules of cfgtrain that have the names of each module of MMCV."""
     moved = {name: (f"cfgtrain.{name}",) for name in UNCHANGED} | MOVED | dict.fromkeys(MISSING_MODULES, ())
     return {
-        f"{ROOT}.{name}".rstrip("."): tuple(map(Source, entries)) for name, entries in sorted(moved.items())
+        f"{ROOT}.{name}".rstrip("."): tuple(map(Source, (*entries, *_single(IMPORTED.get(name, ())))))
+        for name, entries in sorted(moved.items())
     }
+
+
+def _single(entries: Sequence[str]) -> Iterator[str]:
+    """Yield an entry of one name for each name of the entries."""
+    for entry in entries:
+        path, _, names = entry.partition(":")
+        yield from (f"{path}:{name}" for name in names.split())
 
 
 _SOURCES = _table()

@@ -9,13 +9,33 @@ from cfgtrain.errors import CompatError
 
 __all__ = ["MISSING_MODULES", "MISSING_NAMES", "stand_in"]
 
-_COMPILED = "It is a compiled operator, and cfgtrain has only those that plain PyTorch does well."
-_TORCHVISION = (
-    _COMPILED + " torchvision has it with other arguments: {0}, which a config can name as type='{0}'."
+_IS_COMPILED = "It is a compiled operator, and cfgtrain has only those that plain PyTorch does well."
+_COMPILED = (
+    _IS_COMPILED + " Use an implementation of another package: a config can name it by import path, such as "
+    "type='package.module.Class'."
 )
-_DEVICE = "It is for a device that cfgtrain does not support; cfgtrain runs on what PyTorch itself supports."
+_TORCHVISION = (
+    _IS_COMPILED + " torchvision has it with other arguments: {0}, which a config can name as type='{0}'."
+)
+_SAMPLING = (
+    "It is plain PyTorch code that cfgtrain does not have; torch.nn.functional.grid_sample does the work."
+)
+_PLAIN = (
+    "It is plain PyTorch code that cfgtrain does not have: put such a class into the project and register it."
+)
+_BUILD = (
+    "cfgtrain has no compiled operators, and so no compiler that built them; cfgtrain env prints versions."
+)
+_DEVICE = (
+    "It is for a device that cfgtrain does not support. Set device in the config, or --device, to one that PyTorch "
+    "supports, such as 'cuda', 'mps' or 'cpu'."
+)
 _EXPORT = "cfgtrain has no export of its own; torch.onnx.export exports a model."
-_SEARCH = "cfgtrain has no search for receptive fields (RF-Next)."
+_INTERNAL = "It is internal to a compiled operator of MMCV, and cfgtrain has no compiled operators."
+_SEARCH = (
+    "cfgtrain has no search for receptive fields (RF-Next). Train with the dilations that an earlier search found, as "
+    "arguments dilation of the layers, and without the hook."
+)
 _FLOPS = "It is internal to MMCV's counter of operations; use mmcv.cnn.get_model_complexity_info."
 
 
@@ -41,7 +61,6 @@ _OPS = {
     "correlation": "Correlation",
     "deform_conv": "DeformConv2d DeformConv2dPack deform_conv2d",
     "deform_roi_pool": "DeformRoIPool DeformRoIPoolPack ModulatedDeformRoIPoolPack deform_roi_pool",
-    "deprecated_wrappers": "Conv2d_deprecated ConvTranspose2d_deprecated Linear_deprecated MaxPool2d_deprecated",
     "diff_iou_rotated": "diff_iou_rotated_2d diff_iou_rotated_3d",
     "filtered_lrelu": "filtered_lrelu",
     "furthest_point_sample": "furthest_point_sample furthest_point_sample_with_dist",
@@ -52,6 +71,7 @@ _OPS = {
     "iou3d": "boxes_iou3d boxes_overlap_bev boxes_iou_bev nms3d nms3d_normal nms_bev nms_normal_bev",
     "knn": "knn",
     "masked_conv": "MaskedConv2d masked_conv2d",
+    "merge_cells": "BaseMergeCell ConcatCell GlobalPoolingCell SumCell",
     "min_area_polygons": "min_area_polygons",
     "modulated_deform_conv": "ModulatedDeformConv2d ModulatedDeformConv2dPack modulated_deform_conv2d",
     "multi_scale_deform_attn": "MultiScaleDeformableAttention",
@@ -94,6 +114,23 @@ _IN_TORCHVISION = {
     "roi_align": "torchvision.ops.roi_align",
     "roi_pool": "torchvision.ops.roi_pool",
 }
+_OTHER_REASONS = {
+    **_all("BaseMergeCell ConcatCell GlobalPoolingCell PointsSampler SAConv2d SumCell", _PLAIN),
+    **_all("SimpleRoIAlign point_sample rel_roi_point_to_rel_img_point", _SAMPLING),
+    **_all("get_compiler_version get_compiling_cuda_version get_onnxruntime_op_path", _BUILD),
+    **_all("knn three_nn", _COMPILED + " torch.cdist and topk find nearest neighbors."),
+    **_all("SoftmaxFocalLoss softmax_focal_loss", _COMPILED + " sigmoid_focal_loss is there."),
+}
+# Names of modules of mmcv.ops that the package does not have.
+_INTERNAL_OPS = {
+    "deform_conv": "DeformConv2dFunction",
+    "focal_loss": "SigmoidFocalLossFunction SoftmaxFocalLossFunction",
+    "modulated_deform_conv": "ModulatedDeformConv2dFunction",
+    "multi_scale_deform_attn": "MultiScaleDeformableAttnFunction multi_scale_deformable_attn_pytorch",
+    "nms": "NMSop SoftNMSop",
+    "roi_align": "RoIAlignFunction",
+    "roi_pool": "RoIPoolFunction",
+}
 _OTHER_OPS = {
     "carafe": "CARAFE CARAFENaive carafe_naive",
     "focal_loss": "SoftmaxFocalLoss softmax_focal_loss",
@@ -102,6 +139,8 @@ _OTHER_OPS = {
 
 
 def _op(name: str) -> str:
+    if name in _OTHER_REASONS:
+        return _OTHER_REASONS[name]
     found = _IN_TORCHVISION.get(name)
     return _TORCHVISION.format(found) if found else _COMPILED
 
@@ -111,14 +150,32 @@ def _ops() -> dict[str, dict[str, str]]:
     by_module = {
         f"ops.{module}": {name: _op(name) for name in names.split()} for module, names in listed.items()
     }
-    return {
-        **by_module,
-        "ops": {name: reason for each in by_module.values() for name, reason in each.items()},
-    }
+    package = {name: reason for each in by_module.values() for name, reason in each.items()}
+    for module, names in _INTERNAL_OPS.items():
+        by_module[f"ops.{module}"] |= _all(names, _INTERNAL)
+    return {**by_module, "ops": package}
 
+
+# By module, what is in the modules below packages of which cfgtrain has nothing.
+_BELOW = {
+    "device.ipu.dataloader": "IPUDataLoader",
+    "device.ipu.hook_wrapper": "IPUFp16OptimizerHook wrap_optimizer_hook",
+    "device.ipu.runner": "IPUBaseRunner IPUEpochBasedRunner IPUIterBasedRunner",
+    "device.ipu.utils": "build_from_cfg_with_wrapper cfg2options ipu_model_wrapper",
+    "device.mlu.data_parallel": "MLUDataParallel",
+    "device.mlu.distributed": "MLUDistributedDataParallel",
+    "device.mps.data_parallel": "MPSDataParallel",
+    "device.npu.data_parallel": "NPUDataParallel",
+    "device.npu.distributed": "NPUDistributedDataParallel",
+    "onnx.info": "is_custom_op_loaded",
+    "onnx.symbolic": "register_extra_symbolics",
+    "tensorrt.init_plugins": "is_tensorrt_plugin_loaded load_tensorrt_plugin",
+    "tensorrt.preprocess": "preprocess_onnx",
+    "tensorrt.tensorrt_utils": "TRTWraper TRTWrapper load_trt_engine onnx2trt save_trt_engine",
+}
 
 # Modules of which cfgtrain has no name.
-MISSING_MODULES = tuple(f"ops.{module}" for module in _OPS)
+MISSING_MODULES = (*(f"ops.{module}" for module in _OPS), *_BELOW)
 
 # By module of MMCV, the names that it has and cfgtrain does not, with the reason.
 MISSING_NAMES: dict[str, dict[str, str]] = {
@@ -143,6 +200,7 @@ MISSING_NAMES: dict[str, dict[str, str]] = {
     "device.npu": _all("NPUDataParallel NPUDistributedDataParallel", _DEVICE),
     "onnx": _all("is_custom_op_loaded register_extra_symbolics", _EXPORT),
     "runner.optimizer.builder": _all("register_torch_npu_optimizers", _DEVICE),
+    **{module: _all(names, _DEVICE if module.startswith("device") else _EXPORT) for module, names in _BELOW.items()},
     "tensorrt": _all("TRTWraper TRTWrapper is_tensorrt_plugin_loaded load_tensorrt_plugin load_trt_engine onnx2trt "
                      "save_trt_engine", _EXPORT),
     **_ops(),
@@ -158,8 +216,10 @@ class _Missing(type):
         raise CompatError(cls._reason)
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+        if name.startswith("_"):  # what inspect, unittest.mock and pytest look for
+            raise AttributeError(
+                f"type object {cls.__name__!r} has no attribute {name!r}", name=name, obj=cls
+            )
         raise CompatError(cls._reason)
 
 
@@ -172,8 +232,8 @@ def stand_in(name: str, reason: str) -> type:
         reason: Why it is missing, and what to do.
 
     Returns:
-        A class, so that it can be a base class and the second argument of ``isinstance``. To call it, or to read an
-        attribute, raises a CompatError, which is an ImportError.
+        A class, so that it can be a base class and the second argument of ``isinstance``. To call it, or to read a
+        public attribute, raises a CompatError, which is an ImportError.
     """
     module, _, own = name.rpartition(".")
     text = f"{name} is not in cfgtrain. {reason}"

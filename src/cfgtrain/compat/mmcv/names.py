@@ -6,7 +6,7 @@ import least come first. What is neither in ``UNCHANGED`` nor in ``MOVED`` is no
 
 from __future__ import annotations
 
-__all__ = ["MOVED", "NAMED_LIKE_MODULES", "UNCHANGED"]
+__all__ = ["IMPORTED", "MOVED", "NAMED_LIKE_MODULES", "UNCHANGED"]
 
 # Modules that have the same path below cfgtrain.
 UNCHANGED = (
@@ -32,7 +32,6 @@ UNCHANGED = (
     "fileio.handlers",
     "fileio.parse",
     "image",
-    "ops",
     "parallel",
     "runner",
     "runner.hooks",
@@ -43,7 +42,6 @@ UNCHANGED = (
     "runner.hooks.profiler",
     "runner.hooks.sampler_seed",
     "runner.log_buffer",
-    "utils.logging",
     "video",
     "video.io",
     "video.optflow",
@@ -61,10 +59,32 @@ _WITHOUT_TORCH = (
     "cfgtrain.arraymisc",
 )
 
+_WRAPPERS = ("Conv2d", "ConvTranspose2d", "Linear", "MaxPool2d")
+# Names of PyTorch that MMCV exports. Projects import the private ones from MMCV too.
+_OF_TORCH = (
+    "torch.nn:SyncBatchNorm",
+    "torch.nn.modules.batchnorm:_BatchNorm",
+    "torch.nn.modules.conv:_ConvNd",
+    "torch.nn.modules.conv:_ConvTransposeMixin",
+    "torch.nn.modules.instancenorm:_InstanceNorm",
+    "torch.nn.modules.pooling:_AdaptiveAvgPoolNd",
+    "torch.nn.modules.pooling:_AdaptiveMaxPoolNd",
+    "torch.nn.modules.pooling:_AvgPoolNd",
+    "torch.nn.modules.pooling:_MaxPoolNd",
+    "torch.utils.cpp_extension:BuildExtension",
+    "torch.utils.cpp_extension:CUDA_HOME",
+    "torch.utils.cpp_extension:CUDAExtension",
+    "torch.utils.cpp_extension:CppExtension",
+    "torch.utils.data:DataLoader",
+    "torch.utils.data:DataLoader=PoolDataLoader",
+)
+
 # Modules whose names are elsewhere in cfgtrain. An entry "module:name" is one name, and "module:name=old" has
 # another name in MMCV.
 MOVED: dict[str, tuple[str, ...]] = {
-    "": (*_WITHOUT_TORCH, "cfgtrain.compat.mmcv.version", "cfgtrain.compat.mmcv.build", "cfgtrain"),
+    "": (
+        *_WITHOUT_TORCH, *_OF_TORCH, "cfgtrain.compat.mmcv.version", "cfgtrain.compat.mmcv.build", "cfgtrain",
+    ),
     "arraymisc.quantization": ("cfgtrain.arraymisc",),
     "cnn.bricks.activation": (
         "cfgtrain.cnn.bricks.activation",
@@ -162,9 +182,13 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.image.normalize",
     ),
     "onnx": (),
+    "ops": ("cfgtrain.ops", *(f"cfgtrain.cnn.bricks.wrappers:{name}" for name in _WRAPPERS)),
     "ops.bbox": ("cfgtrain.ops.boxes",),
     "ops.carafe": ("cfgtrain.ops:CARAFEPack", "cfgtrain.ops.reassembly"),
     "ops.cc_attention": ("cfgtrain.ops:CrissCrossAttention",),
+    "ops.deprecated_wrappers": tuple(
+        f"cfgtrain.cnn.bricks.wrappers:{name}={name}_deprecated" for name in _WRAPPERS
+    ),
     "ops.focal_loss": ("cfgtrain.ops.focal_loss",),
     "ops.nms": ("cfgtrain.ops.suppression",),
     "ops.sync_bn": ("torch.nn:SyncBatchNorm",),
@@ -219,6 +243,8 @@ MOVED: dict[str, tuple[str, ...]] = {
     "runner.hooks.lr_updater": (
         "cfgtrain.runner.hooks.schedules.base",
         "cfgtrain.runner.hooks.schedules.policies",
+        "cfgtrain.schedules:anneal_cos=annealing_cos",
+        "cfgtrain.schedules:anneal_linear=annealing_linear",
         "cfgtrain.compat.mmcv.annealing",
     ),
     "runner.hooks.memory": ("cfgtrain.runner.hooks.empty_cache",),
@@ -244,7 +270,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "runner.priority": ("cfgtrain.runner.hooks.priority",),
     "runner.utils": ("cfgtrain.runner.utils",),
     "tensorrt": (),
-    "utils": ("cfgtrain.utils", "cfgtrain.compat.mmcv.build"),
+    "utils": ("cfgtrain.utils", *_OF_TORCH, "cfgtrain.compat.mmcv.build"),
     "utils.config": (
         "cfgtrain.config.config",
         "cfgtrain.config.dict",
@@ -257,6 +283,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "utils.device_type": ("cfgtrain.compat.mmcv.devices",),
     "utils.env": ("cfgtrain.environment",),
     "utils.ext_loader": ("cfgtrain.compat.mmcv.extensions",),
+    "utils.logging": ("cfgtrain.utils.logging", "cfgtrain.compat.mmcv.loggers"),
     "utils.hub": ("cfgtrain.checkpoint.url",),
     "utils.misc": (
         "cfgtrain.utils.checks",
@@ -266,7 +293,7 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.utils.sequences",
     ),
     "utils.parrots_jit": ("cfgtrain.compat.mmcv.build:jit", "cfgtrain.compat.mmcv.build:skip_no_elena"),
-    "utils.parrots_wrapper": ("cfgtrain.compat.mmcv.build",),
+    "utils.parrots_wrapper": (*_OF_TORCH, "cfgtrain.compat.mmcv.build"),
     "utils.path": ("cfgtrain.utils.paths",),
     "utils.progressbar": ("cfgtrain.utils.progressbar", "cfgtrain.compat.mmcv.arrays:init_pool"),
     "utils.registry": ("cfgtrain.registry.registry",),
@@ -283,6 +310,96 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.compat.mmcv.arrays:ColorType",
     ),
     "visualization.optflow": ("cfgtrain.visualization.optical_flow",),
+}  # fmt: skip
+
+_HOOKS = ("cfgtrain.registries:HOOKS", "cfgtrain.runner.hooks.hook:Hook")
+_TORCH = ("cfgtrain.compat.mmcv.build:TORCH_VERSION", "cfgtrain.utils.versions:digit_version")
+_LOGGER = (
+    "cfgtrain.registries:HOOKS",
+    "cfgtrain.runner.hooks.loggers.base:LoggerHook",
+    "cfgtrain.parallel.dist:master_only",
+)
+_HANDLER = ("cfgtrain.fileio.handlers:BaseFileHandler",)
+
+# Names that a module of MMCV only imports, and that projects import from it. An entry "module:a b" is several names.
+IMPORTED: dict[str, tuple[str, ...]] = {
+    "cnn.bricks.activation": (*_TORCH, "cfgtrain.registry.registry:build_from_cfg"),
+    "cnn.bricks.conv_module": ("cfgtrain.cnn:build_activation_layer build_conv_layer build_norm_layer "
+                               "build_padding_layer constant_init kaiming_init",),
+    "cnn.bricks.generalized_attention": ("cfgtrain.cnn:kaiming_init",),
+    "cnn.bricks.hsigmoid": ("cfgtrain.registries:ACTIVATION_LAYERS",),
+    "cnn.bricks.hswish": ("cfgtrain.registries:ACTIVATION_LAYERS",),
+    "cnn.bricks.norm": ("cfgtrain.utils:is_tuple_of", "torch.nn:SyncBatchNorm"),
+    "cnn.bricks.swish": ("cfgtrain.registries:ACTIVATION_LAYERS",),
+    "cnn.bricks.transformer": (
+        "cfgtrain.cnn.bricks.drop:build_dropout",
+        "cfgtrain.cnn:build_activation_layer build_conv_layer build_norm_layer Linear",
+        "cfgtrain.cnn.module:BaseModule ModuleList Sequential",
+        "cfgtrain.registries:ATTENTION FEEDFORWARD_NETWORK POSITIONAL_ENCODING TRANSFORMER_LAYER "
+        "TRANSFORMER_LAYER_SEQUENCE",
+        "cfgtrain.registry.registry:build_from_cfg",
+        "cfgtrain.config.dict:ConfigDict",
+        "cfgtrain.utils:deprecated_api_warning to_2tuple",
+    ),
+    "cnn.resnet": ("cfgtrain.cnn:constant_init kaiming_init", "cfgtrain.checkpoint.load:load_checkpoint"),
+    "cnn.utils.weight_init": ("cfgtrain.registry.registry:Registry build_from_cfg",
+                              "cfgtrain.utils.logging:get_logger print_log"),
+    "cnn.vgg": ("cfgtrain.cnn:constant_init kaiming_init normal_init", "cfgtrain.checkpoint.load:load_checkpoint"),
+    "fileio.file_client": ("cfgtrain.utils:has_method is_filepath",),
+    "fileio.handlers.json_handler": _HANDLER,
+    "fileio.handlers.pickle_handler": _HANDLER,
+    "fileio.handlers.yaml_handler": _HANDLER,
+    "fileio.io": ("cfgtrain.utils:is_list_of is_str",),
+    "image.geometric": ("cfgtrain.image.resize:CV2_INTERPOLATIONS=cv2_interp_codes", "cfgtrain.utils:to_2tuple"),
+    "image.io": ("cfgtrain.utils:check_file_exist is_filepath is_str mkdir_or_exist",),
+    "image.photometric": ("cfgtrain.image:bgr2gray bgr2hsv gray2bgr hsv2bgr", "cfgtrain.utils:is_tuple_of"),
+    "ops.carafe": ("cfgtrain.cnn:normal_init xavier_init",),
+    "ops.cc_attention": ("cfgtrain.registries:PLUGIN_LAYERS", "cfgtrain.cnn:Scale"),
+    "parallel.data_parallel": ("cfgtrain.compat.mmcv.devices:ScatterInputs",),
+    "parallel.distributed": (*_TORCH, "cfgtrain.utils.logging:print_log", "cfgtrain.compat.mmcv.devices:ScatterInputs"),
+    "parallel.distributed_deprecated": _TORCH,
+    "parallel.registry": ("cfgtrain.registry.registry:Registry", "torch.nn.parallel:DataParallel "
+                          "DistributedDataParallel"),
+    "runner": ("cfgtrain.amp:cast_tensor_type patch_norm_fp32",),
+    "runner.base_module": ("cfgtrain.utils.logging:get_logger print_log", "cfgtrain.compat.mmcv.loggers:logger_initialized"),
+    "runner.base_runner": ("cfgtrain.runner:get_priority", "cfgtrain.parallel:is_module_wrapper"),
+    "runner.checkpoint": (*_TORCH, "cfgtrain.parallel.dist:get_dist_info"),
+    "runner.epoch_based_runner": ("cfgtrain.runner:get_host_info save_checkpoint",),
+    "runner.fp16_utils": _TORCH,
+    "runner.hooks.checkpoint": ("cfgtrain.fileio:FileClient", "cfgtrain.parallel.dist:allreduce_params master_only"),
+    "runner.hooks.ema": ("cfgtrain.parallel:is_module_wrapper",),
+    "runner.hooks.evaluation": ("cfgtrain.fileio:FileClient", "cfgtrain.runner:LrUpdaterHook", "cfgtrain.utils:is_seq_of"),
+    "runner.hooks.hook": ("cfgtrain.registry.registry:Registry", "cfgtrain.utils:is_method_overridden"),
+    **{
+        f"runner.hooks.logger.{name}": _LOGGER
+        for name in (
+            "clearml", "dvclive", "mlflow", "neptune", "pavi", "segmind", "tensorboard", "wandb",
+        )
+    },
+    "runner.hooks.logger.text": (*_LOGGER, "cfgtrain.fileio:FileClient", "cfgtrain.utils:is_tuple_of scandir"),
+    "runner.hooks.lr_updater": _HOOKS,
+    "runner.hooks.momentum_updater": (*_HOOKS, "cfgtrain.schedules:anneal_cos=annealing_cos",
+                                      "cfgtrain.schedules:anneal_linear=annealing_linear",
+                                      "cfgtrain.compat.mmcv.annealing:format_param"),
+    "runner.hooks.optimizer": (*_HOOKS, *_TORCH, "cfgtrain.amp:LossScaler", "cfgtrain.parallel.dist:allreduce_grads"),
+    "runner.hooks.profiler": ("cfgtrain.parallel.dist:master_only",),
+    "runner.hooks.sync_buffer": ("cfgtrain.parallel.dist:allreduce_params",),
+    "runner.iter_based_runner": ("cfgtrain.runner:IterTimerHook get_host_info save_checkpoint",
+                                 "cfgtrain.parallel.dist:get_dist_info"),
+    "runner.optimizer.builder": ("cfgtrain.registry.registry:build_from_cfg",),
+    "runner.optimizer.default_constructor": (
+        "cfgtrain.registry.registry:build_from_cfg", "cfgtrain.utils:is_list_of",
+        "cfgtrain.compat.mmcv.extensions:check_ops_exist",
+    ),
+    "utils.config": ("cfgtrain.utils:check_file_exist",),
+    "utils.env": ("cfgtrain.compat.mmcv.build:get_build_config",),
+    "utils.path": ("cfgtrain.utils:is_str",),
+    "utils.registry": ("cfgtrain.utils:deprecated_api_warning is_seq_of",),
+    "video.optflow": ("cfgtrain.arraymisc:dequantize quantize", "cfgtrain.utils:is_str"),
+    "video.processing": ("cfgtrain.utils:requires_executable",),
+    "visualization.color": ("cfgtrain.utils:is_str",),
+    "visualization.image": ("cfgtrain.visualization.color:Color", "cfgtrain.utils:is_str"),
+    "visualization.optflow": ("cfgtrain.image:rgb2bgr",),
 }  # fmt: skip
 
 # Functions that have the same name as the module that they are in: the attribute of the package is the function.
