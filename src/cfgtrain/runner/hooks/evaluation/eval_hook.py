@@ -273,9 +273,10 @@ class EvalHook(Hook):
             raise empty_loader_error(self.dataloader)
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
-        scores: Any = self.evaluate(runner, results)
-        if not isinstance(scores, Mapping):  # a subclass for MMCV returns the score of save_best, or None
-            scores = {} if scores is None else {str(self.save_best): scores}
+        scored: Any = self.evaluate(runner, results)
+        if not isinstance(scored, Mapping):  # a subclass for MMCV returns the score of save_best, or None
+            scored = {} if scored is None else {str(self.save_best): scored}
+        scores = dict(scored)
         self.losses = {name: mean for name, mean in self._loss_sums.means().items() if name not in scores}
         return scores
 
