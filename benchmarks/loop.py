@@ -31,6 +31,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -435,14 +436,24 @@ def verdict(is_within: bool) -> str:
 
 def main() -> None:
     """Run the benchmark and print the three tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    names = ("calls", "operators", "time")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--iters", type=int, default=4000)
+    parser.add_argument(
+        "--only", nargs="+", default=names, choices=names, metavar="REPORT", help=", ".join(names)
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
-    report_calls()
-    report_operators()
-    report_time(options.iters, options.rounds)
+    reports = {
+        "calls": report_calls,
+        "operators": report_operators,
+        "time": partial(report_time, options.iters, options.rounds),
+    }
+    for name in options.only:
+        reports[name]()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from cfgtrain.cnn.tools.activation_checkpointing import checkpoint_activations
 from cfgtrain.data.builder import build_dataloader
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, CfgTrainError
 from cfgtrain.evaluation.inference import LossSums, multi_gpu_test
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.fsdp import shard_model, shard_optimizers
@@ -100,6 +101,34 @@ def train_sharded(rank: int) -> Any:
         divided = _train(own, hook, optimizer, {"shard": shard, "activations": name in ("plain", "bf16")})
         found[name] = divided, _train(BATCHES, hook, optimizer)
     return found
+
+
+def guard_sharded(rank: int) -> Any:
+    """Train with a batch of rank 1 that is not finite; return the error, what was saved, and the weights before."""
+    folder = Path(os.environ["CFGTRAIN_TEST_FOLDER"])
+    batches = BATCHES[:, 2 * rank : 2 * rank + 2].clone()
+    if rank == 1:
+        batches[2, 0, 0] = torch.nan
+    model = Blocks()
+    made = torch.optim.SGD(model.parameters(), lr=0.1)
+    kept = list(model.parameters())
+    shard_optimizers(made, shard_model(model, CPU))
+    del kept
+    runner = make_runner("epoch", 1, model, optimizer=made, meta={}, work_dir=folder)
+    runner.register_hook(OptimizerHook(), "ABOVE_NORMAL")
+    runner.register_hook(NaNGuardHook())
+    try:
+        runner.run([list(batches)], [("train", 1)])
+    except CfgTrainError as error:
+        now = {name: each.full_tensor().detach() for name, each in model.state_dict().items()}
+        files = {file.name: torch.load(file, weights_only=False) for file in folder.glob("nan_*")}
+        return type(error).__name__, str(error), now, files if rank == 1 else {}
+    return "", "", {}, {}
+
+
+def check_sharded(rank: int) -> Any:
+    """Do everything that the functions of this module do, in one process group."""
+    return train_sharded(rank), evaluate_sharded(rank), guard_sharded(rank)
 
 
 class Scorer(nn.Module):

@@ -32,6 +32,15 @@ def test_gpu_benchmark_on_the_cpu() -> None:
     assert float(flops[1]) * 1e9 == pytest.approx(estimate, rel=0.35)
 
 
+def test_the_runners_keep_within_their_budget_of_calls() -> None:
+    """Unlike times, the calls that a runner and its hooks add to an iteration are the same in each run."""
+    out = run("loop.py", "--only", "calls")
+    added = [float(number) for number in re.findall(r"budget 40 calls: ([\d.]+), ", out)]
+    assert len(added) == 2
+    assert max(added) <= 40
+    assert out.count("override no stage: +0\n") == 2
+
+
 @pytest.mark.slow
 def test_distributed_benchmark_finds_the_same_operators_and_collectives() -> None:
     """With two processes, the runner has the operators and the collectives of a loop that is written by hand."""

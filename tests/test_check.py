@@ -15,6 +15,7 @@ from cfgtrain.data import DATASETS, PIPELINES
 from cfgtrain.errors import BuildError, CheckError, ConfigKeyError, ConfigValueError, UnknownNameError
 from cfgtrain.keys import KEYS
 from cfgtrain.registries import HOOKS
+from cfgtrain.registry import Registry
 from cfgtrain.runner import Hook
 
 RIGHT = """\
@@ -437,6 +438,29 @@ def test_dicts_for_unknown_registries_are_not_checked(load: Load) -> None:
             ("    loss=dict(type='torch.nn.CrossEntropyLoss'))", ")"),
         )
     )
+
+
+def test_names_that_a_project_has_too_are_not_checked(load: Load) -> None:
+    """A model of a project may build its parts from its own registry, whose names cfgtrain may have as well."""
+    own = Registry("models", parent=MODELS, scope="shop")
+
+    @own.register_module()
+    class ShopModel(nn.Module):
+        def __init__(self, head: Any) -> None:
+            super().__init__()
+
+        def train_step(self, batch: Any, optimizer: Any) -> Any:
+            raise AssertionError("It is only checked.")
+
+    @own.register_module()
+    class LinearClsHead(nn.Module):
+        def __init__(self, num_classes: int, cal_acc: bool) -> None:
+            super().__init__()
+
+    begin, end = RIGHT.index("model ="), RIGHT.index("pipeline =")
+    for kind in ("ShopModel", "shop.ShopModel"):
+        model = f"model = dict(type={kind!r}, head=dict(type='LinearClsHead', num_classes=4, cal_acc=True))\n"
+        check(load(text=RIGHT[:begin] + model + RIGHT[end:]))
 
 
 @pytest.mark.parametrize(

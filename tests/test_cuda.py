@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,19 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from cfgtrain import Config
+from cfgtrain.check.dry_run import try_batches
 from cfgtrain.checkpoint import read_checkpoint
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.evaluation.inference import multi_gpu_test
+from cfgtrain.experiment.assembly import assemble_run
 from cfgtrain.parallel import MMDistributedDataParallel
 from cfgtrain.parallel.dist import allreduce_grads, allreduce_params
+from cfgtrain.parallel.fsdp import shard_model, shard_optimizers
 from cfgtrain.parallel.launch import process_group
+from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.runner import HOOKS, Hook
 from cfgtrain.train import train
+from cfgtrain.utils.logging import get_logger
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -168,6 +175,54 @@ def test_a_process_group_of_one_process(device: str) -> None:
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("device", DEVICES)
+def test_a_model_on_the_cpu_is_divided_on_its_device(device: str) -> None:
+    """Its weights and the state of its optimizer arrive on the device, and the whole ones are freed."""
+    torch.manual_seed(0)
+    models = [Net(0.0), Net(0.0)]
+    models[1].load_state_dict(models[0].state_dict())
+    batch = {
+        "img": torch.randn(4, 3, 16, 16, device=device),
+        "gt_label": torch.tensor([0, 1, 2, 0], device=device),
+    }
+    with process_group("pytorch", device):
+        for model in models:
+            optimizer = torch.optim.Adam(model.parameters(), fused=True)
+            for parameter in model.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step()
+            optimizer.zero_grad()
+            if model is models[0]:
+                whole = list(model.parameters())
+                shard_optimizers(optimizer, shard_model(model, torch.device(device)))
+                assert all(each.numel() == 0 for each in whole)
+            else:
+                state = optimizer.state_dict()
+                model.to(device)
+                optimizer.load_state_dict(state)
+            model.train_step(batch)["loss"].backward()
+            optimizer.step()
+        for one, other in zip(*(model.parameters() for model in models), strict=True):
+            assert one.device.type == device
+            torch.testing.assert_close(one.full_tensor(), other)
+
+
+@pytest.mark.gpu
+def test_a_model_that_will_be_divided_is_tried_on_its_device() -> None:
+    """It is on the CPU before and after the dry run, with the same weights."""
+    cfg = Config.fromfile("cfgtrain::digits/lenet5.py")
+    cfg.merge_from_dict({"device": "cuda", "seed": 1})
+    runner, loaders, _ = assemble_run(cfg, None, get_logger("cfgtrain"))
+    runner.model = OnDevice(runner.model.module.cpu(), torch.device("cuda"), move=False)
+    before = {name: each.clone() for name, each in runner.model.state_dict().items()}
+    result = try_batches(cfg, runner, loaders)
+    assert result.loss is not None
+    assert (result.problems, result.skipped) == ([], [])
+    assert same(before, dict(runner.model.state_dict()))
+    assert all(each.device.type == "cpu" for each in runner.model.parameters())
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("device", DEVICES)
 def test_a_run_in_a_process_group_is_that_without_one(device: str) -> None:
     """A run of one process under torchrun has the same weights as without it."""
     assert same(weights_of("alone", device, launcher="none"), weights_of("group", device, launcher="pytorch"))
@@ -309,3 +364,31 @@ def test_tf32_has_fewer_bits() -> None:
         weights_of(f"run_{tf32}", "cuda", 1, tf32=tf32)
         errors.append(((a @ a) / exact - 1).abs().max().item())
     assert errors[0] < 1e-5 < errors[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="weights are divided among GPUs")
+def test_fsdp_on_all_devices(tmp_path: Path) -> None:
+    """A run with one process per GPU writes shards, and one process goes on from them."""
+    (tmp_path / "fsdp.py").write_text(FSDP)
+    command = [sys.executable, "-m", "cfgtrain", "train", "fsdp.py"]
+    several = ["--nproc", str(torch.cuda.device_count()), "--cfg-options", "runner.max_epochs=2"]
+    alone = ["--resume", "auto", "--cfg-options", "runner.max_epochs=3"]
+    for words in (several, alone):
+        done = subprocess.run(
+            [*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    folder = tmp_path / "work_dirs" / "fsdp"
+    assert (folder / "epoch_2" / "cfgtrain.pth").is_file()
+    assert (folder / "epoch_3.pth").is_file()
+
+
+FSDP = """
+_base_ = 'cfgtrain::digits/lenet5.py'
+parallel = dict(type='FSDP')
+precision = 'bf16'
+checkpoint_config = dict(interval=1)
+device = 'cuda'
+seed = 1
+"""

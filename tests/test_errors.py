@@ -103,8 +103,8 @@ def test_a_build_error_ends_with_the_signature() -> None:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_errors_of_usage_have_exit_code_2(cls: type[CfgTrainError]) -> None:
-    """Errors in a config, registry, hook, init_cfg or argument are wrong usage; the others are failures."""
-    given = errors.ArgumentError | errors.ArgumentTypeError
+    """Errors in a config, registry, hook, init_cfg, argument or launch are wrong usage; the others are failures."""
+    given = errors.ArgumentError | errors.LauncherError | errors.RendezvousError
     usage = issubclass(
         cls, errors.ConfigError | errors.RegistryError | errors.HookError | errors.InitError | given
     )

@@ -143,8 +143,10 @@ def test_model_with_several_inputs(load: Load) -> None:
     with pytest.raises(ArgumentError) as caught:
         summarize_model(cfg, [1, 2])
     text = str(caught.value)
-    assert "TwoInputs.forward(img" in text
-    assert "cannot be called with one tensor: missing a required argument: 'mask'" in text
+    assert (
+        "TwoInputs.forward cannot be called with one tensor: missing a required argument: 'mask'; its arguments are (img, mask)."
+        in text
+    )
     assert "Leave out --shape" in text
     with pytest.raises(
         ArgumentError, match=r"sample of data.test, which has img, gt_label: missing .* 'mask'"

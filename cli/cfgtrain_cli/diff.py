@@ -18,6 +18,7 @@ from cfgtrain.fileio.io import dump
 from cfgtrain.origin import Origin, dotted
 from cfgtrain_cli.console import echo, styled
 from cfgtrain_cli.loading import load_config
+from cfgtrain_cli.options import Compat
 
 # The most characters for an old and a new value on one line, and for the column before the origins.
 WIDTH = 60
@@ -36,6 +37,7 @@ def diff_configs(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
+    compat: Compat = None,
 ) -> None:
     """Compare two configs, or the merged configs of two work directories.
 

@@ -67,7 +67,8 @@ def print_exit(error: SystemExit) -> None:
     lines = [*note_lines(error), *_code_lines(error)]
     shown = [line if line.startswith("  ") else f"  {line}" for line in lines]
     code = repr(error.code) if error.code is not None else ""
-    _print("\n".join([f"Error: The run was ended by sys.exit({code}).", *shown]), "red")
+    place = "" if hasattr(error, "exit_code") else _rank_text()
+    _print("\n".join([f"Error{place}: The run was ended by sys.exit({code}).", *shown]), "red")
     if hasattr(error, "exit_code"):  # of a run that was not started
         error.code = error.exit_code
     elif not isinstance(error.code, int | None):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.signals import SIGNALS, handle_signals
@@ -31,6 +33,20 @@ STARTED = "CFGTRAIN_LAUNCH_STARTED"  # likewise: checkpoints of this launch have
 
 POLL_SECONDS = 0.1
 KILL_SECONDS = 10.0  # after a second signal, until all processes are killed
+
+
+class _Failure(NamedTuple):
+    """A rank that has ended with a code other than 0.
+
+    Attributes:
+        second: When the agent has noticed it, in seconds since 1970.
+        rank: Which one it is.
+        code: Its exit code; negative for the number of a signal.
+    """
+
+    second: int
+    rank: int
+    code: int
 
 
 def launch(words: list[str], count: int, max_restarts: int, started: str) -> int:
@@ -85,12 +101,12 @@ def _exit_code(folder: Path, agent_code: int, was_signalled: bool) -> int:
     if agent_code == 0:
         return ExitCode.DONE
     with suppress(OSError, ValueError):
-        failures = {int(rank): code for rank, code in json.loads((folder / "failures").read_text()).items()}
+        failures = [_Failure(*each) for each in json.loads((folder / "failures").read_text())]
         if (folder / "reported").exists():
-            usage = ExitCode.USAGE in failures.values()
+            usage = any(each.code == ExitCode.USAGE for each in failures)
             return ExitCode.USAGE if usage else ExitCode.FAILED
-        killed = {rank: code for rank, code in failures.items() if code < 0 and code != -signal.SIGTERM}
-        rank, code = min((killed or failures).items())
+        # The other ranks fail because of the first one, or the agent ends them.
+        _, rank, code = min(failures, key=lambda each: (each.second, each.code >= 0, each.rank))
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         echo(
             f"Error: rank {rank} {how}, so the run has ended. To go on from its newest checkpoint, add --resume auto.",
@@ -145,6 +161,7 @@ def in_rank() -> Iterator[None]:
 
 def _run_agent(name: str, count: str, max_restarts: str, *words: str) -> None:
     """Run the elastic agent of PyTorch; in a process of its own."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
@@ -168,8 +185,12 @@ def _run_agent(name: str, count: str, max_restarts: str, *words: str) -> None:
         settings.training_script_args = list(words)  # argparse would find options of its own in them
         run(settings)  # type: ignore[no-untyped-call]  # likewise
     except ChildFailedError as error:
-        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        (Path(name) / "failures").write_text(json.dumps(codes))
+        failures = [(each.timestamp, rank, each.exitcode) for rank, each in error.failures.items()]
+        (Path(name) / "failures").write_text(json.dumps(failures))
+        sys.exit(ExitCode.FAILED)
+    except SignalException:
+        # The launcher was killed, which would have removed the folder. The ranks have ended.
+        shutil.rmtree(name, ignore_errors=True)
         sys.exit(ExitCode.FAILED)
 
 

@@ -15,6 +15,7 @@ from cfgtrain.config.dict import DELETE
 from cfgtrain.config.options import parse_options, typed_values
 from cfgtrain.config.provenance.lint import lint
 from cfgtrain.errors import CfgTrainError, ConfigError, ConfigWarning
+from cfgtrain.introspection.imports import missing_module_hint
 from cfgtrain.origin import Origin
 from cfgtrain_cli.console import log_to_terminal
 
@@ -101,7 +102,8 @@ def _failure_in(file: Path, error: BaseException) -> ConfigError:
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if frame.name == "<module>" and frame.filename.endswith(".py")]
     last = inside[-1] if inside else None
+    message = f"The config raised {type(error).__name__}: {error}. {missing_module_hint(error)}".rstrip()
     return ConfigError(
-        f"The config raised {type(error).__name__}: {error}." + (f"\n    {last.line}" if last else ""),
+        message + (f"\n    {last.line}" if last else ""),
         origin=Origin(last.filename, last.lineno) if last else Origin(str(file)),
     )

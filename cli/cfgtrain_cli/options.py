@@ -33,9 +33,7 @@ def _import_alias(name: str | None) -> str | None:
     """Import the alias of a toolkit before anything else, so that the config can import it too."""
     if name is not None:
         if name not in TOOLKITS:
-            raise typer.BadParameter(
-                f"{name!r} is not a toolkit that cfgtrain can stand for: {', '.join(TOOLKITS)}."
-            )
+            raise typer.BadParameter(f"It must be {', '.join(TOOLKITS)}, not {name!r}.")
         import_module(f"cfgtrain.compat.{name}")
     return name
 

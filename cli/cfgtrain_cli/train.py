@@ -21,7 +21,7 @@ from cfgtrain_cli.console import echo
 from cfgtrain_cli.failures import print_exit
 from cfgtrain_cli.launch import STARTED, in_rank, launch, launch_folder, note
 from cfgtrain_cli.loading import load_config, load_project
-from cfgtrain_cli.options import CfgOptions, Compat, ConfigFile
+from cfgtrain_cli.options import COMPAT, CfgOptions, Compat, ConfigFile
 
 if TYPE_CHECKING:
     from cfgtrain.train import TrainResult
@@ -102,6 +102,10 @@ def train(
     }
     if max_restarts and nproc is None:
         raise OptionError("--max-restarts needs --nproc: without it, there are no processes to restart.")
+    if nproc is not None and launcher not in (None, "pytorch"):
+        raise OptionError(
+            f"--nproc starts the processes itself, so --launcher {launcher} cannot be combined with it."
+        )
     if nproc is not None and launch_folder() is None:
         if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
             raise OptionError(
@@ -111,7 +115,7 @@ def train(
         load_config(config, cfg_options, settings)  # to report mistakes once
         raise typer.Exit(launch(sys.argv[1:], nproc, max_restarts, new_run_id()))
     with in_rank():
-        _train(config, cfg_options, settings, trust_checkpoint, launcher)
+        _train(config, cfg_options, settings, trust_checkpoint, launcher, compat)
 
 
 def _train(
@@ -120,6 +124,7 @@ def _train(
     settings: dict[str, Any],
     trust_checkpoint: bool,
     launcher: str | None,
+    compat: str | None,
 ) -> None:
     """Train in this process, which may be one of several."""
     cfg = _load(config, cfg_options, settings)
@@ -139,11 +144,7 @@ def _train(
     except KeyboardInterrupt:
         from cfgtrain.checkpoint.sharded import checkpoints_in
 
-        if (
-            int(os.environ.get("RANK", "0")) == 0
-            and cfg.get("work_dir")
-            and checkpoints_in(Path(cfg.work_dir))
-        ):
+        if os.environ.get("RANK", "0") == "0" and cfg.get("work_dir") and checkpoints_in(Path(cfg.work_dir)):
             echo(
                 f"Stopped immediately. To resume from the last checkpoint:\n  {resume_command(sys.argv[1:])}"
             )
@@ -167,14 +168,15 @@ def _train(
         raise typer.Exit(ExitCode.DONE if is_under_agent else ExitCode.STOPPED)
     if result.runner.rank != 0:
         return
-    echo(summary(result, config, overridden=bool(cfg_options)))
+    echo(summary(result, config, overridden=bool(cfg_options), compat=compat))
     if save_failure(result):
+        note("reported")
         raise typer.Exit(ExitCode.FAILED)
 
 
 def _load(config: Path, cfg_options: list[str] | None, settings: dict[str, Any]) -> Config:
     """Load the config; of several processes on a machine, the first one reports what is wrong with it."""
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         return load_project(config, cfg_options, settings)
     try:
         with warnings.catch_warnings():
@@ -203,7 +205,25 @@ def resume_command(words: list[str]) -> str:
     kept = [word for i, word in enumerate(words) if "--resume" not in (word, words[i - 1] if i else "")]
     kept = [word for word in kept if not word.startswith("--resume=")]
     at = kept.index("train") + 1 if "train" in kept else len(kept)
-    return shlex.join(["cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
+    return shlex.join([*_launcher_words(), "cfgtrain", *kept[:at], "--resume", "auto", *kept[at:]])
+
+
+def _launcher_words() -> list[str]:
+    """Return the words before ``cfgtrain`` of a command that starts as many processes as this run has."""
+    if launch_folder() is not None:
+        return []  # --nproc is one of the arguments
+    from cfgtrain.parallel.launch import find_launcher, is_under_agent  # imports torch, as the run has
+
+    launcher = find_launcher()
+    if launcher == "slurm":
+        return ["srun"]
+    if launcher == "mpi":
+        return ["mpirun", "-n", os.environ["OMPI_COMM_WORLD_SIZE"]]
+    if not is_under_agent():
+        return []
+    nodes = os.environ.get("GROUP_WORLD_SIZE", "1")
+    several = [] if nodes == "1" else ["--nnodes", nodes]
+    return ["torchrun", *several, "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m"]
 
 
 def save_failure(result: TrainResult) -> str | None:
@@ -212,13 +232,14 @@ def save_failure(result: TrainResult) -> str | None:
     return next(filter(None, failures), None)
 
 
-def summary(result: TrainResult, config: Path, overridden: bool = False) -> str:
+def summary(result: TrainResult, config: Path, overridden: bool = False, compat: str | None = None) -> str:
     """Return the last lines of a run: scores, duration, output and example commands.
 
     Args:
         result: The result of the run.
         config: The config file.
         overridden: Whether the command line changed the config: then the examples use the merged config.
+        compat: The value of ``--compat``, which the examples need too.
     """
     lines = [f"Done in {result.seconds:.1f} s."]
     if result.scores:
@@ -235,12 +256,15 @@ def summary(result: TrainResult, config: Path, overridden: bool = False) -> str:
     saved = result.best_checkpoint or (result.runner.last_saved or (None,))[0]
     model = [str(merged if overridden else config), "" if saved is None else str(_relative(Path(saved)))]
     uses = [["cfgtrain", "test", *model], ["cfgtrain", "predict", *model, "INPUT"]] if saved else []
+    uses += [
+        ["cfgtrain", "train", str(config), "--work-dir", another, "--seed", "1"],
+        ["cfgtrain", "print-config", str(merged)],
+    ]
+    options = [] if compat is None else [COMPAT, compat]
     lines += [
         f"Checkpoints, logs and the merged config {merged.name} are in {folder}.",
         "Next, for example:",
-        *("  " + shlex.join(words) for words in uses),
-        "  " + shlex.join(["cfgtrain", "train", str(config), "--work-dir", another, "--seed", "1"]),
-        "  " + shlex.join(["cfgtrain", "print-config", str(merged)]),
+        *("  " + shlex.join([*words, *options]) for words in uses),
     ]
     return "\n".join(lines)
 

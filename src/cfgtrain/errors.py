@@ -36,6 +36,7 @@
     ├── MissingLibraryError          (ImportError)       an optional library that is not installed
     ├── CompatError                  (ImportError)       a name of another toolkit that cfgtrain does not have
     ├── ProcessError                 (RuntimeError)      another process of a distributed run that failed
+    │   └── RendezvousError                              processes that do not find each other at the start
     ├── WorkDirError                 (OSError)
     ├── PrerequisiteError            (RuntimeError)      a package or program that is missing
     ├── LauncherError                (KeyError)          what a launcher of processes did not set
@@ -410,6 +411,12 @@ class ProcessError(CfgTrainError, RuntimeError):
         self.is_reported = is_reported
 
 
+class RendezvousError(ProcessError):
+    """The processes of a distributed run do not find each other at its start."""
+
+    exit_code = ExitCode.USAGE
+
+
 class WorkDirError(CfgTrainError, OSError):
     """The work directory cannot be created or written to."""
 
@@ -420,6 +427,8 @@ class PrerequisiteError(CfgTrainError, RuntimeError):
 
 class LauncherError(CfgTrainError, KeyError):
     """An environment variable that the launcher of a distributed run sets is missing or not valid."""
+
+    exit_code = ExitCode.USAGE
 
 
 class TimerError(CfgTrainError):

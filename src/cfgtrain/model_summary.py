@@ -14,7 +14,7 @@ from cfgtrain.check import check_model
 from cfgtrain.cnn.tools.measurement import LAYER_NOTE, Measurement, measure
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import disable_keys
-from cfgtrain.data.batches import tensors_in
+from cfgtrain.data.batches import call_problem, tensors_in
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, parts_of
 from cfgtrain.data.loader import empty_loader_error
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, ConfigValueError
@@ -137,28 +137,26 @@ def _call(model: nn.Module, given: Any, part: str | None) -> Callable[[], Any]:
     """
     if part is None and hasattr(model, "forward_dummy"):  # of detectors written for MMCV
         return lambda: model.forward_dummy(given)  # type: ignore[operator]  # a method
-    signature = inspect.signature(model.forward)
+    names = inspect.signature(model.forward).parameters
     named = dict(given) if isinstance(given, Mapping) else {}
-    names = signature.parameters
     open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in names.values())
     items = tuple(given) if isinstance(given, list | tuple) else (given,)
     args = () if isinstance(given, Mapping) else items
     kwargs = {
         name: value for name, value in {**named, "return_loss": False}.items() if open_ended or name in names
     }
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        of = f"{type(model).__name__}.forward{signature}"
-        if part is None:
-            raise ArgumentError(
-                f"{of} cannot be called with one tensor: {error}.",
-                hint="Leave out --shape to call the model with a sample of the data.",
-            ) from None
+    problem = call_problem(model.forward, args, **kwargs)
+    of = f"{type(model).__name__}.forward"
+    if problem is not None and part is None:
         raise ArgumentError(
-            f"{of} cannot be called with a sample of data.{part}, which has {_parts(given)}: {error}.",
+            f"{of} cannot be called with one tensor: {problem}.",
+            hint="Leave out --shape to call the model with a sample of the data.",
+        )
+    if problem is not None:
+        raise ArgumentError(
+            f"{of} cannot be called with a sample of data.{part}, which has {_parts(given)}: {problem}.",
             hint="If it needs only one tensor, give its shape with --shape.",
-        ) from None
+        )
     return lambda: model(*args, **kwargs)
 
 

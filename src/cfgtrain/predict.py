@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
@@ -17,6 +16,7 @@ from cfgtrain.amp import inference_autocast
 from cfgtrain.arguments import check_choice, check_integer
 from cfgtrain.check import check_model
 from cfgtrain.config.config import Config
+from cfgtrain.data.batches import call_problem
 from cfgtrain.data.builder import collate_function, loader_settings
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.errors import ArgumentError, CfgTrainError, SampleError
@@ -253,16 +253,13 @@ def _check_arguments(model: nn.Module, batch: Any) -> None:
     Raises:
         ArgumentError: It does not.
     """
-    args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
-    signature = inspect.signature(model.forward)
-    try:
-        signature.bind(*args, return_loss=False, **kwargs)
-    except TypeError as error:
+    problem = call_problem(model.forward, batch, return_loss=False)
+    if problem is not None:
+        inputs = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else f"{len(batch)} inputs"
         raise ArgumentError(
-            f"{type(model).__name__}.forward{signature} cannot be called with the inputs "
-            f"{', '.join(map(str, kwargs)) or len(args)} and return_loss=False: {error}.",
+            f"{type(model).__name__}.forward cannot be called with {inputs} and return_loss=False: {problem}.",
             hint="Arguments for labels need a default, such as None.",
-        ) from None
+        )
 
 
 def _shapes(sample: Any) -> Any:

@@ -25,6 +25,7 @@ from cfgtrain.experiment.distributed import (
     check_same_data,
     check_same_run,
     find_start_together,
+    group_processes,
     group_settings,
     log_in_main_process,
     wrap_model,
@@ -50,7 +51,7 @@ from cfgtrain.experiment.work_dir import (
 )
 from cfgtrain.keys import setting
 from cfgtrain.parallel.coordinator import Coordinator
-from cfgtrain.parallel.dist import is_main_process
+from cfgtrain.parallel.dist import data_rank_and_size, is_main_process
 from cfgtrain.parallel.launch import process_group
 from cfgtrain.parallel.objects import broadcast_object, from_main_process, on_every_process
 from cfgtrain.random_state import seed_process, set_random_seed
@@ -117,6 +118,7 @@ def train(
     with process_group(launcher, cfg.get("device"), settings) as coordinator:
         on_every_process(lambda: check(cfg, trusted=trust_checkpoint))
         check_same_run(cfg)
+        on_every_process(lambda: group_processes(cfg))
         fill_device_and_work_dir(cfg)
         fill_data_paths(cfg)
         with unless_rejected(work_dir_of(cfg)) if is_main_process() else nullcontext():
@@ -157,7 +159,7 @@ def _train(
             )
             model = runner.model
             runner.coordinator = coordinator
-            check_same_data(loaders)
+            check_same_data(loaders, runner.by_epoch)
             if setting(cfg, "dry_run"):
                 on_every_process(lambda: dry_run(cfg, runner, loaders))
             # The dry run has not compiled anything.
@@ -165,6 +167,8 @@ def _train(
         if resumed is None and is_main:
             write_config(cfg, work_dir)
             (work_dir / SKIPPED_FILE).unlink(missing_ok=True)  # of an earlier run
+        if is_main and getattr(loaders["train"], "skipped", None) is not None:
+            loaders["train"].skipped.read_list()
         if progress and is_main:
             has_val_flow = any(mode == "val" for mode, _ in setting(cfg, "workflow"))
             runner.register_hook(ProgressHook(has_val_flow))
@@ -191,8 +195,8 @@ def _train(
             del started
             if is_main:
                 write_config(cfg, work_dir)  # only now: nothing has refused it
-        elif not is_main:
-            seed_process(cfg.seed, runner.rank)  # the models are equal; what they draw in training is not
+        elif (share := data_rank_and_size()[0]) > 0:
+            seed_process(cfg.seed, share)  # the models are equal; what they draw in training is not
         runner.model = wrap_model(cfg, model, runner.optimizer)
 
         log_start(runner, cfg, loaders, workflow, begins)

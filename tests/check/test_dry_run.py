@@ -19,9 +19,10 @@ from cfgtrain.check.dry_run import DryRun, try_batches
 from cfgtrain.check.restored import is_lazy, restored
 from cfgtrain.cnn import MODELS
 from cfgtrain.config import Config
-from cfgtrain.data import DATASETS
+from cfgtrain.data import DATASETS, PIPELINES
 from cfgtrain.experiment.assembly import assemble_run
 from cfgtrain.metrics import METRICS
+from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.random_state import RandomState, set_random_seed
 from cfgtrain.registries import COLLATE_FUNCTIONS
 from cfgtrain.runner import RUNNERS, EpochBasedRunner
@@ -143,6 +144,27 @@ def timeless(file: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     names = ("mode", "epoch", "iter", "loss", "accuracy", "lr")
     return [{name: line[name] for name in names if name in line} for line in lines if "mode" in line]
+
+
+class LargeNet(TinyNet):
+    """Has no room on a device."""
+
+    def to(self, *args: Any, **kwargs: Any) -> LargeNet:
+        if args != ("cpu",):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self
+
+
+def test_a_model_that_has_room_on_no_device_alone() -> None:
+    """A model that waits on the CPU for being divided is not tried if it does not fit as a whole."""
+    cfg = config()
+    built = assemble_run(cfg, None, get_logger("cfgtrain"))
+    built.runner.model = OnDevice(LargeNet(), torch.device("cuda"), move=False)
+    result = try_batches(cfg, built.runner, built.loaders)
+    assert (result.problems, result.loss) == ([], None)
+    assert result.skipped == [
+        "The batches are not all tried, since a device has no room for the whole model."
+    ]
 
 
 def test_state_is_restored_in_place() -> None:
@@ -467,6 +489,51 @@ def test_scores_that_need_more_samples() -> None:
     assert result.warnings[0] == (
         "The scores of the first batch of data.val cannot be computed: ValueError: Only one class is present."
     )
+
+
+@pytest.mark.parametrize(
+    ("compute", "problem"),
+    [
+        (lambda self: {"own": self.rigth}, "AttributeError: 'Own' object has no attribute 'rigth'"),
+        (lambda self: {"own": 1 / 0}, None),
+    ],
+)
+def test_a_mistake_in_compute(compute: Any, problem: str | None) -> None:
+    """A metric whose ``compute`` has a mistake is a problem; one that needs more samples is a warning."""
+    own = type("Own", (Rootless,), {"update": lambda self, predictions, targets: None, "compute": compute})
+    METRICS.register_module(module=own)
+    result = tried(config(**{"evaluation.metrics": ["Accuracy", "Own"]}))
+    if problem is None:
+        assert result.problems == []
+        assert "cannot be computed: ZeroDivisionError" in result.warnings[0]
+    else:
+        (error,) = result.problems
+        assert error.message == f"Own cannot compute the scores of a batch of data.val: {problem}."
+        assert str(error.key).startswith("evaluation.metrics")
+
+
+def test_a_pipeline_that_passes_on_too_much_is_one_problem() -> None:
+    """Without Collect, training, validation and test fail in different ways for one reason."""
+    model = net(forward_with_loss=lambda self, img, gt_label: (self(img, return_loss=False), {}))
+    for transform in (add_to_results, mixed_types):
+        PIPELINES.register_module(module=transform)
+    steps = [*PIPELINE, {"type": "add_to_results"}]
+    parts = {f"data.{part}.pipeline": steps for part in ("train", "val", "test")}
+    (found,) = texts(tried(config(**parts, **{"model.type": model})))
+    assert "unexpected keyword argument 'path'" in found
+    assert "leave 'path' out with dict(type='Collect', keys=[...])" in found
+    parts["data.train.pipeline"] = [*steps, {"type": "mixed_types"}]
+    (found,) = texts(tried(config(**parts, **{"model.type": model})))
+    assert "Values of 'mixed' in a batch have different types" in found
+    assert "leave them out with dict(type='Collect', keys=[...])" in found
+
+
+def add_to_results(results: dict[str, Any]) -> dict[str, Any]:
+    return {**results, "path": "a.png"}
+
+
+def mixed_types(results: dict[str, Any]) -> dict[str, Any]:
+    return {**results, "mixed": "text" if results["gt_label"] else None}
 
 
 def test_loss_that_is_not_finite() -> None:

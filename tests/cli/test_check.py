@@ -53,6 +53,14 @@ def test_a_correct_config(run: Run, child: Callable[[str], Path]) -> None:
     assert files() == before
 
 
+def test_modules_that_fsdp_does_not_find(run: Run, child: Callable[[str], Path]) -> None:
+    """A name in ``parallel.wrap`` that no module of the model has is found without starting several processes."""
+    child("parallel = dict(type='FSDP', wrap=['backbone.featurs'])")
+    code, (found,) = document(run, "cfg.py")
+    assert (code, found["line"], found["key"]) == (2, 2, "parallel.wrap")
+    assert "'backbone.featurs' is neither the name nor the class of a module" in found["message"]
+
+
 def test_without_data(run: Run, child: Callable[[str], Path]) -> None:
     """With --no-data, the files that the config names do not have to exist, and nothing is built."""
     cfg = child("load_from = 'none.pth'\nmodel = dict(backbone=dict(num_classes=3))")

@@ -232,7 +232,7 @@ data = dict(test=dict(type='Images', pipeline=steps))
 def test_other_outputs(
     run: Run, words: list[str], write: Callable[[str, str], Path], scores: list[float], row: list[str]
 ) -> None:
-    """Several labels are those above 0.5; only probabilities are in percent; other numbers are values."""
+    """Several labels are those with at least 0.5; only probabilities are in percent; other numbers are values."""
     MODELS.register_module(module=Constant)
     torch.save(
         {"meta": {"CLASSES": ["cat", "dog", "ant"]}, "state_dict": Constant(scores).state_dict()}, "a.pth"

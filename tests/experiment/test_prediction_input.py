@@ -101,6 +101,16 @@ def test_gray_arrays_of_color_models_and_the_reverse() -> None:
         UnlabelledPipeline([])(np.zeros((2, 4, 6, 3), np.uint8))
 
 
+def test_arrays_with_the_channels_first_or_in_float64() -> None:
+    """An array (C, H, W) is an error, not an image with W channels; one of float64 is converted."""
+    for shape in ((3, 4, 6), (0, 4), (4, 6, 2)):
+        with pytest.raises(ArgumentTypeError, match="not one of shape"):
+            UnlabelledPipeline([])(np.zeros(shape, np.uint8))
+    assert UnlabelledPipeline([])(np.ones((4, 6)))["img"].shape == (4, 6, 3)
+    several = UnlabelledPipeline([{"type": "LoadImageFromFile", "color_type": "unchanged"}])
+    assert several(np.zeros((4, 6, 7), np.uint8))["img"].shape == (4, 6, 7)
+
+
 def test_a_dropped_sample_is_an_error(photo: str) -> None:
     """A pipeline that returns None for an input has no sample to predict for."""
     with pytest.raises(SampleError, match="returned None, which drops the sample"):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cfgtrain.experiment.predictions import ClassScore, OutputReader, Prediction
+from cfgtrain.metrics import F1
 
 ABC = {"classes": ["a", "b", "c"]}
 PROBABILITIES = [[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]]
@@ -40,8 +41,8 @@ def test_low_precision() -> None:
 
 
 def test_probabilities_that_do_not_sum_to_1_are_of_several_labels() -> None:
-    """The classes with a probability above 0.5 are present: one, several or none."""
-    first, second = read([[0.9, 0.2, 0.6], [0.1, 0.5, 0.0]])
+    """The classes with a probability of at least 0.5 are present: one, several or none."""
+    first, second = read([[0.9, 0.2, 0.6], [0.1, 0.49, 0.0]])
     assert first.present == [ClassScore("a", 0, 0.9), ClassScore("c", 2, 0.6)]
     assert second.present == []
     assert first.as_dict()["classes"] == ["a", "c"]
@@ -120,3 +121,13 @@ def test_other_outputs_are_kept() -> None:
     assert second.output["labels"] == [3]
     assert json.loads(json.dumps(first.as_dict()))["output"]["boxes"] == [[0.0] * 4] * 3
     assert read(np.zeros((2, 2, 2)))[0].output.shape == (2, 2)
+
+
+def test_a_probability_of_exactly_the_threshold_is_present() -> None:
+    """The prediction, the metrics and the score of the dataset agree on a probability of 0.5."""
+    reader = OutputReader({"classes": ["a", "b", "c"]})
+    (found,) = reader.read(torch.tensor([[0.5, 0.499, 0.9]]), ["x"])
+    assert [each.name for each in found.present or ()] == ["c", "a"]
+    metric = F1(average="micro")
+    metric.update(torch.tensor([[0.5, 0.499, 0.9]]), {"gt_label": torch.tensor([[1, 0, 1]])})
+    assert metric.compute() == {"f1": 1.0}

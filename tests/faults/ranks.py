@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from faults.experiment import Command, Forker
 
 
 def free_port() -> int:
-    """Return a port that is free on this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free on this machine, and that the system gives to no other process meanwhile.
+
+    Those that it chooses itself, for connections and for the processes of other tests, are from 32768 on.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("", port))
+            return port
 
 
 def start_ranks(

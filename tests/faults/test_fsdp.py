@@ -60,6 +60,13 @@ def test_one_process_goes_on_from_shards_and_back(forker: Forker) -> None:
     """One process goes on from a folder at the end of an epoch and writes files, from which FSDP goes on."""
     by_epoch = ["checkpoint_config.interval=1", "checkpoint_config.by_epoch=True"]
     run_ranks(forker, "train", "epoch.py", "--work-dir", "run", *FSDP, *by_epoch, "runner.max_epochs=2")
+    by_path = forker.start(
+        "train", "epoch.py", "--work-dir", "other", "--resume", "run/epoch_2/", "--cfg-options", "model.ballast=1",
+        *by_epoch, "runner.max_epochs=3",
+        SESSION="by_path",
+    )  # fmt: skip
+    assert by_path.end() == 0, by_path.text
+    assert len(iterations("by_path")) == 6
     alone = forker.start(
         "train", "epoch.py", "--work-dir", "run", "--resume", "auto", "--cfg-options", "model.ballast=1", *by_epoch,
         "runner.max_epochs=3",

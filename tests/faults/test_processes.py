@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.experiment import ITERATIONS, Forker, end_of, iterations, newest, wait_for, write_experiment
+from faults.experiment import (
+    ITERATIONS,
+    Forker,
+    end_of,
+    iterations,
+    lines,
+    newest,
+    wait_for,
+    write_experiment,
+)
 from faults.ranks import end_ranks, free_port, run_ranks, start_ranks
 from tiny import same
 
@@ -72,6 +83,20 @@ def test_a_kill_of_one_process_ends_all(
     check_resumed(kind, forker, unbroken)
 
 
+@pytest.mark.slow
+def test_a_signal_after_a_kill_does_not_wait_long(forker: Forker) -> None:
+    """A process that is stopped after another one was killed ends before an agent would kill it, and names the other."""
+    faults = {0: "iter:9:hold", 1: "iter:9:SIGKILL"}
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", faults=faults)
+    assert ranks[1].end() == KILLED
+    ranks[0].send(signal.SIGTERM)
+    Path("go").touch()
+    began = time.monotonic()
+    assert ranks[0].end() == 1
+    assert time.monotonic() - began < 25
+    assert "The connection to another process is lost: rank 1 (process" in ranks[0].text
+
+
 @pytest.mark.parametrize(
     ("rank", "fault"),
     [
@@ -106,6 +131,106 @@ def test_an_error_in_one_process_ends_all_with_one_report(forker: Forker) -> Non
     assert "The run failed: Rank 1 failed: ValueError: this one is broken" in log
 
 
+def test_an_error_in_one_process_names_the_checkpoint_to_resume_from(
+    forker: Forker, unbroken: Unbroken
+) -> None:
+    """The process that failed names the newest checkpoint and the command; nothing else is saved."""
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", faults={1: "iter:10:raise"})
+    assert end_ranks(ranks) == [1, 1]
+    assert "The newest checkpoint is" in ranks[1].text
+    assert "iter_8.pth" in ranks[1].text
+    assert "cfgtrain train --resume auto epoch.py --work-dir run" in ranks[1].text
+    check_resumed("epoch", forker, unbroken)
+
+
+BY_EPOCH = ["--cfg-options", "checkpoint_config={interval: 2, by_epoch: true}"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "fault", "saved"),
+    [
+        ("epoch", [], "iter:8:raise", "iter_8.pth"),
+        ("epoch", BY_EPOCH, "epoch:2:raise", "epoch_2.pth"),
+        pytest.param("iter", [], "iter:8:raise", "iter_8.pth", marks=pytest.mark.slow),
+    ],
+)
+def test_an_error_in_all_processes_loses_nothing(
+    kind: str, options: list[str], fault: str, saved: str, forker: Forker, unbroken: Unbroken
+) -> None:
+    """If a hook fails in all processes after the same step, what is due is saved, and the run goes on exactly."""
+    words = ["train", f"{kind}.py", "--work-dir", "run", *options]
+    ranks = start_ranks(forker, *words, faults={0: fault, 1: fault})
+    assert end_ranks(ranks) == [1, 1], "\n".join(each.text for each in ranks)
+    assert sum(each.text.count("this one is broken.") for each in ranks) == 1
+    assert (Path("run") / saved).is_file()
+    at = newest(Path("run"))["resume"]["position"]["iter"]
+    run_ranks(forker, *words, "--resume", "auto", session="second")
+    end, seen = unbroken(kind)
+    again = at - 1 if fault.startswith("iter") else at  # the hook that has failed is called again
+    assert [iterations(f"second-{rank}") for rank in range(2)] == [each[again:] for each in seen]
+    if not options:
+        assert same(end_of(Path("run")), end)
+
+
+def test_skipped_samples_of_all_processes_are_listed_and_logged(forker: Forker) -> None:
+    """The list, the log and the limit are of the samples that any process has skipped, each once."""
+    broken = " ".join(f"train-sample:{index}:raise" for index in (3, 5, 9, 14))
+    skip = ["--cfg-options", "+data.train_dataloader.on_error=skip"]
+    words = ["train", "epoch.py", "--work-dir", "run", *skip]
+    ranks = start_ranks(forker, *words, faults={0: broken, 1: broken})
+    assert end_ranks(ranks) == [0, 0], "\n".join(each.text for each in ranks)
+    listed = [json.loads(line) for line in Path("run/skipped_samples.jsonl").read_text().splitlines()]
+    assert sorted(line["index"] for line in listed) == [3, 5, 9, 14]
+    assert {line["rank"] for line in listed} == {0, 1}
+    log = next(Path("run").glob("*.log")).read_text()
+    assert all(log.count(f"Sample {index} of Marks") == 1 for index in (3, 5, 9, 14)), log
+    ranks = start_ranks(forker, *words, "+data.train_dataloader.max_skipped=3", faults={0: broken, 1: broken})
+    assert end_ranks(ranks) == [1, 1]
+    assert (
+        sum(each.text.count("4 samples cannot be loaded, but only 3 may be skipped") for each in ranks) == 1
+    )
+
+
+STREAM = """
+
+@DATASETS.register_module()
+class MarkStream(torch.utils.data.IterableDataset):
+    def __init__(self, size):
+        self.marks = Marks(size)
+        self.share = None
+
+    def __len__(self):
+        return len(self.marks)
+
+    def shard(self, index, count):
+        self.share = range(len(self.marks))[index::count]
+
+    def __iter__(self):
+        for index in self.share:
+            note("streamed", str(index))
+            yield self.marks[index]
+"""
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_stream_is_shared_by_all_workers_of_all_processes(workers: int, forker: Forker) -> None:
+    """Each sample is read exactly once in each epoch, by one of the processes; unequal epochs are refused."""
+    with Path("parts.py").open("a", encoding="utf-8") as file:
+        file.write(STREAM)
+    train = "data.train={'type':'MarkStream','size':16,'_delete_':True}"
+    options = ["--cfg-options", train, f"data.workers_per_gpu={workers}", "runner.max_epochs=2"]
+    run_ranks(forker, "train", "epoch.py", "--work-dir", "run", *options)
+    read = [[int(index) for index in lines("streamed", f"first-{rank}")] for rank in range(2)]
+    assert sorted(read[0] + read[1]) == sorted(2 * list(range(16)))
+    assert not set(read[0]) & set(read[1])
+    options[1] = train.replace(
+        "16", "17"
+    )  # of which the first process gets one sample more, in one batch more
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "uneven", *options)
+    assert end_ranks(ranks) == [2, 2]
+    assert "The number of batches of data.train is different in the processes of the run" in ranks[0].text
+
+
 STUCK = "custom_hooks=[{'type':'Stuck','how':'%s'}]"
 
 
@@ -117,7 +242,7 @@ def test_a_process_that_hangs_ends_all_with_one_report(how: str, forker: Forker)
             "\n@HOOKS.register_module()\nclass Stuck(Hook):\n"
             "    def __init__(self, how):\n        self.how = how\n\n"
             "    def after_train_iter(self, runner):\n"
-            "        if runner.rank == 1 and runner.iter == 8:\n"
+            "        if runner.rank == 1 and runner.iter == 8 and not Path('go').exists():\n"
             "            import re\n"
             "            time.sleep(600) if self.how == 'sleep' else re.match('(a+)+b', 'a' * 60)\n"
         )
@@ -134,13 +259,20 @@ def test_a_process_that_hangs_ends_all_with_one_report(how: str, forker: Forker)
     assert "rank 0 (process" in stacks
     assert "rank 1 (process" in stacks
     assert newest(Path("run"))["resume"]["position"]["iter"] == 8
+    assert "To go on from the newest checkpoint of the run, add --resume auto." in text
+    Path("go").touch()
+    run_ranks(forker, "train", "epoch.py", "--work-dir", "run", "--resume", "auto", *options)
+    assert newest(Path("run"))["resume"]["position"]["iter"] == KINDS["epoch"]
 
 
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ("optimizer.lr=0.06", "The setting 'optimizer' of the config is different"),
-        ("data.train.size=23", "The setting 'data' of the config is different"),
+        (
+            "optimizer.lr=0.06",
+            "The setting 'optimizer.lr' of the config is different in the processes of the run: 0.",
+        ),
+        ("data.train.size=23", "The setting 'data.train.size' of the config is different"),
     ],
 )
 def test_different_configs_are_refused(own: str, message: str, forker: Forker) -> None:
@@ -237,6 +369,16 @@ def test_a_launch_is_stopped_and_resumed(forker: Forker, unbroken: Unbroken) -> 
 
 
 @pytest.mark.slow
+def test_two_launches_run_at_once(forker: Forker) -> None:
+    """Each launch finds a free port, so that their processes do not meet."""
+    commands = [
+        forker.start("train", "epoch.py", "--work-dir", name, "--nproc", "2") for name in ("one", "two")
+    ]
+    assert [command.end() for command in commands] == [0, 0], "".join(each.text for each in commands)
+    assert same(end_of(Path("one")), end_of(Path("two")))
+
+
+@pytest.mark.slow
 def test_a_launch_names_the_process_that_was_killed(forker: Forker) -> None:
     """If a process is killed, the command says which one, and fails."""
     text = forker.run(*LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", code=1)
@@ -262,6 +404,7 @@ def test_a_killed_launcher_stops_the_run(forker: Forker, unbroken: Unbroken) -> 
     wait_for(lambda: "Stopped by" in command.text or "Test:" in command.text, "the run to end")
     forker.run(*LAUNCH, "--resume", "auto")
     assert same(end_of(Path("run")), unbroken("epoch")[0])
+    assert "Traceback" not in command.text
 
 
 @pytest.mark.slow

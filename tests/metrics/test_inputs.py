@@ -111,6 +111,10 @@ def test_number_of_classes_changes() -> None:
     metric.update(TWO, (None, [0, 1]))
     with pytest.raises(ArgumentError, match="3 classes after predictions with 2"):
         metric.update(torch.ones(1, 3), (None, [0]))
+    several = MultiLabelMAP()
+    several.update(torch.ones(1, 2), (None, torch.ones(1, 2)))
+    with pytest.raises(ArgumentError, match="3 classes after predictions with 2"):
+        several.update(torch.ones(1, 3), (None, torch.ones(1, 3)))
 
 
 def test_probability_of_zero() -> None:

@@ -129,6 +129,14 @@ def test_table_of_classes() -> None:
     ]
 
 
+def test_matrix_with_long_names() -> None:
+    """Columns have the indices of classes if the names do not fit on a line."""
+    names = [f"garment {i}" for i in range(10)]
+    lines = matrix_table([[100 * i + j for j in range(10)] for i in range(10)], names).splitlines()
+    assert lines[0].split() == ["true", "\\", "predicted", *map(str, range(10))]
+    assert lines[2].split() == ["1", "garment", "1", *(str(100 + j) for j in range(10))]
+
+
 def test_table_of_many_classes() -> None:
     """Of many classes the worst ones are shown, and a matrix that is too wide is left out."""
     scores = [i / 200 for i in range(200)]

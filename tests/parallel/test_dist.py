@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from faults.ranks import free_port
 from processes import in_processes
 from torch import nn
 
@@ -30,13 +31,6 @@ print(get_dist_info(), total.item(), torch.distributed.get_backend(), multiproce
 torch.distributed.destroy_process_group()
 """
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_", "SLURM_", "OMPI_")
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def join(

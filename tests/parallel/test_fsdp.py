@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from sharded_processes import WAYS, Blocks, in_processes
+from tiny import same
 
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.fsdp import check_parameters, units_of
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What two processes have trained, evaluated and saved: for each of these, the results of both."""
+    folder = tmp_path_factory.mktemp("fsdp")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CFGTRAIN_TEST_FOLDER", str(folder))
+        results = in_processes("check_sharded", 2, folder)
+    return tuple(zip(*results, strict=True))
+
+
+@pytest.fixture
+def trained(found: Any) -> Any:
     """What two processes have trained."""
-    return in_processes("train_sharded", 2, tmp_path_factory.mktemp("fsdp"))
+    return found[0]
 
 
 @pytest.mark.parametrize("way", list(WAYS))
@@ -35,14 +45,27 @@ def test_weights_are_those_of_one_process(way: str, trained: Any) -> None:
     assert norms == pytest.approx(norms_alone, rel=1e-4)
 
 
-def test_every_length_is_evaluated(tmp_path: Path) -> None:
+def test_every_length_is_evaluated(found: Any) -> None:
     """Every sample counts once, also where processes have samples of different number; unequal loaders are refused."""
-    (results, message), (_, other) = in_processes("evaluate_sharded", 2, tmp_path)
+    (results, message), (_, other) = found[1]
     for length, (found, loss) in enumerate(results, 1):
         assert found == list(range(length))
         assert loss == pytest.approx((length - 1) / 2)
     assert message == other
     assert "3 and 2 batches" in message
+
+
+def test_a_loss_that_is_not_finite_is_saved_with_all_weights(found: Any) -> None:
+    """All processes stop at the same step; that of the loss saves its batch and the weights of all shards."""
+    (kind, message, _, _), (failed, text, weights, files) = found[2]
+    assert (kind, failed) == ("ProcessError", "NonFiniteLossError")
+    assert "rank 1" in message
+    assert "The loss is nan at iteration 3" in text
+    assert list(files) == ["nan_iter_3_rank_1.pt"]
+    saved = files["nan_iter_3_rank_1.pt"]
+    assert saved["batch"].isnan().any()
+    assert same(saved["state_dict"], weights)
+    assert weights.keys() == Blocks().state_dict().keys()
 
 
 def test_units() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 from collections import OrderedDict
@@ -781,6 +782,29 @@ def test_missing_type_without_a_similar_key(cats: Registry) -> None:
     """Other keys are not mentioned."""
     with pytest.raises(UnknownNameError, match=r'must contain the key "type"\.$'):
         cats.build({"name": "Tom"})
+
+
+def test_forced_entry_before_the_home_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that is registered with force=True before the registry is filled stays when it is filled."""
+    (tmp_path / "registry_of_shapes.py").write_text(
+        "from cfgtrain import Registry\n"
+        "SHAPES = Registry('shape', scope='shapes_of_home', home='home_of_shapes')\n"
+    )
+    (tmp_path / "home_of_shapes.py").write_text(
+        "from registry_of_shapes import SHAPES\n"
+        "@SHAPES.register_module()\nclass Cube: ...\n"
+        "@SHAPES.register_module()\nclass Ball: ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry = importlib.import_module("registry_of_shapes").SHAPES
+
+    @registry.register_module(force=True)
+    class Cube: ...
+
+    ball = registry.get("Ball")
+    assert ball is not None
+    assert ball.__module__ == "home_of_shapes"
+    assert registry.get("Cube") is Cube
 
 
 @pytest.mark.parametrize(

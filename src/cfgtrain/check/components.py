@@ -138,9 +138,10 @@ def nested(node: Any, registry: Registry) -> Iterator[CfgTrainError]:
 
 def _belongs_to(registry: Registry, kind: str) -> bool:
     """Return whether a type is one of a registry, or probably a mistake in writing one."""
-    if kind in registry:
-        return True
     others = [each for each in known_registries() if each is not registry]
+    if kind in registry:
+        # If a project has the name too, the outer object may build the project's.
+        return not any(each.home is None and kind in each.module_dict for each in others)
     if any(kind in each for each in others):
         return False
     nearest = close_names(kind, chain(registry, *others), count=1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from cfgtrain.check.labels import (
 )
 from cfgtrain.check.restored import is_lazy, restored
 from cfgtrain.config.config import Config
-from cfgtrain.data.batches import batch_text
+from cfgtrain.data.batches import batch_text, call_problem
 from cfgtrain.data.loader import EpochDataLoader, dataset_of
 from cfgtrain.errors import CfgTrainError, CheckError, DryRunError, TransformError
 from cfgtrain.evaluation.inference import (
@@ -41,12 +40,17 @@ from cfgtrain.evaluation.scoring import uses_evaluate
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.activity import ACTIVITY_NOTE, activity_lines, module_location, place_transform
 from cfgtrain.experiment.assembly import build_loader_of, evaluated_parts, evaluation_settings, used_parts
-from cfgtrain.introspection.error_hints import is_out_of_memory, out_of_memory_text, torch_error_hint
+from cfgtrain.introspection.error_hints import (
+    is_out_of_memory,
+    out_of_memory_text,
+    torch_error_hint,
+    unexpected_argument_hint,
+)
 from cfgtrain.keys import setting
-from cfgtrain.metrics.metric_set import build_metrics
+from cfgtrain.metrics.metric_set import MetricSet, build_metrics, name_of
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.origin import Location, location
-from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
+from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model, waits_on_cpu
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.optimizer import OptimizerHook, loss_with_gradient
@@ -58,6 +62,9 @@ __all__ = ["DryRun", "dry_run", "exception_text", "try_batches"]
 MAX_LINES, MAX_WIDTH = 3, 300  # of the text of an exception that is not ours
 _OUT_OF_RANGE = re.compile("out of (bounds|range)|num_classes")  # what torch says about a label
 _CALLED = re.compile(r".*(?=argument after \*)", re.DOTALL)  # the repr of a model, before a message of Python
+
+# Exceptions of a metric that do not depend on the number of samples, unlike a division by zero.
+_MISTAKES = (AttributeError, NameError, TypeError, ImportError, NotImplementedError)
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +111,8 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
     optimizer makes no step, and no hook is called. Afterwards the model and the random states are as before, so that the
     run gives the same results as without it.
 
-    A model with lazy parameters, which the first batch would initialize, is tried as a copy. A stream is not tried unless
+    A model with lazy parameters, which the first batch would initialize, is tried as a copy. A model that is to be
+    divided among processes is tried as a whole, if its device has room for it. A stream is not tried unless
     it has an attribute ``repeatable = True``, since it may be readable only once; neither is what custom code replaces.
 
     Args:
@@ -115,10 +123,15 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
     result = DryRun()
     used = used_parts(cfg)
     problems: dict[str, CfgTrainError] = {}
-    with restored(runner.model), _copied_if_lazy(runner) as is_copy:
+    is_whole = not waits_on_cpu(runner.model)
+    with (
+        restored(runner.model),
+        _copied_if_lazy(runner) as is_copy,
+        nullcontext(True) if is_whole else _moved_to_device(runner.model) as has_room,
+    ):
         trial = _Trial(cfg, runner, result, is_copy)
         for part, loader in loaders.items():
-            if part not in used:
+            if part not in used or not has_room:
                 continue
             for error in trial.problems_of(part, loader):
                 # A layer that fails does so with each dataset.
@@ -126,8 +139,29 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
         for error in trial.label_problems():
             problems.setdefault(_cause_text(error), error)
         trial.warn_of_many_scores()
-    result.problems += problems.values()
+    for error in problems.values():
+        if is_whole or error.__cause__ is None or not is_out_of_memory(error.__cause__):
+            result.problems.append(error)
+        else:
+            has_room = False
+    if not has_room:
+        trial.skip("The batches are not all tried, since a device has no room for the whole model.")
     return result
+
+
+@contextmanager
+def _moved_to_device(model: nn.Module) -> Iterator[bool]:
+    """Move a model that waits on the CPU to its device within the block, and yield whether it has room there."""
+    inner = unwrap_model(model)
+    has_room = True
+    try:
+        try:
+            inner.to(model.device)  # type: ignore[arg-type]  # of OnDevice
+        except torch.OutOfMemoryError:
+            has_room = False
+        yield has_room
+    finally:
+        inner.to("cpu")
 
 
 @contextmanager
@@ -326,24 +360,17 @@ class _Trial:
                 _located(error, self._metric_place(i))
                 raise
             except Exception as error:
-                name = type(getattr(metric, "metric", metric)).__name__
                 failure = DryRunError(
-                    f"{name} cannot score a batch of data.{batch.part}: {exception_text(error)}.",
+                    f"{name_of(metric)} cannot score a batch of data.{batch.part}: {exception_text(error)}.",
                     **self._metric_place(i),
                 )
                 failure.add_note(f"The predictions have {batch_text(found.predictions)}.")
                 failure.add_note(f"The batch has {batch_text(batch.content)}.")
                 raise failure from error
-        try:
-            scores = {**metrics.compute(), **sums.means()}
-        except CfgTrainError as error:
-            _located(error, location(self.cfg.evaluation, "metrics"))
-            raise
-        except Exception as error:  # some scores are not defined for so few samples
-            self.result.warnings.append(
-                f"The scores of the first batch of data.{batch.part} cannot be computed: {exception_text(error)}."
-            )
+        scores = self._compute(metrics, batch.part)
+        if scores is None:
             return
+        scores |= sums.means()
         best = self.cfg.get("evaluation", {}).get("save_best")
         if batch.part == "val" and best not in (None, "auto"):
             try:
@@ -351,6 +378,31 @@ class _Trial:
             except CfgTrainError as error:
                 _located(error, location(self.cfg.evaluation, "save_best"))
                 raise
+
+    def _compute(self, metrics: MetricSet, part: str) -> dict[str, Any] | None:
+        """Return the scores of a batch; None, with a warning, if one cannot be computed for so few samples.
+
+        Raises:
+            CfgTrainError: A metric would fail for any number of samples.
+        """
+        scores: dict[str, Any] = {}
+        for i, metric in enumerate(metrics.metrics):
+            try:
+                scores |= metrics.scores_of(metric)
+            except CfgTrainError as error:
+                _located(error, location(self.cfg.evaluation, "metrics"))
+                raise
+            except _MISTAKES as error:
+                raise DryRunError(
+                    f"{name_of(metric)} cannot compute the scores of a batch of data.{part}: {exception_text(error)}.",
+                    **self._metric_place(i),
+                ) from error
+            except Exception as error:
+                self.result.warnings.append(
+                    f"The scores of the first batch of data.{part} cannot be computed: {exception_text(error)}."
+                )
+                return None
+        return scores
 
     def _metric_place(self, index: int) -> Location:
         configs = self.cfg.evaluation["metrics"]
@@ -366,14 +418,13 @@ class _Trial:
         inner: Any = unwrap_model(self.model)
         is_both = with_losses and has_forward_with_loss(self.model)
         method = "forward_with_loss" if is_both else "forward"
-        problem = _call_problem(
-            getattr(inner, method), batch.content, {} if is_both else {"return_loss": False}
-        )
+        named = {} if is_both else {"return_loss": False}
+        problem = call_problem(getattr(inner, method), batch.content, **named)
         place = location(self.cfg._cfg_dict, "model")
         if problem is not None:
             raise DryRunError(
                 f"{self.name}.{method} cannot be called for a prediction: {problem}.",
-                hint=f"It gets {_arguments(batch.content, is_both)}.",
+                hint=f"It gets {_arguments(batch.content, is_both)}. {unexpected_argument_hint(problem)}".rstrip(),
                 **place,
             )
         wanted = "a model returns one prediction per sample, as a tensor (B, ...) or a list"
@@ -414,22 +465,6 @@ def _first_batch(cfg: Config, part: str, loader: Any) -> _Batch:
     finally:
         own.close()
     raise DryRunError(f"data.{part} yields no batch.", **location(cfg.data, part))
-
-
-def _call_problem(method: Callable[..., Any], batch: Any, named: Mapping[str, Any]) -> str | None:
-    """Return why a method cannot be called with a batch and named arguments, or None."""
-    try:
-        signature = inspect.signature(method)
-    except (TypeError, ValueError):  # not a function of Python
-        return None
-    try:
-        if isinstance(batch, Mapping):
-            signature.bind(**batch, **named)
-        else:
-            signature.bind(*batch, **named)
-    except TypeError as error:
-        return f"{error}; its arguments are {signature}"
-    return None
 
 
 def _arguments(batch: Any, is_both: bool) -> str:
@@ -486,8 +521,11 @@ def _failure(
 def _cause_text(error: CfgTrainError) -> str:
     """Return a text that is the same for two errors with the same cause.
 
-    The sizes of batches are left out, since a small dataset has a smaller one.
+    The sizes of batches are left out, since a small dataset has a smaller one. A pipeline that passes on too much fails
+    in several ways: its values cannot be merged, or the training step or the prediction does not accept them.
     """
+    if "type='Collect'" in error.hint:
+        return "Collect"
     if error.__cause__ is None:
         return re.sub(r"\(\d+,", "(#,", str(error))  # the first size of a shape
     cause = re.sub(r"\d+", "#", repr(error.__cause__))

@@ -288,6 +288,7 @@ def _readable(path: Path) -> dict[str, Any]:
 def _reason(error: CheckpointError, name: str | Path) -> str:
     """Return the message of an error without the name of the file, the state and advice for training."""
     text = error.message.partition(" If you trust")[0].rstrip(".")
+    text = text.replace(f"The checkpoint {printable(str(name))}/", "its file ", 1)  # of a folder
     for prefix in (f"The checkpoint {printable(str(name))} ", "it ", "is damaged: ", "cannot be read: "):
         text = text.removeprefix(prefix)
     return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,14 @@ import torch
 
 from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.safetensors_file import is_safetensors, read_safetensors
-from cfgtrain.checkpoint.sharded import has_shards, read_full, read_mark, verify_shards
+from cfgtrain.checkpoint.sharded import (
+    has_shards,
+    read_full,
+    read_mark,
+    verified_files,
+    verify_files,
+    verify_shards,
+)
 from cfgtrain.checkpoint.torch_file import read_torch_file
 from cfgtrain.errors import CheckpointError
 from cfgtrain.suggestions import with_article
@@ -40,11 +47,15 @@ def read_file(
     name = name or path
     if is_safetensors(path):
         return read_safetensors(path, name, map_location)
-    sharded = has_shards(path)
+    # Reading the mark filters warnings, which two threads must not do at the same time.
+    files = verified_files(path, name, trusted) if has_shards(path) else None
     with ThreadPoolExecutor(1) as verifier:
-        verdict = verifier.submit(verify_checkpoint, path, name, trusted)
+        if files is None:
+            verdict: Future[Any] = verifier.submit(verify_digest, path, name)
+        else:
+            verdict = verifier.submit(verify_files, path, name, files)
         try:
-            if sharded:
+            if files is not None:
                 content = read_full(path, name, map_location, trusted)
             else:
                 content = read_torch_file(path, f"The checkpoint {name}", map_location, trusted, mmap)

@@ -44,6 +44,8 @@ __all__ = [
     "read_full",
     "read_mark",
     "read_sharded",
+    "verified_files",
+    "verify_files",
     "verify_shards",
     "write_sharded",
 ]
@@ -204,10 +206,39 @@ def verify_shards(path: Path, name: str | Path | None = None, trusted: bool = Fa
         CheckpointError: A file of it is missing, was changed, or does not belong to it.
     """
     name = name or path
-    subject = f"The checkpoint {name}"
+    verify_files(path, name, verified_files(path, name, trusted))
+    return True
+
+
+def verified_files(path: Path, name: str | Path, trusted: bool) -> Mapping[str, Any]:
+    """Return the sizes and digests of the files of a checkpoint in shards, after checking the mark for damage.
+
+    Args:
+        path: Path of the folder.
+        name: How messages name it.
+        trusted: As for ``read_full``.
+
+    Raises:
+        CheckpointError: The mark is missing, or was changed.
+    """
     if is_sharded(path):
         verify_digest(path / MARK, f"{name}/{MARK}")
-    files = _read_mark(path, subject, trusted)[_FILES]
+    files: Mapping[str, Any] = _read_mark(path, f"The checkpoint {name}", trusted)[_FILES]
+    return files
+
+
+def verify_files(path: Path, name: str | Path, files: Mapping[str, Any]) -> None:
+    """Check the files of a checkpoint in shards for damage; another thread may read them at the same time.
+
+    Args:
+        path: Path of the folder.
+        name: How messages name it.
+        files: What ``verified_files`` has returned.
+
+    Raises:
+        CheckpointError: A file is missing, was changed, or does not belong to the checkpoint.
+    """
+    subject = f"The checkpoint {name}"
     for file, (size, digest) in sorted(files.items()):
         try:
             found = (path / file).stat().st_size
@@ -224,7 +255,6 @@ def verify_shards(path: Path, name: str | Path | None = None, trusted: bool = Fa
     others = sorted(each.name for each in path.glob(f"*{_SUFFIX}") if each.name not in files)
     if others:
         raise CheckpointError(f"{subject} is damaged: it has files of another checkpoint: {listed(others)}.")
-    return True
 
 
 def _together(path: Path, action: Callable[[], Value]) -> list[Value]:

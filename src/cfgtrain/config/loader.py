@@ -66,7 +66,9 @@ class Loaded(NamedTuple):
     source: FileSource
 
 
-def load_file(file: str | Path, use_predefined_variables: bool = True) -> Loaded:
+def load_file(
+    file: str | Path, use_predefined_variables: bool = True, texts: Mapping[str, str] | None = None
+) -> Loaded:
     """Read a config file and its bases.
 
     Args:
@@ -74,12 +76,13 @@ def load_file(file: str | Path, use_predefined_variables: bool = True) -> Loaded
             ``package::path`` is a file in an installed package.
         use_predefined_variables: Whether ``{{ fileDirname }}`` and similar placeholders, and
             ``{{$NAME}}``, are replaced.
+        texts: Texts to use instead of the content of files, by absolute path.
 
     Raises:
         ConfigError: One of its subclasses: not found, unknown format, syntax, cycle, merge, key.
     """
     path = locate_base(str(file), os.curdir)
-    return _Reader(use_predefined_variables).load(path, str(file), ())
+    return _Reader(use_predefined_variables, texts).load(path, str(file), ())
 
 
 def load_text(text: str, suffix: str) -> Loaded:
@@ -113,11 +116,11 @@ class _File(NamedTuple):
 
 
 class _Reader:
-    def __init__(self, use_predefined_variables: bool) -> None:
+    def __init__(self, use_predefined_variables: bool, texts: Mapping[str, str] | None = None) -> None:
         self.use_predefined_variables = use_predefined_variables
         self.files = 0  # read so far
         self.here = os.getcwd() + os.sep
-        self.texts: dict[str, str] = {}  # by path: several configs may inherit from the same file
+        self.texts = dict(texts or {})  # by path: several configs may inherit from the same file
         self.compiled: dict[str, CodeType] = {}
 
     def shown(self, path: str) -> str:

@@ -1,8 +1,9 @@
-"""Look into batches of any structure."""
+"""Look into batches of any structure, and call a model with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +25,27 @@ def tensors_in(batch: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     elif isinstance(batch, list | tuple):
         for i, value in enumerate(batch):
             yield from tensors_in(value, f"{name}[{i}]")
+
+
+def call_arguments(batch: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Return the positional and the named arguments with which a model is called for a batch: a tuple, list or dict."""
+    return ((), batch) if isinstance(batch, Mapping) else (batch, {})
+
+
+def call_problem(method: Callable[..., Any], batch: Any, /, **named: Any) -> str | None:
+    """Return why a method of a model cannot be called with a batch and other arguments, or None if it can."""
+    try:
+        signature = inspect.signature(method)
+    except (TypeError, ValueError):  # not a function of Python
+        return None
+    args, kwargs = call_arguments(batch)
+    try:
+        signature.bind(*args, **kwargs, **named)
+    except TypeError as error:
+        names = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+        plain = signature.replace(parameters=names, return_annotation=signature.empty)
+        return f"{error}; its arguments are {plain}"
+    return None
 
 
 def batch_text(batch: Any) -> str:

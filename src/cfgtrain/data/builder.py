@@ -203,7 +203,7 @@ def build_dataloader(
             no effect without workers.
         on_error: What to do if a sample cannot be loaded: ``"raise"`` an error, or ``"skip"``, which replaces it by
             another one that depends only on the seed, the epoch and the position.
-        max_skipped: How many different samples may be skipped before this is an error.
+        max_skipped: How many different samples may be skipped, by all processes, before this is an error.
         rank: Rank of this process.
         world_size: Number of processes that share an epoch.
         round_up: Whether to repeat some samples so that all processes get the same number of samples.
@@ -250,40 +250,19 @@ def build_dataloader(
                 argument="on_error",
             )
         return StreamLoader(dataset, samples_per_gpu, seed, rank, world_size, workers_per_gpu, **shared)
-    if not hasattr(dataset, "__len__"):
-        raise ArgumentTypeError(
-            f"{type(dataset).__name__} has no length: a dataset has __len__, or is a torch IterableDataset."
-        )
-    if not hasattr(dataset, "__getitem__"):
-        raise ArgumentTypeError(
-            f"{type(dataset).__name__} has no samples: a dataset has __getitem__(index), or is a torch IterableDataset."
-        )
-    offered = {
-        "size": len(dataset),
-        "shuffle": shuffle,
-        "seed": seed,
-        "rank": rank,
-        "world_size": world_size,
-        "round_up": round_up,
-    }
-    sampler = sampler or {"type": "EpochSampler"}
-    target, _ = resolve_cfg(sampler, SAMPLERS)
-    args = accepted_args(target, dict.fromkeys(SAMPLER_OFFERED))
-    labels = getattr(dataset, "labels", None) if "labels" in args else None  # it may take time to compute
-    if labels is not None:
-        offered["labels"] = labels
-    order = SAMPLERS.build(sampler, default_args={name: offered[name] for name in args if name in offered})
-    methods = ("draws",) if is_infinite(order) else ("draws", "__len__")
-    missing = [name for name in methods if not callable(getattr(order, name, None))]
-    if missing:
-        raise ArgumentError(
-            f"{type(order).__name__} cannot be used as a sampler: it has no {' and no '.join(missing)}; "
-            "see EpochSampler."
-        )
+    order = _build_sampler(
+        sampler,
+        dataset,
+        shuffle=shuffle,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        round_up=round_up,
+    )
     skipped = None
     if on_error == "skip":
         skipped = SkippedSamples(
-            max_skipped, None if work_dir is None else Path(work_dir) / SKIPPED_FILE, place
+            max_skipped, None if work_dir is None else Path(work_dir) / SKIPPED_FILE, place, rank, world_size
         )
     return EpochDataLoader(
         dataset,
@@ -295,3 +274,39 @@ def build_dataloader(
         skipped=skipped,
         **shared,
     )
+
+
+def _build_sampler(sampler: Mapping[str, Any] | None, dataset: Any, **offered: Any) -> Any:
+    """Return the sampler of a dataset.
+
+    Args:
+        sampler: Its config; None for an ``EpochSampler``.
+        dataset: The dataset.
+        **offered: Arguments that are passed to it if it accepts them, as are the size of the dataset and its labels.
+
+    Raises:
+        ArgumentError: It does not have the methods of a sampler.
+        ArgumentTypeError: The dataset has no length or no ``__getitem__``.
+    """
+    for method, what in (
+        ("__len__", "length: a dataset has __len__"),
+        ("__getitem__", "samples: a dataset has __getitem__(index)"),
+    ):
+        if not hasattr(dataset, method):
+            raise ArgumentTypeError(f"{type(dataset).__name__} has no {what}, or is a torch IterableDataset.")
+    sampler = sampler or {"type": "EpochSampler"}
+    target, _ = resolve_cfg(sampler, SAMPLERS)
+    args = accepted_args(target, dict.fromkeys(SAMPLER_OFFERED))
+    offered["size"] = len(dataset)
+    labels = getattr(dataset, "labels", None) if "labels" in args else None  # it may take time to compute
+    if labels is not None:
+        offered["labels"] = labels
+    order = SAMPLERS.build(sampler, default_args={name: offered[name] for name in args if name in offered})
+    methods = ("draws",) if is_infinite(order) else ("draws", "__len__")
+    missing = [name for name in methods if not callable(getattr(order, name, None))]
+    if missing:
+        raise ArgumentError(
+            f"{type(order).__name__} cannot be used as a sampler: it has no {' and no '.join(missing)}; "
+            "see EpochSampler."
+        )
+    return order

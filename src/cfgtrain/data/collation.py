@@ -17,6 +17,7 @@ from cfgtrain.suggestions import with_article
 __all__ = ["merge_samples"]
 
 _SHOWN = 4  # how many samples an error names
+_LEAVE_OUT = "If the model does not need them, leave them out with dict(type='Collect', keys=[...])"
 
 
 class _Mismatch(Exception):  # not an error of its own
@@ -76,7 +77,8 @@ def _check(values: Sequence[Any], path: tuple[Any, ...]) -> None:
     """Raise if values of a batch differ in what ``default_collate`` does not check, or does not explain."""
     first = values[0]
     if len(set(map(type, values))) > 1 and len(set(map(_kind, values))) > 1:
-        raise _Mismatch(path, "have different types", [type(value).__name__ for value in values])
+        types = [type(value).__name__ for value in values]
+        raise _Mismatch(path, "have different types", types, f"{_LEAVE_OUT}." if path else "")
     if isinstance(first, (Tensor, np.ndarray)):
         if any(value.shape != first.shape for value in values):
             raise _shape_mismatch(values, path)
@@ -89,7 +91,8 @@ def _check(values: Sequence[Any], path: tuple[Any, ...]) -> None:
             _check([value[key] for value in values], (*path, key))
     elif isinstance(first, (tuple, list)):
         if any(len(value) != len(first) for value in values):
-            raise _Mismatch(path, "have different lengths", [str(len(value)) for value in values])
+            lengths = [str(len(value)) for value in values]
+            raise _Mismatch(path, "have different lengths", lengths, f"{_LEAVE_OUT}." if path else "")
         for i, items in enumerate(zip(*values, strict=True)):
             _check(items, (*path, i))
 
@@ -143,7 +146,7 @@ def _failing(values: Sequence[Any], path: tuple[Any, ...], error: Exception) -> 
             default_collate(items)
         except Exception as deeper:  # see merge_samples
             return _failing(items, (*path, key), deeper)
-    hint = "Leave such values out with Collect, or use data.collate_fn='collate' and DataContainer(..., cpu_only=True)."
+    hint = f"{_LEAVE_OUT}, or use data.collate_fn='collate' and DataContainer(..., cpu_only=True)."
     if isinstance(error, TypeError):
         kind = with_article(type(first).__name__)
         if isinstance(first, np.ndarray):

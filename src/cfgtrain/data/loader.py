@@ -112,6 +112,8 @@ class _Loader(DataLoader[Any]):
                     f"{reason}. {_activity(reader, loading)}", hint=_LOST_HINT, **reader.place
                 ) from error
             if batch is _END:
+                if self.skipped is not None:
+                    self.skipped.look(is_end=True)
                 return
             if isinstance(batch, Failure):
                 batch.throw()
@@ -119,6 +121,8 @@ class _Loader(DataLoader[Any]):
                 if self.skipped is not None:
                     self.skipped.add(batch.skipped)
                 batch = batch.batch
+            if self.skipped is not None:
+                self.skipped.look()
             waited, before = 0.0, list[int]()
             yield batch
 

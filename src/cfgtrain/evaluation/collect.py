@@ -6,19 +6,22 @@ from typing import Any
 
 from torch import distributed as dist
 
-from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.dist import get_dist_info, one_per_share
 
 __all__ = ["collect_results_cpu", "collect_results_gpu"]
 
 
 def gather(value: Any) -> list[Any] | None:
-    """Return the values of all processes, by rank, in the main process, otherwise None."""
+    """Return the values of all processes, by rank, in the main process, otherwise None.
+
+    Of several processes with the same share of the data only the first one counts.
+    """
     rank, world_size = get_dist_info()
     if world_size == 1:
         return [value]
     values: list[Any] | None = [None] * world_size if rank == 0 else None
     dist.gather_object(value, values, dst=0)
-    return values
+    return None if values is None else one_per_share(values)
 
 
 def collect_results_cpu(result_part: list[Any], size: int, tmpdir: str | None = None) -> list[Any] | None:

@@ -11,11 +11,12 @@ from torch import nn
 
 from cfgtrain.amp import cast_tensor_type, inference_autocast
 from cfgtrain.cnn.tools.modes import eval_mode
+from cfgtrain.data.batches import call_arguments
 from cfgtrain.errors import ArgumentError
 from cfgtrain.evaluation.collect import collect_results_cpu, collect_results_gpu, gather
 from cfgtrain.metrics.metric_set import MetricSet
 from cfgtrain.parallel.data import unpack_containers
-from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.dist import data_rank_and_size, get_dist_info, is_main_process
 from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model
 from cfgtrain.parallel.objects import gather_objects
 from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model, without_communication
@@ -95,7 +96,7 @@ def predict_batches(
 
 def _call(model: nn.Module, batch: Any, with_losses: bool) -> Any:
     """Return the predictions of a batch, and its losses if they are wanted."""
-    args, kwargs = ((), batch) if isinstance(batch, Mapping) else (batch, {})
+    args, kwargs = call_arguments(batch)
     model, inner = without_communication(model), unwrap_model(model)
     with inference_autocast(inner):
         if with_losses:
@@ -227,13 +228,13 @@ def multi_gpu_test(
     Returns:
         In the main process one prediction per sample, in the order of the dataset; otherwise None.
     """
-    rank, world_size = get_dist_info()
-    if world_size == 1:
+    if get_dist_info()[1] == 1:
         return single_gpu_test(model, data_loader, progress, losses, metrics, keep)
+    rank, count = data_rank_and_size()
     total = len(data_loader.dataset)  # type: ignore[attr-defined]  # see Args
     smallest = None
     if is_sharded_model(model):
-        smallest = total // world_size
+        smallest = total // count
         counts = gather_objects(len(data_loader) if isinstance(data_loader, Sized) else None)
         if len(set(counts)) > 1:
             raise ArgumentError(
@@ -241,7 +242,7 @@ def multi_gpu_test(
                 "divided among them needs equally many in each.",
                 hint="Build the loader with round_up=True.",
             )
-    limit = len(range(rank, total, world_size))
+    limit = len(range(rank, total, count))
     share = _predict(model, data_loader, progress, losses, metrics, keep, limit, smallest)
     sums = gather(None if losses is None else losses.sums())
     if losses is not None:
@@ -250,5 +251,5 @@ def multi_gpu_test(
     if metrics is not None:
         metrics.merge((found or ())[1:])
     if not keep:
-        return [] if rank == 0 else None
+        return [] if is_main_process() else None
     return collect_results_gpu(share, total) if gpu_collect else collect_results_cpu(share, total)

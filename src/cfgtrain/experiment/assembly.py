@@ -13,12 +13,14 @@ from cfgtrain.cnn.tools.freezing import FrozenParts, freeze
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
 from cfgtrain.data.builder import build_dataloader, build_dataset, loader_settings, metainfo_of, parts_of
+from cfgtrain.data.datasets.table_files import shared_tables
 from cfgtrain.data.loader import empty_loader_error, num_batches
 from cfgtrain.data.streams import sharing_problem
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
 from cfgtrain.evaluation.scoring import check_scorable
 from cfgtrain.experiment.acceleration import apply_activation_checkpointing, apply_precision
 from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.distributed import divides_model
 from cfgtrain.experiment.lr_scaling import lr_factor, samples_per_step, scale_lr
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
@@ -26,7 +28,7 @@ from cfgtrain.keys import HOOK_KEYS, setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.origin import Location, location
-from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.dist import data_rank_and_size
 from cfgtrain.parallel.launch import local_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
@@ -96,7 +98,8 @@ def assemble_run(
 def build_model(cfg: Config) -> nn.Module:
     """Build the model, initialize its weights, freeze parts of it, set its precision and move it to its device.
 
-    On the CPU it gets no wrapper.
+    On the CPU it gets no wrapper. A model that FSDP will divide stays on the CPU, because its device may have no room
+    for all of it.
 
     Raises:
         ConfigValueError: A pattern of ``freeze`` or ``activation_checkpointing`` matches nothing, or nothing is
@@ -111,7 +114,7 @@ def build_model(cfg: Config) -> nn.Module:
     apply_activation_checkpointing(cfg, model)
     device = local_device(cfg.device)
     apply_precision(cfg, model, device)
-    return model if device.type == "cpu" else OnDevice(model, device)
+    return model if device.type == "cpu" else OnDevice(model, device, move=not divides_model(cfg))
 
 
 def freeze_parts(cfg: Config, model: nn.Module) -> FrozenParts | None:
@@ -140,10 +143,11 @@ def build_loaders(cfg: Config, model: nn.Module) -> dict[str, Any]:
         ConfigValueError: A dataset that the run uses is empty, or there is nothing to score.
     """
     loaders: dict[str, Any] = {}
-    for part in parts_of(cfg):  # train is the first
-        if cfg.data.get(part):
-            metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
-            loaders[part] = build_loader(cfg, part, metainfo)
+    with shared_tables():
+        for part in parts_of(cfg):  # train is the first
+            if cfg.data.get(part):
+                metainfo = metainfo_of(loaders["train"].dataset) if "train" in loaders else None
+                loaders[part] = build_loader(cfg, part, metainfo)
     evaluated = evaluated_parts(cfg)
     for part in loaders.keys() & used_parts(cfg):
         check_samples(cfg, part, loaders[part])
@@ -231,16 +235,14 @@ def build_loader_of(cfg: Config, part: str, dataset: Any, **changed: Any) -> Any
     settings = loader_settings(cfg.data, part)
     if part != "train":  # scores are of every sample, in the order of the dataset
         settings |= {"shuffle": False, "drop_last": False, "round_up": False, "on_error": "raise"}
-    rank, world_size = get_dist_info()
-    if world_size > 1:
+    rank, count = data_rank_and_size()
+    if count > 1:
         # With equal shares all processes do the same number of steps; the scores do not count what was added.
-        settings |= {"rank": rank, "world_size": world_size, "round_up": True}
-    problem = sharing_problem(dataset, max(settings.get("workers_per_gpu", 0), 1) * world_size)
+        settings |= {"rank": rank, "world_size": count, "round_up": True}
+    problem = sharing_problem(dataset, max(settings.get("workers_per_gpu", 0), 1) * count)
     if problem is not None:
         raise ConfigValueError(problem, **_setting_place(cfg, part, "workers_per_gpu", "num_workers"))
     settings |= {"seed": cfg.seed, "device": cfg.get("device"), "work_dir": cfg.get("work_dir")}
-    if rank != 0:
-        settings["work_dir"] = None
     try:
         loader = build_dataloader(dataset, **{**settings, **changed}, place=location(cfg.data, part))
     except (ArgumentError, ArgumentTypeError) as error:
@@ -321,13 +323,13 @@ def _scale_lr(optimizer: Any, cfg: Config, logger: logging.Logger) -> None:
     scaling = setting(cfg, "auto_scale_lr")
     if not scaling or not scaling.get("enable", True):
         return
-    world_size = get_dist_info()[1]
-    factor = lr_factor(cfg._cfg_dict, world_size)
+    shares = data_rank_and_size()[1]
+    factor = lr_factor(cfg._cfg_dict, shares)
     before = _rates(optimizer)
     scale_lr(optimizer, factor)
     logger.info(
         "auto_scale_lr: %d samples per step / base_batch_size %d = %g: lr %s -> %s",
-        samples_per_step(cfg._cfg_dict, world_size), scaling["base_batch_size"], factor, before, _rates(optimizer),
+        samples_per_step(cfg._cfg_dict, shares), scaling["base_batch_size"], factor, before, _rates(optimizer),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from cfgtrain.experiment.changes import Changes
 from cfgtrain.experiment.lr_scaling import lr_factor, scale_lr
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.optim.optimizers import Optimizers
-from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.dist import data_rank_and_size
 from cfgtrain.runner.hook_configs import hooks_for, optimizer_settings
 from cfgtrain.runner.hooks.optimizer import OptimizerHook, scaler_settings
 
@@ -53,7 +53,7 @@ def apply_changes(
     if old is None:
         return checkpoint
     checkpoint = {**checkpoint, "meta": dict(checkpoint["meta"])}
-    factors = [lr_factor(each, get_dist_info()[1]) for each in (old, cfg)]
+    factors = [lr_factor(each, data_rank_and_size()[1]) for each in (old, cfg)]
     is_rescaled = factors[0] != factors[1]
     touched = is_rescaled or changes.touch("optimizer", "lr_config", "momentum_config")
     if touched and checkpoint.get("optimizer"):

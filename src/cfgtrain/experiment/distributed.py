@@ -17,18 +17,20 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from cfgtrain.amp import as_half_dtype
-from cfgtrain.arguments import check_positive
+from cfgtrain.arguments import check_integer, check_positive
 from cfgtrain.checkpoint.find import Resumed, find_resume
 from cfgtrain.config.config import Config
 from cfgtrain.config.dict import without
+from cfgtrain.config.key_paths import items_of, walk
+from cfgtrain.data.loader import num_batches
 from cfgtrain.errors import ArgumentError, CfgTrainError, ConfigKeyError, ConfigValueError, ProcessError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.resume import find_start
 from cfgtrain.keys import setting
 from cfgtrain.optim.optimizers import Optimizers
-from cfgtrain.origin import location
-from cfgtrain.parallel.dist import get_dist_info, is_main_process
+from cfgtrain.origin import dotted, location
+from cfgtrain.parallel.dist import get_dist_info, is_main_process, set_tensor_parallel
 from cfgtrain.parallel.fsdp import (
     DTYPES,
     UNSUPPORTED_OPTIMIZERS,
@@ -40,6 +42,7 @@ from cfgtrain.parallel.fsdp import (
 )
 from cfgtrain.parallel.launch import check_dist_params, local_device
 from cfgtrain.parallel.objects import from_main_process, gather_objects
+from cfgtrain.parallel.tensor_parallel import STYLES, plan_of
 from cfgtrain.parallel.wrappers import MMDistributedDataParallel, OnDevice, unwrap_model
 from cfgtrain.runner.hook_configs import mixed_precision
 from cfgtrain.utils.versions import version_meta
@@ -48,7 +51,10 @@ __all__ = [
     "check_model_parallel",
     "check_same_data",
     "check_same_run",
+    "divides_model",
+    "check_shardable",
     "find_start_together",
+    "group_processes",
     "group_settings",
     "log_in_main_process",
     "parallel_problems",
@@ -61,7 +67,15 @@ _OWN_KEYS = ("device", "work_dir")  # may be different in each process, such as 
 logger = logging.getLogger(__name__)
 
 FSDP_NAMES = ("FSDP", "FullyShardedDataParallel")
-FSDP_OPTIONS = ("type", "wrap", "reshard_after_forward", "mixed_precision", "cpu_offload")
+FSDP_OPTIONS = (
+    "type",
+    "wrap",
+    "reshard_after_forward",
+    "mixed_precision",
+    "cpu_offload",
+    "tensor_parallel",
+    "plan",
+)
 DDP_NAMES = ("DDP", "DistributedDataParallel", "MMDistributedDataParallel")
 _DDP_OPTIONS = ("find_unused_parameters", "static_graph", "gradient_as_bucket_view", "broadcast_buffers")
 
@@ -113,7 +127,11 @@ def parallel_problems(cfg: Config) -> Iterator[CfgTrainError]:
         elif key != "type":
             names = ("type", *_DDP_OPTIONS, "bucket_cap_mb")
             message = f"parallel has no setting {key!r}."
-            yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
+            if key in FSDP_OPTIONS:
+                hint = "It is one of parallel=dict(type='FSDP', ...)."
+                yield ConfigKeyError(message, hint=hint, **location(settings, key))
+            else:
+                yield ConfigKeyError(message, near=(str(key), names), **location(settings, key))
 
 
 def _fsdp_problems(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrainError]:
@@ -130,12 +148,42 @@ def _fsdp_problems(cfg: Config, settings: Mapping[str, Any]) -> Iterator[CfgTrai
             if value is not None and not is_list:
                 message = f"parallel.wrap is a list of names of modules or classes, not {value!r}."
                 yield ConfigValueError(message, **where)
+        elif key == "tensor_parallel":
+            try:
+                check_integer(key, value, 1)
+            except CfgTrainError as error:
+                yield ConfigValueError(error.message, **where)
+        elif key == "plan":
+            yield from _plan_problems(settings, value)
         elif key == "mixed_precision":
             yield from _dtype_problems(settings, value)
         elif key != "type":
             message = f"parallel of type 'FSDP' has no setting {key!r}."
             yield ConfigKeyError(message, near=(str(key), FSDP_OPTIONS), **where)
     yield from _unsupported_with_fsdp(cfg, settings)
+
+
+def _plan_problems(settings: Mapping[str, Any], plan: Any) -> Iterator[CfgTrainError]:
+    """Yield what is wrong with ``plan``, as far as it can be said without the model."""
+    if plan is None:
+        return
+    if not isinstance(plan, Mapping) or not plan:
+        message = (
+            "parallel.plan is a dict of styles by names of modules, such as dict(fc1='colwise', fc2='rowwise'), not "
+            f"{plan!r}."
+        )
+        yield ConfigValueError(message, **location(settings, "plan"))
+        return
+    for name, style in plan.items():
+        if style not in STYLES:
+            message = f"The style of {name!r} in parallel.plan is 'colwise' or 'rowwise', not {style!r}."
+            yield ConfigValueError(message, near=(str(style), STYLES), **location(plan, name))
+    if settings.get("tensor_parallel", 1) == 1:
+        yield ConfigValueError(
+            "parallel.plan has no effect without tensor_parallel.",
+            hint="Add tensor_parallel=2, the number of processes that compute a layer together.",
+            **location(settings, "plan"),
+        )
 
 
 def _dtype_problems(settings: Mapping[str, Any], value: Any) -> Iterator[CfgTrainError]:
@@ -220,6 +268,26 @@ def _no_bool(node: Any, key: str) -> ConfigValueError:
     return ConfigValueError(f"{key} is True or False, not {node[key]!r}.", **location(node, key))
 
 
+def group_processes(cfg: Config) -> None:
+    """Set which processes compute the layers of the model together, as ``parallel.tensor_parallel`` says.
+
+    Raises:
+        ConfigValueError: The number of processes is no multiple of it.
+    """
+    settings = setting(cfg, "parallel") or {}
+    world_size = get_dist_info()[1]
+    if world_size == 1 or settings.get("type") not in FSDP_NAMES:
+        return
+    size = settings.get("tensor_parallel", 1)
+    if world_size % size:
+        raise ConfigValueError(
+            f"The run has {world_size} processes, which is no multiple of tensor_parallel, {size}.",
+            hint=f"Start {-(-world_size // size) * size} processes, or change tensor_parallel.",
+            **location(settings, "tensor_parallel"),
+        )
+    set_tensor_parallel(size)
+
+
 def check_same_run(cfg: Config) -> None:
     """Compare the config and the versions of all processes.
 
@@ -237,15 +305,23 @@ def check_same_run(cfg: Config) -> None:
         "python": "version of Python",
     }
     own = {names.get(name, name): value for name, value in versions.items()}
-    own |= {f"setting {key!r} of the config": _digest(cfg, key) for key in cfg if key not in _OWN_KEYS}
+    own |= {
+        f"setting {dotted(path)!r} of the config": _digest(value)
+        for path, value in walk(cfg._cfg_dict)
+        if path and path[0] not in _OWN_KEYS and not any(items_of(value))
+    }
     _compare(own, "All processes of a run must be started with the same config and the same versions.")
 
 
-def check_same_data(loaders: Mapping[str, Any]) -> None:
+def check_same_data(loaders: Mapping[str, Any], by_epoch: bool = False) -> None:
     """Compare the datasets of all processes: their lengths and fingerprints.
 
+    Args:
+        loaders: The loaders of the datasets, by their names in ``data``.
+        by_epoch: Whether the run is counted in epochs, which must have equally many batches in all processes.
+
     Raises:
-        ProcessError: They are different.
+        ProcessError: They are different, or the processes would train different numbers of batches.
     """
     own: dict[str, str] = {}
     prints = fingerprints(loaders)
@@ -254,6 +330,14 @@ def check_same_data(loaders: Mapping[str, Any]) -> None:
         own[f"number of samples of data.{part}"] = str(len(dataset)) if hasattr(dataset, "__len__") else "-"
         own[f"fingerprint of data.{part}"] = prints.get(part, "-")[:12]
     _compare(own, "All processes of a run must read the same data.")
+    if by_epoch:
+        batches = num_batches(loaders["train"])
+        _compare(
+            {"number of batches of data.train": "-" if batches is None else str(batches)},
+            "A stream must give equally many batches to all processes in an epoch, otherwise they would wait for each "
+            "other: use drop_last=True in data.train_dataloader, a number of samples that the number of processes, "
+            "times the number of workers, times samples_per_gpu divides, or IterBasedRunner.",
+        )
 
 
 def _compare(own: dict[str, str], hint: str) -> None:
@@ -277,9 +361,9 @@ def _shown(value: str) -> str:
     return value if len(value) <= 60 else f"{value[:60]}..."
 
 
-def _digest(cfg: Config, key: str) -> str:
-    """Return the value of a setting if its text is short, otherwise a digest of it."""
-    text = repr(cfg[key])
+def _digest(value: Any) -> str:
+    """Return the text of a value if it is short, otherwise a digest of it."""
+    text = repr(value)
     return text if len(text) <= 60 else f"digest {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -335,6 +419,11 @@ def check_model_parallel(cfg: Config, model: nn.Module) -> None:
         )
 
 
+def divides_model(cfg: Config) -> bool:
+    """Return whether the weights of the model are divided among the processes of this run."""
+    return get_dist_info()[1] > 1 and (setting(cfg, "parallel") or {}).get("type") in FSDP_NAMES
+
+
 def wrap_model(cfg: Config, model: nn.Module, optimizer: Optimizers = None) -> nn.Module:
     """Return the model in the wrapper of ``parallel`` that trains it with several processes; alone it is unchanged.
 
@@ -346,7 +435,7 @@ def wrap_model(cfg: Config, model: nn.Module, optimizer: Optimizers = None) -> n
     if get_dist_info()[1] == 1:
         return model
     settings = setting(cfg, "parallel") or {}
-    if settings.get("type") in FSDP_NAMES:
+    if divides_model(cfg):
         _shard(cfg, model, optimizer, settings)
         return model
     options = {"find_unused_parameters": setting(cfg, "find_unused_parameters"), **without(settings, "type")}
@@ -378,7 +467,8 @@ def check_shardable(cfg: Config, model: nn.Module) -> None:
     """Raise if FSDP cannot divide the model; nothing is checked without FSDP.
 
     Raises:
-        ConfigValueError: A name in ``parallel.wrap`` is of no module, or a parameter cannot be divided.
+        ConfigValueError: A name in ``parallel.wrap`` is of no module, a parameter cannot be divided, or the plan for
+            ``tensor_parallel`` does not fit the model.
     """
     settings = setting(cfg, "parallel") or {}
     if settings.get("type") not in FSDP_NAMES:
@@ -387,6 +477,14 @@ def check_shardable(cfg: Config, model: nn.Module) -> None:
     try:
         units_of(inner, settings.get("wrap"))
         check_parameters(inner)
+        if settings.get("tensor_parallel", 1) > 1:
+            plan_of(inner, settings["tensor_parallel"], settings.get("plan"))
     except ArgumentError as error:
-        place = location(settings, "wrap") if error.argument == ("wrap",) else location(cfg, "model")
+        place = location(cfg, "model")
+        if error.argument == ("wrap",):
+            place = location(settings, "wrap")
+        elif error.argument[:1] == ("plan",) and settings.get("plan"):
+            place = location(settings["plan"], error.argument[1])
+        elif error.argument[:1] == ("plan",):
+            place = location(settings, "tensor_parallel")
         raise ConfigValueError(error.message, hint=error.hint, **place) from error

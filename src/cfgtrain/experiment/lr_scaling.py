@@ -13,12 +13,12 @@ from cfgtrain.runner.hook_configs import optimizer_settings
 __all__ = ["lr_factor", "samples_per_step", "scale_lr"]
 
 
-def samples_per_step(cfg: Mapping[str, Any], world_size: int) -> int:
-    """Return the number of samples per optimizer step: batch size x accumulated batches x processes.
+def samples_per_step(cfg: Mapping[str, Any], shares: int) -> int:
+    """Return the number of samples per optimizer step: batch size x accumulated batches x shares of the data.
 
     Args:
         cfg: Config of a run.
-        world_size: Number of processes.
+        shares: Number of processes that have different data.
     """
     settings = optimizer_settings(cfg)
     hooks = settings if isinstance(settings, list | tuple) else [settings]
@@ -27,15 +27,15 @@ def samples_per_step(cfg: Mapping[str, Any], world_size: int) -> int:
         for hook in hooks
     ]
     batch_size = loader_settings(cfg["data"], "train").get("samples_per_gpu", 1)
-    return int(batch_size) * int(max(accumulated, default=1)) * world_size
+    return int(batch_size) * int(max(accumulated, default=1)) * shares
 
 
-def lr_factor(cfg: Mapping[str, Any], world_size: int) -> float:
+def lr_factor(cfg: Mapping[str, Any], shares: int) -> float:
     """Return what ``auto_scale_lr`` of a config multiplies the learning rates by; 1 without it."""
     scaling = setting(cfg, "auto_scale_lr")
     if not scaling or not scaling.get("enable", True):
         return 1.0
-    return samples_per_step(cfg, world_size) / float(scaling["base_batch_size"])
+    return samples_per_step(cfg, shares) / float(scaling["base_batch_size"])
 
 
 def scale_lr(optimizer: Optimizers, factor: float) -> None:

@@ -218,9 +218,15 @@ class _WithoutLabels:
 
 def _as_loaded(img: np.ndarray[Any, Any], loading: Any) -> np.ndarray[Any, Any]:
     """Return an image in the order BGR as a loading transform would return it."""
-    if img.ndim not in (2, 3):
-        raise ArgumentTypeError(f"An image is an array (H, W) or (H, W, C), not one of shape {img.shape}.")
     color_type = getattr(loading, "color_type", "unchanged")
+    if img.ndim not in (2, 3) or not img.size:
+        raise ArgumentTypeError(f"An image is an array (H, W) or (H, W, C), not one of shape {img.shape}.")
+    if img.ndim == 3 and img.shape[2] not in (1, 3, 4) and color_type != "unchanged":
+        raise ArgumentTypeError(
+            f"An image is an array (H, W) or (H, W, C) with 1, 3 or 4 channels, not one of shape {img.shape}."
+        )
+    if img.dtype == np.float64:  # which OpenCV cannot convert
+        img = img.astype(np.float32)
     gray = img.ndim == 2 or img.shape[2] == 1
     if color_type.startswith("grayscale"):
         img = img.reshape(img.shape[:2]) if gray else bgr2gray(img)

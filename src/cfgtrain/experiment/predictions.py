@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cfgtrain.metrics.inputs import THRESHOLD
 from cfgtrain.models.losses import activation_of
 
 __all__ = ["ClassScore", "OutputReader", "Prediction"]
@@ -18,7 +19,6 @@ __all__ = ["ClassScore", "OutputReader", "Prediction"]
 logger = logging.getLogger(__name__)
 
 Array = np.ndarray[Any, Any]
-IS_PRESENT = 0.5  # the least probability of a class that a multi-label model predicts
 _ROUNDING = 1e-2  # of a sum of probabilities, computed in half precision
 
 
@@ -54,7 +54,8 @@ class Prediction:
         source: The file of the input, or the file and line.
         top: Of a classifier, the classes with the highest scores, the highest first.
         scores: (num_classes,) float array with the scores of all classes, or None.
-        present: Of a multi-label classifier, the classes whose probability is above 0.5; None for other models.
+        present: Of a multi-label classifier, the classes whose probability is at least 0.5; None for other
+            models.
         values: Of a regression, the predicted numbers by name.
         text: Of a language model, the text of the input with its continuation; None for other models.
         output: Any other output, as arrays and plain types; None if one of the fields above is set.
@@ -180,7 +181,7 @@ class OutputReader:
         order = np.argsort(-scores, kind="stable")
         names = dict(enumerate(self.classes))
         ranked = [ClassScore(names.get(i), i, float(scores[i])) for i in order.tolist()]
-        present = [each for each in ranked if each.score > IS_PRESENT] if self._multi_label else None
+        present = [each for each in ranked if each.score >= THRESHOLD] if self._multi_label else None
         return Prediction(source, ranked[: self.topk], scores, present)
 
     def _values(self, vector: Array, source: str) -> Prediction:

@@ -19,6 +19,7 @@ from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.keys import setting
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.dist import data_rank_and_size
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.optimizer import OptimizerHook
@@ -135,12 +136,16 @@ def _batch(runner: BaseRunner, train: Any) -> str:
         getattr(train, "batch_sampler", None), "batch_size", None
     )
     accumulated = max((hook.cumulative_iters for hook in _steps(runner)), default=1)
+    shares = data_rank_and_size()[1]
+    together = runner.world_size // shares
     factors = [
         "batches of the sampler" if size is None else str(size),
         *([f"{accumulated} accumulated"] if accumulated > 1 else []),
-        _count(runner.world_size, "process", "processes"),
+        _count(shares, "process", "processes")
+        if together == 1
+        else f"{_count(shares, 'group')} of {together} processes",
     ]
-    total = "" if size is None else f" = {size * accumulated * runner.world_size} samples per step"
+    total = "" if size is None else f" = {size * accumulated * shares} samples per step"
     return " x ".join(factors) + total
 
 

@@ -9,7 +9,14 @@ import cv2
 import numpy as np
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.image.array import Array, channel_numbers, check_image, check_writable, count_channels
+from cfgtrain.image.array import (
+    Array,
+    channel_numbers,
+    check_image,
+    check_writable,
+    count_channels,
+    dtype_name,
+)
 from cfgtrain.image.point_table import apply_table
 
 __all__ = ["imdenormalize", "imnormalize", "imnormalize_"]
@@ -181,13 +188,13 @@ def _rows_at_once(img: Array) -> int:
 def _split(img: Array) -> Sequence[Array]:
     if img.ndim == 2:
         return [img]
-    if img.shape[2] in (3, 4) and img.dtype.name in _CV2_DTYPES:
+    if img.shape[2] in (3, 4) and dtype_name(img.dtype) in _CV2_DTYPES:
         return cv2.split(img)
     return [img[..., channel] for channel in range(img.shape[2])]
 
 
 def _swap(img: Array) -> Array:
-    if img.dtype.name in _CV2_DTYPES:
+    if dtype_name(img.dtype) in _CV2_DTYPES:
         return cv2.cvtColor(img, cv2.COLOR_BGR2RGB if img.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     return img[..., channel_order(img.shape[2], swap=True)]
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["error_text", "is_out_of_memory", "out_of_memory_text", "torch_error_hint"]
+__all__ = [
+    "error_text",
+    "is_out_of_memory",
+    "out_of_memory_text",
+    "torch_error_hint",
+    "unexpected_argument_hint",
+]
 
 _CPU_MEMORY = re.compile(
     r"DefaultCPUAllocator: (?:can't allocate|not enough) memory.*?(?:allocate )?(\d{4,}) bytes"
 )
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+_UNEXPECTED_ARGUMENT = r"got an unexpected keyword argument '(?!return_loss)(\w+)'"
+_LEAVE_OUT = (
+    "A model is called with the keys of the batch: add the argument {1!r}, or leave {1!r} out with "
+    "dict(type='Collect', keys=[...]) at the end of the pipeline."
+)
 
 # What the text of an exception contains, and what to do; {1} is the first group.
 _HINTS: list[tuple[str, str]] = [
@@ -55,9 +67,8 @@ _HINTS: list[tuple[str, str]] = [
         "The dataset returns tuples, so that a batch is a {1}: call self(*batch), or return dicts from the dataset.",
     ),
     (
-        r"got an unexpected keyword argument '(\w+)'",
-        "A model is called with the keys of the batch: add the argument {1!r}, or leave {1!r} out with "
-        "dict(type='Collect', keys=[...]) at the end of the pipeline.",
+        _UNEXPECTED_ARGUMENT,
+        _LEAVE_OUT,
     ),
     (
         r"does not require grad and does not have a grad_fn",
@@ -107,6 +118,12 @@ def torch_error_hint(error: BaseException) -> str:
         if found is not None:
             return hint.format(found[0], *found.groups())
     return ""
+
+
+def unexpected_argument_hint(text: str) -> str:
+    """Return what to do about a value of a batch for which a model has no argument; ``""`` for any other text."""
+    found = re.search(_UNEXPECTED_ARGUMENT, text)
+    return "" if found is None else _LEAVE_OUT.format(found[0], *found.groups())
 
 
 def error_text(error: BaseException) -> str:

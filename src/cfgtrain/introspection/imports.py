@@ -14,7 +14,7 @@ from typing import Any
 
 from cfgtrain.suggestions import close_names
 
-__all__ = ["import_failure", "import_object", "near_paths"]
+__all__ = ["import_failure", "import_object", "missing_module_hint", "near_paths"]
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -75,6 +75,16 @@ def import_failure(error: BaseException) -> str:
     users = [each for each in frames if not any(map(Path(each.filename).is_relative_to, libraries))]
     place = f" ({(users or frames)[-1].filename}:{(users or frames)[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def missing_module_hint(error: BaseException) -> str:
+    """Return what to do if MMCV or MMEngine was not found, or ``""``."""
+    missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+    if missing.partition(".")[0] == "mmcv":
+        return "With --compat mmcv, import mmcv imports cfgtrain."
+    if missing.partition(".")[0] == "mmengine":
+        return "cfgtrain migrate converts configs in the style of MMEngine."
+    return ""
 
 
 def _is_outside(file: Path) -> bool:

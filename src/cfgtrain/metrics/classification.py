@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,68 +12,31 @@ from torch import Tensor
 
 from cfgtrain.arguments import check_choice, check_integer, check_number, check_type
 from cfgtrain.errors import ArgumentError
-from cfgtrain.metrics.inputs import class_scores, is_multi_label, multi_label_scores
-from cfgtrain.metrics.metric import Metric
+from cfgtrain.metrics.counting import CountingMetric, Counts
+from cfgtrain.metrics.inputs import THRESHOLD, class_scores, is_multi_label, multi_label_scores
 from cfgtrain.registries import METRICS
 
 __all__ = ["F1", "Accuracy", "ConfusionMatrix", "Precision", "Recall", "accuracy"]
 
-Counts = np.ndarray[Any, np.dtype[np.int64]]
 
-
-class _CountingMetric(Metric):
-    """A metric of class indices that is computed from one array of counts.
+class _IndexMetric(CountingMetric):
+    """A metric of class indices.
 
     Args:
         target: As for ``Metric``.
         ignore_index: Samples with this label are left out.
-
-    Attributes:
-        counts: The counts of all batches, or None before the first one.
     """
-
-    counts: Counts | None
 
     def __init__(self, target: str | int | None = None, ignore_index: int | None = None) -> None:
         self.ignore_index = None if ignore_index is None else check_integer("ignore_index", ignore_index)
         super().__init__(target)
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        self.counts = None
-
-    def update(self, predictions: Any, batch: Any) -> None:
-        """Add a batch.
-
-        Raises:
-            ArgumentError: A target is not the index of a class, or the shapes do not match.
-        """
-        self._add(self.count(predictions, self.targets_of(batch)))
-
-    @abstractmethod
-    def count(self, predictions: Any, targets: Any) -> Counts:
-        """Return the counts of a batch."""
-
-    def merge(self, others: Iterable[Self]) -> None:
-        """Add the batches of other metrics."""
-        for other in others:
-            if other.counts is not None:
-                self._add(other.counts)
-
-    def _add(self, counts: Counts) -> None:
-        if self.counts is not None and self.counts.shape != counts.shape:
-            raise ArgumentError(
-                f"{type(self).__name__} got predictions with {counts.shape[-1]} classes after predictions with "
-                f"{self.counts.shape[-1]}."
-            )
-        self.counts = counts if self.counts is None else self.counts + counts
 
     def _class_scores(self, predictions: Any, targets: Any) -> tuple[Tensor, Tensor]:
         return class_scores(type(self).__name__, predictions, targets, self.ignore_index)
 
 
 @METRICS.register_module()
-class Accuracy(_CountingMetric):
+class Accuracy(_IndexMetric):
     """The top-k accuracy, 0 to 1: the fraction of samples whose label is among the k classes with the highest scores.
 
     The predictions are (B, num_classes) scores, the targets (B,) class indices. Of equal scores, that of the lower
@@ -134,7 +97,7 @@ class Accuracy(_CountingMetric):
         }
 
 
-class _AveragedMetric(_CountingMetric):
+class _AveragedMetric(_IndexMetric):
     """A score of each class, or their mean; see ``Precision``."""
 
     name: ClassVar[str]
@@ -142,7 +105,7 @@ class _AveragedMetric(_CountingMetric):
     def __init__(
         self,
         average: Literal["macro", "micro"] | None = "macro",
-        threshold: float = 0.5,
+        threshold: float = THRESHOLD,
         target: str | int | None = None,
         ignore_index: int | None = None,
     ) -> None:
@@ -252,7 +215,7 @@ class F1(_AveragedMetric):
 
 
 @METRICS.register_module()
-class ConfusionMatrix(_CountingMetric):
+class ConfusionMatrix(_IndexMetric):
     """How many samples of each class, a row, are predicted as each class, a column.
 
     The predictions are (B, num_classes) scores, the targets (B,) class indices. Scores with NaN are left out. The

@@ -11,6 +11,8 @@ from cfgtrain.errors import ArgumentError
 
 __all__ = ["as_tensor", "class_scores", "is_multi_label", "multi_label_scores", "regression_pairs"]
 
+THRESHOLD = 0.5  # least probability of a class that is predicted, if a sample may have several
+
 
 def as_tensor(values: Any) -> Tensor:
     """Return the predictions or targets of a batch as one tensor without gradients; a list has one item per sample."""

@@ -42,18 +42,18 @@ class MetricSet:
         Raises:
             ArgumentError: Two metrics have a score of the same name, or a metric returned something else than a dict.
         """
-        scores: dict[str, Any] = {}
-        for metric in self.metrics:
-            found: Any = metric.compute()
-            if not isinstance(found, Mapping):
-                name = type(getattr(metric, "metric", metric)).__name__
-                raise ArgumentTypeError(
-                    f"compute() of {name} must return a dict of scores by name, not {found!r}.",
-                    hint="For example {'my_score': 0.5}; save_best and the log use the name.",
-                )
-            self._own(metric, found)
-            scores |= found
-        return scores
+        return {name: score for metric in self.metrics for name, score in self.scores_of(metric).items()}
+
+    def scores_of(self, metric: Metric) -> dict[str, Any]:
+        """Return the scores of one of the metrics by name; it raises what ``compute`` raises."""
+        found: Any = metric.compute()
+        if not isinstance(found, Mapping):
+            raise ArgumentTypeError(
+                f"compute() of {name_of(metric)} must return a dict of scores by name, not {found!r}.",
+                hint="For example {'my_score': 0.5}; save_best and the log use the name.",
+            )
+        self._own(metric, found)
+        return dict(found)
 
     def merge(self, others: Iterable[Self]) -> None:
         """Add the batches of other sets of the same metrics."""
@@ -101,6 +101,11 @@ class MetricSet:
         for name in names:
             if self._owners.setdefault(name, metric) is not metric:
                 raise ArgumentError(f"Two metrics have a score with the name {name!r}.", argument="metrics")
+
+
+def name_of(metric: Metric) -> str:
+    """Return the name of the class of a metric; that of another library is wrapped in a ``TorchMetric``."""
+    return type(getattr(metric, "metric", metric)).__name__
 
 
 def build_metrics(cfgs: Sequence[Any]) -> MetricSet:

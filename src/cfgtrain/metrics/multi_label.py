@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from cfgtrain.arguments import check_integer
 from cfgtrain.errors import ArgumentError
+from cfgtrain.metrics.counting import CountingMetric, Counts
 from cfgtrain.metrics.inputs import multi_label_scores
-from cfgtrain.metrics.metric import Metric
 from cfgtrain.registries import METRICS
 
 __all__ = ["MultiLabelMAP"]
@@ -21,7 +21,7 @@ _LIMIT = 16.0
 
 
 @METRICS.register_module()
-class MultiLabelMAP(Metric):
+class MultiLabelMAP(CountingMetric):
     """The mean average precision of multi-label predictions, 0 to 1.
 
     The predictions are (B, num_classes) probabilities, the targets (B, num_classes) with values 0 and 1. The average
@@ -37,23 +37,17 @@ class MultiLabelMAP(Metric):
         target: As for ``Metric``.
     """
 
-    counts: np.ndarray[Any, np.dtype[np.int64]] | None
-
     def __init__(self, bins: int = 4096, target: str | int | None = None) -> None:
         self.bins = check_integer("bins", bins, 2)
         super().__init__(target)
 
-    def reset(self) -> None:
-        """Forget all batches."""
-        self.counts = None
-
-    def update(self, predictions: Any, batch: Any) -> None:
-        """Add a batch.
+    def count(self, predictions: Any, targets: Any) -> Counts:
+        """Return the negative and the positive samples of each class by bin: (2, num_classes, bins).
 
         Raises:
             ArgumentError: A target is not 0 or 1, a prediction is not from 0 to 1, or the shapes do not match.
         """
-        scores, wanted = multi_label_scores(type(self).__name__, predictions, self.targets_of(batch))
+        scores, wanted = multi_label_scores(type(self).__name__, predictions, targets)
         outside = ~((scores >= 0) & (scores <= 1))
         if bool(outside.any()):
             raise ArgumentError(
@@ -67,7 +61,7 @@ class MultiLabelMAP(Metric):
         num_classes = bins.shape[1]
         places = (wanted.numpy() * num_classes + np.arange(num_classes)) * self.bins + bins
         counts = np.bincount(places.ravel(), minlength=2 * num_classes * self.bins)
-        self._add(counts.reshape(2, num_classes, self.bins))
+        return counts.reshape(2, num_classes, self.bins)
 
     def compute(self) -> dict[str, float]:
         """Return ``mAP``; it is NaN if no class has a positive sample."""
@@ -91,11 +85,6 @@ class MultiLabelMAP(Metric):
         average[total[:, 0] == 0] = np.nan
         return {"samples": total[:, 0].tolist(), "AP": average.tolist()}
 
-    def merge(self, others: Iterable[Self]) -> None:
-        """Add the batches of other metrics."""
-        for other in others:
-            if other.counts is not None:
-                self._add(other.counts)
-
-    def _add(self, counts: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        self.counts = counts if self.counts is None else self.counts + counts
+    @staticmethod
+    def _num_classes(counts: Counts) -> int:
+        return int(counts.shape[1])

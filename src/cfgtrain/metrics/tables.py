@@ -35,15 +35,25 @@ def class_table(columns: Mapping[str, Sequence[float]], classes: Sequence[str] =
 def matrix_table(matrix: Sequence[Sequence[float]], classes: Sequence[str] = ()) -> str:
     """Return a confusion matrix with a row per class; ``""`` if it is wider than 79 columns.
 
+    If only the names of the classes make it wider, its columns have their indices.
+
     Args:
         matrix: Rows of the true classes, with a column per predicted class.
         classes: Names of the classes, by index; by default their indices.
     """
     if not matrix:
         return ""
-    header = ["true \\ predicted", *(_name(i, classes)[:6] for i in range(len(matrix)))]
-    text = _aligned([header, *([_name(i, classes), *map(_text, row)] for i, row in enumerate(matrix))])
-    return text if max(map(len, text.splitlines())) <= MAX_WIDTH else ""
+    names = [_name(i, classes) for i in range(len(matrix))]
+    cells = [list(map(_text, row)) for row in matrix]
+    for columns, rows in (
+        ([name[:6] for name in names], names),
+        ([str(i) for i in range(len(names))], [f"{i} {name}" for i, name in enumerate(names)]),
+    ):
+        header = ["true \\ predicted", *columns]
+        text = _aligned([header, *([name, *row] for name, row in zip(rows, cells, strict=True))])
+        if max(map(len, text.splitlines())) <= MAX_WIDTH:
+            return text
+    return ""
 
 
 def _name(index: int, classes: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,12 @@ class TinyTransformer(BaseModule):
     Raises:
         ArgumentError: An argument is out of range.
     """
+
+    # The three parts of qkv cannot be divided like one layer.
+    tensor_parallel_plan: ClassVar[dict[str, str]] = {
+        "blocks.*.ffn.0": "colwise",
+        "blocks.*.ffn.2": "rowwise",
+    }
 
     def __init__(
         self,

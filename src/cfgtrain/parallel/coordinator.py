@@ -30,9 +30,12 @@ __all__ = ["Coordinator", "is_under_agent"]
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1  # between two looks into the store
-ANSWER_SECONDS = 30.0  # how long to wait for another process to answer that the run is to stop
+# How long to wait for another process to answer that the run is to stop; an agent kills after 30 seconds.
+ANSWER_SECONDS = 15.0
 FAILURE_SECONDS = 2.0  # how long to wait for the reason why the connection to another process was lost
 END_SECONDS = 15.0  # how long a process may take to end after another one has failed
+
+ALL_FAIL_SECONDS = 5.0  # for all processes to fail at the same place, when one of them has
 
 TIMEOUT = 1800.0  # seconds, by default
 BEAT_SECONDS = 0.5  # between two signs of life
@@ -109,8 +112,34 @@ class Coordinator:
             if self._failure is not None:
                 raise _failed(self._failure)
             if time.monotonic() > deadline:
-                raise ProcessError("The run cannot be stopped in order: another process does not answer.")
+                raise self._lost("the run is to stop, and not all processes answer")
         return self._reason if asked >= (self._stop_at or 0) else None
+
+    def all_fail_at(self, place: str, error: BaseException) -> bool:
+        """Return, after an error, whether all processes have failed at the same place of the run.
+
+        If so, none of them waits for another one, and they can still save the run together. All of them get the same
+        answer, and it takes a few seconds if the others have not failed.
+
+        Args:
+            place: Identifies the place; the same in all processes.
+            error: The error.
+        """
+        if _is_lost_connection(error):
+            return False
+        count, answer = f"failed_at/{place}", f"all_fail_at/{place}"
+        deadline = time.monotonic() + min(ALL_FAIL_SECONDS, self._hang.limit / 2)
+        found = "no"
+        try:
+            self._store.add(count, 1)
+            while time.monotonic() < deadline and self._failure is None:
+                if self._store.add(count, 0) == self.world_size:
+                    found = "yes"
+                    break
+                time.sleep(POLL_SECONDS)
+            return bool(self._store.compare_set(answer, "", found) == b"yes")
+        except RuntimeError:  # the store is lost
+            return False
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
@@ -136,7 +165,7 @@ class Coordinator:
             if _TIMEOUT.search(str(error)):
                 self._hang.trigger()
                 self._closed.wait(2 * REPORT_SECONDS)  # the thread reports it, and ends this process
-            raise self._lost(error) from error
+            raise self._lost(error_text(error).splitlines()[0][:200]) from error
 
     @contextmanager
     def watching(self, folder: Path) -> Iterator[None]:
@@ -170,24 +199,31 @@ class Coordinator:
             return int(rank) == self.rank or text != own
         return True
 
-    def _lost(self, error: BaseException) -> ProcessError:
-        """Return the error that says which process has ended without a report; one process reports it."""
-        hint = f"({error_text(error).splitlines()[0][:200]})"
+    def _lost(self, reason: str) -> ProcessError:
+        """Return the error that says which process has ended without a report; one process reports it.
+
+        Args:
+            reason: What has shown that the connection is lost.
+        """
         lost: list[int] = []
         try:
             before = self._beats()
             time.sleep(4 * BEAT_SECONDS)
-            lost = [rank for rank, beat in enumerate(self._beats()) if beat == before[rank]]
+            beats = self._beats()
+            lost = [rank for rank, beat in enumerate(beats) if beat == before[rank] and rank != self.rank]
             places = [self._hang.place_of(rank) for rank in lost]
         except RuntimeError:
             places = ["the process that has the store, which is that of rank 0 or the elastic agent,"]
-        what = " and ".join(places[:8]) or "it"
+        if not places:
+            message = "The connection to another process is lost, and all of them are running."
+            return ProcessError(message, hint=f"({reason})", is_reported=self.rank != 0)
+        what = " and ".join(places[:8])
         have = "have" if len(places) > 1 else "has"
         first = next((rank for rank in range(self.world_size) if rank not in lost), self.rank)
         return ProcessError(
             f"The connection to another process is lost: {what} {have} ended without a report, for example because of "
             "SIGKILL, which the system sends when memory runs out.",
-            hint=hint,
+            hint=f"({reason})",
             is_reported=is_under_agent() or (bool(lost) and self.rank != first),
         )
 

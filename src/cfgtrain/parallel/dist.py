@@ -14,22 +14,28 @@ from torch import Tensor, multiprocessing
 from torch import distributed as dist
 
 from cfgtrain.arguments import check_choice, check_integer
-from cfgtrain.errors import ArgumentError, LauncherError, PrerequisiteError
+from cfgtrain.errors import ArgumentError, LauncherError, PrerequisiteError, RendezvousError
 
 __all__ = [
     "allreduce_grads",
     "allreduce_params",
     "average_tensors",
+    "data_rank_and_size",
     "get_dist_info",
     "init_dist",
     "is_main_process",
     "join_process_group",
     "master_only",
+    "one_per_share",
+    "set_tensor_parallel",
+    "set_variables",
+    "start_error",
 ]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 LAUNCHERS = ("pytorch", "slurm", "mpi")
+_layout = {"tensor_parallel": 1}  # processes that compute the layers of one model together; they share data
 PORT = 29500  # of the main process, if nothing else says which
 
 
@@ -38,6 +44,31 @@ def get_dist_info() -> tuple[int, int]:
     if not dist.is_available() or not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
+
+
+def set_tensor_parallel(size: int) -> None:
+    """Set how many processes, of adjacent ranks, compute the layers of one model together.
+
+    Args:
+        size: A divisor of the number of processes.
+    """
+    _layout["tensor_parallel"] = size
+
+
+def data_rank_and_size() -> tuple[int, int]:
+    """Return which share of the data this process has, and how many shares there are.
+
+    These are (rank, world_size), unless several processes compute the layers of one model together: they have the same
+    share, and draw the same random numbers.
+    """
+    rank, world_size = get_dist_info()
+    size = _layout["tensor_parallel"]
+    return rank // size, max(world_size // size, 1)
+
+
+def one_per_share(values: list[R]) -> list[R]:
+    """Return those of the values of all processes, by rank, that are of the first process of each share of the data."""
+    return values[:: _layout["tensor_parallel"]]
 
 
 def is_main_process() -> bool:
@@ -97,6 +128,7 @@ def join_process_group(launcher: str, backend: str | None = None, **kwargs: Any)
         ArgumentError: ``launcher`` is not valid, or ``backend`` is ``"nccl"`` and there is no CUDA device.
         LauncherError: An environment variable of the launcher is missing or not valid.
         PrerequisiteError: ``scontrol`` is missing, or failed.
+        RendezvousError: The processes do not find each other.
     """
     check_choice("launcher", launcher, LAUNCHERS)
     devices = torch.cuda.device_count()
@@ -106,21 +138,79 @@ def join_process_group(launcher: str, backend: str | None = None, **kwargs: Any)
             hint="Use 'gloo', or leave it out for the backend that fits the device.",
             argument="backend",
         )
-    if launcher == "slurm":
-        _export_slurm(devices, kwargs.pop("port", None))
-    elif launcher == "mpi":
-        _export_mpi()
-    rank = _int_variable("RANK", launcher)
+    is_complete = "init_method" not in kwargs and "store" not in kwargs  # otherwise torch needs less of them
+    set_variables(launcher, kwargs.pop("port", None) if launcher == "slurm" else None, is_complete)
+    rank = int(os.environ["RANK"])
     backend = backend or ("nccl" if devices else "gloo")
     if devices:
         local_rank = _int_variable("LOCAL_RANK", launcher) if "LOCAL_RANK" in os.environ else rank
         torch.cuda.set_device(local_rank % devices)
         if backend == "nccl":  # otherwise torch warns at the first barrier that it guesses the device
             kwargs.setdefault("device_id", torch.device("cuda", local_rank % devices))
-    for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        if "init_method" not in kwargs and "store" not in kwargs:  # torch would take them from there
-            _variable(name, launcher)
-    dist.init_process_group(backend=backend, **kwargs)
+    try:
+        dist.init_process_group(backend=backend, **kwargs)
+    except RuntimeError as error:
+        raise start_error(error) from error
+
+
+def set_variables(launcher: str, port: int | None = None, is_complete: bool = True) -> None:
+    """Set the environment variables of torch from those of a launcher, and check them.
+
+    Args:
+        launcher: One of ``LAUNCHERS``.
+        port: The port of the main process, with Slurm.
+        is_complete: Whether the number of processes and the address of the main process are needed too.
+
+    Raises:
+        LauncherError: A variable is missing or not valid.
+        PrerequisiteError: ``scontrol`` is missing, or failed.
+    """
+    if launcher == "slurm":
+        _export_slurm(torch.cuda.device_count(), port)
+    elif launcher == "mpi":
+        _export_mpi()
+    rank = _int_variable("RANK", launcher)
+    if not is_complete:
+        return
+    size = _int_variable("WORLD_SIZE", launcher)
+    _variable("MASTER_ADDR", launcher)
+    if rank >= size:
+        ranks = f"ranks are 0 to {size - 1}" if size > 1 else "the only rank is 0"
+        raise LauncherError(
+            f"The rank of this process is {rank} ({_NAMES[launcher][0]}), but the number of processes is {size} "
+            f"({_NAMES[launcher][1]}).",
+            hint=f"With this number, {ranks}." if size else "",
+        )
+    if not 1 <= _int_variable("MASTER_PORT", launcher) <= 65535:
+        raise LauncherError(
+            "The environment variable MASTER_PORT must be a port, from 1 to 65535, not "
+            f"{os.environ['MASTER_PORT']!r}."
+        )
+
+
+_NAMES = {
+    "pytorch": ("RANK", "WORLD_SIZE"),
+    "slurm": ("SLURM_PROCID", "SLURM_NTASKS"),
+    "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+}
+
+
+def start_error(error: Exception) -> RendezvousError:
+    """Return the error for one that torch has raised when it set up a process group or its store."""
+    text = str(error)
+    address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    if "EADDRINUSE" in text or "already in use" in text:
+        return RendezvousError(
+            f"The port {os.environ.get('MASTER_PORT')} (MASTER_PORT) is in use on {socket.gethostname()}, so rank 0 "
+            "cannot wait there for the other processes.",
+            hint="Another run or program has it, or two processes have rank 0. Set MASTER_PORT to another port in all "
+            "processes, or let cfgtrain train --nproc or torchrun --standalone choose one.",
+        )
+    reason = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return RendezvousError(
+        f"Rank {os.environ.get('RANK')} of {os.environ.get('WORLD_SIZE')} cannot set up the process group at {address}: "
+        f"{reason[:300].rstrip('.')}."
+    )
 
 
 def _export_mpi() -> None:

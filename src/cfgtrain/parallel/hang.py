@@ -147,6 +147,7 @@ class HangWatch:
             with suppress(OSError):
                 file.write_text(_full_text(found), encoding="utf-8")
                 text += f"\n  All stacks of all processes are in {file}."
+            text += "\n  To go on from the newest checkpoint of the run, add --resume auto."
         event = {"mode": "end", "result": "failed", "reason": text.partition("\n")[0]}
         logger.error("%s", text, extra={"event": event})
         for rank, place in enumerate(processes):

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
-from torch.distributed.rendezvous import rendezvous
 
 from cfgtrain.arguments import check_choice, check_positive, check_type
 from cfgtrain.errors import ArgumentError
 from cfgtrain.parallel.coordinator import TIMEOUT, Coordinator, is_under_agent
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.dist import LAUNCHERS as LAUNCHERS_OF_PROCESSES
-from cfgtrain.parallel.dist import join_process_group
+from cfgtrain.parallel.dist import join_process_group, set_tensor_parallel, set_variables
+from cfgtrain.parallel.rendezvous import open_store
 
 __all__ = [
     "LAUNCHERS",
@@ -49,7 +49,7 @@ def find_launcher() -> str:
         if all(variable in os.environ for variable in variables):
             return name
     # A batch script has SLURM_NTASKS too; only srun sets the number of tasks of a step.
-    if "SLURM_PROCID" in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+    if "SLURM_PROCID" in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         return "slurm"
     return "none"
 
@@ -104,7 +104,8 @@ def process_group(
 
     Raises:
         ArgumentError: The launcher is unknown.
-        LauncherError: It has not set its environment variables.
+        LauncherError: It has not set its environment variables, or a value is not valid.
+        RendezvousError: The processes do not find each other before the timeout.
     """
     check_choice("launcher", launcher, (None, *LAUNCHERS))
     own = not dist.is_initialized()
@@ -129,6 +130,7 @@ def process_group(
     finally:
         coordinator.close()
         library.setLevel(level)
+        set_tensor_parallel(1)
         if own:
             _ENDED.append(dist.group.WORLD)
             dist.destroy_process_group()
@@ -142,14 +144,18 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
         backend = "gloo"
     # The coordinator reports a hang first: torch would end this process without a report, or one without stacks.
     timeout = (settings.get("timeout") or TIMEOUT) + GRACE_SECONDS
-    options: dict[str, Any] = {"timeout": timedelta(seconds=timeout)}
+    set_variables(launcher)
+    store = open_store(settings.get("timeout") or TIMEOUT)
+    store.set_timeout(timedelta(seconds=timeout))
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if launcher == "pytorch" and restarts != "0":
         # The store of the agent still has the addresses of the processes before the restart.
-        store, rank, world_size = next(iter(rendezvous("env://")))
-        options |= {
-            "store": PrefixStore(f"restart_{restarts}", store),
-            "rank": rank,
-            "world_size": world_size,
-        }
-    join_process_group(launcher, backend, **options)
+        store = PrefixStore(f"restart_{restarts}", store)
+    join_process_group(
+        "pytorch",  # whose variables are set now
+        backend,
+        store=store,
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=timedelta(seconds=timeout),
+    )

@@ -98,6 +98,7 @@ class Registry:
         self._name = name
         self._module_dict: dict[str, Callable[..., Any]] = {}
         self._children: dict[str, Registry] = {}
+        self._forced: set[str] = set()  # names that were registered with force=True
         self._scope = self.infer_scope() if scope is None else scope
         self.home = home
         self.parent = parent
@@ -267,7 +268,8 @@ class Registry:
         Args:
             name: Its name or names; by default its ``__name__``. A class, as in MMCV before 1.3 and
                 with the decorator without parentheses, is registered with a DeprecationWarning.
-            force: Whether it may replace an entry of the same name.
+            force: Whether it may replace an entry of the same name. It also takes precedence over an entry of cfgtrain
+                that is registered later, because its module was not imported yet.
             module: The class or function. Without it, a decorator is returned.
 
         Returns:
@@ -320,6 +322,14 @@ class Registry:
             if not hasattr(module, "__name__"):
                 raise ArgumentError(f"{module!r} has no __name__: register it with name=...")
             names = [module.__name__]
+        if self._forced and self.home is not None:
+            root = self.home.partition(".")[0]
+            if str(getattr(module, "__module__", "")).partition(".")[0] == root:
+                names = [
+                    each for each in names if each not in self._forced
+                ]  # replaced before the home was imported
+        if force:
+            self._forced.update(names)
         for taken in names if not force else ():
             if taken in self._module_dict:
                 raise NameTakenError(

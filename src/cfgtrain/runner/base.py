@@ -26,7 +26,7 @@ from cfgtrain.evaluation.inference import first_samples
 from cfgtrain.keys import KEYS
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.coordinator import Coordinator
-from cfgtrain.parallel.dist import get_dist_info
+from cfgtrain.parallel.dist import data_rank_and_size, get_dist_info
 from cfgtrain.parallel.fsdp import free_gathered
 from cfgtrain.parallel.wrappers import step_method, unwrap_model
 from cfgtrain.registries import HOOKS
@@ -226,12 +226,13 @@ class BaseRunner(ABC):
         It may be more than the batch has.
         """
         loader = getattr(self.data_loader, "_dataloader", self.data_loader)
-        if self.world_size == 1 or not isinstance(loader, EpochDataLoader):
+        rank, count = data_rank_and_size()
+        if count == 1 or not isinstance(loader, EpochDataLoader):
             return math.inf
         batches = loader.epoch_batches
-        if getattr(batches.sampler, "world_size", 1) != self.world_size:
+        if getattr(batches.sampler, "world_size", 1) != count:
             return math.inf
-        share = len(range(self.rank, len(loader.seeded), self.world_size))
+        share = len(range(rank, len(loader.seeded), count))
         return share - self.position.batch[2] * batches.batch_size
 
     def call_step(self, data_batch: Any, train_mode: bool, optimizer: Any, **kwargs: Any) -> Any:
@@ -635,11 +636,14 @@ class BaseRunner(ABC):
         indices = getattr(self.data_loader, "batch_indices", lambda *_: None)(epoch, batch)
         more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
         samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
+        loader = getattr(self.data_loader, "_dataloader", self.data_loader)  # of an IterLoader
+        cause = loader.seeded.non_finite(indices or ()) if isinstance(loader, EpochDataLoader) else ""
         last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
-            hint=f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
+            hint=cause
+            or f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
             "optimizer_config=dict(grad_clip=dict(max_norm=1)).",
             name=error.name,
             value=error.value,

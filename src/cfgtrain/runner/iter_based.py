@@ -138,8 +138,9 @@ class IterBasedRunner(BaseRunner):
             self.run_checkpoint.restore_hooks(self)
             self.run_checkpoint.restore_generators(self)
             self._finish_iteration_of(streams[position.flow % len(streams)])
-            while (position.iter < self._max_iters or position.within_round) and not self.stopping:
-                self._run_round(streams, workflow, kwargs)
+            stopped = self.stopping
+            while (position.iter < self._max_iters or position.within_round) and not stopped:
+                stopped = self._run_round(streams, workflow, kwargs)
             if self.stop_reason is not None:  # the resumed run continues from before the next stage
                 self.run_checkpoint.keep_state(self)
             self.call_hook("after_epoch")
@@ -157,20 +158,26 @@ class IterBasedRunner(BaseRunner):
 
     def _run_round(
         self, streams: list[IterLoader], workflow: list[tuple[str, int]], kwargs: dict[str, Any]
-    ) -> None:
-        """Run each flow for its number of iterations; a resumed run starts at its saved position."""
+    ) -> bool:
+        """Run each flow for its number of iterations; a resumed run starts at its saved position.
+
+        Returns:
+            Whether the run is to end now.
+        """
         for flow in range(self.position.flow, len(workflow)):
             mode, times = workflow[flow]
             if mode == "val":
                 with self.evaluation_context():
-                    self._run_flow(flow, mode, times, streams[flow], kwargs)
+                    stopped = self._run_flow(flow, mode, times, streams[flow], kwargs)
             else:
-                self._run_flow(flow, mode, times, streams[flow], kwargs)
-            if self.stopping:
-                return
+                stopped = self._run_flow(flow, mode, times, streams[flow], kwargs)
+            if stopped:
+                return True
         self.position.flow = self.position.flow_done = 0
+        return False
 
-    def _run_flow(self, flow: int, mode: str, times: int, stream: IterLoader, kwargs: dict[str, Any]) -> None:
+    def _run_flow(self, flow: int, mode: str, times: int, stream: IterLoader, kwargs: dict[str, Any]) -> bool:
+        """Run one flow, and return whether the run is to end now."""
         position = self.position
         first = position.flow_done if position.flow == flow else 0
         position.inner_iter = position.batches_done = first
@@ -181,7 +188,8 @@ class IterBasedRunner(BaseRunner):
             self.last_of_flow = done + 1 == times
             getattr(self, mode)(stream, **kwargs)
             if self.stopping:
-                break
+                return True
+        return False
 
     def train(self, data_loader: IterLoader, **kwargs: Any) -> None:
         """Train for one iteration."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, NonFiniteLossError
+from cfgtrain.parallel.dist import one_per_share
 from cfgtrain.parallel.objects import gather_objects
 
 __all__ = ["LogBuffer"]
@@ -219,7 +220,7 @@ def _as_tensor(values: deque[Any]) -> Tensor:
 def _over_processes(sums: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
     """Return the sums over all processes of the total and the weight of each name."""
     combined = dict.fromkeys(sums, (0.0, 0))
-    for each in gather_objects(sums):
+    for each in one_per_share(gather_objects(sums)):
         for name, (total, weight) in each.items():
             before = combined.get(name, (0.0, 0))
             combined[name] = before[0] + total, before[1] + weight

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from cfgtrain.errors import CheckpointError
+from cfgtrain.parallel.coordinator import Coordinator
 from cfgtrain.runner.log_buffer import LogBuffer
 
 __all__ = ["RunnerView"]
@@ -49,6 +50,7 @@ class RunnerView(Protocol):
     last_of_flow: bool
     ended_by: str | None
     accumulating: bool
+    coordinator: Coordinator | None
 
     @property
     def by_epoch(self) -> bool:

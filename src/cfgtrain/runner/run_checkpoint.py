@@ -25,6 +25,7 @@ from cfgtrain.data.loader import epoch_fingerprint, num_batches, of_processes
 from cfgtrain.errors import ArgumentTypeError, CheckpointError, NonFiniteLossError
 from cfgtrain.filesystem.atomic import replace_symlink
 from cfgtrain.optim.optimizers import optimizers_of
+from cfgtrain.parallel.dist import data_rank_and_size, one_per_share
 from cfgtrain.parallel.fsdp import free_gathered, is_sharded_model, named_optimizer_state, share_buffers
 from cfgtrain.parallel.objects import broadcast_object, gather_objects
 from cfgtrain.parallel.wrappers import unwrap_model
@@ -243,7 +244,7 @@ class RunCheckpoint:
         }
         if state is not None:
             self._resumed = state
-            self._unfinished = state.unfinished
+            self._unfinished = state.unfinished_of(data_rank_and_size()[0])
             self._superseded = None if state.unfinished is None else Path(checkpoint)
             self._position.load_state_dict(state.position)
         else:
@@ -261,12 +262,14 @@ class RunCheckpoint:
     def restore_hooks(self, runner: RunnerView) -> None:
         """Restore the states of the hooks if the run is resumed and no batch has been read yet."""
         if self._resumed is not None:
-            self._resumed.restore_hooks(runner.hooks, runner.rank)
+            self._resumed.restore_hooks(runner.hooks, data_rank_and_size()[0])
 
     def restore_generators(self, runner: RunnerView) -> None:
         """Restore, once, the random states and the log buffers of a resumed run."""
         if self._resumed is not None:
-            self._resumed.restore_generators(self._training_log, self._validation_log, runner.rank)
+            self._resumed.restore_generators(
+                self._training_log, self._validation_log, data_rank_and_size()[0]
+            )
             self._resumed = None
 
     def check_epoch_layout(self, data_loaders: list[Any], within: list[bool]) -> None:
@@ -321,9 +324,9 @@ class RunCheckpoint:
         return {**self._kept_state, "hooks": {**self._kept_state["hooks"], **lists}}
 
     def _gather_state(self, runner: RunnerView) -> dict[str, Any]:
-        """Return the state to save of all processes, in the main process."""
+        """Return the state to save of all processes: one for each share of the data."""
         state = self._state_to_save(runner)
-        return state if runner.world_size == 1 else RunState.combine(gather_objects(state))
+        return state if runner.world_size == 1 else RunState.combine(one_per_share(gather_objects(state)))
 
     def keep_state(self, runner: RunnerView) -> None:
         """Save the current state in all checkpoints that are written from now on."""
@@ -339,7 +342,8 @@ class RunCheckpoint:
     ) -> None:
         """Save the checkpoint that is due, after a hook failed when a step or an epoch was complete.
 
-        A run that resumes from it calls the hook that failed, and those after it.
+        A run that resumes from it calls the hook that failed, and those after it. With several processes this is done only
+        if the hook has failed in all of them: otherwise the others may have gone on, or wait in an exchange of the hook.
 
         Args:
             runner: The runner.
@@ -351,16 +355,18 @@ class RunCheckpoint:
         is_error = not isinstance(error, StopRun | NonFiniteLossError)
         if failed is None or not is_error or runner.accumulating or runner.work_dir is None:
             return
-        if runner.world_size > 1:  # the others have not failed here, and do not take part in saving
-            return
         at = runner.hooks.index(failed)
         if stage == "after_train_iter" and not _is_after_step(runner.hooks, at):
             return
+        names = {id(hook): name for name, hook in named_hooks(runner.hooks)}
+        if runner.world_size > 1:  # processes that have not failed here do not take part in saving
+            place = f"{stage}/{self._position.following().iter}/{names[id(failed)]}"
+            if runner.coordinator is None or not runner.coordinator.all_fail_at(place, error):
+                return
         savers = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         ends = stage == "after_train_epoch" or _is_last_of_epoch(runner)
         due = {hook: name for hook in savers if (name := hook.name_due(runner, stage, ends)) is not None}
         remaining = [*(hook for hook in due if hook in runner.hooks[:at]), *runner.hooks[at:]]
-        names = {id(hook): name for name, hook in named_hooks(runner.hooks)}
         self._unfinished = {
             "stage": stage,
             "hooks": [names[id(hook)] for hook in remaining],
@@ -473,12 +479,13 @@ def _iterations(meta: Mapping[str, Any], runner: RunnerView) -> int:
     except ValueError:  # the text contains more than values
         return done
     count = len(gpus) if isinstance(gpus, list | tuple | range) else 0
-    if not runner.by_epoch or count in (0, runner.world_size):
+    shares = data_rank_and_size()[1]
+    if not runner.by_epoch or count in (0, shares):
         return done
-    now = int(done * count / runner.world_size)
+    now = int(done * count / shares)
     runner.logger.info(
         "The checkpoint is of %d processes, and %d train now: its %d iterations are counted as %d.",
-        count, runner.world_size, done, now,
+        count, shares, done, now,
     )  # fmt: skip
     return now
 

@@ -20,15 +20,15 @@ class RunState(NamedTuple):
 
     Attributes:
         position: Where the run continues; its ``epochs`` are the fingerprints of the loaders.
-        random: States of the random generators, one per process.
+        random: States of the random generators, one per process; of processes that have the same data, one for all.
         hooks: States of the hooks that have one, by name.
         log_buffer: Values of the training that have not been logged yet.
         validation_log: The same for a val flow of an iteration runner.
         unfinished: The stage in which a hook failed, the hooks that are still to be called, and what
             they need; None if there was no error.
         ended_by: Why a hook has ended the run before its full length; None if none has.
-        others: What differs between processes, for those of the ranks from 1 on: hooks, log_buffer and
-            validation_log.
+        others: What differs between processes, for those of the ranks from 1 on: hooks, log_buffer,
+            validation_log and unfinished.
     """
 
     position: dict[str, Any]
@@ -61,18 +61,23 @@ class RunState(NamedTuple):
 
     @staticmethod
     def combine(states: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the state of a run from those that its processes have captured, by rank."""
-        own = ("hooks", "log_buffer", "validation_log")
+        """Return the state of a run from those that its processes with different data have captured, by rank."""
+        own = ("hooks", "log_buffer", "validation_log", "unfinished")
         return {
             **states[0],
             "random": [each for state in states for each in state["random"]],
-            "others": [{key: state[key] for key in own} for state in states[1:]],
+            "others": [{key: state[key] for key in own if key in state} for state in states[1:]],
         }
 
     def of_rank(self, rank: int) -> dict[str, Any]:
         """Return the states of the hooks and the log buffers in a process; of a new process those of rank 0."""
         main = {"hooks": self.hooks, "log_buffer": self.log_buffer, "validation_log": self.validation_log}
         return self.others[rank - 1] if 0 < rank <= len(self.others) else main
+
+    def unfinished_of(self, rank: int) -> dict[str, Any] | None:
+        """Return the unfinished stage in a process, whose hooks need what its own step has returned."""
+        own: dict[str, Any] | None = self.of_rank(rank).get("unfinished", self.unfinished)
+        return own
 
     def restore_hooks(self, hooks: list[Hook], rank: int = 0) -> None:
         """Restore the states of the hooks."""

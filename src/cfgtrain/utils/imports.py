@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import cast
 
 from cfgtrain.errors import ArgumentTypeError, ConfigImportError
-from cfgtrain.introspection.imports import import_failure, near_paths
+from cfgtrain.introspection.imports import import_failure, missing_module_hint, near_paths
 
 __all__ = ["import_modules_from_strings"]
 
@@ -48,7 +48,7 @@ def _import(name: str, allow_failure: bool) -> ModuleType | None:
     except (Exception, SystemExit) as error:  # the module's own code may fail in any way
         message = _explain(name, error)
         if not (allow_failure and isinstance(error, ImportError)):
-            raise ConfigImportError(message) from error
+            raise ConfigImportError(message, hint=missing_module_hint(error)) from error
         warnings.warn(
             f"{message} It is skipped, because allow_failed_imports is set.", UserWarning, stacklevel=3
         )

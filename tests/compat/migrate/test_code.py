@@ -35,6 +35,14 @@ REWRITTEN = [
     ),
     ("def f():\n    import mmcv\n    mmcv.imread\n", "def f():\n    import cfgtrain\n    cfgtrain.imread\n"),
     ("x = 'é'; from mmcv import imread\n", "x = 'é'; from cfgtrain import imread\n"),
+    (
+        "from mmcv.utils.parrots_wrapper import _BatchNorm\n",
+        "from torch.nn.modules.batchnorm import _BatchNorm\n",
+    ),
+    (
+        "from mmcv.runner.hooks.lr_updater import annealing_cos\n",
+        "from cfgtrain.schedules import anneal_cos as annealing_cos\n",
+    ),
 ]
 
 

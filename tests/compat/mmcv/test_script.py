@@ -69,6 +69,25 @@ def test_an_error_shows_the_frames_of_the_script(write: Write) -> None:
     assert python("-m", "cfgtrain.compat.mmcv", write("b.py", "raise SystemExit(7)")).returncode == 7
 
 
+def test_an_error_before_the_script_shows_no_frames(tmp_path: Path, write: Write) -> None:
+    """A script that cannot be read is reported as ``python`` reports it."""
+    done = python("-m", "cfgtrain.compat.mmcv", write("a.py", "x = ("))
+    assert [line for line in done.stderr.splitlines() if "File" in line] == [
+        f'  File "{Path.cwd() / "a.py"}", line 1'
+    ]
+    for words in (["-m", "nothing"], [tmp_path / "empty"]):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        done = python("-m", "cfgtrain.compat.mmcv", *words)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+
+
+def test_a_launcher_may_put_the_rank_before_the_script(write: Write) -> None:
+    """``torch.distributed.launch -m`` adds ``--local-rank`` to the words of the module, not of the script."""
+    script = write("a.py", "import sys\nprint(sys.argv[1:])")
+    done = python("-m", "cfgtrain.compat.mmcv", "--local-rank=1", script, "cfg.py")
+    assert done.stdout == "['--local-rank=1', 'cfg.py']\n", done.stderr
+
+
 def test_wrong_usage() -> None:
     """Without a script, and with one that does not exist, the exit code is 2 and the message says so."""
     assert python("-m", "cfgtrain.compat.mmcv").returncode == 2
@@ -102,6 +121,7 @@ def test_threads_import_at_once() -> None:
     assert python("-c", code).stdout == "8 1\n"
 
 
+IMPORTS = 'custom_imports = dict(imports=["parts"])'
 CONFIG = """import mmcv
 custom_imports = dict(imports=["parts"])
 seed = mmcv.digit_version("1.2.0")[0]
@@ -120,10 +140,14 @@ def test_commands_take_the_alias(write: Write, run: Callable[..., Any]) -> None:
     done = python("-m", "cfgtrain", "list", "hooks", "--config", file, "--compat", "mmcv")
     assert "MyHook" in done.stdout, done.stderr
     done = python("-m", "cfgtrain", "print-config", file)
-    assert (done.returncode, "No module named 'mmcv'" in done.stderr) == (2, True)
+    assert done.returncode == 2
+    assert "No module named 'mmcv'. With --compat mmcv," in " ".join(done.stderr.split())
+    done = python("-m", "cfgtrain", "list", "--config", write("b.py", IMPORTS))
+    assert "With --compat mmcv," in " ".join(done.stderr.split())
+    assert python("-m", "cfgtrain", "diff", file, file, "--compat", "mmcv").returncode == 0
     refused = run("print-config", file, "--compat", "mmdet")
     assert refused.code == 2
-    assert "'mmdet' is not a toolkit" in refused.err
+    assert "must be mmcv, not 'mmdet'" in refused.err
 
 
 def test_a_config_may_switch_the_alias_on(write: Write) -> None:

@@ -160,6 +160,7 @@ def test_the_fingerprint_identifies_the_data() -> None:
 @pytest.mark.parametrize(
     ("labels", "told"),
     [
+        ([1], "There is only one image in here; its class is 'b'."),
         ([1, 1], "All 2 images of here are of one class, 'b'."),
         ([1, 2], "1 of the 3 classes has no image in here: 'a'."),
         ([0, 1, 2], None),

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from cfgtrain.config import Config
 from cfgtrain.data.builder import build_dataset, metainfo_of
 from cfgtrain.data.datasets import table_files
 from cfgtrain.data.datasets.table import Table
 from cfgtrain.errors import ArgumentError, EncodingError, FileContentError, MissingLibraryError
+from cfgtrain.experiment.assembly import build_loaders
 
 HOUSES = """\
 rooms,area,town,price
@@ -251,6 +254,10 @@ def test_parquet_without_library(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         ("a,y\n1,2\nn/a,3\n5,6\n", r"line 3: column 'a' has the value 'n/a', .* in categorical"),
         ("a,y\n1,2\nnan,3\nnan,6\n", r"line 3: column 'a' has the value 'nan', .* 1 more such cells"),
         ("a,y\n1,2\n3,inf\n5,6\n", r"line 3: column 'y' has the value 'inf', .*must be finite"),
+        (
+            'a,y\n"1,5",2\n"1,000.5",3\n',
+            r"line 2: column 'a' has the value '1,5', .*decimal point and no commas",
+        ),
         ("a,y\nu,2\nv,3\n,3\n", r"line 4: column 'a' has an empty cell, and a value is needed"),
         ("a,y\n1,2\n3\n", r"line 3 has 1 cells, and there are 2 columns: a, y"),
         ("1,2\n3,4\n", r"first line .* has numbers, .*columns="),
@@ -288,9 +295,54 @@ def test_a_text_among_new_numbers(folder: Path) -> None:
     """In new data the training dataset decides what a column has, so that categorical is not suggested."""
     train = Table("houses.csv", targets="price")
     Path("new.csv").write_text("rooms,area,town\n1,large,Ulm\n")
+    new = Table.for_prediction(["new.csv"], {}, train.metainfo)
     with pytest.raises(FileContentError, match=r"line 2: column 'area' has the value 'large'") as caught:
-        Table.for_prediction(["new.csv"], {}, train.metainfo)
+        new[0]
     assert caught.value.hint == "The column has numbers in the training dataset."
+
+
+def test_rows_of_a_prediction_with_wrong_cells(folder: Path) -> None:
+    """They are errors when they are read, each with its first wrong cell, and the other rows are encoded as ever."""
+    train = Table("houses.csv", targets="price", one_hot=True)
+    Path("a.csv").write_text("rooms,area,town\n1,2,Ulm\n")
+    Path("b.csv").write_text("rooms,area,town\n,2,Ulm\n1,2,Ulm\n1,2,Rome\nx,y,\n")
+    new = Table.for_prediction(["a.csv", "b.csv"], {}, train.metainfo)
+    assert torch.equal(new[0]["inputs"], new[2]["inputs"])
+    for index, message in (
+        (1, "b.csv, line 2: column 'rooms' has an empty cell"),
+        (3, "b.csv, line 4: column 'town' has the value 'Rome'"),
+        (4, "b.csv, line 5: column 'rooms' has the value 'x'"),
+    ):
+        with pytest.raises(FileContentError, match=message):
+            new[index]
+
+
+def test_a_file_of_several_datasets_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The datasets of a run share a file, and a later run reads it again."""
+    read: list[Path] = []
+    original = table_files._read_csv
+
+    def counted(path: Path, *args: Any) -> table_files.TableFile:
+        read.append(path)
+        return original(path, *args)
+
+    monkeypatch.setattr(table_files, "_read_csv", counted)
+    table = {"type": "Table", "path": "houses.csv", "targets": "price"}
+    cfg = Config({"seed": 0, "data": {"train": table, "val": table, "test": {**table, "delimiter": ","}}})
+    first = build_loaders(cfg, nn.Linear(1, 1))
+    assert len(read) == 2
+    Path("houses.csv").write_text("rooms,area,town,price\n3,75,Ulm,1\n")
+    again = build_loaders(cfg, nn.Linear(1, 1))
+    assert len(read) == 4
+    assert [len(each["val"].dataset) for each in (first, again)] == [4, 1]
+
+
+def test_a_csv_with_blank_lines(folder: Path) -> None:
+    """Lines without any text are left out, spaces around cells too, and the lines are those of the file."""
+    Path("t.csv").write_text('\n a , y\n 1 ,2\n\n , \n"3", 4 \n')
+    table = Table("t.csv", targets="y", standardize=False)
+    assert table.inputs.tolist() == [[1], [3]]
+    assert [table.source(0), table.source(1)] == ["t.csv, line 3", "t.csv, line 6"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ from cfgtrain.compat.migrate.scopes import Scope, bindings, inner_parts, outer_p
 from cfgtrain.compat.migrate.source import Edit, Source
 
 _WORD = re.compile(r"(?<![\w./-])mmcv\b(?!-)")
+_REQUIREMENT = re.compile(
+    r"\s*mmcv(-full|-lite)?\s*(\[\w*\]\s*)?(([<>=!~]=?|===)\s*[\w.*+!-]+.*)?", re.DOTALL
+)
 _PATH = re.compile(r"mmcv(\.\w+)*")
 _BY_HAND = "Replace it by hand; until then it needs `import cfgtrain.compat.mmcv` before it."
 _VERSION = "cfgtrain has its own version number. Remove the check of MMCV's version."
@@ -35,7 +38,7 @@ class _Rewriter:
             if isinstance(node, ast.ImportFrom) and not node.level and _is_mmcv(node.module or ""):
                 self.report.uses_old_names = True
                 self._import_from(node)
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _WORD.search(node.value):
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "mmcv" in node.value:
                 self._string(node)
         for comment in self.comments:
             if _WORD.search(comment.text):
@@ -211,11 +214,17 @@ class _Rewriter:
         if name in ("__version__", "version_info"):
             self.report.add(line, f"{module}.{name} has no counterpart.", _VERSION)
             return
+        self.report.missing.append(f"{module}.{name}")
         reason = reason_for_missing(module, name)
         self.report.add(line, f"cfgtrain has no {module}.{name}.", reason or _BY_HAND)
 
     def _string(self, node: ast.Constant) -> None:
         text = str(node.value)
+        if "\n" not in text and text.strip() != "mmcv" and _REQUIREMENT.fullmatch(text):
+            self.report.add(node.lineno, f"It requires {text!r}.", "Require cfgtrain instead.")
+            return
+        if not _WORD.search(text):
+            return
         if not _PATH.fullmatch(text):
             self.report.add(
                 node.lineno, f"A string mentions mmcv: {text.strip().splitlines()[0][:60]!r}", kind="note"

@@ -1,32 +1,24 @@
-"""Convert configs in the style of MMEngine into cfgtrain's own keys.
+"""Convert the settings of a config in the style of MMEngine into cfgtrain's own keys.
 
-A config is loaded with its bases, and the merged settings are converted. What has no counterpart is never
-guessed: it is listed, and added to the end of the new file as a comment.
+What has no counterpart is never guessed: it is listed.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, TypeGuard
+from collections.abc import Mapping
+from typing import Any
 
 from cfgtrain.compat.migrate.mmengine_data import convert_data, convert_evaluation
 from cfgtrain.compat.migrate.mmengine_hooks import convert_hooks, convert_loggers
 from cfgtrain.compat.migrate.mmengine_schedules import convert_schedules
 from cfgtrain.compat.migrate.mmengine_settings import Conversion, Part
-from cfgtrain.compat.migrate.report import FileReport
-from cfgtrain.config import Config
-from cfgtrain.config.pretty import pretty_python
-from cfgtrain.errors import ConfigError
 from cfgtrain.keys import KEYS
 
-_MARKS = frozenset({
+MARKS = frozenset({
     "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
     "val_evaluator", "test_evaluator", "default_scope", "env_cfg", "randomness",
 })  # fmt: skip
 _LOOPS = ("by_epoch", "max_epochs", "max_iters", "val_interval")
-_LAZY = "Write it with _base_ = [...] and type='Name' first; then it can be converted."
 # Settings of MMEngine that have no effect in cfgtrain, and why they are not needed.
 _DROPPED = {
     "default_scope": "a type is found in all registries",
@@ -50,90 +42,11 @@ _ORDER = (
 
 def is_mmengine(cfg: Mapping[str, Any]) -> bool:
     """Return whether merged settings are in the style of MMEngine."""
-    return bool(_MARKS & set(cfg)) or any(
+    return bool(MARKS & set(cfg)) or any(
         isinstance(loop := cfg.get(name), Mapping)
         and (any(key in loop for key in _LOOPS) or str(loop.get("type", "")).endswith("Loop"))
         for name in ("train_cfg", "val_cfg", "test_cfg")
     )
-
-
-def converted_python(path: Path, tree: ast.Module, report: FileReport) -> str | None:
-    """Return the new text of a Python config, or None if it is not a config in the style of MMEngine.
-
-    Only files that consist of settings are executed.
-
-    Args:
-        path: The file.
-        tree: Its syntax tree.
-        report: Gets what cannot be converted.
-    """
-    lazy = next((node.lineno for node in ast.walk(tree) if _imports_read_base(node)), None)
-    if lazy is not None:
-        report.style, report.uses_old_names = "mmengine config", True
-        report.add(lazy, "The config imports its bases with read_base.", _LAZY)
-        return report.old
-    names = set(_assigned(tree.body))
-    candidates = _MARKS | {"_base_", "train_cfg", "val_cfg", "test_cfg"}
-    if not names & candidates or not all(map(_is_setting, tree.body)):
-        return None
-    return _converted_file(path, report, bool(names & _MARKS), "_base_" in names)
-
-
-def converted_data(path: Path, report: FileReport) -> str | None:
-    """Return the new text of a YAML or JSON config, or None if it is not a config in the style of MMEngine."""
-    if not any(mark in report.old for mark in _MARKS):
-        return None
-    return _converted_file(path, report, False, "_base_" in report.old)
-
-
-def _imports_read_base(node: ast.AST) -> TypeGuard[ast.ImportFrom]:
-    return isinstance(node, ast.ImportFrom) and any(alias.name == "read_base" for alias in node.names)
-
-
-def _assigned(body: Iterable[ast.stmt]) -> Iterable[str]:
-    for statement in body:
-        targets = (
-            statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        )
-        yield from (target.id for target in targets if isinstance(target, ast.Name))
-
-
-def _is_setting(node: ast.stmt) -> bool:
-    """Return whether a statement may be part of a config that consists of settings."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant) or (
-            isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute)
-        )  # a docstring, or a call such as model.update(...)
-    return isinstance(
-        node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Import | ast.ImportFrom | ast.Delete
-    )
-
-
-def _converted_file(path: Path, report: FileReport, is_marked: bool, has_bases: bool) -> str | None:
-    try:
-        cfg = Config.fromfile(path, import_custom_modules=False)
-    except Exception as error:  # the code of a config can raise anything
-        if not is_marked:
-            return None
-        report.style, report.uses_old_names = "mmengine config", True
-        text = str(error).partition("\n")[0] or type(error).__name__
-        report.add(0, f"The config cannot be loaded: {text}", "Correct it first.")
-        return report.old
-    if not is_mmengine(cfg._cfg_dict):
-        return None
-    report.style, report.uses_old_names = "mmengine config", True
-    conversion = Conversion(cfg, path, report)
-    new = convert(conversion)
-    if has_bases:
-        report.add(0, "The settings of its base files are in the new file, which has no _base_.", "", "note")
-    try:
-        text = _python(new, conversion.left) if path.suffix == ".py" else Config(new).dumps(path.suffix[1:])
-    except ConfigError as error:
-        report.add(0, f"The new config cannot be written: {error.message}", "Change the value to plain data.")
-        return report.old
-    if path.suffix == ".py" and "#" in report.old:
-        report.add(0, "The whole file is written anew: comments and variables are not kept.", "", "note")
-    return text
 
 
 def convert(conversion: Conversion) -> dict[str, Any]:
@@ -313,13 +226,3 @@ def _collect(value: Any, found: list[Any]) -> None:
     if isinstance(value, (dict, list, tuple)):
         for each in value.values() if isinstance(value, dict) else value:
             _collect(each, found)
-
-
-def _python(new: Mapping[str, Any], left: Mapping[str, Any]) -> str:
-    lines = [pretty_python(new)]
-    if left:
-        lines.append("\n# Settings of MMEngine that are not converted and have no effect:\n")
-    for key, value in left.items():
-        text = pretty_python({"value": value}).removeprefix("value").rstrip("\n")
-        lines += [f"# {line}\n" for line in f"{key}{text}".split("\n")]
-    return "".join(lines)

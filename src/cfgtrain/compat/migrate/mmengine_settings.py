@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from cfgtrain.compat.migrate.report import FileReport, Kind
-from cfgtrain.config import Config
 from cfgtrain.errors import CfgTrainError
 from cfgtrain.introspection.signatures import argument_problem
-from cfgtrain.origin import dotted
+from cfgtrain.origin import Origin, dotted
 from cfgtrain.registry import Registry
 
 KeyPath = tuple[Any, ...]
@@ -43,6 +42,12 @@ class Part:
 class Conversion:
     """The conversion of one config.
 
+    Args:
+        tree: The merged settings.
+        origin: Returns where a setting is set, if that is known.
+        path: The file.
+        report: Gets what is found.
+
     Attributes:
         tree: The merged settings that are not converted yet, by top-level key.
         new: The new settings.
@@ -52,9 +57,15 @@ class Conversion:
         report: What was found.
     """
 
-    def __init__(self, cfg: Config, path: Path, report: FileReport) -> None:
-        self._cfg, self._path = cfg, path
-        self.tree: dict[str, Any] = plain(cfg._cfg_dict)
+    def __init__(
+        self,
+        tree: Mapping[str, Any],
+        origin: Callable[[KeyPath], Origin | None],
+        path: Path,
+        report: FileReport,
+    ) -> None:
+        self._origin, self._path = origin, path
+        self.tree: dict[str, Any] = plain(tree)
         self.new: dict[str, Any] = {}
         self.evaluation: dict[str, Any] = {}
         self.half_evaluation = False
@@ -101,7 +112,7 @@ class Conversion:
 
     def _add(self, path: KeyPath, message: str, hint: str, kind: Kind) -> None:
         try:
-            origin = self._cfg.origin(path)
+            origin = self._origin(path)
         except CfgTrainError:  # a key that was computed
             origin = None
         line = 0

@@ -8,9 +8,9 @@ from typing import Literal
 
 __all__ = ["FileReport", "Finding", "Kind"]
 
-# A "todo" has no counterpart and must be changed by hand; a "note" is for information: what was changed with a
-# difference, or what could be written in a newer way.
-Kind = Literal["todo", "note"]
+# A "todo" has no counterpart and must be changed by hand; a "note" is for information, such as what was changed with a
+# difference; an "optional" setting works, and could be written in a newer way.
+Kind = Literal["todo", "note", "optional"]
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +30,7 @@ class Finding:
     kind: Kind = "todo"
 
 
-@dataclass
+@dataclass(eq=False)
 class FileReport:
     """The result for one file.
 
@@ -41,6 +41,10 @@ class FileReport:
         style: What the file is: ``"mmengine config"``, ``"config"``, ``"code"`` or ``"data"``.
         findings: What was found, by line.
         uses_old_names: Whether the file refers to MMCV or is a config in the style of MMEngine.
+        missing: The names of MMCV that it uses and cfgtrain does not have.
+        runs: Whether the old file runs as it is; None if that cannot be said.
+        verdict: The same in words, with the reason; ``""`` for a file that is neither a config nor code.
+        bases: The reports of the configs that the new text inherits from.
         written: Whether the new text has been written.
     """
 
@@ -50,6 +54,10 @@ class FileReport:
     style: str = "code"
     findings: list[Finding] = field(default_factory=list)
     uses_old_names: bool = False
+    missing: list[str] = field(default_factory=list)
+    runs: bool | None = None
+    verdict: str = ""
+    bases: list[FileReport] = field(default_factory=list, repr=False)
     written: bool = False
 
     @property
@@ -66,6 +74,15 @@ class FileReport:
     def notes(self) -> list[Finding]:
         """What is for information."""
         return [each for each in self.findings if each.kind == "note"]
+
+    @property
+    def options(self) -> list[Finding]:
+        """What could be written in a newer way."""
+        return [each for each in self.findings if each.kind == "optional"]
+
+    def decide(self, runs: bool | None, verdict: str) -> None:
+        """Set whether the old file runs as it is, and the words for it."""
+        self.runs, self.verdict = runs, verdict
 
     def add(self, line: int, message: str, hint: str = "", kind: Kind = "todo") -> None:
         """Add a finding."""

@@ -9,10 +9,8 @@ from typing import Any
 from torch.optim import Optimizer
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.schedules import anneal_cos as annealing_cos
-from cfgtrain.schedules import anneal_linear as annealing_linear
 
-__all__ = ["annealing_cos", "annealing_linear", "format_param", "get_position_from_periods"]
+__all__ = ["format_param", "get_position_from_periods"]
 
 
 def format_param(name: str, optim: Optimizer, param: Any) -> list[Any]:

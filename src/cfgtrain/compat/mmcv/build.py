@@ -1,23 +1,11 @@
-"""What MMCV says about the installed PyTorch, and the classes that it takes from there."""
+"""What MMCV says about the installed PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch.nn import SyncBatchNorm
-from torch.nn.modules.batchnorm import (
-    _BatchNorm as _BatchNorm,
-)  # projects import these from here, as with MMCV
-from torch.nn.modules.conv import _ConvNd as _ConvNd
-from torch.nn.modules.conv import _ConvTransposeMixin as _ConvTransposeMixin
-from torch.nn.modules.instancenorm import _InstanceNorm as _InstanceNorm
-from torch.nn.modules.pooling import _AdaptiveAvgPoolNd as _AdaptiveAvgPoolNd
-from torch.nn.modules.pooling import _AdaptiveMaxPoolNd as _AdaptiveMaxPoolNd
-from torch.nn.modules.pooling import _AvgPoolNd as _AvgPoolNd
-from torch.nn.modules.pooling import _MaxPoolNd as _MaxPoolNd
-from torch.utils.data import DataLoader
 
 from cfgtrain.compat.mmcv.devices import (
     IS_IPU_AVAILABLE,
@@ -26,23 +14,13 @@ from cfgtrain.compat.mmcv.devices import (
     IS_NPU_AVAILABLE,
 )
 
-if TYPE_CHECKING:
-    from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
-
 __all__ = [
-    "CUDA_HOME",
     "IS_CUDA_AVAILABLE",
     "IS_IPU_AVAILABLE",
     "IS_MLU_AVAILABLE",
     "IS_MPS_AVAILABLE",
     "IS_NPU_AVAILABLE",
     "TORCH_VERSION",
-    "BuildExtension",
-    "CUDAExtension",
-    "CppExtension",
-    "DataLoader",
-    "PoolDataLoader",
-    "SyncBatchNorm",
     "get_build_config",
     "is_cuda_available",
     "is_rocm_pytorch",
@@ -51,16 +29,6 @@ __all__ = [
 ]
 
 TORCH_VERSION: str = torch.__version__
-PoolDataLoader = DataLoader
-
-
-def __getattr__(name: str) -> Any:
-    # The module that compiles extensions takes a second to import.
-    if name in ("BuildExtension", "CUDAExtension", "CUDA_HOME", "CppExtension"):
-        import torch.utils.cpp_extension
-
-        return getattr(torch.utils.cpp_extension, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def is_cuda_available() -> bool:

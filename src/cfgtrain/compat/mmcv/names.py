@@ -60,11 +60,31 @@ _WITHOUT_TORCH = (
 )
 
 _WRAPPERS = ("Conv2d", "ConvTranspose2d", "Linear", "MaxPool2d")
+# Names of PyTorch that MMCV exports. Projects import the private ones from MMCV too.
+_OF_TORCH = (
+    "torch.nn:SyncBatchNorm",
+    "torch.nn.modules.batchnorm:_BatchNorm",
+    "torch.nn.modules.conv:_ConvNd",
+    "torch.nn.modules.conv:_ConvTransposeMixin",
+    "torch.nn.modules.instancenorm:_InstanceNorm",
+    "torch.nn.modules.pooling:_AdaptiveAvgPoolNd",
+    "torch.nn.modules.pooling:_AdaptiveMaxPoolNd",
+    "torch.nn.modules.pooling:_AvgPoolNd",
+    "torch.nn.modules.pooling:_MaxPoolNd",
+    "torch.utils.cpp_extension:BuildExtension",
+    "torch.utils.cpp_extension:CUDA_HOME",
+    "torch.utils.cpp_extension:CUDAExtension",
+    "torch.utils.cpp_extension:CppExtension",
+    "torch.utils.data:DataLoader",
+    "torch.utils.data:DataLoader=PoolDataLoader",
+)
 
 # Modules whose names are elsewhere in cfgtrain. An entry "module:name" is one name, and "module:name=old" has
 # another name in MMCV.
 MOVED: dict[str, tuple[str, ...]] = {
-    "": (*_WITHOUT_TORCH, "cfgtrain.compat.mmcv.version", "cfgtrain.compat.mmcv.build", "cfgtrain"),
+    "": (
+        *_WITHOUT_TORCH, *_OF_TORCH, "cfgtrain.compat.mmcv.version", "cfgtrain.compat.mmcv.build", "cfgtrain",
+    ),
     "arraymisc.quantization": ("cfgtrain.arraymisc",),
     "cnn.bricks.activation": (
         "cfgtrain.cnn.bricks.activation",
@@ -223,6 +243,8 @@ MOVED: dict[str, tuple[str, ...]] = {
     "runner.hooks.lr_updater": (
         "cfgtrain.runner.hooks.schedules.base",
         "cfgtrain.runner.hooks.schedules.policies",
+        "cfgtrain.schedules:anneal_cos=annealing_cos",
+        "cfgtrain.schedules:anneal_linear=annealing_linear",
         "cfgtrain.compat.mmcv.annealing",
     ),
     "runner.hooks.memory": ("cfgtrain.runner.hooks.empty_cache",),
@@ -248,7 +270,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "runner.priority": ("cfgtrain.runner.hooks.priority",),
     "runner.utils": ("cfgtrain.runner.utils",),
     "tensorrt": (),
-    "utils": ("cfgtrain.utils", "cfgtrain.compat.mmcv.build"),
+    "utils": ("cfgtrain.utils", *_OF_TORCH, "cfgtrain.compat.mmcv.build"),
     "utils.config": (
         "cfgtrain.config.config",
         "cfgtrain.config.dict",
@@ -271,7 +293,7 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.utils.sequences",
     ),
     "utils.parrots_jit": ("cfgtrain.compat.mmcv.build:jit", "cfgtrain.compat.mmcv.build:skip_no_elena"),
-    "utils.parrots_wrapper": ("cfgtrain.compat.mmcv.build",),
+    "utils.parrots_wrapper": (*_OF_TORCH, "cfgtrain.compat.mmcv.build"),
     "utils.path": ("cfgtrain.utils.paths",),
     "utils.progressbar": ("cfgtrain.utils.progressbar", "cfgtrain.compat.mmcv.arrays:init_pool"),
     "utils.registry": ("cfgtrain.registry.registry",),
@@ -356,8 +378,9 @@ IMPORTED: dict[str, tuple[str, ...]] = {
     },
     "runner.hooks.logger.text": (*_LOGGER, "cfgtrain.fileio:FileClient", "cfgtrain.utils:is_tuple_of scandir"),
     "runner.hooks.lr_updater": _HOOKS,
-    "runner.hooks.momentum_updater": (*_HOOKS, "cfgtrain.compat.mmcv.annealing:annealing_cos annealing_linear "
-                                      "format_param"),
+    "runner.hooks.momentum_updater": (*_HOOKS, "cfgtrain.schedules:anneal_cos=annealing_cos",
+                                      "cfgtrain.schedules:anneal_linear=annealing_linear",
+                                      "cfgtrain.compat.mmcv.annealing:format_param"),
     "runner.hooks.optimizer": (*_HOOKS, *_TORCH, "cfgtrain.amp:LossScaler", "cfgtrain.parallel.dist:allreduce_grads"),
     "runner.hooks.profiler": ("cfgtrain.parallel.dist:master_only",),
     "runner.hooks.sync_buffer": ("cfgtrain.parallel.dist:allreduce_params",),

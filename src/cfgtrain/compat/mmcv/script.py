@@ -22,11 +22,14 @@ def run(words: Sequence[str]) -> None:
     """Run a script, or a module after ``-m``, with the other words as its arguments.
 
     ``sys.argv``, ``sys.path`` and ``__main__`` are what they are when ``python`` runs it. A traceback begins with
-    the frames of the script.
+    the frames of the script. ``--local-rank=N`` before the script, where ``torch.distributed.launch`` puts it, becomes
+    the first argument of the script.
 
     Raises:
         SystemExit: The words name no script, or the script ends with it.
     """
+    rank = [word for word in words[:1] if word.startswith(("--local-rank=", "--local_rank="))]
+    words = words[len(rank) :]
     is_module = bool(words) and words[0] == "-m"
     target = list(words[1:] if is_module else words)
     if not target or (target[0].startswith("-") and not is_module):
@@ -37,7 +40,7 @@ def run(words: Sequence[str]) -> None:
         print(f"There is no script {target[0]!r}.", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     sys.excepthook = _print_frames_of_script
-    sys.argv[:] = target
+    sys.argv[:] = [target[0], *rank, *target[1:]]
     if is_module:
         runpy.run_module(target[0], run_name="__main__", alter_sys=True)
         return
@@ -49,12 +52,13 @@ def run(words: Sequence[str]) -> None:
 def _print_frames_of_script(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """Print an exception without the frames that started the script."""
+    """Print an exception without the frames that started the script; there are no others if it cannot be read."""
     inner = traceback
     while inner is not None and _is_ours(inner.tb_frame.f_code.co_filename):
         inner = inner.tb_next
-    shown = inner or traceback
-    sys.__excepthook__(kind, error.with_traceback(shown), shown)
+    if inner is None:
+        error.__cause__, error.__suppress_context__ = None, True
+    sys.__excepthook__(kind, error.with_traceback(inner), inner)
 
 
 def _is_ours(file: str) -> bool:

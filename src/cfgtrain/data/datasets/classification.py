@@ -19,13 +19,12 @@ from cfgtrain.data.datasets.splits import in_split
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import accuracy
+from cfgtrain.metrics.inputs import THRESHOLD
 from cfgtrain.suggestions import listed
 
 __all__ = ["ClassificationDataset", "ImageArrays", "ImageFiles"]
 
 logger = logging.getLogger(__name__)
-
-_THRESHOLD = 0.5  # probability from which a class counts as predicted, if an image may have several
 
 
 class ClassificationDataset(ABC):
@@ -127,7 +126,7 @@ class ClassificationDataset(ABC):
                 f"The results must have one score for each of the {self.labels.shape[1]} classes, "
                 f"not the shape {scores.shape[1:]}."
             )
-        return {name: float(((scores >= _THRESHOLD) == self.labels).mean())}
+        return {name: float(((scores >= THRESHOLD) == self.labels).mean())}
 
     @staticmethod
     def score_names(metric: str = "accuracy") -> list[str]:
@@ -149,7 +148,10 @@ class ClassificationDataset(ABC):
         empty = [name for name, count in counts.items() if not count]
         if len(counts) - len(empty) == 1:
             (name,) = (name for name, count in counts.items() if count)
-            logger.warning("All %d images of %s are of one class, %r.", len(self), place, name)
+            if len(self) == 1:
+                logger.warning("There is only one image in %s; its class is %r.", place, name)
+            else:
+                logger.warning("All %d images of %s are of one class, %r.", len(self), place, name)
         elif empty:
             logger.warning(
                 "%d of the %d classes %s no image in %s: %s.",

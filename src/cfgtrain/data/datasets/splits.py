@@ -70,12 +70,23 @@ def in_split(keys: Iterable[str | bytes], split: str, fractions: Mapping[str, fl
     Returns:
         (N,) bools.
     """
+    return in_interval(positions(keys), split, fractions)
+
+
+def positions(keys: Iterable[str | bytes]) -> np.ndarray[Any, Any]:
+    """Return the number of each key that decides to which split it belongs, (N,), from 0 to 1, without 1."""
+    return np.array([_hash(key) for key in keys], dtype=np.float64)
+
+
+def in_interval(
+    numbers: np.ndarray[Any, Any], split: str, fractions: Mapping[str, float]
+) -> np.ndarray[Any, Any]:
+    """Return which of the samples belong to a split, (N,) bools, by their numbers of ``positions``."""
     begin = sum(fraction for name, fraction in fractions.items() if name < split)
     end = begin + fractions[split]
     if end > 1 - _ROUNDING:
         end = 1.0
-    hashes = np.array([_hash(key) for key in keys], dtype=np.float64)
-    return (hashes >= begin) & (hashes < end)
+    return (numbers >= begin) & (numbers < end)
 
 
 def _hash(key: str | bytes) -> float:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.data.datasets.splits import check_split, in_split
+from cfgtrain.data.datasets.splits import check_split, in_interval
 from cfgtrain.data.datasets.table_encoding import check_metainfo, encode, learn_metainfo
-from cfgtrain.data.datasets.table_files import TableFile, place_of, read_table
+from cfgtrain.data.datasets.table_files import TableFile, WrongRows, place_of, read_table
 from cfgtrain.data.paths import existing_path
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
@@ -69,7 +69,8 @@ class Table:
         one_hot: Whether a column of K categories becomes K inputs, of which one is 1 and the others are 0.
         columns: Names of the columns of a csv file without a line of names.
         delimiter: What separates the cells of a csv file, if none of the above.
-        with_targets: Whether samples have targets; False for prediction.
+        with_targets: Whether samples have targets. False for prediction, where a row with a wrong cell is an error when
+            its sample is read, so that the other rows can be predicted.
         metainfo: That of the training dataset; None for the training dataset itself.
         pipeline: Transforms of the samples, each a config or a callable.
 
@@ -133,9 +134,18 @@ class Table:
             (file.path, None if file.lines is None else file.lines[rows], rows) for file, rows in chosen
         ]
         columns_of, one_hot = self.metainfo, self.metainfo["one_hot"]
-        self.inputs: Array = np.concatenate(
-            [encode(file, columns_of["inputs"], one_hot)[rows] for file, rows in chosen]
-        )
+        self._wrong: WrongRows = {}  # by the index of the sample
+        inputs_of: list[Array] = []
+        for file, rows in chosen:
+            wrong: WrongRows | None = None if with_targets else {}
+            before = sum(map(len, inputs_of))
+            inputs_of.append(encode(file, columns_of["inputs"], one_hot, wrong)[rows])
+            self._wrong |= (
+                {before + i: wrong[row] for i, row in enumerate(rows.tolist()) if row in wrong}
+                if wrong
+                else {}
+            )
+        self.inputs: Array = np.concatenate(inputs_of)
         self.targets: Array | None = None
         if with_targets:
             self.targets = np.concatenate(
@@ -166,6 +176,8 @@ class Table:
         return len(self.inputs)
 
     def __getitem__(self, index: int) -> Any:
+        if index in self._wrong:
+            raise self._wrong[index]()
         sample = {"inputs": torch.from_numpy(self.inputs[index].copy())}
         if self.targets is not None:
             sample["targets"] = torch.tensor(self.targets[index])
@@ -273,7 +285,7 @@ class Table:
     def for_prediction(
         cls, inputs: Sequence[str | Path], cfg: Mapping[str, Any], metainfo: Mapping[str, Any]
     ) -> Self:
-        """Return the rows of files without targets.
+        """Return the rows of files without targets; reading one with a wrong cell raises a ``FileContentError``.
 
         Args:
             inputs: The files.
@@ -295,7 +307,7 @@ def _rows(file: TableFile, split: str | None, fractions: Mapping[str, float] | N
     """Return the indices of the rows of a split, or of all rows if there is none."""
     if split is None or fractions is None:
         return np.arange(file.num_rows)
-    return np.flatnonzero(in_split(file.contents(), split, fractions))
+    return np.flatnonzero(in_interval(file.positions, split, fractions))
 
 
 def _list(name: str, value: Any) -> list[str] | None:

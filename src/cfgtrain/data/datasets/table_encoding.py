@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cfgtrain.data.datasets.table_files import TableFile
+from cfgtrain.data.datasets.table_files import TableFile, WrongRows
 from cfgtrain.errors import ArgumentError
 
 __all__ = ["check_metainfo", "encode", "learn_metainfo"]
@@ -121,20 +121,34 @@ def check_metainfo(
             )
 
 
-def encode(file: TableFile, columns: Sequence[Mapping[str, Any]], one_hot: bool = False) -> Array:
-    """Return the encoded columns of all rows of a file, float32 (N, D)."""
-    return np.concatenate([_encode_column(file, column, one_hot) for column in columns], axis=1)
+def encode(
+    file: TableFile,
+    columns: Sequence[Mapping[str, Any]],
+    one_hot: bool = False,
+    wrong_rows: WrongRows | None = None,
+) -> Array:
+    """Return the encoded columns of all rows of a file, float32 (N, D).
+
+    Args:
+        file: The file.
+        columns: What is known of each column; see ``learn_metainfo``.
+        one_hot: Whether a column of K categories becomes K columns.
+        wrong_rows: Gets the rows with a wrong cell, instead of an error; their encoding has no meaning.
+    """
+    return np.concatenate([_encode_column(file, column, one_hot, wrong_rows) for column in columns], axis=1)
 
 
-def _encode_column(file: TableFile, column: Mapping[str, Any], one_hot: bool) -> Array:
+def _encode_column(
+    file: TableFile, column: Mapping[str, Any], one_hot: bool, wrong_rows: WrongRows | None
+) -> Array:
     name = column["name"]
     if name not in file.columns:
         file.names(name, "path")  # raises
     if column["kind"] == "number":
-        numbers = file.numbers(name, "The column has numbers in the training dataset.")
+        numbers = file.numbers(name, "The column has numbers in the training dataset.", wrong_rows)
         values: Array = (numbers - column["mean"]) / column["std"]
         return values[:, None].astype(np.float32)
-    codes = file.codes(name, column["categories"])
+    codes = file.codes(name, column["categories"], wrong_rows)
     if one_hot:
         encoded: Array = np.eye(len(column["categories"]), dtype=np.float32)[codes]
         return encoded

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
+from functools import cached_property, partial
 from importlib import import_module
 from importlib.util import find_spec
 from numbers import Real
@@ -16,15 +19,21 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from cfgtrain.data.datasets.splits import positions
 from cfgtrain.errors import ArgumentError, FileContentError, MissingLibraryError
 from cfgtrain.fileio.content import decode_text
 from cfgtrain.origin import Origin
 from cfgtrain.suggestions import listed
 
-__all__ = ["TableFile", "read_table"]
+__all__ = ["TableFile", "read_table", "shared_tables"]
+
+_shared: dict[tuple[Any, ...], TableFile] | None = None  # the files of shared_tables
 
 # The cells of a column: numbers, where NaN is a missing one, or texts, where "" is a missing one.
 Cells = np.ndarray[Any, np.dtype[np.float64]] | list[str]
+
+# By the index of a row, what makes the error for its first wrong cell.
+WrongRows = dict[int, Callable[[], FileContentError]]
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -79,36 +88,55 @@ class TableFile:
         return place_of(self.path, None if self.lines is None else int(self.lines[row]), row)
 
     def is_numeric(self, name: str) -> bool:
-        """Return whether a column has numbers: most of its cells that are not empty are numbers."""
+        """Return whether a column has numbers: most of its cells that are not empty are numbers.
+
+        Numbers with commas count too, so that ``numbers`` reports them; they are not the names of categories.
+        """
         cells = self.columns[name]
         if not isinstance(cells, list):
             return True
-        unparsed = np.flatnonzero(np.isnan(self._values(name))).tolist()
-        texts = sum(bool(cells[row]) and not _is_number(cells[row]) for row in unparsed)
-        return texts * 2 < sum(map(bool, cells)) or not texts
+        missing = np.isnan(self._values(name))
+        if not missing.any():
+            return True
+        counts = Counter(cells)  # categories are few different ones
+        del counts[""]
+        texts = sum(count for cell, count in counts.items() if not _is_number(cell) and not _has_commas(cell))
+        return texts * 2 < counts.total() or not texts
 
-    def numbers(self, name: str, hint: str = "") -> np.ndarray[Any, np.dtype[np.float64]]:
+    def numbers(
+        self, name: str, hint: str = "", wrong_rows: WrongRows | None = None
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the numbers of a column, (N,).
 
         Args:
             name: Name of the column.
             hint: What the message says of a cell with a text.
+            wrong_rows: Gets the rows in which the cell is wrong, instead of an error; their numbers have no meaning.
 
         Raises:
             FileContentError: A cell is empty or is not a finite number; the message names the first one.
         """
         cells = self.columns[name]
         values = self._values(name)
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if len(wrong):
-            cell = cells[wrong[0]] if isinstance(cells, list) else str(values[wrong[0]]).replace("nan", "")
+
+        def error(rows: Sequence[int]) -> FileContentError:
+            cell = cells[rows[0]] if isinstance(cells, list) else str(values[rows[0]]).replace("nan", "")
+            advice = hint
             if not cell or _is_number(cell):
-                hint = "Numbers must be finite." if cell else ""
-            raise self._cell_error(name, wrong, cell, "a number is needed", hint)
+                advice = "Numbers must be finite." if cell else ""
+            elif _has_commas(cell):
+                advice = f"Numbers have a decimal point and no commas. {hint}".rstrip()
+            return self._cell_error(name, rows, cell, "a number is needed", advice)
+
+        _report(np.flatnonzero(~np.isfinite(values)).tolist(), error, wrong_rows)
         return values
 
-    def texts(self, name: str) -> list[str]:
+    def texts(self, name: str, wrong_rows: WrongRows | None = None) -> list[str]:
         """Return the cells of a column as texts.
+
+        Args:
+            name: Name of the column.
+            wrong_rows: As for ``numbers``.
 
         Raises:
             FileContentError: A cell is empty; the message names the first one.
@@ -119,30 +147,38 @@ class TableFile:
         else:
             texts = ["" if math.isnan(cell) else f"{cell:.15g}" for cell in cells.tolist()]
         wrong = [row for row, text in enumerate(texts) if not text]
-        if wrong:
-            raise self._cell_error(name, wrong, "", "a value is needed")
+        _report(wrong, lambda rows: self._cell_error(name, rows, "", "a value is needed"), wrong_rows)
         return texts
 
-    def codes(self, name: str, categories: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def codes(
+        self, name: str, categories: Sequence[str], wrong_rows: WrongRows | None = None
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the index of each cell of a column in ``categories``, (N,).
+
+        Args:
+            name: Name of the column.
+            categories: The categories.
+            wrong_rows: As for ``numbers``; the codes of these rows are 0.
 
         Raises:
             FileContentError: A cell is empty or is not one of the categories.
         """
         index = {category: code for code, category in enumerate(categories)}
-        texts = self.texts(name)
+        texts = self.texts(name, wrong_rows)
         codes = np.fromiter((index.get(text, -1) for text in texts), np.int64, len(texts))
-        unknown = np.flatnonzero(codes < 0)
-        if len(unknown):
-            text = texts[unknown[0]]
-            raise self._cell_error(
-                name,
-                unknown,
-                text,
-                f"the training dataset has {listed(categories, 10)}",
-                near=(text, list(categories)),
-            )
-        return codes
+
+        def error(rows: Sequence[int]) -> FileContentError:
+            text = texts[rows[0]]
+            wanted = f"the training dataset has {listed(categories, 10)}"
+            return self._cell_error(name, rows, text, wanted, near=(text, list(categories)))
+
+        _report(np.flatnonzero(codes < 0).tolist(), error, wrong_rows)
+        return np.maximum(codes, 0)
+
+    @cached_property
+    def positions(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The number of each row that decides to which split it belongs, (N,); it depends only on the content."""
+        return positions(self.contents())
 
     def contents(self) -> Iterator[str]:
         """Yield the content of each row, without its position."""
@@ -154,15 +190,20 @@ class TableFile:
         """Return the numbers in the cells of a column, (N,); NaN where there is none."""
         if name not in self._parsed:
             cells = self.columns[name]
-            self._parsed[name] = (
-                np.fromiter(map(_number, cells), np.float64, len(cells)) if isinstance(cells, list) else cells
-            )
+            if isinstance(cells, list):
+                try:
+                    self._parsed[name] = np.fromiter(map(float, cells), np.float64, len(cells))
+                except ValueError:
+                    numbers = {cell: _number(cell) for cell in set(cells)}
+                    self._parsed[name] = np.fromiter(map(numbers.__getitem__, cells), np.float64, len(cells))
+            else:
+                self._parsed[name] = cells
         return self._parsed[name]
 
     def _cell_error(
         self,
         name: str,
-        rows: Sequence[Any] | np.ndarray[Any, Any],
+        rows: Sequence[int],
         cell: str,
         wanted: str,
         hint: str = "",
@@ -172,10 +213,21 @@ class TableFile:
         has = f"has the value {cell!r}" if cell else "has an empty cell"
         more = f" The column has {len(rows) - 1} more such cells." if len(rows) > 1 else ""
         return FileContentError(
-            f"{self.row_place(int(rows[0]))}: column {name!r} {has}, and {wanted}.{more}",
+            f"{self.row_place(rows[0])}: column {name!r} {has}, and {wanted}.{more}",
             hint=hint,
             near=near,
         )
+
+
+def _report(
+    rows: list[int], error: Callable[[Sequence[int]], FileContentError], wrong_rows: WrongRows | None
+) -> None:
+    """Raise the error for rows with a wrong cell, if there are any, or add them to ``wrong_rows`` if it is given."""
+    if wrong_rows is None and rows:
+        raise error(rows)
+    if wrong_rows is not None:
+        for row in rows:
+            wrong_rows.setdefault(row, partial(error, [row]))
 
 
 def place_of(path: Path, line: int | None, row: int) -> str:
@@ -196,6 +248,26 @@ def read_table(path: Path, columns: Sequence[str] | None = None, delimiter: str 
         FileContentError: The content of the file is not valid.
         MissingLibraryError: A parquet file is to be read, and neither pyarrow nor pandas is installed.
     """
+    if _shared is None:
+        return _read(path, columns, delimiter)
+    key = (path.absolute(), None if columns is None else tuple(columns), delimiter)
+    if key not in _shared:
+        _shared[key] = _read(path, columns, delimiter)
+    return _shared[key]
+
+
+@contextmanager
+def shared_tables() -> Iterator[None]:
+    """Read a file once that several tables have which are built within the block, such as those of the splits."""
+    global _shared
+    before, _shared = _shared, {}
+    try:
+        yield
+    finally:
+        _shared = before
+
+
+def _read(path: Path, columns: Sequence[str] | None, delimiter: str | None) -> TableFile:
     extension = path.suffix.lower()
     if extension == ".npz":
         return _read_npz(path)
@@ -211,33 +283,37 @@ def _read_csv(path: Path, columns: Sequence[str] | None, delimiter: str | None) 
         DELIMITERS, key=lambda each: len(next(csv.reader([first], delimiter=each), []))
     )
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    rows: list[list[str]] = []
+    columns_of: list[list[str]] = []
     lines: list[int] = []
     end = 0  # the last line of the row before: a quoted cell may have several lines
     names = None if columns is None else list(columns)
     try:
         for row in reader:
             line, end = end + 1, reader.line_num
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
+            if not any(map(str.strip, row)):
                 continue
             if names is None:
-                names = _header(cells, path, line)
+                names = _header(list(map(str.strip, row)), path, line)
                 continue
-            if len(cells) != len(names):
+            if len(row) != len(names):
                 raise FileContentError(
-                    f"{path}, line {line} has {len(cells)} cells, and there are {len(names)} columns: {', '.join(names)}.",
+                    f"{path}, line {line} has {len(row)} cells, and there are {len(names)} columns: {', '.join(names)}.",
                     origin=Origin(str(path), line),
                 )
-            rows.append(cells)
+            if not columns_of:
+                columns_of = [[] for _ in names]
+            for cells, cell in zip(
+                columns_of, row, strict=True
+            ):  # a list of rows takes several times as long
+                cells.append(cell.strip())
             lines.append(line)
     except csv.Error as error:
         raise FileContentError(
             f"{path} is not valid csv: {error}.", origin=Origin(str(path), reader.line_num)
         ) from error
-    if not rows or names is None:
+    if not lines or names is None:
         raise FileContentError(f"{path} has no rows.")
-    return TableFile(path, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)), lines)
+    return TableFile(path, dict(zip(names, columns_of, strict=True)), lines)
 
 
 def _header(names: list[str], path: Path, line: int) -> list[str]:
@@ -336,6 +412,11 @@ def _cells_of_values(values: Sequence[Any]) -> Cells:
 
 def _is_number(cell: str) -> bool:
     return not math.isnan(_number(cell)) or cell.strip("+-").lower() == "nan"
+
+
+def _has_commas(cell: str) -> bool:
+    """Return whether a cell is a number with a decimal comma, or with commas between thousands."""
+    return "," in cell and not math.isnan(_number(cell.replace(",", "")))
 
 
 def _number(cell: str) -> float:

@@ -28,7 +28,9 @@ class HardDiskBackend(BaseStorageBackend):
 
     def get(self, filepath: str | Path) -> bytes:
         """Return the content of a file as bytes."""
-        return _non_empty_path(filepath).read_bytes()
+        # The content is read whole, so a buffer would only copy it.
+        with _non_empty_path(filepath).open("rb", buffering=0) as file:
+            return file.readall()
 
     def get_text(self, filepath: str | Path, encoding: str = "utf-8") -> str:
         r"""Return the content of a file as text, with all line endings converted to ``\n``."""

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.distributed.tensor import DTensor
 
 from cfgtrain.arguments import check_integer
 from cfgtrain.checkpoint.state_dict import get_state_dict
-from cfgtrain.errors import NonFiniteLossError
+from cfgtrain.errors import NonFiniteLossError, ProcessError
 from cfgtrain.optim.optimizers import optimizers_of
-from cfgtrain.parallel.dist import is_main_process
-from cfgtrain.parallel.fsdp import local_tensor
+from cfgtrain.parallel.fsdp import free_gathered, local_tensor
 from cfgtrain.random_state import RandomState
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.hook import Hook
@@ -30,11 +31,14 @@ class NaNGuardHook(Hook):
 
     Without this hook a loss is checked when it is logged, which costs nothing. With it, every
     loss and gradient is checked before the optimizer steps, which makes each iteration wait for
-    the device. The weights are still finite then, and the main process saves everything that led
-    to the loss in ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of
+    the device. The weights are still finite then, and everything that led to the loss is saved
+    in ``<work_dir>/nan_iter_<iteration>.pt``: ``batch``, ``indices`` and ``sources`` of
     its samples, the ``random`` states before the iteration, ``scalars`` (of the iteration, and
-    the averages logged last), ``state_dict`` of the model (with FSDP the shards of the main process),
-    ``what`` was not finite, and ``where``.
+    the averages logged last), ``state_dict`` of the model, ``what`` was not finite, and ``where``.
+
+    Of several processes, the one whose loss or gradient it is saves its own; the file of rank 1
+    ends in ``_rank_1.pt``. With FSDP the processes tell each other in each check whether all is
+    finite, so that they can gather the weights for the file.
 
     With a loss scale, gradients that overflow are handled by the scaler.
 
@@ -73,8 +77,7 @@ class NaNGuardHook(Hook):
         loss = runner.outputs.get("loss")
         if self._due and loss is not None:
             value = float(loss.detach())
-            if not math.isfinite(value):
-                self._fail(runner, "loss", value)
+            self._raise_unless(runner, math.isfinite(value), lambda: ("loss", value))
 
     def after_run(self, runner: RunnerView) -> None:
         """Remove the hook from the optimizers."""
@@ -86,23 +89,39 @@ class NaNGuardHook(Hook):
         def check(optimizer: Any, args: Any, kwargs: Any) -> None:
             if getattr(optimizer, "found_inf", None) is not None:
                 return  # a fused optimizer with a loss scale, which skips the step itself
+            if not self._due:
+                return
             with_grad = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            if self._due and not all_finite([p.grad for p in with_grad]):
+
+            def describe() -> tuple[str, float]:
                 first = next(p for p in with_grad if not all_finite([p.grad]))
                 name = next(
                     (name for name, p in runner.model.named_parameters() if p is first), "a parameter"
                 )
                 values = _values(first.grad)
-                self._fail(runner, f"gradient of {name}", float(values[~values.isfinite()][0]))
+                return f"gradient of {name}", float(values[~values.isfinite()][0])
+
+            self._raise_unless(runner, all_finite([p.grad for p in with_grad]), describe)
 
         return check
 
-    def _fail(self, runner: RunnerView, name: str, value: float) -> None:
+    def _raise_unless(
+        self, runner: RunnerView, is_finite: bool, describe: Callable[[], tuple[str, float]]
+    ) -> None:
+        """Raise if a value is not finite in this process or, with FSDP, in any."""
+        failing = _failing_rank(runner, is_finite)
+        if failing is None:
+            return
+        weights = _gathered_weights(runner.model) if self.save else {}
+        if failing != runner.rank:
+            raise ProcessError(f"The loss or a gradient is not finite in rank {failing}.", is_reported=True)
+        name, value = describe()
         error = NonFiniteLossError(name=name, value=value, place=runner.batch_position)
-        if self.save and runner.work_dir is not None and is_main_process():
-            path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}.pt"
+        if self.save and runner.work_dir is not None:
+            rank = f"_rank_{runner.rank}" if runner.rank else ""
+            path = Path(runner.work_dir) / f"nan_iter_{runner.iter + 1}{rank}.pt"
             try:
-                torch.save(self._evidence(runner, name, value), path)
+                torch.save({**self._evidence(runner, name, value), "state_dict": weights}, path)
             except Exception as failure:  # the batch may not be picklable; the original error is raised
                 runner.logger.error("%s cannot be written: %s: %s", path, type(failure).__name__, failure)
             else:
@@ -129,7 +148,6 @@ class NaNGuardHook(Hook):
                 "iteration": {key: float(torch.as_tensor(each).detach()) for key, each in log_vars.items()},
                 "averages": dict(runner.log_buffer.latest),
             },
-            "state_dict": {name: _local(each) for name, each in get_state_dict(runner.model).items()},
         }
 
 
@@ -156,5 +174,21 @@ def _values(tensor: Tensor) -> Tensor:
     return tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
 
 
-def _local(value: Any) -> Any:
-    return local_tensor(value) if isinstance(value, Tensor) else value
+def _failing_rank(runner: RunnerView, is_finite: bool) -> int | None:
+    """Return the first process in which a value is not finite; None if it is finite, without FSDP in this process."""
+    sharded = next((p for p in runner.model.parameters() if isinstance(p, DTensor)), None)
+    if sharded is None:
+        return None if is_finite else runner.rank
+    device = sharded.device_mesh.device_type
+    first = torch.tensor(runner.world_size if is_finite else runner.rank, device=device)
+    dist.all_reduce(first, dist.ReduceOp.MIN)
+    return None if int(first) == runner.world_size else int(first)
+
+
+def _gathered_weights(model: nn.Module) -> dict[str, Any]:
+    """Return the state dict of a model, of one that is sharded with the weights of all processes."""
+    free_gathered(model)
+    return {
+        name: each.full_tensor().cpu() if isinstance(each, DTensor) else each
+        for name, each in get_state_dict(model).items()
+    }

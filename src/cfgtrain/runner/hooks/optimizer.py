@@ -20,6 +20,7 @@ from cfgtrain.introspection.signatures import check_dict
 from cfgtrain.optim.optimizers import optimizers_of
 from cfgtrain.parallel.dist import average_tensors
 from cfgtrain.parallel.fsdp import is_sharded_model
+from cfgtrain.parallel.tensor_parallel import clip_norm, has_divided_layers
 from cfgtrain.parallel.wrappers import set_gradient_sync, unwrap_model
 from cfgtrain.registries import HOOKS
 from cfgtrain.runner.hooks.gradients import checked_clip, clear_gradients, unreached_parameters
@@ -192,6 +193,8 @@ class OptimizerHook(Hook):
         if "clip_value" in (self.grad_clip or {}):
             clip_grad.clip_grad_value_(with_grad, **(self.grad_clip or {}))
             return None
+        if has_divided_layers(with_grad):
+            return clip_norm(with_grad, **(self.grad_clip or {}))
         return clip_grad.clip_grad_norm_(with_grad, **(self.grad_clip or {})) if with_grad else None
 
     def detect_anomalous_parameters(self, loss: Tensor, runner: RunnerView) -> None:

@@ -89,6 +89,16 @@ class FFN(BaseModule):
         self.dropout_layer = build_dropout(dropout_layer) if dropout_layer else nn.Identity()
         self.add_identity = add_identity
 
+    def tensor_parallel_plan(self) -> dict[str, str]:
+        """Return how processes that compute this network together divide its layers.
+
+        There is no plan for more than two layers, and for activations with parameters, of which a process would have
+        the gradients of its features only.
+        """
+        if self.num_fcs > 2 or any(True for _ in self.activate.parameters()):
+            return {}
+        return {"layers.0.0": "colwise", "layers.1": "rowwise"}
+
     @deprecated_api_warning({"residual": "identity"}, cls_name="FFN")
     def forward(self, x: Tensor, identity: Tensor | None = None) -> Tensor:
         """Apply the layers.

@@ -273,10 +273,11 @@ class EvalHook(Hook):
             raise empty_loader_error(self.dataloader)
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
-        scored: Any = self.evaluate(runner, results)
-        if not isinstance(scored, Mapping):  # a subclass for MMCV returns the score of save_best, or None
-            scored = {} if scored is None else {str(self.save_best): scored}
-        scores = dict(scored)
+        found: Any = self.evaluate(runner, results)
+        if isinstance(found, Mapping):
+            scores = dict(found)
+        else:  # a subclass for MMCV returns the score of save_best, or None
+            scores = {} if found is None else {str(self.save_best): found}
         self.losses = {name: mean for name, mean in self._loss_sums.means().items() if name not in scores}
         return scores
 
