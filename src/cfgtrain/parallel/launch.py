@@ -14,11 +14,13 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from cfgtrain.arguments import check_choice, check_positive, check_type
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, PrerequisiteError
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.parallel.coordinator import TIMEOUT, Coordinator, is_under_agent
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.dist import LAUNCHERS as LAUNCHERS_OF_PROCESSES
 from cfgtrain.parallel.dist import join_process_group, set_tensor_parallel, set_variables
+from cfgtrain.parallel.hang import ANSWER_SECONDS, REPORT_SECONDS
 from cfgtrain.parallel.rendezvous import open_store
 
 __all__ = [
@@ -33,7 +35,8 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LAUNCHERS = ("none", *LAUNCHERS_OF_PROCESSES)
-GRACE_SECONDS = 10.0  # by which the timeout of torch is longer than that of the run
+# By which the timeout of torch is longer than that of the run: torch must not end a process that reports a hang.
+GRACE_SECONDS = ANSWER_SECONDS + REPORT_SECONDS + 10.0
 BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 
 # torch waits for a thread of the group when its last user is deleted. If that is DistributedDataParallel, it does so
@@ -105,9 +108,11 @@ def process_group(
     Raises:
         ArgumentError: The launcher is unknown.
         LauncherError: It has not set its environment variables, or a value is not valid.
+        PrerequisiteError: ``scontrol`` is missing, or failed.
         RendezvousError: The processes do not find each other before the timeout.
     """
-    check_choice("launcher", launcher, (None, *LAUNCHERS))
+    if launcher is not None:
+        check_choice("launcher", launcher, LAUNCHERS)
     own = not dist.is_initialized()
     if own:
         launcher = launcher or find_launcher()
@@ -144,7 +149,11 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
         backend = "gloo"
     # The coordinator reports a hang first: torch would end this process without a report, or one without stacks.
     timeout = (settings.get("timeout") or TIMEOUT) + GRACE_SECONDS
-    set_variables(launcher)
+    try:
+        set_variables(launcher)
+    except PrerequisiteError as error:
+        error.exit_code = ExitCode.USAGE  # nothing was started
+        raise
     store = open_store(settings.get("timeout") or TIMEOUT)
     store.set_timeout(timedelta(seconds=timeout))
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

@@ -249,7 +249,9 @@ class CheckpointHook(Hook):
                 self.failed = self._store.commit(self.max_keep_ckpts, runner.logger)
                 return
             undo()
-            newest = next(reversed(self._store.written), "none")
+            # That to resume from may be the best one, which another hook has written.
+            written = next(reversed(self._store.written), "none")
+            newest = runner.last_saved[0] if runner.last_saved is not None else written
             runner.logger.error("%s The run continues; the last good checkpoint is %s.", error, newest)
             self.failed = str(error)
 
