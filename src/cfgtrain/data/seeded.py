@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
 
+from cfgtrain.data.batches import tensors_in
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.data.rows import BatchRows
 from cfgtrain.data.samplers import Draw
@@ -259,6 +261,20 @@ class SeededDataset(_Reporting, Dataset[Any]):
         where = f" ({source(index)})" if callable(source) else ""
         return f"Sample {index} of {type(self.dataset).__name__}{where}"
 
+    def non_finite(self, indices: Iterable[int]) -> str:
+        """Return a sentence about the first of some samples with a number that is infinite or NaN, or ``""``.
+
+        The samples are loaded again; those that cannot be converted to tensors are left out.
+        """
+        with isolated_random_state():
+            for index in indices:
+                with suppress(Exception):
+                    for name, values in tensors_in(default_collate([self.dataset[index]])):
+                        if values.is_floating_point() and not bool(values.isfinite().all()):
+                            value = values[~values.isfinite()][0].item()
+                            return f"{self.describe(index)} has {value}{f' in {name}' if name else ''}."
+        return ""
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "dataset":
             raise AttributeError(name)  # accessed during unpickling in a worker, before self.dataset exists
@@ -371,11 +387,11 @@ class BatchMaker:
                 self.dataset.describe(samples.indices[at]) if isinstance(samples, Samples) else f"sample {at}"
             )
 
-        if self.collate_fn is None and not _has_container(samples[0]):
+        merge = merge_function(samples, self.collate_fn)
+        if merge is None:
             rows = samples.rows if isinstance(samples, Samples) else None
             merged = None if rows is None else rows.complete(samples)
             return merge_samples(samples, describe, merged, **self.dataset.place)
-        merge = self.collate_fn or partial(collate, samples_per_gpu=len(samples))
         try:
             if not isinstance(samples, Samples):
                 return unpack_containers(merge(list(samples)))
@@ -389,6 +405,23 @@ class BatchMaker:
                 f"The first is: {describe(0)}.",
                 **self.dataset.place,
             ) from error
+
+
+def merge_function(
+    samples: Sequence[Any], collate_fn: Callable[[list[Any]], Any] | None
+) -> Callable[[list[Any]], Any] | None:
+    """Return the function that merges samples, or None for ``merge_samples``.
+
+    Args:
+        samples: The samples of a batch.
+        collate_fn: A custom function. Without it, samples with a ``DataContainer`` are merged by MMCV's ``collate``.
+
+    Returns:
+        The function. Each ``DataContainer`` in what it returns is to be replaced by its data.
+    """
+    if collate_fn is None and _has_container(samples[0]):
+        return partial(collate, samples_per_gpu=len(samples))
+    return collate_fn
 
 
 def _has_container(sample: Any) -> bool:

@@ -20,6 +20,7 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
 from cfgtrain.evaluation.scoring import check_scorable
 from cfgtrain.experiment.acceleration import apply_activation_checkpointing, apply_precision
 from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.distributed import divides_model
 from cfgtrain.experiment.lr_scaling import lr_factor, samples_per_step, scale_lr
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
@@ -31,6 +32,7 @@ from cfgtrain.parallel.dist import data_rank_and_size
 from cfgtrain.parallel.launch import local_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
+from cfgtrain.registry.projects import registry_for
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
@@ -97,13 +99,14 @@ def assemble_run(
 def build_model(cfg: Config) -> nn.Module:
     """Build the model, initialize its weights, freeze parts of it, set its precision and move it to its device.
 
-    On the CPU it gets no wrapper.
+    On the CPU it gets no wrapper. A model that FSDP will divide stays on the CPU, because its device may have no room
+    for all of it.
 
     Raises:
         ConfigValueError: A pattern of ``freeze`` or ``activation_checkpointing`` matches nothing, or nothing is
             left to train.
     """
-    model: nn.Module = MODELS.build(cfg.model)
+    model: nn.Module = registry_for(cfg.model, MODELS).build(cfg.model)
     if hasattr(model, "init_weights"):
         model.init_weights()  # type: ignore[operator]  # it is a method
     frozen = freeze_parts(cfg, model)
@@ -112,7 +115,7 @@ def build_model(cfg: Config) -> nn.Module:
     apply_activation_checkpointing(cfg, model)
     device = local_device(cfg.device)
     apply_precision(cfg, model, device)
-    return model if device.type == "cpu" else OnDevice(model, device)
+    return model if device.type == "cpu" else OnDevice(model, device, move=not divides_model(cfg))
 
 
 def freeze_parts(cfg: Config, model: nn.Module) -> FrozenParts | None:

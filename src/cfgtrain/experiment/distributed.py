@@ -51,6 +51,7 @@ __all__ = [
     "check_model_parallel",
     "check_same_data",
     "check_same_run",
+    "divides_model",
     "check_shardable",
     "find_start_together",
     "group_processes",
@@ -418,6 +419,11 @@ def check_model_parallel(cfg: Config, model: nn.Module) -> None:
         )
 
 
+def divides_model(cfg: Config) -> bool:
+    """Return whether the weights of the model are divided among the processes of this run."""
+    return get_dist_info()[1] > 1 and (setting(cfg, "parallel") or {}).get("type") in FSDP_NAMES
+
+
 def wrap_model(cfg: Config, model: nn.Module, optimizer: Optimizers = None) -> nn.Module:
     """Return the model in the wrapper of ``parallel`` that trains it with several processes; alone it is unchanged.
 
@@ -429,7 +435,7 @@ def wrap_model(cfg: Config, model: nn.Module, optimizer: Optimizers = None) -> n
     if get_dist_info()[1] == 1:
         return model
     settings = setting(cfg, "parallel") or {}
-    if settings.get("type") in FSDP_NAMES:
+    if divides_model(cfg):
         _shard(cfg, model, optimizer, settings)
         return model
     options = {"find_unused_parameters": setting(cfg, "find_unused_parameters"), **without(settings, "type")}

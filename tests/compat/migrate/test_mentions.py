@@ -73,6 +73,14 @@ def test_bad_content(tmp_path: Path, content: bytes, word: str) -> None:
     assert (tmp_path / "a.py").read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["a.py", "a.json"])
+def test_other_text(tmp_path: Path, name: str) -> None:
+    """A file that is no text and does not mention mmcv is a note, and nothing is left by hand."""
+    (tmp_path / name).write_bytes(b"x = '\xff'\n")
+    (report,) = migrate(find_files([tmp_path]))
+    assert [each.kind for each in report.findings] == ["note"]
+
+
 def test_links_and_pipes(tmp_path: Path) -> None:
     """Links in a circle and broken links are listed; a link to a folder above is not followed."""
     (tmp_path / "circle.py").symlink_to("circle.py")
