@@ -168,7 +168,7 @@ def test_four_processes_train_like_two_with_the_same_shares(forker: Forker) -> N
             ["out_features, 7, is no multiple of 2", "parallel.plan.head"],
         ),
         (["+parallel.plan={'haed':'colwise'}"], ["'haed'", "Did you mean 'head'", "parallel.plan.haed"]),
-        (["+parallel.plan={'head':'column'}"], ["is 'colwise' or 'rowwise', not 'column'"]),
+        (["+parallel.plan={'head':'column'}"], ["must be 'colwise' or 'rowwise', not 'column'"]),
         (["+parallel.plan=['head']"], ["parallel.plan is a dict"]),
         (["+parallel.plan={'head':'rowwise'}", "parallel.tensor_parallel=1"], ["no effect without"]),
         (["parallel.type=DDP"], ["parallel has no setting 'tensor_parallel'", "type='FSDP'"]),

@@ -43,11 +43,15 @@ BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 # with Python's lock, which the thread may need. A reference from Python is deleted without the lock.
 _ENDED: list[Any] = []
 
+_joined_by: list[str] = []  # the launcher whose variables this process has translated into those of torch
+
 _OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")}
 
 
 def find_launcher() -> str:
     """Return which launcher has started this process, by its environment variables: one of ``LAUNCHERS``."""
+    if _joined_by:
+        return _joined_by[-1]
     for name, variables in _OF_ENVIRONMENT.items():
         if all(variable in os.environ for variable in variables):
             return name
@@ -154,6 +158,7 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
     except PrerequisiteError as error:
         error.exit_code = ExitCode.USAGE  # nothing was started
         raise
+    _joined_by.append(launcher)
     store = open_store(settings.get("timeout") or TIMEOUT)
     store.set_timeout(timedelta(seconds=timeout))
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
