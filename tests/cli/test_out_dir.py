@@ -77,6 +77,9 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_key(
     Path("file").touch()
     done = run("train", configs / "digits" / "lenet5.py", "--cfg-options", f"+{key}.out_dir=file/runs")
     assert done.code == 1
-    assert f"The folder {Path('file/runs/lenet5').absolute()} cannot be written to: Not a directory. " in done.err
+    assert (
+        f"The folder {Path('file/runs/lenet5').absolute()} cannot be written to: Not a directory. "
+        in done.err
+    )
     assert f"Choose another with out_dir.\n  at {key}.out_dir (--cfg-options" in done.err
     assert "--work-dir" not in done.err

@@ -65,9 +65,7 @@ def test_a_full_disk_is_reported_once(forker: Forker) -> None:
     reason = "cannot be written: rank 0: [Errno 28] No space left on device."
     assert "There is no best checkpoint yet." in ranks[0].text
     best = next(Path("run").glob("best_*"))
-    expected = (
-        f"The checkpoint {folder / 'iter_8'} {reason} The run continues; the last good checkpoint is {folder / best.name}."
-    )
+    expected = f"The checkpoint {folder / 'iter_8'} {reason} The run continues; the last good checkpoint is {folder / best.name}."
     assert ranks[0].text.count(expected) == 1, ranks[0].text
     assert ranks[0].text.count("cannot be written") == 2
     assert ranks[1].text == ""

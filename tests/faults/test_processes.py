@@ -440,9 +440,7 @@ def test_two_launches_run_at_once(forker: Forker) -> None:
 def test_a_launch_names_the_process_that_was_killed(forker: Forker, tmp_path: Path) -> None:
     """If a process is killed, the command says which one, and fails; no temporary files are left."""
     (tmp_path / "tmp").mkdir()
-    text = forker.run(
-        *LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", TMPDIR=str(tmp_path / "tmp"), code=1
-    )
+    text = forker.run(*LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", TMPDIR=str(tmp_path / "tmp"), code=1)
     assert not list((tmp_path / "tmp").glob("cfgtrain*"))
     assert text.count("Error") == 1
     assert "Error: rank 1 was killed by SIGKILL" in text
