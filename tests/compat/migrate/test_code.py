@@ -23,7 +23,7 @@ REWRITTEN = [
     ),
     (
         "if 1:\n\tfrom mmcv.utils import Registry, TORCH_VERSION\n",
-        "if 1:\n\tfrom cfgtrain.utils import Registry\n\tfrom cfgtrain.compat.mmcv.build import TORCH_VERSION\n",
+        "if 1:\n\tfrom cfgtrain.utils import Registry\n\tfrom cfgtrain.compat.legacy.build import TORCH_VERSION\n",
     ),
     (
         "try:\n    import mmcv\nexcept ImportError:\n    mmcv = None\nmmcv.imread\n",
