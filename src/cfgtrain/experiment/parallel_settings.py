@@ -41,10 +41,11 @@ def group_settings(cfg: Config) -> dict[str, Any]:
     Raises:
         ConfigValueError: They are not valid.
     """
+    settings = setting(cfg, "dist_params")
     try:
-        return check_dist_params(setting(cfg, "dist_params"))
+        return check_dist_params(settings)
     except ArgumentError as error:
-        node = (cfg["dist_params"], error.argument[0]) if error.argument else (cfg, "dist_params")
+        node = (settings, error.argument[0]) if isinstance(settings, Mapping) else (cfg, "dist_params")
         raise ConfigValueError(error.message, hint=error.hint, **location(*node)) from error
 
 
