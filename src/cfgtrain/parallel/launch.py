@@ -50,11 +50,9 @@ _OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_R
 
 def find_launcher() -> str:
     """Return which launcher has started this process, by its environment variables: one of ``LAUNCHERS``."""
-    if _joined_by:
-        return _joined_by[-1]
     for name, variables in _OF_ENVIRONMENT.items():
         if all(variable in os.environ for variable in variables):
-            return name
+            return _joined_by[-1] if name == "pytorch" and _joined_by else name
     # A batch script has SLURM_NTASKS too; only srun sets the number of tasks of a step.
     if "SLURM_PROCID" in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         return "slurm"
