@@ -305,7 +305,11 @@ def test_base_that_is_converted_already(tmp_path: Path, settings: str) -> None:
             "is merged with that of the base",
         ),
         ("val_evaluator = dict(type='Accuracy', topk=(1, 5))\n", 2, "is merged with that of the base"),
-        ("\ntrain_dataloader = dict(_delete_=True, batch_size=4)\n", 3, "_delete_ replaces a setting"),
+        (
+            "\ntrain_dataloader = dict(_delete_=True, batch_size=4)\n",
+            3,
+            "train_dataloader replaces that of the base",
+        ),
         ("train_dataloader = dict(sampler=dict(shuffle=False))\n", 2, "sampler"),
     ],
 )
@@ -396,6 +400,24 @@ def test_config_that_is_left_behind(tmp_path: Path) -> None:
     assert reports["schedule.py"].is_changed
     (todo,) = reports["cfg.py"].todos
     assert todo.message == f"It is not converted, and inherits from what is: {tmp_path / 'schedule.py'}."
+
+
+def test_imported_base_that_is_converted_already(tmp_path: Path) -> None:
+    """With ``read_base``, what would replace a setting of a converted base, or needs the old one, is listed."""
+    (tmp_path / "base.py").write_text(LAZY_BASE)
+    migrate([tmp_path / "base.py"], write=True)
+    (tmp_path / "cfg.py").write_text(READ + "train_dataloader = dict(batch_size=4)\n")
+    (tmp_path / "next.py").write_text(READ + "train_dataloader.batch_size = 4\n")
+    cfg, other = migrate([tmp_path / "cfg.py", tmp_path / "next.py"], check=False)
+    assert [todo.line for todo in cfg.todos] == [4]
+    assert "train_dataloader replaces that of the base" in cfg.todos[0].message
+    assert "split='train'" in cfg.new
+    assert "'train_dataloader' is not defined" in other.todos[0].message
+    (tmp_path / "base.py").write_text(LAZY_BASE)
+    (tmp_path / "next.py").write_text(READ + "x = 1 / 0\n")
+    base, other = migrate([tmp_path / "base.py", tmp_path / "next.py"], check=False)
+    assert base.is_changed
+    assert "inherits from what is" in other.todos[0].message
 
 
 def test_helper_variables(tmp_path: Path) -> None:

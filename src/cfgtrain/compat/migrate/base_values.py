@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from cfgtrain.compat.migrate.lazy_configs import imported_bases
 from cfgtrain.config.bases import BASE, literal_bases, locate_base
 from cfgtrain.errors import ConfigError, ConfigNotFoundError
 
@@ -207,6 +208,7 @@ def _problem(node: ast.expr, keys: list[str | int], parents: dict[int, ast.AST])
 
 
 def _bases(tree: ast.Module, path: str) -> Iterator[str]:
+    yield from imported_bases(tree, path)
     named = literal_bases(tree)
     for name in [named] if isinstance(named, str) else named if isinstance(named, (list, tuple)) else ():
         with suppress(ConfigNotFoundError, TypeError):

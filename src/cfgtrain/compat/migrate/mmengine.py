@@ -18,6 +18,8 @@ MARKS = frozenset({
     "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
     "val_evaluator", "test_evaluator", "default_scope", "env_cfg", "randomness",
 })  # fmt: skip
+# Settings of MMEngine that are converted to other keys.
+CONVERTED_KEYS = MARKS | {"train_cfg", "val_cfg", "test_cfg", "visualizer", "vis_backends", "resume"}
 _LOOPS = ("by_epoch", "max_epochs", "max_iters", "val_interval")
 # Settings of MMEngine that have no effect in cfgtrain, and why they are not needed.
 _DROPPED = {

@@ -19,7 +19,7 @@ from cfgtrain.compat.migrate.as_is import PART, RUNS, load_failure, quiet, same_
 from cfgtrain.compat.migrate.base_values import ConfigTexts
 from cfgtrain.compat.migrate.configs import assigned, consists_of_settings, is_config
 from cfgtrain.compat.migrate.lazy_configs import is_lazy, load_lazy, read_base_line, without_named
-from cfgtrain.compat.migrate.mmengine import MARKS, convert, is_mmengine
+from cfgtrain.compat.migrate.mmengine import CONVERTED_KEYS, MARKS, convert, is_mmengine
 from cfgtrain.compat.migrate.mmengine_settings import Conversion, KeyPath, plain
 from cfgtrain.compat.migrate.report import FileReport, Finding
 from cfgtrain.config.bases import BASE, literal_bases, locate_base
@@ -202,7 +202,7 @@ class _Converter:
             new.pop("evaluation", None)  # is in the configs that have what is evaluated
         file.new, file.left = new, conversion.left
         if conversion.overlap:
-            self._list_deletions(file)
+            self._list_replacements(file)
         values = [] if file.lazy else self.old.values(file.key)
         for value in values:
             report.add(value.line, f"{value.shown} is replaced by the value of the base.", "", "note")
@@ -231,19 +231,24 @@ class _Converter:
         bases = [self.done[base] for base in file.bases or () if base in self.done]
         return {name for base in bases for name in base.new or () if name not in KEYS}
 
-    def _list_deletions(self, file: MMEngineFile) -> None:
-        """List the settings that replace those of a base that is converted already: what they replace is not known."""
+    def _list_replacements(self, file: MMEngineFile) -> None:
+        """List the settings that replace those of a base that is converted already, and are merged with them instead.
+
+        With ``read_base`` each assignment is one.
+        """
         for statement in file.syntax.body:
-            names = set(assigned([statement])) - set(KEYS)
-            if names and any(_is_deletion(node) for node in ast.walk(statement)):
-                message = f"{_DELETE} replaces a setting of the base, which is converted already: it is merged instead."
-                file.report.add(
-                    statement.lineno, message, "Check what the new config inherits from the base."
+            names = sorted(set(assigned([statement])) & CONVERTED_KEYS)
+            if names and (file.lazy or any(_is_deletion(node) for node in ast.walk(statement))):
+                message = (
+                    f"{names[0]} replaces that of the base, which is converted already: it is merged with it."
                 )
+                hint = "Check in the new config what it inherits from the base."
+                file.report.add(statement.lineno, message, hint)
 
     def _list_left_behind(self, file: MMEngineFile) -> None:
         """Add a finding to a config that is not converted and inherits from one that is."""
-        if file.key in self.done or not consists_of_settings(file.syntax):
+        may_be = consists_of_settings(file.syntax) or read_base_line(file.syntax) is not None
+        if file.key in self.done or not may_be:
             return
         inner = [self.done[base] for base in self.old.bases(file.key) if base in self.done]
         rewritten = [str(base.report.path) for base in inner if base.report.is_changed]
