@@ -22,6 +22,7 @@ from cfgtrain.experiment.assembly import freeze_parts
 from cfgtrain.origin import location
 from cfgtrain.parallel.data import to_device
 from cfgtrain.registries import MODELS
+from cfgtrain.registry.projects import registry_for
 
 __all__ = ["Input", "ModelSummary", "summarize_model"]
 
@@ -99,7 +100,7 @@ def summarize_model(cfg: Config, shape: Sequence[int] | None = None) -> ModelSum
 
 def _summary(cfg: Config, batch: Any, part: str | None, device: str) -> ModelSummary:
     with torch.device(device):
-        model = MODELS.build(disable_keys(cfg.model, "pretrained"))
+        model = registry_for(cfg.model, MODELS).build(disable_keys(cfg.model, "pretrained"))
     freeze_parts(cfg, model)
     call = _call(model, to_device(batch, torch.device(device)), part)
     measured = measure(model, call, memory=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,12 +20,15 @@ from cfgtrain.config.config import Config
 from cfgtrain.data.batches import call_problem
 from cfgtrain.data.builder import collate_function, loader_settings
 from cfgtrain.data.collation import merge_samples
+from cfgtrain.data.seeded import merge_function
 from cfgtrain.errors import ArgumentError, CfgTrainError, SampleError
 from cfgtrain.evaluation.inference import predict_batches
 from cfgtrain.experiment.prediction_input import ImageInputs, image_pipeline, prediction_source
 from cfgtrain.experiment.predictions import ClassScore, OutputReader, Prediction
 from cfgtrain.experiment.trained_model import TrainedModel, load_trained_model, read_config
 from cfgtrain.image_files.search import FileSearch
+from cfgtrain.parallel.data import unpack_containers
+from cfgtrain.parallel.data_container import DataContainer
 from cfgtrain.parallel.wrappers import unwrap_model
 from cfgtrain.random_state import derive_seed, isolated_random_state, seed_sample
 
@@ -139,7 +143,7 @@ def make_inputs(model: TrainedModel, inputs: Input | Sequence[Input], exclude: P
     source = prediction_source(model.cfg)
     make = getattr(source.target, "for_prediction", None)
     collate = loader_settings(model.cfg.data, source.part).get("collate_fn")
-    merge = None if collate is None else collate_function(collate)
+    merge = None if collate is None else partial(_merged, collate)
     search = FileSearch(exclude) if make is None else FileSearch(exclude, suffixes=None)
     found: list[Input] = []
     names: list[Path] = []
@@ -220,7 +224,10 @@ def predict_each(
 def _predict_batch(
     model: TrainedModel, inputs: Inputs, samples: list[Any], sources: list[str], reader: OutputReader
 ) -> list[Prediction]:
-    batch = merge_samples(samples, sources.__getitem__) if inputs.merge is None else inputs.merge(samples)
+    merge = merge_function(samples, inputs.merge)
+    batch = (
+        merge_samples(samples, sources.__getitem__) if merge is None else unpack_containers(merge(samples))
+    )
     batch = batch if isinstance(batch, Mapping | list | tuple) else (batch,)
     _check_arguments(unwrap_model(model.model), batch)
     try:
@@ -236,6 +243,11 @@ def _predict_batch(
     if hasattr(inputs.dataset, "restore"):
         outputs, _ = inputs.dataset.restore(outputs, None)
     return reader.read(outputs, sources)
+
+
+def _merged(collate: Any, samples: list[Any]) -> Any:
+    """Return the batch that the setting ``collate_fn`` makes of samples."""
+    return collate_function(collate, len(samples))(samples)
 
 
 def _continued(
@@ -264,6 +276,8 @@ def _check_arguments(model: nn.Module, batch: Any) -> None:
 
 def _shapes(sample: Any) -> Any:
     """Return the shapes of the tensors and arrays in a sample."""
+    if isinstance(sample, DataContainer):
+        return _shapes(sample.data)
     if isinstance(sample, Mapping):
         return {key: _shapes(each) for key, each in sample.items()}
     if isinstance(sample, list | tuple):

@@ -19,6 +19,7 @@ from cfgtrain.experiment.assembly import build_loader, register_evaluation, regi
 from cfgtrain.keys import setting
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.registries import MODELS
+from cfgtrain.registry.projects import registry_for
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
@@ -121,7 +122,7 @@ def _build(cfg: Config) -> tuple[nn.Module, Any]:
     settings = disable_keys(cfg.optimizer, "fused", "capturable")  # not available on the meta device
     try:
         with torch.device("meta"):
-            model = MODELS.build(bare)
+            model = registry_for(bare, MODELS).build(bare)
         return model, build_optimizer(model, settings)
     except Exception as error:  # raised by a model that reads its weights in the constructor
         logger.info(
@@ -129,7 +130,7 @@ def _build(cfg: Config) -> tuple[nn.Module, Any]:
             type(error).__name__,
             error,
         )
-    model = MODELS.build(bare)
+    model = registry_for(bare, MODELS).build(bare)
     return model, build_optimizer(model, settings)
 
 

@@ -197,13 +197,19 @@ def test_dataset_by_import_path(names: list[str] | None, points: Path, run: Call
     assert bool(torch.isfinite(weight).all())
 
 
+@pytest.mark.parametrize("runner", [None, "IterBasedRunner"])
 def test_a_target_that_is_nan(
-    points: Path, run: Callable[..., Any], write: Callable[[str, str], Path]
+    runner: str | None, points: Path, run: Callable[..., Any], write: Callable[[str, str], Path]
 ) -> None:
     """A sample whose target is NaN is named, as the cause of a loss that is NaN."""
     value = "(3 * x - y)[None]"
     write("my_points.py", POINTS.replace(value, f"{value} * (float('nan') if index == 39 else 1)"))
-    ran = run("train", points, "--seed", 1)
+    options = (
+        ()
+        if runner is None
+        else ("--cfg-options", f"runner={{'type': '{runner}', 'max_iters': 50, '_delete_': True}}")
+    )
+    ran = run("train", points, "--seed", 1, *options)
     assert ran.code == 1
     assert "The loss is nan at iteration" in ran.err
     assert "Sample 39 of Points has nan in [1]." in " ".join(ran.err.split())

@@ -22,7 +22,14 @@ from cfgtrain.introspection.signatures import (
 )
 from cfgtrain.origin import Location, argument_location, dotted, location
 from cfgtrain.registries import BATCH_TRANSFORMS, HOOKS, INITIALIZERS, METRICS, PIPELINES
-from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg, similar_key
+from cfgtrain.registry.registry import (
+    Registry,
+    argument_error,
+    known_registries,
+    namesakes,
+    resolve_cfg,
+    similar_key,
+)
 from cfgtrain.runner.hooks.hook import STAGES, Hook
 from cfgtrain.runner.stages import check_stages
 from cfgtrain.suggestions import close_names
@@ -102,7 +109,7 @@ def arguments(
     names = {**accepted_args(target, dict.fromkeys(given)), **stated}
     problem = argument_problem(target, names, partial_args=partial_args, config_keys=config_keys)
     while problem is not None:
-        yield problem.error(cfg)
+        yield argument_error(problem, target, cfg)
         if problem.argument is None:
             break
         # Look for the next one. Missing arguments no longer count: this one was probably a misspelled one.
@@ -111,7 +118,7 @@ def arguments(
     for name, value in stated.items():
         wrong = type_problem(target, name, value)
         if wrong is not None:
-            hint = type_hint(target, name, value)
+            hint = f"{type_hint(target, name, value)} {namesakes(target, cfg)}".strip()
             yield ConfigValueError(wrong, hint=hint, argument=name, **location(cfg, name))
 
 

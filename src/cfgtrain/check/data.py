@@ -14,6 +14,7 @@ from cfgtrain.data.builder import (
     build_dataloader,
     double_settings,
     parts_of,
+    pipeline_registry,
     setting_problems,
 )
 from cfgtrain.data.paths import path_problems
@@ -21,8 +22,9 @@ from cfgtrain.data.transforms.compose import results_argument
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, ConfigValueError
 from cfgtrain.introspection.signatures import type_problem
 from cfgtrain.origin import location
-from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, PIPELINES, SAMPLERS
-from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg
+from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, SAMPLERS
+from cfgtrain.registry.projects import registry_for
+from cfgtrain.registry.registry import Registry, resolve_cfg
 
 __all__ = ["data_path_problems", "data_problems"]
 
@@ -116,8 +118,13 @@ def _collate_fn(node: Any) -> Iterator[CfgTrainError]:
 
 
 def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
-    yield from component(node, key, DATASETS)
     cfg = node[key]
+    try:
+        registry = registry_for(cfg, DATASETS)
+    except CfgTrainError as error:
+        yield error
+        return
+    yield from component(node, key, registry)
     if not isinstance(cfg, Mapping):
         return
     if isinstance(cfg.get("dataset"), Mapping):  # a wrapper around another dataset
@@ -135,26 +142,10 @@ def _dataset(node: Any, key: Any) -> Iterator[CfgTrainError]:
             hint = f"Did you mean [dict(type={pipeline!r})]?"
         message = f"pipeline must be a list of transforms, not {pipeline!r}."
         yield ConfigValueError(message, hint=hint, **location(cfg, "pipeline"))
-    registry = _pipeline_registry(cfg.get("type"))
+    transforms = pipeline_registry(cfg)
     for i, step in enumerate(pipeline if isinstance(pipeline, (list, tuple)) else ()):
-        if registry is not None and not callable(step):
-            yield from component(pipeline, i, registry, _results_argument(step, registry))
-
-
-def _pipeline_registry(kind: Any) -> Registry | None:
-    """Return the registry that a dataset builds its pipeline from; None if it is not known.
-
-    A dataset in the registry of a project builds it from another registry of the project.
-    """
-    if not isinstance(kind, str) or kind in DATASETS:
-        return PIPELINES
-    scopes = {each.scope for each in DATASETS.project_registries(kind)}
-    if not scopes:
-        return PIPELINES
-    own = [
-        each for each in known_registries() if each.scope in scopes and each.name in ("pipeline", "pipelines")
-    ]
-    return own[0] if len(own) == 1 else None
+        if transforms is not None and not callable(step):
+            yield from component(pipeline, i, transforms, _results_argument(step, transforms))
 
 
 def _results_argument(step: Any, registry: Registry) -> tuple[str, ...]:

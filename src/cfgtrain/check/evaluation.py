@@ -17,6 +17,7 @@ from cfgtrain.introspection.signatures import argument_problem, parameters_of
 from cfgtrain.metrics.metric_set import build_metrics
 from cfgtrain.origin import location
 from cfgtrain.registries import DATASETS, METRICS
+from cfgtrain.registry.projects import registry_for
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.hooks.evaluation.dist_eval_hook import DISTRIBUTED_ARGUMENTS
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
@@ -164,4 +165,9 @@ def _part(cfg: Config, part: str) -> Any:
 
 def _dataset_class(val: Any) -> Any:
     kind = val.get("type") if isinstance(val, Mapping) else None
-    return DATASETS.get(kind) if isinstance(kind, str) else kind
+    if not isinstance(kind, str):
+        return kind
+    try:
+        return registry_for(val, DATASETS).get(kind)
+    except CfgTrainError:  # reported where the dataset is checked
+        return None

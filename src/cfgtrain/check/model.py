@@ -16,6 +16,7 @@ from cfgtrain.models.losses import loss_config
 from cfgtrain.models.supervised import SupervisedModel
 from cfgtrain.origin import location
 from cfgtrain.registries import BATCH_TRANSFORMS, MODELS
+from cfgtrain.registry.projects import registry_for
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.runner.step import missing_train_step
 
@@ -32,12 +33,13 @@ def model_problems(cfg: Config, for_training: bool = False) -> Iterator[CfgTrain
     if "model" not in cfg:
         return
     model = cfg["model"]
-    yield from component(cfg._cfg_dict, "model", MODELS)
-    kind = model.get("type") if isinstance(model, Mapping) else None
-    of_projects = MODELS.project_registries(kind) if isinstance(kind, str) and kind not in MODELS else []
-    yield from nested(
-        model, of_projects[0] if of_projects else MODELS
-    )  # the model builds its parts from there
+    try:
+        registry = registry_for(model, MODELS)
+    except CfgTrainError as error:
+        yield error
+        return
+    yield from component(cfg._cfg_dict, "model", registry)
+    yield from nested(model, registry)  # the model builds its parts from there
     target = model_class(model)
     if target is not None and issubclass(target, SupervisedModel | ImageClassifier):
         yield from _loss_name(model)
@@ -64,7 +66,7 @@ def model_class(model: Any) -> type[Any] | None:
     """Return the class of the model, or None if there is no such class, or only a function."""
     if isinstance(model, Mapping):
         with suppress(Exception):  # reported as a problem of the component
-            target, _ = resolve_cfg(model, MODELS)
+            target, _ = resolve_cfg(model, registry_for(model, MODELS))
             return target if isinstance(target, type) else None
     return None
 

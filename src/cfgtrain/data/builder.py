@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset
 
 from cfgtrain.config.config import Config
+from cfgtrain.config.dict import without
 from cfgtrain.data.loader import TIMEOUT, EpochDataLoader, StreamLoader
 from cfgtrain.data.paths import resolve_paths
 from cfgtrain.data.samplers import is_infinite
@@ -21,8 +23,9 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.introspection.signatures import accepted_args, parameters_of
 from cfgtrain.keys import setting
 from cfgtrain.origin import Location
-from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, SAMPLERS
-from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.registries import COLLATE_FUNCTIONS, DATASETS, PIPELINES, SAMPLERS
+from cfgtrain.registry.projects import registry_for
+from cfgtrain.registry.registry import Registry, known_registries, resolve_cfg
 from cfgtrain.suggestions import one_of
 
 __all__ = ["build_dataloader", "build_dataset", "metainfo_of", "setting_problems"]
@@ -70,10 +73,72 @@ def build_dataset(
     """
     resolve_paths(cfg)
     args = dict(default_args or {})
+    registry = registry_for(cfg, DATASETS)
+    target, _ = resolve_cfg(cfg, registry)
     if metainfo:
-        target, _ = resolve_cfg(cfg, DATASETS)
         args |= accepted_args(target, {"metainfo": dict(metainfo)})
-    return DATASETS.build(cfg, default_args=args)
+    if DATASETS.projects_first and not _builds_datasets(target):
+        inner = {key: cfg[key] for key in ("dataset", "datasets") if _is_dataset(cfg.get(key))}
+        args |= {key: _built(value, metainfo) for key, value in inner.items()}
+        cfg = without(cfg, *inner) if inner else cfg
+    return registry.build(cfg, default_args=args)
+
+
+def _is_dataset(value: Any) -> bool:
+    """Return whether a value is the config of a dataset, or a list of such configs."""
+    several = value if isinstance(value, list | tuple) else [value]
+    return bool(several) and all(isinstance(each, Mapping) and "type" in each for each in several)
+
+
+def _built(value: Any, metainfo: Mapping[str, Any] | None) -> Any:
+    if isinstance(value, Mapping):
+        return build_dataset(value, metainfo=metainfo)
+    return [build_dataset(each, metainfo=metainfo) for each in value]
+
+
+def _builds_datasets(target: Any) -> bool:
+    """Return whether a dataset that wraps others builds them from their configs.
+
+    Those of cfgtrain do. Those of a project written for MMCV get datasets from the function of the project that builds
+    datasets, unless their constructor builds them: then it uses something with ``build`` in its name.
+    """
+    if not isinstance(target, type) or target.__module__.startswith("cfgtrain."):
+        return True
+    constructors = [vars(each).get("__init__") for each in target.__mro__]
+    codes = [each.__code__ for each in constructors if isinstance(each, FunctionType)]
+    while codes:
+        code = codes.pop()
+        if any("build" in name for name in code.co_names):
+            return True
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]  # of comprehensions
+    return False
+
+
+def pipeline_registry(cfg: Mapping[str, Any]) -> Registry | None:
+    """Return the registry that a dataset builds its pipeline from.
+
+    A dataset in the registry of a project written for MMCV builds it from another registry of the project.
+
+    Args:
+        cfg: The config of the dataset.
+
+    Returns:
+        The registry, or None if it is not known: the project has none or several of transforms.
+
+    Raises:
+        UnknownNameError: Several projects have the name of the dataset.
+    """
+    registry = registry_for(cfg, DATASETS)
+    if registry is DATASETS and isinstance(cfg.get("type"), str):
+        registry = (DATASETS.locate(cfg["type"]) or (DATASETS, ""))[0]
+    if registry is DATASETS:
+        return PIPELINES
+    own = [
+        each
+        for each in known_registries()
+        if each.scope == registry.scope and each.name in ("pipeline", "pipelines")
+    ]
+    return own[0] if len(own) == 1 else None
 
 
 def metainfo_of(dataset: Any) -> dict[str, Any]:

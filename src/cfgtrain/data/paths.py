@@ -16,6 +16,7 @@ from cfgtrain.arguments import check_type
 from cfgtrain.errors import ArgumentError, ConfigValueError
 from cfgtrain.origin import folder_of, location
 from cfgtrain.registries import DATASETS
+from cfgtrain.registry.projects import registry_for
 from cfgtrain.registry.registry import resolve_cfg
 from cfgtrain.suggestions import close_names, listed, one_of
 
@@ -78,7 +79,7 @@ def _settings(cfg: Any) -> Iterator[tuple[Any, str]]:
         return
     target: Any = None
     with suppress(Exception):  # a type that cannot be found is reported where the dataset is checked or built
-        target, _ = resolve_cfg(cfg, DATASETS)
+        target, _ = resolve_cfg(cfg, registry_for(cfg, DATASETS))
     for key in getattr(target, "PATHS", ()):
         if cfg.get(key) is not None:
             yield cfg, key

@@ -387,11 +387,11 @@ class BatchMaker:
                 self.dataset.describe(samples.indices[at]) if isinstance(samples, Samples) else f"sample {at}"
             )
 
-        if self.collate_fn is None and not _has_container(samples[0]):
+        merge = merge_function(samples, self.collate_fn)
+        if merge is None:
             rows = samples.rows if isinstance(samples, Samples) else None
             merged = None if rows is None else rows.complete(samples)
             return merge_samples(samples, describe, merged, **self.dataset.place)
-        merge = self.collate_fn or partial(collate, samples_per_gpu=len(samples))
         try:
             if not isinstance(samples, Samples):
                 return unpack_containers(merge(list(samples)))
@@ -405,6 +405,23 @@ class BatchMaker:
                 f"The first is: {describe(0)}.",
                 **self.dataset.place,
             ) from error
+
+
+def merge_function(
+    samples: Sequence[Any], collate_fn: Callable[[list[Any]], Any] | None
+) -> Callable[[list[Any]], Any] | None:
+    """Return the function that merges samples, or None for ``merge_samples``.
+
+    Args:
+        samples: The samples of a batch.
+        collate_fn: A custom function. Without it, samples with a ``DataContainer`` are merged by MMCV's ``collate``.
+
+    Returns:
+        The function. Each ``DataContainer`` in what it returns is to be replaced by its data.
+    """
+    if collate_fn is None and _has_container(samples[0]):
+        return partial(collate, samples_per_gpu=len(samples))
+    return collate_fn
 
 
 def _has_container(sample: Any) -> bool:

@@ -32,6 +32,7 @@ from cfgtrain.parallel.dist import data_rank_and_size
 from cfgtrain.parallel.launch import local_device
 from cfgtrain.parallel.wrappers import OnDevice, has_forward_with_loss, unwrap_model
 from cfgtrain.registries import MODELS
+from cfgtrain.registry.projects import registry_for
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.builder import build_runner
 from cfgtrain.runner.hook_configs import optimizer_settings
@@ -105,7 +106,7 @@ def build_model(cfg: Config) -> nn.Module:
         ConfigValueError: A pattern of ``freeze`` or ``activation_checkpointing`` matches nothing, or nothing is
             left to train.
     """
-    model: nn.Module = MODELS.build(cfg.model)
+    model: nn.Module = registry_for(cfg.model, MODELS).build(cfg.model)
     if hasattr(model, "init_weights"):
         model.init_weights()  # type: ignore[operator]  # it is a method
     frozen = freeze_parts(cfg, model)

@@ -11,15 +11,17 @@ import numpy as np
 from torch import nn
 
 from cfgtrain.config.config import Config
-from cfgtrain.data.transforms.compose import Compose
+from cfgtrain.data.builder import pipeline_registry
+from cfgtrain.data.transforms.compose import Compose, build_pipeline
 from cfgtrain.data.transforms.loading import LoadImageFromFile
 from cfgtrain.errors import ArgumentTypeError, ConfigKeyError, ConfigValueError, SampleError
 from cfgtrain.image.colorspace import bgr2gray, gray2bgr
 from cfgtrain.introspection.signatures import callable_name
 from cfgtrain.metrics.metric import TARGET_KEYS
 from cfgtrain.origin import Origin, location
-from cfgtrain.registries import DATASETS
-from cfgtrain.registry.registry import resolve_cfg
+from cfgtrain.registries import DATASETS, PIPELINES
+from cfgtrain.registry.projects import registry_for
+from cfgtrain.registry.registry import Registry, resolve_cfg
 
 __all__ = ["ImageInputs", "UnlabelledPipeline", "PredictionSource", "image_pipeline", "prediction_source"]
 
@@ -65,7 +67,7 @@ def prediction_source(cfg: Config) -> PredictionSource:
         if not isinstance(inner, Mapping):
             break
         node = inner
-    target, _ = resolve_cfg(node, DATASETS)
+    target, _ = resolve_cfg(node, registry_for(node, DATASETS))
     return PredictionSource(part, node, target)
 
 
@@ -94,7 +96,8 @@ def image_pipeline(source: PredictionSource, model: nn.Module) -> UnlabelledPipe
         )
     convs = (each for each in model.modules() if isinstance(each, nn.Conv2d))
     gray = getattr(next(convs, None), "in_channels", None) == 1
-    return UnlabelledPipeline(pipeline, getattr(target, "COLOR_TYPE", "grayscale" if gray else "color"))
+    color_type = getattr(target, "COLOR_TYPE", "grayscale" if gray else "color")
+    return UnlabelledPipeline(pipeline, color_type, pipeline_registry(node) or PIPELINES)
 
 
 class UnlabelledPipeline:
@@ -108,10 +111,13 @@ class UnlabelledPipeline:
         transforms: The transforms, each a config or a callable.
         color_type: How files are read if no transform loads them; see ``LoadImageFromFile``. The name of the class
             of a transform that loads begins with ``Load``.
+        registry: Where the transforms are looked up.
     """
 
-    def __init__(self, transforms: Sequence[Any], color_type: str = "color") -> None:
-        pipeline = Compose(transforms)
+    def __init__(
+        self, transforms: Sequence[Any], color_type: str = "color", registry: Registry = PIPELINES
+    ) -> None:
+        pipeline = build_pipeline(transforms, registry)
         self.loading = next(filter(_is_loading, _flat(pipeline)), None)
         self.first = None if self.loading is not None else LoadImageFromFile(color_type=color_type)  # type: ignore[arg-type]  # checked there
         self.pipeline = _without_labels(pipeline)

@@ -19,6 +19,7 @@ from cfgtrain.fileio.uri import display_name
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.registries import MODELS
+from cfgtrain.registry.projects import registry_for
 
 __all__ = ["TrainedModel", "load_trained_model", "read_config"]
 
@@ -75,7 +76,7 @@ def load_trained_model(
     content = read_checkpoint(checkpoint, trusted=trusted)
     weights = weights_of(content, checkpoint)
     used = select_weights(content, weights, None, display_name(checkpoint))
-    model: nn.Module = MODELS.build(disable_keys(cfg.model, "pretrained"))
+    model: nn.Module = registry_for(cfg.model, MODELS).build(disable_keys(cfg.model, "pretrained"))
     load_weights_of(model, used, checkpoint, strict=True, logger="silent")
     apply_precision(cfg, model, chosen)
     model = (model if chosen.type == "cpu" else OnDevice(model, chosen)).eval()

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cfgtrain.introspection.imports import near_paths
-from cfgtrain.introspection.source_search import Definition, find_definition
+from cfgtrain.introspection.source_search import Definition, find_definition, place_of
 from cfgtrain.suggestions import close_names, one_of
 
-__all__ = ["explain_unknown_name"]
+__all__ = ["describe_namesakes", "explain_unknown_name", "full_names"]
 
 MAX_LISTED = 12  # names of a registry, if none is similar
 
@@ -94,6 +94,31 @@ def explain_unknown_name(
     where = f" of scope {holder.scope!r}" if holder is not registry else ""
     hint = _hint(registry, holder, name, folder, others)
     return f"{key!r} is not in the {holder.name} registry{where}.", hint
+
+
+def describe_namesakes(kind: str, target: Callable[..., Any], registries: Sequence[RegistryView]) -> str:
+    """Return which class a ``type`` is, and how to name others of this name, or ``""`` if there are none.
+
+    Args:
+        kind: The ``type``, with or without a scope.
+        target: The class or function that was found.
+        registries: All registries.
+    """
+    name = kind.rpartition(".")[2]
+    holders = [each for each in registries if name in each.keys()]  # noqa: SIM118  # no look-up
+    kinds = {each.root.name.rstrip("s") for each in holders if each.get(name) is target}
+    others = [
+        each for each in holders if each.root.name.rstrip("s") in kinds and each.get(name) is not target
+    ]
+    if not others:
+        return ""
+    return f"type={kind!r} is {place_of(target)}. {full_names(name, others)}."
+
+
+def full_names(name: str, holders: Iterable[RegistryView]) -> str:
+    """Return how to write a name so that it is the entry of each of some registries, with the places of the entries."""
+    entries = {_full_key(each, name): each.get(name) for each in holders}
+    return ", ".join(f"type={key!r} is {place_of(entry)}" for key, entry in entries.items() if entry)
 
 
 def _hint(
@@ -189,6 +214,11 @@ def _key(asked: RegistryView, holder: RegistryView, name: str) -> str:
     if each is None and len(scopes) > 1:
         scopes.pop()  # the root is not a part of the key
     return ".".join([*reversed(scopes), name])
+
+
+def _full_key(holder: RegistryView, name: str) -> str:
+    """Return the key of an entry with its scope, as it is written anywhere in a config."""
+    return f"{holder.scope}.{name}" if holder.parent is None else _key(holder.root, holder, name)
 
 
 def _listed(holder: RegistryView) -> str:

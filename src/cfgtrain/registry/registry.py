@@ -15,6 +15,7 @@ from cfgtrain.arguments import check_type
 from cfgtrain.errors import (
     ArgumentError,
     ArgumentTypeError,
+    BuildError,
     CfgTrainError,
     ErrorFields,
     NameTakenError,
@@ -24,6 +25,7 @@ from cfgtrain.introspection.error_hints import torch_error_hint
 from cfgtrain.introspection.frames import find_caller, in_modules
 from cfgtrain.introspection.imports import import_object, near_paths
 from cfgtrain.introspection.signatures import (
+    ArgumentProblem,
     argument_problem,
     callable_name,
     positional_names,
@@ -31,7 +33,7 @@ from cfgtrain.introspection.signatures import (
 )
 from cfgtrain.introspection.source_search import place_of
 from cfgtrain.origin import argument_location, describe, folder_of, location, place_text
-from cfgtrain.registry.lookup_errors import explain_unknown_name
+from cfgtrain.registry.lookup_errors import describe_namesakes, explain_unknown_name
 from cfgtrain.suggestions import close_names, one_of, with_article
 
 __all__ = ["Registry", "build_cfg", "build_from_cfg"]
@@ -69,7 +71,7 @@ class Registry:
     8. A name that is in no registry may be a full import path, such as ``"torch.nn.GELU"``.
     9. A registry of cfgtrain (with a ``home``) finds a name that it does not have in a registry of a project: its
        descendants, and registries without a parent that have its name, such as ``Registry("dataset")``. If several
-       have the name with different entries, it needs a scope.
+       have the name with different entries, it needs a scope. For these registries, that is their scope too.
 
     Args:
         name: What the registry contains, for messages.
@@ -78,6 +80,10 @@ class Registry:
         parent: The registry that this one extends.
         scope: By default inferred from the calling module.
         home: A module whose import fills the registry. It is imported when a name is not found.
+
+    Attributes:
+        projects_first: Whether a name that this registry and one of a project have means that of the project where
+            cfgtrain builds a part of a config itself; see ``cfgtrain.registry.projects``.
 
     Raises:
         ArgumentError: The scope contains a dot, or is that of a sibling.
@@ -101,6 +107,7 @@ class Registry:
         self._forced: set[str] = set()  # names that were registered with force=True
         self._scope = self.infer_scope() if scope is None else scope
         self.home = home
+        self.projects_first = False
         self.parent = parent
         self._given_build_func = build_func
         if "." in self._scope or not self._scope:
@@ -214,15 +221,20 @@ class Registry:
 
         A project written for MMCV has registries of its own for what MMCV has none, such as datasets, and children of
         MMCV's registries.
+
+        Args:
+            name: The name without a scope, or with that of a registry without a parent.
         """
         if self.home is None:
             return []
+        scope, own = self.split_scope_key(name)
         return [
             each
             for each in known_registries()
             if each.home is None
-            and name in each._module_dict
+            and own in each._module_dict
             and (each.root is self if each.parent is not None else each.name.rstrip("s") == self._name)
+            and (scope is None or (each.parent is None and each.scope == scope))
         ]
 
     def resolve(self, name: str, folder: Path | None = None) -> Callable[..., Any]:
@@ -238,7 +250,7 @@ class Registry:
         """
         found = self.get(name) or import_object(name)
         if found is None:
-            of_projects = {each._module_dict[name] for each in self.project_registries(name)}
+            of_projects = {entry for each in self.project_registries(name) if (entry := each.get(name))}
             if len(of_projects) == 1:
                 return of_projects.pop()
             message, hint = explain_unknown_name(self, name, folder, _registries)
@@ -407,7 +419,7 @@ def construct(
         config_keys=("type",),
     )
     if problem is not None:
-        raise problem.error(cfg)
+        raise argument_error(problem, target, cfg)
     if not args:
         args, settings = split_positional(target, settings)
     try:
@@ -417,10 +429,36 @@ def construct(
         values = _plain_values(settings) if torch_error_hint(error) else ""
         error.add_note(
             f"{BUILD_NOTE} {callable_name(target)} from {place_text(**place) or 'a config'}{values}"
+            f"{'. ' if (others := namesakes(target, cfg)) else ''}{others}"
         )
         if not hasattr(error, "build_location"):  # the innermost
             error.build_location = place  # type: ignore[union-attr]  # for a report that has fields
         raise
+
+
+def argument_error(problem: ArgumentProblem, target: Callable[..., Any], cfg: Any) -> BuildError:
+    """Return the error about the arguments in a config; see ``namesakes`` for what the hint ends with.
+
+    Args:
+        problem: What is wrong.
+        target: The class or function that the config names.
+        cfg: The config.
+    """
+    return problem._replace(hint=f"{problem.hint} {namesakes(target, cfg)}".strip()).error(cfg)
+
+
+def namesakes(target: Callable[..., Any], cfg: Any) -> str:
+    """Return which class a config names if there are several with the name, and how to name the others.
+
+    Args:
+        target: The class or function that the config names.
+        cfg: The config.
+
+    Returns:
+        The text, or ``""`` if the name is that of one class only.
+    """
+    kind = cfg.get("type") if isinstance(cfg, Mapping) else None
+    return describe_namesakes(kind, target, known_registries()) if isinstance(kind, str) else ""
 
 
 def _plain_values(settings: Mapping[str, Any]) -> str:

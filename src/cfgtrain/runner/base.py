@@ -636,11 +636,8 @@ class BaseRunner(ABC):
         indices = getattr(self.data_loader, "batch_indices", lambda *_: None)(epoch, batch)
         more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
         samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
-        cause = (
-            self.data_loader.seeded.non_finite(indices)
-            if isinstance(self.data_loader, EpochDataLoader)
-            else ""
-        )
+        loader = getattr(self.data_loader, "_dataloader", self.data_loader)  # of an IterLoader
+        cause = loader.seeded.non_finite(indices or ()) if isinstance(loader, EpochDataLoader) else ""
         last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"

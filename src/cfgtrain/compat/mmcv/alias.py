@@ -15,6 +15,7 @@ from typing import Any
 from cfgtrain.compat.mmcv.missing import MISSING_MODULES, MISSING_NAMES, stand_in
 from cfgtrain.compat.mmcv.names import IMPORTED, MOVED, NAMED_LIKE_MODULES, UNCHANGED
 from cfgtrain.errors import CompatError
+from cfgtrain.registries import DATASETS, MODELS
 from cfgtrain.utils.versions import MMCV_VERSION
 
 __all__ = ["install"]
@@ -120,10 +121,10 @@ class AliasModule(ModuleType):
 
     def _homes(self, name: str) -> list[Source]:
         """Return the modules of cfgtrain in which the attribute is set, or to which a new one belongs."""
-        sources = [source for source in _SOURCES[self.__name__] if source.own(name) is not None]
         known = _deleted.pop((self.__name__, name), None)
         if known is not None:
             return known
+        sources = [source for source in _SOURCES[self.__name__] if source.own(name) is not None]
         public = next((source for source in sources if name in source.names()), None)
         if public is not None:
             value = getattr(public.module, str(public.own(name)))
@@ -216,6 +217,9 @@ def install() -> None:
 
     An MMCV that is installed is not imported. Another call changes nothing.
 
+    MMCV has no models and datasets of its own, so a config written for it that names one means that of a project, also
+    if cfgtrain has the name.
+
     Raises:
         CompatError: The real ``mmcv`` is imported already.
     """
@@ -228,6 +232,8 @@ def install() -> None:
         )
     if any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         return
+    for registry in (MODELS, DATASETS):
+        registry.projects_first = True
     sys.meta_path.insert(0, AliasFinder())
     sys.path_hooks.append(AliasFolder)
     prepare = multiprocessing.spawn.get_preparation_data

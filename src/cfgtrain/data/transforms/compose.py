@@ -20,7 +20,7 @@ from cfgtrain.errors import (
 )
 from cfgtrain.introspection.signatures import argument_problem, callable_name
 from cfgtrain.registries import PIPELINES
-from cfgtrain.registry.registry import construct, resolve_cfg
+from cfgtrain.registry.registry import Registry, argument_error, construct, resolve_cfg
 
 __all__ = ["Compose", "build_pipeline"]
 
@@ -43,7 +43,9 @@ class Compose:
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         check_type("transforms", transforms, list | tuple, "a list of transforms")
-        self.transforms: list[Transform] = [_build_step(i, step) for i, step in enumerate(transforms)]
+        self.transforms: list[Transform] = [
+            _build_step(i, step, PIPELINES) for i, step in enumerate(transforms)
+        ]
 
     def __call__(self, results: Results) -> Any:
         """Return the transformed results, or None if a transform returns None; the later ones are not called then.
@@ -70,15 +72,16 @@ class Compose:
         return f"Compose([{', '.join(map(repr, self.transforms))}])"
 
 
-def build_pipeline(transforms: Sequence[Any]) -> Compose:
+def build_pipeline(transforms: Sequence[Any], registry: Registry = PIPELINES) -> Compose:
     """Build a pipeline: a callable that applies several transforms to a dict of results.
 
     Args:
         transforms: The transforms, in order. Each is a callable that takes and returns a dict of results, or a
-            config of one: ``type`` is a name in the registry ``PIPELINES``, an import path, a class or a function.
+            config of one: ``type`` is a name in the registry, an import path, a class or a function.
             A class is called with the other items of the config. A function is called with them too, if they are
             all that it needs, and must return a transform; if its first argument is missing, then the function
             itself is the transform, which gets the results as this argument.
+        registry: Where the names are looked up.
 
     Returns:
         The pipeline. It returns the results, or None if a transform returns None, which drops the sample.
@@ -88,7 +91,8 @@ def build_pipeline(transforms: Sequence[Any]) -> Compose:
         UnknownNameError: A name is not in the registry.
         BuildError: The arguments do not fit.
     """
-    return Compose(transforms)
+    check_type("transforms", transforms, list | tuple, "a list of transforms")
+    return Compose([_build_step(i, step, registry) for i, step in enumerate(transforms)])
 
 
 def results_argument(target: Callable[..., Any], args: Mapping[str, Any]) -> str | None:
@@ -110,7 +114,7 @@ def results_argument(target: Callable[..., Any], args: Mapping[str, Any]) -> str
     return first.name if first.kind is first.POSITIONAL_OR_KEYWORD else None
 
 
-def _build_step(index: int, step: Any) -> Transform:
+def _build_step(index: int, step: Any, registry: Registry) -> Transform:
     if not isinstance(step, Mapping):
         if not callable(step):
             raise ArgumentTypeError(
@@ -118,14 +122,14 @@ def _build_step(index: int, step: Any) -> Transform:
                 argument="transforms",
             )
         return step  # type: ignore[no-any-return]  # any callable
-    target, args = resolve_cfg(step, PIPELINES)
+    target, args = resolve_cfg(step, registry)
     given = results_argument(target, args)
     if given is None:
         built: Transform = construct(target, args, step)
         return built
     problem = argument_problem(target, args, given=(given,), config_keys=("type",))
     if problem is not None:
-        raise problem.error(step)
+        raise argument_error(problem, target, step)
     return partial(target, **args) if args else target
 
 
