@@ -182,6 +182,15 @@ def test_strings_and_comments_are_notes(tmp_path: Path) -> None:
     assert report.todos == []
 
 
+def test_line_of_a_mention(tmp_path: Path) -> None:
+    """Of a text of several lines, the line that mentions mmcv is listed."""
+    (tmp_path / "a.py").write_text('def f():\n    """Load.\n\n    As mmcv does.\n    """\nx = "a\\nmmcv b"\n')
+    (report,) = migrate([tmp_path / "a.py"])
+    assert [(note.line, note.message) for note in report.notes] == [
+        (4, "A string mentions mmcv: 'As mmcv does.'"), (6, "A string mentions mmcv: 'mmcv b'"),
+    ]  # fmt: skip
+
+
 def test_uses_with_a_counterpart_are_rewritten_beside_others(tmp_path: Path) -> None:
     """If one use has no counterpart, the import of mmcv stays beside that of cfgtrain."""
     (tmp_path / "a.py").write_text("import mmcv\nmmcv.imread('a')\nmmcv.ops.RoIAlign\n")

@@ -107,7 +107,10 @@ def _new_text(node: ast.Constant, role: Role | None, report: FileReport, can_cha
     if not WORD.search(text):
         return None
     if not _PATH.fullmatch(text):
-        report.add(line, f"A string mentions mmcv: {text.strip().splitlines()[0][:60]!r}", kind="note")
+        lines = text.split("\n")
+        index = next(index for index, each in enumerate(lines) if WORD.search(each))
+        below = index if node.end_lineno == line + len(lines) - 1 else 0  # else it is not written as it is
+        report.add(line + below, f"A string mentions mmcv: {lines[index].strip()[:60]!r}", kind="note")
         return None
     report.uses_old_names = True
     is_path = role in ("import", "patch")
