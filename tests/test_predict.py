@@ -251,6 +251,22 @@ def test_rows_of_a_table_have_values_in_the_units_of_the_targets(make: Make) -> 
         predict(model, "new.csv")
 
 
+@pytest.mark.parametrize("unit", ["character", "byte"])
+def test_a_text_is_continued_with_known_characters(unit: str, make: Make) -> None:
+    """A model with more tokens than the training text has characters does not predict the others."""
+    Path("text.txt").write_text("abcd " * 20)
+    args: dict[str, Any] = {"path": "text.txt", "block_size": 8, "unit": unit}
+    network = {"vocab_size": 300, "block_size": 8, "embed_dims": 8, "num_layers": 1, "num_heads": 1}
+    model = make({"type": "TinyTransformer", **network}, "TextFile", TextFile(**args).metainfo, **args)
+    model.model.head.weight.data.zero_()  # all tokens are equally probable
+    Path("a.txt").write_text("ab")
+    (found,) = predict(model, "a.txt", length=100)
+    assert found.text is not None
+    if unit == "character":
+        assert set(found.text) == set("abcd ")
+        assert len(found.text) == 102
+
+
 def test_texts_are_continued_in_the_same_way_each_time(make: Make) -> None:
     """A language model adds characters that the training text has; batches do not matter."""
     Path("text.txt").write_text("a quick brown fox\n" * 9)

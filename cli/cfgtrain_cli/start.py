@@ -15,6 +15,9 @@ def main() -> None:
     # Otherwise torch prints the stack of its C++ code when a connection to another process is lost, which we report. It
     # reads the variable when it is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    # Otherwise OpenCV prints warnings without the name of a file about images that cannot be decoded, which we report.
+    # Worker processes inherit the variable.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     try:
         from cfgtrain_cli.app import main as run
     except KeyboardInterrupt:

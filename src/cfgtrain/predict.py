@@ -27,6 +27,7 @@ from cfgtrain.experiment.prediction_input import ImageInputs, image_pipeline, pr
 from cfgtrain.experiment.predictions import ClassScore, OutputReader, Prediction
 from cfgtrain.experiment.trained_model import TrainedModel, load_trained_model, read_config
 from cfgtrain.image_files.search import FileSearch
+from cfgtrain.introspection.signatures import accepted_args
 from cfgtrain.parallel.data import unpack_containers
 from cfgtrain.parallel.data_container import DataContainer
 from cfgtrain.parallel.wrappers import unwrap_model
@@ -109,12 +110,12 @@ def predict(
         One prediction for each file, row or array, in the order of the inputs.
 
     Raises:
-        ArgumentError: An input does not exist, or an argument is not valid.
+        ArgumentError: An input does not exist, or a table lacks a column, or an argument is not valid.
         SampleError: An input cannot be read or predicted.
     """
     check_choice("on_error", on_error, ["raise", "return"])
     predictions = []
-    for prediction in predict_each(model, make_inputs(model, inputs), topk, batch_size, length):
+    for prediction in predict_each(model, make_inputs(model, inputs), topk, batch_size, length, on_error):
         if prediction.error is not None and on_error == "raise":
             raise SampleError(f"{prediction.source}: {prediction.error}")
         predictions.append(prediction)
@@ -172,7 +173,12 @@ def make_inputs(model: TrainedModel, inputs: Input | Sequence[Input], exclude: P
 
 
 def predict_each(
-    model: TrainedModel, inputs: Inputs, topk: int = 5, batch_size: int = 32, length: int = 200
+    model: TrainedModel,
+    inputs: Inputs,
+    topk: int = 5,
+    batch_size: int = 32,
+    length: int = 200,
+    on_error: Literal["raise", "return"] = "return",
 ) -> Iterator[Prediction]:
     """Yield the prediction for each input; one that fails has an ``error``, and the others are predicted.
 
@@ -182,9 +188,11 @@ def predict_each(
         topk: See ``predict``.
         batch_size: See ``predict``.
         length: See ``predict``.
+        on_error: What an input does that cannot be read; see ``predict``.
 
     Raises:
         ArgumentError: An argument is not valid, or the model cannot predict without other inputs.
+        SampleError: An input cannot be read, and ``on_error`` is ``raise``.
     """
     check_integer("topk", topk, 1)
     check_integer("batch_size", batch_size, 1)
@@ -202,8 +210,13 @@ def predict_each(
                     seed_sample(derive_seed(0, i))  # for pipelines that draw random numbers
                     samples[i] = dataset[i]
                 except (CfgTrainError, OSError, MemoryError) as error:
+                    if on_error == "raise" and isinstance(error, ArgumentError):
+                        raise
                     source = dataset.source(i)
-                    done[i] = Prediction(source, error=_reason(error).removeprefix(f"{source}: "))
+                    reason = _reason(error, source)
+                    if on_error == "raise":
+                        raise SampleError(f"{source}: {reason}") from error
+                    done[i] = Prediction(source, error=reason)
             # A batch has samples of the same shapes.
             for _, group in groupby(samples, key=lambda i: _shapes(samples[i])):
                 members = list(group)
@@ -254,8 +267,10 @@ def _continued(
     model: nn.Module, generate: Any, dataset: Any, sample: Any, source: str, length: int
 ) -> Prediction:
     """Return a text with what a language model adds to it, which is the same in each call."""
+    # A model may have more tokens than the dataset, and after a short training it still predicts them.
+    known = accepted_args(generate, {"vocab_size": getattr(dataset, "vocab_size", None)})
     with inference_autocast(unwrap_model(model)):
-        tokens = generate(sample["inputs"], length, generator=torch.Generator().manual_seed(0))
+        tokens = generate(sample["inputs"], length, generator=torch.Generator().manual_seed(0), **known)
     return Prediction(source, text=dataset.decode(tokens.cpu()))
 
 
@@ -292,8 +307,14 @@ def _shape_text(sample: Any) -> str:
     return f"an input of shape {_shapes(sample)}"
 
 
-def _reason(error: Exception) -> str:
-    """Return the text of an error for the list of the inputs that failed."""
+def _reason(error: Exception, source: str) -> str:
+    """Return the text of an error for the list of the inputs that failed, which contains the source."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}."
-    return str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
+    if isinstance(error, CfgTrainError) and error.file == source:
+        text = " ".join(filter(None, (error.message, error.hint)))  # without the place
+    prefix = next(
+        (each for each in (f"{source}: ", f"{source}, ", f"{source} ") if text.startswith(each)), ""
+    )
+    return text.removeprefix(prefix)

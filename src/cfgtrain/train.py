@@ -102,7 +102,7 @@ def train(
 
     Args:
         cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
-            written into it, and absolute paths of data in the folder of the config.
+            written into it, and the absolute paths of data.
         progress: Whether live progress is shown on a terminal.
         trust_checkpoint: Whether the checkpoints of ``load_from`` and ``resume_from`` may contain more than
             weights and plain data, which may run code while they are loaded. It is not saved in the config.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,7 @@ def weights(work_dir: str) -> Any:
 @pytest.mark.parametrize(
     ("hook", "reason"),
     [
-        ("Corrupt", "shapes/b/1.png) cannot be loaded: shapes/b/1.png: OpenCV cannot decode it"),
+        ("Corrupt", "shapes/b/1.png) cannot be loaded: OpenCV cannot decode it"),
         ("Delete", ".png) cannot be loaded: FileNotFoundError: "),
     ],
 )
@@ -120,6 +122,21 @@ def test_broken_images_are_skipped(config: Path, run: Run) -> None:
     resumed = run("train", config, "--work-dir", "again", "--resume", "w0/epoch_2.pth", *skipping)
     assert resumed.code == 0, resumed.err
     assert same(weights("again"), weights("w0"))
+
+
+@pytest.mark.parametrize(("command", "workers"), [("train", 0), ("train", 1), ("check", 0)])
+def test_libraries_do_not_write_about_broken_images(command: str, workers: int, config: Path) -> None:
+    """OpenCV's own warning, which names no file, does not appear beside our message, from no process."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    content = cv2.imencode(".png", noise)[1].tobytes()
+    for path in Path("shapes").rglob("*.png"):
+        path.write_bytes(content[: len(content) // 2])
+    words = [sys.executable, "-m", "cfgtrain", command, str(config), "--cfg-options"]
+    options = [f"+data.num_workers={workers}", *(["+dry_run=False"] if command == "train" else [])]
+    done = subprocess.run([*words, *options], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "OpenCV cannot decode it as an image" in done.stdout + done.stderr
+    assert "WARN" not in done.stderr.replace("WARNING", "")
 
 
 def test_a_new_run_begins_a_new_list(config: Path, run: Run) -> None:

@@ -153,6 +153,63 @@ def test_wrong_table_is_an_error_before_the_run(
     assert not list(Path("work_dirs/prices").glob("*.pth"))
 
 
+def test_a_work_directory_is_used_from_another_folder(
+    table: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its config has the absolute paths of the data, which are no difference when a run is resumed or compared."""
+    first = run("train", table, "--seed", 1)
+    assert first.code == 0, first.err
+    resumed = run("train", table, "--resume", "auto", "--cfg-options", "runner.max_epochs=7")
+    assert resumed.code == 0, resumed.err
+    assert "runner.max_epochs: 6 in the checkpoint's config, 7 now" in resumed.err
+    assert "data." not in resumed.err
+    Path("else/where").mkdir(parents=True)
+    monkeypatch.chdir("else/where")
+    tested = run("test", tmp_path / "work_dirs/prices")
+    assert tested.code == 0, tested.err
+    assert "rmse" in tested.out
+    again = run("train", table, "--seed", 1, "--cfg-options", "runner.max_epochs=7")
+    assert again.code == 0, again.err
+    compared = run("compare", tmp_path / "work_dirs/prices", "work_dirs/prices")
+    assert compared.code == 0, compared.err
+    assert "The settings of the runs are equal." in compared.out
+
+
+def test_broken_tables_do_not_stop_a_prediction(table: Path, run: Callable[..., Any]) -> None:
+    """The rows of the other files are predicted; broken ones are listed at the end, each with its name once."""
+    assert run("train", table, "--cfg-options", "runner.max_epochs=1").code == 0
+    for name, content in (
+        ("1.csv", b"area,town\n60,Ulm\n"),
+        ("2.csv", b"area\n60\n"),
+        ("3.csv", b"area,town\n60,K\xf6ln\n"),
+        ("4.csv", b"area,town\n60\n"),
+        ("5.csv", b"60,Ulm\n"),
+        ("6.csv", b"60,Ulm\n70,Ulm\n"),
+        ("7.csv", b"note,town,area\nnew,Ulm,60\n"),
+    ):
+        Path(name).write_bytes(content)
+    words = ("predict", "work_dirs/prices", "work_dirs/prices/epoch_1.pth")
+    done = run(*words, *(f"{i}.csv" for i in range(1, 8)), "--out", "results")
+    assert done.code == 1
+    assert "Predicted 2 of 7 inputs" in done.out
+    title, *failed = done.err.splitlines()
+    assert title == "5 inputs failed:"
+    assert failed == [
+        "  2.csv: has no column 'town'. Its columns are area.",
+        "  3.csv: The file is not utf-8 text: 0xf6 in line 2, column 5 (invalid start byte). Save it as UTF-8.",
+        "  4.csv: line 2 has 1 cells, and there are 2 columns: area, town.",
+        "  5.csv: has no rows after its names of columns, 60, Ulm.",
+        "  6.csv: has no column 'area'. Its columns are 60, Ulm. For a csv file without a line of names, list them in "
+        "columns=[...] of the dataset.",
+    ]
+    rows = json.loads(Path("results/predictions.json").read_text())["predictions"]
+    assert [row["input"] for row in rows] == [
+        "1.csv, line 2", "2.csv", "3.csv", "4.csv", "5.csv", "6.csv", "7.csv, line 2",
+    ]  # fmt: skip
+    assert rows[0]["values"] == rows[-1]["values"]
+    assert run(*words, "2.csv").code == 1
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_text(
     workers: int,

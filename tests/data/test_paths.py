@@ -74,6 +74,15 @@ def test_the_current_folder_comes_first(load: Any) -> None:
     assert cfg == before
 
 
+def test_absolute_paths(load: Any, tmp_path: Path) -> None:
+    """On demand a path in the current folder is replaced, too; one below the home folder and a missing one stay."""
+    here("pets", "project/configs/data")
+    cfg = load("dict(type='Reader', root='pets', files=['data', 'gone', '~'])")
+    resolve_paths(cfg, absolute=True)
+    assert cfg.root == str(tmp_path / "pets")
+    assert cfg.files == [str(tmp_path / "project/configs/data"), "gone", "~"]
+
+
 def test_the_base_config_that_set_it(write: Any, tmp_path: Path) -> None:
     """The folder is that of the file that set the path, not of the file that inherits it."""
     here("shared/pets")

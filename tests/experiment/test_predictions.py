@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from cfgtrain.errors import ArgumentError
 from cfgtrain.experiment.predictions import ClassScore, OutputReader, Prediction
 from cfgtrain.metrics import F1
 
@@ -131,3 +132,20 @@ def test_a_probability_of_exactly_the_threshold_is_present() -> None:
     metric = F1(average="micro")
     metric.update(torch.tensor([[0.5, 0.499, 0.9]]), {"gt_label": torch.tensor([[1, 0, 1]])})
     assert metric.compute() == {"f1": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [
+        (torch.zeros(2, 3), "Linear returned 2 predictions for a batch of 3 inputs."),
+        ([[1.0]], "Linear returned 1 prediction for a batch of 3 inputs."),
+        ({"scores": torch.zeros(4)}, "Linear returned 4 predictions for a batch of 3 inputs."),
+        (torch.tensor(1.0), "Linear returned Tensor without a length for a batch of 3 inputs."),
+        (None, "Linear returned NoneType without a length for a batch of 3 inputs."),
+    ],
+)
+def test_another_number_of_outputs_is_an_error(outputs: Any, told: str) -> None:
+    """It names the model and both numbers, and says what is wanted."""
+    with pytest.raises(ArgumentError, match="one prediction for each input") as caught:
+        OutputReader({}, model=nn.Linear(1, 1)).read(outputs, ["a", "b", "c"])
+    assert caught.value.message == told

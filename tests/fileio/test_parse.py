@@ -123,4 +123,5 @@ def test_wrong_encoding(name: str, read: Any) -> None:
         read(name)
     assert isinstance(caught.value, EncodingError)
     assert (caught.value.file, caught.value.line) == (name, 2)
+    assert caught.value.hint == "Save it as UTF-8, or pass its encoding, such as encoding='latin-1'."
     assert read(name, encoding="latin-1")

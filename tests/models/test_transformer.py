@@ -71,6 +71,18 @@ def test_generate(model: TinyTransformer) -> None:
         model.generate(TOKENS[0, :0], 2)
 
 
+def test_generate_from_a_part_of_the_vocabulary(model: TinyTransformer) -> None:
+    """Tokens that the dataset does not have are not added; the others are as probable as before to each other."""
+    with torch.no_grad():
+        model.head.weight[3:] += 100 * model.norm.weight  # the last tokens are by far the most probable
+        model.norm.bias += 1
+    tokens = torch.tensor([0, 1])
+    assert max(model.generate(tokens, 40).tolist()) > 2
+    assert set(model.generate(tokens, 40, vocab_size=3).tolist()) == {0, 1, 2}
+    with pytest.raises(ArgumentError, match="vocab_size"):
+        model.generate(tokens, 1, vocab_size=0)
+
+
 def test_dropout_only_in_training() -> None:
     """Two passes differ in training mode only."""
     model = TinyTransformer(5, 6, 16, 1, 2, dropout=0.5)

@@ -23,7 +23,7 @@ from cfgtrain.suggestions import close_names, listed, one_of
 __all__ = ["existing_path", "path_problems", "resolve_paths"]
 
 
-def resolve_paths(cfg: Any) -> None:
+def resolve_paths(cfg: Any, absolute: bool = False) -> None:
     """Replace relative paths in the config of a dataset that are found in the folder of their config file.
 
     The absolute path takes their place, so that the config means the same in another place. The configs of inner
@@ -31,12 +31,13 @@ def resolve_paths(cfg: Any) -> None:
 
     Args:
         cfg: Config of a dataset; changed in place.
+        absolute: Whether to replace the paths that are found in the current folder, too.
     """
     for node, key in _settings(cfg):
         folder = folder_of(node, key)
         value = node[key]
-        found = [_found(each, folder) for each in _paths(value)]
-        if folder is not None and found != _paths(value):
+        found = [_found(each, folder, absolute) for each in _paths(value)]
+        if found != _paths(value):
             # Not through the config's own method, which would record this line as the origin of the value.
             dict.__setitem__(node, key, type(value)(found) if isinstance(value, list | tuple) else found[0])
 
@@ -96,12 +97,14 @@ def _paths(value: Any) -> list[str]:
     return [path for path in paths if "://" not in path] if len(paths) == len(several) else []
 
 
-def _found(path: str, folder: Path | None) -> str:
+def _found(path: str, folder: Path | None, absolute: bool = False) -> str:
     """Return a path where it exists: as it is, or in the folder of its config; if nowhere, as it is."""
-    if folder is None or not path or Path(path).expanduser().exists():
+    if not path:
         return path
-    there = folder / path
-    return str(there) if there.exists() else path
+    here = Path(path).expanduser()
+    if here.exists():
+        return str(here.absolute()) if absolute and not here.is_absolute() else path
+    return str(folder / path) if folder is not None and (folder / path).exists() else path
 
 
 def _missing(name: str, path: str, folder: Path | None) -> tuple[str, str]:

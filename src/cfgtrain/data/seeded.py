@@ -228,7 +228,7 @@ class SeededDataset(_Reporting, Dataset[Any]):
             samples.indices.append(index)
             place = (draw.epoch, draw.position, index)
             samples.skipped += [
-                SkippedSample(broken, self.describe(broken), _reason(failed), *place)
+                SkippedSample(broken, self.describe(broken), _reason(failed, self.source_of(broken)), *place)
                 for broken, failed in errors
             ]
             return
@@ -246,7 +246,7 @@ class SeededDataset(_Reporting, Dataset[Any]):
             error.key = f"{key}.pipeline[{error.step}]" if key else None
             raise
         except (Exception, SystemExit) as error:
-            raise _sample_error(self.describe(index), error, self.place) from error
+            raise _sample_error(self.describe(index), error, self.place, self.source_of(index)) from error
         if sample is None:
             raise SampleError(
                 f"{self.describe(index)} was dropped, because its pipeline returned None. The dataset must "
@@ -257,9 +257,13 @@ class SeededDataset(_Reporting, Dataset[Any]):
 
     def describe(self, index: int) -> str:
         """Return a description of a sample, with its source if the dataset has a method ``source(index)``."""
+        source = self.source_of(index)
+        return f"Sample {index} of {type(self.dataset).__name__}{f' ({source})' if source else ''}"
+
+    def source_of(self, index: int) -> str:
+        """Return where a sample is from, or "" if the dataset has no method ``source(index)``."""
         source = getattr(self.dataset, "source", None)
-        where = f" ({source(index)})" if callable(source) else ""
-        return f"Sample {index} of {type(self.dataset).__name__}{where}"
+        return str(source(index)) if callable(source) else ""
 
     def non_finite(self, indices: Iterable[int]) -> str:
         """Return a sentence about the first of some samples with a number that is infinite or NaN, or ``""``.
@@ -434,9 +438,16 @@ def _has_container(sample: Any) -> bool:
     )
 
 
-def _sample_error(sample: str, error: BaseException, place: Location) -> SampleError:
-    """Return the error about a sample that cannot be loaded."""
-    reason = str(error).strip()
+def _sample_error(sample: str, error: BaseException, place: Location, source: str = "") -> SampleError:
+    """Return the error about a sample that cannot be loaded.
+
+    Args:
+        sample: Its description.
+        error: Why.
+        place: Place of the dataset in a config.
+        source: Where the sample is from, which the description contains.
+    """
+    reason = str(error).strip().removeprefix(f"{source}: ")
     if isinstance(error, ImageDecodeError | FileContentError):  # says itself what is wrong with the file
         reason = f"{reason.rstrip('.')}."
         hint = (
@@ -450,6 +461,9 @@ def _sample_error(sample: str, error: BaseException, place: Location) -> SampleE
     return SampleError(f"{sample} cannot be loaded: {reason}", hint=hint, **place)
 
 
-def _reason(error: SampleError) -> str:
+def _reason(error: SampleError, source: str) -> str:
+    """Return why a sample cannot be loaded, for the list of skipped samples, which contains its source."""
     cause = error.__cause__
-    return "its pipeline returned None" if cause is None else f"{type(cause).__name__}: {cause}"
+    if cause is None:
+        return "its pipeline returned None"
+    return f"{type(cause).__name__}: {str(cause).removeprefix(f'{source}: ')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import reprlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cfgtrain.config.config import Config
@@ -40,7 +41,8 @@ class Changes:
             try:
                 self.old = settings_of(read_literals(saved))
                 now = settings_of(read_literals(cfg.pretty_text))
-                self._changes = diff(Config(self.old), Config(now))
+                changes = diff(Config(self.old), Config(now))
+                self._changes = [change for change in changes if not _is_same_path(change)]
             except ValueError:  # a config that another program has written
                 self.old = None
 
@@ -72,6 +74,14 @@ class Changes:
 def settings_of(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a config that say what a run does, without its other variables."""
     return {key: value for key, value in tree.items() if key in KEYS and key not in _OUTSIDE}
+
+
+def _is_same_path(change: Change) -> bool:
+    """Return whether a relative path, which earlier versions have saved, has become the absolute path of the same file."""
+    if change.old is None or change.new is None or change.side.path[0] != "data":
+        return False
+    old, new = change.old.value, change.new.value
+    return isinstance(old, str) and isinstance(new, str) and old != new and str(Path(old).absolute()) == new
 
 
 def _effect(path: tuple[Any, ...]) -> str:

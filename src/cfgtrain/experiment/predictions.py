@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.inputs import THRESHOLD
 from cfgtrain.models.losses import activation_of
 
@@ -128,6 +129,7 @@ class OutputReader:
         self.is_regression = metainfo.get("task") == "regression"
         self.targets = [str(each["name"]) for each in targets] if self.is_regression and targets else []
         self.topk = topk
+        self._model = "The model" if model is None else type(model).__name__
         self._multi_label = None if model is None else _is_multi_label(model)
         self._are_checked = False  # the names, against the first batch
 
@@ -137,14 +139,35 @@ class OutputReader:
         Args:
             outputs: One output per sample: a tensor (B, ...), a list, or a dict of those.
             sources: Where the samples are from.
+
+        Raises:
+            ArgumentError: The number of outputs is not that of the samples.
         """
-        samples = [_as_arrays(each) for each in _samples(outputs, len(sources))]
+        samples = [_as_arrays(each) for each in self._samples(outputs, len(sources))]
         if all(_is_vector(each) for each in samples):
             vectors = [np.asarray(each, np.float64).reshape(-1) for each in samples]
             if self._are_scores(vectors):
                 return [self._classes(*each) for each in zip(vectors, sources, strict=True)]
             return [self._values(*each) for each in zip(vectors, sources, strict=True)]
         return [Prediction(source, output=each) for each, source in zip(samples, sources, strict=True)]
+
+    def _samples(self, outputs: Any, size: int) -> list[Any]:
+        """Return the output of each sample of a batch."""
+        if isinstance(outputs, Mapping):
+            parts = {key: self._samples(value, size) for key, value in outputs.items()}
+            return [{key: part[i] for key, part in parts.items()} for i in range(size)]
+        try:
+            samples = list(outputs)
+        except TypeError:  # None, a number, a tensor without dimensions
+            found = f"{type(outputs).__name__} without a length"
+        else:
+            if len(samples) == size:
+                return samples
+            found = f"{len(samples)} prediction{'' if len(samples) == 1 else 's'}"
+        raise ArgumentError(
+            f"{self._model} returned {found} for a batch of {size} input{'' if size == 1 else 's'}.",
+            hint="With return_loss=False, forward must return one prediction for each input: a tensor (B, ...) or a list.",
+        )
 
     def _are_scores(self, vectors: list[Array]) -> bool:
         """Return whether vectors are scores of classes; the first ones decide whether several can be present."""
@@ -197,14 +220,6 @@ def _is_multi_label(model: nn.Module) -> bool | None:
     losses = (getattr(each, "loss", None) for each in (model, getattr(model, "head", None)))
     activation = next((activation_of(loss) for loss in losses if isinstance(loss, nn.Module)), "outputs")
     return {"sigmoid": True, "softmax": False, "exp": False}.get(activation)
-
-
-def _samples(outputs: Any, size: int) -> list[Any]:
-    """Return the output of each sample of a batch."""
-    if isinstance(outputs, Mapping):
-        parts = {key: _samples(value, size) for key, value in outputs.items()}
-        return [{key: part[i] for key, part in parts.items()} for i in range(size)]
-    return list(outputs)
 
 
 def _as_arrays(value: Any) -> Any:

@@ -22,9 +22,9 @@ def fill_device_and_work_dir(cfg: Config) -> None:
 
 
 def fill_data_paths(cfg: Config) -> None:
-    """Write the absolute paths of data that is found in the folder of the config, so that the saved config finds it."""
+    """Write the absolute paths of data into the config, so that the saved config finds it from any folder."""
     for part in parts_of(cfg):
-        resolve_paths(cfg.data.get(part))
+        resolve_paths(cfg.data.get(part), absolute=True)
 
 
 def fill_seed(cfg: Config, resumed: Resumed | None) -> None:

@@ -57,18 +57,26 @@ class PickleContentError(FileContentError, pickle.UnpicklingError, EOFError):
     """A file is not a complete pickle."""
 
 
-def read_text(client: FileClient, file: str | Path, encoding: str = "utf-8") -> str:
+def read_text(client: FileClient, file: str | Path, encoding: str | None = None) -> str:
     """Return the content of a text file without its byte order mark.
 
     A file that is to be UTF-8 but has the mark of UTF-16 or UTF-32 is decoded as such.
+
+    Args:
+        client: Reads the file.
+        file: Path or URI.
+        encoding: The argument ``encoding`` of the caller, which the error then suggests; None if it has none: UTF-8.
 
     Raises:
         EncodingError: The content is not valid in the encoding.
     """
     try:
-        text = client.get_text(file, encoding)
+        text = client.get_text(file, encoding or "utf-8")
     except UnicodeDecodeError as error:
-        return _decode_by_mark(error, encoding, display_name(file))
+        hint = (
+            "" if encoding is None else "Save it as UTF-8, or pass its encoding, such as encoding='latin-1'."
+        )
+        return _decode_by_mark(error, encoding or "utf-8", display_name(file), hint)
     return text.removeprefix(_MARK) if text else text
 
 
@@ -151,23 +159,25 @@ def _text(error: BaseException) -> str:
     return " ".join(str(error).split()).removesuffix(".")
 
 
-def _decode_by_mark(error: UnicodeDecodeError, encoding: str, name: str | None) -> str:
+def _decode_by_mark(error: UnicodeDecodeError, encoding: str, name: str | None, hint: str = "") -> str:
     """Decode text that is not valid UTF-8 by its byte order mark, or raise an ``EncodingError``."""
     found = next((codec for mark, codec in _MARKS if error.object.startswith(mark)), None)
     if found is None or codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
-        raise _encoding_error(error, encoding, name) from error
+        raise _encoding_error(error, encoding, name, hint) from error
     try:
         return decode(error.object, found)
     except UnicodeDecodeError as second:
-        raise _encoding_error(second, found, name) from second
+        raise _encoding_error(second, found, name, hint) from second
 
 
-def _encoding_error(error: UnicodeDecodeError, encoding: str, name: str | None) -> EncodingError:
+def _encoding_error(
+    error: UnicodeDecodeError, encoding: str, name: str | None, hint: str = ""
+) -> EncodingError:
     before = error.object[: error.start].decode(encoding, "replace").removeprefix(_MARK)
     line, column = before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1
     wrong = " ".join(f"0x{byte:02x}" for byte in error.object[error.start : error.end][:4])
     text = f"The file is not {encoding} text: {wrong} in line {line}, column {column} ({error.reason})."
-    hint = "Save it as UTF-8, or give its encoding where the function has an argument for it."
+    hint = hint or "Save it as UTF-8."
     return _with_fields(EncodingError(text, origin=_origin(name, line), hint=hint), error)
 
 

@@ -185,6 +185,7 @@ class TinyTransformer(BaseModule):
         length: int,
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
+        vocab_size: int | None = None,
     ) -> Tensor:
         """Continue sequences by sampling one token after the other.
 
@@ -193,6 +194,8 @@ class TinyTransformer(BaseModule):
             length: Number of tokens to add.
             temperature: Greater values give more random tokens; towards 0 the most probable one is taken.
             generator: Random generator on the CPU; by default torch's global one.
+            vocab_size: Only tokens less than this are added: the number of different tokens of the dataset, if the
+                model has more.
 
         Returns:
             (T + length,) or (B, T + length) int64 tokens, those given first.
@@ -202,6 +205,7 @@ class TinyTransformer(BaseModule):
         """
         check_integer("length", length, 0)
         check_positive("temperature", temperature)
+        known = check_integer("vocab_size", self.vocab_size if vocab_size is None else vocab_size, 1)
         if tokens.ndim not in (1, 2) or tokens.shape[-1] == 0:
             raise ArgumentError(
                 f"tokens must be a sequence of at least one token, not of shape {tuple(tokens.shape)}.",
@@ -211,7 +215,7 @@ class TinyTransformer(BaseModule):
         sequence = tokens.to(device).reshape(-1, tokens.shape[-1])  # (B, T)
         with eval_mode(self):
             for _ in range(length):
-                scores = self.scores(sequence[:, -self.block_size :])[:, -1]  # (B, vocab_size)
+                scores = self.scores(sequence[:, -self.block_size :])[:, -1, :known]  # (B, known)
                 probabilities = (scores.double() / temperature).softmax(dim=-1).cpu()
                 drawn = torch.multinomial(probabilities, 1, generator=generator).to(device)
                 sequence = torch.cat([sequence, drawn], dim=1)

@@ -16,6 +16,7 @@ from cfgtrain.data.datasets.classification import (
     ClassificationDataset,
     ImageArrays,
     ImageFiles,
+    indices_in_split,
     known_classes,
 )
 from cfgtrain.data.datasets.packed_strings import PackedStrings
@@ -188,3 +189,18 @@ def test_known_classes() -> None:
         known_classes("ab", None)
     with pytest.raises(ArgumentError, match="each a str"):
         known_classes(["a", 1], None)
+
+
+def test_a_split_that_is_too_small_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """With few images a split may be far smaller than its fraction: the warning says what to do."""
+    fractions = {"train": 0.5, "val": 0.5}
+    contents = [b"%d.png" % i for i in range(100)]
+    of_val, of_train = (indices_in_split(contents, split, fractions, "here") for split in ("val", "train"))
+    assert not caplog.messages
+    few = [contents[i] for i in (*of_train[:9], of_val[0])]
+    assert len(indices_in_split(few, "val", fractions, "here")) == 1
+    (told,) = caplog.messages
+    assert told.startswith(
+        "Only 1 of the 10 images of here is in the split 'val', although its fraction is 0.5:"
+    )
+    assert "Give 'val' a greater fraction in all parts of data, with fractions=dict(...)" in told

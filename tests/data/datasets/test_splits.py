@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cfgtrain.data.datasets.splits import DEFAULT_FRACTIONS, check_split, in_split
+from cfgtrain.data.datasets.splits import DEFAULT_FRACTIONS, check_split, in_split, larger_split
 from cfgtrain.errors import ArgumentError, ArgumentTypeError
 
 KEYS = [f"class/{i}.jpg" for i in range(1000)]
@@ -53,3 +53,19 @@ def test_fractions_of_another_type() -> None:
     """Fractions have names."""
     with pytest.raises(ArgumentTypeError, match="fractions must be a dict such as"):
         check_split("train", (0.8, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("fractions", "split", "told"),
+    [
+        (DEFAULT_FRACTIONS, "val", "such as with fractions=dict(train=0.7, val=0.2, test=0.1)"),
+        (DEFAULT_FRACTIONS, "train", "with fractions=dict(...)"),
+        ({"a": 0.5, "b": 0.5}, "b", "with fractions=dict(...)"),
+        ({"a": 0.5, "b": 0}, "b", "with fractions=dict(...)"),
+    ],
+)
+def test_advice_on_a_split_that_is_too_small(fractions: Any, split: str, told: str) -> None:
+    """The example takes from the greatest split what it adds, where that suffices."""
+    assert f"Give {split!r} a greater fraction in all parts of data, {told}, or" in larger_split(
+        split, fractions
+    )

@@ -156,6 +156,27 @@ def test_for_prediction(folder: Path) -> None:
         new.evaluate([[0], [0]])
 
 
+def test_for_prediction_without_a_line_of_names(folder: Path) -> None:
+    """The columns of the config name those of other files, which may lack the targets, or have a line of names."""
+    Path("plain.csv").write_text(HOUSES.partition("\n")[2])
+    columns = ["rooms", "area", "town", "price"]
+    train = Table("plain.csv", targets="price", columns=columns)
+    for name, content in (
+        ("a.csv", "4,96,Bonn\n5,130,Kiel\n"),
+        ("b.csv", "4,96,Bonn,0\n5,130,Kiel,0\n"),
+        ("c.csv", "town,rooms,area\nBonn,4,96\nKiel,5,130\n"),
+    ):
+        Path(name).write_text(content)
+        new = Table.for_prediction([name], {"columns": columns}, train.metainfo)
+        assert len(new) == 2
+        assert torch.equal(new[0]["inputs"], train[1]["inputs"])
+        assert torch.equal(new[1]["inputs"], train[3]["inputs"])
+    Path("d.csv").write_text("4,96\n")
+    new = Table.for_prediction(["d.csv"], {"columns": columns}, train.metainfo)
+    with pytest.raises(FileContentError, match=r"line 1 has 2 cells, and there are 4 columns"):
+        new[0]
+
+
 def test_scores_in_units_of_the_file(folder: Path) -> None:
     """Scores and restored values are in the units of the file, although the targets are standardized."""
     table = Table("houses.csv", targets="price")

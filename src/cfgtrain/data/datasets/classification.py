@@ -15,7 +15,7 @@ import numpy as np
 
 from cfgtrain.arguments import check_choice, check_type
 from cfgtrain.data.datasets.packed_strings import PackedStrings
-from cfgtrain.data.datasets.splits import in_split
+from cfgtrain.data.datasets.splits import in_split, larger_split
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
 from cfgtrain.metrics.classification import accuracy
@@ -25,6 +25,8 @@ from cfgtrain.suggestions import listed
 __all__ = ["ClassificationDataset", "ImageArrays", "ImageFiles"]
 
 logger = logging.getLogger(__name__)
+
+_FEW = 0.5  # the part of its expected size below which a split is reported
 
 
 class ClassificationDataset(ABC):
@@ -286,6 +288,14 @@ def indices_in_split(
     if not len(indices):
         raise ArgumentError(
             f"None of the {len(contents)} images of {place} is in the split {split!r}, with the fractions {fractions}.",
+            hint=larger_split(split, fractions),
             argument="split",
         )
+    if len(indices) < fractions[split] * len(contents) * _FEW:
+        logger.warning(
+            "Only %d of the %d images of %s %s in the split %r, although its fraction is %g: a hash of each image decides, "
+            "so that few images are divided unevenly. %s",
+            len(indices), len(contents), place, "is" if len(indices) == 1 else "are", split, fractions[split],
+            larger_split(split, fractions),
+        )  # fmt: skip
     return indices

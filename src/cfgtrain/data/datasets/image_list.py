@@ -325,16 +325,15 @@ class _Labels:
     def _value(self, label: Any, entry: _Entry) -> str | int:
         """Return a label as a name or an index."""
         text = label.strip() if isinstance(label, str) else label
-        is_known = isinstance(text, str) and text in (self.known or ())
-        is_nan = isinstance(text, float) and math.isnan(text)
-        if (
-            text is None
-            or text == ""
-            or is_nan
-            or (isinstance(text, str) and text.lower() == "nan" and not is_known)
-        ):
-            what = "no label" if text is None or text == "" else f"the label {label!r}, which is no class"
-            raise self._error(entry, f"The image {entry.path!r} has {what}")
+        if text is None or text == "":
+            raise self._error(entry, f"The image {entry.path!r} has no label")
+        if not _is_finite(text) and text not in (self.known or ()):
+            hint = (
+                f"If it is the name of a class, list {text!r} in classes=." if isinstance(text, str) else ""
+            )
+            raise self._error(
+                entry, f"The image {entry.path!r} has the label {label!r}, which is no class", hint=hint
+            )
         if isinstance(text, str):
             return text
         if isinstance(text, float) and text.is_integer():
@@ -379,10 +378,10 @@ class _Labels:
         return next(entry for entry, row in zip(entries, values, strict=True) if label in row)
 
     def _error(
-        self, entry: _Entry, message: str, near: tuple[str, Sequence[str]] | None = None
+        self, entry: _Entry, message: str, near: tuple[str, Sequence[str]] | None = None, hint: str = ""
     ) -> FileContentError:
         place = _place(self.file, entry.number)
-        return FileContentError(f"{message}{place.text}.", near=near, origin=place.origin)
+        return FileContentError(f"{message}{place.text}.", hint=hint, near=near, origin=place.origin)
 
 
 def _as_index(label: str | int) -> int | None:
@@ -395,3 +394,11 @@ def _is_number(label: str | int) -> bool:
         return math.isfinite(float(label))
     except ValueError:
         return False
+
+
+def _is_finite(label: Any) -> bool:
+    """Return whether a label is anything but a number, or a text of one, that is infinite or NaN."""
+    try:
+        return not isinstance(label, str | float) or math.isfinite(float(label))
+    except ValueError:
+        return True

@@ -56,6 +56,20 @@ def check_split(split: Any, fractions: Any) -> Mapping[str, float] | None:
     return dict(fractions)
 
 
+def larger_split(split: str, fractions: Mapping[str, float]) -> str:
+    """Return what to do about a split with too few samples: an example of greater fractions."""
+    largest = max(fractions, key=lambda name: fractions[name])
+    doubled = {
+        **fractions,
+        largest: fractions[largest] - fractions[split],
+        split: 2 * fractions[split],
+    }
+    example = ", ".join(f"{name}={fraction:.3g}" for name, fraction in doubled.items())
+    is_possible = largest != split and doubled[largest] > doubled[split] > 0
+    how = f"such as with fractions=dict({example})" if is_possible else "with fractions=dict(...)"
+    return f"Give {split!r} a greater fraction in all parts of data, {how}, or use separate files."
+
+
 def in_split(keys: Iterable[str | bytes], split: str, fractions: Mapping[str, float]) -> np.ndarray[Any, Any]:
     """Return which samples belong to a split.
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from cfgtrain.arguments import check_choice
-from cfgtrain.data.datasets.splits import check_split, in_interval
+from cfgtrain.data.datasets.splits import check_split, in_interval, larger_split
 from cfgtrain.data.datasets.table_encoding import check_metainfo, encode, learn_metainfo
-from cfgtrain.data.datasets.table_files import TableFile, WrongRows, place_of, read_table
+from cfgtrain.data.datasets.table_files import TableFile, WrongRows, place_of, read_table, read_table_or_error
 from cfgtrain.data.paths import existing_path
 from cfgtrain.data.transforms.compose import Compose
 from cfgtrain.errors import ArgumentError
@@ -70,7 +70,8 @@ class Table:
         columns: Names of the columns of a csv file without a line of names.
         delimiter: What separates the cells of a csv file, if none of the above.
         with_targets: Whether samples have targets. False for prediction, where a row with a wrong cell is an error when
-            its sample is read, so that the other rows can be predicted.
+            its sample is read, so that the other rows can be predicted. A file that is not valid, or has no such column,
+            is one sample with this error.
         metainfo: That of the training dataset; None for the training dataset itself.
         pipeline: Transforms of the samples, each a config or a callable.
 
@@ -108,7 +109,13 @@ class Table:
         fractions = check_split(split, fractions)
         if task is not None:
             check_choice("task", task, _SCORES)
-        files = [read_table(each, columns, delimiter) for each in _paths(path)]
+        if with_targets or metainfo is None:
+            files = [read_table(each, columns, delimiter) for each in _paths(path)]
+        else:
+            needed, optional = (
+                [each["name"] for each in metainfo.get(key, ())] for key in ("inputs", "targets")
+            )
+            files = [read_table_or_error(each, needed, columns, delimiter, optional) for each in _paths(path)]
         wanted = _list("inputs", inputs), _list("targets", targets)
         if metainfo is None:
             train = [
@@ -126,13 +133,14 @@ class Table:
             raise ArgumentError(
                 f"None of the {total} rows of {files[0].path} is in the split {split!r}, with "
                 f"fractions={dict(fractions or {})}.",
-                hint="Increase its fraction, or use a separate file.",
+                hint=larger_split(split, fractions) if split is not None and fractions is not None else "",
                 argument="split",
             )
         # Of each file: its path, and the line, or else the index, of each row.
         self._origins = [
             (file.path, None if file.lines is None else file.lines[rows], rows) for file, rows in chosen
         ]
+        self._unusable = {file.path for file in files if file.error is not None}
         columns_of, one_hot = self.metainfo, self.metainfo["one_hot"]
         self._wrong: WrongRows = {}  # by the index of the sample
         inputs_of: list[Array] = []
@@ -188,6 +196,8 @@ class Table:
         index = range(len(self))[index]
         for path, lines, rows in self._origins:
             if index < len(rows):
+                if path in self._unusable:
+                    return str(path)
                 return place_of(path, None if lines is None else int(lines[index]), int(rows[index]))
             index -= len(rows)
         raise IndexError(index)
@@ -286,6 +296,9 @@ class Table:
         cls, inputs: Sequence[str | Path], cfg: Mapping[str, Any], metainfo: Mapping[str, Any]
     ) -> Self:
         """Return the rows of files without targets; reading one with a wrong cell raises a ``FileContentError``.
+
+        A file that is not valid is one sample, which raises the error. If ``columns`` names the columns of the training
+        files, other files may lack those of the targets, or have a line of names.
 
         Args:
             inputs: The files.

@@ -135,6 +135,9 @@ def encode(
         one_hot: Whether a column of K categories becomes K columns.
         wrong_rows: Gets the rows with a wrong cell, instead of an error; their encoding has no meaning.
     """
+    error = file.error
+    if error is not None and wrong_rows is not None:
+        wrong_rows[0] = lambda: error
     return np.concatenate([_encode_column(file, column, one_hot, wrong_rows) for column in columns], axis=1)
 
 

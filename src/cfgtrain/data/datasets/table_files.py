@@ -33,7 +33,9 @@ _shared: dict[tuple[Any, ...], TableFile] | None = None  # the files of shared_t
 Cells = np.ndarray[Any, np.dtype[np.float64]] | list[str]
 
 # By the index of a row, what makes the error for its first wrong cell.
-WrongRows = dict[int, Callable[[], FileContentError]]
+WrongRows = dict[int, Callable[[], Exception]]
+
+_NO_NAMES = "For a csv file without a line of names, list them in columns=[...] of the dataset."
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -46,6 +48,7 @@ class TableFile:
         columns: The cells of each column.
         lines: The 1-based line of each row in a text file; None for other files.
         groups: The names of the columns of each array with two dimensions.
+        error: Why the file cannot be used, if it stands for one that cannot; it has one row, without values.
 
     Attributes:
         num_rows: Number of rows.
@@ -57,8 +60,10 @@ class TableFile:
         columns: Mapping[str, Cells],
         lines: Sequence[int] | None = None,
         groups: Mapping[str, list[str]] | None = None,
+        error: Exception | None = None,
     ) -> None:
         self.path = path
+        self.error = error
         self.columns = dict(columns)
         self.lines = None if lines is None else np.asarray(lines, dtype=np.int32)
         self.groups = dict(groups or {})
@@ -78,6 +83,7 @@ class TableFile:
             names = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
             raise ArgumentError(
                 f"{self.path} has no column {name!r}. Its columns are {names}.",
+                hint=_NO_NAMES if 2 * sum(map(_is_number, self.columns)) >= len(self.columns) else "",
                 near=(name, list(self.columns)),
                 argument=argument,
             )
@@ -235,7 +241,12 @@ def place_of(path: Path, line: int | None, row: int) -> str:
     return f"{path}, line {line}" if line is not None else f"{path}, row {row + 1}"
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, delimiter: str | None = None) -> TableFile:
+def read_table(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    optional: Sequence[str] = (),
+) -> TableFile:
     """Read a csv, npz or parquet file.
 
     Args:
@@ -243,17 +254,44 @@ def read_table(path: Path, columns: Sequence[str] | None = None, delimiter: str 
         columns: Names of the columns of a csv file without a line of names; None: its first line has the names.
         delimiter: What separates the cells of a csv file; None: comma, semicolon, tab or ``|``, whichever the first
             line has most.
+        optional: Those of ``columns`` that the file may lack, either all of them or none.
 
     Raises:
         FileContentError: The content of the file is not valid.
         MissingLibraryError: A parquet file is to be read, and neither pyarrow nor pandas is installed.
     """
     if _shared is None:
-        return _read(path, columns, delimiter)
-    key = (path.absolute(), None if columns is None else tuple(columns), delimiter)
+        return _read(path, columns, delimiter, optional)
+    key = (path.absolute(), None if columns is None else tuple(columns), delimiter, tuple(optional))
     if key not in _shared:
-        _shared[key] = _read(path, columns, delimiter)
+        _shared[key] = _read(path, columns, delimiter, optional)
     return _shared[key]
+
+
+def read_table_or_error(
+    path: Path,
+    needed: Sequence[str],
+    columns: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    optional: Sequence[str] = (),
+) -> TableFile:
+    """Read a file as ``read_table`` does; one that is not valid becomes a table with one row and the ``error``.
+
+    Args:
+        path: See ``read_table``.
+        needed: Names of the columns that the file must have.
+        columns: See ``read_table``.
+        delimiter: See ``read_table``.
+        optional: See ``read_table``.
+    """
+    try:
+        file = read_table(path, columns, delimiter, optional)
+        for name in needed:
+            if name not in file.columns:
+                file.names(name, "path")  # raises
+    except (ArgumentError, FileContentError, OSError) as error:
+        return TableFile(path, {name: [""] for name in needed}, error=error)
+    return file
 
 
 @contextmanager
@@ -267,16 +305,20 @@ def shared_tables() -> Iterator[None]:
         _shared = before
 
 
-def _read(path: Path, columns: Sequence[str] | None, delimiter: str | None) -> TableFile:
+def _read(
+    path: Path, columns: Sequence[str] | None, delimiter: str | None, optional: Sequence[str]
+) -> TableFile:
     extension = path.suffix.lower()
     if extension == ".npz":
         return _read_npz(path)
     if extension == ".parquet":
         return _read_parquet(path)
-    return _read_csv(path, columns, delimiter)
+    return _read_csv(path, columns, delimiter, optional)
 
 
-def _read_csv(path: Path, columns: Sequence[str] | None, delimiter: str | None) -> TableFile:
+def _read_csv(
+    path: Path, columns: Sequence[str] | None, delimiter: str | None, optional: Sequence[str] = ()
+) -> TableFile:
     text = decode_text(path.read_bytes(), str(path))
     first = text.lstrip("\r\n").split("\n", 1)[0]
     delimiter = delimiter or max(
@@ -295,6 +337,13 @@ def _read_csv(path: Path, columns: Sequence[str] | None, delimiter: str | None) 
             if names is None:
                 names = _header(list(map(str.strip, row)), path, line)
                 continue
+            if not lines and columns is not None:
+                cells_of_row = set(map(str.strip, row))
+                if len(cells_of_row) == len(row) and cells_of_row <= set(columns):
+                    names = _header(list(map(str.strip, row)), path, line)  # it has names nevertheless
+                    continue
+                given = [name for name in names if name not in optional]
+                names = given if len(row) == len(given) else names
             if len(row) != len(names):
                 raise FileContentError(
                     f"{path}, line {line} has {len(row)} cells, and there are {len(names)} columns: {', '.join(names)}.",
@@ -312,7 +361,10 @@ def _read_csv(path: Path, columns: Sequence[str] | None, delimiter: str | None) 
             f"{path} is not valid csv: {error}.", origin=Origin(str(path), reader.line_num)
         ) from error
     if not lines or names is None:
-        raise FileContentError(f"{path} has no rows.")
+        first_line = (
+            "" if names is None or columns is not None else f" after its names of columns, {', '.join(names)}"
+        )
+        raise FileContentError(f"{path} has no rows{first_line}.")
     return TableFile(path, dict(zip(names, columns_of, strict=True)), lines)
 
 
@@ -321,8 +373,7 @@ def _header(names: list[str], path: Path, line: int) -> list[str]:
     origin = Origin(str(path), line)
     if all(map(_is_number, names)):
         raise FileContentError(
-            f"The first line of {path} has numbers, and names of columns are needed there. "
-            "For a file without a line of names, pass them as columns=[...].",
+            f"The first line of {path} has numbers, and names of columns are needed there. {_NO_NAMES}",
             origin=origin,
         )
     for number, name in enumerate(names, 1):

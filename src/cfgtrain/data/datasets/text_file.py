@@ -27,6 +27,8 @@ Unit = Literal["character", "byte"]
 Codes = np.ndarray[Any, Any]
 Sample = dict[str, torch.Tensor]
 
+NUM_BYTES = 256
+
 
 class Vocabulary:
     """The codes of the characters of a text, or of bytes.
@@ -38,6 +40,10 @@ class Vocabulary:
     def __init__(self, characters: str | None) -> None:
         self.characters = characters
         self._points = None if characters is None else _code_points(characters)  # in ascending order
+
+    def __len__(self) -> int:
+        """Return the number of codes."""
+        return NUM_BYTES if self.characters is None else len(self.characters)
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -75,7 +81,8 @@ class Vocabulary:
         """
         values = np.asarray(codes, dtype=np.int64).reshape(-1).tolist()
         if self.characters is None:
-            return bytes(values).decode(errors="replace")
+            wrong = 0xFF  # no byte of UTF-8
+            return bytes(value if value < NUM_BYTES else wrong for value in values).decode(errors="replace")
         characters = dict(enumerate(self.characters))
         return "".join(characters.get(value, "\ufffd") for value in values)
 
@@ -288,6 +295,11 @@ class Prompts:
             unit = self.vocabulary.metainfo["unit"]
             raise FileContentError(f"{path} is empty: a prompt needs at least one {unit}.")
         return {"inputs": torch.from_numpy(codes.astype(np.int64))}
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of different codes."""
+        return len(self.vocabulary)
 
     def source(self, index: int) -> str:
         """Return the file of a prompt."""
