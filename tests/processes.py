@@ -87,6 +87,27 @@ def evaluate_metrics_in_shares(rank: int) -> Any:
     return hook.scores, hook.newest, expected, runner.meta["hook_msgs"]["best_score"]
 
 
+class OldDistEval(DistEvalHook):
+    """An evaluation of a project for MMCV 1.x, which scores and saves in the main process only."""
+
+    def _do_evaluate(self, runner: Any) -> None:
+        results = multi_gpu_test(runner.model, self.dataloader)
+        if runner.rank == 0:
+            self._save_ckpt(runner, self.evaluate(runner, results))
+
+
+def evaluate_in_the_habit_of_mmcv(rank: int) -> Any:
+    """Train for two epochs with such an evaluation, and return the names of the best checkpoints."""
+    data = Squares(pipeline=TO_TENSORS)
+    loader = build_dataloader(data, 5, shuffle=False, round_up=False, rank=rank, world_size=2)
+    scores = iter([0.5, 0.6])
+    data.evaluate = lambda results, logger=None: {"acc": next(scores)}
+    runner = make_runner("epoch", 2, TinyNet(), meta={}, work_dir="shared")
+    runner.register_hook(OldDistEval(loader, save_best="acc"), "LOW")
+    runner.run([squares_loader()], [("train", 1)])
+    return runner.meta["hook_msgs"]["best_score"], sorted(each.name for each in Path("shared").glob("best*"))
+
+
 class ValMeans(Hook):
     """Keeps the mean loss of each val flow."""
 
@@ -264,10 +285,10 @@ def train_distributed(rank: int) -> Any:
 
 
 def write_in_shards(rank: int) -> Any:
-    """Train a sharded model for two steps, save it in shards, and read it back into another sharded model."""
-    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+    """Train a sharded model for two steps, save it in shards, and read it back; return the weights of both."""
+    from torch.distributed.checkpoint.state_dict import get_state_dict
 
-    from cfgtrain.checkpoint.sharded import read_sharded, write_sharded
+    from cfgtrain.checkpoint.sharded import read_full, write_sharded
 
     folder = Path(os.environ["CFGTRAIN_TEST_FOLDER"])
     model, optimizer = sharded_net(0)
@@ -275,11 +296,7 @@ def write_in_shards(rank: int) -> Any:
     write_sharded(folder / "epoch_3", {"state_dict": weights, "optimizer": state}, _facts(rank))
     full = [tensor.full_tensor() for tensor in weights.values()]
 
-    other, other_optimizer = sharded_net(1)
-    weights, state = get_state_dict(other, other_optimizer)
-    read_sharded(folder / "epoch_3", {"state_dict": weights, "optimizer": state})
-    set_state_dict(other, other_optimizer, model_state_dict=weights, optim_state_dict=state)
-    return full, [tensor.full_tensor().detach() for tensor in other.state_dict().values()]
+    return full, list(read_full(folder / "epoch_3")["state_dict"].values())
 
 
 def fail_to_write_shards(rank: int) -> Any:
@@ -333,3 +350,15 @@ def _facts(rank: int) -> dict[str, Any] | None:
         if rank == 0
         else None
     )
+
+
+def wait_for_an_ended_process(rank: int) -> Any:
+    """End in rank 1, and return the error of a collective of rank 0."""
+    if rank == 1:
+        torch.save(None, Path(os.environ["CFGTRAIN_TEST_FOLDER"]) / "result_1.pt")
+        os._exit(0)
+    try:
+        dist.all_reduce(torch.ones(1))
+    except RuntimeError as error:
+        return error
+    return None

@@ -17,14 +17,19 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from cfgtrain import Config
+from cfgtrain.check.dry_run import try_batches
 from cfgtrain.checkpoint import read_checkpoint
 from cfgtrain.data.builder import build_dataloader
 from cfgtrain.evaluation.inference import multi_gpu_test
+from cfgtrain.experiment.assembly import assemble_run
 from cfgtrain.parallel import MMDistributedDataParallel
 from cfgtrain.parallel.dist import allreduce_grads, allreduce_params
+from cfgtrain.parallel.fsdp import shard_model, shard_optimizers
 from cfgtrain.parallel.launch import process_group
+from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.runner import HOOKS, Hook
 from cfgtrain.train import train
+from cfgtrain.utils.logging import get_logger
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -166,6 +171,54 @@ def test_a_process_group_of_one_process(device: str) -> None:
         found = multi_gpu_test(model, loader, gpu_collect=True)
         assert found is not None
         assert len(found) == 14
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_model_on_the_cpu_is_divided_on_its_device(device: str) -> None:
+    """Its weights and the state of its optimizer arrive on the device, and the whole ones are freed."""
+    torch.manual_seed(0)
+    models = [Net(0.0), Net(0.0)]
+    models[1].load_state_dict(models[0].state_dict())
+    batch = {
+        "img": torch.randn(4, 3, 16, 16, device=device),
+        "gt_label": torch.tensor([0, 1, 2, 0], device=device),
+    }
+    with process_group("pytorch", device):
+        for model in models:
+            optimizer = torch.optim.Adam(model.parameters(), fused=True)
+            for parameter in model.parameters():
+                parameter.grad = torch.ones_like(parameter)
+            optimizer.step()
+            optimizer.zero_grad()
+            if model is models[0]:
+                whole = list(model.parameters())
+                shard_optimizers(optimizer, shard_model(model, torch.device(device)))
+                assert all(each.numel() == 0 for each in whole)
+            else:
+                state = optimizer.state_dict()
+                model.to(device)
+                optimizer.load_state_dict(state)
+            model.train_step(batch)["loss"].backward()
+            optimizer.step()
+        for one, other in zip(*(model.parameters() for model in models), strict=True):
+            assert one.device.type == device
+            torch.testing.assert_close(one.full_tensor(), other)
+
+
+@pytest.mark.gpu
+def test_a_model_that_will_be_divided_is_tried_on_its_device() -> None:
+    """It is on the CPU before and after the dry run, with the same weights."""
+    cfg = Config.fromfile("cfgtrain::digits/lenet5.py")
+    cfg.merge_from_dict({"device": "cuda", "seed": 1})
+    runner, loaders, _ = assemble_run(cfg, None, get_logger("cfgtrain"))
+    runner.model = OnDevice(runner.model.module.cpu(), torch.device("cuda"), move=False)
+    before = {name: each.clone() for name, each in runner.model.state_dict().items()}
+    result = try_batches(cfg, runner, loaders)
+    assert result.loss is not None
+    assert (result.problems, result.skipped) == ([], [])
+    assert same(before, dict(runner.model.state_dict()))
+    assert all(each.device.type == "cpu" for each in runner.model.parameters())
 
 
 @pytest.mark.usefixtures("environment")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ast
+import functools
+import io
 import json
 import logging
 import math
 import os
 import re
 import sys
+import time
 import warnings
 from collections import namedtuple
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -27,9 +34,15 @@ from cfgtrain import Config, FileClient, Registry, build_from_cfg, cnn
 from cfgtrain.checkpoint.load import load_checkpoint
 from cfgtrain.config.options import parse_value
 from cfgtrain.errors import CfgTrainError
+from cfgtrain.evaluation import collect
+from cfgtrain.experiment.older_keys import apply_process_settings
+from cfgtrain.fileio.backends.http import HTTPBackend
+from cfgtrain.fileio.handlers import JsonHandler, register_handler
 from cfgtrain.fileio.io import dump, load
-from cfgtrain.parallel import collate
+from cfgtrain.ops import batched_nms
+from cfgtrain.parallel import collate, launch
 from cfgtrain.runner import (
+    BaseModule,
     EMAHook,
     EpochBasedRunner,
     EvalHook,
@@ -37,8 +50,11 @@ from cfgtrain.runner import (
     IterBasedRunner,
     LogBuffer,
     OptimizerHook,
+    auto_fp16,
     build_optimizer,
 )
+from cfgtrain.schedules import OneCycle
+from cfgtrain.utils import requires_executable, track_progress
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "differences.md"
@@ -379,6 +395,30 @@ def test_registry_exceptions() -> None:
     assert found.value.code == 3
 
 
+def test_registry_project_names() -> None:
+    """The registry of models finds a name of its child without a scope; of two children it needs one."""
+    project = Registry("models", parent=cnn.MODELS, scope="differences")
+    project.register_module(name="OnlyHere", module=dict)
+    assert cnn.MODELS.build({"type": "OnlyHere"}) == {}
+    other = Registry("models", parent=cnn.MODELS, scope="others")
+    other.register_module(name="OnlyHere", module=list)
+    with pytest.raises(KeyError, match=r"differences\.OnlyHere"):
+        cnn.MODELS.build({"type": "OnlyHere"})
+
+
+def test_registry_callables() -> None:
+    """Any callable can be registered."""
+    registry = Registry("a", scope="b")
+    registry.register_module(name="one", module=functools.partial(dict, x=1))
+    assert registry.build({"type": "one"}) == {"x": 1}
+
+
+def test_registry_dotted_names() -> None:
+    """A name with a dot is an error."""
+    with pytest.raises(ValueError, match="dot"):
+        Registry("a", scope="b").register_module(name="c.d", module=dict)
+
+
 # ---------------------------------------------------------------------------- reading and writing files
 
 
@@ -421,6 +461,54 @@ def test_fileio_suffix_case() -> None:
     """The format of a file is found without regard to the case of its suffix."""
     write("a.JSON", "[1]")
     assert load("a.JSON") == [1]
+
+
+def test_fileio_handler_taken() -> None:
+    """A handler is replaced with `force` only."""
+
+    class Other(JsonHandler):
+        def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+            return 7
+
+    with pytest.raises(CfgTrainError, match="force=True"):
+        register_handler("json")(Other)
+    register_handler("json", force=True)(Other)
+    write("a.json", "1")
+    assert load("a.json") == 7
+
+
+def test_fileio_http() -> None:
+    """A download is repeated after a transient failure, and the local copy keeps the extension."""
+    asked: list[str] = []
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(503 if len(asked) == 1 else 200)
+            self.end_headers()
+            self.wfile.write(b"" if len(asked) == 1 else b"abc")
+
+        def log_message(self, *args: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Failing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        backend = HTTPBackend(backoff=0)
+        with backend.get_local_path(f"http://127.0.0.1:{server.server_port}/a.json") as path:
+            assert (Path(path).suffix, Path(path).read_bytes()) == (".json", b"abc")
+        server.shutdown()
+    assert len(asked) == 2
+
+
+def test_fileio_path_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the beginning of a path is replaced."""
+    asked: list[str] = []
+    store = SimpleNamespace(Get=lambda path: asked.append(path) or b"")
+    client = SimpleNamespace(Client=lambda *args, **kwargs: store)
+    monkeypatch.setitem(sys.modules, "petrel_client", SimpleNamespace(client=client))
+    backend = FileClient("petrel", path_mapping={"data/": "s3://b/"})
+    backend.get("data/x/data/a")
+    backend.get("x/data/a")
+    assert asked == ["s3://b/x/data/a", "x/data/a"]
 
 
 # ---------------------------------------------------------------------------- images
@@ -497,6 +585,34 @@ def test_image_boxes_drawn_on_copy() -> None:
     assert not image.any()
 
 
+def test_image_channel_order() -> None:
+    """The order RGB is kept when the orientation is ignored, and a misspelled order is an error."""
+    cv2.imwrite("a.png", np.full((4, 4, 3), (200, 0, 0), np.uint8))
+    img = cfgtrain.imread("a.png", "color_ignore_orientation", channel_order="rgb")
+    assert img[0, 0].tolist() == [0, 0, 200]
+    with pytest.raises(ValueError, match="channel_order"):
+        cfgtrain.imread("a.png", channel_order="rbg")
+
+
+def test_image_backend_everywhere() -> None:
+    """The backend of the process also resizes."""
+    img = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    expected = cfgtrain.imresize(img, (7, 7), backend="pillow")
+    assert not np.array_equal(cfgtrain.imresize(img, (7, 7)), expected)
+    cfgtrain.use_backend("pillow")
+    try:
+        assert np.array_equal(cfgtrain.imresize(img, (7, 7)), expected)
+    finally:
+        cfgtrain.use_backend("cv2")
+
+
+def test_image_convert_names() -> None:
+    """Any name of OpenCV in any case, and equal spaces, are accepted."""
+    expected = cv2.cvtColor(IMAGE, cv2.COLOR_BGR2YCrCb)
+    assert np.array_equal(cfgtrain.imconvert(IMAGE, "bgr", "YCrCb"), expected)
+    assert np.array_equal(cfgtrain.imconvert(IMAGE, "bgr", "bgr"), IMAGE)
+
+
 # ---------------------------------------------------------------------------- layers
 
 
@@ -556,6 +672,41 @@ def test_cnn_hsigmoid_quiet() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cnn.HSigmoid()
+
+
+def test_cnn_padding_sizes() -> None:
+    """A pair of paddings, and a 1-d convolution, can be reflected."""
+    pair = cnn.ConvModule(1, 1, 3, padding=(1, 2), padding_mode="reflect")
+    assert pair(torch.rand(1, 1, 8, 8)).shape == (1, 1, 8, 10)
+    line = cnn.ConvModule(1, 1, 3, padding=1, padding_mode="reflect", conv_cfg={"type": "Conv1d"})
+    assert line(torch.rand(1, 1, 8)).shape == (1, 1, 8)
+
+
+def test_cnn_init_containers() -> None:
+    """A module inside an `nn.Sequential` is initialized by its own `init_cfg`."""
+
+    class Inner(BaseModule):
+        def __init__(self) -> None:
+            super().__init__({"type": "Constant", "layer": "Linear", "val": 3})
+            self.fc = nn.Linear(1, 1)
+
+    class Outer(BaseModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.Sequential(nn.ReLU(), nn.ModuleList([Inner()]))
+
+    outer = Outer()
+    outer.init_weights()
+    assert outer.parts[1][0].fc.weight == 3
+
+
+def test_ops_batched_nms() -> None:
+    """Boxes far from the origin keep their places, and boxes of other classes do not remove each other."""
+    boxes = torch.tensor([[0.1, 0, 10, 10], [0.1, 0, 10, 10], [1e7, 1e7, 1e7 + 1, 1e7 + 1]])
+    scores, classes = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 1])
+    found, kept = batched_nms(boxes, scores, classes, {"type": "nms", "iou_threshold": 0.5})
+    assert kept.tolist() == [0, 1, 2]
+    assert torch.equal(found[:, :4], boxes)
 
 
 # ---------------------------------------------------------------------------- runners
@@ -643,6 +794,11 @@ def test_hook_policy_case() -> None:
     runner = epoch_runner()
     runner.register_lr_hook({"policy": "cosineannealing", "min_lr": 0})
     assert type(runner.hooks[0]).__name__ == "CosineAnnealingLrUpdaterHook"
+
+
+def test_hook_one_cycle_start() -> None:
+    """A rise without a length is left out."""
+    assert OneCycle(pct_start=0.1)(1.0, 0, 10) == 25
 
 
 def test_hook_restart_periods() -> None:
@@ -790,6 +946,34 @@ def test_hook_last_line() -> None:
     assert len(logged) == 1
 
 
+def test_hook_own_logs() -> None:
+    """Other files of the work directory stay."""
+    runner = epoch_runner(work_dir="work", meta={})
+    Path("work/other.py").write_text("")
+    Path("work/other.log.json").write_text("")
+    runner.timestamp = "now"
+    runner.register_logger_hooks(
+        {"interval": 1, "hooks": [{"type": "TextLoggerHook", "out_dir": "copies", "keep_local": False}]}
+    )
+    runner.run([batches()], [("train", 1)])
+    left = {each.name for each in Path("work").iterdir()}
+    assert {"other.py", "other.log.json"} <= left
+    assert "now.log.json" not in left
+
+
+def test_hook_half_arguments() -> None:
+    """All arguments reach the method."""
+
+    class Half(nn.Module):
+        fp16_enabled = True
+
+        @auto_fp16(apply_to=("x",))
+        def forward(self, x: Any, *rest: Any, last: int = 1) -> Any:
+            return x.dtype, rest, last
+
+    assert Half()(torch.ones(1), 2, 3, last=4) == (torch.float16, (2, 3), 4)
+
+
 # ---------------------------------------------------------------------------- optimizers
 
 
@@ -821,6 +1005,25 @@ def test_checkpoint_no_code() -> None:
     with pytest.raises(CfgTrainError):
         load_checkpoint(Scalar(), "a.pth")
     assert not Path("made").exists()
+
+
+def test_checkpoint_nothing_loaded() -> None:
+    """Weights that all have other names are an error, with what would make them fit."""
+    torch.save(
+        {"state_dict": {f"backbone.{name}": each for name, each in TinyNet().state_dict().items()}}, "a.pth"
+    )
+    with pytest.raises(CfgTrainError, match=r"(?s)do not match at all.*revise_keys"):
+        load_checkpoint(TinyNet(), "a.pth", strict=False)
+
+
+def test_checkpoint_atomic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A save that fails leaves the earlier file as it was."""
+    cfgtrain.runner.save_checkpoint(Scalar(), "a.pth")
+    before = Path("a.pth").read_bytes()
+    monkeypatch.setattr(os, "replace", lambda *a, **k: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(CfgTrainError, match="full"):
+        cfgtrain.runner.save_checkpoint(TinyNet(), "a.pth")
+    assert Path("a.pth").read_bytes() == before
 
 
 def test_checkpoint_digest() -> None:
@@ -929,6 +1132,43 @@ def test_parallel_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["backend"] == "gloo"
 
 
+def test_parallel_nccl_on_cpu(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A run on a CPU sets up gloo."""
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(
+        launch, "join_process_group", lambda launcher, backend, **kwargs: made.update(backend=backend)
+    )
+    monkeypatch.setattr(launch, "open_store", lambda timeout: SimpleNamespace(set_timeout=lambda each: None))
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with caplog.at_level(logging.INFO, "cfgtrain"):
+        launch._set_up("pytorch", torch.device("cpu"), {"backend": "nccl"})
+    assert made["backend"] == "gloo"
+    assert "nccl" in caplog.text
+
+
+def test_parallel_each_sample_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of shares of 3 and 2 samples, all 5 are collected, in the order of the samples."""
+    monkeypatch.setattr(collect, "gather", lambda value: [[0, 2, 4], [1, 3]])
+    assert collect.collect_results_gpu([0, 2, 4], 5) == [0, 1, 2, 3, 4]
+
+
+def test_parallel_gpu_ids(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says that the keys have no effect."""
+    with caplog.at_level(logging.INFO):
+        apply_process_settings(Config({"gpu_ids": [1], "device_ids": [1]}), LOGGER)
+    assert caplog.text.count("has no effect") == 2
+
+
+def test_parallel_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both keys, cuDNN does not try its algorithms."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    apply_process_settings(Config({"deterministic": True, "cudnn_benchmark": True}), LOGGER)
+    assert not torch.backends.cudnn.benchmark
+    apply_process_settings(Config({"cudnn_benchmark": True}), LOGGER)
+    assert torch.backends.cudnn.benchmark
+
+
 # ---------------------------------------------------------------------------- utilities
 
 
@@ -937,6 +1177,14 @@ def test_utils_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     timer = cfgtrain.Timer()
     monkeypatch.setattr("time.time", lambda: 0.0)
     assert 0 <= timer.since_start() < 100
+
+
+def test_utils_timer_block(capsys: pytest.CaptureFixture[str]) -> None:
+    """The time of the block is printed, also if a part of it was measured."""
+    with cfgtrain.Timer(print_tmpl="{:.2f}") as timer:
+        time.sleep(0.02)
+        timer.since_last_check()
+    assert float(capsys.readouterr().out) >= 0.02
 
 
 def test_utils_child_logger(capsys: pytest.CaptureFixture[str]) -> None:
@@ -955,3 +1203,28 @@ def test_utils_versions() -> None:
 def test_utils_git_hash(tmp_path: Path) -> None:
     """Outside a repository, `get_git_hash` returns the fallback."""
     assert cfgtrain.get_git_hash(fallback="none") == "none"
+
+
+def test_utils_progress_tasks() -> None:
+    """A tuple of two tasks is one of two tasks, and tasks with their number are that."""
+    quiet = io.StringIO()
+    assert track_progress(abs, (5, -6), file=quiet) == [5, 6]
+    assert track_progress(abs, ([5, -6], 2), file=quiet) == [5, 6]
+
+
+def test_utils_progress_stream() -> None:
+    """A redirected output gets the bar."""
+    with redirect_stdout(io.StringIO()) as shown:
+        track_progress(abs, [1])
+    assert "1/1" in shown.getvalue()
+
+
+def test_utils_executables_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is printed about a program that is there."""
+
+    @requires_executable(Path(sys.executable).name)
+    def answer() -> int:
+        return 42
+
+    assert answer() == 42
+    assert capfd.readouterr().out == ""

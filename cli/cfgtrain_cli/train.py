@@ -128,11 +128,14 @@ def _train(
 ) -> None:
     """Train in this process, which may be one of several."""
     cfg = _load(config, cfg_options, settings)
-    from cfgtrain.parallel.coordinator import BEFORE_EXIT
+    from cfgtrain.parallel.coordinator import BEFORE_EXIT, is_under_agent
+    from cfgtrain.parallel.stacks import FOLDER as STACKS_FOLDER
     from cfgtrain.train import CHECKPOINT_NOTE  # imports torch; mistakes in the config are reported first
     from cfgtrain.train import train as run
 
-    if launch_folder() is not None:
+    folder = launch_folder()
+    if folder is not None:
+        os.environ[STACKS_FOLDER] = str(folder)  # it is removed at the end of the launch, also after a kill
         BEFORE_EXIT.append(lambda: note("reported"))
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0 and STARTED in os.environ:
         from cfgtrain.experiment.resume import has_checkpoint_since
@@ -164,8 +167,7 @@ def _train(
             echo(stopped_message(result, sys.argv[1:]))
             note("stopped")
         # An elastic agent would count any other code as a failure, and start new processes.
-        is_under_agent = "TORCHELASTIC_RUN_ID" in os.environ
-        raise typer.Exit(ExitCode.DONE if is_under_agent else ExitCode.STOPPED)
+        raise typer.Exit(ExitCode.DONE if is_under_agent() else ExitCode.STOPPED)
     if result.runner.rank != 0:
         return
     echo(summary(result, config, overridden=bool(cfg_options), compat=compat))

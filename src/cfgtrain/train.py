@@ -26,13 +26,14 @@ from cfgtrain.experiment.distributed import (
     check_same_run,
     find_start_together,
     group_processes,
-    group_settings,
     log_in_main_process,
     wrap_model,
 )
 from cfgtrain.experiment.older_keys import apply_process_settings
+from cfgtrain.experiment.parallel_settings import group_settings
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
+    places_of_folders,
     resume_run,
     warn_about_unfinished_run,
 )
@@ -50,7 +51,7 @@ from cfgtrain.experiment.work_dir import (
     write_config,
 )
 from cfgtrain.keys import setting
-from cfgtrain.parallel.coordinator import Coordinator
+from cfgtrain.parallel.coordinator import Coordinator, is_lost_connection
 from cfgtrain.parallel.dist import data_rank_and_size, is_main_process
 from cfgtrain.parallel.launch import process_group
 from cfgtrain.parallel.objects import broadcast_object, from_main_process, on_every_process
@@ -138,7 +139,7 @@ def _train(
     )
     with (
         ExitStack() as signal_handlers,  # removed last: everything is closed when signals raise again
-        exclusive_folders(folders if is_main else []),
+        exclusive_folders(folders if is_main else [], places_of_folders(cfg, work_dir)),
         log as (logger, stamp),
         ExitStack() as at_end,  # when the logs are complete, also after an error
         failure_logged(logger) if is_main else nullcontext(),
@@ -267,7 +268,8 @@ def _activity_noted(runner: BaseRunner, cfg: Config) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # the latter of custom code
-        note_activity(error, runner, cfg)
+        if not is_lost_connection(error):  # which is not the fault of what this process was doing
+            note_activity(error, runner, cfg)
         if runner.last_saved is not None and not isinstance(error, NonFiniteLossError):  # which names it
             error.add_note(f"{CHECKPOINT_NOTE} {runner.last_saved[0]}.")
         raise

@@ -22,6 +22,7 @@ from cfgtrain.config import Config
 from cfgtrain.data import DATASETS, PIPELINES
 from cfgtrain.experiment.assembly import assemble_run
 from cfgtrain.metrics import METRICS
+from cfgtrain.parallel.wrappers import OnDevice
 from cfgtrain.random_state import RandomState, set_random_seed
 from cfgtrain.registries import COLLATE_FUNCTIONS
 from cfgtrain.runner import RUNNERS, EpochBasedRunner
@@ -143,6 +144,27 @@ def timeless(file: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     names = ("mode", "epoch", "iter", "loss", "accuracy", "lr")
     return [{name: line[name] for name in names if name in line} for line in lines if "mode" in line]
+
+
+class LargeNet(TinyNet):
+    """Has no room on a device."""
+
+    def to(self, *args: Any, **kwargs: Any) -> LargeNet:
+        if args != ("cpu",):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return self
+
+
+def test_a_model_that_has_room_on_no_device_alone() -> None:
+    """A model that waits on the CPU for being divided is not tried if it does not fit as a whole."""
+    cfg = config()
+    built = assemble_run(cfg, None, get_logger("cfgtrain"))
+    built.runner.model = OnDevice(LargeNet(), torch.device("cuda"), move=False)
+    result = try_batches(cfg, built.runner, built.loaders)
+    assert (result.problems, result.loss) == ([], None)
+    assert result.skipped == [
+        "The batches are not all tried, since a device has no room for the whole model."
+    ]
 
 
 def test_state_is_restored_in_place() -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 from processes import in_processes
 
+from cfgtrain.checkpoint import save, sharded
 from cfgtrain.checkpoint.compare import compare_checkpoints
 from cfgtrain.checkpoint.describe import State, describe, examine
 from cfgtrain.checkpoint.find import find_checkpoint, find_resume
@@ -20,7 +22,7 @@ from cfgtrain.checkpoint.load import load_checkpoint
 from cfgtrain.checkpoint.ownership import rename_foreign
 from cfgtrain.checkpoint.publish import average_checkpoints, convert_checkpoint
 from cfgtrain.checkpoint.read import read_file, read_lazily
-from cfgtrain.checkpoint.sharded import is_sharded, read_full, read_sharded, write_sharded
+from cfgtrain.checkpoint.sharded import is_sharded, read_full, write_sharded
 from cfgtrain.checkpoint.store import CheckpointStore
 from cfgtrain.errors import ArgumentTypeError, CheckpointError
 from cfgtrain.fileio import FileClient
@@ -260,17 +262,58 @@ def test_code_in_a_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not Path("intruded").exists()
 
 
-def test_what_does_not_fit_is_an_error(tmp_path: Path) -> None:
-    """A tensor that is missing or has another shape is named; values that are not tensors are replaced."""
-    folder = write(tmp_path / "epoch_1")
-    with pytest.raises(CheckpointError, match="does not contain: 'other'"):
-        read_sharded(folder, {"state_dict": {"other": torch.zeros(2)}})
-    with pytest.raises(CheckpointError, match=r"fc.bias has different shapes: \(2,\)"):
-        read_sharded(folder, {"state_dict": {"fc.bias": torch.zeros(3)}})
-    groups = [{"lr": 5.0, "params": ["fc.weight", "fc.bias"]}]
-    state = {"optimizer": {"state": {}, "param_groups": groups}}
-    read_sharded(folder, state)
-    assert state["optimizer"]["param_groups"][0]["lr"] == 0.1
+def test_what_is_no_plain_data_is_refused(tmp_path: Path) -> None:
+    """A checkpoint that could not be read again is not written, and nothing is left of it."""
+    write(tmp_path / "epoch_1")
     with pytest.raises(ArgumentTypeError, match="extra"):
         write(tmp_path / "epoch_2", extra=net())
     assert [path.name for path in tmp_path.iterdir()] == ["epoch_1"]
+
+
+def test_a_full_disk_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the folder and the reason, and no temporary path."""
+
+    def full(file: object) -> None:
+        raise OSError(28, "No space left on device", ".epoch_1.tmp")
+
+    monkeypatch.setattr(save, "append_digest", full)
+    with pytest.raises(CheckpointError) as error:
+        write(tmp_path / "epoch_1")
+    expected = f"The checkpoint {tmp_path / 'epoch_1'} cannot be written: [Errno 28] No space left on device."
+    assert str(error.value) == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_seen_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that another machine has written may have an old size for a while; one that stays so is an error."""
+    (tmp_path / "new").mkdir()
+    late = tmp_path / "new" / "__1_0.distcp"
+    late.write_bytes(b"")
+    timer = threading.Timer(0.3, late.write_bytes, [b"12345"])
+    timer.start()
+    sharded._finish(tmp_path / "new", tmp_path / "epoch_1", {}, {}, {late.name: (5, "")})
+    timer.join()
+    assert is_sharded(tmp_path / "epoch_1")
+
+    monkeypatch.setattr(sharded, "VISIBLE_SECONDS", 0.2)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(CheckpointError, match=r"not see the files of other processes: '__1_0\.distcp'"):
+        sharded._finish(tmp_path / "new", tmp_path / "epoch_2", {}, {}, {late.name: (5, "")})
+
+
+def test_an_interrupted_process_leaves_the_files_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C in one of several processes, the others still write; alone, what is incomplete is removed."""
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sharded, "_write_shards", interrupted)
+    for world_size, left in ((1, 0), (2, 1)):
+        monkeypatch.setattr(sharded, "get_dist_info", lambda size=world_size: (0, size))
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "epoch_1")
+        assert len(list(tmp_path.iterdir())) == left
+    remove_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == []

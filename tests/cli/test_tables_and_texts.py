@@ -126,6 +126,13 @@ def test_table(table: Path, run: Callable[..., Any], write: Callable[[str, str],
     values = [each["values"] for each in (content if isinstance(content, list) else content["predictions"])]
     assert values[0]["price"] == pytest.approx(270000, rel=0.3)
     assert values[1]["price"] == pytest.approx(360000, rel=0.3)
+    write("new.csv", "area,town\n60,Ulm\nlarge,Ulm\n130,Bonn\n")
+    predicted = run("predict", table, best, "new.csv", "--out", "results")
+    assert predicted.code == 1
+    assert "Predicted 2 of 3 inputs" in predicted.out
+    assert predicted.err.startswith("1 input failed:\n  new.csv, line 3: column 'area' has the value 'large'")
+    rows = Path("results/predictions.csv").read_text().splitlines()
+    assert [row.split('"')[1] for row in rows[1:]] == [f"new.csv, line {line}" for line in (2, 3, 4)]
 
 
 def test_wrong_table_is_an_error_before_the_run(
@@ -188,6 +195,24 @@ def test_dataset_by_import_path(names: list[str] | None, points: Path, run: Call
     assert "Test: loss" in ran.out
     weight = read_checkpoint("work_dirs/points/epoch_1.pth")["state_dict"]["net.weight"]
     assert bool(torch.isfinite(weight).all())
+
+
+@pytest.mark.parametrize("runner", [None, "IterBasedRunner"])
+def test_a_target_that_is_nan(
+    runner: str | None, points: Path, run: Callable[..., Any], write: Callable[[str, str], Path]
+) -> None:
+    """A sample whose target is NaN is named, as the cause of a loss that is NaN."""
+    value = "(3 * x - y)[None]"
+    write("my_points.py", POINTS.replace(value, f"{value} * (float('nan') if index == 39 else 1)"))
+    options = (
+        ()
+        if runner is None
+        else ("--cfg-options", f"runner={{'type': '{runner}', 'max_iters': 50, '_delete_': True}}")
+    )
+    ran = run("train", points, "--seed", 1, *options)
+    assert ran.code == 1
+    assert "The loss is nan at iteration" in ran.err
+    assert "Sample 39 of Points has nan in [1]." in " ".join(ran.err.split())
 
 
 @pytest.mark.parametrize(

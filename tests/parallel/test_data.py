@@ -6,6 +6,7 @@ from types import MappingProxyType
 import torch
 
 from cfgtrain.parallel import to_device
+from cfgtrain.parallel.data import map_tensors
 
 META = torch.device("meta")
 Pair = namedtuple("Pair", ["a", "b"])
@@ -42,3 +43,13 @@ def test_batch_is_not_changed() -> None:
     batch = {"a": [torch.ones(1)]}
     to_device(batch, META)
     assert batch["a"][0].device.type == "cpu"
+
+
+def test_state_dicts_keep_the_versions_of_modules() -> None:
+    """The state dict of a module is copied with what torch keeps beside its keys; the original is not changed."""
+    state = torch.nn.BatchNorm1d(2).state_dict()
+    copied = map_tensors(state, lambda tensor: tensor.to(META))
+    assert copied._metadata == state._metadata
+    assert type(copied) is type(state)
+    assert copied["weight"].device == META
+    assert state["weight"].device.type == "cpu"

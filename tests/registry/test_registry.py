@@ -784,24 +784,6 @@ def test_missing_type_without_a_similar_key(cats: Registry) -> None:
         cats.build({"name": "Tom"})
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("DCNv2", "compiled operator of MMCV.*torchvision.ops.DeformConv2d"),
-        ("SAC", "compiled operator of MMCV.*another package"),
-        ("MMSyncBN", "SyncBN is that of PyTorch"),
-        ("RFSearchHook", "no search for receptive fields"),
-    ],
-)
-def test_names_that_only_mmcv_has(name: str, hint: str) -> None:
-    """The error says what to do instead of suggesting a similar name; a project may register the name itself."""
-    layers = Registry("conv layer", scope="of-mmcv")
-    with pytest.raises(KeyError, match=hint):
-        layers.build({"type": name})
-    layers.register_module(name=name, module=dict)
-    assert layers.build({"type": name}) == {}
-
-
 def test_forced_entry_before_the_home_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that is registered with force=True before the registry is filled stays when it is filled."""
     (tmp_path / "registry_of_shapes.py").write_text(
@@ -823,3 +805,21 @@ def test_forced_entry_before_the_home_is_imported(tmp_path: Path, monkeypatch: p
     assert ball is not None
     assert ball.__module__ == "home_of_shapes"
     assert registry.get("Cube") is Cube
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("DCNv2", "compiled operator of MMCV.*torchvision.ops.DeformConv2d"),
+        ("SAC", "compiled operator of MMCV.*another package"),
+        ("MMSyncBN", "SyncBN is that of PyTorch"),
+        ("RFSearchHook", "no search for receptive fields"),
+    ],
+)
+def test_names_that_only_mmcv_has(name: str, hint: str) -> None:
+    """The error says what to do instead of suggesting a similar name; a project may register the name itself."""
+    layers = Registry("conv layer", scope="of-mmcv")
+    with pytest.raises(KeyError, match=hint):
+        layers.build({"type": name})
+    layers.register_module(name=name, module=dict)
+    assert layers.build({"type": name}) == {}

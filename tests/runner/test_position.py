@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import LOGGER, RUNNERS, Recorder, Scalar, make_runner, numbers
 
-from cfgtrain.runner import EpochBasedRunner, Hook
+from cfgtrain.runner import EpochBasedRunner, Hook, IterBasedRunner, IterLoader, OptimizerHook
 from cfgtrain.runner.position import Increment, LoaderPosition, Position
 
 STEP, EPOCH = Increment(iter=1, batches_done=1), Increment(epoch=1, flow_done=1)
@@ -87,23 +88,79 @@ def test_counter_that_a_hook_sets_is_used_immediately(kind: str) -> None:
     assert seen == [0, 1, 11, 12]
 
 
+class OldRunner(EpochBasedRunner):
+    """A runner of a project for MMCV 1.x, with a loop of its own."""
+
+    def train(self, data_loader: Any, **kwargs: Any) -> None:
+        self.mode, self.data_loader = "train", data_loader
+        self._max_iters = self._max_epochs * len(data_loader)
+        self.call_hook("before_train_epoch")
+        for i, batch in enumerate(data_loader):
+            self._inner_iter = i
+            self.call_hook("before_train_iter")
+            self.run_iter(batch, train_mode=True)
+            self.call_hook("after_train_iter")
+            self._iter += 1
+        self.call_hook("after_train_epoch")
+        self._epoch += 1
+
+
+class OldIterRunner(IterBasedRunner):
+    """The same by iteration."""
+
+    def train(self, data_loader: Any, **kwargs: Any) -> None:
+        self.mode, self.data_loader = "train", data_loader
+        self._epoch = data_loader.epoch
+        self.data_batch = next(data_loader)
+        self.call_hook("before_train_iter")
+        self.outputs = self.model.train_step(self.data_batch, self.optimizer)
+        self.call_hook("after_train_iter")
+        self._inner_iter += 1
+        self._iter += 1
+
+
+class OldIterRun(OldIterRunner):
+    """One whose ``run`` is its own too."""
+
+    def run(
+        self, data_loaders: list[Any], workflow: list[tuple[str, int]], *args: Any, **kwargs: Any
+    ) -> None:
+        self.call_hook("before_run")
+        stream = IterLoader(data_loaders[0])
+        while self.iter < self._max_iters:
+            self.train(stream)
+        self.call_hook("after_run")
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [(OldRunner, "epoch"), (OldIterRunner, "iter"), (OldIterRun, "iter")]
+)
+def test_a_checkpoint_of_a_runner_written_for_mmcv(kind: Any, unit: str, tmp_path: Path) -> None:
+    """It has the counts after its epoch or iteration, so that a resumed run continues with the next one."""
+
+    def run(length: int, checkpoint: str = "") -> Any:
+        model = Scalar()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        runner = kind(
+            model, optimizer=optimizer, work_dir=str(tmp_path), logger=LOGGER, **{f"max_{unit}s": length}
+        )
+        runner.register_hook(OptimizerHook())
+        runner.register_checkpoint_hook({"interval": 1, "by_epoch": unit == "epoch"})
+        if checkpoint:
+            runner.resume(checkpoint)
+            assert getattr(runner, unit) == 2
+        runner.run([numbers(2)], [("train", 1)])
+        return runner
+
+    whole = run(3)
+    assert torch.load(tmp_path / f"{unit}_3.pth")["resume"]["position"][unit] == 3
+    resumed = run(3, str(tmp_path / f"{unit}_2.pth"))
+    assert (resumed.iter, getattr(resumed, unit)) == (whole.iter, getattr(whole, unit))
+    assert torch.equal(*(next(each.model.parameters()) for each in (whole, resumed)))
+
+
 def test_runner_written_for_mmcv_advances_the_counters() -> None:
     """A subclass whose ``train`` advances the private counters, as in MMCV, runs its epochs."""
-
-    class OldRunner(EpochBasedRunner):
-        def train(self, data_loader: Any, **kwargs: Any) -> None:
-            self.mode, self.data_loader = "train", data_loader
-            self._max_iters = self._max_epochs * len(data_loader)
-            self.call_hook("before_train_epoch")
-            for i, batch in enumerate(data_loader):
-                self._inner_iter = i
-                self.call_hook("before_train_iter")
-                self.run_iter(batch, train_mode=True)
-                self.call_hook("after_train_iter")
-                self._iter += 1
-            self.call_hook("after_train_epoch")
-            self._epoch += 1
-
     runner = OldRunner(Scalar(), logger=LOGGER, max_epochs=2)
     seen = Recorder(
         lambda stage, r: (r.epoch, r.iter, r.inner_iter) if stage == "before_train_iter" else None

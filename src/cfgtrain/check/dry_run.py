@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ from cfgtrain.keys import setting
 from cfgtrain.metrics.metric_set import MetricSet, build_metrics, name_of
 from cfgtrain.optim.builder import build_optimizer
 from cfgtrain.origin import Location, location
-from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model
+from cfgtrain.parallel.wrappers import has_forward_with_loss, unwrap_model, waits_on_cpu
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.runner.hooks.evaluation.eval_hook import EvalHook
 from cfgtrain.runner.hooks.optimizer import OptimizerHook, loss_with_gradient
@@ -111,7 +111,8 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
     optimizer makes no step, and no hook is called. Afterwards the model and the random states are as before, so that the
     run gives the same results as without it.
 
-    A model with lazy parameters, which the first batch would initialize, is tried as a copy. A stream is not tried unless
+    A model with lazy parameters, which the first batch would initialize, is tried as a copy. A model that is to be
+    divided among processes is tried as a whole, if its device has room for it. A stream is not tried unless
     it has an attribute ``repeatable = True``, since it may be readable only once; neither is what custom code replaces.
 
     Args:
@@ -122,10 +123,15 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
     result = DryRun()
     used = used_parts(cfg)
     problems: dict[str, CfgTrainError] = {}
-    with restored(runner.model), _copied_if_lazy(runner) as is_copy:
+    is_whole = not waits_on_cpu(runner.model)
+    with (
+        restored(runner.model),
+        _copied_if_lazy(runner) as is_copy,
+        nullcontext(True) if is_whole else _moved_to_device(runner.model) as has_room,
+    ):
         trial = _Trial(cfg, runner, result, is_copy)
         for part, loader in loaders.items():
-            if part not in used:
+            if part not in used or not has_room:
                 continue
             for error in trial.problems_of(part, loader):
                 # A layer that fails does so with each dataset.
@@ -133,8 +139,29 @@ def try_batches(cfg: Config, runner: BaseRunner, loaders: Mapping[str, Any]) -> 
         for error in trial.label_problems():
             problems.setdefault(_cause_text(error), error)
         trial.warn_of_many_scores()
-    result.problems += problems.values()
+    for error in problems.values():
+        if is_whole or error.__cause__ is None or not is_out_of_memory(error.__cause__):
+            result.problems.append(error)
+        else:
+            has_room = False
+    if not has_room:
+        trial.skip("The batches are not all tried, since a device has no room for the whole model.")
     return result
+
+
+@contextmanager
+def _moved_to_device(model: nn.Module) -> Iterator[bool]:
+    """Move a model that waits on the CPU to its device within the block, and yield whether it has room there."""
+    inner = unwrap_model(model)
+    has_room = True
+    try:
+        try:
+            inner.to(model.device)  # type: ignore[arg-type]  # of OnDevice
+        except torch.OutOfMemoryError:
+            has_room = False
+        yield has_room
+    finally:
+        inner.to("cpu")
 
 
 @contextmanager

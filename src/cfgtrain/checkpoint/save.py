@@ -137,7 +137,7 @@ def write_checkpoint(checkpoint: dict[str, Any], filename: str | Path) -> None:
             raise
         raise _not_plain(checkpoint, str(error)) from error
     except (OSError, RuntimeError) as error:
-        reason = _first_error(error)
+        reason = first_error(error)
         if not isinstance(reason, Exception):
             raise reason from None
         raise CheckpointError(f"The checkpoint {filename} cannot be written: {reason}.") from error
@@ -161,7 +161,7 @@ def _not_plain(checkpoint: dict[str, Any], reason: str) -> ArgumentTypeError:
     )
 
 
-def _first_error(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """Return the error that came first: torch then still tries to finish the file, which fails with another one."""
     first = error
     while isinstance(first, RuntimeError) and first.__context__ is not None:

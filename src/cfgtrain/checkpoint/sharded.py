@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +25,12 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from cfgtrain.checkpoint.digest import verify_digest
-from cfgtrain.checkpoint.save import write_checkpoint
+from cfgtrain.checkpoint.save import first_error, write_checkpoint
 from cfgtrain.checkpoint.shard_index import INDEX, ShardReader
 from cfgtrain.checkpoint.torch_file import read_torch_file
 from cfgtrain.errors import CheckpointError
 from cfgtrain.filesystem.atomic import replace_folder
+from cfgtrain.parallel.data import map_tensors
 from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.objects import broadcast_object, error_text, gather_objects, on_every_process
 from cfgtrain.suggestions import listed
@@ -43,7 +44,6 @@ __all__ = [
     "is_sharded",
     "read_full",
     "read_mark",
-    "read_sharded",
     "verified_files",
     "verify_files",
     "verify_shards",
@@ -51,6 +51,9 @@ __all__ = [
 ]
 
 MARK = "cfgtrain.pth"
+VISIBLE_SECONDS = (
+    10.0  # for files of other machines to be seen: network file systems cache sizes for some seconds
+)
 
 _SUFFIX = ".distcp"
 _FILES = "shards"  # key of the sizes and digests in the mark
@@ -117,40 +120,11 @@ def write_sharded(path: str | Path, state: Mapping[str, Any], checkpoint: Mappin
         gathered = _together(path, lambda: _write_shards(temporary, state, rank, world_size))
         files = {name: each for found in gathered for name, each in found.items()}
         _together(path, lambda: _finish(temporary, path, state, checkpoint, files) if rank == 0 else None)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException as error:
+        # After Ctrl-C in one process, others still write to the folder; then the next run removes it.
+        if world_size == 1 or (rank == 0 and isinstance(error, Exception)):
+            shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def read_sharded(path: str | Path, state: dict[str, Any]) -> None:
-    """Read a checkpoint in shards into ``state``, in place, with any number of processes.
-
-    All processes of the process group must call it.
-
-    Args:
-        path: Path of the folder.
-        state: ``state_dict`` and ``optimizer``, or one of them, as ``torch.distributed.checkpoint.state_dict``
-            returns them now. Tensors are overwritten, and values of other types are replaced by those that are saved.
-
-    Raises:
-        CheckpointError: The folder cannot be read, or a tensor is not in it or has another shape.
-    """
-    saved = _read_mark(Path(path), f"The checkpoint {path}", trusted=False)
-    known = dict(_tensors(saved))
-    wanted = dict(_tensors(state))
-    missing = [key.partition(".")[2] for key in wanted if key not in known]
-    if missing:
-        raise CheckpointError(f"The checkpoint {path} does not contain: {listed(missing)}.")
-    for key, tensor in wanted.items():
-        if tensor.shape != known[key].shape:
-            shapes = (
-                f"{tuple(known[key].shape)} in the checkpoint {path} and {tuple(tensor.shape)} in the run"
-            )
-            raise CheckpointError(f"{key.partition('.')[2]} has different shapes: {shapes}.")
-    _load_shards(Path(path), wanted, f"The checkpoint {path}", alone=get_dist_info()[1] == 1)
-    for part in _PARTS:
-        if part in state:
-            _replace_plain(state[part], saved.get(part))
 
 
 def read_full(
@@ -176,7 +150,7 @@ def read_full(
     if map_location is not None:
         tensors = {key: _moved(tensor, map_location) for key, tensor in tensors.items()}
     values = iter(tensors.values())
-    filled = {key: _mapped(each, lambda _: next(values)) for key, each in saved.items() if key in _PARTS}
+    filled = {key: map_tensors(each, lambda _: next(values)) for key, each in saved.items() if key in _PARTS}
     return _as_file({**saved, **filled})
 
 
@@ -264,7 +238,7 @@ def _together(path: Path, action: Callable[[], Value]) -> list[Value]:
         CheckpointError: The folder could not be written in one of the processes; it is raised in all of them.
         Exception: As ``on_every_process``, for other errors.
     """
-    rank, world_size = get_dist_info()
+    rank = get_dist_info()[0]
 
     def attempt() -> tuple[Value | None, str]:
         try:
@@ -272,8 +246,7 @@ def _together(path: Path, action: Callable[[], Value]) -> list[Value]:
         except CheckpointException as error:  # the same in all processes
             return None, _first_failure(error)
         except (OSError, CheckpointError) as error:
-            place = f"rank {rank}: " if world_size > 1 else ""
-            return None, place + error_text(error).rstrip(".")
+            return None, _reason(error, rank)
 
     gathered = gather_objects(on_every_process(attempt))
     problem = next((each for _, each in gathered if each), None)
@@ -302,14 +275,17 @@ def _finish(
     files: dict[str, Any],
 ) -> None:
     """Write the mark into a folder that has all shards, and give the folder its name."""
-    seen = {file.name: file.stat().st_size for file in temporary.iterdir()}
-    if seen != {name: size for name, (size, _) in files.items()}:
+    sizes = {name: size for name, (size, _) in files.items()}
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while (seen := _sizes(temporary)) != sizes and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if seen != sizes:
         absent = sorted(set(files) - set(seen)) or sorted(files)
         raise CheckpointError(
-            f"rank 0 does not see the files of other processes: {listed(absent)}. Checkpoints of sharded models must "
+            f"it does not see the files of other processes: {listed(absent)}. Checkpoints of sharded models must "
             "be written to a folder that all machines share"
         )
-    meta = {key: _mapped(each, _without_data) for key, each in state.items()}
+    meta = {key: map_tensors(each, _without_data) for key, each in state.items()}
     rest = dict(checkpoint or {})
     head = {"meta": rest.pop("meta")} if "meta" in rest else {}
     write_checkpoint({**head, **meta, **rest, _FILES: files}, temporary / MARK)
@@ -341,11 +317,22 @@ def _load_shards(path: Path, tensors: dict[str, Tensor], subject: str, alone: bo
 def _first_failure(failure: CheckpointException) -> str:
     """Return what went wrong first, and in which process."""
     rank = min(failure.failures)
-    error = failure.failures[rank][0]
-    while isinstance(error, RuntimeError) and isinstance(error.__context__, Exception):
-        error = error.__context__  # torch then tries to finish the file, which fails with another error
-    place = f"rank {rank}: " if get_dist_info()[1] > 1 else ""
-    return place + error_text(error).rstrip(".")
+    return _reason(failure.failures[rank][0], rank)
+
+
+def _reason(error: BaseException, rank: int) -> str:
+    """Return the reason of an error, without the path, which is temporary, and in which process it is."""
+    cause = error.__cause__ if isinstance(error, CheckpointError) else error
+    first = error if cause is None else first_error(cause)
+    text = error_text(first).rstrip(".")
+    if isinstance(first, OSError) and first.strerror:
+        text = f"[Errno {first.errno}] {first.strerror}"
+    return f"rank {rank}: {text}" if get_dist_info()[1] > 1 else text
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the sizes of the files of a folder in bytes, by name, as this process sees them."""
+    return {file.name: file.stat().st_size for file in folder.iterdir()}
 
 
 def _digest(file: Path) -> str:
@@ -367,43 +354,8 @@ def _tensors(value: Any, key: str = "") -> Iterator[tuple[str, Tensor]]:
         yield from _tensors(each, f"{key}.{name}" if key else str(name))
 
 
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a copy of nested dicts and lists with other tensors."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, Mapping):
-        kind: Any = OrderedDict if isinstance(value, OrderedDict) else dict
-        copied = kind((key, _mapped(each, change)) for key, each in value.items())
-        if kind is OrderedDict and hasattr(value, "_metadata"):
-            copied._metadata = value._metadata  # the versions of modules, as torch saves them
-        return copied
-    if type(value) in (list, tuple):
-        return type(value)(_mapped(each, change) for each in value)
-    return value
-
-
 def _without_data(tensor: Tensor) -> Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
-
-
-def _replace_plain(target: Any, saved: Any) -> None:
-    """Replace what is not a tensor in nested dicts and lists by what was saved."""
-    if isinstance(target, dict) and isinstance(saved, Mapping):
-        items: Any = list(saved.items())
-    elif isinstance(target, list) and isinstance(saved, list | tuple) and len(target) == len(saved):
-        items = enumerate(saved)
-    else:
-        return
-    for key, each in items:
-        now = target.get(key) if isinstance(target, dict) else target[key]
-        if (
-            isinstance(now, dict | list)
-            and isinstance(each, dict | list)
-            and any(True for _ in _tensors(each, "-"))
-        ):
-            _replace_plain(now, each)
-        elif not isinstance(now, Tensor) and next(_tensors(each, "-"), None) is None:
-            target[key] = each
 
 
 def _as_file(saved: Mapping[str, Any]) -> dict[str, Any]:

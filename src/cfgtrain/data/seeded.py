@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Self
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
 
+from cfgtrain.data.batches import tensors_in
 from cfgtrain.data.collation import merge_samples
 from cfgtrain.data.rows import BatchRows
 from cfgtrain.data.samplers import Draw
@@ -258,6 +260,20 @@ class SeededDataset(_Reporting, Dataset[Any]):
         source = getattr(self.dataset, "source", None)
         where = f" ({source(index)})" if callable(source) else ""
         return f"Sample {index} of {type(self.dataset).__name__}{where}"
+
+    def non_finite(self, indices: Iterable[int]) -> str:
+        """Return a sentence about the first of some samples with a number that is infinite or NaN, or ``""``.
+
+        The samples are loaded again; those that cannot be converted to tensors are left out.
+        """
+        with isolated_random_state():
+            for index in indices:
+                with suppress(Exception):
+                    for name, values in tensors_in(default_collate([self.dataset[index]])):
+                        if values.is_floating_point() and not bool(values.isfinite().all()):
+                            value = values[~values.isfinite()][0].item()
+                            return f"{self.describe(index)} has {value}{f' in {name}' if name else ''}."
+        return ""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "dataset":

@@ -105,11 +105,11 @@ def _last_batch(loader: Any) -> tuple[int, int] | None:
     sampler = getattr(loader, "batch_sampler", None)
     size = getattr(sampler, "batch_size", None)
     dataset = None if loader is None else dataset_of(loader)
-    length = getattr(sampler, "sampler", None)
-    length = length if hasattr(length, "__len__") else dataset
-    if not isinstance(size, int) or getattr(sampler, "drop_last", False) or not hasattr(length, "__len__"):
+    samples = getattr(sampler, "sampler", None)  # those of this process, of several
+    samples = samples if hasattr(samples, "__len__") else dataset
+    if not isinstance(size, int) or getattr(sampler, "drop_last", False) or not hasattr(samples, "__len__"):
         return None
-    rest = len(length) % size  # type: ignore[arg-type]  # it has a length
+    rest = len(samples) % size  # type: ignore[arg-type]  # it has a length
     return (rest, size) if rest else None
 
 

@@ -20,6 +20,7 @@ from cfgtrain.errors import ArgumentError, ArgumentTypeError, ConfigValueError
 from cfgtrain.evaluation.scoring import check_scorable
 from cfgtrain.experiment.acceleration import apply_activation_checkpointing, apply_precision
 from cfgtrain.experiment.data_identity import fingerprints
+from cfgtrain.experiment.distributed import divides_model
 from cfgtrain.experiment.lr_scaling import lr_factor, samples_per_step, scale_lr
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
@@ -98,7 +99,8 @@ def assemble_run(
 def build_model(cfg: Config) -> nn.Module:
     """Build the model, initialize its weights, freeze parts of it, set its precision and move it to its device.
 
-    On the CPU it gets no wrapper.
+    On the CPU it gets no wrapper. A model that FSDP will divide stays on the CPU, because its device may have no room
+    for all of it.
 
     Raises:
         ConfigValueError: A pattern of ``freeze`` or ``activation_checkpointing`` matches nothing, or nothing is
@@ -113,7 +115,7 @@ def build_model(cfg: Config) -> nn.Module:
     apply_activation_checkpointing(cfg, model)
     device = local_device(cfg.device)
     apply_precision(cfg, model, device)
-    return model if device.type == "cpu" else OnDevice(model, device)
+    return model if device.type == "cpu" else OnDevice(model, device, move=not divides_model(cfg))
 
 
 def freeze_parts(cfg: Config, model: nn.Module) -> FrozenParts | None:

@@ -19,6 +19,7 @@ from cfgtrain.experiment.changed_state import apply_changes
 from cfgtrain.experiment.changes import Changes
 from cfgtrain.experiment.data_identity import check_same_data
 from cfgtrain.experiment.work_dir import work_dir_of
+from cfgtrain.origin import Location, location
 from cfgtrain.runner.base import BaseRunner
 from cfgtrain.suggestions import printable
 
@@ -29,6 +30,7 @@ __all__ = [
     "find_start",
     "has_checkpoint_since",
     "may_resume",
+    "places_of_folders",
     "resume_run",
     "warn_about_unfinished_run",
 ]
@@ -42,6 +44,12 @@ _ENDING_KEYS = ("custom_hooks", "evaluation", "lr_config", "momentum_config", "o
 def checkpoint_folders(cfg: Config, work_dir: Path) -> list[Path]:
     """Return the folders that a run writes checkpoints to: the work directory, then those of its hooks."""
     return [work_dir, *(each.folder_for(work_dir).absolute() for each in _stores(cfg))]
+
+
+def places_of_folders(cfg: Config, work_dir: Path) -> dict[Path, Location]:
+    """Return which of ``checkpoint_folders`` are not the work directory, and where the config sets them."""
+    folders = zip(_saving(cfg), checkpoint_folders(cfg, work_dir)[1:], strict=True)
+    return {folder: location(each, "out_dir") for each, folder in folders if folder != work_dir}
 
 
 def find_start(
@@ -198,6 +206,10 @@ def may_resume(cfg: Config) -> bool:
 
 def _stores(cfg: Config) -> list[CheckpointStore]:
     """Return where the hooks of a run save checkpoints."""
+    return [CheckpointStore(each.get("out_dir"), each.get("file_client_args")) for each in _saving(cfg)]
+
+
+def _saving(cfg: Config) -> list[Mapping[str, Any]]:
+    """Return the configs of the hooks of a run that save checkpoints."""
     configured = (cfg.get(key) for key in ("checkpoint_config", "evaluation"))
-    settings = [each for each in configured if isinstance(each, Mapping)]
-    return [CheckpointStore(each.get("out_dir"), each.get("file_client_args")) for each in settings]
+    return [each for each in configured if isinstance(each, Mapping)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.exit_codes import ExitCode
 from cfgtrain.filesystem.atomic import atomic_write, remove_unfinished
 from cfgtrain.filesystem.lock import LOCK_NAME, locked_folder
-from cfgtrain.origin import Origin
+from cfgtrain.origin import Location, Origin
 
 HEADER = "# The merged config of a run, written by cfgtrain."
 
@@ -93,17 +93,32 @@ def before_the_run() -> Iterator[None]:
 
 
 @contextmanager
-def exclusive_folders(folders: Iterable[Path]) -> Iterator[None]:
+def exclusive_folders(
+    folders: Iterable[Path], places: Mapping[Path, Location] | None = None
+) -> Iterator[None]:
     """Create the folders that a run writes to, lock them, and remove unfinished files from them.
+
+    Args:
+        folders: The folders.
+        places: Where the config sets those that follow from an ``out_dir``.
 
     Raises:
         WorkDirError: One of them is in use, or cannot be written to.
     """
+    place_of: dict[Path, Location | None] = {}
+    for each in folders:
+        place_of.setdefault(each.resolve(), (places or {}).get(each))
     with ExitStack() as locks:
-        for folder in dict.fromkeys(each.resolve() for each in folders):
-            with folder_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-            locks.enter_context(locked_folder(folder))
+        for folder, place in place_of.items():
+            setting = "--work-dir" if place is None else "out_dir"
+            try:
+                with folder_errors(folder, setting):
+                    folder.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(locked_folder(folder, setting))
+            except WorkDirError as error:
+                if place is not None:
+                    error.origin, error.key = place["origin"], place["key"]
+                raise
             remove_unfinished(folder)
         yield
 
@@ -147,14 +162,19 @@ def config_file(path: str | Path) -> Path:
 
 
 @contextmanager
-def folder_errors(folder: Path) -> Iterator[None]:
-    """Raise a WorkDirError that names the folder for an OSError in the block."""
+def folder_errors(folder: Path, setting: str = "--work-dir") -> Iterator[None]:
+    """Raise a WorkDirError that names the folder for an OSError in the block.
+
+    Args:
+        folder: The folder.
+        setting: By what the user has chosen it.
+    """
     try:
         yield
     except OSError as error:
         raise WorkDirError(
-            f"The folder {folder} cannot be written to: {error.strerror or error}. "
-            "Choose another with --work-dir."
+            f"The folder {folder} cannot be written to: {error.strerror or error}.",
+            hint=f"Choose another with {setting}.",
         ) from error
 
 

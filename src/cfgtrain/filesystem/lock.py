@@ -27,11 +27,15 @@ LOCK_NAME = ".lock"
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path, setting: str = "--work-dir") -> Iterator[None]:
     """Lock a folder against other processes while a ``with`` block runs.
 
     The lock belongs to the process: it is released when the process ends in any way, and forked processes
     do not inherit it. The lock file is not removed; it contains the process that locked the folder last.
+
+    Args:
+        folder: The folder.
+        setting: By what the user has chosen it, for messages.
 
     Raises:
         WorkDirError: Another process has locked the folder (the message names it), or the folder is not
@@ -41,7 +45,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
         file = (folder / LOCK_NAME).open("a+b", buffering=0)
     except OSError as error:
         raise WorkDirError(
-            f"The folder {folder} cannot be locked: {error.strerror or error}. Choose another with --work-dir."
+            f"The folder {folder} cannot be locked: {error.strerror or error}.",
+            hint=f"Choose another with {setting}.",
         ) from error
     with file:
         if fcntl is not None:
@@ -51,8 +56,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 file.seek(0)
                 holder = file.read(1000).decode(errors="replace").strip("\0 \n") or "another process"
                 raise WorkDirError(
-                    f"The folder {folder} is in use by {holder}. "
-                    "Wait for it to end, or choose another with --work-dir."
+                    f"The folder {folder} is in use by {holder}.",
+                    hint=f"Wait for it to end, or choose another with {setting}.",
                 ) from error
             except OSError as error:  # a file system without locks
                 logger.warning(

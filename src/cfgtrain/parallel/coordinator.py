@@ -25,7 +25,7 @@ from cfgtrain.parallel.dist import get_dist_info
 from cfgtrain.parallel.hang import REPORT_SECONDS, HangWatch
 from cfgtrain.parallel.objects import error_text
 
-__all__ = ["Coordinator", "is_under_agent"]
+__all__ = ["Coordinator", "is_lost_connection", "is_under_agent"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,8 @@ BEFORE_EXIT: list[Callable[[], None]] = []
 
 _STOP, _FAILED = "stop", "failed"
 _TIMEOUT = re.compile(r"timed? ?out", re.IGNORECASE)
-_LOST = re.compile(
-    r"gloo|nccl|connection (was )?(closed|reset|refused)|broken pipe|timed? ?out|socket|recv|store",
-    re.IGNORECASE,
-)
+# How the errors of gloo begin, which have no type of their own: "[/build/gloo/transport/tcp/pair.cc:537] Read error".
+_PLACE_IN_GLOO = re.compile(r"\[[^\]\n]*\bgloo\b[^\]\n]*:\d+\] *")
 
 
 class Coordinator:
@@ -103,9 +101,9 @@ class Coordinator:
         with self._lock:
             self._asked += 1
             asked, published = self._asked, self._published
-        if (
-            published is None and self._requested is None
-        ):  # who has requested it waits, so that the others do not get far
+        # The process that has requested the stop waits from now on, so that the others do not get far.
+        is_stopping = published is not None or self._requested is not None
+        if not is_stopping:
             return None
         deadline = time.monotonic() + ANSWER_SECONDS
         while not self._agreed.wait(POLL_SECONDS):
@@ -125,7 +123,7 @@ class Coordinator:
             place: Identifies the place; the same in all processes.
             error: The error.
         """
-        if _is_lost_connection(error):
+        if is_lost_connection(error):
             return False
         count, answer = f"failed_at/{place}", f"all_fail_at/{place}"
         deadline = time.monotonic() + min(ALL_FAIL_SECONDS, self._hang.limit / 2)
@@ -146,14 +144,14 @@ class Coordinator:
         """Return a context that tells the other processes of an exception in it.
 
         An exception that only says that the connection to another process was lost is replaced by a ProcessError
-        with what happened there, if that is known.
+        with what happened there, if that is known, and with its notes.
         """
         try:
             yield
         except ProcessError:
             raise
         except (Exception, SystemExit) as error:  # custom code may call sys.exit
-            if not _is_lost_connection(error):
+            if not is_lost_connection(error):
                 if self._report(error):
                     raise
                 raise ProcessError(
@@ -165,7 +163,10 @@ class Coordinator:
             if _TIMEOUT.search(str(error)):
                 self._hang.trigger()
                 self._closed.wait(2 * REPORT_SECONDS)  # the thread reports it, and ends this process
-            raise self._lost(error_text(error).splitlines()[0][:200]) from error
+            lost = self._lost(_PLACE_IN_GLOO.sub("", error_text(error)).splitlines()[0][:200])
+            for note in getattr(error, "__notes__", ()):
+                lost.add_note(note)
+            raise lost from error
 
     @contextmanager
     def watching(self, folder: Path) -> Iterator[None]:
@@ -203,7 +204,7 @@ class Coordinator:
         """Return the error that says which process has ended without a report; one process reports it.
 
         Args:
-            reason: What has shown that the connection is lost.
+            reason: What has shown that the connection is lost; it is shown if no process is known to have ended.
         """
         lost: list[int] = []
         try:
@@ -223,7 +224,6 @@ class Coordinator:
         return ProcessError(
             f"The connection to another process is lost: {what} {have} ended without a report, for example because of "
             "SIGKILL, which the system sends when memory runs out.",
-            hint=f"({reason})",
             is_reported=is_under_agent() or (bool(lost) and self.rank != first),
         )
 
@@ -293,7 +293,7 @@ class Coordinator:
         self._hang.close()
         for before in BEFORE_EXIT:
             before()
-        for handler in logging.getLogger().handlers:
+        for handler in (*logging.getLogger().handlers, *logging.getLogger("cfgtrain").handlers):
             with suppress(Exception):
                 handler.flush()
         os._exit(ExitCode.FAILED)
@@ -309,10 +309,11 @@ def _failed(failure: tuple[int, str]) -> ProcessError:
     return ProcessError(f"Rank {rank} failed: {text}", is_reported=True)
 
 
-def _is_lost_connection(error: BaseException) -> bool:
-    """Return whether an exception says that a collective failed because of another process."""
-    kind = type(error)
-    is_of_torch = isinstance(error, dist.DistError) or (
-        kind is RuntimeError and kind.__module__ == "builtins"
-    )
-    return is_of_torch and bool(_LOST.search(str(error)))
+def is_lost_connection(error: BaseException) -> bool:
+    """Return whether an exception says that a collective failed because of another process.
+
+    Those are the errors of torch.distributed and of gloo; a RuntimeError of other code is not one of them.
+    """
+    if isinstance(error, dist.DistError):
+        return True
+    return type(error) is RuntimeError and _PLACE_IN_GLOO.search(str(error)) is not None

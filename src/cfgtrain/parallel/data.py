@@ -1,7 +1,8 @@
-"""Move batches to a device."""
+"""Move batches to a device, and change the tensors in other nested data."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ def to_device(batch: Any, device: torch.device) -> Any:
     def move(tensor: Tensor) -> Tensor:
         return tensor if tensor.device == device else tensor.to(device, non_blocking=True)
 
-    return _mapped(batch, move)
+    return map_tensors(batch, move)
 
 
 def unpack_containers(batch: Any) -> Any:
@@ -36,21 +37,34 @@ def unpack_containers(batch: Any) -> Any:
     Raises:
         ArgumentError: A ``DataContainer`` has data for more than one device.
     """
-    return _mapped(batch, lambda tensor: tensor)
+    return map_tensors(batch, lambda tensor: tensor)
 
 
-def _mapped(batch: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(batch, Tensor):
-        return function(batch)
-    if isinstance(batch, (list, tuple)):
-        items = [_mapped(item, function) for item in batch]
-        return type(batch)(*items) if hasattr(batch, "_fields") else type(batch)(items)
-    if isinstance(batch, (dict, Mapping)):  # a dict, as most are, is recognized at once
-        return {key: _mapped(value, function) for key, value in batch.items()}
-    if isinstance(batch, DataContainer):
-        data = _chunk(batch)
-        return data if batch.cpu_only else _mapped(data, function)
-    return batch
+def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Return a copy of nested dicts, lists and tuples in which a function was applied to every tensor.
+
+    The state dict of a module keeps the versions of its modules. A ``DataContainer`` is replaced by its data, to which
+    the function is applied unless they are ``cpu_only``. Other values are returned unchanged.
+
+    Raises:
+        ArgumentError: A ``DataContainer`` has data for more than one device.
+    """
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, (list, tuple)):
+        items = [map_tensors(item, function) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, OrderedDict):
+        copied = OrderedDict((key, map_tensors(item, function)) for key, item in value.items())
+        if hasattr(value, "_metadata"):  # of a state dict
+            copied._metadata = value._metadata  # type: ignore[attr-defined]  # as torch sets it
+        return copied
+    if isinstance(value, (dict, Mapping)):  # a dict, as most are, is recognized at once
+        return {key: map_tensors(item, function) for key, item in value.items()}
+    if isinstance(value, DataContainer):
+        data = _chunk(value)
+        return data if value.cpu_only else map_tensors(data, function)
+    return value
 
 
 def _chunk(container: DataContainer) -> Any:

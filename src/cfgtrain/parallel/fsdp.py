@@ -128,7 +128,8 @@ def shard_model(
 ) -> dict[int, tuple[nn.Parameter, str]]:
     """Divide the weights of a model among the processes of the group, in place.
 
-    The methods ``train_step``, ``val_step`` and ``forward_with_loss`` can be called like ``forward``.
+    The methods ``train_step``, ``val_step`` and ``forward_with_loss`` can be called like ``forward``. A model on the CPU
+    is moved to the device one unit after the other, so that only its shards and one whole unit need room there.
 
     Args:
         model: The model, without wrappers, equal in all processes.
@@ -144,7 +145,7 @@ def shard_model(
 
     Returns:
         For the id of each parameter before: the parameter that replaces it, and its name. The parameters of before
-        must be kept alive by the caller as long as this is used.
+        must be kept alive by the caller as long as this is used; they have no elements any more.
 
     Raises:
         ArgumentError: A module of ``wrap`` does not exist, a parameter has no dimension that can be divided, or
@@ -162,6 +163,7 @@ def shard_model(
             device.type, (world_size // tensor_parallel, tensor_parallel), mesh_dim_names=("data", TENSOR)
         )
         divide_layers(model, meshes[TENSOR], plan)
+        _free_replaced(before, model)
         mesh = meshes["data"]
     else:
         mesh = init_device_mesh(device.type, (world_size,))
@@ -174,8 +176,10 @@ def shard_model(
     names = units_of(model, wrap)
     for name in reversed(names):  # the inner ones first
         fully_shard(modules[name], reshard_after_forward=reshard_after_forward, **options)
+        _free_replaced(before, model)
     # A training step may use weights of the model itself after its forward pass.
     fully_shard(model, reshard_after_forward=False, **options)
+    _free_replaced(before, model)
     for name in _STEPS:
         if callable(getattr(model, name, None)):
             register_fsdp_forward_method(model, name)
@@ -186,6 +190,14 @@ def shard_model(
     for name, parameter in before.items():
         replaced.setdefault(id(parameter), (after[name], name))
     return replaced
+
+
+def _free_replaced(before: Mapping[str, nn.Parameter], model: nn.Module) -> None:
+    """Free the memory of parameters that are no longer those of the model."""
+    now = {id(each) for each in model.parameters()}
+    for each in before.values():
+        if id(each) not in now:
+            each.data = each.data.new_empty(0)
 
 
 def _sharing_buffers(step: Callable[..., Any], model: nn.Module) -> Callable[..., Any]:
@@ -233,10 +245,12 @@ def shard_optimizers(optimizers: Optimizers, replaced: Mapping[int, tuple[nn.Par
             for at, parameter in enumerate(group["params"]):
                 now = replaced[id(parameter)][0] if id(parameter) in replaced else parameter
                 group["params"][at] = now
-                if parameter in optimizer.state:
-                    state[now] = {
-                        key: _divided(value, now) for key, value in optimizer.state[parameter].items()
-                    }
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    divided = _divided(value, now)
+                    # Where Optimizer.load_state_dict() puts it, if the parameter was not there yet.
+                    stays = key == "step" and not (group.get("fused") or group.get("capturable"))
+                    is_tensor = isinstance(divided, Tensor) and not isinstance(divided, DTensor)
+                    state[now][key] = divided.to(now.device) if is_tensor and not stays else divided
         optimizer.state = state
 
 

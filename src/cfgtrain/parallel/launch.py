@@ -14,11 +14,13 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from cfgtrain.arguments import check_choice, check_positive, check_type
-from cfgtrain.errors import ArgumentError
+from cfgtrain.errors import ArgumentError, PrerequisiteError
+from cfgtrain.exit_codes import ExitCode
 from cfgtrain.parallel.coordinator import TIMEOUT, Coordinator, is_under_agent
 from cfgtrain.parallel.device import pick_device
 from cfgtrain.parallel.dist import LAUNCHERS as LAUNCHERS_OF_PROCESSES
 from cfgtrain.parallel.dist import join_process_group, set_tensor_parallel, set_variables
+from cfgtrain.parallel.hang import ANSWER_SECONDS, REPORT_SECONDS
 from cfgtrain.parallel.rendezvous import open_store
 
 __all__ = [
@@ -33,12 +35,15 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 LAUNCHERS = ("none", *LAUNCHERS_OF_PROCESSES)
-GRACE_SECONDS = 10.0  # by which the timeout of torch is longer than that of the run
+# By which the timeout of torch is longer than that of the run: torch must not end a process that reports a hang.
+GRACE_SECONDS = ANSWER_SECONDS + REPORT_SECONDS + 10.0
 BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 
 # torch waits for a thread of the group when its last user is deleted. If that is DistributedDataParallel, it does so
 # with Python's lock, which the thread may need. A reference from Python is deleted without the lock.
 _ENDED: list[Any] = []
+
+_joined_by: list[str] = []  # the launcher whose variables this process has translated into those of torch
 
 _OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")}
 
@@ -47,7 +52,7 @@ def find_launcher() -> str:
     """Return which launcher has started this process, by its environment variables: one of ``LAUNCHERS``."""
     for name, variables in _OF_ENVIRONMENT.items():
         if all(variable in os.environ for variable in variables):
-            return name
+            return _joined_by[-1] if name == "pytorch" and _joined_by else name
     # A batch script has SLURM_NTASKS too; only srun sets the number of tasks of a step.
     if "SLURM_PROCID" in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         return "slurm"
@@ -105,9 +110,11 @@ def process_group(
     Raises:
         ArgumentError: The launcher is unknown.
         LauncherError: It has not set its environment variables, or a value is not valid.
+        PrerequisiteError: ``scontrol`` is missing, or failed.
         RendezvousError: The processes do not find each other before the timeout.
     """
-    check_choice("launcher", launcher, (None, *LAUNCHERS))
+    if launcher is not None:
+        check_choice("launcher", launcher, LAUNCHERS)
     own = not dist.is_initialized()
     if own:
         launcher = launcher or find_launcher()
@@ -144,7 +151,12 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
         backend = "gloo"
     # The coordinator reports a hang first: torch would end this process without a report, or one without stacks.
     timeout = (settings.get("timeout") or TIMEOUT) + GRACE_SECONDS
-    set_variables(launcher)
+    try:
+        set_variables(launcher)
+    except PrerequisiteError as error:
+        error.exit_code = ExitCode.USAGE  # nothing was started
+        raise
+    _joined_by.append(launcher)
     store = open_store(settings.get("timeout") or TIMEOUT)
     store.set_timeout(timedelta(seconds=timeout))
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

@@ -32,9 +32,7 @@ CONNECT_SECONDS = 5.0  # for one attempt to connect
 ANSWER_SECONDS = 60.0  # for the server to answer
 GRACE_SECONDS = 10.0  # for torch to notice by itself that there is no answer
 QUIET_SECONDS = 15.0  # before it is logged that a process waits
-REPORT_SECONDS = (
-    1.0  # for the other processes to read an error from the store, before the process that has it ends
-)
+REPORT_SECONDS = 1.0  # for the others to read an error from the store, before the process that has it ends
 ATTEMPTS = 3  # to use a server that answers, but not as a store does
 RANKS_SHOWN = 16
 
@@ -120,7 +118,8 @@ class _Start:
             except OSError as error:
                 if self.left <= 0:
                     self._fail_to_connect(error)
-            self._log("Waiting for the process of rank 0 at %s.", self.address)
+            if self.rank == 1:  # one line is enough
+                self._log("Waiting for the process of rank 0 at %s.", lambda: self.address)
             time.sleep(POLL_SECONDS)
 
     def _fail_to_connect(self, error: OSError) -> NoReturn:
@@ -170,7 +169,8 @@ class _Start:
         try:
             self._join(store)
             while not self._is_complete(store):
-                self._log("Waiting for the other processes: %s.", lambda: self._missing(store))
+                if self.rank == 0:
+                    self._log("Waiting for the other processes: %s.", lambda: self._missing(store))
                 time.sleep(POLL_SECONDS)
         except RuntimeError as error:
             if isinstance(error, RendezvousError):
@@ -237,11 +237,11 @@ class _Start:
             time.sleep(REPORT_SECONDS)
         raise RendezvousError(message, hint=hint, is_reported=int(first.partition("\n")[0]) != self.rank)
 
-    def _log(self, message: str, detail: str | Callable[[], str]) -> None:
-        """Log once why the process waits, if it has waited for long."""
+    def _log(self, message: str, detail: Callable[[], str]) -> None:
+        """Log once why the process waits, if it has waited for long; as a warning, because no log is open yet."""
         if not self._is_logged and self.timeout - self.left > QUIET_SECONDS:
             self._is_logged = True
-            logger.info(message, detail if isinstance(detail, str) else detail())
+            logger.warning(message, detail())
 
 
 def _is_own(host: str) -> bool:

@@ -10,14 +10,18 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from traceback import FrameSummary
 from typing import Any, NamedTuple
 
+from cfgtrain.filesystem.lock import is_locked, locked_folder
+
 __all__ = ["ProcessStacks", "Stack", "write_stacks_on_signal"]
 
-FOLDER = "CFGTRAIN_STACKS_FOLDER"  # environment variable of the workers of a process
+# Environment variable of the workers of a process: its folder. In the process itself: where to create that.
+FOLDER = "CFGTRAIN_STACKS_FOLDER"
+_PREFIX = "cfgtrain_stacks_"
 # A signal that no scheduler and hardly any program sends.
 SIGNAL: int | None = getattr(signal, "SIGRTMAX", getattr(signal, "SIGUSR2", None))
 WAIT_SECONDS = 1.0  # for a process to write its stacks
@@ -63,13 +67,20 @@ def write_stacks_on_signal(name: str) -> None:
 class ProcessStacks:
     """The stacks of this process and of its workers.
 
+    It also removes what processes of this user on this machine have left that were killed.
+
     Attributes:
         folder: A folder on this machine, to which the processes write them.
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="cfgtrain_stacks_"))
         self._before = os.environ.get(FOLDER)
+        parent = Path(self._before) if self._before and Path(self._before).is_dir() else None
+        if parent is None:
+            _remove_abandoned(Path(tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}_", dir=parent))
+        self._lock = ExitStack()
+        self._lock.enter_context(locked_folder(self.folder))
         os.environ[FOLDER] = str(self.folder)
         write_stacks_on_signal("")
 
@@ -100,7 +111,31 @@ class ProcessStacks:
         os.environ.pop(FOLDER, None)
         if self._before is not None:
             os.environ[FOLDER] = self._before
+        self._lock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders of processes of this user that have ended without ``close``."""
+    if SIGNAL is None:  # on Windows, where nothing says whether a folder is in use
+        return
+    for folder in parent.glob(f"{_PREFIX}*_*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("_")[0]
+        with suppress(OSError):
+            # In another container that has the same folder, the process has another id, but the lock is the same.
+            is_abandoned = pid.isdecimal() and not _is_running(int(pid)) and not is_locked(folder)
+            if is_abandoned and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def read_stacks(folder: Path) -> list[Stack]:

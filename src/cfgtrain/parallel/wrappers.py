@@ -23,13 +23,14 @@ class OnDevice(nn.Module):
     """Wraps a model on one device, and moves its inputs to that device.
 
     Args:
-        module: A model with ``train_step`` and ``val_step``; it is moved to the device.
+        module: A model with ``train_step`` and ``val_step``.
         device: The device.
+        move: Whether the model is moved to the device. It must be there before it is called.
     """
 
-    def __init__(self, module: nn.Module, device: torch.device) -> None:
+    def __init__(self, module: nn.Module, device: torch.device, move: bool = True) -> None:
         super().__init__()
-        self.module = module.to(device)
+        self.module = module.to(device) if move else module
         self.device = device
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -48,6 +49,13 @@ class OnDevice(nn.Module):
         """Call the model's ``forward_with_loss`` with the batch moved to the device; see ``has_forward_with_loss``."""
         given, named = to_device(items, self.device), to_device(batch, self.device)
         return self.module.forward_with_loss(*given, **named)  # type: ignore[operator]
+
+
+def waits_on_cpu(model: nn.Module) -> bool:
+    """Return whether a model has not been moved to its device yet."""
+    if not isinstance(model, OnDevice):
+        return False
+    return any(each.device.type != model.device.type for each in model.parameters())
 
 
 class _Steps(nn.Module):

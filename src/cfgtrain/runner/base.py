@@ -45,6 +45,12 @@ from cfgtrain.utils.logging import FILE_ONLY, LINES_ONLY
 
 __all__ = ["BaseRunner"]
 
+# What is complete at a stage of a loop that does not say so itself.
+COMPLETED_BY_STAGE = {
+    "after_train_iter": Increment(iter=1),
+    "after_train_epoch": Increment(epoch=1, flow_done=1),
+}
+
 
 def _alias(path: str, doc: str) -> Any:
     """Return a property that reads an attribute without a Python call: hooks read some in every iteration."""
@@ -303,6 +309,15 @@ class BaseRunner(ABC):
         Raises:
             HookError: There is no such stage.
         """
+        position = self.position
+        if position.completed is None and fn_name in COMPLETED_BY_STAGE:
+            # The loop of a subclass that was written for MMCV: it counts after the hooks.
+            position.completed = COMPLETED_BY_STAGE[fn_name]
+            try:
+                BaseRunner.call_hook(self, fn_name)
+            finally:
+                position.completed = None
+            return
         methods = self.hook_list.methods(fn_name)
         try:
             for method in methods:
@@ -621,11 +636,14 @@ class BaseRunner(ABC):
         indices = getattr(self.data_loader, "batch_indices", lambda *_: None)(epoch, batch)
         more = f" and {len(indices) - 16} more" if indices and len(indices) > 16 else ""
         samples = f", samples {', '.join(map(str, indices[:16]))}{more}" if indices else ""
+        loader = getattr(self.data_loader, "_dataloader", self.data_loader)  # of an IterLoader
+        cause = loader.seeded.non_finite(indices or ()) if isinstance(loader, EpochDataLoader) else ""
         last = f" The last good checkpoint is {self.last_saved[0]}." if self.last_saved else ""
         located = NonFiniteLossError(
             f"The {error.name} is {error.value} at iteration {iteration + 1} (epoch {epoch + 1}, batch {batch + 1}"
             f"{samples}). The run is stopped.{last}",
-            hint=f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
+            hint=cause
+            or f"If it diverged, lower the learning rate, which is {self._largest_lr():g}, or clip gradients with "
             "optimizer_config=dict(grad_clip=dict(max_norm=1)).",
             name=error.name,
             value=error.value,

@@ -53,6 +53,10 @@ class RunnerView(Protocol):
     coordinator: Coordinator | None
 
     @property
+    def last_saved(self) -> tuple[str, dict[str, Any] | None] | None:
+        """The newest checkpoint that can be resumed from and its position; see the runner."""
+
+    @property
     def by_epoch(self) -> bool:
         """Whether the runner counts in epochs."""
 

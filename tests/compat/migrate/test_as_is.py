@@ -157,3 +157,22 @@ def test_code_is_not_executed(tmp_path: Path, text: str) -> None:
     """A file that does more than set variables is not a config, and is not executed."""
     report = report_of(tmp_path, text)
     assert (report.style, report.verdict, report.findings) == ("code", "does not use mmcv", [])
+
+
+def test_names_that_only_mmcv_has(tmp_path: Path) -> None:
+    """A type of MMCV that cfgtrain does not have is left by hand, with what to do."""
+    report = report_of(tmp_path, "custom_hooks = [\n    dict(type='RFSearchHook')]\n")
+    assert report.runs is False
+    (todo,) = report.todos
+    assert todo.line == 2
+    assert "receptive fields" in todo.hint
+
+
+def test_environment_variable(tmp_path: Path) -> None:
+    """A config with an environment variable, which is not valid Python, is checked like others."""
+    report = report_of(tmp_path, "optimizer = dict(type='SGD', lr={{$LR:0.1}})\n")
+    assert (report.runs, report.verdict) == (True, "part of a config, runs as it is")
+    report = report_of(tmp_path, "optim_wrapper = dict(optimizer=dict(type='SGD', lr={{$LR:0.1}}))\n")
+    assert "is not converted" in report.todos[0].message
+    report = report_of(tmp_path, "optimizer = dict(type='SGD', lr={{$LR:0.1}}\n")
+    assert "cannot be loaded" in report.todos[0].message

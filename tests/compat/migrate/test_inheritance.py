@@ -234,3 +234,30 @@ def test_nothing_is_imported(tmp_path: Path) -> None:
     assert [each.path for each in tree["x"]] == ["no_such.package.Thing", "no_such.more.Y"]
     with pytest.raises(ConfigError, match=r"calls a\.b"):
         Named("a.b")()
+
+
+def test_placeholders(tmp_path: Path) -> None:
+    """A placeholder whose value is written is listed; a value of a base is not."""
+    (tmp_path / "base.py").write_text("root = 'x'\n")
+    (tmp_path / "cfg.py").write_text(
+        "_base_ = 'base.py'\ndefault_scope = 'mmdet'  # x\n# {{ fileDirname }}\nwork_dir = '{{ fileDirname }}/run'\nname = '{{ _base_.root }}'\n"
+    )
+    (report,) = migrate([tmp_path / "cfg.py"])
+    assert [(todo.line, todo.message) for todo in report.todos] == [
+        (4, "{{ fileDirname }} is replaced by its present value.")
+    ]
+
+
+def test_base_with_classes_of_torch(tmp_path: Path) -> None:
+    """A base that names classes of PyTorch only is read as the config that imports it."""
+    (tmp_path / "base.py").write_text(
+        "from torch.nn import GELU\nfrom mmcv.cnn import ConvModule\n"
+        "act = dict(type=GELU)\nmodel = dict(type='Net', act=act, conv=dict(type=ConvModule))\n"
+        "train_cfg = dict(by_epoch=True, max_epochs=10)\n"
+    )
+    (tmp_path / "cfg.py").write_text(READ + "model.depth = 3\n")
+    base, cfg = migrate(find_files([tmp_path]), write=True)
+    assert base.todos == cfg.todos == []
+    assert Config.fromfile(tmp_path / "cfg.py").model == {
+        "type": "Net", "act": {"type": "torch.nn.GELU"}, "conv": {"type": "ConvModule"}, "depth": 3,
+    }  # fmt: skip

@@ -128,11 +128,12 @@ def test_prompts(folder: Path) -> None:
     assert [prompts.decode(prompts[i]["inputs"]) for i in (0, 1)] == [" to be", "to"]
     assert prompts.source(1) == "q.txt"
     Path("q.txt").write_text("\n")
-    with pytest.raises(ArgumentError, match=r"q\.txt is empty"):
-        TextFile.for_prediction(["q.txt"], {"block_size": 6}, train.metainfo)
+    with pytest.raises(FileContentError, match=r"q\.txt is empty"):
+        prompts[1]
     Path("q.txt").write_text("Z")
     with pytest.raises(FileContentError, match=r"q\.txt, line 1: .* the character 'Z'"):
-        TextFile.for_prediction(["q.txt"], {"block_size": 6}, train.metainfo)
+        prompts[1]
+    assert prompts.decode(prompts[0]["inputs"]) == " to be"
 
 
 def epoch_texts(stream: Any, epoch: int, workers: int = 0, start: int = 0) -> list[list[str]]:

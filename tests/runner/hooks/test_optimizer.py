@@ -64,6 +64,35 @@ def test_step_follows_the_gradient() -> None:
     )
 
 
+class OldHook(OptimizerHook):
+    """An optimizer hook of a project for MMCV 1.x, which does not call the ``__init__`` of its base."""
+
+    def __init__(self, grad_clip: Any = None, bucket_size_mb: int = -1) -> None:
+        self.grad_clip, self.bucket_size_mb = grad_clip, bucket_size_mb
+
+
+class OldStep(OldHook):
+    """One with a step of its own."""
+
+    def after_train_iter(self, runner: Any) -> None:
+        runner.optimizer.zero_grad()
+        runner.outputs["loss"].backward()
+        if self.grad_clip is not None:
+            self.clip_grads(runner.model.parameters())
+        runner.optimizer.step()
+
+
+@pytest.mark.parametrize("kind", [OldHook, OldStep])
+@pytest.mark.parametrize("clip", [None, {"max_norm": 0.5}])
+def test_a_subclass_that_does_not_initialize_its_base(kind: Any, clip: Any) -> None:
+    """It trains as the hook itself does."""
+    batches = numbers(3)
+    runner = make_runner("epoch", 1)
+    runner.register_hook(kind(grad_clip=clip))
+    runner.run([batches], [("train", 1)])
+    assert runner.model.w.item() == trained("epoch", 1, batches, grad_clip=clip)
+
+
 @pytest.mark.parametrize("clip", [None, {"max_norm": 0.5}])
 def test_accumulation_equals_one_big_batch(clip: Any) -> None:
     """Three iterations of one sample equal a step with a batch of three, clipped or not."""

@@ -16,6 +16,7 @@ from cfgtrain.config.loader import load_file
 from cfgtrain.errors import CfgTrainError, ConfigKeyError, UnknownNameError
 from cfgtrain.experiment.older_keys import replace_older_keys
 from cfgtrain.keys import KEYS
+from cfgtrain.registry.lookup_errors import OF_MMCV
 from cfgtrain.suggestions import listed
 
 RUNS = "runs as it is"
@@ -55,11 +56,20 @@ class ConfigChecker:
             each for each in problems if not (isinstance(each, ConfigKeyError) and each.key in missing)
         ]
         unknown: dict[str, str] = {}
+        of_mmcv: list[CfgTrainError] = []
         for each in problems:
             name = value_at(cfg._cfg_dict, tuple(split_key(each.key or "")))
-            if isinstance(each, UnknownNameError) and isinstance(name, str):
+            if not (isinstance(each, UnknownNameError) and isinstance(name, str)):
+                continue
+            if name in OF_MMCV:
+                of_mmcv.append(each)
+            else:
                 unknown.setdefault(name, each.hint)
-        if unknown:
+        if of_mmcv:
+            for each in merged(of_mmcv):
+                report.add(*place(each, report), each.hint)
+            report.decide(False, "does not run as it is")
+        elif unknown:
             _add_unknown(unknown, report)
         elif problems and missing:  # another part may change or complete it
             report.decide(None, f"{PART}, not checked alone: {place(problems[0], report)[1]}")

@@ -176,7 +176,7 @@ def load_lazy(path: str, chain: tuple[str, ...] = ()) -> LazyConfig:
 
 def type_name(named: Named) -> str:
     """Return the ``type`` for a class: its name if it is registered under it, else its import path."""
-    is_registered = _is_openmmlab(named.path) or named.path.startswith((".", "torch.optim."))
+    is_registered = _is_openmmlab(named.path) or named.path.startswith((".", "mmcv.", "torch.optim."))
     return named.path.rpartition(".")[2] if is_registered else named.path
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import os.path
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from cfgtrain.errors import ConfigError, ConfigKeyError
 from cfgtrain.origin import Origin, dotted
 
 _DELETE = "_delete_"
+_PLACEHOLDER = re.compile(r"\{\{\s*(\$|file)[^}]*\}\}")  # not {{ _base_.name }}, whose value is in the config
 _HAS_SCORES = ("val_dataloader", "val_evaluator", "test_evaluator")
 
 
@@ -39,7 +41,7 @@ class _FlatError(Exception):
     """A new config cannot inherit from its bases; the message says why."""
 
 
-@dataclass
+@dataclass(eq=False)
 class MMEngineFile:
     """A Python file that may be a config in the style of MMEngine.
 
@@ -96,8 +98,14 @@ class _Converter:
         for file in chosen:  # grows
             for base in file.bases or ():
                 inner = self.files.get(base)
-                if inner is None or (inner not in chosen and not self._is_loaded(inner, file.lazy)):
+                if inner is None:
                     continue
+                if inner not in chosen or inner.lazy < file.lazy:
+                    if not self._is_loaded(inner, file.lazy):
+                        continue
+                    if inner.report in self.failed:  # to load it in the other way
+                        self.failed.remove(inner.report)
+                        inner.report.findings.clear()
                 inner.is_base = True
                 if inner not in chosen:
                     chosen.append(inner)
@@ -188,6 +196,10 @@ class _Converter:
             file.new = None
             return
         self.texts[file.key] = report.new
+        for number, line in enumerate(report.old.splitlines(), 1):
+            if not line.lstrip().startswith("#") and (found := _PLACEHOLDER.search(line)):
+                message = f"{found[0]} is replaced by its present value."
+                report.add(number, message, "Write it again in the new file, where its value is.")
         if "#" in report.old and report.new != report.old:
             report.add(0, "The whole file is written anew: comments and variables are not kept.", "", "note")
 

@@ -18,9 +18,10 @@ from cfgtrain.compat.migrate.mentions import (
     list_notebook,
     list_requirements,
 )
+from cfgtrain.compat.migrate.mmengine import is_mmengine
 from cfgtrain.compat.migrate.mmengine_files import convert_files, converted_data
 from cfgtrain.compat.migrate.older_keys import PythonConfig, find_newer_spellings
-from cfgtrain.compat.migrate.report import FileReport
+from cfgtrain.compat.migrate.report import FileReport, Kind
 from cfgtrain.compat.migrate.same_names import Registered, list_ambiguous_types, list_taken_names, registered
 from cfgtrain.compat.migrate.source import Edit, MigrationError, Source
 from cfgtrain.config.config import Config
@@ -128,7 +129,7 @@ def migrate(
         for file in files
         if file.source is not None and file.tree is not None and file.kind == "config"
     ]
-    if check:
+    if check or newer_keys:
         find_newer_spellings(
             configs, (f.source.text for f in files if f.source is not None and f.kind == "code")
         )
@@ -152,6 +153,7 @@ def migrate(
 def _read(path: Path) -> _File:
     file = _File(FileReport(path, style="code" if path.suffix == ".py" else "data"))
     report = file.report
+    source = None
     try:
         if path.is_dir():
             next(path.iterdir(), None)  # raises if it cannot be read
@@ -174,12 +176,22 @@ def _read(path: Path) -> _File:
         file.source = source
         file.kind = "code" if path.suffix == ".py" else "other"
     except SyntaxError as error:
-        report.add(error.lineno or 0, f"The file is not valid Python: {error.msg}.", "Correct it first.")
+        if source is not None and "{{" in source.text:  # a config with {{$NAME:default}} is not Python
+            file.source, file.kind, report.style = source, "config", "config"
+            return file
+        message = f"The file is not valid Python: {error.msg}."
+        report.add(error.lineno or 0, message, "Correct it first.", _kind_of_problem(path))
     except UnicodeDecodeError as error:
-        report.add(0, f"The file is not valid text: {error}.", "Save it as UTF-8.")
+        message = f"The file is not valid text: {error}."
+        report.add(0, message, "Save it as UTF-8.", _kind_of_problem(path))
     except OSError as error:
         report.add(0, f"The file cannot be read: {error.strerror}.")
     return file
+
+
+def _kind_of_problem(path: Path) -> Kind:
+    """Return the kind of finding for a file that is not valid: only code that mentions mmcv is left to do."""
+    return "todo" if path.suffix == ".py" and b"mmcv" in path.read_bytes() else "note"
 
 
 def _rewrite(file: _File) -> None:
@@ -266,6 +278,12 @@ def _check(files: Sequence[_File], names: Mapping[str, Registered]) -> None:
                 report.decide(False, "does not run as it is")
             continue
         if is_data and not is_data_config(cfg._cfg_dict):
+            continue
+        if file.tree is None and not is_data and is_mmengine(cfg._cfg_dict):
+            report.add(
+                0, "The config has {{$NAME}} outside of quotes, and is not converted.", "Write a value first."
+            )
+            report.decide(False, "config of MMEngine")
             continue
         file.kind = report.style = "config"
         order[2 if missing_keys(cfg) else 1 if cfg.get("custom_imports") else 0].append((cfg, report))

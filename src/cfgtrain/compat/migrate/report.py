@@ -30,7 +30,7 @@ class Finding:
     kind: Kind = "todo"
 
 
-@dataclass
+@dataclass(eq=False)
 class FileReport:
     """The result for one file.
 

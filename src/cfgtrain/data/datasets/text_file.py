@@ -264,28 +264,30 @@ class Prompts:
         metainfo: That of the training dataset.
 
     Raises:
-        ArgumentError: A file is empty.
-        FileContentError: A file has characters that the training text does not have.
+        ArgumentError: A file does not exist.
     """
 
     def __init__(self, paths: Sequence[str | Path], block_size: int, metainfo: Mapping[str, Any]) -> None:
-        self.paths = [str(path) for path in paths]
+        self.paths = [str(existing_path("inputs", path, "file")) for path in paths]
+        self.block_size = block_size
         self.vocabulary = _vocabulary(b"", "", None, metainfo)
-        self.codes: list[Codes] = []
-        for path in self.paths:
-            content = (
-                existing_path("inputs", path, "file").read_bytes().removesuffix(b"\n").removesuffix(b"\r")
-            )
-            codes = self.vocabulary.encode(content, path)[-block_size:]
-            if not len(codes):
-                raise ArgumentError(f"{path} is empty: a prompt needs at least one {metainfo['unit']}.")
-            self.codes.append(codes)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Sample:
-        return {"inputs": torch.from_numpy(self.codes[index].astype(np.int64))}
+        """Return the sample of a file.
+
+        Raises:
+            FileContentError: The file is empty, or has characters that the training text does not have.
+        """
+        path = self.paths[index]
+        content = Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        codes = self.vocabulary.encode(content, path)[-self.block_size :]
+        if not len(codes):
+            unit = self.vocabulary.metainfo["unit"]
+            raise FileContentError(f"{path} is empty: a prompt needs at least one {unit}.")
+        return {"inputs": torch.from_numpy(codes.astype(np.int64))}
 
     def source(self, index: int) -> str:
         """Return the file of a prompt."""

@@ -63,6 +63,16 @@ class OptimizerHook(Hook):
             autocast. Weights and their gradients remain float32. None: float32 only.
     """
 
+    # For subclasses in projects for MMCV 1.x, many of which do not call this ``__init__``.
+    grad_clip: Mapping[str, Any] | None = None
+    detect_anomalous_params = False
+    cumulative_iters = 1
+    dtype: torch.dtype | None = None
+    loss_scale: LossScale = None
+    loss_scaler: torch.amp.GradScaler | None = None
+    _autocast: torch.autocast | None = None
+    _with_closure = False
+
     def __init__(
         self,
         grad_clip: Mapping[str, Any] | None = None,
@@ -78,10 +88,7 @@ class OptimizerHook(Hook):
         self.dtype = None if dtype is None else as_half_dtype(dtype)
         self.loss_scale = "dynamic" if loss_scale is None and self.dtype is torch.float16 else loss_scale
         scaler_settings(self.loss_scale)  # raises for invalid settings before the run
-        self.loss_scaler: torch.amp.GradScaler | None = None
         self._skipped = SkippedSteps()
-        self._autocast: torch.autocast | None = None
-        self._with_closure = False
         idle = {
             "before_train_iter": cumulative_iters == 1,
             "after_train_epoch": cumulative_iters == 1,
@@ -167,7 +174,8 @@ class OptimizerHook(Hook):
 
     def after_run(self, runner: RunnerView) -> None:
         """Synchronize gradients between processes in each iteration again."""
-        self._skipped.unwatch()
+        if self.loss_scaler is not None:
+            self._skipped.unwatch()
         if self.cumulative_iters > 1:
             set_gradient_sync(runner.model, True)
 

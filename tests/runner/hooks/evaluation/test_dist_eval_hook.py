@@ -62,3 +62,11 @@ def test_test_fn_gets_the_arguments_that_it_has(tmp_path: Path) -> None:
     runner.register_hook(DistEvalHook(data, test_fn=test_fn, gpu_collect=True), "LOW")
     runner.run([squares_loader()], [("train", 1)])
     assert received == [(str(tmp_path / ".eval_hook"), True)]
+
+
+@pytest.mark.slow
+def test_a_subclass_that_saves_in_the_main_process(tmp_path: Path) -> None:
+    """An evaluation for MMCV, whose main process alone compares and saves, does not hang: all processes save."""
+    first, second = in_processes("evaluate_in_the_habit_of_mmcv", 2, tmp_path)
+    assert first == (0.6, ["best_acc_epoch_2.pth"])
+    assert second[0] == 0.6

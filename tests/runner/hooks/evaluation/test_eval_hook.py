@@ -608,3 +608,51 @@ def test_loss_is_logged_with_the_scores(kind: str) -> None:
     assert hook.scores == {"acc": pytest.approx(val["acc"], abs=1e-5)}
     assert hook.save_best == "acc"
     assert hook.evaluated_iters == 5
+
+
+class OldEval(EvalHook):
+    """An evaluation of a project for MMCV 1.x, which overrides what MMCV's own calls."""
+
+    def _do_evaluate(self, runner: Any) -> None:
+        if not self._should_evaluate(runner):
+            return
+        key_score = self.evaluate(runner, ["mine"])
+        if self.save_best:
+            self._save_ckpt(runner, key_score)
+
+
+class OldScore(OldEval):
+    """One that returns the score of ``save_best``."""
+
+    def evaluate(self, runner: Any, results: Any) -> Any:
+        scores = self.dataloader.dataset.evaluate(results)
+        if self.key_indicator == "auto":
+            self._init_rule(self.rule, next(iter(scores)))
+        return scores[self.key_indicator]
+
+
+@pytest.mark.parametrize("kind", ["epoch", "iter"])
+@pytest.mark.parametrize("hook", [OldEval, OldScore])
+@pytest.mark.parametrize("save_best", ["acc", "auto"])
+def test_a_subclass_for_mmcv(kind: str, hook: Any, save_best: str) -> None:
+    """Its own evaluation runs when one is due, and the best checkpoint is kept for its score."""
+    loader = Scored([0.2, 0.7, 0.4])
+    made = hook(loader, interval=2, save_best=save_best, by_epoch=kind == "epoch")
+    runner = train(kind, 6, made)
+    assert len(loader.seen) == 3
+    messages = runner.meta["hook_msgs"]
+    assert messages["best_score"] == 0.7
+    assert Path(messages["best_ckpt"]).name == f"best_acc_{kind}_4.pth"
+    assert [path.name for path in Path("run").glob("best*")] == [f"best_acc_{kind}_4.pth"]
+
+
+def test_a_subclass_that_returns_a_score() -> None:
+    """If only ``evaluate`` is overridden, and returns one number, it is that of ``save_best``."""
+
+    class Score(EvalHook):
+        def evaluate(self, runner: Any, results: Any) -> Any:
+            return next(self.dataloader.scores)
+
+    runner = train("epoch", 3, Score(Scored([0.2, 0.7, 0.4]), save_best="acc"))
+    assert runner.meta["hook_msgs"]["best_score"] == 0.7
+    assert runner.hooks[0].scores == {"acc": 0.4}

@@ -104,7 +104,9 @@ class BestCheckpoint:
             if error is not None:
                 messages.update(before)
                 self._store.undo_add()
-                runner.logger.error("%s The best checkpoint remains %s.", error, before["best_ckpt"])
+                remains = before["best_ckpt"] and f"The best checkpoint remains {before['best_ckpt']}."
+                if runner.rank == 0:  # the shards of a checkpoint cannot be written in all processes
+                    runner.logger.error("%s %s", error, remains or "There is no best checkpoint yet.")
                 return
             self._store.commit(1, runner.logger, best=True)
             best = (name, score, done, unit, path.name)

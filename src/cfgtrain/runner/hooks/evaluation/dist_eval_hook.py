@@ -53,6 +53,8 @@ class DistEvalHook(EvalHook):
         self.broadcast_bn_buffer = broadcast_bn_buffer
         self.tmpdir = tmpdir
         self.gpu_collect = gpu_collect
+        self._key_score: Any = None  # that a subclass would save a checkpoint for
+        self._is_collecting = False
 
     def before_run(self, runner: RunnerView) -> None:
         """Do the same, and check that the dataset has samples: the share of one process may have none.
@@ -93,6 +95,30 @@ class DistEvalHook(EvalHook):
             runner.log_buffer.iters = runner.completed_iters
             runner.log_buffer.ready = True
         return scores
+
+    def _evaluate(self, runner: RunnerView) -> None:
+        if get_dist_info()[1] == 1 or type(self)._do_evaluate is EvalHook._do_evaluate:
+            super()._evaluate(runner)
+            return
+        # A subclass for MMCV compares and saves in the main process only, but all processes save a checkpoint together.
+        self._key_score, self._is_collecting = None, True
+        try:
+            super()._evaluate(runner)
+        finally:
+            self._is_collecting = False
+        rules = self.score_rules
+        found = [self._key_score, rules.name, rules.rule]
+        dist.broadcast_object_list(found, src=0)
+        key_score, rules.name, rules.rule = found
+        if key_score is not None:
+            self._save_ckpt(runner, key_score)
+
+    def _save_ckpt(self, runner: RunnerView, key_score: Any) -> None:
+        """See ``EvalHook``; while a subclass evaluates, the score is kept until all processes can save."""
+        if self._is_collecting:
+            self._key_score = key_score
+        else:
+            super()._save_ckpt(runner, key_score)
 
 
 def _broadcast_statistics(model: torch.nn.Module) -> None:

@@ -158,6 +158,17 @@ class EvalHook(Hook):
         """Whether greater or smaller values of that score are better, None if not known yet."""
         return self.score_rules.rule
 
+    @property
+    def key_indicator(self) -> str | None:
+        """``save_best`` (MMCV name)."""
+        return self.save_best
+
+    def _init_rule(self, rule: Rule | None, key_indicator: str) -> None:
+        """Choose the score of ``save_best`` (MMCV name, which subclasses call)."""
+        self.score_rules.name, self.score_rules.rule = self.score_rules.select(
+            [key_indicator], key_indicator, rule
+        )
+
     def before_run(self, runner: RunnerView) -> None:
         """Determine where the best checkpoint goes.
 
@@ -208,12 +219,12 @@ class EvalHook(Hook):
 
     def after_train_epoch(self, runner: RunnerView) -> None:
         """Evaluate by epoch."""
-        if self.by_epoch and self._is_due(runner.epoch + 1):
+        if self.by_epoch and self._should_evaluate(runner):
             self._evaluate(runner)
 
     def after_train_iter(self, runner: RunnerView) -> None:
         """Evaluate by iteration, after logging the pending training values."""
-        if not self.by_epoch and self._is_due(runner.iter + 1):
+        if not self.by_epoch and self._should_evaluate(runner):
             runner.flush_logs()
             started = perf_counter()
             self._evaluate(runner)
@@ -262,7 +273,11 @@ class EvalHook(Hook):
             raise empty_loader_error(self.dataloader)
         batches = self._batches or len(results)  # if test_fn does not report batches, one per result
         runner.log_buffer.output["eval_iter_num"] = batches if length is None else length
-        scores = self.evaluate(runner, results)
+        found: Any = self.evaluate(runner, results)
+        if isinstance(found, Mapping):
+            scores = dict(found)
+        else:  # a subclass for MMCV returns the score of save_best, or None
+            scores = {} if found is None else {str(self.save_best): found}
         self.losses = {name: mean for name, mean in self._loss_sums.means().items() if name not in scores}
         return scores
 
@@ -284,6 +299,14 @@ class EvalHook(Hook):
         return type(self).evaluate is not EvalHook.evaluate
 
     def _evaluate(self, runner: RunnerView) -> None:
+        if type(self)._do_evaluate is EvalHook._do_evaluate:
+            self._do_evaluate(runner)
+        else:  # a subclass for MMCV predicts with the model itself
+            with runner.evaluation_context():
+                self._do_evaluate(runner)
+
+    def _do_evaluate(self, runner: RunnerView) -> None:
+        """Predict, score, and keep the best checkpoint (MMCV name, which subclasses override)."""
         self._batches = 0
 
         def progress(done: int) -> None:
@@ -312,8 +335,23 @@ class EvalHook(Hook):
     def _keep_best(self, runner: RunnerView, scores: dict[str, Any]) -> None:
         name, rule = self.score_rules.select(scores)
         self.score_rules.name, self.score_rules.rule = name, rule
+        self._save_ckpt(runner, scores[name])
+
+    def _save_ckpt(self, runner: RunnerView, key_score: Any) -> None:
+        """Save the best checkpoint if a score is the best one (MMCV name, which subclasses call and override).
+
+        Args:
+            runner: The runner.
+            key_score: The score, or all scores as ``evaluate`` returns them.
+        """
+        if isinstance(key_score, Mapping):
+            if key_score:
+                self._keep_best(runner, dict(key_score))
+            return
+        name, rule = self.score_rules.select([self.score_rules.name or "score"])
+        self.score_rules.name, self.score_rules.rule = name, rule
         self._best.finish(runner)
-        score, best = float(scores[name]), (runner.meta or {})["hook_msgs"].get("best_score")
+        score, best = float(key_score), (runner.meta or {})["hook_msgs"].get("best_score")
         if not math.isfinite(score):
             runner.logger.warning("The score %r is %s: it is never the best one.", name, score)
         elif best is None or COMPARE[rule](score, best):
@@ -376,6 +414,7 @@ class EvalHook(Hook):
     def _is_start(self, done: int) -> bool:
         return self._initial and self.start is not None and done >= self.start
 
-    def _is_due(self, done: int) -> bool:
-        since = done - (self.start or 0)
+    def _should_evaluate(self, runner: RunnerView) -> bool:
+        """Return whether an evaluation is due (MMCV name, which subclasses call and override)."""
+        since = (runner.epoch if self.by_epoch else runner.iter) + 1 - (self.start or 0)
         return since >= 0 and since % self.interval == 0
