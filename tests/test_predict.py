@@ -16,6 +16,7 @@ from cfgtrain.data.datasets.digits import Digits
 from cfgtrain.data.datasets.table import Table
 from cfgtrain.data.datasets.text_file import TextFile
 from cfgtrain.errors import ArgumentError, BuildError, SampleError
+from cfgtrain.parallel.data_container import DataContainer
 from cfgtrain.predict import TrainedModel, load_model, predict
 from cfgtrain.registries import DATASETS
 from cfgtrain.runner.checkpoint import save_checkpoint
@@ -284,3 +285,37 @@ def test_texts_are_continued_in_the_same_way_each_time(make: Make) -> None:
     assert [len(text) for text in texts] == [17, 15, 17]
     assert set("".join(texts)) <= set(known["characters"])
     assert predict(model, "b.txt", length=12)[0].text == texts[1]
+
+
+class Named(nn.Module):
+    """Predicts the mean of an image, if it gets the name of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, img: Tensor, img_metas: list[dict[str, Any]], return_loss: bool = True) -> Tensor:
+        assert isinstance(img, Tensor)
+        assert all(Path(each["img_path"]).exists() for each in img_metas)
+        assert len(img_metas) == len(img)
+        return self.scale * img.float().mean((1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize("collate_fn", [None, "collate"])
+def test_samples_with_data_containers(make: Make, collate_fn: str | None) -> None:
+    """They are merged as the loaders do it, and images of different sizes are not padded."""
+    pipeline = [
+        {"type": "LoadImageFromFile"},
+        {"type": "ImageToTensor", "keys": ["img"]},
+        lambda results: {
+            "img": DataContainer(results["img"], stack=True),
+            "img_metas": DataContainer({"img_path": results["img_path"]}, cpu_only=True),
+        },
+    ]
+    model = make({"type": Named}, "ImageFolder", root="pictures", pipeline=pipeline)
+    if collate_fn is not None:
+        model.cfg.data.collate_fn = collate_fn
+    for i in range(5):
+        cv2.imwrite(f"{i}.png", np.full((4 + i // 2, 3, 3), 50 * i, np.uint8))
+    found = predict(model, "*.png", batch_size=5)
+    assert [next(iter(each.values.values())) for each in found] == pytest.approx([0, 50, 100, 150, 200])
