@@ -11,6 +11,7 @@ from typing import Any
 from cfgtrain.config.config import Config
 from cfgtrain.config.diff import Change, diff
 from cfgtrain.config.literals import read_literals
+from cfgtrain.experiment.saved_config import saved_text
 from cfgtrain.keys import KEYS
 from cfgtrain.origin import dotted
 
@@ -40,7 +41,7 @@ class Changes:
         if isinstance(saved, str):
             try:
                 self.old = settings_of(read_literals(saved))
-                now = settings_of(read_literals(cfg.pretty_text))
+                now = settings_of(read_literals(saved_text(cfg)))
                 changes = diff(Config(self.old), Config(now))
                 self._changes = [change for change in changes if not _is_same_path(change)]
             except ValueError:  # a config that another program has written
