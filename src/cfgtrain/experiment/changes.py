@@ -11,7 +11,6 @@ from typing import Any
 from cfgtrain.config.config import Config
 from cfgtrain.config.diff import Change, diff
 from cfgtrain.config.literals import read_literals
-from cfgtrain.experiment.saved_config import saved_text
 from cfgtrain.keys import KEYS
 from cfgtrain.origin import dotted
 
@@ -29,20 +28,20 @@ class Changes:
 
     Args:
         saved: The text of the checkpoint's config, or None.
-        cfg: Config of the run.
+        now: The text of the config of the run; see ``saved_text``.
 
     Attributes:
         old: The checkpoint's config, or None if it cannot be read.
     """
 
-    def __init__(self, saved: str | None, cfg: Config) -> None:
+    def __init__(self, saved: str | None, now: str) -> None:
         self.old: dict[str, Any] | None = None
         self._changes: list[Change] = []
         if isinstance(saved, str):
             try:
                 self.old = settings_of(read_literals(saved))
-                now = settings_of(read_literals(saved_text(cfg)))
-                changes = diff(Config(self.old), Config(now))
+                new = settings_of(read_literals(now))
+                changes = diff(Config(self.old), Config(new))
                 self._changes = [change for change in changes if not _is_same_path(change)]
             except ValueError:  # a config that another program has written
                 self.old = None
