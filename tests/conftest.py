@@ -19,6 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 import cfgtrain.registry.registry as registry_module
 from cfgtrain.fileio.client import FileClient
 from cfgtrain.fileio.handlers import file_handlers
+from cfgtrain.registries import DATASETS, MODELS
 from cfgtrain.terminal import log_console
 
 torch.set_num_threads(1)
@@ -42,6 +43,8 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give each test its own folder, and put back what a test may change for the whole process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    for each in (MODELS, DATASETS):  # a test of the alias of MMCV may have been imported
+        monkeypatch.setattr(each, "projects_first", False)
     entries = {
         registry: (dict(registry.module_dict), dict(registry.children))
         for registry in list(registry_module._registries)

@@ -350,15 +350,3 @@ def _facts(rank: int) -> dict[str, Any] | None:
         if rank == 0
         else None
     )
-
-
-def wait_for_an_ended_process(rank: int) -> Any:
-    """End in rank 1, and return the error of a collective of rank 0."""
-    if rank == 1:
-        torch.save(None, Path(os.environ["CFGTRAIN_TEST_FOLDER"]) / "result_1.pt")
-        os._exit(0)
-    try:
-        dist.all_reduce(torch.ones(1))
-    except RuntimeError as error:
-        return error
-    return None

@@ -1128,6 +1128,9 @@ def test_parallel_nccl_on_cpu(monkeypatch: pytest.MonkeyPatch, caplog: pytest.Lo
     monkeypatch.setattr(
         launch, "join_process_group", lambda launcher, backend, **kwargs: made.update(backend=backend)
     )
+    monkeypatch.setattr(launch, "open_store", lambda timeout: SimpleNamespace(set_timeout=lambda each: None))
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
     with caplog.at_level(logging.INFO, "cfgtrain"):
         launch._set_up("pytorch", torch.device("cpu"), {"backend": "nccl"})
     assert made["backend"] == "gloo"

@@ -49,6 +49,10 @@ def migrate(
         for report in reports
         if report.is_changed or report.findings or report.uses_old_names or report.style == "config"
     ]
+    if not reports and not as_json:
+        echo(f"There is nothing to migrate in {', '.join(map(str, paths))}.")
+        echo("Of a folder, Python, YAML and JSON files, notebooks and requirements are read.")
+        return
     if as_json:
         listed = [report for report in reports if report in shown or report.verdict]
         print_json({"files": len(reports), "reports": list(map(_json, listed))})

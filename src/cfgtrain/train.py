@@ -26,11 +26,11 @@ from cfgtrain.experiment.distributed import (
     check_same_run,
     find_start_together,
     group_processes,
-    group_settings,
     log_in_main_process,
     wrap_model,
 )
 from cfgtrain.experiment.older_keys import apply_process_settings
+from cfgtrain.experiment.parallel_settings import group_settings
 from cfgtrain.experiment.resume import (
     checkpoint_folders,
     places_of_folders,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import TinyNet
@@ -85,6 +86,16 @@ def test_info_prints_the_config_alone(folder: Path, run: Callable[..., Any]) -> 
     ran = run("checkpoint", "info", "plain.pth", "--config")
     assert (ran.code, ran.out) == (1, "")
     assert "plain.pth has no config" in ran.err
+
+
+def test_info_shows_numbers_of_numpy(run: Callable[..., Any]) -> None:
+    """Projects for MMCV save them in ``meta``, and resuming reads them too."""
+    numbers = {"epoch": np.int64(2), "iter": np.int32(20), "seed": np.int64(7)}
+    torch.save(
+        {"state_dict": TinyNet().state_dict(), "meta": {**numbers, "mmcv_version": "1.7.2"}}, "old.pth"
+    )
+    found = json.loads(run("checkpoint", "info", "old.pth", "--json").out)
+    assert (found["epoch"], found["iteration"], found["seed"]) == (2, 20, 7)
 
 
 def test_info_as_json(folder: Path, run: Callable[..., Any]) -> None:

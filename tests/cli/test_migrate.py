@@ -36,6 +36,16 @@ def test_missing_path(run: Callable[..., object]) -> None:
     assert run("migrate", "nothing").code == 2
 
 
+def test_empty_folder(run: Callable[..., object], write: Callable[[str, str], Path]) -> None:
+    """A folder without files to read is said to have nothing to migrate. Exit code 0."""
+    write("empty/notes.txt", "mmcv")
+    ran = run("migrate", "empty")
+    assert ran.code == 0
+    assert "There is nothing to migrate in empty.\n" in ran.out
+    assert "0 files" not in ran.out
+    assert json.loads(run("migrate", "empty", "--json").out) == {"files": 0, "reports": []}
+
+
 def test_what_runs_as_it_is(run: Callable[..., object], write: Callable[[str, str], Path]) -> None:
     """A config that runs is said to, older keys are only offered, and the exit code is 0."""
     write("cfg.py", "optimizer = dict(type='SGD', lr=0.1)\ntotal_epochs = 12\n")

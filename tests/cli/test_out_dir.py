@@ -67,3 +67,19 @@ def test_unknown_backend_is_reported_before_the_run(configs: Path, run: Callable
         assert "No file backend reads s4://" in done.err
         assert f"at {key}" in done.err
     assert not Path("work_dirs").exists()
+
+
+@pytest.mark.parametrize("key", ["checkpoint_config", "evaluation"])
+def test_a_folder_that_cannot_be_written_is_named_with_its_key(
+    key: str, configs: Path, run: Callable[..., Any]
+) -> None:
+    """The error about a folder in ``out_dir`` names that key, and not the option for the work directory."""
+    Path("file").touch()
+    done = run("train", configs / "digits" / "lenet5.py", "--cfg-options", f"+{key}.out_dir=file/runs")
+    assert done.code == 1
+    assert (
+        f"The folder {Path('file/runs/lenet5').absolute()} cannot be written to: Not a directory. "
+        in done.err
+    )
+    assert f"Choose another with out_dir.\n  at {key}.out_dir (--cfg-options" in done.err
+    assert "--work-dir" not in done.err

@@ -10,10 +10,12 @@ import torch
 from tiny import Squares, same
 
 from cfgtrain.data import DATASETS, SAMPLERS, Digits, Draw, build_dataloader, build_dataset
-from cfgtrain.data.builder import loader_settings, metainfo_of
+from cfgtrain.data.builder import loader_settings, metainfo_of, pipeline_registry
 from cfgtrain.data.loader import epoch_fingerprint, iterate_epoch, num_batches
 from cfgtrain.errors import ArgumentError, ArgumentTypeError, BuildError, UnknownNameError
 from cfgtrain.random_state import RandomState
+from cfgtrain.registries import PIPELINES
+from cfgtrain.registry.registry import Registry
 
 
 def epoch_indices(loader: Any, epoch: int = 0) -> list[int]:
@@ -46,6 +48,53 @@ def test_metainfo() -> None:
         "classes": list("0123456789")
     }
     assert metainfo_of(object()) == {}
+
+
+@pytest.mark.parametrize("is_alias", [False, True])
+def test_wrappers_of_projects(is_alias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the alias of MMCV they get datasets, unless they build them themselves."""
+    monkeypatch.setattr(DATASETS, "projects_first", is_alias)
+
+    class Wrapper:
+        def __init__(self, dataset: Any, times: int = 1, datasets: Any = ()) -> None:
+            self.dataset, self.datasets = dataset, datasets
+
+    class Building(Wrapper):
+        def __init__(self, dataset: Any, datasets: Any = ()) -> None:
+            super().__init__(build_dataset(dataset), datasets=[DATASETS.build(each) for each in datasets])
+
+    inner = {"type": "Digits", "split": "val"}
+    cfg = {"type": Wrapper, "times": 2, "dataset": inner, "datasets": [inner, inner]}
+    built = build_dataset(cfg)
+    kind = Digits if is_alias else dict
+    assert [type(each) for each in (built.dataset, *built.datasets)] == [kind] * 3
+    assert cfg == {"type": Wrapper, "times": 2, "dataset": inner, "datasets": [inner, inner]}
+    built = build_dataset({"type": Building, "dataset": inner, "datasets": [inner]})
+    assert [type(each) for each in (built.dataset, *built.datasets)] == [Digits] * 2
+    assert build_dataset({"type": Wrapper, "dataset": "name"}).dataset == "name"
+    assert len(build_dataset({"type": "RepeatDataset", "dataset": inner, "times": 2})) == 2 * len(
+        built.dataset
+    )
+
+
+def test_the_registry_of_a_pipeline() -> None:
+    """A dataset of a project has the transforms of the project, if there is one registry of them."""
+    own = Registry("dataset", scope="shop")
+    own.register_module(module=Squares)
+    assert pipeline_registry({"type": "Squares"}) is None
+    transforms = Registry("pipelines", scope="shop")
+    assert pipeline_registry({"type": "Squares"}) is None  # it is empty
+    transforms.register_module("Fold", module=Squares)
+    for kind in ("Squares", "shop.Squares"):
+        assert pipeline_registry({"type": kind}) is transforms
+    for kind in ("Digits", "unknown.Name", Squares):
+        assert pipeline_registry({"type": kind}) is PIPELINES
+    child = Registry("dataset", scope="mill", parent=DATASETS)
+    child.register_module("Cubes", module=Squares)
+    of_mill = Registry("pipeline", scope="mill", parent=PIPELINES)
+    of_mill.register_module("Fold", module=Squares)
+    for kind in ("Cubes", "mill.Cubes"):
+        assert pipeline_registry({"type": kind}) is of_mill
 
 
 def test_custom_dataset() -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from cfgtrain.check import check
+from cfgtrain.check import check, check_test
 from cfgtrain.config import Config
 from cfgtrain.errors import CfgTrainError, CheckpointError
 from cfgtrain.registries import HOOKS
@@ -323,6 +323,31 @@ def test_a_wrong_value_is_an_error(write: Callable[[str, str], Path], added: str
     """It is found before the run."""
     with pytest.raises(CfgTrainError, match=message):
         check(Config.fromfile(write("old.py", OLD + added)))
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("'gloo'", "dist_params"),
+        ("dict(backend='mpi4')", "dist_params.backend"),
+        ("dict(timeout=-1)", "dist_params.timeout"),
+        ("dict(backends='gloo')", "dist_params.backends"),
+    ],
+)
+def test_a_wrong_value_of_dist_params_has_its_place(
+    write: Callable[[str, str], Path], value: str, key: str
+) -> None:
+    """The error has the key and the line."""
+    with pytest.raises(CfgTrainError, match=r"backend|timeout") as caught:
+        check(Config.fromfile(write("old.py", f"{OLD}dist_params = {value}\n")))
+    assert caught.value.key == key
+    assert caught.value.line == OLD.count("\n") + 1
+
+
+def test_the_older_length_is_no_problem_for_a_test(write: Callable[[str, str], Path]) -> None:
+    """Without a runner there is nothing that it could contradict."""
+    added = "data['test'] = dict(type='Digits', split='test', pipeline=pipeline)\nrunner = None\n"
+    assert check_test(Config.fromfile(write("old.py", OLD + added))) == "test"
 
 
 def mmcv_checkpoint(result: TrainResult, **meta: Any) -> dict[str, Any]:

@@ -56,6 +56,21 @@ def test_an_ended_run_goes_on_exactly(
     assert same(end_of(Path("run")), end)
 
 
+def test_a_full_disk_is_reported_once(forker: Forker) -> None:
+    """One process says what could not be written and why, and which checkpoint there is; the run continues."""
+    words = ["train", "epoch.py", "--work-dir", "run", *FSDP]
+    ranks = start_ranks(forker, *words, faults={0: "digest:1:full digest:3:full"})
+    assert end_ranks(ranks) == [0, 0], ranks[0].text
+    folder = Path("run").absolute()
+    reason = "cannot be written: rank 0: [Errno 28] No space left on device."
+    assert "There is no best checkpoint yet." in ranks[0].text
+    best = next(Path("run").glob("best_*"))
+    expected = f"The checkpoint {folder / 'iter_8'} {reason} The run continues; the last good checkpoint is {folder / best.name}."
+    assert ranks[0].text.count(expected) == 1, ranks[0].text
+    assert ranks[0].text.count("cannot be written") == 2
+    assert ranks[1].text == ""
+
+
 def test_one_process_goes_on_from_shards_and_back(forker: Forker) -> None:
     """One process goes on from a folder at the end of an epoch and writes files, from which FSDP goes on."""
     by_epoch = ["checkpoint_config.interval=1", "checkpoint_config.by_epoch=True"]

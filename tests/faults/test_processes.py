@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from faults.experiment import (
     ITERATIONS,
+    Command,
     Forker,
     end_of,
     iterations,
@@ -284,13 +287,26 @@ def test_different_configs_are_refused(own: str, message: str, forker: Forker) -
     assert not Path("run").exists()
 
 
+def test_all_differences_are_listed(forker: Forker) -> None:
+    """If several settings are different, all of them are in one message."""
+    own = {1: ["--cfg-options", "optimizer.lr=0.06", "data.samples_per_gpu=2"]}
+    ranks = start_ranks(forker, "train", "epoch.py", "--work-dir", "run", own=own)
+    assert end_ranks(ranks) == [2, 2]
+    text = ranks[0].text
+    assert "2 things are different in the processes of the run" in text
+    assert "the setting 'optimizer.lr' of the config: 0.05 in rank 0" in text
+    assert "the setting 'data.samples_per_gpu' of the config: 4 in rank 0" in text
+    assert "started with the same config" in text
+    assert ranks[1].text == ""
+
+
 def test_a_wrong_config_is_reported_once(forker: Forker) -> None:
     """What is wrong with the config is reported by one process."""
     ranks = start_ranks(
         forker, "train", "epoch.py", "--work-dir", "run", "--cfg-options", "+parallel.type='FDP'"
     )
     assert end_ranks(ranks) == [2, 2]
-    assert "parallel.type is 'DDP' or 'FSDP', not 'FDP'." in ranks[0].text
+    assert "parallel.type must be 'DDP' or 'FSDP', not 'FDP'." in ranks[0].text
     assert ranks[1].text == ""
 
 
@@ -316,8 +332,8 @@ def test_the_number_of_processes_changes_at_the_end_of_an_epoch_only(forker: For
     assert [len(iterations(f"fourth-{rank}")) for rank in range(3)] == [2, 2, 2]
 
 
-def test_tasks_of_slurm_train_together(forker: Forker, tmp_path: Path) -> None:
-    """Tasks that srun has started find each other by the variables of Slurm and ``scontrol``."""
+def start_tasks(forker: Forker, tmp_path: Path, faults: dict[int, str]) -> list[Command]:
+    """Start two tasks as srun does, in a job with a stand-in for ``scontrol``."""
     (tmp_path / "bin").mkdir()
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.write_text("#!/bin/sh\necho 127.0.0.1\n")
@@ -329,10 +345,30 @@ def test_tasks_of_slurm_train_together(forker: Forker, tmp_path: Path) -> None:
         "SLURM_NODELIST": "node[1-2]",
         "MASTER_PORT": str(free_port()),
     }
-    tasks = [
-        forker.start("train", "epoch.py", "--work-dir", "run", **shared, SLURM_PROCID=str(rank))
+    return [
+        forker.start(
+            "train", "epoch.py", "--work-dir", "run", **shared, SLURM_PROCID=str(rank),
+            FAULTS=faults.get(rank, ""),
+        )
         for rank in range(2)
-    ]
+    ]  # fmt: skip
+
+
+def test_a_killed_task_of_slurm(forker: Forker, tmp_path: Path) -> None:
+    """The other task says which one has ended, and how to go on: with srun; no text of gloo is shown."""
+    tasks = start_tasks(forker, tmp_path, {1: "iter:10:SIGKILL"})
+    assert end_ranks(tasks) == [1, KILLED], tasks[0].text
+    text = tasks[0].text.partition("Error in rank 0: ")[2]
+    assert text.startswith("The connection to another process is lost: rank 1 (process")
+    assert f"The newest checkpoint is {Path('run/iter_8.pth').absolute()}." in text
+    assert "srun cfgtrain train --resume auto epoch.py --work-dir run" in text
+    assert "gloo" not in text
+    assert len(text.splitlines()) == 3
+
+
+def test_tasks_of_slurm_train_together(forker: Forker, tmp_path: Path) -> None:
+    """Tasks that srun has started find each other by the variables of Slurm and ``scontrol``."""
+    tasks = start_tasks(forker, tmp_path, {})
     assert end_ranks(tasks) == [0, 0], "\n".join(task.text for task in tasks)
     assert "2 processes = 16 samples per step" in tasks[0].text
 
@@ -349,6 +385,28 @@ def test_a_model_with_synchronized_batch_norm_needs_cuda(forker: Forker) -> None
     assert end_ranks(ranks) == [2, 2], ranks[0].text
     assert "The layer 'norm' of the model is a SyncBatchNorm, which needs CUDA" in ranks[0].text
     assert ranks[1].text == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_torch_prints_nothing_about_a_lost_process(rank: int) -> None:
+    """In processes that have not imported torch before, its C++ code logs no stack when another one is killed."""
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    own = [{"RANK": str(each), "FAULTS": "iter:9:SIGKILL" * (each == rank)} for each in range(2)]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "cfgtrain", "train", "epoch.py", "--work-dir", "run"],
+            env={**os.environ, **shared, **each},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for each in own
+    ]
+    texts = [each.communicate(timeout=60)[0] for each in ranks]
+    assert [each.returncode for each in ranks] == [KILLED if each == rank else 1 for each in range(2)]
+    assert "The connection to another process is lost" in texts[1 - rank]
+    assert "frame #" not in texts[1 - rank]
 
 
 LAUNCH = ["train", "epoch.py", "--work-dir", "run", "--nproc", "2"]
@@ -379,9 +437,11 @@ def test_two_launches_run_at_once(forker: Forker) -> None:
 
 
 @pytest.mark.slow
-def test_a_launch_names_the_process_that_was_killed(forker: Forker) -> None:
-    """If a process is killed, the command says which one, and fails."""
-    text = forker.run(*LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", code=1)
+def test_a_launch_names_the_process_that_was_killed(forker: Forker, tmp_path: Path) -> None:
+    """If a process is killed, the command says which one, and fails; no temporary files are left."""
+    (tmp_path / "tmp").mkdir()
+    text = forker.run(*LAUNCH, FAULTS="iter:9:SIGKILL", FAULTS_RANK="1", TMPDIR=str(tmp_path / "tmp"), code=1)
+    assert not list((tmp_path / "tmp").glob("cfgtrain*"))
     assert text.count("Error") == 1
     assert "Error: rank 1 was killed by SIGKILL" in text
 

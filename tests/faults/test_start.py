@@ -89,10 +89,22 @@ def test_one_process_reports_it(
     assert "".join(each.text for each in ranks).count(message) == 1
 
 
+def test_an_unknown_launcher(forker: Forker) -> None:
+    """The error lists the words that the option takes."""
+    text = forker.run(*WORDS, "--launcher", "torch", code=USAGE)
+    assert (
+        "launcher must be 'none', 'pytorch', 'slurm' or 'mpi', not 'torch'. Did you mean 'pytorch'?" in text
+    )
+
+
 def test_tasks_of_slurm(forker: Forker) -> None:
     """With Slurm, the message has the names of its variables, and a number that is none is refused."""
     task = {"SLURM_PROCID": "3", "SLURM_NTASKS": "2", "SLURM_NODELIST": "n1", "MASTER_ADDR": "127.0.0.1"}
     text = forker.run(*WORDS, "--launcher", "slurm", **task, code=USAGE)
     assert "is 3 (SLURM_PROCID), but the number of processes is 2 (SLURM_NTASKS)." in text
+    task = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_NODELIST": "n1", "PATH": "/nothing"}
+    assert "scontrol of Slurm is not on the PATH" in forker.run(
+        *WORDS, "--launcher", "slurm", **task, code=USAGE
+    )
     text = forker.run(*WORDS, "--launcher", "slurm", **(task | {"SLURM_NTASKS": "two"}), code=USAGE)
     assert "The environment variable SLURM_NTASKS must be an int of at least 0, not 'two'." in text

@@ -51,5 +51,8 @@ def test_wrong_arguments() -> None:
         sigmoid_focal_loss(torch.zeros(2, 3), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(ValueError, match="weight must be"):
         sigmoid_focal_loss(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), weight=torch.ones(2))
+    for target in (-1, 4):
+        with pytest.raises(ValueError, match=rf"target must be from 0 to 3, not {target}"):
+            sigmoid_focal_loss(torch.zeros(2, 3), torch.tensor([3, target]), weight=torch.ones(3))
     with pytest.raises(ValueError, match="reduction"):
         sigmoid_focal_loss(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), reduction="avg")

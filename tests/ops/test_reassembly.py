@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from cfgtrain.errors import ArgumentError
-from cfgtrain.ops import carafe
+from cfgtrain.ops import CARAFE, carafe
 
 
 def by_formula(features: Tensor, masks: Tensor, kernel: int, groups: int, scale: int) -> Tensor:
@@ -50,6 +50,15 @@ def test_formula(channels: int, size: tuple[int, int], kernel: int, groups: int,
     features, masks = inputs(2, channels, size, kernel, groups, scale)
     out = carafe(features, masks, kernel, groups, scale)
     torch.testing.assert_close(out, by_formula(features, masks, kernel, groups, scale))
+
+
+def test_module() -> None:
+    """The class computes what the function does, and checks its arguments when it is made."""
+    features, masks = inputs(2, 4, (3, 2), 3, 2, 2)
+    assert torch.equal(CARAFE(3, 2, 2)(features, masks), carafe(features, masks, 3, 2, 2))
+    assert repr(CARAFE(3, 2, 2)) == "CARAFE(3, 2, 2)"
+    with pytest.raises(ArgumentError, match="kernel_size must be odd, not 4"):
+        CARAFE(4, 1, 2)
 
 
 @pytest.mark.parametrize(("size", "kernel", "groups", "scale"), [((3, 1), 3, 2, 2), ((2, 3), 5, 1, 1)])

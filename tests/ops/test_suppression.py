@@ -84,6 +84,27 @@ def test_nms_of_few_boxes() -> None:
         nms(torch.zeros(2, 5), torch.zeros(2), 0.5)
 
 
+@pytest.mark.parametrize("function", [nms, soft_nms])
+def test_the_kinds_of_inputs(function: Callable[..., Any]) -> None:
+    """Views of arrays and arrays that are read-only are accepted, and a mix of a tensor and an array is an error."""
+    boxes, scores, _ = some_boxes(9)
+    expected = function(boxes[::-1].copy(), scores[::-1].copy(), 0.5)
+    boxes.flags.writeable = scores.flags.writeable = False
+    for found, wanted in zip(function(boxes[::-1], scores[::-1], 0.5), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(TypeError, match="two tensors or two arrays of NumPy, not Tensor and ndarray"):
+        function(torch.tensor(boxes), scores, 0.5)
+    with pytest.raises(TypeError, match="not list and list"):
+        function(boxes.tolist(), scores.tolist(), 0.5)
+
+
+def test_batched_nms_needs_tensors() -> None:
+    """An array is an error that names the argument."""
+    boxes, scores, classes = some_boxes(9)
+    with pytest.raises(TypeError, match="scores must be a tensor"):
+        batched_nms(torch.tensor(boxes), scores, torch.tensor(classes), None)
+
+
 @pytest.mark.parametrize("agnostic", [False, True])
 def test_batched_nms(agnostic: bool) -> None:
     """Boxes of different classes remove each other only if that is asked for."""

@@ -3,11 +3,9 @@ from __future__ import annotations
 import logging
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import in_processes
 from torch import distributed as dist
 
 from cfgtrain.parallel.coordinator import Coordinator, is_lost_connection
@@ -28,11 +26,21 @@ def test_errors_of_other_code_are_no_lost_connection(error: Exception) -> None:
     assert not is_lost_connection(error)
 
 
-def test_errors_of_a_lost_process_are_recognized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collective whose other process has ended raises an error that is one, and so does a store without answer."""
-    monkeypatch.setenv("CFGTRAIN_TEST_FOLDER", str(tmp_path))
-    first = in_processes("wait_for_an_ended_process", 2, tmp_path)[0]
-    assert is_lost_connection(first), first
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error [10.0.0.1]:4: Connection reset by peer",
+        "[../third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 1000ms for recv operation",
+        "[enforce fail at ../third_party/gloo/gloo/transport/tcp/pair.cc:598] op.preamble.length <= op.nbytes. 8 vs 4",
+    ],
+)
+def test_errors_of_gloo_are_recognized(text: str) -> None:
+    """They are plain RuntimeErrors, which begin with a place in the source of gloo."""
+    assert is_lost_connection(RuntimeError(text))
+
+
+def test_errors_of_a_store_are_recognized() -> None:
+    """A store that does not answer raises an error of torch.distributed."""
     store = dist.HashStore()
     store.set_timeout(timedelta(seconds=0.01))
     with pytest.raises(dist.DistStoreError) as error:

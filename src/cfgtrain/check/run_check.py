@@ -11,7 +11,7 @@ from cfgtrain.check.dry_run import DryRun, exception_text, try_batches
 from cfgtrain.config.config import Config
 from cfgtrain.errors import CfgTrainError, CheckError, DryRunError
 from cfgtrain.experiment.assembly import Assembly, assemble_run
-from cfgtrain.experiment.distributed import check_shardable
+from cfgtrain.experiment.parallel_settings import check_shardable
 from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_dir, fill_seed
 from cfgtrain.introspection.error_hints import torch_error_hint
 from cfgtrain.introspection.user_code import user_frames

@@ -16,8 +16,8 @@ from cfgtrain.config.config import Config
 from cfgtrain.config.key_paths import walk
 from cfgtrain.data.builder import parts_of
 from cfgtrain.errors import ArgumentError, CfgTrainError, CheckpointError, ConfigError, ConfigValueError
-from cfgtrain.experiment.distributed import parallel_problems
 from cfgtrain.experiment.older_keys import older_key_problems
+from cfgtrain.experiment.parallel_settings import parallel_problems
 from cfgtrain.experiment.resume import may_resume
 from cfgtrain.fileio.uri import uri_prefix
 from cfgtrain.keys import setting

@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import is_zipfile
@@ -295,7 +296,9 @@ def _reason(error: CheckpointError, name: str | Path) -> str:
 
 
 def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool):
+        return None
+    return int(value) if isinstance(value, Integral) else None  # of NumPy too, as MMCV's projects save them
 
 
 def _number(value: Any) -> float | None:

@@ -136,7 +136,7 @@ def pipeline_registry(cfg: Mapping[str, Any]) -> Registry | None:
     own = [
         each
         for each in known_registries()
-        if each.scope == registry.scope and each.name in ("pipeline", "pipelines")
+        if each.scope == registry.scope and each.name in ("pipeline", "pipelines") and len(each) > 0
     ]
     return own[0] if len(own) == 1 else None
 

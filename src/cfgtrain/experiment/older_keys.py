@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import cv2
 import torch
@@ -19,6 +21,17 @@ __all__ = ["apply_process_settings", "older_key_problems", "replace_older_keys"]
 
 START_METHODS = ("fork", "spawn", "forkserver")
 
+# The older keys for the length of a run, with the type of the runner and its argument.
+LENGTHS = {
+    "total_epochs": ("EpochBasedRunner", "max_epochs"),
+    "total_iters": ("IterBasedRunner", "max_iters"),
+}
+
+CHECKS: dict[str, Callable[[str, Any], object]] = {
+    "opencv_num_threads": partial(check_integer, minimum=0),
+    "mp_start_method": partial(check_choice, choices=(None, *START_METHODS)),
+}
+
 # Why a key has no effect.
 UNUSED = {
     "gpu_ids": "device says which GPU is used, and the launcher or --nproc how many",
@@ -31,10 +44,7 @@ def replace_older_keys(cfg: Config) -> None:
 
     The older keys stay in the config.
     """
-    for key, kind, length in (
-        ("total_epochs", "EpochBasedRunner", "max_epochs"),
-        ("total_iters", "IterBasedRunner", "max_iters"),
-    ):
+    for key, (kind, length) in LENGTHS.items():
         if cfg.get("runner") is None and cfg.get(key) is not None:
             origin = cfg.origin(key)
             cfg.merge_from_dict({"runner": {"type": kind, length: cfg[key]}}, origin=origin)
@@ -48,17 +58,14 @@ def older_key_problems(cfg: Config) -> Iterator[CfgTrainError]:
     for key in ("cudnn_benchmark", "auto_resume"):
         if not isinstance(setting(cfg, key), bool | None):
             yield ConfigValueError(f"{key} must be True or False, not {cfg[key]!r}.", **location(cfg, key))
-    try:
-        if setting(cfg, "opencv_num_threads") is not None:
-            check_integer("opencv_num_threads", cfg["opencv_num_threads"], 0)
-    except ArgumentError as error:
-        yield ConfigValueError(error.message, hint=error.hint, **location(cfg, "opencv_num_threads"))
-    try:
-        check_choice("mp_start_method", setting(cfg, "mp_start_method"), (None, *START_METHODS))
-    except ArgumentError as error:
-        yield ConfigValueError(error.message, hint=error.hint, **location(cfg, "mp_start_method"))
-    for key, length in (("total_epochs", "max_epochs"), ("total_iters", "max_iters")):
-        runner = cfg.get("runner")
+    for key, check in CHECKS.items():
+        try:
+            if setting(cfg, key) is not None:
+                check(key, cfg[key])
+        except ArgumentError as error:
+            yield ConfigValueError(error.message, hint=error.hint, **location(cfg, key))
+    runner = cfg.get("runner")
+    for key, (_, length) in LENGTHS.items() if runner is not None else ():
         stated = runner.get(length) if isinstance(runner, dict) else None
         if cfg.get(key) is not None and stated != cfg[key]:
             yield ConfigValueError(
@@ -79,7 +86,7 @@ def apply_process_settings(cfg: Config, logger: logging.Logger) -> None:
         torch.backends.cudnn.benchmark = True
     threads = setting(cfg, "opencv_num_threads")
     if threads is not None:
-        cv2.setNumThreads(threads)  # of this process; workers have no threads of OpenCV
+        cv2.setNumThreads(threads)  # in this process; the workers of loaders set it to 0 for themselves
     method = setting(cfg, "mp_start_method")
     if method is not None and multiprocessing.get_start_method(allow_none=True) != method:
         multiprocessing.set_start_method(method, force=True)

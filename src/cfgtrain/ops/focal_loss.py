@@ -38,7 +38,7 @@ def sigmoid_focal_loss(
         The loss, (N, C) for ``"none"``, otherwise ().
 
     Raises:
-        ArgumentError: The shapes do not match, or ``reduction`` is unknown.
+        ArgumentError: The shapes do not match, ``reduction`` is unknown, or with ``weight`` a target is out of range.
     """
     check_choice("reduction", reduction, ("none", "mean", "sum"))
     if input.ndim != 2 or target.shape != input.shape[:1]:
@@ -57,6 +57,12 @@ def sigmoid_focal_loss(
             raise ArgumentError(
                 f"weight must be ({classes},) or ({classes + 1},), not {tuple(weight.shape)}.",
                 argument="weight",
+            )
+        if ((target < 0) | (target > classes)).any():
+            wrong = next(index for index in target.tolist() if not 0 <= index <= classes)
+            raise ArgumentError(
+                f"With {classes} classes, target must be from 0 to {classes}, not {wrong}.",
+                argument="target",
             )
         padded = weight if len(weight) > classes else torch.cat([weight, weight.new_ones(1)])
         loss = loss * padded[target][:, None]

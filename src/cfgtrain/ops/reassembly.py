@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import fold, pad
 
 from cfgtrain.arguments import check_divisor, check_integer
 from cfgtrain.errors import ArgumentError
 
-__all__ = ["carafe"]
+__all__ = ["CARAFE", "carafe"]
 
 
 def carafe(
@@ -38,12 +38,8 @@ def carafe(
         ArgumentError: The arguments do not fit each other.
     """
     kernel, groups, scale = kernel_size, group_size, scale_factor
-    check_integer("kernel_size", kernel, 1)
-    check_integer("group_size", groups, 1)
-    check_integer("scale_factor", scale, 1)
+    _check_settings(kernel, groups, scale)
     n, channels, height, width = features.shape
-    if kernel % 2 == 0:
-        raise ArgumentError(f"kernel_size must be odd, not {kernel}.", argument="kernel_size")
     check_divisor("group_size", groups, channels, f"the {channels} channels")
     wanted = (n, groups * kernel * kernel, scale * height, scale * width)
     if masks.shape != wanted:
@@ -56,6 +52,40 @@ def carafe(
         masks.to(dtype).reshape(n, groups, kernel * kernel, height, scale, width, scale),
     )  # (N, G, C / G, H, S, W, S)
     return out.reshape(n, channels, scale * height, scale * width)
+
+
+class CARAFE(nn.Module):
+    """The function ``carafe`` as a module. ``CARAFEPack`` also predicts the weights.
+
+    Args:
+        kernel_size: K, odd.
+        group_size: G, the number of groups.
+        scale_factor: S.
+
+    Raises:
+        ArgumentError: An argument is not a positive int, or ``kernel_size`` is even.
+    """
+
+    def __init__(self, kernel_size: int, group_size: int, scale_factor: int) -> None:
+        super().__init__()
+        _check_settings(kernel_size, group_size, scale_factor)
+        self.kernel_size, self.group_size, self.scale_factor = kernel_size, group_size, scale_factor
+
+    def forward(self, features: Tensor, masks: Tensor) -> Tensor:
+        """Return the upsampled features; see ``carafe``."""
+        return carafe(features, masks, self.kernel_size, self.group_size, self.scale_factor)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"{self.kernel_size}, {self.group_size}, {self.scale_factor}"
+
+
+def _check_settings(kernel_size: int, group_size: int, scale_factor: int) -> None:
+    check_integer("kernel_size", kernel_size, 1)
+    check_integer("group_size", group_size, 1)
+    check_integer("scale_factor", scale_factor, 1)
+    if kernel_size % 2 == 0:
+        raise ArgumentError(f"kernel_size must be odd, not {kernel_size}.", argument="kernel_size")
 
 
 class _Carafe(torch.autograd.Function):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cfgtrain.arguments import check_choice, check_number
-from cfgtrain.errors import ArgumentError
+from cfgtrain.arguments import check_choice, check_number, check_type
+from cfgtrain.errors import ArgumentError, ArgumentTypeError
 from cfgtrain.ops.boxes import bbox_overlaps
 from cfgtrain.utils.deprecation import deprecated_api_warning
 
@@ -45,14 +45,15 @@ def nms(
 
     Raises:
         ArgumentError: The shapes do not match, or a number is out of range.
+        ArgumentTypeError: ``boxes`` and ``scores`` are not both tensors or both arrays.
     """
     check_number("iou_threshold", iou_threshold, 0, 1)
-    if isinstance(boxes, np.ndarray):
-        tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
-        kept = _keep(*tensors, None, iou_threshold, offset, score_threshold, max_num).numpy()
-        return np.concatenate([boxes[kept], scores[kept, None]], 1), kept
-    kept = _keep(boxes, scores, None, iou_threshold, offset, score_threshold, max_num)
-    return torch.cat([boxes[kept], scores[kept, None]], 1), kept
+
+    def select(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        kept = _keep(boxes, scores, None, iou_threshold, offset, score_threshold, max_num)
+        return torch.cat([boxes[kept], scores[kept, None]], 1), kept
+
+    return _with_tensors(select, boxes, scores)
 
 
 @deprecated_api_warning({"iou_thr": "iou_threshold"})
@@ -83,15 +84,15 @@ def soft_nms(
 
     Raises:
         ArgumentError: The shapes do not match, or ``method`` is unknown.
+        ArgumentTypeError: ``boxes`` and ``scores`` are not both tensors or both arrays.
     """
     check_choice("method", method, ("naive", "linear", "gaussian"))
-    if isinstance(boxes, np.ndarray):
-        tensors = torch.from_numpy(boxes), torch.from_numpy(scores)
-        found = _soften(*tensors, None, iou_threshold, sigma, min_score, method, offset)
-        softened, indices = (each.numpy() for each in found)
-        return np.concatenate([boxes[indices], softened[:, None]], 1), indices
-    new, kept = _soften(boxes, scores, None, iou_threshold, sigma, min_score, method, offset)
-    return torch.cat([boxes[kept], new[:, None]], 1), kept
+
+    def soften(boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        new, kept = _soften(boxes, scores, None, iou_threshold, sigma, min_score, method, offset)
+        return torch.cat([boxes[kept], new[:, None]], 1), kept
+
+    return _with_tensors(soften, boxes, scores)
 
 
 def batched_nms(
@@ -118,7 +119,10 @@ def batched_nms(
 
     Raises:
         ArgumentError: ``type`` is unknown, or an argument is missing or not valid.
+        ArgumentTypeError: ``boxes``, ``scores`` or ``idxs`` is not a tensor.
     """
+    for name, value in (("boxes", boxes), ("scores", scores), ("idxs", idxs)):
+        check_type(name, value, Tensor, "a tensor")
     if nms_cfg is None:
         ordered, kept = scores.sort(descending=True, stable=True)
         return torch.cat([boxes[kept], ordered[:, None]], 1), kept
@@ -152,6 +156,23 @@ _ARGUMENTS: dict[str, dict[str, Any]] = {
     "nms": {"iou_threshold": None, "offset": 0, "score_threshold": 0},
     "soft_nms": {"iou_threshold": 0.3, "sigma": 0.5, "min_score": 1e-3, "method": "linear", "offset": 0},
 }
+
+
+def _with_tensors(
+    function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], boxes: Any, scores: Any
+) -> tuple[Any, Any]:
+    """Return the results of a function of tensors: tensors, or arrays of NumPy if both inputs are arrays."""
+    if isinstance(boxes, Tensor) and isinstance(scores, Tensor):
+        return function(boxes, scores)
+    if isinstance(boxes, np.ndarray) and isinstance(scores, np.ndarray):
+        # a copy, as torch refuses negative strides and warns about arrays that are read-only
+        found = function(torch.from_numpy(boxes.copy()), torch.from_numpy(scores.copy()))
+        return found[0].numpy(), found[1].numpy()
+    raise ArgumentTypeError(
+        f"boxes and scores must be two tensors or two arrays of NumPy, not {type(boxes).__name__} and "
+        f"{type(scores).__name__}.",
+        argument="boxes",
+    )
 
 
 def _check_shapes(boxes: Tensor, scores: Tensor) -> None:

@@ -43,6 +43,8 @@ BACKENDS = ("gloo", "nccl", "mpi", "ucc", "xccl")
 # with Python's lock, which the thread may need. A reference from Python is deleted without the lock.
 _ENDED: list[Any] = []
 
+_joined_by: list[str] = []  # the launcher whose variables this process has translated into those of torch
+
 _OF_ENVIRONMENT = {"pytorch": ("RANK", "WORLD_SIZE"), "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")}
 
 
@@ -50,7 +52,7 @@ def find_launcher() -> str:
     """Return which launcher has started this process, by its environment variables: one of ``LAUNCHERS``."""
     for name, variables in _OF_ENVIRONMENT.items():
         if all(variable in os.environ for variable in variables):
-            return name
+            return _joined_by[-1] if name == "pytorch" and _joined_by else name
     # A batch script has SLURM_NTASKS too; only srun sets the number of tasks of a step.
     if "SLURM_PROCID" in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
         return "slurm"
@@ -154,6 +156,7 @@ def _set_up(launcher: str, device: torch.device, settings: dict[str, Any]) -> No
     except PrerequisiteError as error:
         error.exit_code = ExitCode.USAGE  # nothing was started
         raise
+    _joined_by.append(launcher)
     store = open_store(settings.get("timeout") or TIMEOUT)
     store.set_timeout(timedelta(seconds=timeout))
     restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")

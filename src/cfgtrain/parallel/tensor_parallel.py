@@ -83,7 +83,7 @@ def _check_matches(
     where: Any = ("plan", pattern)
     if style not in STYLES:
         raise ArgumentError(
-            f"The style of {pattern!r} in the plan for tensor_parallel is 'colwise' or 'rowwise', not {style!r}.",
+            f"The style of {pattern!r} in the plan for tensor_parallel must be 'colwise' or 'rowwise', not {style!r}.",
             near=(str(style), STYLES),
             argument=where,
         )

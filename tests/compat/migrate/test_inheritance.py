@@ -261,3 +261,176 @@ def test_base_with_classes_of_torch(tmp_path: Path) -> None:
     assert Config.fromfile(tmp_path / "cfg.py").model == {
         "type": "Net", "act": {"type": "torch.nn.GELU"}, "conv": {"type": "ConvModule"}, "depth": 3,
     }  # fmt: skip
+
+
+# Bases that are converted already
+
+WHOLE = "".join(BASES.values()).replace("tta_model = dict(type='Tta')\n", "")
+OF_WHOLE = "_base_ = 'whole.py'\n"
+LATER = [
+    "train_dataloader = dict(batch_size=64)\n",
+    "train_dataloader = dict(dataset=dict(split='val'), num_workers=2)\nval_dataloader = dict(batch_size=4)\n",
+    "optim_wrapper = dict(optimizer=dict(lr=0.5), clip_grad=dict(norm_type=1))\ntrain_cfg = dict(max_epochs=3)\n",
+    "param_scheduler = [dict(type='CosineAnnealingLR', T_max=10)]\n",
+    "default_hooks = dict(checkpoint=dict(max_keep_ckpts=2), logger=dict(interval=5))\n",
+    "env_cfg = dict(cudnn_benchmark=False)\nmodel = dict(backbone=dict(num_classes=4))\n",
+]
+
+
+@pytest.mark.parametrize("settings", LATER)
+def test_base_that_is_converted_already(tmp_path: Path, settings: str) -> None:
+    """A config that is migrated after its bases has the settings that it has when it is migrated with them."""
+    (tmp_path / "once").mkdir()
+    migrate(
+        find_files([written(tmp_path / "once", whole=WHOLE, cfg=OF_WHOLE + settings)]),
+        write=True,
+        check=False,
+    )
+    expected = plain(Config.fromfile(tmp_path / "once" / "cfg.py")._cfg_dict)
+    later = tmp_path / "later"
+    later.mkdir()
+    migrate(find_files([written(later, whole=WHOLE)]), write=True, check=False)
+    (later / "cfg.py").write_text(OF_WHOLE + settings)
+    (report,) = migrate([later / "cfg.py"], write=True, check=False)
+    assert report.todos == []
+    assert same(plain(Config.fromfile(later / "cfg.py")._cfg_dict), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line", "message"),
+    [
+        (
+            "param_scheduler = dict(type='MultiStepLR', milestones=[3])\n",
+            2,
+            "is merged with that of the base",
+        ),
+        ("val_evaluator = dict(type='Accuracy', topk=(1, 5))\n", 2, "is merged with that of the base"),
+        (
+            "\ntrain_dataloader = dict(_delete_=True, batch_size=4)\n",
+            3,
+            "train_dataloader replaces that of the base",
+        ),
+        ("train_dataloader = dict(sampler=dict(shuffle=False))\n", 2, "sampler"),
+    ],
+)
+def test_what_is_not_known_of_a_converted_base(
+    tmp_path: Path, settings: str, line: int, message: str
+) -> None:
+    """What depends on the settings that the base had before is listed."""
+    migrate(find_files([written(tmp_path, whole=WHOLE)]), write=True, check=False)
+    (tmp_path / "cfg.py").write_text(OF_WHOLE + settings)
+    (report,) = migrate([tmp_path / "cfg.py"], check=False)
+    (todo,) = report.todos
+    assert todo.line == line
+    assert message in todo.message
+    assert "split='train'" in report.new
+
+
+def test_bases_that_were_converted_without_a_config(tmp_path: Path) -> None:
+    """Two bases that set the same key after they were converted are listed with what to do."""
+    migrate(find_files([written(tmp_path)]), write=True, check=False)
+    (tmp_path / "cfg.py").write_text(ALL + "train_dataloader = dict(batch_size=64)\n")
+    (report,) = migrate([tmp_path / "cfg.py"], write=True, check=False)
+    (todo,) = report.todos
+    assert "Two bases define 'evaluation'" in todo.message
+    assert "migrate all together" in todo.hint
+    assert not report.written
+
+
+# Values of bases in code
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "train_dataloader = dict(batch_size=_base_.train_dataloader.batch_size * 2)\n",
+        "é = _base_['train_dataloader']['batch_size'] ; train_dataloader = dict(batch_size=é * 2)\n",
+        "size = {{ _base_.train_dataloader.batch_size }} * 2; train_dataloader = dict(batch_size=size)\n",
+        "train_dataloader = dict(batch_size=_base_.train_dataloader.get('batch_size') * 2)\n",
+        "train_dataloader = dict(batch_size=[16][len(_base_.pipeline[0:0])])\n",
+        "train_dataloader = dict(batch_size=16 if _base_.pipeline[-1].type == 'Collect' else 0)\n",
+    ],
+)
+def test_values_of_bases(tmp_path: Path, settings: str) -> None:
+    """A value that the code takes from the base, as MMEngine allows, is that of the base, also in a grandchild."""
+    child = written(
+        tmp_path, cfg=ALL + settings, next="_base_ = 'cfg.py'\nb = _base_.train_dataloader.batch_size\n"
+    )
+    reports = {each.path.name: each for each in migrate(find_files([child]), write=True)}
+    assert reports["cfg.py"].todos == reports["next.py"].todos == []
+    assert Config.fromfile(tmp_path / "cfg.py").data.train_dataloader.batch_size == 16
+    assert Config.fromfile(tmp_path / "next.py").b == 16
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ("_base_.train_dataloader.update(batch_size=4)\n", "as in train_dataloader = dict(...)"),
+        ("_base_.train_dataloader.batch_size = 4\n", "as in train_dataloader = dict(...)"),
+        ("name = f'{_base_.default_scope}_2'\n", "or a string"),
+        ("every = list(_base_)\n", "Write the value"),
+        ("name = _base_.model[\n    'type']\n", "on one line"),
+    ],
+)
+def test_other_uses_of_bases(tmp_path: Path, settings: str, hint: str) -> None:
+    """Other code that uses the base is listed with what to write, the config stays, and a config below says so."""
+    written(tmp_path, cfg=ALL + settings, next="_base_ = 'cfg.py'\noptim_wrapper = dict(clip_grad=None)\n")
+    reports = {each.path.name: each for each in migrate(find_files([tmp_path]), write=True)}
+    above, here = reports["cfg.py"].todos
+    assert "It is not converted, and inherits from what is: " in above.message
+    assert here.line == 2
+    assert hint in here.hint
+    assert not reports["cfg.py"].is_changed
+    assert not reports["next.py"].is_changed
+    assert f"cfg.py:2: {'_base_'}" in reports["next.py"].todos[0].message
+
+
+def test_value_of_a_base_that_is_no_config_of_mmengine(tmp_path: Path) -> None:
+    """In a config of MMCV too, a value of the base in code is listed with the placeholder for it."""
+    (tmp_path / "base.py").write_text("model = dict(type='Net', depth=3)\n")
+    (tmp_path / "cfg.py").write_text("_base_ = 'base.py'\nmodel = dict(width=_base_.model.depth)\n")
+    _, report = migrate(find_files([tmp_path]), check=False)
+    assert [(todo.line, todo.hint) for todo in report.todos] == [(2, "Write {{ _base_.model.depth }}.")]
+
+
+def test_config_that_is_left_behind(tmp_path: Path) -> None:
+    """A config that cannot be loaded says that its base is rewritten."""
+    written(tmp_path, cfg="_base_ = 'schedule.py'\nx = 1 / 0\n")
+    reports = {each.path.name: each for each in migrate(find_files([tmp_path]), check=False)}
+    assert reports["schedule.py"].is_changed
+    (todo,) = reports["cfg.py"].todos
+    assert todo.message == f"It is not converted, and inherits from what is: {tmp_path / 'schedule.py'}."
+
+
+def test_imported_base_that_is_converted_already(tmp_path: Path) -> None:
+    """With ``read_base``, what would replace a setting of a converted base, or needs the old one, is listed."""
+    (tmp_path / "base.py").write_text(LAZY_BASE)
+    migrate([tmp_path / "base.py"], write=True)
+    (tmp_path / "cfg.py").write_text(READ + "train_dataloader = dict(batch_size=4)\n")
+    (tmp_path / "next.py").write_text(READ + "train_dataloader.batch_size = 4\n")
+    cfg, other = migrate([tmp_path / "cfg.py", tmp_path / "next.py"], check=False)
+    assert [todo.line for todo in cfg.todos] == [4]
+    assert "train_dataloader replaces that of the base" in cfg.todos[0].message
+    assert "split='train'" in cfg.new
+    assert "'train_dataloader' is not defined" in other.todos[0].message
+    (tmp_path / "base.py").write_text(LAZY_BASE)
+    (tmp_path / "next.py").write_text(READ + "x = 1 / 0\n")
+    base, other = migrate([tmp_path / "base.py", tmp_path / "next.py"], check=False)
+    assert base.is_changed
+    assert "inherits from what is" in other.todos[0].message
+
+
+def test_helper_variables(tmp_path: Path) -> None:
+    """A variable that was unpacked is dropped; a number that stays is a note; what code does not read is kept."""
+    (tmp_path / "cfg.py").write_text(
+        "common = dict(batch_size=4, num_workers=0)\nclasses = 3\nmine = dict(a=1)\ndefault_scope = 'mmdet'\n"
+        "train_dataloader = dict(**common, dataset=dict(type='Digits'))\n"
+        "model = dict(type='Net', out=classes)\n"
+    )
+    (report,) = migrate([tmp_path / "cfg.py"], write=True, check=False)
+    cfg = Config.fromfile(tmp_path / "cfg.py")
+    assert "common" not in cfg
+    assert (cfg.classes, cfg.mine) == (3, {"a": 1})
+    notes = [note.message for note in report.notes]
+    assert "The values of these variables are where they were used: common." in notes
+    assert "These variables stay, and cfgtrain does not read them: classes." in notes

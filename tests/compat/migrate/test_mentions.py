@@ -16,14 +16,19 @@ def test_requirements(tmp_path: Path) -> None:
     """Requirements of MMCV are to be replaced; other mentions are notes."""
     (tmp_path / "requirements.txt").write_text("numpy\nmmcv-full>=1.3,<1.8\n# no mmcv below\n")
     (tmp_path / "setup.cfg").write_text("[isort]\nknown_third_party = mmcv,torch\n")
-    (tmp_path / "setup.py").write_text("setup(install_requires=['mmcv>=1.3', 'mmcv-full'])\n")
+    (tmp_path / "setup.py").write_text(
+        "setup(install_requires=['mmcv>=1.3', 'mmcv-full'],\n extras_require=dict(a=['mmcv', 'mmcv-full>=1.3.0']))\n"
+    )
     found = list(find_files([tmp_path]))
     lists, settings, setup = migrate(found)
     assert [file.name for file in found] == ["requirements.txt", "setup.cfg", "setup.py"]
     assert [todo.line for todo in lists.todos] == [2]
     assert [note.line for note in lists.notes] == [3]
     assert [(each.line, each.kind) for each in settings.findings] == [(2, "note")]
-    assert [todo.message for todo in setup.todos] == ["It requires 'mmcv-full'.", "It requires 'mmcv>=1.3'."]
+    assert [(todo.line, todo.message) for todo in setup.todos] == [
+        (1, "It requires 'mmcv-full'."), (1, "It requires 'mmcv>=1.3'."),
+        (2, "It requires 'mmcv'."), (2, "It requires 'mmcv-full>=1.3.0'."),
+    ]  # fmt: skip
 
 
 def test_notebook(tmp_path: Path) -> None:

@@ -274,3 +274,16 @@ def test_data_files(tmp_path: Path, name: str, text: str) -> None:
     expected: dict[str, Any] = {"type": "EpochBasedRunner", "max_epochs": 3}
     assert cfg.runner == expected
     assert cfg.seed == 1
+
+
+def test_scores_by_iteration(tmp_path: Path) -> None:
+    """Scores are logged by iteration in cfgtrain: a config that asks for it has a note only."""
+    file = tmp_path / "cfg.py"
+    file.write_text(
+        "default_scope = 'mmdet'\n"
+        "default_hooks = dict(logger=dict(type='LoggerHook', interval=5, log_metric_by_epoch=False))\n"
+    )
+    (report,) = migrate([file], write=True, check=False)
+    assert report.todos == []
+    assert any(note.line == 2 and "log_metric_by_epoch is dropped" in note.message for note in report.notes)
+    assert Config.fromfile(file).log_config == {"interval": 5}

@@ -11,6 +11,7 @@ import inspect
 import os.path
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -140,6 +141,15 @@ def read_base_line(tree: ast.Module) -> int | None:
         if isinstance(node, ast.ImportFrom) and any(alias.name == READ_BASE for alias in node.names):
             return node.lineno
     return None
+
+
+def imported_bases(tree: ast.Module, path: str) -> Iterator[str]:
+    """Yield the absolute paths of the bases that a config at ``path`` imports with ``read_base``, if they exist."""
+    for statement in tree.body:
+        for inner in statement.body if isinstance(statement, ast.With) and _is_read_base(statement) else ():
+            if isinstance(inner, ast.ImportFrom):
+                with suppress(ConfigNotFoundError):
+                    yield _locate(inner, path)
 
 
 def load_lazy(path: str, chain: tuple[str, ...] = ()) -> LazyConfig:

@@ -18,6 +18,8 @@ MARKS = frozenset({
     "train_dataloader", "val_dataloader", "test_dataloader", "optim_wrapper", "param_scheduler", "default_hooks",
     "val_evaluator", "test_evaluator", "default_scope", "env_cfg", "randomness",
 })  # fmt: skip
+# Settings of MMEngine that are converted to other keys.
+CONVERTED_KEYS = MARKS | {"train_cfg", "val_cfg", "test_cfg", "visualizer", "vis_backends", "resume"}
 _LOOPS = ("by_epoch", "max_epochs", "max_iters", "val_interval")
 # Settings of MMEngine that have no effect in cfgtrain, and why they are not needed.
 _DROPPED = {
@@ -40,6 +42,17 @@ _ORDER = (
 )  # fmt: skip
 
 
+# Keys of cfgtrain that settings of MMEngine are converted to.
+_CONVERTED = frozenset({
+    "data", "optimizer", "optimizer_config", "lr_config", "runner", "evaluation", "checkpoint_config", "log_config",
+    "precision", "cudnn_benchmark", "mp_start_method", "opencv_num_threads", "dist_params", "seed", "deterministic",
+    "resume_from",
+})  # fmt: skip
+_MERGED_BY_MMENGINE = {
+    "param_scheduler": "lr_config", "val_evaluator": "evaluation", "test_evaluator": "evaluation",
+}  # fmt: skip
+
+
 def is_mmengine(cfg: Mapping[str, Any]) -> bool:
     """Return whether merged settings are in the style of MMEngine."""
     return bool(MARKS & set(cfg)) or any(
@@ -51,6 +64,7 @@ def is_mmengine(cfg: Mapping[str, Any]) -> bool:
 
 def convert(conversion: Conversion) -> dict[str, Any]:
     """Return the settings in cfgtrain's own keys, in the order in which they are written."""
+    _set_aside(conversion)
     _convert_model(conversion)
     by_epoch, length = _convert_loops(conversion)
     convert_data(conversion)
@@ -70,10 +84,44 @@ def convert(conversion: Conversion) -> dict[str, Any]:
             conversion.by_hand((name,), conversion.tree.pop(name), hint)
         conversion.tree.pop(name, None)
     _convert_rest(conversion)
+    _write_over_inherited(conversion)
     new = conversion.new
     return {key: new[key] for key in _ORDER if key in new} | {
         key: value for key, value in new.items() if key not in _ORDER
     }
+
+
+def _set_aside(conversion: Conversion) -> None:
+    """Take out the settings in cfgtrain's own keys, and list what MMEngine would merge with them."""
+    tree = conversion.tree
+    conversion.inherited = {key: tree.pop(key) for key in list(tree) if key in _CONVERTED}
+    for key, own in _MERGED_BY_MMENGINE.items():
+        inherited = conversion.inherited.get(own)
+        known = inherited if own == "lr_config" else (inherited or {}).get("metrics")
+        if isinstance(tree.get(key), Mapping) and known:
+            message = (
+                f"In MMEngine, {key} is merged with that of the base, which is converted already to {own}."
+            )
+            conversion.todo((key,), message, f"Check {own} in the new config: this one replaces it.")
+
+
+def _write_over_inherited(conversion: Conversion) -> None:
+    """Write the new settings over those in cfgtrain's own keys."""
+    new, inherited = conversion.new, conversion.inherited
+    conversion.overlap = [key for key in inherited if key in new]
+    for key, value in inherited.items():
+        new[key] = _merged(value, new[key], replaces=key == "lr_config") if key in new else value
+    if conversion.overlap:
+        names = ", ".join(conversion.overlap)
+        message = f"A base is converted already, or the file has keys of cfgtrain too: what is in MMEngine's keys is written over {names}."
+        conversion.report.add(0, message, "", "note")
+
+
+def _merged(old: Any, new: Any, replaces: bool = False) -> Any:
+    """Return the settings of a dict with those of another one over it."""
+    if replaces or not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return new
+    return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
 
 
 def _convert_model(conversion: Conversion) -> None:
@@ -89,7 +137,12 @@ def _convert_loops(conversion: Conversion) -> tuple[bool, int | None]:
     """Convert the loops; return whether the run counts epochs, and its length."""
     loop = conversion.part("train_cfg")
     kind = str(loop.pop("type", ""))
-    by_epoch = bool(loop.pop("by_epoch", kind != "IterBasedTrainLoop" and "max_iters" not in loop))
+    inherited = conversion.inherited.get("runner")
+    inherited = inherited if isinstance(inherited, Mapping) else {}
+    in_epochs = kind != "IterBasedTrainLoop" and "max_iters" not in loop
+    if not kind and "max_epochs" not in loop and "max_iters" in inherited:
+        in_epochs = False
+    by_epoch = bool(loop.pop("by_epoch", in_epochs))
     unit = "max_epochs" if by_epoch else "max_iters"
     length = loop.pop(unit)
     if kind not in ("", "EpochBasedTrainLoop", "IterBasedTrainLoop"):
@@ -97,7 +150,9 @@ def _convert_loops(conversion: Conversion) -> tuple[bool, int | None]:
     if length is not None:
         kind = "EpochBasedRunner" if by_epoch else "IterBasedRunner"
         conversion.new["runner"] = {"type": kind, unit: length}
-    if loop or length is not None:
+    if "val_interval" in loop or (
+        not conversion.inherited.get("evaluation") and (loop or length is not None)
+    ):
         interval = loop.pop("val_interval", 1 if by_epoch else 1000)
         start = loop.pop("val_begin")
         if "val_dataloader" in conversion.tree or "train_dataloader" not in conversion.tree:
@@ -112,7 +167,7 @@ def _convert_loops(conversion: Conversion) -> tuple[bool, int | None]:
             conversion.by_hand((name, "type"), kind, "Scores come from metrics; see docs/evaluation.md.")
         conversion.half_evaluation |= bool(loop.pop("fp16", False))
         conversion.rest(loop)
-    return by_epoch, length
+    return by_epoch, inherited.get(unit) if length is None else length
 
 
 def _convert_optimizer(conversion: Conversion) -> None:
@@ -191,11 +246,13 @@ def _convert_environment(conversion: Conversion) -> None:
 
 def _convert_start(conversion: Conversion) -> None:
     tree, new = conversion.tree, conversion.new
-    resume, weights = tree.pop("resume", False), tree.pop("load_from", None)
+    resume, weights = tree.pop("resume", None), tree.pop("load_from", None)
     if resume:
         new["resume_from"] = weights or "auto"
     elif weights is not None:
         new["load_from"] = weights
+    if resume is False and conversion.inherited.get("resume_from"):
+        new["resume_from"] = None
     scaling = conversion.part("auto_scale_lr")
     if "base_batch_size" in scaling:
         new["auto_scale_lr"] = {
@@ -209,14 +266,21 @@ def _convert_rest(conversion: Conversion) -> None:
     used: list[Any] = []
     for value in conversion.new.values():
         _collect(value, used)
-    dropped = []
+    dropped, kept = [], []
     for name, value in conversion.tree.items():
-        if name not in KEYS and isinstance(value, (dict, list, tuple, str)) and value and value in used:
+        is_helper = name in conversion.helpers and name not in KEYS
+        is_used = name not in KEYS and isinstance(value, (dict, list, tuple, str)) and value and value in used
+        if is_used or (is_helper and isinstance(value, (dict, list, tuple))):
             dropped.append(name)
-        else:
-            conversion.new.setdefault(name, value)
+            continue
+        conversion.new.setdefault(name, value)
+        if is_helper and name in conversion.own:
+            kept.append(name)
     if dropped:
         message = f"The values of these variables are where they were used: {', '.join(dropped)}."
+        conversion.report.add(0, message, "", "note")
+    if kept:
+        message = f"These variables stay, and cfgtrain does not read them: {', '.join(kept)}."
         conversion.report.add(0, message, "", "note")
 
 

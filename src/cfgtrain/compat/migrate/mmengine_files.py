@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cfgtrain.compat.migrate.as_is import PART, RUNS, load_failure, quiet, same_file
+from cfgtrain.compat.migrate.base_values import ConfigTexts
 from cfgtrain.compat.migrate.configs import assigned, consists_of_settings, is_config
 from cfgtrain.compat.migrate.lazy_configs import is_lazy, load_lazy, read_base_line, without_named
-from cfgtrain.compat.migrate.mmengine import MARKS, convert, is_mmengine
+from cfgtrain.compat.migrate.mmengine import CONVERTED_KEYS, MARKS, convert, is_mmengine
 from cfgtrain.compat.migrate.mmengine_settings import Conversion, KeyPath, plain
 from cfgtrain.compat.migrate.report import FileReport, Finding
 from cfgtrain.config.bases import BASE, literal_bases, locate_base
@@ -26,12 +27,14 @@ from cfgtrain.config.config import Config
 from cfgtrain.config.loader import load_file
 from cfgtrain.config.pretty import pretty_python
 from cfgtrain.errors import ConfigError, ConfigKeyError
+from cfgtrain.keys import KEYS
 from cfgtrain.origin import Origin, dotted
 
 _DELETE = "_delete_"
 _PLACEHOLDER = re.compile(r"\{\{\s*(\$|file)[^}]*\}\}")  # not {{ _base_.name }}, whose value is in the config
 _HAS_SCORES = ("val_dataloader", "val_evaluator", "test_evaluator")
-
+# Keys that several bases of MMEngine are converted to, which is an error unless a config that inherits from them is given.
+_PARTS = ("evaluation", "log_config", "optimizer_config")
 
 # What a key is set to in place of a setting of a base, where it would not be set at all.
 _EMPTY: dict[str, Any] = {"optimizer_config": {}, "custom_hooks": [], "load_from": None, "resume_from": None}
@@ -89,6 +92,7 @@ def convert_files(candidates: Sequence[tuple[FileReport, ast.Module]]) -> list[F
 class _Converter:
     def __init__(self, candidates: Sequence[tuple[FileReport, ast.Module]]) -> None:
         self.files = {(file := MMEngineFile(*each)).key: file for each in candidates}
+        self.old = ConfigTexts()
         self.texts: dict[str, str] = {}  # the new texts, by path
         self.done: dict[str, MMEngineFile] = {}
         self.failed: list[FileReport] = []
@@ -111,6 +115,8 @@ class _Converter:
                     chosen.append(inner)
         for file in chosen:
             self._convert(file, chosen)
+        for file in self.files.values():
+            self._list_left_behind(file)
         return [*self.failed, *(file.report for file in self.done.values())]
 
     def _is_chosen(self, file: MMEngineFile) -> bool:
@@ -123,15 +129,24 @@ class _Converter:
             if not may_be or not consists_of_settings(file.syntax):
                 return False
         file.lazy = line is not None or is_lazy(file.syntax)
+        unknown = [] if file.lazy else [value for value in self.old.values(file.key) if not value.path]
+        if unknown:
+            file.report.style, file.report.uses_old_names = "mmengine config", True
+            for value in unknown:
+                message = f"{value.shown} is used in a way that is not converted, and so the config is not."
+                file.report.add(value.line, message, value.hint)
+            self.failed.append(file.report)
+            return False
         try:
             self._load(file)
         except (Exception, SystemExit) as error:  # the code of a config can raise anything
             if line is not None or set(assigned(file.syntax.body)) & MARKS:
                 report = file.report
                 report.style, report.uses_old_names = "mmengine config", True
-                report.add(
-                    line or 0, f"The config cannot be loaded: {load_failure(error)}", "Correct it first."
-                )
+                hint = "Correct it first."
+                if isinstance(error, ConfigKeyError) and error.key in _PARTS:
+                    hint = "If the bases were migrated without it, restore them and migrate all together."
+                report.add(line or 0, f"The config cannot be loaded: {load_failure(error)}", hint)
                 self.failed.append(report)
             return False
         return file.lazy or is_mmengine(file.tree)
@@ -156,7 +171,8 @@ class _Converter:
                 file.bases = loaded.bases if loaded.is_whole else None
                 file.names = [Path(os.path.relpath(base, folder)).as_posix() for base in loaded.bases]
                 return
-            cfg = Config.fromfile(file.report.path, import_custom_modules=False)
+            self.old.check_bases(file.key)
+            cfg = Config(load_file(file.report.path, texts=self.old.changed).tree)
             file.tree, file.origin = plain(cfg._cfg_dict), cfg.origin
             if BASE in set(assigned(file.syntax.body)):
                 named = literal_bases(file.syntax)
@@ -176,14 +192,21 @@ class _Converter:
         others: list[KeyPath] = []
         tree = without_named(file.tree, (), others)
         conversion = Conversion(tree, file.origin, report.path, report)
+        conversion.own = set(assigned(file.syntax.body))
+        conversion.helpers = self.old.helpers(file.key) - self._kept_by_bases(file)
         for path in others:
             what = f"{dotted(path)} is an object in the old config, and its import path in the new one."
             conversion.todo(path, what, "Write a value that the class accepts.")
         new = convert(conversion)
-        if file.is_base and not any(key in file.tree for key in _HAS_SCORES):
+        if file.is_base and not any(key in file.tree for key in (*_HAS_SCORES, "evaluation")):
             new.pop("evaluation", None)  # is in the configs that have what is evaluated
         file.new, file.left = new, conversion.left
-        if not file.lazy and same(new, file.tree):
+        if conversion.overlap:
+            self._list_replacements(file)
+        values = [] if file.lazy else self.old.values(file.key)
+        for value in values:
+            report.add(value.line, f"{value.shown} is replaced by the value of the base.", "", "note")
+        if not file.lazy and not values and same(new, file.tree):
             report.decide(True, f"{PART}, {RUNS}" if file.is_base else RUNS)
             self.texts[file.key] = _for_loader(report.old)
             return
@@ -202,6 +225,36 @@ class _Converter:
                 report.add(number, message, "Write it again in the new file, where its value is.")
         if "#" in report.old and report.new != report.old:
             report.add(0, "The whole file is written anew: comments and variables are not kept.", "", "note")
+
+    def _kept_by_bases(self, file: MMEngineFile) -> set[str]:
+        """Return the variables that are in the new texts of the bases."""
+        bases = [self.done[base] for base in file.bases or () if base in self.done]
+        return {name for base in bases for name in base.new or () if name not in KEYS}
+
+    def _list_replacements(self, file: MMEngineFile) -> None:
+        """List the settings that replace those of a base that is converted already, and are merged with them instead.
+
+        With ``read_base`` each assignment is one.
+        """
+        for statement in file.syntax.body:
+            names = sorted(set(assigned([statement])) & CONVERTED_KEYS)
+            if names and (file.lazy or any(_is_deletion(node) for node in ast.walk(statement))):
+                message = (
+                    f"{names[0]} replaces that of the base, which is converted already: it is merged with it."
+                )
+                hint = "Check in the new config what it inherits from the base."
+                file.report.add(statement.lineno, message, hint)
+
+    def _list_left_behind(self, file: MMEngineFile) -> None:
+        """Add a finding to a config that is not converted and inherits from one that is."""
+        may_be = consists_of_settings(file.syntax) or read_base_line(file.syntax) is not None
+        if file.key in self.done or not may_be:
+            return
+        inner = [self.done[base] for base in self.old.bases(file.key) if base in self.done]
+        rewritten = [str(base.report.path) for base in inner if base.report.is_changed]
+        if rewritten:
+            message = f"It is not converted, and inherits from what is: {', '.join(rewritten)}."
+            file.report.add(0, message, "Migrate them together, or convert this one by hand.")
 
     def _text(self, file: MMEngineFile) -> str:
         """Return the new text, which inherits from the new bases if that gives the same settings."""
@@ -301,6 +354,12 @@ def python_text(new: Mapping[str, Any], left: Mapping[str, Any]) -> str:
         text = pretty_python({"value": value}).removeprefix("value").rstrip("\n")
         lines += [f"# {line}\n" for line in f"{key}{text}".split("\n")]
     return "".join(lines)
+
+
+def _is_deletion(node: ast.AST) -> bool:
+    if isinstance(node, ast.keyword):
+        return node.arg == _DELETE
+    return isinstance(node, ast.Constant) and node.value == _DELETE
 
 
 def _over(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,12 @@ def _convert_logger(conversion: Conversion, hook: Part) -> None:
     for key in ("log_metric_by_epoch", "ignore_last"):
         if hook.values.get(key) is True:  # as in MMEngine by default
             hook.pop(key)
+    if hook.values.get("log_metric_by_epoch") is False:
+        hook.pop("log_metric_by_epoch")
+        message = (
+            "log_metric_by_epoch is dropped: loggers get scores with the number of the iteration anyway."
+        )
+        conversion.note((*hook.path, "log_metric_by_epoch"), message)
     conversion.rest(hook, "See log_config.")
 
 

@@ -54,6 +54,10 @@ class Conversion:
         evaluation: Those of them that become ``evaluation``.
         half_evaluation: Whether evaluations are in half precision.
         left: What is not converted, by dotted key.
+        inherited: Settings in cfgtrain's own keys, such as those of a base that is converted already.
+        overlap: Those of them that settings of MMEngine are written over.
+        own: The variables that the file itself sets.
+        helpers: The variables that the code of the file, or of a base, reads.
         report: What was found.
     """
 
@@ -70,6 +74,10 @@ class Conversion:
         self.evaluation: dict[str, Any] = {}
         self.half_evaluation = False
         self.left: dict[str, Any] = {}
+        self.inherited: dict[str, Any] = {}
+        self.overlap: list[str] = []
+        self.own: set[str] = set()
+        self.helpers: set[str] = set()
         self.report = report
 
     def part(self, *path: Any, of: Part | None = None) -> Part:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cfgtrain.compat.migrate.as_is import ALIAS, RUNS, ConfigChecker, load_failure, missing_keys, quiet
+from cfgtrain.compat.migrate.base_values import base_values
 from cfgtrain.compat.migrate.code import rewrite_code
 from cfgtrain.compat.migrate.configs import is_config, is_data_config, may_be_config
 from cfgtrain.compat.migrate.mentions import (
@@ -208,6 +209,11 @@ def _rewrite(file: _File) -> None:
         file.edits += rewrite_code(source, file.tree, report)
     if is_config(file.tree):
         file.kind = report.style = "config"
+        for value in base_values(source.text, file.tree):
+            message = (
+                f"{value.shown} is written as in MMEngine; cfgtrain has placeholders for values of bases."
+            )
+            report.add(value.line, message, value.hint or f"Write {value.placeholder}.")
     elif not report.uses_old_names:
         report.decide(True, _NO_MMCV)
     elif report.missing:

@@ -230,10 +230,10 @@ def install() -> None:
             "place: its classes would exist twice. Import cfgtrain.compat.mmcv first, or start the program with "
             "python -m cfgtrain.compat.mmcv."
         )
-    if any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
-        return
     for registry in (MODELS, DATASETS):
         registry.projects_first = True
+    if any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        return
     sys.meta_path.insert(0, AliasFinder())
     sys.path_hooks.append(AliasFolder)
     prepare = multiprocessing.spawn.get_preparation_data

@@ -119,6 +119,7 @@ _OTHER_REASONS = {
     **_all("SimpleRoIAlign point_sample rel_roi_point_to_rel_img_point", _SAMPLING),
     **_all("get_compiler_version get_compiling_cuda_version get_onnxruntime_op_path", _BUILD),
     **_all("knn three_nn", _COMPILED + " torch.cdist and topk find nearest neighbors."),
+    **_all("CARAFENaive carafe_naive", _IS_COMPILED + " CARAFE and carafe compute the same."),
     **_all("SoftmaxFocalLoss softmax_focal_loss", _COMPILED + " sigmoid_focal_loss is there."),
 }
 # Names of modules of mmcv.ops that the package does not have.
@@ -132,7 +133,7 @@ _INTERNAL_OPS = {
     "roi_pool": "RoIPoolFunction",
 }
 _OTHER_OPS = {
-    "carafe": "CARAFE CARAFENaive carafe_naive",
+    "carafe": "CARAFENaive carafe_naive",
     "focal_loss": "SoftmaxFocalLoss softmax_focal_loss",
     "nms": "nms_match nms_quadri nms_rotated",
 }

@@ -83,7 +83,7 @@ _OF_TORCH = (
 # another name in MMCV.
 MOVED: dict[str, tuple[str, ...]] = {
     "": (
-        *_WITHOUT_TORCH, *_OF_TORCH, "cfgtrain.compat.mmcv.version", "cfgtrain.compat.mmcv.build", "cfgtrain",
+        *_WITHOUT_TORCH, *_OF_TORCH, "cfgtrain.compat.legacy.version", "cfgtrain.compat.legacy.build", "cfgtrain",
     ),
     "arraymisc.quantization": ("cfgtrain.arraymisc",),
     "cnn.bricks.activation": (
@@ -92,7 +92,7 @@ MOVED: dict[str, tuple[str, ...]] = {
         "torch.nn:SiLU",
         "cfgtrain.registries",
     ),
-    "cnn.bricks.context_block": ("cfgtrain.cnn.bricks.context_block", "cfgtrain.compat.mmcv.layers:last_zero_init"),
+    "cnn.bricks.context_block": ("cfgtrain.cnn.bricks.context_block", "cfgtrain.compat.legacy.layers:last_zero_init"),
     "cnn.bricks.hsigmoid": ("cfgtrain.cnn.bricks.activation:HSigmoid",),
     "cnn.bricks.hswish": ("cfgtrain.cnn.bricks.activation:HSwish",),
     "cnn.bricks.plugin": ("cfgtrain.cnn.bricks.plugin", "cfgtrain.cnn.bricks.norm:infer_abbr"),
@@ -100,16 +100,16 @@ MOVED: dict[str, tuple[str, ...]] = {
     "cnn.bricks.swish": ("cfgtrain.cnn.bricks.activation:Swish",),
     "cnn.bricks.wrappers": (
         "cfgtrain.cnn.bricks.wrappers",
-        "cfgtrain.compat.mmcv.build:TORCH_VERSION",
-        "cfgtrain.compat.mmcv.layers:NewEmptyTensorOp",
-        "cfgtrain.compat.mmcv.layers:obsolete_torch_version",
+        "cfgtrain.compat.legacy.build:TORCH_VERSION",
+        "cfgtrain.compat.legacy.layers:NewEmptyTensorOp",
+        "cfgtrain.compat.legacy.layers:obsolete_torch_version",
     ),
     "cnn.builder": ("cfgtrain.cnn.builder", "cfgtrain.registries"),
     "cnn.resnet": (
         "cfgtrain.cnn.resnet",
         "cfgtrain.cnn.resnet:BasicBlock",
         "cfgtrain.cnn.resnet:Bottleneck",
-        "cfgtrain.compat.mmcv.layers:conv3x3",
+        "cfgtrain.compat.legacy.layers:conv3x3",
     ),
     "cnn.rfsearch": (),
     "cnn.rfsearch.operator": (),
@@ -118,7 +118,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "cnn.utils": ("cfgtrain.cnn.init", "cfgtrain.cnn.tools", "cfgtrain.registries:INITIALIZERS"),
     "cnn.utils.flops_counter": (
         "cfgtrain.cnn.tools.complexity",
-        "cfgtrain.compat.mmcv.layers:get_model_parameters_number",
+        "cfgtrain.compat.legacy.layers:get_model_parameters_number",
     ),
     "cnn.utils.fuse_conv_bn": ("cfgtrain.cnn.tools.fusing",),
     "cnn.utils.sync_bn": ("cfgtrain.cnn.tools.sync_bn",),
@@ -130,9 +130,9 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.registries:INITIALIZERS",
         "torch.nn.init:trunc_normal_",
     ),
-    "cnn.vgg": ("cfgtrain.cnn.vgg", "cfgtrain.compat.mmcv.layers:dilated_conv3x3=conv3x3"),
+    "cnn.vgg": ("cfgtrain.cnn.vgg", "cfgtrain.compat.legacy.layers:dilated_conv3x3=conv3x3"),
     "device": (
-        "cfgtrain.compat.mmcv.devices:get_device",
+        "cfgtrain.compat.legacy.devices:get_device",
         "cfgtrain.parallel.scatter_gather:scatter",
         "cfgtrain.parallel.scatter_gather:scatter_kwargs",
     ),
@@ -141,7 +141,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "device.mps": (),
     "device.npu": (),
     "device.scatter_gather": ("cfgtrain.parallel.scatter_gather",),
-    "device.utils": ("cfgtrain.compat.mmcv.devices:get_device",),
+    "device.utils": ("cfgtrain.compat.legacy.devices:get_device",),
     "engine.test": ("cfgtrain.evaluation.inference", "cfgtrain.evaluation.collect"),
     "fileio.file_client": (
         "cfgtrain.fileio.client",
@@ -154,16 +154,16 @@ MOVED: dict[str, tuple[str, ...]] = {
     "fileio.handlers.base": ("cfgtrain.fileio.handlers:BaseFileHandler",),
     "fileio.handlers.json_handler": (
         "cfgtrain.fileio.handlers:JsonHandler",
-        "cfgtrain.compat.mmcv.arrays:set_default",
+        "cfgtrain.compat.legacy.arrays:set_default",
     ),
     "fileio.handlers.pickle_handler": ("cfgtrain.fileio.handlers:PickleHandler",),
     "fileio.handlers.yaml_handler": ("cfgtrain.fileio.handlers:YamlHandler",),
     "fileio.io": (
         "cfgtrain.fileio.io",
         "cfgtrain.fileio.handlers",
-        "cfgtrain.compat.mmcv.arrays:FileLikeObject",
+        "cfgtrain.compat.legacy.arrays:FileLikeObject",
     ),
-    "image.colorspace": ("cfgtrain.image.colorspace", "cfgtrain.compat.mmcv.arrays:convert_color_factory"),
+    "image.colorspace": ("cfgtrain.image.colorspace", "cfgtrain.compat.legacy.arrays:convert_color_factory"),
     "image.geometric": (
         "cfgtrain.image.boxes",
         "cfgtrain.image.crop",
@@ -194,12 +194,12 @@ MOVED: dict[str, tuple[str, ...]] = {
     "ops.sync_bn": ("torch.nn:SyncBatchNorm",),
     "parallel._functions": (
         "cfgtrain.parallel.scatter_gather",
-        "cfgtrain.compat.mmcv.devices:synchronize_stream",
+        "cfgtrain.compat.legacy.devices:synchronize_stream",
     ),
     "parallel.collate": ("cfgtrain.parallel.data_container",),
     "parallel.data_container": (
         "cfgtrain.parallel.data_container",
-        "cfgtrain.compat.mmcv.arrays:assert_tensor_type",
+        "cfgtrain.compat.legacy.arrays:assert_tensor_type",
     ),
     "parallel.data_parallel": ("cfgtrain.parallel.wrappers",),
     "parallel.distributed": ("cfgtrain.parallel.wrappers",),
@@ -207,7 +207,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "parallel.registry": ("cfgtrain.registries:MODULE_WRAPPERS",),
     "parallel.scatter_gather": (
         "cfgtrain.parallel.scatter_gather",
-        "cfgtrain.compat.mmcv.devices:ScatterInputs",
+        "cfgtrain.compat.legacy.devices:ScatterInputs",
     ),
     "parallel.utils": ("cfgtrain.parallel.wrappers",),
     "runner.base_module": ("cfgtrain.cnn.module",),
@@ -245,7 +245,7 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.runner.hooks.schedules.policies",
         "cfgtrain.schedules:anneal_cos=annealing_cos",
         "cfgtrain.schedules:anneal_linear=annealing_linear",
-        "cfgtrain.compat.mmcv.annealing",
+        "cfgtrain.compat.legacy.annealing",
     ),
     "runner.hooks.memory": ("cfgtrain.runner.hooks.empty_cache",),
     "runner.hooks.momentum_updater": (
@@ -270,7 +270,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "runner.priority": ("cfgtrain.runner.hooks.priority",),
     "runner.utils": ("cfgtrain.runner.utils",),
     "tensorrt": (),
-    "utils": ("cfgtrain.utils", *_OF_TORCH, "cfgtrain.compat.mmcv.build"),
+    "utils": ("cfgtrain.utils", *_OF_TORCH, "cfgtrain.compat.legacy.build"),
     "utils.config": (
         "cfgtrain.config.config",
         "cfgtrain.config.dict",
@@ -280,10 +280,10 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.config.dict:DELETE=DELETE_KEY",
         "cfgtrain.config.bases:DEPRECATION=DEPRECATION_KEY",
     ),
-    "utils.device_type": ("cfgtrain.compat.mmcv.devices",),
+    "utils.device_type": ("cfgtrain.compat.legacy.devices",),
     "utils.env": ("cfgtrain.environment",),
-    "utils.ext_loader": ("cfgtrain.compat.mmcv.extensions",),
-    "utils.logging": ("cfgtrain.utils.logging", "cfgtrain.compat.mmcv.loggers"),
+    "utils.ext_loader": ("cfgtrain.compat.legacy.extensions",),
+    "utils.logging": ("cfgtrain.utils.logging", "cfgtrain.compat.legacy.loggers"),
     "utils.hub": ("cfgtrain.checkpoint.url",),
     "utils.misc": (
         "cfgtrain.utils.checks",
@@ -292,10 +292,10 @@ MOVED: dict[str, tuple[str, ...]] = {
         "cfgtrain.utils.prerequisites",
         "cfgtrain.utils.sequences",
     ),
-    "utils.parrots_jit": ("cfgtrain.compat.mmcv.build:jit", "cfgtrain.compat.mmcv.build:skip_no_elena"),
-    "utils.parrots_wrapper": (*_OF_TORCH, "cfgtrain.compat.mmcv.build"),
+    "utils.parrots_jit": ("cfgtrain.compat.legacy.build:jit", "cfgtrain.compat.legacy.build:skip_no_elena"),
+    "utils.parrots_wrapper": (*_OF_TORCH, "cfgtrain.compat.legacy.build"),
     "utils.path": ("cfgtrain.utils.paths",),
-    "utils.progressbar": ("cfgtrain.utils.progressbar", "cfgtrain.compat.mmcv.arrays:init_pool"),
+    "utils.progressbar": ("cfgtrain.utils.progressbar", "cfgtrain.compat.legacy.arrays:init_pool"),
     "utils.registry": ("cfgtrain.registry.registry",),
     "utils.seed": ("cfgtrain.random_state:worker_init_fn",),
     "utils.testing": ("cfgtrain.utils.testing", "cfgtrain.cnn.checks"),
@@ -303,17 +303,17 @@ MOVED: dict[str, tuple[str, ...]] = {
     "utils.torch_ops": ("cfgtrain.cnn.checks:torch_meshgrid",),
     "utils.trace": ("cfgtrain.cnn.checks:is_jit_tracing",),
     "utils.version_utils": ("cfgtrain.utils.versions",),
-    "version": ("cfgtrain.compat.mmcv.version",),
+    "version": ("cfgtrain.compat.legacy.version",),
     "visualization.image": (
         "cfgtrain.visualization.boxes",
         "cfgtrain.visualization.window",
-        "cfgtrain.compat.mmcv.arrays:ColorType",
+        "cfgtrain.compat.legacy.arrays:ColorType",
     ),
     "visualization.optflow": ("cfgtrain.visualization.optical_flow",),
 }  # fmt: skip
 
 _HOOKS = ("cfgtrain.registries:HOOKS", "cfgtrain.runner.hooks.hook:Hook")
-_TORCH = ("cfgtrain.compat.mmcv.build:TORCH_VERSION", "cfgtrain.utils.versions:digit_version")
+_TORCH = ("cfgtrain.compat.legacy.build:TORCH_VERSION", "cfgtrain.utils.versions:digit_version")
 _LOGGER = (
     "cfgtrain.registries:HOOKS",
     "cfgtrain.runner.hooks.loggers.base:LoggerHook",
@@ -355,13 +355,13 @@ IMPORTED: dict[str, tuple[str, ...]] = {
     "image.photometric": ("cfgtrain.image:bgr2gray bgr2hsv gray2bgr hsv2bgr", "cfgtrain.utils:is_tuple_of"),
     "ops.carafe": ("cfgtrain.cnn:normal_init xavier_init",),
     "ops.cc_attention": ("cfgtrain.registries:PLUGIN_LAYERS", "cfgtrain.cnn:Scale"),
-    "parallel.data_parallel": ("cfgtrain.compat.mmcv.devices:ScatterInputs",),
-    "parallel.distributed": (*_TORCH, "cfgtrain.utils.logging:print_log", "cfgtrain.compat.mmcv.devices:ScatterInputs"),
+    "parallel.data_parallel": ("cfgtrain.compat.legacy.devices:ScatterInputs",),
+    "parallel.distributed": (*_TORCH, "cfgtrain.utils.logging:print_log", "cfgtrain.compat.legacy.devices:ScatterInputs"),
     "parallel.distributed_deprecated": _TORCH,
     "parallel.registry": ("cfgtrain.registry.registry:Registry", "torch.nn.parallel:DataParallel "
                           "DistributedDataParallel"),
     "runner": ("cfgtrain.amp:cast_tensor_type patch_norm_fp32",),
-    "runner.base_module": ("cfgtrain.utils.logging:get_logger print_log", "cfgtrain.compat.mmcv.loggers:logger_initialized"),
+    "runner.base_module": ("cfgtrain.utils.logging:get_logger print_log", "cfgtrain.compat.legacy.loggers:logger_initialized"),
     "runner.base_runner": ("cfgtrain.runner:get_priority", "cfgtrain.parallel:is_module_wrapper"),
     "runner.checkpoint": (*_TORCH, "cfgtrain.parallel.dist:get_dist_info"),
     "runner.epoch_based_runner": ("cfgtrain.runner:get_host_info save_checkpoint",),
@@ -380,7 +380,7 @@ IMPORTED: dict[str, tuple[str, ...]] = {
     "runner.hooks.lr_updater": _HOOKS,
     "runner.hooks.momentum_updater": (*_HOOKS, "cfgtrain.schedules:anneal_cos=annealing_cos",
                                       "cfgtrain.schedules:anneal_linear=annealing_linear",
-                                      "cfgtrain.compat.mmcv.annealing:format_param"),
+                                      "cfgtrain.compat.legacy.annealing:format_param"),
     "runner.hooks.optimizer": (*_HOOKS, *_TORCH, "cfgtrain.amp:LossScaler", "cfgtrain.parallel.dist:allreduce_grads"),
     "runner.hooks.profiler": ("cfgtrain.parallel.dist:master_only",),
     "runner.hooks.sync_buffer": ("cfgtrain.parallel.dist:allreduce_params",),
@@ -389,10 +389,10 @@ IMPORTED: dict[str, tuple[str, ...]] = {
     "runner.optimizer.builder": ("cfgtrain.registry.registry:build_from_cfg",),
     "runner.optimizer.default_constructor": (
         "cfgtrain.registry.registry:build_from_cfg", "cfgtrain.utils:is_list_of",
-        "cfgtrain.compat.mmcv.extensions:check_ops_exist",
+        "cfgtrain.compat.legacy.extensions:check_ops_exist",
     ),
     "utils.config": ("cfgtrain.utils:check_file_exist",),
-    "utils.env": ("cfgtrain.compat.mmcv.build:get_build_config",),
+    "utils.env": ("cfgtrain.compat.legacy.build:get_build_config",),
     "utils.path": ("cfgtrain.utils:is_str",),
     "utils.registry": ("cfgtrain.utils:deprecated_api_warning is_seq_of",),
     "video.optflow": ("cfgtrain.arraymisc:dequantize quantize", "cfgtrain.utils:is_str"),

@@ -249,10 +249,10 @@ class CheckpointHook(Hook):
                 self.failed = self._store.commit(self.max_keep_ckpts, runner.logger)
                 return
             undo()
-            # That to resume from may be the best one, which another hook has written.
-            written = next(reversed(self._store.written), "none")
-            newest = runner.last_saved[0] if runner.last_saved is not None else written
-            runner.logger.error("%s The run continues; the last good checkpoint is %s.", error, newest)
+            if runner.rank == 0:  # the shards of a checkpoint cannot be written in all processes
+                runner.logger.error(
+                    "%s The run continues; the last good checkpoint is %s.", error, self._last_good(runner)
+                )
             self.failed = str(error)
 
         try:
@@ -264,6 +264,13 @@ class CheckpointHook(Hook):
         else:
             if not self.async_save:
                 finish()
+
+    def _last_good(self, runner: RunnerView) -> Path | str:
+        """Return the newest checkpoint to resume from, or else one to take weights from; other hooks save some too."""
+        if runner.last_saved is not None:
+            return runner.last_saved[0]
+        best = (runner.meta or {}).get("hook_msgs", {}).get("best_ckpt")
+        return next(reversed(self._store.written), best or "none")
 
     @staticmethod
     def _set_last(runner: RunnerView, path: str | None) -> None:

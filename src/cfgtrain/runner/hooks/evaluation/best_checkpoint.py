@@ -105,7 +105,8 @@ class BestCheckpoint:
                 messages.update(before)
                 self._store.undo_add()
                 remains = before["best_ckpt"] and f"The best checkpoint remains {before['best_ckpt']}."
-                runner.logger.error("%s %s", error, remains or "There is no best checkpoint yet.")
+                if runner.rank == 0:  # the shards of a checkpoint cannot be written in all processes
+                    runner.logger.error("%s %s", error, remains or "There is no best checkpoint yet.")
                 return
             self._store.commit(1, runner.logger, best=True)
             best = (name, score, done, unit, path.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cfgtrain.compat.mmcv.devices import (
+from cfgtrain.compat.legacy.devices import (
     IS_IPU_AVAILABLE,
     IS_MLU_AVAILABLE,
     IS_MPS_AVAILABLE,
