@@ -38,6 +38,7 @@ from cfgtrain.experiment.resume import (
     warn_about_unfinished_run,
 )
 from cfgtrain.experiment.run_log import failure_logged, run_log
+from cfgtrain.experiment.saved_config import write_config
 from cfgtrain.experiment.settings import fill_data_paths, fill_device_and_work_dir, fill_seed
 from cfgtrain.experiment.start_lines import log_start
 from cfgtrain.experiment.testing import best_checkpoint, log_end, score_test_dataset
@@ -48,7 +49,6 @@ from cfgtrain.experiment.work_dir import (
     new_run_id,
     unless_rejected,
     work_dir_of,
-    write_config,
 )
 from cfgtrain.keys import setting
 from cfgtrain.parallel.coordinator import Coordinator, is_lost_connection
@@ -102,7 +102,7 @@ def train(
 
     Args:
         cfg: See ``docs/config.md`` for its keys. The seed, device and work_dir of the run are
-            written into it, and the absolute paths of data.
+            written into it, and absolute paths of data in the folder of the config.
         progress: Whether live progress is shown on a terminal.
         trust_checkpoint: Whether the checkpoints of ``load_from`` and ``resume_from`` may contain more than
             weights and plain data, which may run code while they are loaded. It is not saved in the config.

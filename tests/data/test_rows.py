@@ -73,6 +73,13 @@ def test_another_shape_or_key_is_an_error() -> None:
         _load(_Kept(lambda sample: sample.update(img2=torch.zeros(SHAPE))))
 
 
+def test_a_tensor_that_is_not_copied() -> None:
+    """A tensor with a gradient in the middle of a batch stays in its sample, and the batch has its values."""
+    dataset = _Kept(lambda sample: sample["img"].requires_grad_())
+    _, second = _load(dataset)
+    assert torch.equal(second["img"], torch.stack([sample["img"] for sample in dataset.samples[3:]]))
+
+
 def test_a_custom_function_is_given_the_samples() -> None:
     """A custom collate function gets the samples that the dataset returned."""
     seen: list[Any] = []

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cfgtrain.data import build_dataloader
 from cfgtrain.data.samplers import (
     ClassBalancedSampler,
     Draw,
@@ -200,3 +201,12 @@ def test_infinite_batches_are_complete() -> None:
     assert {len(batch) for batch in islice(batches, 10)} == {4}
     with pytest.raises(TypeError):
         len(batches)
+
+
+def test_as_many_labels_as_samples() -> None:
+    """Labels of the config that are fewer or more than the samples are an error before the first draw."""
+    dataset = list(range(6))
+    loader = build_dataloader(dataset, 2, 0, sampler={"type": "ClassBalancedSampler", "labels": [0, 1] * 3})
+    assert sorted(index for batch in loader for index in batch.tolist()) == dataset
+    with pytest.raises(ArgumentError, match="there are 7 labels and 6 samples"):
+        build_dataloader(dataset, 2, 0, sampler={"type": "ClassBalancedSampler", "labels": [0] * 7})

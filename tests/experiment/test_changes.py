@@ -7,6 +7,7 @@ import pytest
 
 from cfgtrain.config import Config
 from cfgtrain.experiment.changes import Changes
+from cfgtrain.experiment.saved_config import saved_text
 
 
 def test_an_absolute_path_is_no_change(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_an_absolute_path_is_no_change(caplog: pytest.LogCaptureFixture, tmp_pat
             }
         }
     )
-    changes = Changes(before.pretty_text, now)
+    changes = Changes(before.pretty_text, saved_text(now))
     with caplog.at_level(logging.INFO):
         changes.log(logging.getLogger("cfgtrain"))
     (told,) = caplog.messages

@@ -12,8 +12,8 @@ from cfgtrain.checkpoint.averages import average_names
 from cfgtrain.config import Config
 from cfgtrain.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, ConfigError
 from cfgtrain.experiment.assembly import build_model
+from cfgtrain.experiment.saved_config import write_config
 from cfgtrain.experiment.trained_model import load_trained_model, read_config
-from cfgtrain.experiment.work_dir import write_config
 
 Load = Callable[..., Config]
 DIGITS = {"classes": list("0123456789")}

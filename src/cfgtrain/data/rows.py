@@ -29,7 +29,7 @@ class BatchRows:
     def __init__(self, size: int) -> None:
         self._size = size
         self._batches: dict[Any, Tensor] = {}  # (size, *shape of the value)
-        self._filled: dict[Any, int] = {}
+        self._filled: dict[Any, int] = {}  # number of rows
 
     def take(self, sample: Any, row: int) -> Any:
         """Copy the large tensors of a sample, and return the sample with the rows in their place.
@@ -55,7 +55,7 @@ class BatchRows:
             ):
                 continue
             rows[key] = batch[row].copy_(value)
-            self._filled[key] = row + 1
+            self._filled[key] = self._filled.get(key, 0) + 1
         return {**sample, **rows} if rows else sample
 
     def complete(self, samples: Sequence[Any]) -> dict[Any, Tensor]:

@@ -111,10 +111,11 @@ class ClassBalancedSampler:
         seed: Seed of the orders, which must be the same in all processes.
         rank: Rank of this process.
         world_size: Number of processes that share an epoch.
+        size: Number of samples in the dataset; None: that of the labels.
 
     Raises:
-        ArgumentError: There are no labels, ``num_samples`` is less than 1, or ``rank`` is not from 0 to
-            ``world_size - 1``.
+        ArgumentError: There are no labels, or not as many as samples, ``num_samples`` is less than 1, or ``rank`` is not
+            from 0 to ``world_size - 1``.
         ArgumentTypeError: The labels are not one int per sample.
     """
 
@@ -128,6 +129,7 @@ class ClassBalancedSampler:
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        size: int | None = None,
     ) -> None:
         if labels is None:
             raise ArgumentError(
@@ -141,6 +143,11 @@ class ClassBalancedSampler:
             raise ArgumentTypeError(f"labels must be one int per sample, not {what}.", argument="labels")
         if not len(classes):
             raise ArgumentError("labels must have at least one item.", argument="labels")
+        if size is not None and len(classes) != size:
+            raise ArgumentError(
+                f"labels must be one int per sample: there are {len(classes)} labels and {size} samples.",
+                argument="labels",
+            )
         by_class = np.argsort(classes, kind="stable")
         _, starts = np.unique(classes[by_class], return_index=True)
         self._members = [torch.from_numpy(each) for each in np.split(by_class, starts[1:])]

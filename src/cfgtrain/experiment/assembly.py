@@ -22,6 +22,7 @@ from cfgtrain.experiment.acceleration import apply_activation_checkpointing, app
 from cfgtrain.experiment.data_identity import fingerprints
 from cfgtrain.experiment.distributed import divides_model
 from cfgtrain.experiment.lr_scaling import lr_factor, samples_per_step, scale_lr
+from cfgtrain.experiment.saved_config import saved_text
 from cfgtrain.experiment.work_dir import config_stem
 from cfgtrain.introspection.signatures import parameters_of
 from cfgtrain.keys import HOOK_KEYS, setting
@@ -292,7 +293,7 @@ def assemble_runner(
         "run_id": run_id,
         "seed": cfg.seed,
         **version_meta(),
-        "config": cfg.pretty_text,
+        "config": saved_text(cfg),
         "metainfo": metainfo,
         "fingerprints": dict(fingerprints),
         **({"CLASSES": metainfo["classes"]} if metainfo.get("classes") else {}),  # as MMCV's projects read it

@@ -28,20 +28,20 @@ class Changes:
 
     Args:
         saved: The text of the checkpoint's config, or None.
-        cfg: Config of the run.
+        now: The text of the config of the run; see ``saved_text``.
 
     Attributes:
         old: The checkpoint's config, or None if it cannot be read.
     """
 
-    def __init__(self, saved: str | None, cfg: Config) -> None:
+    def __init__(self, saved: str | None, now: str) -> None:
         self.old: dict[str, Any] | None = None
         self._changes: list[Change] = []
         if isinstance(saved, str):
             try:
                 self.old = settings_of(read_literals(saved))
-                now = settings_of(read_literals(cfg.pretty_text))
-                changes = diff(Config(self.old), Config(now))
+                new = settings_of(read_literals(now))
+                changes = diff(Config(self.old), Config(new))
                 self._changes = [change for change in changes if not _is_same_path(change)]
             except ValueError:  # a config that another program has written
                 self.old = None

@@ -18,6 +18,7 @@ from cfgtrain.errors import CheckpointError
 from cfgtrain.experiment.changed_state import apply_changes
 from cfgtrain.experiment.changes import Changes
 from cfgtrain.experiment.data_identity import check_same_data
+from cfgtrain.experiment.saved_config import saved_text
 from cfgtrain.experiment.work_dir import work_dir_of
 from cfgtrain.origin import Location, location
 from cfgtrain.runner.base import BaseRunner
@@ -101,7 +102,7 @@ def resume_run(
         message = "load_from=%r is not read, because the run resumes from %s."
         runner.logger.info(message, cfg.load_from, resumed.path)
     check_same_data(resumed.checkpoint.get("meta", {}), runner.meta or {}, resumed.path, runner.logger)
-    changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), cfg)
+    changes = Changes(resumed.checkpoint.get("meta", {}).get("config"), saved_text(cfg))
     adapted = apply_changes(resumed.checkpoint, changes, cfg._cfg_dict, model, runner.optimizer)
     ended_by = adapted.get("resume", {}).get("ended_by")
     runner.resume(resumed.path, loaded=adapted, trusted=trusted)
@@ -168,7 +169,7 @@ def warn_about_unfinished_run(cfg: Config, folders: list[Path], logger: logging.
             saved = read_lazily(path)
             state, meta = saved["resume"], saved["meta"]
             done, unit = int(state["position"]["iter"]), "iterations"
-            settings = (Changes(meta.get("config"), cfg).old or {}).get("runner", {})
+            settings = (Changes(meta.get("config"), saved_text(cfg)).old or {}).get("runner", {})
             length = settings.get("max_iters")
             if length is None:
                 done, unit = int(state["position"]["epoch"]), "epochs"

@@ -22,9 +22,9 @@ def fill_device_and_work_dir(cfg: Config) -> None:
 
 
 def fill_data_paths(cfg: Config) -> None:
-    """Write the absolute paths of data into the config, so that the saved config finds it from any folder."""
+    """Write the absolute paths of data that is found in the folder of the config into the config."""
     for part in parts_of(cfg):
-        resolve_paths(cfg.data.get(part), absolute=True)
+        resolve_paths(cfg.data.get(part))
 
 
 def fill_seed(cfg: Config, resumed: Resumed | None) -> None:

@@ -13,7 +13,7 @@ from cfgtrain.config.bases import SUFFIXES
 from cfgtrain.config.config import Config
 from cfgtrain.errors import ConfigNotFoundError, WorkDirError
 from cfgtrain.exit_codes import ExitCode
-from cfgtrain.filesystem.atomic import atomic_write, remove_unfinished
+from cfgtrain.filesystem.atomic import remove_unfinished
 from cfgtrain.filesystem.lock import LOCK_NAME, locked_folder
 from cfgtrain.origin import Location, Origin
 
@@ -29,7 +29,6 @@ __all__ = [
     "unless_rejected",
     "work_dir_of",
     "exclusive_folders",
-    "write_config",
 ]
 
 
@@ -121,16 +120,6 @@ def exclusive_folders(
                 raise
             remove_unfinished(folder)
         yield
-
-
-def write_config(cfg: Config, work_dir: Path) -> None:
-    """Write the merged config into the work directory; only an earlier merged config is overwritten."""
-    with folder_errors(work_dir):
-        file = work_dir / f"{config_stem(cfg)}.py"
-        if file.exists() and not file.read_text(encoding="utf-8", errors="replace").startswith(HEADER):
-            file = file.with_suffix(".merged.py")  # the config of the run itself, or another file of the user
-        with atomic_write(file) as out:
-            out.write(f"{HEADER}\n{cfg.pretty_text}".encode())
 
 
 def find_config(work_dir: Path) -> Path:

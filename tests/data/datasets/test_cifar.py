@@ -165,6 +165,21 @@ def test_a_validation_split(tmp_path: Path) -> None:
         CIFAR10(root, "val")
 
 
+def test_a_copy_with_bytes(tmp_path: Path) -> None:
+    """A copy that Python 3 has saved with bytes as keys and names is read, beside other files of the folder."""
+    files = archive_files("python3", 10, {**TRAIN10, **TEST10})
+    meta = {b"label_names": [name.encode() for name in NAMES10]}
+    data, labels, _ = TEST10["test_batch"]
+    files["batches.meta"] = pickle.dumps(meta, protocol=2)
+    files["test_batch"] = pickle.dumps({b"data": np.asfortranarray(data), b"labels": labels}, protocol=2)
+    write_archive(tmp_path / "cifar-10-python.tar.gz", "x", files)
+    (tmp_path / "cifar-10-notes.txt").write_text("no archive")
+    dataset = CIFAR10(tmp_path, "test")
+    assert list(dataset.CLASSES) == NAMES10
+    assert dataset.labels.tolist() == labels
+    assert np.array_equal(dataset[1]["img"], data[1].reshape(3, 32, 32)[::-1].transpose(1, 2, 0))
+
+
 class Malicious:
     def __reduce__(self) -> Any:
         return os.mkdir, ("broken_in",)
@@ -191,6 +206,9 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
         (pickle.dumps({"data": pixels(2)[:, :9], "labels": [1, 2]}, 2), "The file must have 'data', an (N, 3072) uint8 array"),
         (pickle.dumps({"data": pixels(1), "fine_labels": [1]}, 2), "and 'labels', a list of N ints"),
         (pickle.dumps({"data": pixels(1), "labels": [10]}, 2), "The label 10 is outside the 10 classes"),
+        (pickle.dumps({"data": pixels(1), "labels": [10**30]}, 2), "and 'labels', a list of N ints"),
+        (pickle.dumps({"data": pixels(1).astype(float), "labels": [1]}, 2), "an array of the dtype 'f8', and only 'u1' is read"),
+        (pickle.dumps({"data": np.array([None]), "labels": [1]}, 2), "an array of the dtype 'O8', and only 'u1' is read"),
     ],
 )  # fmt: skip
 def test_damaged_batches(content: bytes, told: str, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ WHOLE = idx_bytes(IMAGES)
         (b"\0\0\x07\x03" + WHOLE[4:], LABELS, "The file is not an IDX file"),
         (IMAGES.astype(">f4"), LABELS, "Images must be uint8 of shape (N, H, W) or (N, H, W, C), not >f4 of shape (5, 4, 3)"),
         (IMAGES, LABELS.astype(">f4"), "Labels must be integers of shape (N,), not >f4"),
+        (IMAGES, np.array([0, 1, 2_000_000_000, 0, 1], ">i4"), "Label 2 is 2000000000, which is no class index"),
         (LABELS, IMAGES, "exchange the two"),
         (IMAGES[:4], LABELS, "has 4 images, and"),
         (IMAGES[:0], LABELS[:0], "at least one"),

@@ -26,6 +26,8 @@ __all__ = ["CIFAR10", "CIFAR100"]
 
 _SIZE = 32  # width and height in pixels
 _PIXELS = 3 * _SIZE * _SIZE
+_SUFFIXES = (".gz", ".tgz", ".tar", ".bz2", ".xz")  # of archives in a folder
+_MAX_LABEL = 255  # in the binary archives a label is a byte
 
 
 class _Batch(NamedTuple):
@@ -131,6 +133,8 @@ class _CIFAR(ImageArrays):
             return tuple(line.strip() for line in text.splitlines() if line.strip())
         file = self._name_files(False)[0]
         names = _unpickled(file, files[file]).get(self._label_key()[1])
+        if isinstance(names, list):  # a copy that Python 3 has saved may have bytes
+            names = [name.decode("latin1") if isinstance(name, bytes) else name for name in names]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise FileContentError(
                 f"{self._label_key()[1]} must be a list of names, not {names!r}.", origin=Origin(file)
@@ -147,7 +151,7 @@ class _CIFAR(ImageArrays):
             and pixels.ndim == 2
             and pixels.shape[1] == _PIXELS
             and isinstance(labels, list)
-            and all(isinstance(label, int) and label >= 0 for label in labels)
+            and all(type(label) is int and 0 <= label <= _MAX_LABEL for label in labels)
         )
         if not is_valid:
             raise FileContentError(
@@ -277,7 +281,7 @@ def _read_files(path: Path, archive: str, needed: list[tuple[str, ...]]) -> dict
         for names in needed:
             if all((folder / name).is_file() for name in names):
                 return {name: (folder / name).read_bytes() for name in names}
-    for file in (each for each in inner if each.is_file()):
+    for file in (each for each in inner if each.is_file() and each.suffix.lower() in _SUFFIXES):
         found = _read_archive(file, needed)
         if found is not None:
             return found
@@ -295,7 +299,8 @@ def _read_archive(path: Path, needed: list[tuple[str, ...]]) -> dict[str, bytes]
             return {name: file.read() for name, file in files.items() if file is not None}
     except (tarfile.TarError, OSError, EOFError) as error:
         raise FileContentError(
-            f"The file is not a complete tar archive: {error}.", origin=Origin(str(path))
+            f"The file is not a complete tar archive: {str(error).partition(':')[0].rstrip('.')}.",
+            origin=Origin(str(path)),
         ) from error
 
 
@@ -313,7 +318,12 @@ def _unpickled(name: str, data: bytes) -> dict[str, Any]:
         raise FileContentError(
             f"The file must contain a dict, not {type(content).__name__}.", origin=Origin(name)
         )
-    return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
+    return {
+        key.decode("latin1") if isinstance(key, bytes) else key: (
+            value.array if isinstance(value, _Array) else value
+        )
+        for key, value in content.items()
+    }
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -323,15 +333,46 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """An unpickler that creates nothing but plain values and NumPy arrays, so that no code of a file is run."""
+class _Dtype:
+    """Stands for the dtype uint8 in a pickle, the only one in the published archives."""
 
-    _reconstruct = np.zeros(0).__reduce__()[0]  # creates an empty array, which is filled afterwards
+    def __init__(self, code: str, *args: Any) -> None:
+        if code not in ("u1", "|u1", "B", "uint8"):
+            raise FileContentError(
+                f"The pickle contains an array of the dtype {code!r}, and only 'u1' is read."
+            )
+
+    def __setstate__(self, state: Any) -> None:
+        """Ignore the byte order and the alignment, which bytes do not have."""
+
+
+class _Array:
+    """Stands for an array in a pickle; ``array`` is the array, read-only."""
+
+    array: np.ndarray[Any, Any] | None = None
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Set the content: the version, the shape, the dtype, whether the first index varies fastest, and the bytes."""
+        _, shape, _, is_fortran, content = state
+        content = content.encode("latin1") if isinstance(content, str) else content
+        values = np.frombuffer(content, np.uint8)
+        self.array = values.reshape(shape, order="F" if is_fortran else "C")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """An unpickler that creates nothing but plain values and arrays of bytes, so that no code of a file is run.
+
+    Not even NumPy restores the arrays: with a crafted dtype it would take the bytes of a file for addresses of objects.
+    """
+
     _ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # in NumPy 1
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): _Array,  # in NumPy 1
+        ("numpy._core.multiarray", "_reconstruct"): _Array,
+        ("numpy", "ndarray"): None,  # an argument of _reconstruct
+        ("numpy", "dtype"): _Dtype,
         ("_codecs", "encode"): _latin1,
     }
 

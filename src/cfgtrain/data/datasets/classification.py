@@ -26,6 +26,7 @@ __all__ = ["ClassificationDataset", "ImageArrays", "ImageFiles"]
 
 logger = logging.getLogger(__name__)
 
+MAX_CLASSES = 1_000_000  # a greater label is probably no class index
 _FEW = 0.5  # the part of its expected size below which a split is reported
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cfgtrain.data.datasets.classification import ImageArrays, indices_in_split, known_classes
+from cfgtrain.data.datasets.classification import MAX_CLASSES, ImageArrays, indices_in_split, known_classes
 from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import FileContentError
@@ -77,6 +77,11 @@ class IdxImages(ImageArrays):
         pixels, numbers = read_idx(image_file), read_idx(label_file)
         _check_content(image_file, pixels, label_file, numbers)
         greatest, least = int(numbers.max()), int(numbers.min())
+        if not known and greatest >= MAX_CLASSES:
+            raise FileContentError(
+                f"Label {np.flatnonzero(numbers == greatest)[0]} is {greatest}, which is no class index: those begin at 0.",
+                origin=Origin(str(label_file)),
+            )
         names = known or tuple(map(str, range(greatest + 1)))
         if least < 0 or greatest >= len(names):
             wrong = greatest if least >= 0 else least

@@ -14,7 +14,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from cfgtrain.arguments import check_type
-from cfgtrain.data.datasets.classification import ImageFiles, indices_in_split, known_classes, logger
+from cfgtrain.data.datasets.classification import (
+    MAX_CLASSES,
+    ImageFiles,
+    indices_in_split,
+    known_classes,
+    logger,
+)
 from cfgtrain.data.datasets.splits import check_split
 from cfgtrain.data.paths import existing_path
 from cfgtrain.errors import ArgumentError, FileContentError
@@ -24,8 +30,6 @@ from cfgtrain.registries import DATASETS
 from cfgtrain.suggestions import listed, one_of, suggest
 
 __all__ = ["ImageList"]
-
-MAX_CLASSES = 1_000_000  # a greater label is probably no class index
 
 
 class _Entry(NamedTuple):
