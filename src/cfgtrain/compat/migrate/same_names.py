@@ -97,8 +97,8 @@ def list_ambiguous_types(cfg: Config, report: FileReport, found: Mapping[str, Re
         )
         error.key = f"{path}.type"
         hint = (
-            "To use that one, write its scope before it, as in type='scope.Name', if its registry has cfgtrain's as parent; "
-            "or register it with force=True in cfgtrain's registry."
+            "To use that one, write its scope before it, as in type='scope.Name', or register it with force=True in cfgtrain's "
+            "registry."
         )
         report.add(*place(error, report), hint)
         report.decide(False, "would use a class of cfgtrain in place of one of the project")
