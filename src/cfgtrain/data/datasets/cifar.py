@@ -79,12 +79,16 @@ class _CIFAR(ImageArrays):
                 argument="root",
             )
         binary = any(name.endswith(".bin") for name in files)
-        names = self._names(files, binary)
-        batches = [
-            self._binary(name, files[name]) if binary else self._python(name, files[name])
-            for name in sorted(files)
-            if name.removesuffix(".bin") in (*self._TRAIN, *self._TEST)
-        ]
+        try:
+            names = self._names(files, binary)
+            batches = [
+                self._binary(name, files[name]) if binary else self._python(name, files[name])
+                for name in sorted(files)
+                if name.removesuffix(".bin") in (*self._TRAIN, *self._TEST)
+            ]
+        except FileContentError as error:
+            error.origin = Origin(f"{path}, {error.file}")
+            raise
         labels = np.concatenate([batch.labels for batch in batches]).astype(np.int64)
         if len(labels) and labels.max() >= len(names):
             raise FileContentError(
