@@ -60,13 +60,17 @@ def run(write: Callable[[str, str], Path], tmp_path: Path) -> Callable[..., Trai
 
 @pytest.fixture(autouse=True)
 def process_settings() -> Iterator[None]:
-    """Restore what the keys set for the whole process."""
+    """Restore what the keys set for the whole process, and begin without what other tests have set."""
     threads, method = cv2.getNumThreads(), multiprocessing.get_start_method(allow_none=True)
-    benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    _clear_deterministic()
     yield
     cv2.setNumThreads(threads)
     multiprocessing.set_start_method(method, force=True)
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
+    _clear_deterministic()
+
+
+def _clear_deterministic() -> None:
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.deterministic = False
     torch.use_deterministic_algorithms(False)
 
 
