@@ -69,12 +69,23 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in set(sys.modules) - modules:
         if Path(getattr(sys.modules[name], "__file__", None) or "/").is_relative_to(tmp_path):
             del sys.modules[name]
+    for registry in [each for each in registry_module._registries if each not in entries]:
+        # Those of the test itself; a module that remains imported keeps what it has registered.
+        _restore(
+            registry.module_dict,
+            {name: each for name, each in registry.module_dict.items() if _is_in_its_module(each)},
+        )
     root.handlers[:] = handlers
     root.setLevel(level)
     own.setLevel(own_level)
     random.setstate(python)
     np.random.set_state(numpy)
     torch.set_rng_state(torch_state)
+
+
+def _is_in_its_module(entry: Any) -> bool:
+    module = sys.modules.get(getattr(entry, "__module__", ""))
+    return getattr(module, getattr(entry, "__name__", ""), None) is entry
 
 
 def _restore(table: dict[str, Any], held: dict[str, Any]) -> None:

@@ -63,6 +63,7 @@ def process_settings() -> Iterator[None]:
     """Restore what the keys set for the whole process, and begin without what other tests have set."""
     threads, method = cv2.getNumThreads(), multiprocessing.get_start_method(allow_none=True)
     _clear_deterministic()
+    cv2.setNumThreads(2)
     yield
     cv2.setNumThreads(threads)
     multiprocessing.set_start_method(method, force=True)

@@ -20,13 +20,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from cfgtrain.checkpoint.digest import verify_digest
 from cfgtrain.checkpoint.save import first_error, write_checkpoint
-from cfgtrain.checkpoint.shard_index import INDEX, ShardReader
+from cfgtrain.checkpoint.shard_index import INDEX, ShardReader, ShardWriter
 from cfgtrain.checkpoint.torch_file import read_torch_file
 from cfgtrain.errors import CheckpointError
 from cfgtrain.filesystem.atomic import replace_folder
@@ -259,7 +258,7 @@ def _write_shards(folder: Path, state: Mapping[str, Any], rank: int, world_size:
     """Write the tensors, and return the size and digest of each file that this process has written."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")
-        writer = FileSystemWriter(folder, overwrite=False)
+        writer = ShardWriter(folder, overwrite=False)
         save(dict(_tensors(state)), storage_writer=writer, no_dist=world_size == 1)
     written = sorted(folder.glob(f"__{rank}_*{_SUFFIX}"))
     if rank == 0:

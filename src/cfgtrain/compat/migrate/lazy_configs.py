@@ -23,6 +23,7 @@ from cfgtrain.origin import Origin
 
 READ_BASE = "read_base"
 _NAMED = "_cfgtrain_named"
+_OF_MODULE = (_NAMED, "__file__", "__name__", "__builtins__")  # names that no config has set
 
 
 @dataclass
@@ -234,7 +235,8 @@ def _without_bases(
             found = _locate(inner, path)
             if found not in loaded_bases:
                 base = load_lazy(found, chain)
-                loaded_bases[found] = base, _settings(base.tree)
+                own_names = {name: each for name, each in base.tree.items() if name not in _OF_MODULE}
+                loaded_bases[found] = base, _settings(own_names)
                 loaded.bases.append(found)
             base, values = loaded_bases[found]
             whole = [alias.name for alias in inner.names] == ["*"]
@@ -247,7 +249,7 @@ def _without_bases(
                     raise ConfigError(
                         f"{os.path.relpath(found)} has no {name!r}, which line {inner.lineno} imports."
                     )
-                if name in (_NAMED, "__file__", "__name__", "__builtins__"):
+                if name in _OF_MODULE:
                     continue
                 loaded.tree[own] = values[name]
                 if name in base.imported:
