@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import random
 import signal
 import sys
@@ -57,6 +58,7 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     path, modules = list(sys.path), set(sys.modules)
     root, own = logging.getLogger(), logging.getLogger("cfgtrain")
     handlers, level, own_level = list(root.handlers), root.level, own.level
+    start_method = multiprocessing.get_start_method(allow_none=True)
     python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     yield
     for registry, (held, children) in entries.items():
@@ -75,6 +77,8 @@ def restored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
             registry.module_dict,
             {name: each for name, each in registry.module_dict.items() if _is_in_its_module(each)},
         )
+    if multiprocessing.get_start_method(allow_none=True) != start_method:  # init_dist() sets it
+        multiprocessing.set_start_method(start_method, force=True)
     root.handlers[:] = handlers
     root.setLevel(level)
     own.setLevel(own_level)
