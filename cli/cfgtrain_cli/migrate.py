@@ -35,7 +35,7 @@ def migrate(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what was written for MMCV and runs as it is, rewrite imports of mmcv and configs in the style of MMEngine, and list what has to be done by hand.
+    """List what was written for MMCV and runs as it is, rewrite imports of mmcv and configs in the style of MMEngine, and list what has to be done by hand.
 
     The changes are shown as a diff.
 

@@ -421,7 +421,7 @@ def merge_function(
         collate_fn: A custom function. Without it, samples with a ``DataContainer`` are merged by MMCV's ``collate``.
 
     Returns:
-        The function. Each ``DataContainer`` in what it returns is to be replaced by its data.
+        The function. The caller replaces each ``DataContainer`` in its result by its data.
     """
     if collate_fn is None and _has_container(samples[0]):
         return partial(collate, samples_per_gpu=len(samples))

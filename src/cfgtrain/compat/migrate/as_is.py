@@ -1,4 +1,4 @@
-"""Say whether a config runs as it is."""
+"""Check whether a config runs as it is."""
 
 from __future__ import annotations
 

@@ -265,7 +265,7 @@ def _find_same_names(files: Sequence[_File]) -> dict[str, Registered]:
 
 
 def _check(files: Sequence[_File], names: Mapping[str, Registered]) -> None:
-    """Say of each config whether it runs as it is.
+    """Report for each config whether it runs as it is.
 
     What a module registers stays registered. So configs that import none are checked first, and parts of configs last.
     """
